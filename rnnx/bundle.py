@@ -1,0 +1,195 @@
+"""Runs and bundles on disk: a directory of files whose hashes stand in its `config.json`.
+
+A directory is read once, whole, as bytes; every missing or altered file is named at once. It is written beside its
+place and exchanged with what stood there in one step, so that a reader meets the old one or the new one. Standard
+library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnx.config import CONFIG_NAME, ModelConfig
+from rnnx.errors import ModelError, UsageError
+from rnnx.schema import from_json, to_json
+
+MODEL_NAME = "model.onnx"
+KERAS_NAME = "model.keras"
+VOCABULARY_NAME = "vocabulary.txt"
+HISTORY_NAME = "history.json"
+METRICS_NAME = "metrics.json"
+CURVES_NAME = "curves.png"
+SAMPLES_NAME = "samples.json"
+GOLDEN_NAME = "golden.json"
+PARITY_NAME = "parity.json"
+EVALUATION_NAME = "evaluation.json"
+CARD_NAME = "README.md"
+
+DEFAULT_MODEL = "imdb"
+
+_PACKAGE = Path(__file__).parent
+# In a wheel the shipped models lie inside the package, in a checkout beside it.
+_SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A run or a bundle, read and checked.
+
+    Attributes:
+        path: Where it was read.
+        config: Its description.
+        files: Name to content of every file that the config lists.
+    """
+
+    path: Path
+    config: ModelConfig
+    files: Mapping[str, bytes]
+
+    def __getitem__(self, name: str) -> bytes:
+        """The content of a file that has to be there.
+
+        Raises:
+            ModelError: If it is not; says what kind of directory would have it.
+        """
+        if name not in self.files:
+            kind = "a training run; rnnx export makes a bundle of it" if SAMPLES_NAME in self.files else "incomplete"
+            raise ModelError(f"{self.path}: no {name}: this is {kind}")
+        return self.files[name]
+
+
+def shipped_names() -> list[str]:
+    """The names of the models that came with rnnx."""
+    return sorted(path.parent.name for path in _SHIPPED.glob(f"*/{CONFIG_NAME}"))
+
+
+def find_directory(name: str | Path) -> Path:
+    """Finds a model by the name of a shipped one, or by path (of its directory, or of a file in it).
+
+    Raises:
+        ModelError: If there is neither; names the shipped ones.
+    """
+    shipped = shipped_names()
+    if isinstance(name, str) and name in shipped:
+        return _SHIPPED / name
+    path = Path(name)
+    if (path / CONFIG_NAME).is_file():
+        return path
+    if path.is_file() and (path.parent / CONFIG_NAME).is_file():
+        return path.parent
+    what = f"no {CONFIG_NAME} in it, so it is no model of rnnx" if path.exists() else "no such model or path"
+    raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
+
+
+def read_directory(path: Path) -> Directory:
+    """Reads a run or a bundle and checks every hash.
+
+    Raises:
+        ModelError: If the config is broken, or files are missing or altered; all of them are named.
+    """
+    try:
+        config = from_json(ModelConfig, (path / CONFIG_NAME).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path / CONFIG_NAME}: {error}") from error
+    files: dict[str, bytes] = {}
+    missing, altered = [], []
+    for name, sha256 in config.files.items():
+        if Path(name).name != name:
+            raise ModelError(f"{path / CONFIG_NAME}: files: {name!r} is not a plain file name")
+        try:
+            files[name] = (path / name).read_bytes()
+        except OSError:
+            missing.append(name)
+            continue
+        if hash_bytes(files[name]) != sha256:
+            altered.append(name)
+    if missing or altered:
+        found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
+        raise ModelError(f"{path}: {'; '.join(found)}; get or export this model again")
+    return Directory(path, config, files)
+
+
+def hash_bytes(data: bytes) -> str:
+    """The sha256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def require_replaceable(out: Path) -> None:
+    """Makes sure that a place is free, empty, or holds a run or a bundle.
+
+    Raises:
+        UsageError: If something else stands there, which rnnx does not overwrite.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out}: not a directory; choose another --out")
+    if out.is_dir() and not (out / CONFIG_NAME).is_file() and any(out.iterdir()):
+        raise UsageError(f"{out}: holds other files, and no model of rnnx; choose another --out")
+
+
+def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) -> ModelConfig:
+    """Writes a run or a bundle in place of what stood there.
+
+    Returns:
+        The config as written, the hashes filled in.
+
+    Raises:
+        UsageError: If something that is not rnnx's stands there.
+        OSError: If it cannot be written; what stood there is untouched then.
+    """
+    require_replaceable(out)
+    config = dataclasses.replace(config, files={name: hash_bytes(data) for name, data in sorted(files.items())})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp closes it to others
+        for name, data in {**files, CONFIG_NAME: to_json(config).encode()}.items():
+            with (temporary / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        _move_into_place(temporary, out)
+    finally:
+        # The half-written new one, or the old one after the exchange.
+        shutil.rmtree(temporary, ignore_errors=True)
+    return config
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _move_into_place(temporary: Path, out: Path) -> None:
+    if not out.exists() or not any(out.iterdir()):
+        temporary.replace(out)
+        return
+    if _exchange(temporary, out):
+        return
+    # Where directories cannot be exchanged, two renames: a reader between them finds nothing, never a mixture.
+    old = temporary.with_name(f"{temporary.name}-old")
+    out.rename(old)
+    try:
+        temporary.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swaps two directories in one step, where the kernel and the file system can (Linux: renameat2)."""
+    if sys.platform != "linux":
+        return False
+    at_fdcwd, rename_exchange = -100, 2
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    return renameat2 is not None and renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), rename_exchange) == 0

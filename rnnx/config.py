@@ -1,0 +1,103 @@
+"""What a model is: labels, tokenizer, shape, origin, and the files that belong to it.
+
+The same `config.json` describes a training run and an exported bundle. Frozen values, validated when made, read and
+written as JSON. Standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+FORMAT_VERSION = 1
+CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How a text becomes a row of ids (`rnnx.text` does it).
+
+    Attributes:
+        max_length: The most ids in a row, the start included; a longer text is cut.
+        start: Whether each text begins with id 1.
+        strip_breaks: Whether `<br />` is replaced by a space before anything else.
+        pad_to: `max_length` pads every row to `max_length` (a network without a mask learned its padding);
+            `batch` pads to the longest row of the batch.
+        padding_side: Where zeros go.
+        truncation_side: Which end of a text is cut off; `left` keeps the last words.
+    """
+
+    max_length: int
+    start: bool
+    strip_breaks: bool
+    pad_to: Literal["max_length", "batch"]
+    padding_side: Literal["left", "right"]
+    truncation_side: Literal["left", "right"]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_length <= 1_000_000:
+            raise ValueError(f"tokenizer.max_length should be in 1..1000000, not {self.max_length}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Where the weights come from; enough to train them again.
+
+    Attributes:
+        recipe: The recipe's name.
+        dataset: The data set as it was named on the command line (its last part, for a path).
+        train_count: Texts trained on.
+        validation_count: Texts held out of the training part.
+        seed: Of the split, the start weights and the order of the batches.
+        epochs: Epochs run.
+        best_epoch: The epoch kept, from 1.
+        best_validation_accuracy: Of that epoch, in 0..1.
+    """
+
+    recipe: str
+    dataset: str
+    train_count: int
+    validation_count: int
+    seed: int
+    epochs: int
+    best_epoch: int
+    best_validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The description of a run or a bundle.
+
+    Attributes:
+        name: A short name, such as `imdb`.
+        labels: In the order of the label ids. Two labels: `probs` is the probability of the second.
+        vocabulary_size: Ids run from 0 to `vocabulary_size - 1`.
+        tokenizer: None for a network without text.
+        architecture: One line per layer.
+        parameter_count: Trainable and fixed numbers in the network.
+        training: None for a model that rnnx did not train.
+        tools: Name to version of what made the files.
+        files: Name to sha256 (hex) of every other file of the directory.
+        opset: Of the ONNX files; None before the export.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    vocabulary_size: int
+    tokenizer: TokenizerConfig | None
+    architecture: tuple[str, ...]
+    parameter_count: int
+    training: TrainingConfig | None
+    tools: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+    opset: int | None = None
+    task: Literal["classification"] = "classification"
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(f"format_version {self.format_version} is not {FORMAT_VERSION}: another rnnx wrote this")
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
+        if self.vocabulary_size < 4:
+            raise ValueError(f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}")

@@ -1,0 +1,37 @@
+"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables.
+
+Needs no extra (fetching the IMDB archive is the one exception). Texts stay bytes, as the tokenizer wants them; the
+test part is kept apart from the training part from the first moment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnnx.datasets.examples import Dataset, Examples, split_by_label
+from rnnx.datasets.imdb import load_imdb
+from rnnx.datasets.readers import Columns, read_dataset
+from rnnx.errors import UsageError
+
+__all__ = ["Columns", "Dataset", "Examples", "load_dataset", "split_by_label"]
+
+
+def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | None = None) -> Dataset:
+    """Loads a data set by name or path.
+
+    Args:
+        name: `imdb`; or the path of a folder of `train/<label>/*.txt` (and `test/`), of an archive of such a folder,
+            or of a `.csv`, `.tsv` or `.jsonl` file.
+        data_dir: Where the IMDB reviews lie, packed or unpacked; fetched if None.
+        columns: The columns of a table; by default `text` and `label`.
+
+    Raises:
+        DataError: If it cannot be read, or holds fewer than two labels.
+        UsageError: If there is nothing of that name.
+    """
+    if name == "imdb":
+        return load_imdb(data_dir)
+    path = Path(name)
+    if not path.exists():
+        raise UsageError(f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv or .jsonl")
+    return read_dataset(path, columns or Columns())

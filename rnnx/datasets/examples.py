@@ -1,0 +1,96 @@
+"""Labelled texts as values, and the seeded split into training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import DataError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts with their labels.
+
+    Attributes:
+        texts: Raw bytes, one per example.
+        label_ids: (count,) int32, indices into the data set's labels.
+    """
+
+    texts: Sequence[bytes]
+    label_ids: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: npt.NDArray[np.intp]) -> Examples:
+        """Picks examples by index, in the order given."""
+        return Examples([self.texts[i] for i in indices], self.label_ids[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A labelled data set.
+
+    Attributes:
+        name: Short, for file names and cards.
+        labels: Sorted by name; a label's id is its index.
+        train: The training part; validation is split off from this one alone.
+        test: The official test part, if there is one.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Examples
+    test: Examples | None
+
+    @classmethod
+    def from_pairs(
+        cls, name: str, train: Iterable[tuple[bytes, str]], test: Iterable[tuple[bytes, str]] = ()
+    ) -> Dataset:
+        """Builds a data set from (text, label) pairs.
+
+        Raises:
+            DataError: If the training part has fewer than two labels, or the test part one that training has not.
+        """
+        train, test = list(train), list(test)
+        labels = tuple(sorted({label for _, label in train}))
+        if len(labels) < 2:
+            found = f"one label ({labels[0]!r})" if labels else "no labelled text"
+            raise DataError(f"{name}: {found} in the training part; a classifier needs at least two labels")
+        if strange := sorted({label for _, label in test} - set(labels)):
+            raise DataError(f"{name}: the test part has labels that the training part has not: {', '.join(strange)}")
+        ids = {label: i for i, label in enumerate(labels)}
+        return cls(name, labels, _examples(train, ids), _examples(test, ids) if test else None)
+
+
+def _examples(pairs: list[tuple[bytes, str]], ids: dict[str, int]) -> Examples:
+    return Examples([text for text, _ in pairs], np.array([ids[label] for _, label in pairs], np.int32))
+
+
+def split_by_label(examples: Examples, fraction: float, seed: int) -> tuple[Examples, Examples]:
+    """Splits examples at random, each label in the same proportion.
+
+    Args:
+        examples: At least two of each label.
+        fraction: The share of the second part, in 0..1.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of `examples`.
+
+    Raises:
+        DataError: If some label has a single example, so that one part would have none.
+    """
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(examples), np.bool_)
+    for label_id in np.unique(examples.label_ids):
+        indices = np.flatnonzero(examples.label_ids == label_id)
+        if len(indices) < 2:
+            raise DataError(f"label {label_id} has a single training text; at least two are needed to hold one out")
+        count = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
+        held_out[rng.choice(indices, count, replace=False)] = True
+    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))

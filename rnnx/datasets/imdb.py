@@ -1,0 +1,81 @@
+"""The Large Movie Review Dataset (Maas et al., ACL 2011): found under a folder, or fetched with its hash checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rnnx.datasets.examples import Dataset
+from rnnx.datasets.readers import Columns, read_dataset
+from rnnx.errors import DataError, MissingExtraError
+
+ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+ARCHIVE_NAME = "aclImdb_v1.tar.gz"
+# The digest that torchtext, Paddle and others pin for the archive; its authors publish none.
+ARCHIVE_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+
+_FOLDER = "aclImdb"
+
+
+def load_imdb(data_dir: Path | None) -> Dataset:
+    """Loads the 25 000 training and 25 000 test reviews, labels `neg` and `pos`.
+
+    Args:
+        data_dir: A folder that holds `aclImdb/` or an archive `aclImdb*`, or `aclImdb` itself. Where it is None, the
+            archive is fetched into Keras's cache (84 MB, once).
+
+    Raises:
+        DataError: If there is no such thing, or it is not the archive that it should be.
+        MissingExtraError: If it has to be fetched and Keras is not installed.
+    """
+    path = find_imdb(data_dir) if data_dir else fetch_imdb()
+    if path.name == ARCHIVE_NAME:
+        _require_hash(path)
+    return replace(read_dataset(path, Columns()), name="imdb")
+
+
+def find_imdb(data_dir: Path) -> Path:
+    """Finds the reviews in a folder: unpacked if they are, else the archive.
+
+    Raises:
+        DataError: If neither is there.
+    """
+    for folder in (data_dir, data_dir / _FOLDER):
+        if (folder / "train" / "pos").is_dir():
+            return folder
+    archives = sorted(data_dir.glob(f"{_FOLDER}*.tar*")) if data_dir.is_dir() else []
+    if not archives:
+        raise DataError(f"{data_dir}: neither {_FOLDER}/ nor {_FOLDER}*.tar.* there; leave --data-dir out to fetch it")
+    return archives[0]
+
+
+def fetch_imdb(url: str = ARCHIVE_URL, md5: str = ARCHIVE_MD5, cache_dir: Path | None = None) -> Path:
+    """Fetches the archive with Keras's own downloader, unless it lies in its cache already.
+
+    Raises:
+        DataError: If it cannot be fetched, or its hash is wrong.
+        MissingExtraError: Without Keras.
+    """
+    try:
+        from keras.utils import get_file
+    except ImportError as error:
+        raise MissingExtraError(
+            "fetching the IMDB reviews takes Keras: pip install 'rnnx[train]', or give --data-dir"
+        ) from error
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
+            path = get_file(ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir)
+    except Exception as error:  # Keras raises bare Exception for a failed fetch, ValueError for a wrong hash
+        reason = " ".join(str(error).split())
+        raise DataError(f"the IMDB reviews could not be fetched: {reason}; get {url} yourself and give --data-dir") from error
+    return Path(path)
+
+
+def _require_hash(path: Path) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "md5").hexdigest()
+    if digest != ARCHIVE_MD5:
+        raise DataError(f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}")

@@ -1,0 +1,146 @@
+"""Data sets on disk: folders and archives of `train/<label>/*.txt`, and tables.
+
+Archives are read in memory, member by member; nothing is ever unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from rnnx.datasets.examples import Dataset
+from rnnx.errors import DataError
+
+# The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
+UNLABELLED = "unsup"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+_CSV_FIELD_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns (or JSON keys) of a table hold the text and the label."""
+
+    text: str = "text"
+    label: str = "label"
+
+
+def read_dataset(path: Path, columns: Columns) -> Dataset:
+    """Reads a data set, by what the path is and how it ends.
+
+    Raises:
+        DataError: If it cannot be read as what it should be; the message names file and line where there is one.
+    """
+    name = path.resolve().name.removesuffix("".join(path.suffixes[-2:])) or path.name
+    try:
+        if path.is_dir():
+            return _from_files(path, path.name, _walk_folder(path))
+        if path.name.lower().endswith(_ARCHIVE_ENDINGS):
+            return _from_files(path, name, _walk_archive(path))
+        reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
+        if reader is None:
+            raise DataError(f"{path}: not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv or .jsonl")
+        return Dataset.from_pairs(name, reader(path, columns))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, bytes]]) -> Dataset:
+    parts: dict[str, list[tuple[PurePosixPath, bytes, str]]] = {"train": [], "test": []}
+    for file, data in files:
+        parts[file.parts[-3]].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
+    if not parts["train"]:
+        raise DataError(f"{path}: no train/<label>/*.txt inside; lay the texts out so, one folder per label")
+    # Sorted by path: the order of a folder or an archive is an accident.
+    train, test = ([(data, label) for _, data, label in sorted(part)] for part in parts.values())
+    return Dataset.from_pairs(name, train, test)
+
+
+def _is_labelled_text(file: PurePosixPath) -> bool:
+    return (
+        file.suffix == ".txt"
+        and len(file.parts) >= 3
+        and file.parts[-3] in ("train", "test")
+        and file.parts[-2] != UNLABELLED
+    )
+
+
+def _walk_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for file in folder.glob("*/*/*.txt"):
+        relative = PurePosixPath(file.relative_to(folder).as_posix())
+        if _is_labelled_text(relative):
+            yield relative, file.read_bytes()
+
+
+def _walk_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if not entry.is_dir() and _is_labelled_text(PurePosixPath(entry.filename)):
+                    yield PurePosixPath(entry.filename), archive.read(entry)
+        return
+    with tarfile.open(path, "r|*") as tar:
+        for member in tar:
+            stream: BinaryIO | None
+            if member.isreg() and _is_labelled_text(PurePosixPath(member.name)) and (stream := tar.extractfile(member)):
+                yield PurePosixPath(member.name), stream.read()
+
+
+def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    csv.field_size_limit(_CSV_FIELD_LIMIT_BYTES)
+    # surrogateescape carries bytes that are not UTF-8 through to the tokenizer, which is defined on bytes.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.DictReader(file, delimiter=delimiter, strict=True)
+        try:
+            _require_columns(path, columns, rows.fieldnames or [])
+            for row in rows:
+                yield _pair(path, rows.line_num, row, columns)
+        except csv.Error as error:
+            raise DataError(f"{path}:{rows.line_num}: {error}") from error
+
+
+def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape"))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}:{number}: not a line of JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}:{number}: should be a JSON object, not {type(row).__name__}")
+            _require_columns(path, columns, list(row), number)
+            yield _pair(path, number, row, columns)
+
+
+def _require_columns(path: Path, columns: Columns, found: Iterable[str], line: int = 1) -> None:
+    found = list(found)
+    if missing := [column for column in (columns.text, columns.label) if column not in found]:
+        names = ", ".join(map(repr, found)) or "none"
+        raise DataError(
+            f"{path}:{line}: no column {' and no column '.join(map(repr, missing))}; the columns are {names}; "
+            "name yours with --text-column and --label-column"
+        )
+
+
+def _pair(path: Path, line: int, row: dict[str, object], columns: Columns) -> tuple[bytes, str]:
+    text, label = row[columns.text], row[columns.label]
+    if isinstance(label, int):  # JSON: 0 and 1, true and false
+        label = json.dumps(label)
+    if not isinstance(text, str) or not isinstance(label, str) or not label.strip():
+        raise DataError(f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}")
+    return text.encode("utf-8", "surrogateescape"), label.strip()

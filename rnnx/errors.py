@@ -1,0 +1,48 @@
+"""Every error that rnnx raises on purpose, in one tree.
+
+Messages say what is wrong, where, and what to do next. Programmer mistakes stay `ValueError` and `TypeError`. Exit
+codes are the command line's affair (`rnnx.cli`). Imports nothing beyond the standard library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnnx.parity import ParityReport
+
+
+class RnnxError(Exception):
+    """Base of all errors of rnnx; catch this one to catch them all."""
+
+
+class UsageError(RnnxError):
+    """The request itself makes no sense: an unknown recipe, an output folder that is something else."""
+
+
+class DataError(RnnxError):
+    """A text, a file of texts or a dataset cannot be read as what it should be."""
+
+
+class MissingExtraError(RnnxError):
+    """A package of an optional extra is not installed; the message names the extra."""
+
+
+class ModelError(RnnxError):
+    """A model, run or bundle is broken, altered, not to be trusted, or of a kind that rnnx does not model."""
+
+
+class DeviceError(RnnxError):
+    """The device asked for is not there."""
+
+
+class ParityError(RnnxError):
+    """The exported file does not compute what Keras computed; nothing was published.
+
+    Attributes:
+        report: The full comparison, verdict included.
+    """
+
+    def __init__(self, message: str, report: ParityReport) -> None:
+        super().__init__(message)
+        self.report = report

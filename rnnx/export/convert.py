@@ -1,0 +1,121 @@
+"""Keras to ONNX by tf2onnx (its only import), with names that stay: `ids` in, `probs` out, `batch` and `time`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+import tensorflow as tf
+import tf2onnx
+from onnx import numpy_helper
+
+from rnnx import __version__
+from rnnx.errors import ModelError
+from rnnx.reference import INPUT_NAME, Network
+
+OUTPUT_NAME = "probs"
+# ReduceSum takes its axes as an input since 13, which the pooling needs; nothing here needs more. IR 8 is the newest
+# that every onnxruntime since 1.10 loads.
+OPSET = 13
+IR_VERSION = 8
+
+
+def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
+    """Converts a model and names what has to be found again.
+
+    Args:
+        model: Ids (batch, time) int32 in, probabilities out.
+        network: The reference of the same model; its recurrent layers' names go onto the loops.
+
+    Raises:
+        ModelError: If tf2onnx cannot convert it, the checker refuses the result, or a recurrence cannot be found in it.
+    """
+    # tf2onnx warns of what it tries and drops; its errors come as exceptions.
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    signature = [tf.TensorSpec((None, None), tf.int32, name=INPUT_NAME)]
+    # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
+    with tf.device("/CPU:0"):
+        function = tf.function(lambda ids: model(ids, training=False), input_signature=signature)
+        try:
+            proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        except Exception as error:  # whatever the converter meets
+            raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
+    _rename_value(proto.graph, proto.graph.output[0].name, OUTPUT_NAME)
+    _name_dimensions(proto.graph)
+    _name_loops(proto.graph, network)
+    proto.ir_version = IR_VERSION
+    proto.producer_name, proto.producer_version = "rnnx", __version__
+    proto.graph.name = "rnnx"
+    proto.graph.doc_string = proto.doc_string = ""
+    check(proto)
+    return proto
+
+
+def check(proto: onnx.ModelProto) -> None:
+    """Runs onnx's checker, types and shapes included.
+
+    Raises:
+        ModelError: With what it says.
+    """
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"onnx's checker refuses the graph: {' '.join(str(error).split())[:300]}") from error
+
+
+def find_loops(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, int, npt.NDArray[np.float32]]]:
+    """Finds the recurrences: a Loop whose body multiplies a carried value with a square matrix.
+
+    Yields:
+        The Loop, the index of the carried value that is the state, and the recurrent kernel (units, units).
+    """
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Loop":
+            continue
+        body = loop_body(node)
+        # A body reads an outer value directly, or through one of the loop's carried inputs that never change.
+        outer = {inner.name: name for inner, name in zip(body.input, node.input, strict=True)}
+        carried = [value.name for value in body.input[2:]]
+        for multiply in body.node:
+            if multiply.op_type != "MatMul" or multiply.input[0] not in carried:
+                continue
+            name = outer.get(multiply.input[1], multiply.input[1])
+            if name in constants and len(set(constants[name].dims)) == 1:
+                yield node, carried.index(multiply.input[0]), numpy_helper.to_array(constants[name])
+
+
+def loop_body(loop: onnx.NodeProto) -> onnx.GraphProto:
+    """The body of a Loop."""
+    return next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+
+
+def _name_loops(graph: onnx.GraphProto, network: Network) -> None:
+    """Gives each Loop the name of the layer whose recurrent kernel it holds, bit for bit."""
+    waiting = dict(network.recurrent_nodes)
+    for loop, _, recurrent_kernel in find_loops(graph):
+        name = next((n for n, layer in waiting.items() if np.array_equal(layer.recurrent_kernel, recurrent_kernel)), None)
+        if name is not None:
+            loop.name = name
+            del waiting[name]
+    if waiting:
+        raise ModelError(f"the converted graph holds no loop for {', '.join(waiting)}; please report this model")
+
+
+def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+        node.input[:] = [new if name == old else name for name in node.input]
+    for value in graph.output:
+        if value.name == old:
+            value.name = new
+
+
+def _name_dimensions(graph: onnx.GraphProto) -> None:
+    for value, names in ((graph.input[0], ("batch", "time")), (graph.output[0], ("batch",))):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+            dimension.dim_param = name

@@ -1,0 +1,143 @@
+"""A Keras model to the reference network: the layers by Keras's own names and weights, refused where not modelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnnx import reference
+from rnnx.errors import ModelError
+from rnnx.reference import INPUT_NAME, Array, Network, Node
+
+# These do nothing once training is over.
+_PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
+_ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softmax")
+
+
+def load_keras(path: Path) -> keras.Model:
+    """Loads a `.keras` file in safe mode.
+
+    Raises:
+        ModelError: If Keras refuses it.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the broken part raised
+        raise ModelError(f"{path.name}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
+
+
+def read_network(model: keras.Model) -> Network:
+    """Builds the reference network of a Keras model.
+
+    Raises:
+        ModelError: For a layer, or a setting of a layer, that the reference does not model; names it and the reason.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"model {model.name}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is modelled")
+    # Which node stands for which Keras tensor; each layer is called once, so that its output has one owner.
+    owner = {id(tensor): INPUT_NAME for tensor in model.inputs}
+    nodes: list[Node] = []
+    for layer in model.layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        try:
+            # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
+            # himself would be missed, and the proof would say so).
+            tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+            inputs = tuple(owner[id(tensor)] for tensor in tensors)
+        except (AttributeError, KeyError) as error:
+            raise _refusal(layer, "is used more than once, or reads something outside the model") from error
+        if isinstance(layer, _PASSED_OVER):
+            owner[id(layer.output)] = inputs[0]
+            continue
+        nodes += _read_layer(layer, inputs)
+        owner[id(layer.output)] = nodes[-1].name
+    if not nodes or owner.get(id(model.outputs[0])) != nodes[-1].name:
+        raise ModelError(f"model {model.name}: its output is not its last layer")
+    return Network(nodes)
+
+
+def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
+    if layer.dtype_policy.name != "float32":
+        raise _refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
+    config = layer.get_config()
+    if config.get("lora_rank") is not None or getattr(layer, "quantization_mode", None):
+        raise _refusal(layer, "is quantized or has LoRA weights")
+    # `type is`: a subclass may compute anything.
+    if type(layer) is layers.Embedding:
+        yield Node(layer.name, reference.Embedding(_float64(layer.embeddings), layer.mask_zero), inputs)
+    elif type(layer) is layers.SimpleRNN:
+        yield Node(layer.name, _read_simple_rnn(layer), inputs)
+    elif type(layer) is layers.Bidirectional:
+        yield from _read_bidirectional(layer, inputs)
+    elif type(layer) in (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D):
+        _require(layer, config, keepdims=False, data_format="channels_last")
+        yield Node(layer.name, getattr(reference, type(layer).__name__)(), inputs)
+    elif type(layer) is layers.Concatenate:
+        if config["axis"] not in (-1, len(layer.output.shape) - 1):
+            raise _refusal(layer, f"joins along axis {config['axis']}; only the last one is modelled")
+        yield Node(layer.name, reference.Concatenate(), inputs)
+    elif type(layer) is layers.Dense:
+        bias = _float64(layer.bias) if layer.use_bias else np.zeros(layer.units)
+        yield Node(layer.name, reference.Dense(_float64(layer.kernel), bias, _activation(layer)), inputs)
+    else:
+        raise _refusal(layer, "is of a kind that is not modelled")
+
+
+def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
+    _require(layer, layer.get_config(), stateful=False, return_state=False)
+    cell = layer.cell
+    return reference.SimpleRNN(
+        kernel=_float64(cell.kernel),
+        recurrent_kernel=_float64(cell.recurrent_kernel),
+        bias=_float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
+        activation=_activation(layer),
+        return_sequences=layer.return_sequences,
+        go_backwards=layer.go_backwards,
+        zero_output_for_mask=layer.zero_output_for_mask,
+    )
+
+
+def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
+    """Spells a Bidirectional out: two recurrences, the second one turned around again, side by side."""
+    _require(layer, layer.get_config(), merge_mode="concat")
+    halves = [layer.forward_layer, layer.backward_layer]
+    for half in halves:
+        if type(half) is not layers.SimpleRNN:
+            raise _refusal(layer, f"wraps a {type(half).__name__}; only SimpleRNN is modelled")
+    ends = []
+    for half in halves:
+        name = f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+        yield Node(name, _read_simple_rnn(half), inputs)
+        if half is layer.backward_layer and layer.return_sequences:
+            yield Node(f"{name}.reverse", reference.Reverse(), (name,))
+            name = f"{name}.reverse"
+        ends.append(name)
+    yield Node(layer.name, reference.Concatenate(), tuple(ends))
+
+
+def _activation(layer: Any) -> reference.ActivationName:
+    name = keras.activations.serialize(layer.activation)
+    if name not in _ACTIVATIONS:
+        raise _refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
+    chosen: reference.ActivationName = name
+    return chosen
+
+
+def _float64(variable: Any) -> Array:
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
+
+def _require(layer: Any, config: dict[str, Any], **settings: object) -> None:
+    for name, value in settings.items():
+        if config.get(name, value) != value:
+            raise _refusal(layer, f"has {name}={config[name]!r}; only {value!r} is modelled")
+
+
+def _refusal(layer: Any, reason: str) -> ModelError:
+    return ModelError(f"layer {layer.name} ({type(layer).__name__}) {reason}; nothing was exported")

@@ -1,0 +1,102 @@
+"""What an export is tried on: real texts, and traps made to find what is wrong with a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+
+from rnnx.parity import ProbeBatch
+from rnnx.text import START_ID, UNKNOWN_ID, Ids, Tokenizer
+
+# A network without a tokenizer has no longest text of its own.
+_DEFAULT_LENGTH = 100
+_SINGLE_COUNT = 32
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The inputs of one proof.
+
+    Attributes:
+        batches: Each run as it is.
+        text_count: Rows that come from texts.
+        trap_count: Rows that were made up.
+    """
+
+    batches: tuple[ProbeBatch, ...]
+    text_count: int
+    trap_count: int
+
+    @property
+    def longest(self) -> int:
+        """The longest time of any batch."""
+        return max(batch.ids.shape[1] for batch in self.batches)
+
+
+def own_texts() -> list[bytes]:
+    """Texts that were written for rnnx and travel with it."""
+    data = files("rnnx.export").joinpath("probe_texts.txt").read_bytes()
+    return data.splitlines()
+
+
+def make_probes(texts: Sequence[bytes], tokenizer: Tokenizer | None, vocabulary_size: int) -> Probes:
+    """Makes the probes of one model.
+
+    Args:
+        texts: Real texts; left aside without a tokenizer.
+        tokenizer: The model's own; None for a network without text.
+        vocabulary_size: Ids run from 0 to one less.
+
+    Returns:
+        Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
+        vocabulary once, so that no row of the embedding goes untried.
+    """
+    length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
+    traps = _traps(length, vocabulary_size)
+    text_rows = {f"text {i + 1}": tokenizer.encode(text).ids for i, text in enumerate(texts)} if tokenizer else {}
+    mixed = {**text_rows, **traps}
+    every_id = {f"ids from {row[0]}": row for row in _every_id(length, vocabulary_size)}
+    batches = [_batch(mixed, tokenizer), _batch(every_id, tokenizer)]
+    batches += [_batch({f"{name}, alone": row}, tokenizer) for name, row in traps.items() if len(row) != 1]
+    return Probes(tuple(batches), len(text_rows), sum(len(batch.names) for batch in batches) - len(text_rows))
+
+
+def _traps(length: int, vocabulary_size: int) -> dict[str, Ids]:
+    rng = np.random.default_rng(0)  # the same traps for the same model, always
+    words = np.arange(UNKNOWN_ID + 1, vocabulary_size)
+
+    def draw(count: int) -> Ids:
+        return rng.choice(words, count).astype(np.int32)
+
+    def start(ids: Ids) -> Ids:
+        return np.concatenate([np.array([START_ID], np.int32), ids])[-length:]
+
+    traps = {
+        "empty": start(draw(0)),
+        "all unknown": np.full(length, UNKNOWN_ID, np.int32),
+        "exactly the longest": draw(length),
+        "one more than the longest": start(draw(length)),
+        "one less than the longest": draw(max(length - 1, 1)),
+        "highest id": np.full(min(7, length), vocabulary_size - 1, np.int32),
+        "half": draw(max(length // 2, 1)),
+    }
+    return traps | {f"one token, {word}": np.array([word], np.int32) for word in draw(_SINGLE_COUNT)}
+
+
+def _every_id(length: int, vocabulary_size: int) -> list[Ids]:
+    ids = np.arange(1, vocabulary_size, dtype=np.int32)
+    return [ids[i : i + length] for i in range(0, len(ids), length)]
+
+
+def _batch(rows: dict[str, Ids], tokenizer: Tokenizer | None) -> ProbeBatch:
+    return ProbeBatch(_pad(list(rows.values()), tokenizer), tuple(rows))
+
+
+def _pad(rows: list[Ids], tokenizer: Tokenizer | None) -> Ids:
+    if tokenizer:
+        return tokenizer.pad(rows)
+    longest = max(len(row) for row in rows)
+    return np.stack([np.pad(row, (longest - len(row), 0)) for row in rows])

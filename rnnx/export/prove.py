@@ -1,0 +1,121 @@
+"""Runs the probes through Keras and through every file that would ship, and compares each with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+from keras import layers
+
+from rnnx.export.probes import Probes
+from rnnx.export.states import layer_of, with_states
+from rnnx.infer.session import Session
+from rnnx.parity import Outputs, ParityReport, ProbeBatch, compare_runtime
+from rnnx.reference import INPUT_NAME, Network
+
+
+def prove(
+    model: keras.Model, network: Network, graphs: Mapping[str, onnx.ModelProto], probes: Probes, problems: Sequence[str]
+) -> ParityReport:
+    """Compares Keras and each graph with the reference.
+
+    Args:
+        model: The Keras model.
+        network: Its reference.
+        graphs: By file name, what would ship.
+        probes: What to run.
+        problems: What is wrong already, for the report.
+    """
+    batches = probes.batches
+    expected = [network.predict(batch.ids) for batch in batches]
+    keras_outputs = [_run_keras(model, network, batch) for batch in batches]
+    # What float32 does to this network anyway is the measure of a tie: nearer to the decision, no label is right.
+    tie_margin = max(
+        float(np.abs(e - out.probs).max()) if e.shape == out.probs.shape else 0.0
+        for e, out in zip(expected, keras_outputs, strict=True)
+    )
+    reports = [compare_runtime(f"keras {keras.__version__}", network, batches, keras_outputs, expected, tie_margin)]
+    for name, graph in graphs.items():
+        for session in _sessions(with_states(graph)):
+            outputs = [_run_onnx(session, batch) for batch in batches]
+            runtime = f"{name}, {session.provider}"
+            reports.append(compare_runtime(runtime, network, batches, outputs, expected, tie_margin))
+    return ParityReport(probes.text_count, probes.trap_count, probes.longest, tuple(reports), tuple(problems))
+
+
+def _sessions(graph: onnx.ModelProto) -> Iterator[Session]:
+    model = graph.SerializeToString()
+    yield Session(model, device="cpu")
+    if (session := Session(model, device="auto")).device == "cuda":
+        yield session
+
+
+def _run_onnx(session: Session, batch: ProbeBatch) -> Outputs:
+    outputs = dict(zip(session.output_names, session.run(batch.ids), strict=True))
+    states = {
+        layer: values.transpose(1, 0, 2) for name, values in outputs.items() if (layer := layer_of(name)) is not None
+    }
+    return Outputs(outputs["probs"], states)
+
+
+def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
+    """Runs Keras step by step and writes down each state that its cells are given and give.
+
+    Called eagerly, Keras's recurrence is a Python loop over the cell. What a cell is given at a step is the state after
+    the step before, masks applied; the state after the last step is the layer's own result.
+    """
+    given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
+    last: dict[str, npt.NDArray[np.float32]] = {}
+    with _recorded(model, given, last):
+        probs = np.asarray(model(batch.ids, training=False))
+    # Keras calls the cell once more up front, for the shapes of its outputs.
+    states = {name: np.stack([*steps[len(steps) - batch.ids.shape[1] :][1:], last[name]], axis=1) for name, steps in given.items()}
+    return Outputs(probs, states)
+
+
+@contextmanager
+def _recorded(
+    model: keras.Model, given: dict[str, list[npt.NDArray[np.float32]]], last: dict[str, npt.NDArray[np.float32]]
+) -> Iterator[None]:
+    recurrent = dict(_recurrent_layers(model))
+    for name, layer in recurrent.items():
+        layer.cell.call = _record_given(layer.cell.call, given[name])
+        layer.inner_loop = _record_last(layer.inner_loop, name, last)
+    try:
+        yield
+    finally:
+        for layer in recurrent.values():
+            del layer.cell.call, layer.inner_loop
+
+
+def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:
+    def recording(inputs: Any, states: Any, training: bool = False) -> Any:
+        given.append(np.asarray(states[0] if isinstance(states, list | tuple) else states))
+        return call(inputs, states, training=training)
+
+    return recording
+
+
+def _record_last(
+    inner_loop: Callable[..., Any], name: str, last: dict[str, npt.NDArray[np.float32]]
+) -> Callable[..., Any]:
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        last_output, outputs, states = inner_loop(*args, **kwargs)
+        last[name] = np.asarray(states[0])
+        return last_output, outputs, states
+
+    return recording
+
+
+def _recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    for layer in model.layers:
+        if isinstance(layer, layers.SimpleRNN):
+            yield layer.name, layer
+        elif isinstance(layer, layers.Bidirectional):
+            for half in (layer.forward_layer, layer.backward_layer):
+                yield f"{layer.name}.{'backward' if half.go_backwards else 'forward'}", half

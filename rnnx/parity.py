@@ -1,0 +1,280 @@
+"""The proof: whether another computation of a network is right, and by how much; a report as a value.
+
+Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part
+ways, and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state
+before it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding`) of the runtime's
+state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The ratio of
+difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
+
+Imports numpy only; runs nothing but the reference; prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.reference import INPUT_NAME, Array, Network, SimpleRNN, Tensor
+from rnnx.rounding import output_error, step_bound
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeBatch:
+    """Inputs that run as one batch.
+
+    Attributes:
+        ids: (batch, time) int32.
+        names: What each row is, such as `empty` or `text 3`.
+    """
+
+    ids: npt.NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a runtime gave for one batch.
+
+    Attributes:
+        probs: float32, (batch, 1) or (batch, classes).
+        states: By recurrent layer, float32 (batch, time, units), in the order of their computation.
+    """
+
+    probs: npt.NDArray[np.float32]
+    states: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """The largest ratio of difference to bound in one layer, and where it stands.
+
+    Attributes:
+        layer: The layer's name; `probs` for what follows the recurrence.
+        ratio: Above 1 fails; None if something was not finite.
+        probe: The row's name.
+        step: The position, in the order of the computation; None behind the time.
+        unit: The unit or class.
+        difference: |expected - actual| there.
+        bound: What rounding can do there.
+    """
+
+    layer: str
+    ratio: float | None
+    probe: str
+    step: int | None
+    unit: int
+    difference: float | None
+    bound: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether rounding explains the difference; not finite never passes."""
+        return self.ratio is not None and self.ratio <= 1.0
+
+
+@dataclass(frozen=True)
+class RuntimeReport:
+    """One runtime against the reference.
+
+    Attributes:
+        runtime: Such as `keras 3.15.1` or `model.onnx, CPUExecutionProvider`.
+        layers: Each recurrent layer, then `probs`.
+        max_abs_diff: End to end, in probability; None if something was not finite.
+        label_count: Probes whose label was compared.
+        tie_count: Probes nearer to the decision than Keras's own drift on these probes; not compared.
+        problems: Wrong shape, dtype, values that are not finite, labels that differ; one sentence each.
+    """
+
+    runtime: str
+    layers: tuple[LayerReport, ...]
+    max_abs_diff: float | None
+    label_count: int
+    tie_count: int
+    problems: tuple[str, ...]
+
+    @property
+    def worst(self) -> LayerReport:
+        """The layer nearest to its bound, or beyond it."""
+        return max(self.layers, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no problem and every layer is within its bound."""
+        return not self.problems and all(layer.passed for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The proof of one export.
+
+    Attributes:
+        text_count: Real texts among the probes.
+        trap_count: Made-up inputs among them.
+        longest: The longest probe, in ids.
+        runtimes: Keras first, then each file on each provider.
+        problems: What concerns the whole, such as a label that is not the one recorded at training.
+    """
+
+    text_count: int
+    trap_count: int
+    longest: int
+    runtimes: tuple[RuntimeReport, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """The verdict."""
+        return bool(self.runtimes) and not self.problems and all(runtime.passed for runtime in self.runtimes)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in one sentence."""
+        if not self.passed:
+            return f"FAILED: {self.first_problem}"
+        worst = max(self.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
+        return (
+            f"proved: on {self.text_count} texts and {self.trap_count} traps, every step of every runtime is within "
+            f"{worst.worst.ratio:.3f} of what float32 rounding can do ({worst.runtime}, layer {worst.worst.layer})"
+        )
+
+    @property
+    def first_problem(self) -> str:
+        """What is wrong, and where; empty if nothing is."""
+        if self.problems:
+            return self.problems[0]
+        for runtime in self.runtimes:
+            if not runtime.worst.passed:
+                worst = runtime.worst
+                size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times what rounding can do"
+                step = "" if worst.step is None else f", step {worst.step}"
+                return f"{runtime.runtime}: layer {worst.layer}{step}, unit {worst.unit} on {worst.probe!r} is {size}"
+            if runtime.problems:
+                return f"{runtime.runtime}: {runtime.problems[0]}"
+        return "" if self.runtimes else "nothing was compared"
+
+
+def compare_runtime(
+    runtime: str,
+    network: Network,
+    batches: Sequence[ProbeBatch],
+    outputs: Sequence[Outputs],
+    expected_probs: Sequence[Array],
+    tie_margin: float,
+) -> RuntimeReport:
+    """Compares one runtime with the reference.
+
+    Args:
+        runtime: Its name in the report.
+        network: The reference.
+        batches: What was run.
+        outputs: What came out, one per batch.
+        expected_probs: What the reference gives for each batch, end to end.
+        tie_margin: Probes whose probability is this near to the decision count as ties.
+    """
+    problems: list[str] = []
+    layers: dict[str, LayerReport] = {}
+    diffs: list[float] = []
+    label_count = tie_count = 0
+    for batch, out, expected in zip(batches, outputs, expected_probs, strict=True):
+        if problem := _form_problem(expected, out.probs):
+            problems.append(problem)
+            continue
+        for report in _compare_layers(network, batch, out):
+            if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
+                layers[report.layer] = report
+        diffs.append(float(np.abs(expected - out.probs).max()))
+        is_tie = _margin(expected) <= tie_margin
+        wrong = (_label_ids(expected) != _label_ids(out.probs)) & ~is_tie
+        label_count, tie_count = label_count + int((~is_tie).sum()), tie_count + int(is_tie.sum())
+        problems += [f"another label than the reference on {batch.names[row]!r}" for row in np.flatnonzero(wrong)]
+    is_finite = bool(diffs) and np.isfinite(diffs).all()
+    return RuntimeReport(
+        runtime,
+        tuple(layers.values()) or (_not_finite("probs", "every probe"),),
+        max(diffs) if is_finite else None,
+        label_count,
+        tie_count,
+        tuple(problems),
+    )
+
+
+def _form_problem(expected: Array, actual: npt.NDArray[np.float32]) -> str | None:
+    if actual.dtype != np.float32:
+        return f"probs should be float32, not {actual.dtype}"
+    if actual.shape != expected.shape:
+        return f"probs should be of shape {expected.shape}, not {actual.shape}"
+    return None
+
+
+def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> list[LayerReport]:
+    """Walks the network along the runtime's own states, with the rounding that its inputs may carry."""
+    states = {name: values.astype(np.float64) for name, values in actual.states.items()}
+    recurrent = network.recurrent_nodes
+    if missing := recurrent.keys() - states.keys():
+        raise ValueError(f"no states of {', '.join(sorted(missing))}")
+    tensors = network.forward(batch.ids, states)
+    errors: dict[str, Array] = {INPUT_NAME: np.zeros(batch.ids.shape)}
+    reports = []
+    for node in network.nodes:
+        inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
+        if isinstance(node.layer, SimpleRNN):
+            reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
+            errors[node.name] = np.zeros_like(tensors[node.name].values)  # from here on, the runtime's own states
+        else:
+            errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
+    last = network.nodes[-1].name
+    reports.append(_largest_ratio("probs", batch, tensors[last].values, actual.probs, errors[last]))
+    return reports
+
+
+def _compare_steps(
+    name: str, layer: SimpleRNN, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
+) -> LayerReport:
+    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit."""
+    x = layer.in_order(x)
+    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
+    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+    expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
+    if x.mask is not None:
+        expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
+    return _largest_ratio(name, batch, expected, states, bound)
+
+
+def _largest_ratio(
+    layer: str, batch: ProbeBatch, expected: Array, actual: npt.NDArray[np.floating], bound: Array
+) -> LayerReport:
+    difference = np.abs(expected - actual)
+    # A bound of 0 allows nothing but equality.
+    ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+    bad = ~np.isfinite(difference)
+    where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)
+    row, unit = int(where[0]), int(where[-1])
+    step = int(where[1]) if ratio.ndim == 3 else None
+    if bad.any():
+        return _not_finite(layer, batch.names[row], step, unit)
+    return LayerReport(
+        layer, float(min(ratio[where], 1e300)), batch.names[row], step, unit, float(difference[where]), float(bound[where])
+    )
+
+
+def _not_finite(layer: str, probe: str, step: int | None = None, unit: int = 0) -> LayerReport:
+    return LayerReport(layer, None, probe, step, unit, None, None)
+
+
+def _rank(report: LayerReport) -> float:
+    return np.inf if report.ratio is None else report.ratio
+
+
+def _label_ids(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    return (probs[:, 0] >= 0.5).astype(np.intp) if probs.shape[-1] == 1 else probs.argmax(axis=-1)
+
+
+def _margin(probs: Array) -> Array:
+    """How far the decision is from another one, in probability: (batch,)."""
+    if probs.shape[-1] == 1:
+        return np.abs(probs[:, 0] - 0.5)
+    top = np.sort(probs, axis=-1)
+    return np.asarray((top[:, -1] - top[:, -2]) / 2)

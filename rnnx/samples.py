@@ -1,0 +1,52 @@
+"""Texts with the labels once recorded for them: what a later export of the same model has to come to again.
+
+They tie the labels' order, the vocabulary and the tokenizer to the weights; none of these shows in the network itself.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnnx.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text and what the model said of it.
+
+    Attributes:
+        text: Raw bytes.
+        label: By name, not by id.
+        probability: Of that label, in 0..1.
+    """
+
+    text: bytes
+    label: str
+    probability: float
+
+
+def samples_to_json(samples: Sequence[Sample]) -> bytes:
+    """Formats samples; bytes that are not UTF-8 travel as lone surrogates, escaped."""
+    rows = [
+        {"text": s.text.decode("utf-8", "surrogateescape"), "label": s.label, "probability": round(s.probability, 6)}
+        for s in samples
+    ]
+    return (json.dumps(rows, indent=1) + "\n").encode()
+
+
+def samples_from_json(data: bytes) -> list[Sample]:
+    """Reads samples back.
+
+    Raises:
+        ModelError: If the file is not what `samples_to_json` writes.
+    """
+    try:
+        return [
+            Sample(row["text"].encode("utf-8", "surrogateescape"), str(row["label"]), float(row["probability"]))
+            for row in json.loads(data)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"samples: not a list of text, label and probability ({error})") from error

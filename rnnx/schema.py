@@ -1,0 +1,85 @@
+"""Frozen dataclasses to and from JSON, checked field by field against their annotations.
+
+JSON comes from files that strangers may have written, so a wrong type, a missing key and an unknown key are errors
+that name the place (`tokenizer.max_length`). Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """Formats a dataclass as JSON: two spaces, keys in field order, a newline at the end."""
+    return json.dumps(dataclasses.asdict(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(cls: type[T], text: str | bytes) -> T:
+    """Reads a dataclass back.
+
+    Raises:
+        ValueError: If the text is not JSON, or does not fit `cls`; the message names the field.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+    return typing.cast(T, _read(cls, data, ""))
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _read(kind: Any, data: Any, where: str) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, data, where)
+    if origin is typing.Literal:
+        if any(data == arg and type(data) is type(arg) for arg in args):
+            return data
+        raise ValueError(f"{where}: {data!r} is none of {', '.join(map(repr, args))}")
+    if origin in (types.UnionType, typing.Union):
+        if data is None and type(None) in args:
+            return None
+        return _read(next(arg for arg in args if arg is not type(None)), data, where)
+    if origin is tuple:
+        _require(isinstance(data, list), "a list", data, where)
+        return tuple(_read(args[0], item, f"{where}[{i}]") for i, item in enumerate(data))
+    if origin is dict:
+        _require(isinstance(data, dict), "an object", data, where)
+        return {key: _read(args[1], item, f"{where}.{key}") for key, item in data.items()}
+    if kind is float:
+        _require(type(data) in (int, float), "a number", data, where)
+        return float(data)
+    if kind is Any:
+        return data
+    _require(type(data) is kind, f"of type {kind.__name__}", data, where)
+    return data
+
+
+def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
+    _require(isinstance(data, dict), "an object", data, where)
+    hints = typing.get_type_hints(kind)
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    prefix = f"{where}." if where else ""
+    if missing := sorted(required - data.keys()):
+        raise ValueError(f"missing: {', '.join(prefix + name for name in missing)}")
+    if unknown := sorted(data.keys() - hints.keys()):
+        raise ValueError(f"unknown: {', '.join(prefix + name for name in unknown)}")
+    return kind(**{name: _read(hints[name], item, prefix + name) for name, item in data.items()})
+
+
+def _require(condition: bool, what: str, data: Any, where: str) -> None:
+    if not condition:
+        raise ValueError(f"{where or 'the document'} should be {what}, not {data!r:.80}")

@@ -1,0 +1,179 @@
+"""Text to tokens to ids, defined on bytes; the one place where it is done, for training and inference alike.
+
+The rule, the same in every language: lower the ASCII letters; a word is a maximal run of bytes in `[a-z0-9']` or
+>= 0x80; where the model says so, `<br />` is replaced by a space first. Ids: 0 pads, 1 starts a text, 2 is an unknown
+word, words follow from 3 on by falling frequency in the training texts. Imports numpy only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.config import TokenizerConfig
+from rnnx.errors import ModelError
+
+PAD_ID, START_ID, UNKNOWN_ID = 0, 1, 2
+# `<` and `>` cannot stand in a word, so these never meet a token of a text.
+SPECIAL_TOKENS = (b"<pad>", b"<start>", b"<unknown>")
+
+Ids = npt.NDArray[np.int32]
+
+_LINE_BREAK = b"<br />"
+_WORD_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789'") | frozenset(range(0x80, 0x100))
+_SPACE = ord(" ")
+# Byte to byte: word bytes lowered, everything else a space, so that `bytes.split` finds the words.
+_TO_WORDS = bytes(b if b in _WORD_BYTES else _SPACE for b in bytes(range(256)).lower())
+
+
+def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
+    """Maps a text to its lowered words and spaces, byte for byte (a `<br />` becomes one space)."""
+    if strip_breaks:
+        text = text.replace(_LINE_BREAK, b" ")
+    return text.translate(_TO_WORDS)
+
+
+def tokenize(text: bytes, *, strip_breaks: bool) -> list[bytes]:
+    """Splits a text into its tokens.
+
+    Args:
+        text: Any bytes; UTF-8 is expected, not required.
+        strip_breaks: Whether `<br />` is replaced by a space first.
+    """
+    return to_words(text, strip_breaks=strip_breaks).split()
+
+
+class Vocabulary:
+    """The known tokens, in the order of their ids, the three special ones first."""
+
+    def __init__(self, tokens: Iterable[bytes]) -> None:
+        self.tokens = tuple(tokens)
+        if self.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
+            raise ModelError("vocabulary: the first three tokens should be <pad>, <start> and <unknown>")
+        words = self.tokens[len(SPECIAL_TOKENS) :]
+        for token_id, word in enumerate(words, len(SPECIAL_TOKENS)):
+            if not word or not _WORD_BYTES.issuperset(word):
+                raise ModelError(f"vocabulary: line {token_id + 1} holds {word!r:.40}, which no text can contain")
+        self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
+        if len(self._ids) != len(words):
+            twice = next(word for word, count in Counter(words).items() if count > 1)
+            raise ModelError(f"vocabulary: {twice!r} stands on two lines")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    @classmethod
+    def build(cls, texts: Iterable[bytes], size: int, *, strip_breaks: bool) -> Vocabulary:
+        """Takes the most frequent words of the training texts; ties go by byte order, so the result is repeatable.
+
+        Args:
+            texts: The training texts, and only those.
+            size: The most tokens, special ones included.
+            strip_breaks: As in `tokenize`.
+        """
+        counts: Counter[bytes] = Counter()
+        for text in texts:
+            counts.update(tokenize(text, strip_breaks=strip_breaks))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls((*SPECIAL_TOKENS, *ranked[: size - len(SPECIAL_TOKENS)]))
+
+    def encode(self, words: Iterable[bytes]) -> list[int]:
+        """Looks the ids of words up; an unknown word is 2."""
+        return list(map(self._ids.__getitem__, words))
+
+    def to_bytes(self) -> bytes:
+        """Formats the file `vocabulary.txt`: one token a line, line N holds id N - 1."""
+        return b"\n".join(self.tokens) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Vocabulary:
+        """Reads `vocabulary.txt`. Lines end with a newline byte alone: a token may hold any byte >= 0x80.
+
+        Raises:
+            ModelError: If the special tokens are missing, or a line is empty, doubled or not a word.
+        """
+        return cls(data.removesuffix(b"\n").split(b"\n"))
+
+
+class _IdsByWord(dict[bytes, int]):
+    def __missing__(self, word: bytes) -> int:
+        return UNKNOWN_ID
+
+
+class Encoding(NamedTuple):
+    """A text as the network sees it.
+
+    Attributes:
+        ids: (length,) int32, not padded.
+        token_count: Words in the whole text, before any cut.
+        is_truncated: Whether words were cut off.
+    """
+
+    ids: Ids
+    token_count: int
+    is_truncated: bool
+
+
+class Tokenizer:
+    """Texts to ids by a model's config and vocabulary."""
+
+    def __init__(self, config: TokenizerConfig, vocabulary: Vocabulary) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+
+    def encode(self, text: bytes) -> Encoding:
+        """Turns a text into ids. Takes memory for the kept words only, however long the text is."""
+        config = self.config
+        mapped = to_words(text, strip_breaks=config.strip_breaks)
+        keep_last = config.truncation_side == "left"
+        words = mapped.rsplit(None, config.max_length) if keep_last else mapped.split(None, config.max_length)
+        cut_count = 0
+        if len(words) > config.max_length:  # the remainder of the split, one piece
+            cut_count = _count_words(words.pop(0 if keep_last else -1))
+        ids = self.vocabulary.encode(words)
+        token_count = len(words) + cut_count
+        if config.start:
+            ids.insert(0, START_ID)
+        ids = ids[-config.max_length :] if keep_last else ids[: config.max_length]
+        # Cut on the left, the start goes before any word does.
+        room = config.max_length if keep_last else config.max_length - config.start
+        return Encoding(np.array(ids, np.int32), token_count, is_truncated=token_count > room)
+
+    def pad(self, rows: Sequence[Ids]) -> Ids:
+        """Stacks rows into one batch.
+
+        Args:
+            rows: Each (length,) int32, none longer than `max_length`.
+
+        Returns:
+            (batch, time) int32, zeros where a row is padded; time is at least 1.
+        """
+        longest = max((len(row) for row in rows), default=0)
+        time = self.config.max_length if self.config.pad_to == "max_length" else max(longest, 1)
+        batch = np.full((len(rows), time), PAD_ID, np.int32)
+        for out, row in zip(batch, rows, strict=True):
+            if self.config.padding_side == "left":
+                out[time - len(row) :] = row
+            else:
+                out[: len(row)] = row
+        return batch
+
+
+def _count_words(mapped: bytes) -> int:
+    """Counts the words of a text that `to_words` mapped, in chunks: a split would take 40 bytes a word."""
+    count, chunk_bytes, was_space = 0, 1 << 20, True
+    for start in range(0, len(mapped), chunk_bytes):
+        is_space = np.frombuffer(mapped, np.uint8, min(chunk_bytes, len(mapped) - start), start) == _SPACE
+        count += int(np.count_nonzero(is_space[:-1] & ~is_space[1:])) + int(was_space and not is_space[0])
+        was_space = bool(is_space[-1])
+    return count

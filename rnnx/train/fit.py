@@ -1,0 +1,147 @@
+"""Fitting one network: epochs, the best one kept, an interrupt that loses nothing. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnnx.datasets import Examples
+from rnnx.text import Tokenizer
+from rnnx.train.batches import Batches
+from rnnx.train.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The figures of one epoch; accuracies in 0..1, losses in nats."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: `batch` of `batches` in `epoch` of `epochs`, both from 1."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What to call while training goes on; each may be replaced."""
+
+    on_batch: Callable[[Progress], None] = lambda progress: None
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished (or interrupted) training; the model holds the weights of the best epoch.
+
+    Attributes:
+        history: One entry per whole epoch.
+        best: The epoch kept: highest validation accuracy, on a tie the lowest validation loss.
+        is_interrupted: Whether Ctrl-C ended it early.
+    """
+
+    model: keras.Model
+    history: tuple[Epoch, ...]
+    best: Epoch
+    is_interrupted: bool
+
+
+def fit(
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    parts: tuple[Examples, Examples],
+    label_count: int,
+    *,
+    epochs: int,
+    seed: int,
+    observer: Observer,
+) -> Fit:
+    """Trains a recipe's network.
+
+    Args:
+        recipe: What to train.
+        tokenizer: From the training texts' vocabulary.
+        parts: Training and validation examples.
+        label_count: Two end in one sigmoid, more in a softmax.
+        epochs: Passes over the training examples.
+        seed: Of the start weights, the dropout and the order of the batches.
+        observer: Told of batches and epochs.
+
+    Raises:
+        KeyboardInterrupt: If interrupted before one epoch was whole; there is nothing to keep then.
+    """
+    keras.utils.set_random_seed(seed)
+    train, validation = (
+        Batches(
+            [tokenizer.encode(text).ids for text in part.texts],
+            part.label_ids,
+            tokenizer,
+            batch_size=recipe.batch_size,
+            by_length=recipe.by_length,
+            seed=part_seed,
+        )
+        for part, part_seed in zip(parts, (seed, None), strict=True)
+    )
+    outputs, activation, loss = (
+        (1, "sigmoid", "binary_crossentropy")
+        if label_count == 2
+        else (label_count, "softmax", "sparse_categorical_crossentropy")
+    )
+    model = recipe.build(len(tokenizer.vocabulary), outputs, activation)
+    # XLA compiles anew for each length of a batch, and its loop is slower than TensorFlow's on a CPU from 400 steps on.
+    model.compile(optimizer=recipe.optimizer(epochs * len(train)), loss=loss, metrics=["accuracy"], jit_compile=False)
+    keeper = _BestEpoch(observer, epochs, len(train))
+    is_interrupted = False
+    try:
+        model.fit(train, validation_data=validation, epochs=epochs, callbacks=[keeper], verbose=0)
+    except KeyboardInterrupt:
+        if keeper.best is None:
+            raise
+        is_interrupted = True
+    if keeper.best is None:
+        raise ValueError("fit takes at least one epoch")
+    model.set_weights(keeper.best_weights)
+    return Fit(model, tuple(keeper.history), keeper.best, is_interrupted)
+
+
+class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
+    """Collects the history, keeps the weights of the best epoch, and tells the observer."""
+
+    def __init__(self, observer: Observer, epochs: int, batches: int) -> None:
+        super().__init__()
+        self.history: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.best_weights: list[np.ndarray[Any, Any]] = []
+        self._observer, self._epochs, self._batches = observer, epochs, batches
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        epoch = len(self.history) + 1
+        progress = Progress(epoch, self._epochs, batch + 1, self._batches, logs["loss"], logs["accuracy"])
+        self._observer.on_batch(progress)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        done = Epoch(epoch + 1, logs["loss"], logs["accuracy"], logs["val_loss"], logs["val_accuracy"])
+        self.history.append(done)
+        if self.best is None or _rank(done) > _rank(self.best):
+            self.best, self.best_weights = done, self.model.get_weights()
+        self._observer.on_epoch(done)
+
+
+def _rank(epoch: Epoch) -> tuple[float, float]:
+    return epoch.validation_accuracy, -epoch.validation_loss

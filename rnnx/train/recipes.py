@@ -1,0 +1,135 @@
+"""The recipes: what is trained, on how much of a text, and with which optimizer. Owns every training constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from rnnx.config import TokenizerConfig
+from rnnx.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training, the data and the seed apart.
+
+    Attributes:
+        name: As on the command line.
+        vocabulary_size: The most ids, the three special ones included.
+        tokenizer: How texts become rows of ids.
+        build: (vocabulary size, outputs, output activation) to the network.
+        optimizer: (steps in the whole training) to the optimizer.
+        batch_size: Texts a step.
+        epochs: Passes over the training texts.
+        by_length: Whether batches hold texts of similar length (the order stays random otherwise).
+    """
+
+    name: str
+    vocabulary_size: int
+    tokenizer: TokenizerConfig
+    build: Callable[[int, int, str], keras.Model]
+    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    batch_size: int
+    epochs: int
+    by_length: bool
+
+
+def article_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
+    """The article's classifier: Embedding 32, SimpleRNN 32, Dense; no mask, so the padding in front is read too."""
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32", name="ids"),
+            layers.Embedding(vocabulary_size, 32),
+            layers.SimpleRNN(32),
+            layers.Dense(outputs, activation=activation),
+        ],
+        name="article",
+    )
+
+
+def article_sequence_network(vocabulary_size: int = 10_000) -> keras.Model:
+    """The article's first model: the full sequence of states; 322,080 parameters at 10 000 words."""
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32", name="ids"),
+            layers.Embedding(vocabulary_size, 32),
+            layers.SimpleRNN(32, return_sequences=True),
+        ],
+        name="article_sequence",
+    )
+
+
+def default_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
+    """Both directions, the mean of all states, padding masked; words and states dropped while training.
+
+    The mean lets every word speak for itself, where the last state alone has to carry the whole text; the mask makes
+    the result independent of the padding.
+    """
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = layers.Embedding(vocabulary_size, 64, mask_zero=True, name="embedding")(ids)
+    x = layers.Dropout(0.3, noise_shape=(None, None, 1), name="word_dropout")(x)
+    x = layers.Bidirectional(layers.SimpleRNN(64, return_sequences=True), name="rnn")(x)
+    x = layers.GlobalAveragePooling1D(name="mean")(x)
+    x = layers.Dropout(0.5, name="dropout")(x)
+    probs = layers.Dense(outputs, activation=activation, name="probs")(x)
+    return keras.Model(ids, probs, name="default")
+
+
+def _default_optimizer(steps: int) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="article",
+            vocabulary_size=10_000,
+            tokenizer=TokenizerConfig(
+                max_length=500,
+                start=True,
+                strip_breaks=True,
+                pad_to="max_length",
+                padding_side="left",
+                truncation_side="left",
+            ),
+            build=article_network,
+            optimizer=lambda steps: keras.optimizers.RMSprop(),
+            batch_size=128,
+            epochs=10,
+            by_length=False,
+        ),
+        Recipe(
+            name="default",
+            vocabulary_size=20_000,
+            tokenizer=TokenizerConfig(
+                max_length=400,
+                start=True,
+                strip_breaks=True,
+                pad_to="batch",
+                padding_side="left",
+                truncation_side="left",
+            ),
+            build=default_network,
+            optimizer=_default_optimizer,
+            batch_size=64,
+            epochs=6,
+            by_length=True,
+        ),
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Finds a recipe.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
