@@ -100,4 +100,6 @@ class ModelConfig:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.vocabulary_size < 4:
-            raise ValueError(f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}")
+            raise ValueError(
+                f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
+            )

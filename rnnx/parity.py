@@ -256,7 +256,13 @@ def _largest_ratio(
     if bad.any():
         return _not_finite(layer, batch.names[row], step, unit)
     return LayerReport(
-        layer, float(min(ratio[where], 1e300)), batch.names[row], step, unit, float(difference[where]), float(bound[where])
+        layer,
+        float(min(ratio[where], 1e300)),
+        batch.names[row],
+        step,
+        unit,
+        float(difference[where]),
+        float(bound[where]),
     )
 
 

@@ -141,7 +141,7 @@ class SimpleRNN:
 
 @dataclass(frozen=True)
 class Reverse:
-    """Turns the time around; behind the backward half of a Bidirectional. The mask stays as it is: it was not turned."""
+    """Turns the time around, behind the backward half of a Bidirectional; the mask was never turned and stays."""
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values[:, ::-1], x.mask)
@@ -196,9 +196,7 @@ class Dense:
         return Tensor(activate(self.activation, self.logits(x.values)), x.mask)
 
 
-Layer: TypeAlias = (
-    Embedding | SimpleRNN | Reverse | Concatenate | GlobalAveragePooling1D | GlobalMaxPooling1D | Dense
-)
+Layer: TypeAlias = Embedding | SimpleRNN | Reverse | Concatenate | GlobalAveragePooling1D | GlobalMaxPooling1D | Dense
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,24 @@ class Dataset:
         ids = {label: i for i, label in enumerate(labels)}
         return cls(name, labels, _examples(train, ids), _examples(test, ids) if test else None)
 
+    def choose(self, part: str | None) -> tuple[Examples, str]:
+        """Picks a part to measure on.
+
+        Args:
+            part: `test` or `train`; None takes the test part if there is one.
+
+        Returns:
+            The examples and the part's name.
+
+        Raises:
+            DataError: If the part is not there.
+        """
+        if part == "train" or (part is None and self.test is None):
+            return self.train, "train"
+        if self.test is None:
+            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
+        return self.test, "test"
+
 
 def _examples(pairs: list[tuple[bytes, str]], ids: dict[str, int]) -> Examples:
     return Examples([text for text, _ in pairs], np.array([ids[label] for _, label in pairs], np.int32))

@@ -70,7 +70,9 @@ def fetch_imdb(url: str = ARCHIVE_URL, md5: str = ARCHIVE_MD5, cache_dir: Path |
             path = get_file(ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir)
     except Exception as error:  # Keras raises bare Exception for a failed fetch, ValueError for a wrong hash
         reason = " ".join(str(error).split())
-        raise DataError(f"the IMDB reviews could not be fetched: {reason}; get {url} yourself and give --data-dir") from error
+        raise DataError(
+            f"the IMDB reviews could not be fetched: {reason}; get {url} yourself and give --data-dir"
+        ) from error
     return Path(path)
 
 
@@ -78,4 +80,6 @@ def _require_hash(path: Path) -> None:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "md5").hexdigest()
     if digest != ARCHIVE_MD5:
-        raise DataError(f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}")
+        raise DataError(
+            f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}"
+        )

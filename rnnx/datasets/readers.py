@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from rnnx.datasets.examples import Dataset
 from rnnx.errors import DataError
@@ -93,7 +93,7 @@ def _walk_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         return
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
-            stream: BinaryIO | None
+            stream: IO[bytes] | None
             if member.isreg() and _is_labelled_text(PurePosixPath(member.name)) and (stream := tar.extractfile(member)):
                 yield PurePosixPath(member.name), stream.read()
 
@@ -142,5 +142,7 @@ def _pair(path: Path, line: int, row: dict[str, object], columns: Columns) -> tu
     if isinstance(label, int):  # JSON: 0 and 1, true and false
         label = json.dumps(label)
     if not isinstance(text, str) or not isinstance(label, str) or not label.strip():
-        raise DataError(f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}")
+        raise DataError(
+            f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}"
+        )
     return text.encode("utf-8", "surrogateescape"), label.strip()

@@ -40,6 +40,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
     with tf.device("/CPU:0"):
         function = tf.function(lambda ids: model(ids, training=False), input_signature=signature)
+        proto: onnx.ModelProto
         try:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
         except Exception as error:  # whatever the converter meets
@@ -91,14 +92,17 @@ def find_loops(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, int, np
 
 def loop_body(loop: onnx.NodeProto) -> onnx.GraphProto:
     """The body of a Loop."""
-    return next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    body: onnx.GraphProto = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    return body
 
 
 def _name_loops(graph: onnx.GraphProto, network: Network) -> None:
     """Gives each Loop the name of the layer whose recurrent kernel it holds, bit for bit."""
     waiting = dict(network.recurrent_nodes)
     for loop, _, recurrent_kernel in find_loops(graph):
-        name = next((n for n, layer in waiting.items() if np.array_equal(layer.recurrent_kernel, recurrent_kernel)), None)
+        name = next(
+            (n for n, layer in waiting.items() if np.array_equal(layer.recurrent_kernel, recurrent_kernel)), None
+        )
         if name is not None:
             loop.name = name
             del waiting[name]

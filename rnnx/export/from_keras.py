@@ -38,7 +38,9 @@ def read_network(model: keras.Model) -> Network:
         ModelError: For a layer, or a setting of a layer, that the reference does not model; names it and the reason.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(f"model {model.name}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is modelled")
+        raise ModelError(
+            f"model {model.name}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is modelled"
+        )
     # Which node stands for which Keras tensor; each layer is called once, so that its output has one owner.
     owner = {id(tensor): INPUT_NAME for tensor in model.inputs}
     nodes: list[Node] = []

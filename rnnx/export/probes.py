@@ -33,7 +33,7 @@ class Probes:
     @property
     def longest(self) -> int:
         """The longest time of any batch."""
-        return max(batch.ids.shape[1] for batch in self.batches)
+        return max(int(batch.ids.shape[1]) for batch in self.batches)
 
 
 def own_texts() -> list[bytes]:

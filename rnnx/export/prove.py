@@ -16,7 +16,7 @@ from rnnx.export.probes import Probes
 from rnnx.export.states import layer_of, with_states
 from rnnx.infer.session import Session
 from rnnx.parity import Outputs, ParityReport, ProbeBatch, compare_runtime
-from rnnx.reference import INPUT_NAME, Network
+from rnnx.reference import Network
 
 
 def prove(
@@ -74,7 +74,10 @@ def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outpu
     with _recorded(model, given, last):
         probs = np.asarray(model(batch.ids, training=False))
     # Keras calls the cell once more up front, for the shapes of its outputs.
-    states = {name: np.stack([*steps[len(steps) - batch.ids.shape[1] :][1:], last[name]], axis=1) for name, steps in given.items()}
+    states = {
+        name: np.stack([*steps[len(steps) - batch.ids.shape[1] :][1:], last[name]], axis=1)
+        for name, steps in given.items()
+    }
     return Outputs(probs, states)
 
 

@@ -101,3 +101,8 @@ def _choose_device(device: Device) -> Device:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def available_providers() -> tuple[str, ...]:
+    """The execution providers of the installed onnxruntime, fastest first."""
+    return tuple(ort.get_available_providers())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -36,7 +37,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
         self._order = self._shuffle()
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        return math.ceil(len(self._rows) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Ids, npt.NDArray[np.int32]]:
         chosen = self._order[index]

@@ -29,7 +29,9 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
         values = [getattr(epoch, f"validation_{attribute}") for epoch in history]
         axes.plot(epochs, values, "b", label=f"Validation {what}")
         kept = getattr(best, f"validation_{attribute}")
-        axes.plot([best.epoch], [kept], "o", mfc="none", mec="tab:red", ms=12, label=f"Kept: epoch {best.epoch}, {kept:.3f}")
+        axes.plot(
+            [best.epoch], [kept], "o", mfc="none", mec="tab:red", ms=12, label=f"Kept: epoch {best.epoch}, {kept:.3f}"
+        )
         axes.set(title=f"Training and validation {what}", xlabel="Epoch", ylabel=what.capitalize())
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

@@ -68,7 +68,6 @@ def fit(
     parts: tuple[Examples, Examples],
     label_count: int,
     *,
-    epochs: int,
     seed: int,
     observer: Observer,
 ) -> Fit:
@@ -79,7 +78,6 @@ def fit(
         tokenizer: From the training texts' vocabulary.
         parts: Training and validation examples.
         label_count: Two end in one sigmoid, more in a softmax.
-        epochs: Passes over the training examples.
         seed: Of the start weights, the dropout and the order of the batches.
         observer: Told of batches and epochs.
 
@@ -105,11 +103,13 @@ def fit(
     )
     model = recipe.build(len(tokenizer.vocabulary), outputs, activation)
     # XLA compiles anew for each length of a batch, and its loop is slower than TensorFlow's on a CPU from 400 steps on.
-    model.compile(optimizer=recipe.optimizer(epochs * len(train)), loss=loss, metrics=["accuracy"], jit_compile=False)
-    keeper = _BestEpoch(observer, epochs, len(train))
+    model.compile(
+        optimizer=recipe.optimizer(recipe.epochs * len(train)), loss=loss, metrics=["accuracy"], jit_compile=False
+    )
+    keeper = _BestEpoch(observer, recipe.epochs, len(train))
     is_interrupted = False
     try:
-        model.fit(train, validation_data=validation, epochs=epochs, callbacks=[keeper], verbose=0)
+        model.fit(train, validation_data=validation, epochs=recipe.epochs, callbacks=[keeper], verbose=0)
     except KeyboardInterrupt:
         if keeper.best is None:
             raise

@@ -53,14 +53,12 @@ def train(
         OSError: If the run cannot be written.
     """
     require_replaceable(out)
+    if epochs is not None:
+        recipe = dataclasses.replace(recipe, epochs=epochs)
     parts = split_by_label(dataset.train, VALIDATION_FRACTION, seed)
-    vocabulary = Vocabulary.build(
-        parts[0].texts, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks
-    )
+    vocabulary = Vocabulary.build(parts[0].texts, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks)
     tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
-    fitted = fit(
-        recipe, tokenizer, parts, len(dataset.labels), epochs=epochs or recipe.epochs, seed=seed, observer=observer
-    )
+    fitted = fit(recipe, tokenizer, parts, len(dataset.labels), seed=seed, observer=observer)
     training = TrainingConfig(
         recipe=recipe.name,
         dataset=dataset.name,
@@ -127,9 +125,7 @@ def _samples(
     probs = model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts]))
     if probs.shape[-1] == 1:
         probs = np.hstack([1 - probs, probs])
-    return [
-        Sample(text, labels[int(row.argmax())], float(row.max())) for text, row in zip(texts, probs, strict=True)
-    ]
+    return [Sample(text, labels[int(row.argmax())], float(row.max())) for text, row in zip(texts, probs, strict=True)]
 
 
 def _json(value: Any) -> bytes:

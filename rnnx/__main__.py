@@ -1,0 +1,5 @@
+"""`python -m rnnx`."""
+
+from rnnx.cli import main
+
+main()

@@ -1,0 +1,155 @@
+"""The model card: a bundle's README.md, generated from its other files alone. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnx.bundle import (
+    CARD_NAME,
+    CURVES_NAME,
+    EVALUATION_NAME,
+    HISTORY_NAME,
+    MODEL_NAME,
+    PARITY_NAME,
+    find_directory,
+    hash_bytes,
+    read_directory,
+    write_directory,
+)
+from rnnx.config import ModelConfig
+
+if TYPE_CHECKING:
+    from rnnx.infer.evaluate import Evaluation
+
+
+def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation) -> None:
+    """Writes the figures of `rnnx evaluate` into a bundle, and its card anew.
+
+    Args:
+        bundle: A shipped name, or a path.
+        dataset: What was measured on, for the card.
+        figures: The result.
+
+    Raises:
+        ModelError: If the bundle is broken.
+        OSError: If it cannot be written.
+    """
+    directory = read_directory(find_directory(bundle))
+    record = {"dataset": dataset, "model_sha256": hash_bytes(directory[MODEL_NAME]), **dataclasses.asdict(figures)}
+    files = {**directory.files, EVALUATION_NAME: (json.dumps(record, indent=2) + "\n").encode()}
+    files[CARD_NAME] = write_card(directory.config, files).encode()
+    write_directory(directory.path, directory.config, files)
+
+
+def write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
+    """Writes the card.
+
+    Args:
+        config: The bundle's description.
+        files: Its other files; those that are absent leave their section out.
+    """
+    parts = [f"# {config.name}", _summary(config)]
+    if EVALUATION_NAME in files:
+        parts.append(_evaluation(config, json.loads(files[EVALUATION_NAME])))
+    parts.append(f"## Use\n\n```\n{embed_snippet(config)}\n```" if not config.tokenizer else _use(config))
+    parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
+    if config.training and HISTORY_NAME in files:
+        parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
+    if PARITY_NAME in files:
+        parts.append(_proof(json.loads(files[PARITY_NAME])))
+    sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
+    parts.append(f"## Files\n\n| file | bytes |\n|---|---:|\n{sizes}")
+    tools = ", ".join(f"{name} {version}" for name, version in config.tools.items())
+    parts.append(f"Made with {tools}. This page is generated; `rnnx export` writes it.")
+    return "\n\n".join(parts) + "\n"
+
+
+def embed_snippet(config: ModelConfig) -> str:
+    """The shortest program that uses the bundle."""
+    if config.tokenizer is None:
+        return (
+            "import numpy as np, onnxruntime as ort\n"
+            'session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
+            'probs, = session.run(["probs"], {"ids": np.array([[3, 4, 5]], np.int32)})'
+        )
+    return f'import rnnx\nprint(rnnx.load("{config.name}").predict(["A text."])[0].label)'
+
+
+def _summary(config: ModelConfig) -> str:
+    classes = 1 if len(config.labels) == 2 else len(config.labels)
+    meaning = f", the probability of `{config.labels[1]}`" if classes == 1 else ""
+    return (
+        f"Text classifier: {', '.join(f'`{label}`' for label in config.labels)}. "
+        f"{config.parameter_count:,} parameters.\n\n"
+        f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
+        f"`probs` float32 (batch, {classes}) out{meaning}."
+    )
+
+
+def _use(config: ModelConfig) -> str:
+    t = config.tokenizer
+    assert t is not None  # noqa: S101  # the caller asked
+    kept = "last" if t.truncation_side == "left" else "first"
+    padding = f"up to {t.max_length}" if t.pad_to == "max_length" else "up to the longest of the batch"
+    return (
+        f"## Use\n\n```sh\nrnnx infer --model {config.name} file.txt\n```\n\n"
+        f"```python\n{embed_snippet(config)}\n```\n\n"
+        f"Tokenizer, on bytes: {'`<br />` becomes a space; ' if t.strip_breaks else ''}ASCII letters are lowered; "
+        f"a word is a run of `[a-z0-9']` or bytes >= 0x80. Line N of `vocabulary.txt` is id N - 1; an unknown word is 2"
+        f"{'; a text begins with 1' if t.start else ''}. The {kept} {t.max_length} ids are read, "
+        f"padded with 0 on the {t.padding_side} {padding}."
+    )
+
+
+def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {label} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
+        for label, m in record["labels"].items()
+    )
+    said = " | ".join(f"said {label}" for label in record["labels"])
+    confusion = "\n".join(
+        f"| {label} | {' | '.join(f'{n:,}' for n in row)} |"
+        for label, row in zip(record["labels"], record["confusion"], strict=True)
+    )
+    return (
+        f"## Accuracy\n\n**{record['accuracy']:.4f}** on {record['count']:,} texts of {record['dataset']}, "
+        f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
+        f"`rnnx evaluate {config.name} {record['dataset'].split()[0]} --save`.\n\n"
+        f"| label | precision | recall | F1 | texts |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
+        f"| true | {said} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
+    )
+
+
+def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: bool) -> str:
+    t = config.training
+    assert t is not None  # noqa: S101  # the caller asked
+    rows = "\n".join(
+        f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == t.best_epoch else ''} | {epoch['accuracy']:.4f} | "
+        f"{epoch['loss']:.4f} | {epoch['validation_accuracy']:.4f} | {epoch['validation_loss']:.4f} |"
+        for epoch in history
+    )
+    curves = f"\n\n![Accuracy and loss over the epochs]({CURVES_NAME})" if has_curves else ""
+    return (
+        f"## Training\n\n`rnnx train {t.dataset} --recipe {t.recipe} --seed {t.seed}`: {t.train_count:,} texts, "
+        f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
+        "| epoch | accuracy | loss | validation accuracy | validation loss |\n|---:|---:|---:|---:|---:|\n"
+        f"{rows}{curves}"
+    )
+
+
+def _proof(parity: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {runtime['runtime']} | {layer['layer']} | {layer['ratio']:.3g} | {runtime['max_abs_diff']:.2g} |"
+        for runtime in parity["runtimes"]
+        for layer in runtime["layers"]
+    )
+    return (
+        f"## Proof\n\n{parity['verdict'][:1].upper()}{parity['verdict'][1:]}.\n\n"
+        "Each step is compared with one float64 step of the NumPy reference from the runtime's own state before it; "
+        "the difference is set against what float32 rounding can do. End to end: the largest difference in probability "
+        f"from the reference.\n\n| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}"
+    )

@@ -1,0 +1,34 @@
+"""`rnnx doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from rnnx.cli import terminal
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+    """Say which runtimes, providers and versions are here, and what is wrong with them."""
+    from rnnx.diagnosis import diagnose
+
+    diagnosis = diagnose()
+    if as_json:
+        terminal.write_json(dataclasses.asdict(diagnosis))
+    else:
+        terminal.write_table(
+            ("Package", "Version", "For"), [(p.name, p.version or "-", p.purpose) for p in diagnosis.packages]
+        )
+        terminal.write_table(
+            ("", "Value"),
+            [
+                ("providers", ", ".join(diagnosis.providers) or "none"),
+                ("models", ", ".join(diagnosis.models) or "none"),
+            ],
+        )
+        for problem in diagnosis.problems:
+            terminal.warning(problem)
+    terminal.hint("rnnx infer FILE")
+    return 1 if diagnosis.problems else 0

@@ -1,0 +1,40 @@
+"""`rnnx export`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnx.bundle import DEFAULT_MODEL
+from rnnx.cli import terminal
+from rnnx.cli.extras import import_stage
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
+    ] = DEFAULT_MODEL,
+    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/NAME]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
+    with terminal.quiet_tensorflow():
+        (pipeline,) = import_stage("rnnx.export.pipeline")
+        exported = pipeline.export(model, out, on_stage=terminal.note)
+    if as_json:
+        terminal.write_json(
+            {
+                "bundle": str(exported.path),
+                "verdict": exported.report.verdict,
+                "sizes_bytes": exported.sizes_bytes,
+                "parity": dataclasses.asdict(exported.report),
+            }
+        )
+    else:
+        terminal.print_report(exported.report)
+        terminal.write(exported.report.verdict)
+        terminal.write(str(exported.path))
+    terminal.hint(f"rnnx infer --model {exported.path} FILE")

@@ -1,0 +1,25 @@
+"""Imports stages that need an extra, and names the extra where it is missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from rnnx.errors import MissingExtraError
+
+_EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib"}
+
+
+def import_stage(*modules: str) -> list[Any]:
+    """Imports modules of the train or export stage.
+
+    Raises:
+        MissingExtraError: If a package of the [train] extra is not installed.
+    """
+    try:
+        return [import_module(module) for module in modules]
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA_PACKAGES:
+            raise
+        raise MissingExtraError(f"{package} is not installed: pip install 'rnnx[train,cpu]'") from error

@@ -1,0 +1,58 @@
+"""`rnnx info`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, find_directory, read_directory
+from rnnx.card import embed_snippet
+from rnnx.cli import terminal
+from rnnx.config import ModelConfig
+
+
+def info(
+    bundle: Annotated[
+        str, typer.Argument(help="The name of a shipped model, or the path of a bundle or run.")
+    ] = DEFAULT_MODEL,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show what a model is: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
+    directory = read_directory(find_directory(bundle))
+    config = directory.config
+    parity = json.loads(directory.files[PARITY_NAME]) if PARITY_NAME in directory.files else None
+    sizes = {name: len(data) for name, data in directory.files.items()}
+    if as_json:
+        config_json = json.loads((directory.path / "config.json").read_bytes())
+        terminal.write_json(
+            {"path": str(directory.path), "sizes_bytes": sizes, "config": config_json, "parity": parity}
+        )
+        return
+    proof = ("proof", parity["verdict"] if parity else "none: rnnx export makes one")
+    terminal.write_table(("", "Value"), [*_rows(directory.path, config, sizes), proof])
+    if parity:
+        terminal.write(embed_snippet(config))
+        terminal.hint(f"rnnx infer --model {bundle} FILE")
+
+
+def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tuple[str, object]]:
+    yield from (("name", config.name), ("path", path), ("task", config.task))
+    yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
+    yield "input", f"ids int32 (batch, time), 0..{config.vocabulary_size - 1}"
+    yield "output", f"probs float32 (batch, {1 if len(config.labels) == 2 else len(config.labels)})"
+    if text := config.tokenizer:
+        end = "last" if text.truncation_side == "left" else "first"
+        yield "text", f"the {end} {text.max_length} ids; pads on the {text.padding_side}"
+    for line in config.architecture:
+        yield "layer", line
+    yield "parameters", f"{config.parameter_count:,}"
+    if run := config.training:
+        yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} texts, seed {run.seed}"
+        yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation accuracy {run.best_validation_accuracy:.4f}"
+    yield "opset", config.opset or "none: not exported yet"
+    for name, size in sizes.items():
+        yield "file", f"{name}, {size / 1e6:.2f} MB"

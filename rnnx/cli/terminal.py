@@ -1,0 +1,179 @@
+"""What reaches a terminal or a pipe: tables and JSON on stdout; errors, progress and hints on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rnnx.errors import RnnxError
+
+if TYPE_CHECKING:
+    from rnnx.parity import ParityReport
+
+_PROGRESS_DELAY_S = 1.0
+
+
+def prepare() -> None:
+    """Makes both streams take any text: a name that is not UTF-8 is escaped, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    """Escapes what could steer a terminal or break a line: control characters, escapes, lone surrogates."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def write(line: str) -> None:
+    """Prints a line of data."""
+    sys.stdout.write(line + "\n")
+
+
+def write_json(value: Any, *, indent: int | None = 2) -> None:
+    """Prints a JSON document; on one line, flushed, if `indent` is None."""
+    write(json.dumps(value, indent=indent, allow_nan=False))
+    if indent is None:
+        sys.stdout.flush()
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stderr: bool = False) -> None:
+    """Prints a table to a terminal, tab-separated lines without a head to a pipe."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    if not stream.isatty():
+        stream.writelines("\t".join(row) + "\n" for row in cells)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row, style=None)
+    Console(file=stream, markup=False, highlight=False).print(table)
+
+
+def error(message: str) -> None:
+    """Says in one line what went wrong."""
+    _say("error", message, "31")
+
+
+def warning(message: str) -> None:
+    """Says in one line what is odd but did not stop anything."""
+    _say("warning", message, "33")
+
+
+def note(message: str) -> None:
+    """Says in one line what is going on."""
+    sys.stderr.write(printable(message) + "\n")
+    sys.stderr.flush()
+
+
+def hint(command: str) -> None:
+    """Names the next useful command, to a person."""
+    if sys.stderr.isatty() and sys.stdout.isatty():
+        note(f"next: {command}")
+
+
+def _say(kind: str, message: str, colour: str) -> None:
+    label = f"\x1b[{colour}m{kind}:\x1b[0m" if _has_colour(sys.stderr) else f"{kind}:"
+    sys.stderr.write(f"{label} {printable(message)}\n")
+    sys.stderr.flush()
+
+
+def _has_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, str, int | None], None]]:
+    """Shows a bar on stderr once the work has taken a second, on a terminal only.
+
+    Yields:
+        A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, words, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, TextColumn("{task.fields[words]}"), console=Console(stderr=True), transient=True)
+    task = bar.add_task(description, total=None, words="")
+    started, is_shown = time.monotonic(), False
+
+    def update(done: int, words: str, total: int | None) -> None:
+        nonlocal is_shown
+        if not is_shown and time.monotonic() - started > _PROGRESS_DELAY_S:
+            bar.start()
+            is_shown = True
+        bar.update(task, completed=done, words=words, total=total)
+
+    try:
+        yield update
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps off stderr what TensorFlow logs past Python, straight to file descriptor 2; `sys.stderr` goes on working.
+
+    An exception that nobody expected brings the log back.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    python_stderr, terminal_fd = sys.stderr, os.dup(2)
+    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", errors="backslashreplace") as stream:
+        sys.stderr = stream
+        os.dup2(log.fileno(), 2)
+        is_expected = False
+        try:
+            yield
+            is_expected = True
+        except (RnnxError, OSError, KeyboardInterrupt):
+            is_expected = True
+            raise
+        finally:
+            stream.flush()
+            os.dup2(terminal_fd, 2)
+            os.close(terminal_fd)
+            sys.stderr = python_stderr
+            if not is_expected:
+                log.seek(0)
+                os.write(2, log.read())
+
+
+def print_report(report: ParityReport, *, to_stderr: bool = False) -> None:
+    """Prints a proof: per runtime and layer, how much of what rounding can do was used, and where."""
+    rows = [
+        (
+            runtime.runtime,
+            layer.layer,
+            "not finite" if layer.ratio is None else f"{layer.ratio:.3g}",
+            f"{layer.probe}{'' if layer.step is None else f', step {layer.step}'}, unit {layer.unit}",
+            "-" if runtime.max_abs_diff is None else f"{runtime.max_abs_diff:.2g}",
+            "ok" if layer.passed and not runtime.problems else "FAILED",
+        )
+        for runtime in report.runtimes
+        for layer in runtime.layers
+    ]
+    write_table(
+        ("Runtime", "Layer", "Difference / bound", "Largest at", "End to end", "Verdict"), rows, to_stderr=to_stderr
+    )
+    for runtime in report.runtimes:
+        for problem in runtime.problems[:3]:
+            warning(f"{runtime.runtime}: {problem}")
+    for problem in report.problems[:3]:
+        warning(problem)

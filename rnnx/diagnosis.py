@@ -1,0 +1,104 @@
+"""What is installed, what fits together, and what to do where it does not. Imports no framework but onnxruntime."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from rnnx.bundle import shipped_names
+from rnnx.errors import MissingExtraError
+
+_PURPOSES = {
+    "rnnx": "itself",
+    "numpy": "arrays",
+    "typer": "the command line",
+    "rich": "tables and progress",
+    "onnxruntime": "inference on the CPU: [cpu]",
+    "onnxruntime-gpu": "inference on NVIDIA cards: [cuda]",
+    "tensorflow": "training and export: [train]",
+    "keras": "training and export: [train]",
+    "tf2onnx": "export: [train]",
+    "onnx": "export: [train]",
+    "matplotlib": "curves: [train]",
+}
+# Below these, a known hole is open; the reasons stand in pyproject.toml.
+_FLOORS = {"onnxruntime": (1, 27), "onnxruntime-gpu": (1, 27), "onnx": (1, 21), "keras": (3, 13, 2)}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package: its name, its version (None: not installed) and what it is for."""
+
+    name: str
+    version: str | None
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The state of an installation.
+
+    Attributes:
+        python: Its version.
+        packages: Those that matter.
+        providers: What onnxruntime offers.
+        models: The shipped ones.
+        problems: Each with its remedy; empty if all is well.
+    """
+
+    python: str
+    packages: tuple[Package, ...]
+    providers: tuple[str, ...]
+    models: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def diagnose() -> Diagnosis:
+    """Looks at the installation."""
+    versions = {name: _version(name) for name in _PURPOSES}
+    problems = _version_problems(versions)
+    providers: tuple[str, ...] = ()
+    if versions["onnxruntime"] or versions["onnxruntime-gpu"]:
+        try:
+            from rnnx.infer.session import available_providers
+
+            providers = available_providers()
+        except MissingExtraError as error:
+            problems.append(f"onnxruntime is installed but does not load ({error.__cause__}); install it again")
+    if versions["onnxruntime-gpu"] and "CUDAExecutionProvider" not in providers:
+        problems.append(
+            "onnxruntime-gpu offers no CUDA: pip uninstall onnxruntime onnxruntime-gpu; pip install 'rnnx[cuda]'"
+        )
+    if not (models := tuple(shipped_names())):
+        problems.append("no shipped model is found; install rnnx again")
+    packages = tuple(Package(name, versions[name], purpose) for name, purpose in _PURPOSES.items())
+    return Diagnosis(platform.python_version(), packages, providers, models, tuple(problems))
+
+
+def _version_problems(versions: dict[str, str | None]) -> list[str]:
+    problems = []
+    if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
+        problems.append(
+            "onnxruntime and onnxruntime-gpu share one folder and break each other: "
+            "pip uninstall onnxruntime onnxruntime-gpu; pip install 'rnnx[cuda]'"
+        )
+    if not versions["onnxruntime"] and not versions["onnxruntime-gpu"]:
+        problems.append("no onnxruntime, so nothing can be inferred: pip install 'rnnx[cpu]', or 'rnnx[cuda]'")
+    for name, floor in _FLOORS.items():
+        found = versions[name]
+        if found and _numbers(found) < floor:
+            wanted = ".".join(map(str, floor))
+            problems.append(f"{name} {found} is older than {wanted}, which mended a hole: pip install -U {name}")
+    return problems
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.partition("+")[0].split(".")[:3] if part.isdigit())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,168 @@
+"""The export as a whole: open, convert, prove, publish; nothing is published that was not proved."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from rnnx.bundle import (
+    CARD_NAME,
+    CURVES_NAME,
+    EVALUATION_NAME,
+    GOLDEN_NAME,
+    HISTORY_NAME,
+    KERAS_NAME,
+    METRICS_NAME,
+    MODEL_NAME,
+    PARITY_NAME,
+    VOCABULARY_NAME,
+    require_replaceable,
+    write_directory,
+)
+from rnnx.card import write_card
+from rnnx.errors import ParityError
+from rnnx.export.convert import OPSET, convert
+from rnnx.export.probes import make_probes, own_texts
+from rnnx.export.prove import prove
+from rnnx.export.source import Source, open_source
+from rnnx.metadata import METADATA_KEY, ModelMetadata
+from rnnx.parity import ParityReport
+from rnnx.schema import to_json
+
+_TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A published bundle.
+
+    Attributes:
+        path: Where it stands.
+        report: Its proof.
+        sizes_bytes: Of each file.
+    """
+
+    path: Path
+    report: ParityReport
+    sizes_bytes: dict[str, int]
+
+
+def export(
+    model: str | Path, out: Path | None = None, *, on_stage: Callable[[str], None] = lambda stage: None
+) -> Exported:
+    """Converts a model, proves the result, and publishes the bundle.
+
+    Args:
+        model: A run, a bundle, a shipped name, or a `.keras` file.
+        out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
+        on_stage: Told what comes next.
+
+    Raises:
+        ModelError: If the model is broken, or of a kind that is not modelled.
+        ParityError: If the proof fails; nothing is published then.
+        UsageError: If something that is not rnnx's stands at `out`.
+        OSError: If the bundle cannot be written; what stood there is untouched then.
+    """
+    if out is not None:
+        require_replaceable(out)
+    on_stage("reading the model")
+    source = open_source(model)
+    out = out or Path("exported") / source.config.name
+    require_replaceable(out)
+    on_stage("converting with tf2onnx")
+    graph = convert(source.model, source.network)
+    _add_metadata(graph, source)
+    on_stage("proving against the reference")
+    report = prove_source(source, graph)
+    if not report.passed:
+        raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
+    on_stage(f"publishing {out}")
+    files = _bundle_files(source, graph, report)
+    config = dataclasses.replace(
+        source.config,
+        opset=OPSET,
+        tools={**source.config.tools, **{name: version(name) for name in ("rnnx", "tf2onnx", "onnx")}},
+    )
+    files[CARD_NAME] = write_card(config, files).encode()
+    write_directory(out, config, files)
+    return Exported(out, report, {name: len(data) for name, data in files.items()})
+
+
+def prove_source(source: Source, graph: onnx.ModelProto) -> ParityReport:
+    """Proves a graph against a source, the labels recorded with it included."""
+    texts = [sample.text for sample in source.samples]
+    texts += [text for text in own_texts() if text not in texts]
+    probes = make_probes(texts, source.tokenizer, source.config.vocabulary_size)
+    return prove(source.model, source.network, {MODEL_NAME: graph}, probes, _label_problems(source))
+
+
+def _label_problems(source: Source) -> list[str]:
+    """Compares the recorded label of each sample with what the reference says now.
+
+    A label is recorded with its probability; the reference has to be on the same side. Texts recorded at the very edge
+    say nothing and are left out.
+    """
+    if not source.tokenizer or not source.samples:
+        return []
+    labels, edge = source.config.labels, 1e-4
+    ids = source.tokenizer.pad([source.tokenizer.encode(sample.text).ids for sample in source.samples])
+    probs = _per_label(source.network.predict(ids))
+    return [
+        f"labels: text {i + 1} was recorded as {sample.label!r} ({sample.probability:.4f}), the network says "
+        f"{labels[int(row.argmax())]!r} ({row.max():.4f}): the labels, the vocabulary or the tokenizer were changed"
+        for i, (sample, row) in enumerate(zip(source.samples, probs, strict=True))
+        if labels[int(row.argmax())] != sample.label and np.ptp(np.sort(row)[-2:]) > edge
+    ]
+
+
+def _per_label(probs: np.ndarray) -> np.ndarray:
+    return np.hstack([1 - probs, probs]) if probs.shape[-1] == 1 else probs
+
+
+def _add_metadata(graph: onnx.ModelProto, source: Source) -> None:
+    config = source.config
+    metadata = ModelMetadata(config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: to_json(metadata)})
+
+
+def _bundle_files(source: Source, graph: onnx.ModelProto, report: ParityReport) -> dict[str, bytes]:
+    files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
+    files[MODEL_NAME] = graph.SerializeToString(deterministic=True)
+    files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
+    if source.tokenizer:
+        files[GOLDEN_NAME] = _json(_golden(source))
+    # Figures belong to the very file that they were measured on.
+    evaluation = source.files.get(EVALUATION_NAME)
+    if evaluation and source.files.get(MODEL_NAME) == files[MODEL_NAME]:
+        files[EVALUATION_NAME] = evaluation
+    return files
+
+
+def _golden(source: Source) -> list[dict[str, object]]:
+    """Input and expected output for any language: rnnx's own texts (a user's texts stay with the user) and traps."""
+    assert source.tokenizer  # noqa: S101  # the caller asked
+    rows = []
+    for text in [*own_texts(), b"", b"qqqqzzzz", b"<br /><br />", b"don't \xff\xfe stop"]:
+        encoding = source.tokenizer.encode(text)
+        probs = source.network.predict(source.tokenizer.pad([encoding.ids]))
+        row = _per_label(probs)[0]
+        rows.append(
+            {
+                "text": text.decode("utf-8", "surrogateescape"),
+                "ids": encoding.ids.tolist(),
+                "label": source.config.labels[int(row.argmax())],
+                "probability": float(row.max()),
+                "probs": probs[0].tolist(),
+            }
+        )
+    return rows
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()

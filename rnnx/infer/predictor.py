@@ -1,0 +1,164 @@
+"""Texts in, predictions out: the same class for every bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.bundle import DEFAULT_MODEL, MODEL_NAME, VOCABULARY_NAME, Directory, find_directory, read_directory
+from rnnx.errors import ModelError
+from rnnx.infer.session import Device, Session
+from rnnx.metadata import require_same
+from rnnx.text import Tokenizer, Vocabulary
+
+T = TypeVar("T")
+
+DEFAULT_BATCH_SIZE = 64
+DEFAULT_THRESHOLD = 0.5
+# Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.
+_WINDOW_BATCHES = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one text.
+
+    Attributes:
+        label: The chosen label.
+        label_id: Its index.
+        probability: Of that label, in 0..1.
+        probs: Of every label, by name; they sum to 1.
+        tokens: Words in the text.
+        truncated: Whether words were cut off, because the text is longer than the model reads.
+    """
+
+    label: str
+    label_id: int
+    probability: float
+    probs: dict[str, float]
+    tokens: int
+    truncated: bool
+
+
+class Predictor:
+    """A loaded bundle.
+
+    Attributes:
+        config: Its description.
+        labels: In the order of the label ids.
+        device: `cpu` or `cuda`: what it really runs on.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        device: Device = "auto",
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        threads: int = 1,
+    ) -> None:
+        """Makes a predictor of a bundle that was read.
+
+        Args:
+            directory: From `rnnx.bundle.read_directory`.
+            device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
+            batch_size: Texts that run together.
+            threads: Of onnxruntime, within an operator.
+
+        Raises:
+            DeviceError: If CUDA is asked for and not there.
+            ModelError: If the bundle cannot be loaded, or is not for texts.
+        """
+        self.config = directory.config
+        self.labels = self.config.labels
+        if self.config.tokenizer is None:
+            raise ModelError(f"model {self.config.name}: made without a vocabulary; it reads ids, not texts")
+        vocabulary = Vocabulary.from_bytes(directory[VOCABULARY_NAME])
+        if len(vocabulary) != self.config.vocabulary_size:
+            raise ModelError(
+                f"{directory.path}: {len(vocabulary)} words, config.json says {self.config.vocabulary_size}"
+            )
+        self._tokenizer = Tokenizer(self.config.tokenizer, vocabulary)
+        self._session = Session(directory[MODEL_NAME], device=device, threads=threads)
+        require_same(self._session.metadata, self.config)
+        self.device = self._session.device
+        self._batch_size = batch_size
+
+    def predict(self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD) -> list[Prediction]:
+        """Classifies texts.
+
+        Args:
+            texts: Each one text, however long; a `str` is read as its UTF-8 bytes.
+            threshold: With two labels, the probability from which the second one is chosen.
+
+        Returns:
+            One prediction per text, in their order.
+        """
+        if isinstance(texts, str | bytes):
+            raise TypeError("predict takes an iterable of texts; put a single one into a list")
+        return list(self.predict_stream(texts, threshold=threshold))
+
+    def predict_stream(
+        self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD
+    ) -> Iterator[Prediction]:
+        """Classifies texts as they come, in bounded memory; as `predict` otherwise."""
+        for window in chunks(texts, self._batch_size * _WINDOW_BATCHES):
+            yield from self._predict_window(window, threshold)
+
+    def _predict_window(self, texts: Sequence[str | bytes], threshold: float) -> list[Prediction]:
+        encodings = [self._tokenizer.encode(_to_bytes(text)) for text in texts]
+        by_length = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
+        predictions: dict[int, Prediction] = {}
+        for chosen in chunks(by_length, self._batch_size):
+            probs = self._session.run(self._tokenizer.pad([encodings[i].ids for i in chosen]))[0]
+            for i, row in zip(chosen, probs, strict=True):
+                predictions[i] = self._choose(row, threshold, encodings[i].token_count, encodings[i].is_truncated)
+        return [predictions[i] for i in range(len(texts))]
+
+    def _choose(self, row: npt.NDArray[np.float32], threshold: float, tokens: int, truncated: bool) -> Prediction:
+        values = [float(value) for value in row]
+        if len(values) == 1:  # one sigmoid: the probability of the second label
+            values = [1.0 - values[0], values[0]]
+        label_id = int(values[1] >= threshold) if len(values) == 2 else int(np.argmax(values))
+        probs = dict(zip(self.labels, values, strict=True))
+        return Prediction(self.labels[label_id], label_id, values[label_id], probs, tokens, truncated)
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: Device = "auto",
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    threads: int = 1,
+) -> Predictor:
+    """Loads a bundle for inference.
+
+    Args:
+        model: The name of a shipped model, or the path of a bundle.
+        device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
+        batch_size: Texts that run together.
+        threads: Of onnxruntime, within an operator.
+
+    Raises:
+        DeviceError: If CUDA is asked for and not there.
+        MissingExtraError: Without onnxruntime.
+        ModelError: If there is no such model, or it is broken or altered.
+    """
+    return Predictor(read_directory(find_directory(model)), device=device, batch_size=batch_size, threads=threads)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Cuts an iterable into tuples of `size`, the last one shorter (`itertools.batched`, which Python 3.11 lacks)."""
+    iterator = iter(items)
+    while chunk := tuple(islice(iterator, size)):
+        yield chunk
+
+
+def _to_bytes(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

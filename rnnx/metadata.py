@@ -1,0 +1,43 @@
+"""What an `.onnx` file says of itself, in its metadata_props: enough to use it without the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnx.config import ModelConfig, TokenizerConfig
+from rnnx.errors import ModelError
+from rnnx.schema import from_json
+
+METADATA_KEY = "rnnx"
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """The part of a config that an application needs."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    vocabulary_size: int
+    tokenizer: TokenizerConfig | None
+
+
+def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
+    """Makes sure that an `.onnx` file and the config beside it describe the same model.
+
+    Raises:
+        ModelError: If the file says nothing, or something else.
+    """
+    text = properties.get(METADATA_KEY, "")
+    if not text or len(text) > _MOST_BYTES:
+        raise ModelError(f"model {config.name}: the .onnx file carries no metadata of rnnx; export the model again")
+    try:
+        metadata = from_json(ModelMetadata, text)
+    except ValueError as error:
+        raise ModelError(f"model {config.name}: the metadata in the .onnx file is broken: {error}") from error
+    for field in ("labels", "vocabulary_size", "tokenizer"):
+        said, expected = getattr(metadata, field), getattr(config, field)
+        if said != expected:
+            raise ModelError(f"model {config.name}: {field} is {expected} in config.json but {said} in the .onnx file")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnx.reference import Dense, GlobalAveragePooling1D, SimpleRNN, Tensor
+from rnnx.rounding import _ACTIVATION_ROUNDOFFS, UNIT_ROUNDOFF, gamma, output_error, step_bound
+
+
+def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """One step in float32, one rounding per operation, the products summed in a given order."""
+    products = np.concatenate([x[:, None] * layer.kernel, h[:, None] * layer.recurrent_kernel]).astype(np.float32)
+    total = np.float32(0) * products[0]
+    for row in products[order]:
+        total = (total + row).astype(np.float32)
+    total = total + layer.bias.astype(np.float32)
+    return np.tanh(total)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.1, 1.0, 10.0]))
+def test_a_right_step_keeps_the_bound_in_any_order(seed: int, inputs: int, units: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return (rng.normal(size=shape) * scale).astype(np.float32).astype(np.float64)
+
+    layer = SimpleRNN(draw(inputs, units), draw(units, units), draw(units), "tanh", return_sequences=True)
+    x, h = draw(inputs), np.tanh(draw(units)).astype(np.float32).astype(np.float64)
+    actual = float32_step(layer, x, h, rng.permutation(inputs + units))
+    bound = step_bound(layer, x, h, np.zeros(inputs))
+    assert (np.abs(layer.step(x, h) - actual) <= bound).all()
+
+
+def test_a_step_that_is_off_breaks_the_bound() -> None:
+    rng = np.random.default_rng(0)
+    layer = SimpleRNN(rng.normal(size=(8, 8)) * 0.1, rng.normal(size=(8, 8)) * 0.1, np.zeros(8), "tanh", True)
+    x, h = rng.normal(size=8), rng.uniform(-1, 1, 8)
+    off = np.tanh(x @ layer.kernel + h @ layer.recurrent_kernel + 1e-4)
+    assert (np.abs(layer.step(x, h) - off) > step_bound(layer, x, h, np.zeros(8))).any()
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh", "sigmoid", "softmax"])
+def test_dense_bound_covers_inherited_errors(activation: str) -> None:
+    rng = np.random.default_rng(1)
+    layer = Dense(rng.normal(size=(20, 5)), rng.normal(size=5), activation)  # type: ignore[arg-type]  # a parameter
+    for _ in range(200):
+        x = rng.normal(size=(1, 20))
+        error = rng.uniform(0, 1e-3, (1, 20))
+        exact = layer(Tensor(x))
+        moved = layer(Tensor(x + error * rng.choice([-1, 1], (1, 20)))).values
+        bound = output_error(layer, [Tensor(x)], [error], exact)
+        assert (np.abs(exact.values - moved) <= bound).all()
+        assert (bound < 0.2).all()  # it is a bound, and still says something
+
+
+def test_mean_bound_covers_float32_sums_in_any_order() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 1, (1, 300, 4)).astype(np.float32)
+    mask = rng.random((1, 300)) < 0.8
+    tensor = Tensor(x.astype(np.float64), mask)
+    exact = GlobalAveragePooling1D()(tensor)
+    bound = output_error(GlobalAveragePooling1D(), [tensor], [np.zeros_like(tensor.values)], exact)
+    for _ in range(20):
+        total = np.zeros(4, np.float32)
+        for t in rng.permutation(np.flatnonzero(mask[0])):
+            total += x[0, t]
+        assert (np.abs(exact.values[0] - total / np.float32(mask.sum())) <= bound[0]).all()
+
+
+def test_gamma_is_the_standard_one() -> None:
+    assert gamma(1) == pytest.approx(UNIT_ROUNDOFF, rel=1e-6)
+    assert gamma(1000) == pytest.approx(1000 * UNIT_ROUNDOFF / (1 - 1000 * UNIT_ROUNDOFF), rel=1e-15)
+
+
+def test_the_allowance_for_activations_covers_the_installed_runtimes() -> None:
+    """The numbers of the bound that no theorem gives: how far a runtime's own tanh and sigmoid are off."""
+    onnx = pytest.importorskip("onnx", reason="needs the [train] extra")
+    tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    import onnxruntime as ort
+
+    x = np.linspace(-10, 10, 4_000_001).astype(np.float32)
+    exact = {"Tanh": np.tanh(x.astype(np.float64)), "Sigmoid": 1 / (1 + np.exp(-x.astype(np.float64)))}
+    for op, expected in exact.items():
+        node = onnx.helper.make_node(op, ["x"], ["y"])
+        value = onnx.helper.make_tensor_value_info
+        graph = onnx.helper.make_graph([node], "g", [value("x", 1, [None])], [value("y", 1, [None])])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        for actual in (session.run(None, {"x": x})[0], getattr(tf.math, op.lower())(x).numpy()):
+            assert np.abs(expected - actual).max() <= _ACTIVATION_ROUNDOFFS[op.lower()] * UNIT_ROUNDOFF
