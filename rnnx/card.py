@@ -25,6 +25,12 @@ from rnnx.config import ModelConfig
 if TYPE_CHECKING:
     from rnnx.infer.evaluate import Evaluation
 
+# Data sets whose licence or authors ask to be named.
+_SOURCES = {
+    "imdb": "Large Movie Review Dataset v1.0 (Maas et al., Learning Word Vectors for Sentiment Analysis, ACL 2011), "
+    "https://ai.stanford.edu/~amaas/data/sentiment/."
+}
+
 
 def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and its card anew.
@@ -132,12 +138,13 @@ def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: 
         f"{epoch['loss']:.4f} | {epoch['validation_accuracy']:.4f} | {epoch['validation_loss']:.4f} |"
         for epoch in history
     )
+    source = f"\n\nData: {_SOURCES[t.dataset]}" if t.dataset in _SOURCES else ""
     curves = f"\n\n![Accuracy and loss over the epochs]({CURVES_NAME})" if has_curves else ""
     return (
         f"## Training\n\n`rnnx train {t.dataset} --recipe {t.recipe} --seed {t.seed}`: {t.train_count:,} texts, "
         f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
         "| epoch | accuracy | loss | validation accuracy | validation loss |\n|---:|---:|---:|---:|---:|\n"
-        f"{rows}{curves}"
+        f"{rows}{curves}{source}"
     )
 
 

@@ -109,7 +109,7 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
             for row in rows:
                 yield _pair(path, rows.line_num, row, columns)
         except csv.Error as error:
-            raise DataError(f"{path}:{rows.line_num}: {error}") from error
+            raise DataError(f"{path}: the row after line {rows.line_num}: {error} (a quote too many?)") from error
 
 
 def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:

@@ -41,27 +41,44 @@ def read_network(model: keras.Model) -> Network:
         raise ModelError(
             f"model {model.name}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is modelled"
         )
-    # Which node stands for which Keras tensor; each layer is called once, so that its output has one owner.
-    owner = {id(tensor): INPUT_NAME for tensor in model.inputs}
     nodes: list[Node] = []
-    for layer in model.layers:
-        if isinstance(layer, layers.InputLayer):
-            continue
-        try:
-            # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
-            # himself would be missed, and the proof would say so).
-            tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
-            inputs = tuple(owner[id(tensor)] for tensor in tensors)
-        except (AttributeError, KeyError) as error:
-            raise _refusal(layer, "is used more than once, or reads something outside the model") from error
+    # The node whose output a layer puts out, by the layer's name: its own, or the one that it passes on.
+    source: dict[str, str] = {}
+    last = INPUT_NAME
+    for layer, readers in _wiring(model):
+        inputs = tuple(source.get(name, INPUT_NAME) for name in readers)
         if isinstance(layer, _PASSED_OVER):
-            owner[id(layer.output)] = inputs[0]
-            continue
-        nodes += _read_layer(layer, inputs)
-        owner[id(layer.output)] = nodes[-1].name
-    if not nodes or owner.get(id(model.outputs[0])) != nodes[-1].name:
-        raise ModelError(f"model {model.name}: its output is not its last layer")
+            last = inputs[0]
+        else:
+            nodes += _read_layer(layer, inputs)
+            last = nodes[-1].name
+        source[layer.name] = last
+    if not nodes or last != nodes[-1].name:
+        raise ModelError(f"model {model.name}: its output is not that of its last layer")
     return Network(nodes)
+
+
+def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Each layer with the names of the layers that it reads, inputs left out of the first and named in the second."""
+    working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        # A Sequential that was loaded has called its layers twice; its order says all.
+        before = INPUT_NAME
+        for layer in working:
+            yield layer, (before,)
+            before = layer.name
+        return
+    # Each layer is called once, so that its output has one owner.
+    owner = {id(tensor): INPUT_NAME for tensor in model.inputs} | {id(layer.output): layer.name for layer in working}
+    for layer in working:
+        # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
+        # himself would be missed, and the proof would say so).
+        tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+        if any(id(tensor) not in owner for tensor in tensors):
+            raise _refusal(layer, "is used more than once, or reads something outside the model")
+        yield layer, tuple(owner[id(tensor)] for tensor in tensors)
+    if owner.get(id(model.outputs[0])) != working[-1].name:
+        raise ModelError(f"model {model.name}: its output is not that of its last layer")
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ def open_source(model: str | Path) -> Source:
     _require_shapes(keras_model, network, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     samples = samples_from_json(recorded) if recorded and tokenizer else []
+    config = dataclasses.replace(config, architecture=describe(keras_model))
     return Source(config, keras_model, network, tokenizer, samples, directory.files)
 
 

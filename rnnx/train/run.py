@@ -97,6 +97,7 @@ def describe(model: keras.Model) -> tuple[str, ...]:
     return tuple(
         f"{type(layer).__name__} {layer.name}: {_shape(layer.output.shape)}, {layer.count_params():,} parameters"
         for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
     )
 
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from rnnx.config import ModelConfig, TokenizerConfig, TrainingConfig
+from rnnx.schema import from_json, to_json
+
+TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
+CONFIG = ModelConfig(
+    name="n",
+    labels=("neg", "pos"),
+    vocabulary_size=10,
+    tokenizer=TOKENIZER,
+    architecture=("Dense probs",),
+    parameter_count=3,
+    training=TrainingConfig("default", "d", 8, 2, 0, 3, 2, 0.5),
+    tools={"keras": "3"},
+    files={"model.onnx": "00"},
+    opset=13,
+)
+
+
+def test_a_config_survives_its_file() -> None:
+    assert from_json(ModelConfig, to_json(CONFIG)) == CONFIG
+    bare = dataclasses.replace(CONFIG, tokenizer=None, training=None, opset=None)
+    assert from_json(ModelConfig, to_json(bare)) == bare
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("labels",), "neg,pos", "labels should be a list"),
+        (("labels",), ["neg", 1], r"labels\[1\] should be of type str"),
+        (("labels",), ["pos", "pos"], "two or more different names"),
+        (("labels",), ["pos"], "two or more different names"),
+        (("vocabulary_size",), True, "vocabulary_size should be of type int"),
+        (("vocabulary_size",), 2, "vocabulary_size should be at least 4"),
+        (("tokenizer", "padding_side"), "middle", "tokenizer.padding_side: 'middle' is none of"),
+        (("tokenizer", "max_length"), 0, "tokenizer.max_length should be in"),
+        (("training", "best_validation_accuracy"), "high", "best_validation_accuracy should be a number"),
+        (("tools",), [], "tools should be an object"),
+        (("format_version",), 2, "format_version 2 is not 1"),
+        (("task",), "poetry", "'poetry' is none of"),
+        (("colour",), "red", "unknown: colour"),
+        (("tokenizer", "colour"), "red", "unknown: tokenizer.colour"),
+    ],
+)
+def test_a_wrong_field_is_named(path: tuple[str, ...], value: object, reason: str) -> None:
+    data = json.loads(to_json(CONFIG))
+    target = data
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    with pytest.raises(ValueError, match=reason):
+        from_json(ModelConfig, json.dumps(data))
+
+
+def test_missing_fields_are_all_named() -> None:
+    data = json.loads(to_json(CONFIG))
+    del data["labels"], data["name"]
+    with pytest.raises(ValueError, match="missing: labels, name"):
+        from_json(ModelConfig, json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000])
+def test_what_is_no_document_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
+        from_json(ModelConfig, text)
