@@ -16,7 +16,8 @@ CONFIG = TokenizerConfig(
 )
 # Bytes that meet every rule: letters, breaks, apostrophes, UTF-8, line ends, zeros.
 TEXTS = st.one_of(
-    st.binary(max_size=80), st.lists(st.sampled_from([b"a", b"Zz", b"'", b"<br />", b" ", b"\xc3\xa9", b"\0", b".", b"9"])).map(b"".join)
+    st.binary(max_size=80),
+    st.lists(st.sampled_from([b"a", b"Zz", b"'", b"<br />", b" ", b"\xc3\xa9", b"\0", b".", b"9"])).map(b"".join),
 )
 
 

@@ -49,6 +49,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     _name_dimensions(proto.graph)
     _name_loops(proto.graph, network)
     proto.ir_version = IR_VERSION
+    del proto.opset_import[:]  # tf2onnx lists ai.onnx.ml, of which nothing is used; the checker would object
+    proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     proto.producer_name, proto.producer_version = "rnnx", __version__
     proto.graph.name = "rnnx"
     proto.graph.doc_string = proto.doc_string = ""

@@ -54,7 +54,7 @@ def read_network(model: keras.Model) -> Network:
             last = nodes[-1].name
         source[layer.name] = last
     if not nodes or last != nodes[-1].name:
-        raise ModelError(f"model {model.name}: its output is not that of its last layer")
+        raise ModelError(f"model {model.name}: its last layer has no effect on its output")
     return Network(nodes)
 
 
@@ -78,7 +78,7 @@ def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
             raise _refusal(layer, "is used more than once, or reads something outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)
     if owner.get(id(model.outputs[0])) != working[-1].name:
-        raise ModelError(f"model {model.name}: its output is not that of its last layer")
+        raise ModelError(f"model {model.name}: its output is not that of its last layer, used once")
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:

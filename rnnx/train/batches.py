@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from rnnx.text import Ids, Tokenizer
 
@@ -15,8 +15,8 @@ from rnnx.text import Ids, Tokenizer
 _POOL_BATCHES = 50
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """Batches of (ids (batch, time) int32, label ids (batch, 1) int32), in a new order each epoch."""
+class Batches:
+    """Batches of (ids (batch, time) int32, label ids (batch, 1) int32), in a new order each time they are iterated."""
 
     def __init__(
         self,
@@ -29,23 +29,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
         seed: int | None,
     ) -> None:
         """Keeps the rows; `seed` None keeps their order (for validation), sorted by length if `by_length`."""
-        super().__init__()
         self._rows, self._label_ids, self._tokenizer = rows, label_ids, tokenizer
         self._batch_size, self._by_length = batch_size, by_length
         self._rng = None if seed is None else np.random.default_rng(seed)
         self._lengths = np.array([len(row) for row in rows])
-        self._order = self._shuffle()
 
     def __len__(self) -> int:
         return math.ceil(len(self._rows) / self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Ids, npt.NDArray[np.int32]]:
-        chosen = self._order[index]
-        return self._tokenizer.pad([self._rows[i] for i in chosen]), self._label_ids[chosen, None]
+    def __iter__(self) -> Iterator[tuple[Ids, npt.NDArray[np.int32]]]:
+        for chosen in self._shuffle():
+            yield self._tokenizer.pad([self._rows[i] for i in chosen]), self._label_ids[chosen, None]
 
-    def on_epoch_end(self) -> None:
-        """Draws the next epoch's order."""
-        self._order = self._shuffle()
+    def as_tf(self) -> tf.data.Dataset:
+        """The same for Keras. The shapes are declared: Keras would take those of the first two batches for fixed."""
+        signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32))
+        data = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
 
     def _shuffle(self) -> list[npt.NDArray[np.intp]]:
         size = self._batch_size

@@ -109,7 +109,14 @@ def fit(
     keeper = _BestEpoch(observer, recipe.epochs, len(train))
     is_interrupted = False
     try:
-        model.fit(train, validation_data=validation, epochs=recipe.epochs, callbacks=[keeper], verbose=0)
+        model.fit(
+            train.as_tf(),
+            validation_data=validation.as_tf(),
+            epochs=recipe.epochs,
+            callbacks=[keeper],
+            shuffle=False,
+            verbose=0,
+        )
     except KeyboardInterrupt:
         if keeper.best is None:
             raise

@@ -9,7 +9,10 @@ from rnnx.datasets import Dataset, Examples, split_by_label
 from rnnx.errors import DataError
 
 
-@given(st.lists(st.integers(0, 2), min_size=6).filter(lambda ids: all(ids.count(i) >= 2 for i in (0, 1, 2))), st.integers(0, 9))
+@given(
+    st.lists(st.integers(0, 2), min_size=6).filter(lambda ids: all(ids.count(i) >= 2 for i in (0, 1, 2))),
+    st.integers(0, 9),
+)
 def test_a_split_is_stratified_disjoint_whole_and_repeatable(ids: list[int], seed: int) -> None:
     examples = Examples([b"%d" % i for i in range(len(ids))], np.array(ids, np.int32))
     kept, held_out = split_by_label(examples, 0.2, seed)

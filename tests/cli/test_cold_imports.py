@@ -1,0 +1,57 @@
+"""`rnnx infer` and `rnnx info` start cold: no framework is imported on their way, and this check can fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "scipy")
+
+
+def imported_by(arguments: list[str], before: str = "") -> set[str]:
+    """Runs the command line in a fresh process and lists what of the frameworks it loaded."""
+    code = (
+        f"import json, sys\n{before}\nfrom rnnx.cli import run\ncode = run({arguments!r})\nsys.stdout.flush()\n"
+        f"print('\\n' + json.dumps([code, [m for m in {FRAMEWORKS!r} if m in sys.modules]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603  # our own code
+    exit_code, names = json.loads(done.stdout.splitlines()[-1])
+    assert exit_code == 0, done.stderr
+    return set(names)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text("A wonderful film.", encoding="utf-8")
+    return str(path)
+
+
+def test_inference_imports_no_framework(text: str) -> None:
+    assert imported_by(["infer", text]) == set()
+    assert imported_by(["infer", "--lines", "--jsonl", text]) == set()
+
+
+def test_info_and_doctor_import_no_framework() -> None:
+    assert imported_by(["info"]) == set()
+    assert imported_by(["doctor"]) == set()
+
+
+def test_evaluation_imports_no_framework(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\ngood,pos\nbad,neg\n", encoding="utf-8")
+    assert imported_by(["evaluate", "imdb", str(tmp_path / "t.csv")]) == set()
+
+
+def test_this_check_can_fail(text: str) -> None:
+    pytest.importorskip("onnx", reason="needs the [train] extra")
+    assert imported_by(["infer", text], before="import onnx") == {"onnx"}
+
+
+def test_importing_rnnx_loads_nothing_heavy() -> None:
+    code = "import sys, rnnx; print([m for m in ('numpy', 'onnxruntime', 'typer', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # our own code
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,167 @@
+"""The other commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import rnnx
+from rnnx.bundle import read_directory
+from rnnx.cli import app, run
+from rnnx.datasets import Dataset
+from tests.conftest import make_texts
+
+Capture = pytest.CaptureFixture[str]
+COMMANDS = ("train", "export", "infer", "evaluate", "info", "doctor")
+
+
+def test_every_command_has_help(capsys: Capture) -> None:
+    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(COMMANDS)
+    for command in COMMANDS:
+        assert run([command, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert f"rnnx {command}" in out
+        assert "--json" in out
+
+
+def test_the_version_is_the_packages(capsys: Capture) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"rnnx {rnnx.__version__}\n"
+
+
+def test_public_names_are_these() -> None:
+    assert all(getattr(rnnx, name) is not None for name in rnnx.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = rnnx.nothing  # type: ignore[attr-defined]  # the point
+
+
+def test_info_says_what_a_model_is(capsys: Capture) -> None:
+    assert run(["info", "imdb"]) == 0
+    out = capsys.readouterr().out
+    for part in ("labels\t0 neg, 1 pos", "input\tids int32 (batch, time)", "proof\tproved: ", "rnnx.load("):
+        assert part in out
+    assert run(["info", "--json", "imdb"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["config"]["labels"] == ["neg", "pos"]
+    assert data["parity"]["passed"] is True
+    assert data["sizes_bytes"]["model.onnx"] > 1_000_000
+
+
+def test_the_printed_snippet_runs(capsys: Capture) -> None:
+    run(["info", "imdb"])
+    snippet = "\n".join(capsys.readouterr().out.splitlines()[-2:])
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # ours
+    assert done.stdout.strip() in ("neg", "pos")
+
+
+def test_doctor_finds_nothing_wrong_here(capsys: Capture) -> None:
+    assert run(["doctor", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["problems"] == []
+    assert "CPUExecutionProvider" in data["providers"]
+    assert "imdb" in data["models"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    rows = [f'"{text.decode()}",{label}' for text, label in make_texts(120, 7)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.train
+def test_train_export_infer_evaluate_from_a_table(table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The whole way, with a table of one's own."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    run_dir, bundle = tmp_path / "run", tmp_path / "bundle"
+    assert run(["train", str(table), "--out", str(run_dir), "--epochs", "2", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["run"] == str(run_dir)
+    # Importing TensorFlow in this process, ahead of the command, may have logged; its own lines are these.
+    told = [line for line in err.splitlines() if line.startswith(("reviews", "epoch"))]
+    assert told[0] == "reviews: 120 labelled texts, labels neg, pos; recipe default"
+    assert [line[:7] for line in told[1:]] == ["epoch 1", "epoch 2"]
+
+    assert run(["export", str(run_dir), "--out", str(bundle)]) == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-2].startswith("proved: on ")
+    assert out.splitlines()[-1] == str(bundle)
+    assert "publishing" in err
+
+    assert run(["evaluate", str(bundle), str(table), "--json", "--save"]) == 0
+    figures = json.loads(capfd.readouterr().out)
+    assert figures["count"] == sum(map(sum, figures["confusion"])) == 120
+    assert set(figures["labels"]["pos"]) == {"precision", "recall", "f1", "support"}
+    saved = read_directory(bundle)
+    assert json.loads(saved["evaluation.json"])["accuracy"] == figures["accuracy"]
+    assert f"**{figures['accuracy']:.4f}**" in saved["README.md"].decode()
+
+    (tmp_path / "t.txt").write_text("a superb film, great fun", encoding="utf-8")
+    assert run(["infer", "--model", str(bundle), str(tmp_path / "t.txt")]) == 0
+    assert capfd.readouterr().out.count("\t") == 2
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("text,label\na,pos\nb,pos\n", "one label ('pos') in the training part; a classifier needs at least two"),
+        ("body,stars\na,1\n", "no column 'text' and no column 'label'; the columns are 'body', 'stars'"),
+    ],
+)
+def test_a_bad_table_is_one_line(content: str, reason: str, tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    assert run(["train", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run")]) == 1
+    err = capsys.readouterr().err
+    assert reason in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.train
+def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """A real process, a real SIGINT, after the first epoch."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    rows = [f'"{text.decode()}",{label}' for text, label in make_texts(2000, 8)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "rnnx", "train", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run"), "--epochs", "500"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # ours
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 2"):
+                break
+        time.sleep(0.2)
+        os.kill(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert "holds the best one so far" in rest
+    assert "Traceback" not in rest
+    assert read_directory(tmp_path / "run").config.training is not None
+
+
+@pytest.mark.train
+def test_a_broken_model_is_exit_4_and_a_failed_proof_exit_3(
+    run_copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = run_copy / "config.json"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('"neg",\n    "pos"', '"pos",\n    "neg"'), encoding="utf-8")
+    assert run(["export", str(run_copy), "--out", str(tmp_path / "out")]) == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Difference" not in err  # a pipe gets rows without a head
+    assert "was recorded as" in err.splitlines()[-1]
+    assert err.splitlines()[-1].endswith("nothing was published")
+    (run_copy / "model.keras").write_bytes(b"")
+    assert run(["export", str(run_copy), "--out", str(tmp_path / "out")]) == 4
+    assert "altered: model.keras" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,199 @@
+"""`rnnx infer` as a user types it: every form of output, and every bad input answered by one clear line."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnx.bundle import find_directory
+from rnnx.cli import run
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    (tmp_path / "good.txt").write_text("A wonderful film, I loved it.", encoding="utf-8")
+    return str(tmp_path / "good.txt")
+
+
+def write(tmp_path: Path, name: str, data: bytes) -> str:
+    (tmp_path / name).write_bytes(data)
+    return str(tmp_path / name)
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_pipe_gets_tab_separated_lines(good: str, capsys: Capture) -> None:
+    assert run(["infer", good]) == 0
+    out, err = capsys.readouterr()
+    source, label, probability = out.rstrip("\n").split("\t")
+    assert (source, label) == (good, "pos")
+    assert 0.5 < float(probability) <= 1
+    assert err == ""
+
+
+def test_json_is_one_document_of_the_contract(good: str, capsys: Capture) -> None:
+    assert run(["infer", "--json", good, good]) == 0
+    items = json.loads(capsys.readouterr().out)
+    assert len(items) == 2
+    item = items[0]
+    assert list(item) == [
+        "source",
+        "line",
+        "status",
+        "label",
+        "label_id",
+        "probability",
+        "probs",
+        "tokens",
+        "truncated",
+    ]
+    assert (item["source"], item["line"], item["status"]) == (good, None, "ok")
+    assert (item["label"], item["label_id"], item["tokens"], item["truncated"]) == ("pos", 1, 6, False)
+    assert item["probability"] == item["probs"]["pos"]
+
+
+def test_lines_are_answered_in_their_order(tmp_path: Path, capsys: Capture) -> None:
+    texts = ["bad " * (i % 50) + ("awful" if i % 2 else "wonderful") for i in range(300)]
+    path = write(tmp_path, "lines.txt", "\r\n".join(texts).encode())
+    assert run(["infer", "--lines", "--jsonl", path]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [item["line"] for item in items] == list(range(1, 301))
+    assert [item["tokens"] for item in items] == [i % 50 + 1 for i in range(300)]
+
+
+def test_an_empty_line_is_a_text_without_words(tmp_path: Path, capsys: Capture) -> None:
+    assert run(["infer", "--lines", "--jsonl", write(tmp_path, "l.txt", b"good\n\nbad\n")]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(item["status"], item["tokens"]) for item in items] == [("ok", 1), ("ok", 0), ("ok", 1)]
+
+
+def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"wonderful\nawful\n")))
+    assert run(["infer", "--lines", "-"]) == 0
+    assert [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["-", "1", "pos"],
+        ["-", "2", "neg"],
+    ]
+
+
+def test_a_bad_file_among_good_ones_is_an_error_for_that_item(tmp_path: Path, good: str, capsys: Capture) -> None:
+    files = [
+        good,
+        str(tmp_path / "missing.txt"),
+        str(tmp_path),
+        write(tmp_path, "empty.txt", b""),
+        write(tmp_path, "binary.bin", b"\x7fELF\x00\x01"),
+        good,
+    ]
+    assert run(["infer", "--json", *files]) == 1
+    out, err = capsys.readouterr()
+    assert [item["status"] for item in json.loads(out)] == ["ok", "error", "error", "error", "error", "ok"]
+    reasons = ["No such file", "a folder, not a file", "the file is empty", "not a text: a zero byte at offset 4"]
+    lines = err.splitlines()
+    assert len(lines) == 4
+    for line, file, reason in zip(lines, files[1:5], reasons, strict=True):
+        assert line.startswith(f"error: {file}: ")
+        assert reason in line
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("lines", [[], ["--lines"]])
+def test_a_file_that_fails_while_it_is_read_is_an_error_for_that_item(
+    good: str, lines: list[str], capsys: Capture
+) -> None:
+    """Opens fine and fails at the first read, for root too."""
+    assert run(["infer", *lines, good, "/proc/self/mem", good]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err == "error: /proc/self/mem: Input/output error\n"
+
+
+def test_a_bad_line_is_an_error_for_that_line(tmp_path: Path, capsys: Capture) -> None:
+    assert run(["infer", "--lines", "--jsonl", write(tmp_path, "l.txt", b"good\nx\0y\nbad\n")]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["ok", "error", "ok"]
+    assert "l.txt:2: not a text" in err
+
+
+def test_invalid_utf8_is_answered_with_a_warning(tmp_path: Path, capsys: Capture) -> None:
+    path = write(tmp_path, "latin1.txt", "a café film, wonderful, I loved it".encode("latin-1"))
+    assert run(["infer", path]) == 0
+    out, err = capsys.readouterr()
+    assert out.split("\t")[1] == "pos"
+    assert err == f"warning: {path}: not UTF-8 at byte 5; read byte by byte all the same\n"
+
+
+def test_a_line_of_50_megabytes_is_cut_and_answered(tmp_path: Path, capsys: Capture) -> None:
+    path = write(tmp_path, "long.txt", b"word " * 10_000_000 + b"wonderful\nawful\n")
+    assert run(["infer", "--lines", "--jsonl", path]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["tokens"], first["truncated"], first["status"]) == (10_000_001, True, "ok")
+    assert (second["label"], second["truncated"]) == ("neg", False)
+
+
+def test_an_unknown_model_names_those_that_exist(good: str, capsys: Capture) -> None:
+    assert run(["infer", "--model", "imbd", good]) == 4
+    err = capsys.readouterr().err
+    assert err.startswith("error: imbd: no such model or path; the shipped models are ")
+    assert "imdb" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_truncated_model_is_named(tmp_path: Path, good: str, capsys: Capture) -> None:
+    bundle = Path(shutil.copytree(find_directory("imdb"), tmp_path / "bundle"))
+    (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes()[:-100])
+    (bundle / "vocabulary.txt").unlink()
+    assert run(["infer", "--model", str(bundle), good]) == 4
+    err = capsys.readouterr().err
+    assert "missing: vocabulary.txt; altered: model.onnx" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["infer"], ["infer", "--device", "tpu", "x"], ["infer", "--batch-size", "0", "x"], ["imfer", "x"]]
+)
+def test_a_wrong_call_is_one_line_and_exit_2(arguments: list[str], capsys: Capture) -> None:
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_k_shows_more_labels_and_a_threshold_moves_the_choice(good: str, capsys: Capture) -> None:
+    assert run(["infer", "-k", "2", good]) == 0
+    assert capsys.readouterr().out.split("\t")[1::2] == ["pos", "neg"]
+    assert run(["infer", "-k", "2", "--threshold", "1", good]) == 0
+    assert capsys.readouterr().out.split("\t")[1::2] == ["neg", "pos"]
+
+
+def test_names_are_escaped_before_they_reach_a_terminal(tmp_path: Path, capsys: Capture) -> None:
+    path = write(tmp_path, "a\x1b[31mb\n.txt", b"fine")
+    assert run(["infer", path, path + "missing"]) == 1
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "a\\x1b[31mb\\n.txt" in out
+    assert len(out.splitlines()) == len(err.splitlines()) == 1
+
+
+def test_cuda_that_is_not_there_is_exit_5(good: str, capsys: Capture) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA is here; this is about machines without it")
+    assert run(["infer", "--device", "cuda", good]) == 5
+    assert "no CUDA in this onnxruntime" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    path = write(tmp_path, "l.txt", b"fine\n" * 20_000)
+    command = f"{sys.executable} -m rnnx infer --lines {path} | head -n 2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603, S607  # our own words
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == ""

@@ -1,0 +1,52 @@
+"""What a person sees: a real pseudo-terminal, with and without colour."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def on_a_terminal(arguments: list[str], **environment: str) -> str:
+    """Runs rnnx with a terminal on stdout and stderr, and returns all that it wrote."""
+    master, slave = pty.openpty()
+    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", **environment}
+    env = {key: value for key, value in env.items() if value}
+    with subprocess.Popen([sys.executable, "-m", "rnnx", *arguments], stdout=slave, stderr=slave, env=env) as process:  # noqa: S603  # ours
+        os.close(slave)
+        written = b""
+        while True:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # Linux's way to say that the other end is closed
+                break
+            if not chunk:
+                break
+            written += chunk
+        process.wait(timeout=60)
+    os.close(master)
+    return written.decode()
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text("A wonderful film.", encoding="utf-8")
+    return str(path)
+
+
+def test_a_person_gets_a_table_and_the_next_command(text: str) -> None:
+    shown = on_a_terminal(["infer", text])
+    assert "Probability" in shown
+    assert "pos" in shown
+    assert "next: rnnx info imdb" in shown
+    assert "\t" not in shown
+
+
+def test_errors_are_red_unless_no_color(text: str) -> None:
+    assert "\x1b[31merror:" in on_a_terminal(["infer", text + "x"], NO_COLOR="")
+    assert "\x1b[31m" not in on_a_terminal(["infer", text + "x"], NO_COLOR="1")

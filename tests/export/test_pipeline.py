@@ -1,0 +1,227 @@
+"""The export as a whole, and the mutations that it has to catch: each ends in an error with nothing published."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import onnx
+from onnx import numpy_helper
+
+from rnnx.bundle import read_directory, write_directory
+from rnnx.errors import ModelError, ParityError, UsageError
+from rnnx.export import pipeline
+from rnnx.export.convert import find_loops
+from rnnx.export.pipeline import export
+
+pytestmark = pytest.mark.train
+
+VOCABULARY_SIZE = 24  # of the tiny runs
+
+Mutation = Callable[[onnx.ModelProto], None]
+
+
+def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
+    bundle = read_directory(tiny_bundle)
+    assert set(bundle.files) == {
+        "model.onnx",
+        "model.keras",
+        "vocabulary.txt",
+        "history.json",
+        "metrics.json",
+        "curves.png",
+        "golden.json",
+        "parity.json",
+        "README.md",
+    }
+    parity = json.loads(bundle["parity.json"])
+    assert parity["passed"] is True
+    assert [runtime["runtime"].split()[0] for runtime in parity["runtimes"]] == ["keras", "model.onnx,"]
+    assert all(layer["ratio"] < 1 for runtime in parity["runtimes"] for layer in runtime["layers"])
+    assert parity["text_count"] > 13  # the run's own held-out texts among them
+
+
+def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path) -> None:
+    model = onnx.load_from_string((tiny_bundle / "model.onnx").read_bytes())
+    onnx.checker.check_model(model, full_check=True)
+    (ids,), (probs,) = model.graph.input, model.graph.output
+    assert (ids.name, ids.type.tensor_type.elem_type) == ("ids", onnx.TensorProto.INT32)
+    assert [dim.dim_param for dim in ids.type.tensor_type.shape.dim] == ["batch", "time"]
+    assert (probs.name, probs.type.tensor_type.elem_type) == ("probs", onnx.TensorProto.FLOAT)
+    assert [dim.dim_param or dim.dim_value for dim in probs.type.tensor_type.shape.dim] == ["batch", 1]
+    assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 13)])
+    metadata = json.loads(model.metadata_props[0].value)
+    assert metadata["labels"] == ["neg", "pos"]
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+def test_the_same_run_gives_the_same_file(tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    again = export(tiny_run, tmp_path / "again").path
+    first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (tiny_bundle, again))
+    weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
+    assert weights[0] == weights[1]
+    # tf2onnx orders independent nodes as its sets fall out.
+    assert sorted(n.op_type for n in first.graph.node) == sorted(n.op_type for n in second.graph.node)
+
+
+def test_a_bundle_can_be_exported_again(tiny_bundle: Path, tmp_path: Path) -> None:
+    again = read_directory(export(tiny_bundle, tmp_path / "again").path)
+    before = read_directory(tiny_bundle)
+    assert again["vocabulary.txt"] == before["vocabulary.txt"]
+    golden, golden_before = json.loads(again["golden.json"]), json.loads(before["golden.json"])
+    assert golden == golden_before
+
+
+def test_a_bare_keras_file_is_exported(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.keras").write_bytes((tiny_run / "model.keras").read_bytes())
+    bundle = read_directory(export(tmp_path / "mine.keras", tmp_path / "out").path)
+    assert bundle.config.name == "mine"
+    assert bundle.config.tokenizer is None
+    assert "golden.json" not in bundle.files
+
+
+def exports_after(mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path) -> None:
+    """Exports a run whose converted graph was tampered with."""
+    convert = pipeline.convert
+
+    def tampered(*args: object) -> onnx.ModelProto:
+        graph = convert(*args)  # type: ignore[arg-type]  # passed on as they come
+        mutate(graph)
+        return graph
+
+    monkeypatch.setattr(pipeline, "convert", tampered)
+    export(run, out)
+
+
+def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
+    """The weights of a graph (biases too, if of rank 1)."""
+    return [
+        tensor
+        for tensor in graph.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= minimum_rank
+    ]
+
+
+def change(tensor: onnx.TensorProto, change_values: Callable[[np.ndarray], np.ndarray]) -> None:
+    changed = numpy_helper.from_array(change_values(numpy_helper.to_array(tensor).copy()), tensor.name)
+    tensor.CopyFrom(changed)
+
+
+def transpose_recurrent_kernel(graph: onnx.ModelProto) -> None:
+    square = numpy_helper.from_array(next(find_loops(graph.graph))[2])
+    tensor = next(t for t in floats(graph, 2) if t.raw_data == square.raw_data)
+    change(tensor, lambda values: np.ascontiguousarray(values.T))
+
+
+def drop_bias(graph: onnx.ModelProto) -> None:
+    change(next(t for t in floats(graph) if len(t.dims) == 1), np.zeros_like)
+
+
+def half_precision(graph: onnx.ModelProto) -> None:
+    for tensor in floats(graph):
+        change(tensor, lambda values: values.astype(np.float16).astype(np.float32))
+
+
+def shift_ids(graph: onnx.ModelProto) -> None:
+    """Reads each id's neighbour from the embedding."""
+    table = next(tensor for tensor in floats(graph, 2) if tensor.dims[0] == VOCABULARY_SIZE)
+    change(table, lambda values: np.roll(values, 1, axis=0))
+
+
+@pytest.mark.parametrize("mutate", [transpose_recurrent_kernel, drop_bias, half_precision, shift_ids])
+def test_a_wrong_graph_is_not_published(
+    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ParityError, match="nothing was published") as caught:
+        exports_after(mutate, monkeypatch, tiny_run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    assert not caught.value.report.passed
+    assert caught.value.report.runtimes[0].passed  # Keras itself is right
+
+
+@pytest.mark.parametrize("which", range(12))
+def test_one_corrupted_weight_is_not_published(
+    which: int, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Any weight, off by 1e-3: three of each tensor's, drawn at random."""
+
+    def corrupt(graph: onnx.ModelProto) -> None:
+        rng = np.random.default_rng(which)
+        tensors = floats(graph)
+        tensor = tensors[which % len(tensors)]
+
+        def add(values: np.ndarray) -> np.ndarray:
+            # A mask leaves row 0 of the embedding unread; every other row is read by some probe.
+            first = values.shape[-1] if len(values) == VOCABULARY_SIZE else 0
+            values.flat[rng.integers(first, values.size)] += 1e-3
+            return values
+
+        change(tensor, add)
+
+    with pytest.raises(ParityError):
+        exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["run", "bundle"])
+def test_swapped_labels_are_not_published(source: str, tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    original = read_directory(tiny_run if source == "run" else tiny_bundle)
+    swapped = tmp_path / "swapped"
+    config = dataclasses.replace(original.config, labels=("pos", "neg"))
+    write_directory(swapped, config, original.files)
+    with pytest.raises(ParityError, match="was recorded as 'neg'|was recorded as 'pos'"):
+        export(swapped, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_proof_leaves_the_old_bundle(
+    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in bundle_copy.iterdir()}
+    with pytest.raises(ParityError):
+        exports_after(drop_bias, monkeypatch, tiny_run, bundle_copy)
+    assert {path.name: path.read_bytes() for path in bundle_copy.iterdir()} == before
+    assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
+
+
+def test_a_full_disk_leaves_the_old_bundle(
+    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in bundle_copy.iterdir()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(tiny_run, bundle_copy)
+    assert {path.name: path.read_bytes() for path in bundle_copy.iterdir()} == before
+    assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
+
+
+def test_an_altered_run_is_not_exported(run_copy: Path, tmp_path: Path) -> None:
+    (run_copy / "vocabulary.txt").write_bytes((run_copy / "vocabulary.txt").read_bytes() + b"more\n")
+    with pytest.raises(ModelError, match=r"altered: vocabulary\.txt"):
+        export(run_copy, tmp_path / "out")
+
+
+def test_a_keras_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.keras").write_bytes(b"not a zip")
+    with pytest.raises(ModelError, match=r"broken\.keras: Keras cannot load it|model\.keras: Keras cannot load it"):
+        export(tmp_path / "broken.keras", tmp_path / "out")
+
+
+def test_what_is_not_ours_is_not_overwritten(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="choose another --out"):
+        export(tiny_run, tmp_path)
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+import rnnx
+from rnnx.datasets import Examples
+from rnnx.errors import DataError
+from rnnx.infer.evaluate import evaluate, measure
+
+LABELS = ("a", "b", "c")
+IDS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
+
+
+@given(IDS)
+def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    expected, actual = np.array(pairs).T
+    figures = measure(expected, actual, LABELS)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        expected, actual, labels=range(3), zero_division=0
+    )
+    assert figures.accuracy == pytest.approx(metrics.accuracy_score(expected, actual))
+    for i, label in enumerate(LABELS):
+        ours = figures.labels[label]
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx((precision[i], recall[i], f1[i]))
+        assert ours.support == support[i]
+    assert np.array_equal(metrics.confusion_matrix(expected, actual, labels=range(3)), figures.confusion)
+
+
+def test_labels_meet_by_name_not_by_id() -> None:
+    predictor = rnnx.load("imdb")
+    texts = [b"a wonderful film, I loved it", b"awful, a waste of time"]
+    figures = evaluate(predictor, Examples(texts, np.array([0, 1], np.int32)), ("pos", "neg"))
+    assert (figures.accuracy, figures.count) == (1.0, 2)
+    assert figures.confusion == ((1, 0), (0, 1))
+
+
+def test_a_label_that_the_model_does_not_know_is_named() -> None:
+    with pytest.raises(DataError, match="has the labels sad, the model knows neg, pos"):
+        evaluate(rnnx.load("imdb"), Examples([b"x"], np.array([0], np.int32)), ("sad", "pos"))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnx
+from rnnx.bundle import find_directory, read_directory, write_directory
+from rnnx.errors import ModelError
+from rnnx.infer.predictor import Predictor, chunks
+
+TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]
+
+
+@pytest.fixture(scope="module", params=["imdb", "imdb-article"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    return rnnx.load(request.param)
+
+
+def test_plain_texts_get_the_label_that_anyone_would_give() -> None:
+    assert [p.label for p in rnnx.load().predict(TEXTS[:2])] == ["pos", "neg"]
+
+
+def test_a_prediction_holds_together(predictor: Predictor) -> None:
+    for prediction, tokens in zip(predictor.predict(TEXTS), (6, 5, 0, 3003, 1), strict=True):
+        assert prediction.label == predictor.labels[prediction.label_id]
+        assert prediction.probability == prediction.probs[prediction.label] == max(prediction.probs.values())
+        assert sum(prediction.probs.values()) == pytest.approx(1.0, abs=1e-12)
+        assert (prediction.tokens, prediction.truncated) == (tokens, tokens > 500)
+
+
+def test_golden_vectors_are_met(predictor: Predictor) -> None:
+    golden = json.loads(read_directory(find_directory(predictor.config.name))["golden.json"])
+    texts = [row["text"].encode("utf-8", "surrogateescape") for row in golden]
+    for row, prediction in zip(golden, predictor.predict(texts), strict=True):
+        assert prediction.label == row["label"]
+        assert prediction.probability == pytest.approx(row["probability"], abs=1e-5)
+
+
+def test_batch_size_and_order_do_not_matter(predictor: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    words = ["good", "bad", "film", "the", "boring", "superb", "plot"]
+    texts = [" ".join(rng.choice(words, rng.integers(0, 60))) for _ in range(70)]
+    together = predictor.predict(texts)
+    shuffled = rng.permutation(len(texts))
+    again = predictor.predict([texts[i] for i in shuffled])
+    for i, p in zip(shuffled, again, strict=True):
+        assert p.probability == pytest.approx(together[i].probability, abs=1e-5)
+        assert (p.label, p.tokens) == (together[i].label, together[i].tokens)
+    for text, p in list(zip(texts, together, strict=True))[:10]:
+        assert predictor.predict([text])[0].probability == pytest.approx(p.probability, abs=1e-5)
+
+
+def test_a_stream_is_answered_window_by_window(predictor: Predictor) -> None:
+    """Nothing is read far ahead of the answers: memory stays bounded."""
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "fine"
+
+    stream = predictor.predict_stream(endless())
+    assert next(stream).tokens == 1
+    assert taken <= 4096
+
+
+def test_a_single_text_is_a_type_error(predictor: Predictor) -> None:
+    with pytest.raises(TypeError, match="put a single one into a list"):
+        predictor.predict("one text")
+
+
+def test_bytes_and_str_are_the_same_text(predictor: Predictor) -> None:
+    assert predictor.predict(["Déjà vu!"]) == predictor.predict(["Déjà vu!".encode()])
+
+
+def test_the_threshold_moves_the_decision() -> None:
+    (p,) = rnnx.load().predict(TEXTS[:1], threshold=1.0)
+    assert p.label == "neg"
+    assert p.probability == p.probs["neg"] < 0.5
+
+
+def test_config_and_model_have_to_agree(tmp_path: Path) -> None:
+    original = read_directory(find_directory("imdb"))
+    write_directory(tmp_path / "m", dataclasses.replace(original.config, labels=("pos", "neg")), original.files)
+    with pytest.raises(ModelError, match=r"labels is .* in config\.json but .* in the \.onnx file"):
+        rnnx.load(tmp_path / "m")
+
+
+def test_a_run_is_not_a_bundle(tmp_path: Path) -> None:
+    original = read_directory(find_directory("imdb"))
+    files = {name: data for name, data in original.files.items() if name != "model.onnx"}
+    write_directory(tmp_path / "m", original.config, {**files, "samples.json": b"[]"})
+    with pytest.raises(ModelError, match=r"no model\.onnx: this is a training run; rnnx export"):
+        rnnx.load(tmp_path / "m")
+
+
+def test_chunks_are_whole_and_in_order() -> None:
+    assert list(chunks(range(7), 3)) == [(0, 1, 2), (3, 4, 5), (6,)]
+    assert list(chunks([], 3)) == []

@@ -1,0 +1,93 @@
+"""Imports point one way, and each framework has one door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rnnx"
+
+# What the modules of a part may import of rnnx; its own part is always allowed.
+ALLOWED = {
+    "errors": set(),
+    "schema": set(),
+    "config": set(),
+    "samples": {"errors"},
+    "metadata": {"config", "errors", "schema"},
+    "text": {"config", "errors"},
+    "reference": set(),
+    "rounding": {"reference"},
+    "parity": {"reference", "rounding"},
+    "bundle": {"config", "errors", "schema"},
+    "card": {"bundle", "config"},
+    "datasets": {"errors"},
+    "diagnosis": {"bundle", "errors", "infer.session"},
+    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
+    "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
+    # From other stages: the session that users run, and the one line a layer that training writes.
+    "export": {
+        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "samples", "schema", "text",
+        "infer.session", "train.run",
+    },
+}  # fmt: skip
+
+DOORS = {
+    "tf2onnx": {"export/convert.py"},
+    "onnxruntime": {"infer/session.py"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "matplotlib": {"train/curves.py"},
+    "tensorflow": {"export/convert.py", "train/batches.py"},
+    "keras": {"train", "export", "datasets/imdb.py"},
+    "onnx": {"export"},
+}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """What a module imports when it runs; what only a type checker reads is left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ([f"rnnx.{a.name}" for a in node.names] if node.module == "rnnx" else [node.module])
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part in ("cli", "__init__", "__main__"):
+        return  # on top: they may import everything
+    for name in imports_of(path):
+        if not name.startswith("rnnx.") or name == "rnnx.__version__":
+            continue
+        _, target, *rest = name.split(".")
+        allowed = {target, ".".join([target, *rest[:1]])} & (ALLOWED[part] | {part})
+        assert allowed, f"{path.relative_to(PACKAGE)} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_each_framework_has_one_door(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).as_posix()
+    for name in {name.partition(".")[0] for name in imports_of(path)} & DOORS.keys():
+        assert any(relative == door or relative.startswith(f"{door}/") for door in DOORS[name]), f"{relative} imports {name}"
+
+
+def test_there_are_no_drawers() -> None:
+    names = {path.stem for path in MODULES} | {path.parent.name for path in MODULES}
+    assert not names & {"utils", "helpers", "common", "misc", "core", "manager"}
+    assert all(len(path.relative_to(PACKAGE).parts) <= 2 for path in MODULES)

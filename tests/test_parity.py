@@ -1,0 +1,136 @@
+"""The comparison itself: that it passes what is right, and fails, in the right place, what is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from rnnx.parity import Outputs, ParityReport, ProbeBatch, RuntimeReport, compare_runtime
+from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
+
+RNG = np.random.default_rng(0)
+
+
+def draw(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32).astype(np.float64)
+
+
+RNN = SimpleRNN(draw(4, 6), draw(6, 6), draw(6), "tanh", return_sequences=False)
+NETWORK = Network(
+    [
+        Node("embedding", Embedding(draw(9, 4), mask_zero=True), ("ids",)),
+        Node("rnn", RNN, ("embedding",)),
+        Node("probs", Dense(draw(6, 1), draw(1), "sigmoid"), ("rnn",)),
+    ]
+)
+BATCH = ProbeBatch(np.array([[0, 0, 3, 4, 5], [1, 2, 3, 8, 7], [0, 0, 0, 0, 2]], np.int32), ("a", "b", "c"))
+
+
+def float32_run(network: Network) -> Outputs:
+    """The network in float32, step by step."""
+    nodes = {node.name: node.layer for node in network.nodes}
+    embedding, rnn, dense = nodes["embedding"], nodes["rnn"], nodes["probs"]
+    assert isinstance(embedding, Embedding)
+    assert isinstance(rnn, SimpleRNN)
+    assert isinstance(dense, Dense)
+    w, u, b, v, c = (
+        x.astype(np.float32) for x in (rnn.kernel, rnn.recurrent_kernel, rnn.bias, dense.kernel, dense.bias)
+    )
+    x = embedding.table.astype(np.float32)[BATCH.ids]
+    h, states = np.zeros((3, 6), np.float32), []
+    for t in range(5):
+        h = np.where(BATCH.ids[:, t, None] != 0, np.tanh(x[:, t] @ w + h @ u + b), h)
+        states.append(h)
+    probs = 1 / (1 + np.exp(-(h @ v + c)))
+    return Outputs(probs.astype(np.float32), {"rnn": np.stack(states, axis=1)})
+
+
+def compare(outputs: Outputs, tie_margin: float = 0.0) -> RuntimeReport:
+    return compare_runtime("test", NETWORK, [BATCH], [outputs], [NETWORK.predict(BATCH.ids)], tie_margin)
+
+
+def with_rnn(**changes: np.ndarray) -> Network:
+    nodes = [
+        dataclasses.replace(node, layer=dataclasses.replace(RNN, **changes)) if node.name == "rnn" else node
+        for node in NETWORK.nodes
+    ]
+    return Network(nodes)
+
+
+def test_right_arithmetic_passes_far_from_the_bound() -> None:
+    report = compare(float32_run(NETWORK))
+    assert report.passed
+    assert [layer.layer for layer in report.layers] == ["rnn", "probs"]
+    assert all(0 < (layer.ratio or 0) < 0.5 for layer in report.layers)
+    assert (report.label_count, report.tie_count) == (3, 0)
+
+
+@pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "bias"])
+def test_one_weight_that_is_off_fails_in_its_layer(name: str) -> None:
+    weights = getattr(RNN, name).copy()
+    weights.flat[7 % weights.size] += 1e-3
+    report = compare(float32_run(with_rnn(**{name: weights})))
+    assert not report.passed
+    assert (report.worst.layer, report.worst.unit) == ("rnn", 7 % weights.size % 6)
+
+
+def test_a_transposed_kernel_fails() -> None:
+    assert not compare(float32_run(with_rnn(recurrent_kernel=RNN.recurrent_kernel.T.copy()))).passed
+
+
+def test_a_head_that_is_off_fails_behind_the_recurrence() -> None:
+    outputs = float32_run(NETWORK)
+    report = compare(Outputs(outputs.probs + np.float32(1e-4), outputs.states))
+    assert not report.passed
+    assert report.worst.layer == "probs"
+    assert report.layers[0].passed
+
+
+def test_a_mask_that_is_ignored_fails_at_its_step() -> None:
+    outputs = float32_run(NETWORK)
+    states = outputs.states["rnn"].copy()
+    states[0, 1, 3] = 1e-30  # a masked position has to keep its zero, bit for bit
+    report = compare(Outputs(outputs.probs, {"rnn": states}))
+    assert not report.passed
+    assert (report.worst.probe, report.worst.step, report.worst.unit) == ("a", 1, 3)
+
+
+def test_nan_fails_wherever_it_stands() -> None:
+    outputs = float32_run(NETWORK)
+    states = outputs.states["rnn"].copy()
+    states[1, 2, 0] = np.nan
+    in_states = compare(Outputs(outputs.probs, {"rnn": states}))
+    assert not in_states.passed
+    assert in_states.worst.ratio is None
+    probs = outputs.probs.copy()
+    probs[2] = np.nan
+    in_probs = compare(Outputs(probs, outputs.states))
+    assert not in_probs.passed
+    assert in_probs.max_abs_diff is None
+    json.dumps(dataclasses.asdict(in_probs), allow_nan=False)
+
+
+def test_shape_and_dtype_count() -> None:
+    outputs = float32_run(NETWORK)
+    assert not compare(Outputs(outputs.probs[:, 0], outputs.states)).passed
+    assert not compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).passed  # type: ignore[arg-type]
+    assert "float32, not float64" in compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).problems[0]  # type: ignore[arg-type]
+
+
+def test_another_label_fails_unless_it_is_a_tie() -> None:
+    outputs = float32_run(NETWORK)
+    flipped = Outputs(1 - outputs.probs, outputs.states)
+    assert "another label than the reference on 'a'" in compare(flipped).problems
+    assert compare(flipped, tie_margin=0.5).problems == ()
+    assert compare(flipped, tie_margin=0.5).tie_count == 3
+
+
+def test_nothing_compared_is_no_proof() -> None:
+    assert not ParityReport(1, 1, 1, ()).passed
+    assert ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),)).passed
+    failed = ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),), ("labels: swapped",))
+    assert not failed.passed
+    assert failed.verdict == "FAILED: labels: swapped"

@@ -1,0 +1,56 @@
+"""The shipped bundles: whole, proved, described by what was measured, and still what the code would make of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnx.bundle import find_directory, hash_bytes, read_directory, shipped_names
+from rnnx.card import write_card
+
+NAMES = shipped_names()
+
+
+def test_these_are_shipped() -> None:
+    assert NAMES == ["imdb", "imdb-article"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_is_whole_and_proved(name: str) -> None:
+    bundle = read_directory(find_directory(name))
+    assert bundle.config.name == name
+    assert sorted(path.name for path in bundle.path.iterdir()) == sorted([*bundle.files, "config.json"])
+    assert json.loads(bundle["parity.json"])["passed"] is True
+    assert len(bundle["model.onnx"]) < 8_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_is_what_the_other_files_say(name: str) -> None:
+    bundle = read_directory(find_directory(name))
+    assert bundle["README.md"].decode() == write_card(bundle.config, bundle.files)
+    evaluation = json.loads(bundle["evaluation.json"])
+    assert evaluation["model_sha256"] == hash_bytes(bundle["model.onnx"])
+    assert evaluation["count"] == 25_000
+    assert f"**{evaluation['accuracy']:.4f}** on 25,000 texts" in bundle["README.md"].decode()
+
+
+def test_accuracies_are_those_that_were_promised() -> None:
+    assert json.loads(read_directory(find_directory("imdb"))["evaluation.json"])["accuracy"] >= 0.86
+    history = json.loads(read_directory(find_directory("imdb-article"))["history.json"])
+    assert len(history) <= 10
+    assert max(epoch["validation_accuracy"] for epoch in history) >= 0.82
+
+
+@pytest.mark.train
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_can_be_exported_again(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    from rnnx.export.pipeline import export
+
+    exported = export(name, tmp_path / "again")
+    assert exported.report.passed
+    assert exported.report.text_count >= 13
+    assert read_directory(exported.path)["golden.json"] == read_directory(find_directory(name))["golden.json"]
