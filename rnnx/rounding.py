@@ -13,11 +13,14 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from rnnx import reference
 from rnnx.reference import ActivationName, Array, Tensor
+
+N = TypeVar("N", float, Array)
 
 UNIT_ROUNDOFF = 2.0**-24
 
@@ -29,7 +32,7 @@ _ACTIVATION_ROUNDOFFS: dict[ActivationName, int] = {"tanh": 7, "sigmoid": 3, "re
 _EXP_ROUNDOFFS = 4  # OpenCL, the laxest specification of a float32 exp, allows 3 units in the last place
 
 
-def gamma(n: int) -> float:
+def gamma(n: N) -> N:
     """The accumulated relative error of n roundings: n u / (1 - n u)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
 
@@ -89,13 +92,16 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
 
 
 def _mean_error(x: Tensor, error: Array) -> Array:
-    """Sum, multiplications by the mask and one division: time + 2 roundings of the sum of the absolute values."""
-    time = x.values.shape[1]
+    """Sum, multiplication by the mask and one division: count + 2 roundings of the sum of the absolute values.
+
+    Masked positions add exact zeros, which round nothing: only the `count` others do.
+    """
     weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
+    count = weights.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        inherited = (error * weights).sum(axis=1) / weights.sum(axis=1)
-        size = ((np.abs(x.values) + error) * weights).sum(axis=1) / weights.sum(axis=1)
-    return np.asarray(inherited + gamma(time + 2) * size)
+        inherited = (error * weights).sum(axis=1) / count
+        size = ((np.abs(x.values) + error) * weights).sum(axis=1) / count
+    return np.asarray(inherited + gamma(count + 2) * size)
 
 
 def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) -> Array:

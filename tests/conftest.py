@@ -57,7 +57,7 @@ def tiny_run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_fac
     from rnnx.train.fit import Observer
     from rnnx.train.run import train
 
-    out = tmp_path_factory.mktemp("runs") / request.param
+    out: Path = tmp_path_factory.mktemp("runs") / request.param
     train(tiny_dataset, tiny_recipe(request.param), out, seed=3, observer=Observer())
     return out
 
@@ -67,7 +67,9 @@ def tiny_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The exported run; do not write into it."""
     from rnnx.export.pipeline import export
 
-    return export(tiny_run, tmp_path_factory.mktemp("bundles") / tiny_run.name).path
+    out = tmp_path_factory.mktemp("bundles") / tiny_run.name
+    export(tiny_run, out)
+    return out
 
 
 @pytest.fixture

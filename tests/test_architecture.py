@@ -84,7 +84,9 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_each_framework_has_one_door(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
     for name in {name.partition(".")[0] for name in imports_of(path)} & DOORS.keys():
-        assert any(relative == door or relative.startswith(f"{door}/") for door in DOORS[name]), f"{relative} imports {name}"
+        assert any(relative == door or relative.startswith(f"{door}/") for door in DOORS[name]), (
+            f"{relative} imports {name}"
+        )
 
 
 def test_there_are_no_drawers() -> None:

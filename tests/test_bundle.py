@@ -92,7 +92,7 @@ def test_what_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_names_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such model or path; the shipped models are .*imdb"):
+    with pytest.raises(ModelError, match=r"no such model or path; the shipped models are .*imdb"):
         find_directory("imbd")
     with pytest.raises(ModelError, match=r"no config\.json in it"):
         find_directory(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def compare(outputs: Outputs, tie_margin: float = 0.0) -> RuntimeReport:
     return compare_runtime("test", NETWORK, [BATCH], [outputs], [NETWORK.predict(BATCH.ids)], tie_margin)
 
 
-def with_rnn(**changes: np.ndarray) -> Network:
+def with_rnn(**changes: Any) -> Network:
     nodes = [
         dataclasses.replace(node, layer=dataclasses.replace(RNN, **changes)) if node.name == "rnn" else node
         for node in NETWORK.nodes
@@ -116,8 +117,8 @@ def test_nan_fails_wherever_it_stands() -> None:
 def test_shape_and_dtype_count() -> None:
     outputs = float32_run(NETWORK)
     assert not compare(Outputs(outputs.probs[:, 0], outputs.states)).passed
-    assert not compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).passed  # type: ignore[arg-type]
-    assert "float32, not float64" in compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).problems[0]  # type: ignore[arg-type]
+    assert not compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).passed
+    assert "float32, not float64" in compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).problems[0]
 
 
 def test_another_label_fails_unless_it_is_a_tie() -> None:

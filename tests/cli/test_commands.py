@@ -23,7 +23,9 @@ COMMANDS = ("train", "export", "infer", "evaluate", "info", "doctor")
 
 
 def test_every_command_has_help(capsys: Capture) -> None:
-    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(COMMANDS)
+    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(
+        COMMANDS
+    )
     for command in COMMANDS:
         assert run([command, "--help"]) == 0
         out = capsys.readouterr().out
@@ -39,7 +41,7 @@ def test_the_version_is_the_packages(capsys: Capture) -> None:
 def test_public_names_are_these() -> None:
     assert all(getattr(rnnx, name) is not None for name in rnnx.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = rnnx.nothing  # type: ignore[attr-defined]  # the point
+        _ = rnnx.nothing
 
 
 def test_info_says_what_a_model_is(capsys: Capture) -> None:
@@ -78,7 +80,9 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.mark.train
-def test_train_export_infer_evaluate_from_a_table(table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_train_export_infer_evaluate_from_a_table(
+    table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The whole way, with a table of one's own."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     run_dir, bundle = tmp_path / "run", tmp_path / "bundle"
@@ -133,7 +137,17 @@ def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> N
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     rows = [f'"{text.decode()}",{label}' for text, label in make_texts(2000, 8)]
     (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "rnnx", "train", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run"), "--epochs", "500"]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnx",
+        "train",
+        str(tmp_path / "t.csv"),
+        "--out",
+        str(tmp_path / "run"),
+        "--epochs",
+        "500",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # ours
         assert process.stderr is not None
         for line in process.stderr:

@@ -39,7 +39,7 @@ def test_labels_are_sorted_and_need_to_be_two() -> None:
         Dataset.from_pairs("d", [(b"x", "pos"), (b"y", "pos")])
     with pytest.raises(DataError, match="no labelled text"):
         Dataset.from_pairs("d", [])
-    with pytest.raises(DataError, match="labels that training has not|labels that the training part has not: odd"):
+    with pytest.raises(DataError, match="labels that the training part has not: odd"):
         Dataset.from_pairs("d", [(b"x", "pos"), (b"y", "neg")], [(b"z", "odd")])
 
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from rnnx.errors import DeviceError, ModelError
-from rnnx.infer import session as session_module
 from rnnx.infer.session import Session
 
 MODEL = Path(__file__).parents[2] / "exported" / "imdb" / "model.onnx"
@@ -21,11 +21,12 @@ def test_a_session_runs_where_it_says(model: bytes) -> None:
     session = Session(model, device="cpu")
     assert (session.device, session.provider) == ("cpu", "CPUExecutionProvider")
     (probs,) = session.run(np.array([[1, 5, 9], [0, 0, 3]], np.int32))
-    assert (probs.shape, probs.dtype) == ((2, 1), np.float32)
+    assert probs.shape == (2, 1)
+    assert probs.dtype == np.float32
 
 
 def test_cuda_that_is_not_there_is_an_error(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match=r"no CUDA in this onnxruntime .*rnnx\[cuda\]"):
         Session(model, device="cuda")
     assert Session(model, device="auto").device == "cpu"
@@ -33,11 +34,11 @@ def test_cuda_that_is_not_there_is_an_error(model: bytes, monkeypatch: pytest.Mo
 
 def test_a_silent_fall_back_to_the_cpu_is_an_error(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """onnxruntime-gpu without its libraries: CUDA is listed, and the session lands on the CPU."""
-    real = session_module.ort.InferenceSession
-    monkeypatch.setattr(session_module.ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(session_module.ort, "preload_dlls", lambda: None, raising=False)
+    real = ort.InferenceSession
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None, raising=False)
     monkeypatch.setattr(
-        session_module.ort,
+        ort,
         "InferenceSession",
         lambda model, options, providers: real(model, options, providers=["CPUExecutionProvider"]),
     )

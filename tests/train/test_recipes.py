@@ -32,7 +32,8 @@ def test_the_article_is_reproduced_to_the_letter() -> None:
         ("Dense", 33),
     ]
     optimizer = recipe.optimizer(1)
-    assert (type(optimizer).__name__, float(optimizer.learning_rate)) == ("RMSprop", pytest.approx(0.001))
+    assert type(optimizer).__name__ == "RMSprop"
+    assert float(optimizer.learning_rate) == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

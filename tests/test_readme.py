@@ -1,0 +1,66 @@
+"""The README says what is so: its Python runs, its commands exist, its figures are those of the bundles."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnx.bundle import find_directory, read_directory, shipped_names
+from rnnx.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"`rnnx {command.callback.__name__} " in README or f"`rnnx {command.callback.__name__}`" in README
+
+
+def test_its_python_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    shutil.copytree(find_directory("imdb"), tmp_path / "my-imdb")
+    for block in blocks:
+        done = subprocess.run(  # noqa: S603  # the README's own code
+            [sys.executable, "-W", "ignore", "-c", block],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout.startswith("pos ")
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_its_accuracies_are_those_of_the_bundles(name: str) -> None:
+    bundle = read_directory(find_directory(name))
+    assert bundle.config.training is not None
+    validation = bundle.config.training.best_validation_accuracy
+    test = json.loads(bundle["evaluation.json"])["accuracy"]
+    (row,) = (line for line in README.splitlines() if line.startswith(f"| [`{name}`]"))
+    assert row.endswith(f"| {validation:.4f} | {test:.4f} |")
+
+
+def test_its_layout_is_the_packages() -> None:
+    parts = {path.name for path in (ROOT / "rnnx").iterdir() if not path.name.startswith("_")}
+    listed = re.search(r"```\nrnnx/\n(.*?)exported/", README, re.DOTALL)
+    assert listed is not None
+    assert {line.split()[0].rstrip("/") for line in listed[1].splitlines()} == parts
+
+
+def test_the_top_level_holds_what_it_should() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607  # git
+    if tracked.returncode != 0:
+        pytest.skip("not a git checkout: what else lies here is unknown")
+    names = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    allowed = {"pyproject.toml", "README.md", "LICENSE", "rnnx", "exported", "tests", "bench"}
+    assert {name for name in names if not name.startswith(".")} == allowed
