@@ -157,6 +157,9 @@ def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) 
                 file.flush()
                 os.fsync(file.fileno())
         _move_into_place(temporary, out)
+    except OSError as error:
+        # A full disk shows at a write, which knows no name; the reader wants to know the place.
+        raise OSError(error.errno, error.strerror, str(out)) from error
     finally:
         # The half-written new one, or the old one after the exchange.
         shutil.rmtree(temporary, ignore_errors=True)
