@@ -23,6 +23,7 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.schema import from_json, to_json
 
 MODEL_NAME = "model.onnx"
+BATCH_NAME = "model.batch.onnx"
 KERAS_NAME = "model.keras"
 VOCABULARY_NAME = "vocabulary.txt"
 HISTORY_NAME = "history.json"

@@ -25,12 +25,13 @@ ALLOWED = {
     "card": {"bundle", "config"},
     "datasets": {"errors"},
     "diagnosis": {"bundle", "errors", "infer.session"},
+    "rewrites": {"errors"},
     "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "samples", "schema", "text",
-        "infer.session", "train.run",
+        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "rewrites", "samples", "schema",
+        "text", "infer.session", "train.run",
     },
 }  # fmt: skip
 
@@ -42,7 +43,7 @@ DOORS = {
     "matplotlib": {"train/curves.py"},
     "tensorflow": {"export/convert.py", "train/batches.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
-    "onnx": {"export"},
+    "onnx": {"export", "rewrites"},
 }
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import onnx
 import tensorflow as tf
 import tf2onnx
-from onnx import numpy_helper
 
 from rnnx import __version__
 from rnnx.errors import ModelError
-from rnnx.reference import INPUT_NAME, Network
+from rnnx.reference import INPUT_NAME, Network, SimpleRNN
+from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.recurrence import Recurrence, read_loops
 
 OUTPUT_NAME = "probs"
 # ReduceSum takes its axes as an input since 13, which the pooling needs; nothing here needs more. IR 8 is the newest
@@ -70,46 +69,24 @@ def check(proto: onnx.ModelProto) -> None:
         raise ModelError(f"onnx's checker refuses the graph: {' '.join(str(error).split())[:300]}") from error
 
 
-def find_loops(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, int, npt.NDArray[np.float32]]]:
-    """Finds the recurrences: a Loop whose body multiplies a carried value with a square matrix.
-
-    Yields:
-        The Loop, the index of the carried value that is the state, and the recurrent kernel (units, units).
-    """
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type != "Loop":
-            continue
-        body = loop_body(node)
-        # A body reads an outer value directly, or through one of the loop's carried inputs that never change.
-        outer = {inner.name: name for inner, name in zip(body.input, node.input, strict=True)}
-        carried = [value.name for value in body.input[2:]]
-        for multiply in body.node:
-            if multiply.op_type != "MatMul" or multiply.input[0] not in carried:
-                continue
-            name = outer.get(multiply.input[1], multiply.input[1])
-            if name in constants and len(set(constants[name].dims)) == 1:
-                yield node, carried.index(multiply.input[0]), numpy_helper.to_array(constants[name])
-
-
-def loop_body(loop: onnx.NodeProto) -> onnx.GraphProto:
-    """The body of a Loop."""
-    body: onnx.GraphProto = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
-    return body
-
-
 def _name_loops(graph: onnx.GraphProto, network: Network) -> None:
-    """Gives each Loop the name of the layer whose recurrent kernel it holds, bit for bit."""
+    """Gives each Loop the name of the layer whose weights it holds, bit for bit."""
     waiting = dict(network.recurrent_nodes)
-    for loop, _, recurrent_kernel in find_loops(graph):
-        name = next(
-            (n for n, layer in waiting.items() if np.array_equal(layer.recurrent_kernel, recurrent_kernel)), None
-        )
+    for loop, recurrence in read_loops(Graph(graph)):
+        same = (name for name, layer in waiting.items() if _has_weights_of(recurrence, layer))
+        name = next(same, None)
         if name is not None:
             loop.name = name
             del waiting[name]
     if waiting:
         raise ModelError(f"the converted graph holds no loop for {', '.join(waiting)}; please report this model")
+
+
+def _has_weights_of(recurrence: Recurrence, layer: SimpleRNN) -> bool:
+    return all(
+        np.array_equal(getattr(layer, name), getattr(recurrence, name))
+        for name in ("kernel", "recurrent_kernel", "bias")
+    )
 
 
 def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from rnnx.bundle import (
 )
 from rnnx.card import write_card
 from rnnx.errors import ParityError
-from rnnx.export.convert import OPSET, convert
+from rnnx.export.convert import OPSET
+from rnnx.export.forms import build_forms
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.source import Source, open_source
@@ -75,15 +76,16 @@ def export(
     source = open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
-    on_stage("converting with tf2onnx")
-    graph = convert(source.model, source.network)
-    _add_metadata(graph, source)
+    on_stage("converting with tf2onnx, and rewriting")
+    forms = build_forms(source.model, source.network)
+    for form in forms.values():
+        _add_metadata(form, source)
     on_stage("proving against the reference")
-    report = prove_source(source, graph)
+    report = prove_source(source, forms)
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     on_stage(f"publishing {out}")
-    files = _bundle_files(source, graph, report)
+    files = _bundle_files(source, forms, report)
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
@@ -94,12 +96,12 @@ def export(
     return Exported(out, report, {name: len(data) for name, data in files.items()})
 
 
-def prove_source(source: Source, graph: onnx.ModelProto) -> ParityReport:
-    """Proves a graph against a source, the labels recorded with it included."""
+def prove_source(source: Source, forms: Mapping[str, onnx.ModelProto]) -> ParityReport:
+    """Proves the forms of a model against a source, the labels recorded with it included."""
     texts = [sample.text for sample in source.samples]
     texts += [text for text in own_texts() if text not in texts]
     probes = make_probes(texts, source.tokenizer, source.config.vocabulary_size)
-    return prove(source.model, source.network, {MODEL_NAME: graph}, probes, _label_problems(source))
+    return prove(source.model, source.network, forms, probes, _label_problems(source))
 
 
 def _label_problems(source: Source) -> list[str]:
@@ -131,9 +133,9 @@ def _add_metadata(graph: onnx.ModelProto, source: Source) -> None:
     onnx.helper.set_model_props(graph, {METADATA_KEY: to_json(metadata)})
 
 
-def _bundle_files(source: Source, graph: onnx.ModelProto, report: ParityReport) -> dict[str, bytes]:
+def _bundle_files(source: Source, forms: Mapping[str, onnx.ModelProto], report: ParityReport) -> dict[str, bytes]:
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
-    files[MODEL_NAME] = graph.SerializeToString(deterministic=True)
+    files |= {name: form.SerializeToString(deterministic=True) for name, form in forms.items()}
     files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
     if source.tokenizer:
         files[GOLDEN_NAME] = _json(_golden(source))

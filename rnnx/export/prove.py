@@ -41,7 +41,7 @@ def prove(
     )
     reports = [compare_runtime(f"keras {keras.__version__}", network, batches, keras_outputs, expected, tie_margin)]
     for name, graph in graphs.items():
-        for session in _sessions(with_states(graph)):
+        for session in _sessions(with_states(graph, network.recurrent_nodes)):
             outputs = [_run_onnx(session, batch) for batch in batches]
             runtime = f"{name}, {session.provider}"
             reports.append(compare_runtime(runtime, network, batches, outputs, expected, tie_margin))

@@ -21,7 +21,7 @@ from onnx import numpy_helper
 from rnnx.bundle import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
-from rnnx.export.convert import convert, find_loops
+from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
 
 pytestmark = pytest.mark.train
@@ -35,6 +35,7 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
     bundle = read_directory(tiny_bundle)
     assert set(bundle.files) == {
         "model.onnx",
+        "model.batch.onnx",
         "model.keras",
         "vocabulary.txt",
         "history.json",
@@ -46,13 +47,20 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
     }
     parity = json.loads(bundle["parity.json"])
     assert parity["passed"] is True
-    assert [runtime["runtime"].split()[0] for runtime in parity["runtimes"]] == ["keras", "model.onnx,"]
+    assert [runtime["runtime"].split()[0] for runtime in parity["runtimes"]] == [
+        "keras",
+        "model.onnx,",
+        "model.batch.onnx,",
+    ]
     assert all(layer["ratio"] < 1 for runtime in parity["runtimes"] for layer in runtime["layers"])
     assert parity["text_count"] > 13  # the run's own held-out texts among them
 
 
-def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path) -> None:
-    model = onnx.load_from_string((tiny_bundle / "model.onnx").read_bytes())
+@pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
+def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path, form: str) -> None:
+    model = onnx.load_from_string((tiny_bundle / form).read_bytes())
+    recurrent = {"model.onnx": "RNN", "model.batch.onnx": "Scan"}[form]
+    assert {node.op_type for node in model.graph.node} & {"Loop", "RNN", "Scan"} == {recurrent}
     onnx.checker.check_model(model, full_check=True)
     (ids,), (probs,) = model.graph.input, model.graph.output
     assert (ids.name, ids.type.tensor_type.elem_type) == ("ids", onnx.TensorProto.INT32)
@@ -70,7 +78,7 @@ def test_the_same_run_gives_the_same_file(tiny_run: Path, tiny_bundle: Path, tmp
     first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (tiny_bundle, again))
     weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
     assert weights[0] == weights[1]
-    # tf2onnx orders independent nodes as its sets fall out.
+    # tf2onnx orders and names independent nodes as its sets fall out.
     assert sorted(n.op_type for n in first.graph.node) == sorted(n.op_type for n in second.graph.node)
 
 
@@ -90,15 +98,17 @@ def test_a_bare_keras_file_is_exported(tiny_run: Path, tmp_path: Path) -> None:
     assert "golden.json" not in bundle.files
 
 
-def exports_after(mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path) -> None:
-    """Exports a run whose converted graph was tampered with."""
+def exports_after(
+    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path, form: str = "model.onnx"
+) -> None:
+    """Exports a run of which one form was tampered with."""
 
-    def tampered(*args: Any) -> onnx.ModelProto:
-        graph = convert(*args)
-        mutate(graph)
-        return graph
+    def tampered(*args: Any) -> dict[str, onnx.ModelProto]:
+        forms = build_forms(*args)
+        mutate(forms[form])
+        return forms
 
-    monkeypatch.setattr(pipeline, "convert", tampered)
+    monkeypatch.setattr(pipeline, "build_forms", tampered)
     export(run, out)
 
 
@@ -117,13 +127,12 @@ def change(tensor: onnx.TensorProto, change_values: Callable[[np.ndarray], np.nd
 
 
 def transpose_recurrent_kernel(graph: onnx.ModelProto) -> None:
-    square = numpy_helper.from_array(next(find_loops(graph.graph))[2])
-    tensor = next(t for t in floats(graph, 2) if t.raw_data == square.raw_data)
-    change(tensor, lambda values: np.ascontiguousarray(values.T))
+    tensor = next(t for t in floats(graph, 2) if t.name.endswith((".R", ".recurrent_kernel")))
+    change(tensor, lambda values: np.ascontiguousarray(np.swapaxes(values, -1, -2)))
 
 
 def drop_bias(graph: onnx.ModelProto) -> None:
-    change(next(t for t in floats(graph) if len(t.dims) == 1), np.zeros_like)
+    change(next(t for t in floats(graph) if t.name.endswith((".B", ".bias"))), np.zeros_like)
 
 
 def half_precision(graph: onnx.ModelProto) -> None:
@@ -137,18 +146,19 @@ def shift_ids(graph: onnx.ModelProto) -> None:
     change(table, lambda values: np.roll(values, 1, axis=0))
 
 
+@pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
 @pytest.mark.parametrize("mutate", [transpose_recurrent_kernel, drop_bias, half_precision, shift_ids])
 def test_a_wrong_graph_is_not_published(
-    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
+    mutate: Mutation, form: str, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParityError, match="nothing was published") as caught:
-        exports_after(mutate, monkeypatch, tiny_run, tmp_path / "out")
+    with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
+        exports_after(mutate, monkeypatch, tiny_run, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == []
     assert not caught.value.report.passed
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
-@pytest.mark.parametrize("which", range(12))
+@pytest.mark.parametrize("which", range(16))
 def test_one_corrupted_weight_is_not_published(
     which: int, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
 ) -> None:
@@ -157,18 +167,21 @@ def test_one_corrupted_weight_is_not_published(
     def corrupt(graph: onnx.ModelProto) -> None:
         rng = np.random.default_rng(which)
         tensors = floats(graph)
-        tensor = tensors[which % len(tensors)]
+        tensor = tensors[which // 2 % len(tensors)]
 
         def add(values: np.ndarray) -> np.ndarray:
-            # A mask leaves row 0 of the embedding unread; every other row is read by some probe.
+            # Read by some probe are all rows of the embedding but the first, which a mask leaves out, and all of B but
+            # its second half, the recurrent bias that Keras does not have.
             first = values.shape[-1] if len(values) == VOCABULARY_SIZE else 0
-            values.flat[rng.integers(first, values.size)] += 1e-3
+            end = values.size // 2 if tensor.name.endswith(".B") else values.size
+            values.flat[rng.integers(first, end)] += 1e-3
             return values
 
         change(tensor, add)
 
+    form = ("model.onnx", "model.batch.onnx")[which % 2]
     with pytest.raises(ParityError):
-        exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out")
+        exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,34 @@
+"""The forms of one model: the same function, written for different places. Each goes through the proof."""
+
+from __future__ import annotations
+
+import keras
+import onnx
+
+from rnnx.bundle import BATCH_NAME, MODEL_NAME
+from rnnx.export.convert import check, convert
+from rnnx.reference import Network
+from rnnx.rewrites.embedding import remove_negative_ids
+from rnnx.rewrites.recurrence import replace_loops
+from rnnx.rewrites.rnn_form import write_rnn
+from rnnx.rewrites.scan_form import write_scan
+
+
+def build_forms(model: keras.Model, network: Network) -> dict[str, onnx.ModelProto]:
+    """Converts a model and writes its forms.
+
+    Args:
+        model: Ids (batch, time) int32 in, probabilities out.
+        network: The reference of the same model.
+
+    Returns:
+        By file name: the recurrences as native RNN operators, and as Scans.
+
+    Raises:
+        ModelError: If something cannot be converted, is not known, or is refused by the checker.
+    """
+    converted = remove_negative_ids(convert(model, network))
+    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
+    for form in forms.values():
+        check(form)
+    return forms

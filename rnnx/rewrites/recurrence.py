@@ -1,0 +1,170 @@
+"""Reads the Loops that tf2onnx makes of SimpleRNN layers: the one pattern behind both forms.
+
+The body computes new = act(x_t W + b + h U); with a mask, h' = where(m_t, new, h). What is collected over the steps is
+h' itself, or under `zero_output_for_mask` where(m_t, new, 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from rnnx.errors import ModelError
+from rnnx.rewrites.graph import Bindings, Graph, Op, Pattern, Var
+
+_INPUT = Op("MatMul", Op("Gather", Var("x"), Var("i")), Var("w"))
+_RECURRENT = Op("MatMul", Var("h"), Var("u"))
+_SUMS = (Op("Add", Op("Add", _INPUT, Var("b")), _RECURRENT), Op("Add", _INPUT, _RECURRENT))
+_MASK = Op("Gather", Var("m"), Var("i"))
+_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
+
+
+def _select(new: Pattern, old: Pattern) -> Pattern:
+    """How tf2onnx writes where(mask, new, old)."""
+    return Op("Add", Op("Mul", Op("Cast", _MASK), new), Op("Mul", old, Op("Cast", Op("Not", _MASK))))
+
+
+_STEPS = [(activation, Op(activation, total)) for activation in _ACTIVATIONS for total in _SUMS]
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrence:
+    """What a Loop computes.
+
+    Attributes:
+        name: The layer's.
+        activation: ONNX's name of it.
+        x: The value (time, batch, inputs), in the order of the loop.
+        mask: The value (time, batch, 1) bool, in that order; None without a mask.
+        kernel: W transposed, (inputs, units).
+        recurrent_kernel: U transposed, (units, units).
+        bias: (units,).
+        is_carried: Whether masked positions put the carried state out; zeros otherwise.
+        output: The value that holds all outputs, (time, batch, units).
+    """
+
+    name: str
+    activation: str
+    x: str
+    mask: str | None
+    kernel: npt.NDArray[np.float32]
+    recurrent_kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    is_carried: bool
+    output: str
+
+
+def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], str]) -> onnx.ModelProto:
+    """Replaces every Loop by what `write` makes of its recurrence.
+
+    Args:
+        model: As tf2onnx gives it, each Loop named after its layer.
+        write: Adds the recurrence to the graph and returns the value that holds all outputs.
+
+    Returns:
+        A new model, without a Loop.
+
+    Raises:
+        ModelError: If a Loop is not one that is known; names it and says why.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = Graph(model.graph)
+    for _, recurrence in read_loops(graph):
+        graph.replace(recurrence.output, write(graph, recurrence))
+    graph.clean()
+    return model
+
+
+def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
+    """Reads every Loop of a graph.
+
+    Raises:
+        ModelError: If one is not known.
+    """
+    return [(node, _read_loop(graph, node)) for node in graph.proto.node if node.op_type == "Loop"]
+
+
+def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
+    body_proto = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    inner, updated = [value.name for value in body_proto.input], [value.name for value in body_proto.output]
+    # After counter and condition come the carried values; one that comes out as it went in stands for an outer value.
+    fixed = {
+        name: outer for name, outer, out in zip(inner[2:], loop.input[2:], updated[1:], strict=False) if name == out
+    }
+    body = Graph(body_proto, graph, fixed)
+    for name, initial, value in zip(inner[2:], loop.input[2:], updated[1:], strict=False):
+        found, activation = _match_step(body, value)
+        if found is None or found["h"] != name:
+            continue
+        if not _is_zero(graph, initial):
+            raise _refusal(loop, "its state does not start at zero")
+        if users := [node.op_type for node in graph.proto.node if set(loop.output[:-1]) & set(node.input)]:
+            raise _refusal(loop, f"{users[0]} reads a final value of it")
+        weights = {key: _constant(body, loop, found[key]) for key in ("w", "u", "b") if key in found}
+        return Recurrence(
+            name=loop.name,
+            activation=activation,
+            x=fixed.get(found["x"], found["x"]),
+            mask=fixed.get(found["m"], found["m"]) if "m" in found else None,
+            kernel=weights["w"],
+            recurrent_kernel=weights["u"],
+            bias=weights.get("b", np.zeros(len(weights["u"]), np.float32)),
+            is_carried=_is_carried(body, updated[-1], inner, updated, loop),
+            output=loop.output[-1],
+        )
+    raise _refusal(loop, "no value that it carries is act(x W + b + h U), masked or not")
+
+
+def _match_step(body: Graph, value: str) -> tuple[Bindings | None, str]:
+    for activation, step in _STEPS:
+        for pattern in (step, _select(step, Var("h"))):
+            if (found := body.match(value, pattern)) is not None:
+                return found, activation
+    return None, ""
+
+
+def _is_carried(body: Graph, output: str, inner: list[str], updated: list[str], loop: onnx.NodeProto) -> bool:
+    """Whether a masked step puts out what the step before did, or a constant zero."""
+    for _, step in _STEPS:
+        if body.match(output, step) is not None:
+            return True  # no mask
+        found = body.match(output, _select(step, Var("old")))
+        if found is None:
+            continue
+        if found["old"] == found["h"]:
+            return True
+        # The output before this one is carried as a value of its own, which becomes this output; a zero stays.
+        becomes = updated[inner.index(found["old"]) - 1]
+        if becomes != found["old"] and body.match(becomes, _select(step, Var("old"))) is not None:
+            return True
+        if becomes == found["old"] and body.outer and _is_zero(body.outer, body.names[found["old"]]):
+            return False
+    raise _refusal(loop, "what it puts out at a masked step is neither carried nor zero")
+
+
+def _is_zero(graph: Graph, value: str) -> bool:
+    """Whether a value is made of zeros, of whatever shape."""
+    node = graph.producer(value)
+    if node is not None and node.op_type == "Expand":
+        constant = graph.constant(node.input[0])
+        return constant is not None and not constant.any()
+    if node is not None and node.op_type == "ConstantOfShape":
+        return not any(onnx.numpy_helper.to_array(attribute.t).any() for attribute in node.attribute)
+    constant = graph.constant(value)
+    return constant is not None and not constant.any()
+
+
+def _constant(body: Graph, loop: onnx.NodeProto, value: str) -> npt.NDArray[Any]:
+    array = body.constant(value)
+    if array is None:
+        raise _refusal(loop, "its weights are not constants")
+    return array
+
+
+def _refusal(loop: onnx.NodeProto, reason: str) -> ModelError:
+    return ModelError(f"layer {loop.name}: its Loop is not a recurrence that is known: {reason}")
