@@ -85,10 +85,18 @@ def find_directory(name: str | Path) -> Path:
     path = Path(name)
     if (path / CONFIG_NAME).is_file():
         return path
-    if path.is_file() and (path.parent / CONFIG_NAME).is_file():
+    if path.is_file() and is_part_of_model(path):
         return path.parent
     what = f"no {CONFIG_NAME} in it, so it is no model of rnnx" if path.exists() else "no such model or path"
     raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
+
+
+def is_part_of_model(path: Path) -> bool:
+    """Whether a file is one of those that the config beside it lists."""
+    try:
+        return path.name in _read_config(path.parent).files
+    except ModelError:
+        return False
 
 
 def read_directory(path: Path) -> Directory:
@@ -97,10 +105,7 @@ def read_directory(path: Path) -> Directory:
     Raises:
         ModelError: If the config is broken, or files are missing or altered; all of them are named.
     """
-    try:
-        config = from_json(ModelConfig, (path / CONFIG_NAME).read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path / CONFIG_NAME}: {error}") from error
+    config = _read_config(path)
     files: dict[str, bytes] = {}
     missing, altered = [], []
     for name, sha256 in config.files.items():
@@ -119,6 +124,13 @@ def read_directory(path: Path) -> Directory:
     return Directory(path, config, files)
 
 
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        return from_json(ModelConfig, (path / CONFIG_NAME).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path / CONFIG_NAME}: {error}") from error
+
+
 def hash_bytes(data: bytes) -> str:
     """The sha256 of some bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -132,8 +144,14 @@ def require_replaceable(out: Path) -> None:
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UsageError(f"{out}: not a directory; choose another --out")
-    if out.is_dir() and not (out / CONFIG_NAME).is_file() and any(out.iterdir()):
-        raise UsageError(f"{out}: holds other files, and no model of rnnx; choose another --out")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    try:
+        ours = {CONFIG_NAME, *_read_config(out).files}
+    except ModelError as error:
+        raise UsageError(f"{out}: holds other files, and no model of rnnx; choose another --out") from error
+    if others := sorted(path.name for path in out.iterdir() if path.name not in ours):
+        raise UsageError(f"{out}: holds files that rnnx did not write ({', '.join(others)}); choose another --out")
 
 
 def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) -> ModelConfig:

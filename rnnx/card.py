@@ -21,6 +21,7 @@ from rnnx.bundle import (
     write_directory,
 )
 from rnnx.config import ModelConfig
+from rnnx.errors import ModelError
 
 if TYPE_CHECKING:
     from rnnx.infer.evaluate import Evaluation
@@ -44,7 +45,7 @@ def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation) -> No
         ModelError: If the bundle is broken.
         OSError: If it cannot be written.
     """
-    directory = read_directory(find_directory(bundle))
+    directory = read_directory(find_directory(bundle).resolve())
     record = {"dataset": dataset, "model_sha256": hash_bytes(directory[MODEL_NAME]), **dataclasses.asdict(figures)}
     files = {**directory.files, EVALUATION_NAME: (json.dumps(record, indent=2) + "\n").encode()}
     files[CARD_NAME] = write_card(directory.config, files).encode()
@@ -57,11 +58,21 @@ def write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     Args:
         config: The bundle's description.
         files: Its other files; those that are absent leave their section out.
+
+    Raises:
+        ModelError: If one of them is not what it should be.
     """
+    try:
+        return _write_card(config, files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"model {config.name}: its history, evaluation or proof is broken ({error!r})") from error
+
+
+def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts = [f"# {config.name}", _summary(config)]
     if EVALUATION_NAME in files:
         parts.append(_evaluation(config, json.loads(files[EVALUATION_NAME])))
-    parts.append(f"## Use\n\n```\n{embed_snippet(config)}\n```" if not config.tokenizer else _use(config))
+    parts.append(f"## Use\n\n```python\n{embed_snippet(config, '.')}\n```" if not config.tokenizer else _use(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
@@ -74,25 +85,29 @@ def write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def embed_snippet(config: ModelConfig) -> str:
-    """The shortest program that uses the bundle."""
+def embed_snippet(config: ModelConfig, where: str) -> str:
+    """The shortest program that uses the bundle: by its shipped name, or by its path."""
     if config.tokenizer is None:
         return (
             "import numpy as np, onnxruntime as ort\n"
             'session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
             'probs, = session.run(["probs"], {"ids": np.array([[3, 4, 5]], np.int32)})'
         )
-    return f'import rnnx\nprint(rnnx.load("{config.name}").predict(["A text."])[0].label)'
+    return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
+
+
+def _code(label: str) -> str:
+    """A label as code in a Markdown table."""
+    return "`" + label.replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _summary(config: ModelConfig) -> str:
-    classes = 1 if len(config.labels) == 2 else len(config.labels)
-    meaning = f", the probability of `{config.labels[1]}`" if classes == 1 else ""
+    meaning = f", the probability of {_code(config.labels[1])}" if config.output_size == 1 else ""
     return (
-        f"Text classifier: {', '.join(f'`{label}`' for label in config.labels)}. "
+        f"Text classifier: {', '.join(map(_code, config.labels))}. "
         f"{config.parameter_count:,} parameters.\n\n"
         f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
-        f"`probs` float32 (batch, {classes}) out{meaning}."
+        f"`probs` float32 (batch, {config.output_size}) out{meaning}."
     )
 
 
@@ -102,8 +117,8 @@ def _use(config: ModelConfig) -> str:
     kept = "last" if t.truncation_side == "left" else "first"
     padding = f"up to {t.max_length}" if t.pad_to == "max_length" else "up to the longest of the batch"
     return (
-        f"## Use\n\n```sh\nrnnx infer --model {config.name} file.txt\n```\n\n"
-        f"```python\n{embed_snippet(config)}\n```\n\n"
+        f"## Use\n\nIn this directory:\n\n```sh\nrnnx infer --model . file.txt\n```\n\n"
+        f"```python\n{embed_snippet(config, '.')}\n```\n\n"
         f"Tokenizer, on bytes: {'`<br />` becomes a space; ' if t.strip_breaks else ''}ASCII letters are lowered; "
         f"a word is a run of `[a-z0-9']` or bytes >= 0x80. Line N of `vocabulary.txt` is id N - 1; an unknown word is 2"
         f"{'; a text begins with 1' if t.start else ''}. The {kept} {t.max_length} ids are read, "
@@ -113,12 +128,12 @@ def _use(config: ModelConfig) -> str:
 
 def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
     rows = "\n".join(
-        f"| {label} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
+        f"| {_code(label)} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
         for label, m in record["labels"].items()
     )
-    said = " | ".join(f"said {label}" for label in record["labels"])
+    said = " | ".join(f"said {_code(label)}" for label in record["labels"])
     confusion = "\n".join(
-        f"| {label} | {' | '.join(f'{n:,}' for n in row)} |"
+        f"| {_code(label)} | {' | '.join(f'{n:,}' for n in row)} |"
         for label, row in zip(record["labels"], record["confusion"], strict=True)
     )
     return (

@@ -6,6 +6,7 @@ written as JSON. Standard library only.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -71,6 +72,7 @@ class ModelConfig:
     Attributes:
         name: A short name, such as `imdb`.
         labels: In the order of the label ids. Two labels: `probs` is the probability of the second.
+        output_size: Probabilities per text: one for two labels that share a sigmoid, else one per label.
         vocabulary_size: Ids run from 0 to `vocabulary_size - 1`.
         tokenizer: None for a network without text.
         architecture: One line per layer.
@@ -83,6 +85,7 @@ class ModelConfig:
 
     name: str
     labels: tuple[str, ...]
+    output_size: int
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
     architecture: tuple[str, ...]
@@ -97,9 +100,15 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(f"format_version {self.format_version} is not {FORMAT_VERSION}: another rnnx wrote this")
+        if not re.fullmatch(r"\w[\w .-]{0,99}", self.name):
+            raise ValueError(f"name should be letters, digits, blanks, dots and dashes, not {self.name!r:.60}")
+        if not all(label.isprintable() and label for label in self.labels):
+            raise ValueError(f"labels should be printable, not {list(self.labels)!r:.60}")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
-        if self.vocabulary_size < 4:
+        if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
+            raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
+        if self.vocabulary_size < (4 if self.tokenizer else 1):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
             )

@@ -20,6 +20,9 @@ import numpy.typing as npt
 from rnnx.reference import INPUT_NAME, Array, Network, SimpleRNN, Tensor
 from rnnx.rounding import output_error, step_bound
 
+# Half of what a probability can be: beyond it, a wrong one may pass.
+_SAYS_NOTHING = 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class ProbeBatch:
@@ -178,11 +181,14 @@ def compare_runtime(
     layers: dict[str, LayerReport] = {}
     diffs: list[float] = []
     label_count = tie_count = 0
+    smallest_bound = np.inf
     for batch, out, expected in zip(batches, outputs, expected_probs, strict=True):
         if problem := _form_problem(expected, out.probs):
             problems.append(problem)
             continue
-        for report in _compare_layers(network, batch, out):
+        compared, probs_bound = _compare_layers(network, batch, out)
+        smallest_bound = min(smallest_bound, probs_bound)
+        for report in compared:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
         diffs.append(float(np.abs(expected - out.probs).max()))
@@ -190,6 +196,12 @@ def compare_runtime(
         wrong = (_label_ids(expected) != _label_ids(out.probs)) & ~is_tie
         label_count, tie_count = label_count + int((~is_tie).sum()), tie_count + int(is_tie.sum())
         problems += [f"another label than the reference on {batch.names[row]!r}" for row in np.flatnonzero(wrong)]
+    if diffs and not label_count:
+        problems.append("no probe is far enough from a decision for its label to be compared")
+    if diffs and smallest_bound >= _SAYS_NOTHING:
+        problems.append(
+            "the bound of the probabilities says nothing on any probe: the weights are too large for float32"
+        )
     is_finite = bool(diffs) and np.isfinite(diffs).all()
     return RuntimeReport(
         runtime,
@@ -209,8 +221,12 @@ def _form_problem(expected: Array, actual: npt.NDArray[np.float32]) -> str | Non
     return None
 
 
-def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> list[LayerReport]:
-    """Walks the network along the runtime's own states, with the rounding that its inputs may carry."""
+def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tuple[list[LayerReport], float]:
+    """Walks the network along the runtime's own states, with the rounding that its inputs may carry.
+
+    Returns:
+        The largest ratio of each layer, and the smallest bound of a probability.
+    """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
     recurrent = network.recurrent_nodes
     if missing := recurrent.keys() - states.keys():
@@ -227,7 +243,7 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> lis
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
     last = network.nodes[-1].name
     reports.append(_largest_ratio("probs", batch, tensors[last].values, actual.probs, errors[last]))
-    return reports
+    return reports, float(errors[last].max(axis=-1).min())
 
 
 def _compare_steps(

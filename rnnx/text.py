@@ -30,6 +30,14 @@ _SPACE = ord(" ")
 _TO_WORDS = bytes(b if b in _WORD_BYTES else _SPACE for b in bytes(range(256)).lower())
 
 
+def to_bytes(text: str) -> bytes:
+    """The bytes of a text: UTF-8; escaped bytes come back as they were, lone surrogates as three bytes each."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
     """Maps a text to its lowered words and spaces, byte for byte (a `<br />` becomes one space)."""
     if strip_breaks:

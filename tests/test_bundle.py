@@ -82,10 +82,15 @@ def test_what_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "photos" / "me.jpg").write_bytes(b"x")
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
-    for name in ("photos", "file"):
+    (tmp_path / "huggingface").mkdir()
+    (tmp_path / "huggingface" / "config.json").write_text('{"architectures": []}', encoding="utf-8")
+    write_directory(tmp_path / "noted", CONFIG, FILES)
+    (tmp_path / "noted" / "notes.md").write_bytes(b"mine")
+    for name in ("photos", "file", "huggingface", "noted"):
         with pytest.raises(UsageError, match="choose another --out"):
             write_directory(tmp_path / name, CONFIG, FILES)
     assert (tmp_path / "photos" / "me.jpg").read_bytes() == b"x"
+    assert (tmp_path / "noted" / "notes.md").read_bytes() == b"mine"
     require_replaceable(tmp_path / "empty")
     write_directory(tmp_path / "empty", CONFIG, FILES)
     assert read_directory(tmp_path / "empty").files == FILES
@@ -103,3 +108,6 @@ def test_a_model_is_found_by_name_folder_and_file(tmp_path: Path) -> None:
     assert find_directory(tmp_path / "m") == tmp_path / "m"
     assert find_directory(str(tmp_path / "m" / "a.txt")) == tmp_path / "m"
     assert find_directory("imdb").name == "imdb"
+    (tmp_path / "m" / "other.onnx").write_bytes(b"x")  # beside a model, and no part of it
+    with pytest.raises(ModelError, match=r"no such model|no model of rnnx"):
+        find_directory(tmp_path / "m" / "other.onnx")

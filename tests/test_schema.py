@@ -12,6 +12,7 @@ TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
 CONFIG = ModelConfig(
     name="n",
     labels=("neg", "pos"),
+    output_size=1,
     vocabulary_size=10,
     tokenizer=TOKENIZER,
     architecture=("Dense probs",),
@@ -42,6 +43,9 @@ def test_a_config_survives_its_file() -> None:
         (("tokenizer", "max_length"), 0, "tokenizer.max_length should be in"),
         (("training", "best_validation_accuracy"), "high", "best_validation_accuracy should be a number"),
         (("tools",), [], "tools should be an object"),
+        (("name",), "../../escaped", "name should be letters"),
+        (("labels",), ["a\x1b", "b"], "labels should be printable"),
+        (("output_size",), 3, "output_size 3 does not fit 2 labels"),
         (("format_version",), 2, "format_version 2 is not 1"),
         (("task",), "poetry", "'poetry' is none of"),
         (("colour",), "red", "unknown: colour"),

@@ -28,7 +28,6 @@ _PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="rnnx",
     help="Train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
@@ -59,8 +58,11 @@ def run(arguments: list[str]) -> int:
     """Runs one command; every expected failure becomes one line on stderr and an exit code."""
     terminal.prepare()
     try:
-        code = app(arguments, standalone_mode=False, prog_name="rnnx")
+        # typer answers Ctrl-C itself, with the exit code and without a word.
+        code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            terminal.error("interrupted")
     except _PARSER_ERROR as error:
         terminal.error(f"{error.format_message()} (rnnx {' '.join(arguments[:1])} --help)")  # type: ignore[attr-defined]
         return USAGE

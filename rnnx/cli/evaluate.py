@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from rnnx.bundle import find_directory, require_replaceable
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 
@@ -39,6 +40,8 @@ def evaluate(
     from rnnx.infer.evaluate import evaluate as run
     from rnnx.infer.predictor import load
 
+    if save:
+        require_replaceable(find_directory(bundle).resolve())
     predictor = load(bundle, device=device.value)
     data = load_dataset(dataset, data_dir=data_dir, columns=Columns(text_column, label_column))
     examples, name = data.choose(None if part is None else part.value)

@@ -11,6 +11,7 @@ import typer
 
 from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
+from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnx.infer.inputs import Answer
@@ -33,7 +34,9 @@ def infer(
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts that run together.")] = 64,
-    threads: Annotated[int, typer.Option(min=1, help="Of onnxruntime, within an operator.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Batches that run at once. [default: the cores there are]")
+    ] = None,
     top: Annotated[int, typer.Option("-k", min=1, help="How many labels to show, the likeliest first.")] = 1,
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Two labels: from which probability the second is chosen.")
@@ -42,23 +45,25 @@ def infer(
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, flushed.")] = False,
 ) -> int:
     """Classify texts with an exported model; needs no TensorFlow."""
+    if as_json and as_jsonl:
+        raise UsageError("--json and --jsonl exclude each other")
     from rnnx.infer.inputs import answer, read_files, read_lines
-    from rnnx.infer.predictor import load
+    from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
     if device is DeviceName.AUTO and predictor.device != "cpu":
         terminal.note(f"running on {predictor.device}")
+    if threshold != DEFAULT_THRESHOLD and len(predictor.labels) != 2:
+        raise UsageError(f"--threshold is for two labels; {model} has {len(predictor.labels)}")
     items = (read_lines if lines else read_files)(files)
-    answers = _Counted(
-        answer(predictor, items, threshold, is_interactive=lines and "-" in files and sys.stdin.isatty())
-    )
+    answers = _Counted(answer(predictor, items, threshold))
     if as_json:
         terminal.write_json([_to_json(a) for a in answers])
     elif as_jsonl:
         for a in answers:
             terminal.write_json(_to_json(a), indent=None)
     else:
-        _write_rows(answers, top, has_lines=lines)
+        _write_rows(answers, min(top, len(predictor.labels)), has_lines=lines)
     terminal.hint(f"rnnx info {model}")
     return 1 if answers.failed_count else 0
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, find_directory, read_directory
+from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, Directory, find_directory, read_directory, shipped_names
 from rnnx.card import embed_snippet
 from rnnx.cli import terminal
 from rnnx.config import ModelConfig
+from rnnx.errors import ModelError
 
 
 def info(
@@ -24,7 +25,7 @@ def info(
     """Show what a model is: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
     directory = read_directory(find_directory(bundle))
     config = directory.config
-    parity = json.loads(directory.files[PARITY_NAME]) if PARITY_NAME in directory.files else None
+    parity = _read_parity(directory)
     sizes = {name: len(data) for name, data in directory.files.items()}
     if as_json:
         config_json = json.loads((directory.path / "config.json").read_bytes())
@@ -35,15 +36,26 @@ def info(
     proof = ("proof", parity["verdict"] if parity else "none: rnnx export makes one")
     terminal.write_table(("", "Value"), [*_rows(directory.path, config, sizes), proof])
     if parity:
-        terminal.write(embed_snippet(config))
+        is_shipped = config.name in shipped_names() and directory.path == find_directory(config.name)
+        terminal.write(embed_snippet(config, config.name if is_shipped else str(directory.path)))
         terminal.hint(f"rnnx infer --model {bundle} FILE")
+
+
+def _read_parity(directory: Directory) -> dict[str, Any] | None:
+    if PARITY_NAME not in directory.files:
+        return None
+    try:
+        parity: dict[str, Any] = json.loads(directory[PARITY_NAME])
+        return {**parity, "verdict": str(parity["verdict"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{directory.path / PARITY_NAME}: not a proof ({error}); export the model again") from error
 
 
 def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tuple[str, object]]:
     yield from (("name", config.name), ("path", path), ("task", config.task))
     yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
     yield "input", f"ids int32 (batch, time), 0..{config.vocabulary_size - 1}"
-    yield "output", f"probs float32 (batch, {1 if len(config.labels) == 2 else len(config.labels)})"
+    yield "output", f"probs float32 (batch, {config.output_size})"
     if text := config.tokenizer:
         end = "last" if text.truncation_side == "left" else "first"
         yield "text", f"the {end} {text.max_length} ids; pads on the {text.padding_side}"

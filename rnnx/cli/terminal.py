@@ -7,8 +7,10 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rnnx.errors import RnnxError
@@ -21,6 +23,11 @@ _PROGRESS_DELAY_S = 1.0
 
 def prepare() -> None:
     """Makes both streams take any text: a name that is not UTF-8 is escaped, not an error."""
+    # A closed stdout or stderr (`>&-`) is None.
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # likewise
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -31,14 +38,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def write(line: str) -> None:
-    """Prints a line of data."""
-    sys.stdout.write(line + "\n")
+def write(text: str) -> None:
+    """Prints lines of data, escaped."""
+    sys.stdout.write("\n".join(printable(line) for line in text.split("\n")) + "\n")
 
 
 def write_json(value: Any, *, indent: int | None = 2) -> None:
     """Prints a JSON document; on one line, flushed, if `indent` is None."""
-    write(json.dumps(value, indent=indent, allow_nan=False))
+    sys.stdout.write(json.dumps(value, indent=indent, allow_nan=False) + "\n")
     if indent is None:
         sys.stdout.flush()
 
@@ -57,7 +64,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
     table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(printable(column), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
         table.add_row(*row, style=None)
     Console(file=stream, markup=False, highlight=False).print(table)
@@ -133,6 +140,7 @@ def quiet_tensorflow() -> Iterator[None]:
     An exception that nobody expected brings the log back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.simplefilter("ignore")  # Keras warns of its own affairs, over several lines
     sys.stderr.flush()
     python_stderr, terminal_fd = sys.stderr, os.dup(2)
     with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", errors="backslashreplace") as stream:

@@ -27,7 +27,7 @@ def train(
     text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the texts. [default: the recipe's]")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the start weights and the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the start weights and the order.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
     """Train a network on labelled texts; Ctrl-C keeps the best epoch so far."""
@@ -52,7 +52,7 @@ def train(
     else:
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
     if fitted.is_interrupted:
-        terminal.warning(f"interrupted after epoch {len(fitted.history)}; {place} holds the best one so far")
+        terminal.warning(f"stopped after epoch {len(fitted.history)}; {place} holds the best one so far")
         return 130
     terminal.hint(f"rnnx export {place}")
     return None

@@ -31,6 +31,8 @@ def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | 
     """
     if name == "imdb":
         return load_imdb(data_dir)
+    if data_dir is not None:
+        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
     path = Path(name)
     if not path.exists():
         raise UsageError(f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv or .jsonl")

@@ -54,13 +54,14 @@ class Dataset:
         """Builds a data set from (text, label) pairs.
 
         Raises:
-            DataError: If the training part has fewer than two labels, or the test part one that training has not.
+            DataError: If there is no text, a label cannot be printed, or the test part has one that training has not.
         """
         train, test = list(train), list(test)
         labels = tuple(sorted({label for _, label in train}))
-        if len(labels) < 2:
-            found = f"one label ({labels[0]!r})" if labels else "no labelled text"
-            raise DataError(f"{name}: {found} in the training part; a classifier needs at least two labels")
+        if not labels:
+            raise DataError(f"{name}: no labelled text in the training part")
+        if strange := [label for label in labels if not label.isprintable()]:
+            raise DataError(f"{name}: the label {strange[0]!r} is not printable text; rename it")
         if strange := sorted({label for _, label in test} - set(labels)):
             raise DataError(f"{name}: the test part has labels that the training part has not: {', '.join(strange)}")
         ids = {label: i for i, label in enumerate(labels)}

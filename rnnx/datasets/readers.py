@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from typing import IO
 
 from rnnx.datasets.examples import Dataset
 from rnnx.errors import DataError
+from rnnx.text import to_bytes
 
 # The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
 UNLABELLED = "unsup"
@@ -41,10 +43,13 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
     Raises:
         DataError: If it cannot be read as what it should be; the message names file and line where there is one.
     """
-    name = path.resolve().name.removesuffix("".join(path.suffixes[-2:])) or path.name
+    name = path.resolve().name
+    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl"):
+        name = name.removesuffix(ending)
+    name = re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
     try:
         if path.is_dir():
-            return _from_files(path, path.name, _walk_folder(path))
+            return _from_files(path, name, _walk_folder(path))
         if path.name.lower().endswith(_ARCHIVE_ENDINGS):
             return _from_files(path, name, _walk_archive(path))
         reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
@@ -53,6 +58,10 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
         return Dataset.from_pairs(name, reader(path, columns))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
+    except (RuntimeError, NotImplementedError) as error:  # what zipfile says of passwords and odd compressions
+        raise DataError(
+            f"{path}: the archive cannot be read ({error}); pack it without a password, by deflate"
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -145,4 +154,4 @@ def _pair(path: Path, line: int, row: dict[str, object], columns: Columns) -> tu
         raise DataError(
             f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}"
         )
-    return text.encode("utf-8", "surrogateescape"), label.strip()
+    return to_bytes(text), label.strip()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import keras
-import onnx
 
 from rnnx.bundle import BATCH_NAME, MODEL_NAME
 from rnnx.export.convert import check, convert
 from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.recurrence import replace_loops
+from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 
 
-def build_forms(model: keras.Model, network: Network) -> dict[str, onnx.ModelProto]:
+def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
     """Converts a model and writes its forms.
 
     Args:
@@ -30,5 +29,5 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, onnx.ModelPro
     converted = remove_negative_ids(convert(model, network))
     forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
     for form in forms.values():
-        check(form)
+        check(form.model)
     return forms

@@ -17,6 +17,7 @@ from rnnx.reference import INPUT_NAME, Array, Network, Node
 # These do nothing once training is over.
 _PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
 _ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softmax")
+_RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -109,13 +110,15 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
 
 
 def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
-    _require(layer, layer.get_config(), stateful=False, return_state=False)
+    _require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
     cell = layer.cell
+    if (activation := _activation(layer)) not in _RECURRENT_ACTIVATIONS:
+        raise _refusal(layer, f"steps by {activation}; modelled are {', '.join(_RECURRENT_ACTIVATIONS)}")
     return reference.SimpleRNN(
         kernel=_float64(cell.kernel),
         recurrent_kernel=_float64(cell.recurrent_kernel),
         bias=_float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
-        activation=_activation(layer),
+        activation=activation,
         return_sequences=layer.return_sequences,
         go_backwards=layer.go_backwards,
         zero_output_for_mask=layer.zero_output_for_mask,

@@ -82,6 +82,8 @@ def _traps(length: int, vocabulary_size: int) -> dict[str, Ids]:
         "one less than the longest": draw(max(length - 1, 1)),
         "highest id": np.full(min(7, length), vocabulary_size - 1, np.int32),
         "half": draw(max(length // 2, 1)),
+        "zeros between": np.where(np.arange(length) % 3 == 1, 0, draw(length)).astype(np.int32),
+        "zeros at the end": np.where(np.arange(length) < (length + 1) // 2, draw(length), 0).astype(np.int32),
     }
     return traps | {f"one token, {word}": np.array([word], np.int32) for word in draw(_SINGLE_COUNT)}
 

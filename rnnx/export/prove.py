@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,27 +10,23 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import onnx
 from keras import layers
 
 from rnnx.export.probes import Probes
-from rnnx.export.states import layer_of, with_states
-from rnnx.infer.session import Session
-from rnnx.parity import Outputs, ParityReport, ProbeBatch, compare_runtime
+from rnnx.infer.session import Device, Session
+from rnnx.parity import Outputs, ParityReport, ProbeBatch, RuntimeReport, compare_runtime
 from rnnx.reference import Network
+from rnnx.rewrites.replace import Rewritten
 
 
-def prove(
-    model: keras.Model, network: Network, graphs: Mapping[str, onnx.ModelProto], probes: Probes, problems: Sequence[str]
-) -> ParityReport:
-    """Compares Keras and each graph with the reference.
+def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], probes: Probes) -> ParityReport:
+    """Compares Keras and each form with the reference.
 
     Args:
         model: The Keras model.
         network: Its reference.
-        graphs: By file name, what would ship.
+        forms: By file name, what would ship.
         probes: What to run.
-        problems: What is wrong already, for the report.
     """
     batches = probes.batches
     expected = [network.predict(batch.ids) for batch in batches]
@@ -40,27 +37,35 @@ def prove(
         for e, out in zip(expected, keras_outputs, strict=True)
     )
     reports = [compare_runtime(f"keras {keras.__version__}", network, batches, keras_outputs, expected, tie_margin)]
-    for name, graph in graphs.items():
-        for session in _sessions(with_states(graph, network.recurrent_nodes)):
-            outputs = [_run_onnx(session, batch) for batch in batches]
+    for name, form in forms.items():
+        shipped, with_states = form.model.SerializeToString(), form.with_states().SerializeToString()
+        for device in _devices(shipped):
+            session, stateful = Session(shipped, device=device), Session(with_states, device=device)
+            outputs = [_run_onnx(stateful, form.states, batch) for batch in batches]
             runtime = f"{name}, {session.provider}"
-            reports.append(compare_runtime(runtime, network, batches, outputs, expected, tie_margin))
-    return ParityReport(probes.text_count, probes.trap_count, probes.longest, tuple(reports), tuple(problems))
+            report = compare_runtime(runtime, network, batches, outputs, expected, tie_margin)
+            reports.append(_require_same(report, session, batches, outputs))
+    return ParityReport(probes.text_count, probes.trap_count, probes.longest, tuple(reports))
 
 
-def _sessions(graph: onnx.ModelProto) -> Iterator[Session]:
-    model = graph.SerializeToString()
-    yield Session(model, device="cpu")
-    if (session := Session(model, device="auto")).device == "cuda":
-        yield session
+def _devices(model: bytes) -> list[Device]:
+    return ["cpu"] if Session(model, device="auto").device == "cpu" else ["cpu", "cuda"]
 
 
-def _run_onnx(session: Session, batch: ProbeBatch) -> Outputs:
+def _run_onnx(session: Session, states: Mapping[str, str], batch: ProbeBatch) -> Outputs:
     outputs = dict(zip(session.output_names, session.run(batch.ids), strict=True))
-    states = {
-        layer: values.transpose(1, 0, 2) for name, values in outputs.items() if (layer := layer_of(name)) is not None
-    }
-    return Outputs(outputs["probs"], states)
+    return Outputs(outputs["probs"], {layer: outputs[name].transpose(1, 0, 2) for layer, name in states.items()})
+
+
+def _require_same(
+    report: RuntimeReport, session: Session, batches: Sequence[ProbeBatch], outputs: Sequence[Outputs]
+) -> RuntimeReport:
+    """The states came from a copy that has them as outputs: the file itself has to give the same bits."""
+    for batch, out in zip(batches, outputs, strict=True):
+        if not np.array_equal(session.run(batch.ids)[0], out.probs, equal_nan=True):
+            problem = f"the file and its copy with states differ on the batch of {batch.names[0]!r}"
+            return dataclasses.replace(report, problems=(*report.problems, problem))
+    return report
 
 
 def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,19 @@ from pathlib import Path
 
 import keras
 
-from rnnx.bundle import GOLDEN_NAME, KERAS_NAME, SAMPLES_NAME, VOCABULARY_NAME, find_directory, read_directory
+from rnnx.bundle import (
+    GOLDEN_NAME,
+    KERAS_NAME,
+    SAMPLES_NAME,
+    VOCABULARY_NAME,
+    find_directory,
+    is_part_of_model,
+    read_directory,
+)
 from rnnx.config import ModelConfig
 from rnnx.errors import ModelError
 from rnnx.export.from_keras import load_keras, read_network
-from rnnx.reference import Embedding, Network
+from rnnx.reference import Dense, Embedding, Network
 from rnnx.samples import Sample, samples_from_json
 from rnnx.text import Tokenizer, Vocabulary
 from rnnx.train.run import describe
@@ -49,7 +58,7 @@ def open_source(model: str | Path) -> Source:
         ModelError: If it is broken, altered, or of a kind that is not modelled.
     """
     path = Path(model)
-    if path.suffix == ".keras" and path.is_file() and not (path.parent / "config.json").is_file():
+    if path.suffix == ".keras" and path.is_file() and not is_part_of_model(path):
         return _from_keras_file(path)
     directory = read_directory(find_directory(model))
     config = directory.config
@@ -61,7 +70,8 @@ def open_source(model: str | Path) -> Source:
         if len(vocabulary) != config.vocabulary_size:
             raise ModelError(f"{directory.path}: {len(vocabulary)} words, config.json says {config.vocabulary_size}")
         tokenizer = Tokenizer(config.tokenizer, vocabulary)
-    _require_shapes(keras_model, network, config)
+    _require_probabilities(keras_model, network)
+    _require_fit(keras_model, network, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     samples = samples_from_json(recorded) if recorded and tokenizer else []
     config = dataclasses.replace(config, architecture=describe(keras_model))
@@ -71,10 +81,12 @@ def open_source(model: str | Path) -> Source:
 def _from_keras_file(path: Path) -> Source:
     model = load_keras(path)
     network = read_network(model)
+    _require_probabilities(model, network)
     outputs = model.output_shape[-1]
     config = ModelConfig(
-        name=path.stem,
+        name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
         labels=tuple(str(i) for i in range(max(outputs, 2))),
+        output_size=outputs,
         vocabulary_size=_vocabulary_size(network),
         tokenizer=None,
         architecture=describe(model),
@@ -82,7 +94,6 @@ def _from_keras_file(path: Path) -> Source:
         training=None,
         tools={name: version(name) for name in ("rnnx", "keras", "tensorflow", "numpy")},
     )
-    _require_shapes(model, network, config)
     return Source(config, model, network, None, files={KERAS_NAME: path.read_bytes()})
 
 
@@ -100,10 +111,19 @@ def _vocabulary_size(network: Network) -> int:
     return len(embedding.table)
 
 
-def _require_shapes(model: keras.Model, network: Network, config: ModelConfig) -> None:
+def _require_probabilities(model: keras.Model, network: Network) -> None:
+    """One answer per text, by a sigmoid over one unit or a softmax over several."""
+    shape, head = model.output_shape, network.nodes[-1].layer
+    activation = head.activation if isinstance(head, Dense) else type(head).__name__
+    if len(shape) != 2 or activation != ("sigmoid" if shape[-1] == 1 else "softmax"):
+        raise ModelError(
+            f"model {model.name}: its output {shape} by {activation} is not a probability per text; "
+            "a Dense with one sigmoid, or with a softmax over several units, should come last"
+        )
+
+
+def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
     if (rows := _vocabulary_size(network)) < config.vocabulary_size:
         raise ModelError(f"the embedding has {rows} rows for a vocabulary of {config.vocabulary_size}")
-    shape = model.output_shape
-    expected = 1 if len(config.labels) == 2 else len(config.labels)
-    if len(shape) != 2 or shape[-1] not in (expected, len(config.labels)):
-        raise ModelError(f"the output {shape} does not fit {len(config.labels)} labels, one answer per text")
+    if model.output_shape[-1] != config.output_size:
+        raise ModelError(f"the output {model.output_shape} is not the output_size {config.output_size} of config.json")

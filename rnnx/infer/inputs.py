@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,10 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rnnx.datasets.readers import BYTE_ORDER_MARK
-from rnnx.infer.predictor import Prediction, Predictor, chunks
+from rnnx.infer.predictor import Prediction, Predictor
 
 STDIN = "-"
-_WINDOW = 2048
+# A window of answers holds at most this much text, however few the files.
+_WINDOW_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ def read_files(sources: Iterable[str]) -> Iterator[Item]:
             yield _item(source, None, data.removeprefix(BYTE_ORDER_MARK), empty="the file is empty")
 
 
-def read_lines(sources: Iterable[str]) -> Iterator[Item]:
-    """Reads each line of each file as one text; an empty line is a text without words."""
+def read_lines(sources: Iterable[str]) -> Iterator[Item | None]:
+    """Reads each line of each file as one text; an empty line is a text without words.
+
+    Yields:
+        Items; None where stdin has nothing more to give yet.
+    """
     for source in sources:
         try:
             if source == STDIN:
-                yield from _lines_of(source, sys.stdin.buffer)
+                yield from _lines_of_stdin()
             else:
                 with Path(source).open("rb") as file:
                     yield from _lines_of(source, file)
@@ -64,21 +72,72 @@ def read_lines(sources: Iterable[str]) -> Iterator[Item]:
             yield Item(source, None, None, _reason(error))
 
 
-def answer(
-    predictor: Predictor, items: Iterable[Item], threshold: float, *, is_interactive: bool = False
-) -> Iterator[Answer]:
-    """Predicts what can be predicted; answers come in the order of the items, `is_interactive` one by one."""
-    for window in chunks(items, 1 if is_interactive else _WINDOW):
+def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
+    """Predicts what can be predicted; answers come in the order of the items.
+
+    Args:
+        predictor: A bundle.
+        items: From `read_files` or `read_lines`; None means that the next one may take a while.
+        threshold: As in `Predictor.predict`.
+    """
+    for window in _windows(items, predictor.window):
         texts = [item.text for item in window if item.text is not None]
         predictions = iter(predictor.predict(texts, threshold=threshold))
         for item in window:
             yield Answer(item, None if item.text is None else next(predictions))
 
 
+def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
+    """Gathers items to be answered together: enough for good batches, not so many as to fill the memory or to wait."""
+    window: list[Item] = []
+    size = 0
+    for item in items:
+        if item is not None:
+            window.append(item)
+            size += len(item.text or b"")
+        if window and (item is None or len(window) == most or size > _WINDOW_BYTES):
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
+
+
+def _lines_of_stdin() -> Iterator[Item | None]:
+    """The lines of stdin, with a None wherever nothing more has come yet."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # not a file of the system's: a test's, a notebook's
+        yield from _lines_of(STDIN, sys.stdin.buffer)
+        return
+    number, pieces = 0, [b""]
+    while chunk := os.read(descriptor, _CHUNK_BYTES):
+        first, *lines = chunk.split(b"\n")
+        pieces.append(first)
+        for rest in lines:
+            number += 1
+            yield _line_item(STDIN, number, b"".join(pieces))
+            pieces = [rest]
+        if not _has_more(descriptor):
+            yield None
+    if last := b"".join(pieces):
+        yield _line_item(STDIN, number + 1, last)
+
+
+def _has_more(descriptor: int) -> bool:
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):  # where the system cannot tell (pipes on Windows), gather whole windows
+        return True
+
+
 def _lines_of(source: str, file: BinaryIO) -> Iterator[Item]:
     for number, line in enumerate(file, 1):
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
-        yield _item(source, number, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text, empty=None)
+        yield _line_item(source, number, line.removesuffix(b"\n"))
+
+
+def _line_item(source: str, number: int, line: bytes) -> Item:
+    text = line.removesuffix(b"\r")
+    return _item(source, number, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text, empty=None)
 
 
 def _item(source: str, line: int | None, text: bytes, empty: str | None) -> Item:

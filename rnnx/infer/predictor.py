@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle import DEFAULT_MODEL, MODEL_NAME, VOCABULARY_NAME, Directory, find_directory, read_directory
+from rnnx.bundle import (
+    BATCH_NAME,
+    DEFAULT_MODEL,
+    MODEL_NAME,
+    VOCABULARY_NAME,
+    Directory,
+    find_directory,
+    read_directory,
+)
 from rnnx.errors import ModelError
 from rnnx.infer.session import Device, Session
 from rnnx.metadata import require_same
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.text import Ids, Tokenizer, Vocabulary, to_bytes
 
 T = TypeVar("T")
 
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_THRESHOLD = 0.5
+# On a CPU the Scan form is faster from this many rows on, the RNN operator below: bench/latency.py measures both.
+SCAN_FROM_ROWS = 2
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.
 _WINDOW_BATCHES = 32
 
@@ -61,7 +74,7 @@ class Predictor:
         *,
         device: Device = "auto",
         batch_size: int = DEFAULT_BATCH_SIZE,
-        threads: int = 1,
+        threads: int | None = None,
     ) -> None:
         """Makes a predictor of a bundle that was read.
 
@@ -69,7 +82,7 @@ class Predictor:
             directory: From `rnnx.bundle.read_directory`.
             device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
             batch_size: Texts that run together.
-            threads: Of onnxruntime, within an operator.
+            threads: Batches that run at once; as many as there are cores if None.
 
         Raises:
             DeviceError: If CUDA is asked for and not there.
@@ -85,10 +98,14 @@ class Predictor:
                 f"{directory.path}: {len(vocabulary)} words, config.json says {self.config.vocabulary_size}"
             )
         self._tokenizer = Tokenizer(self.config.tokenizer, vocabulary)
-        self._session = Session(directory[MODEL_NAME], device=device, threads=threads)
-        require_same(self._session.metadata, self.config)
-        self.device = self._session.device
+        self._directory = directory
+        self._sessions: dict[str, Session] = {}
+        self._lock = Lock()
+        self._asked_device = device
+        self.device = self._session(MODEL_NAME).device
         self._batch_size = batch_size
+        self._pool = ThreadPoolExecutor(threads or _core_count())
+        self.window = batch_size * _WINDOW_BATCHES
 
     def predict(self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD) -> list[Prediction]:
         """Classifies texts.
@@ -108,18 +125,35 @@ class Predictor:
         self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD
     ) -> Iterator[Prediction]:
         """Classifies texts as they come, in bounded memory; as `predict` otherwise."""
-        for window in chunks(texts, self._batch_size * _WINDOW_BATCHES):
+        for window in chunks(texts, self.window):
             yield from self._predict_window(window, threshold)
 
     def _predict_window(self, texts: Sequence[str | bytes], threshold: float) -> list[Prediction]:
-        encodings = [self._tokenizer.encode(_to_bytes(text)) for text in texts]
-        by_length = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
+        encodings = [self._tokenizer.encode(to_bytes(text) if isinstance(text, str) else text) for text in texts]
+        # The longest first: the batches that take long do not come last, when other threads have nothing to do.
+        by_length = sorted(range(len(encodings)), key=lambda i: -len(encodings[i].ids))
+        batches = list(chunks(by_length, self._batch_size))
         predictions: dict[int, Prediction] = {}
-        for chosen in chunks(by_length, self._batch_size):
-            probs = self._session.run(self._tokenizer.pad([encodings[i].ids for i in chosen]))[0]
+        rows = ([encodings[i].ids for i in chosen] for chosen in batches)
+        # One batch runs where it is; several on the cores there are, each alone: onnxruntime lets go of Python's lock.
+        results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
+        for chosen, probs in zip(batches, results, strict=True):
             for i, row in zip(chosen, probs, strict=True):
                 predictions[i] = self._choose(row, threshold, encodings[i].token_count, encodings[i].is_truncated)
         return [predictions[i] for i in range(len(texts))]
+
+    def _run(self, rows: Sequence[Ids]) -> npt.NDArray[np.float32]:
+        is_scan = self.device == "cpu" and len(rows) >= SCAN_FROM_ROWS
+        return self._session(BATCH_NAME if is_scan else MODEL_NAME).run(self._tokenizer.pad(rows))[0]
+
+    def _session(self, name: str) -> Session:
+        """The session of a form, loaded when it is first needed: a single text needs one of them only."""
+        with self._lock:
+            if name not in self._sessions:
+                session = Session(self._directory[name], device=self._asked_device)
+                require_same(session.metadata, self.config)
+                self._sessions[name] = session
+            return self._sessions[name]
 
     def _choose(self, row: npt.NDArray[np.float32], threshold: float, tokens: int, truncated: bool) -> Prediction:
         values = [float(value) for value in row]
@@ -135,7 +169,7 @@ def load(
     *,
     device: Device = "auto",
     batch_size: int = DEFAULT_BATCH_SIZE,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> Predictor:
     """Loads a bundle for inference.
 
@@ -143,7 +177,7 @@ def load(
         model: The name of a shipped model, or the path of a bundle.
         device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
         batch_size: Texts that run together.
-        threads: Of onnxruntime, within an operator.
+        threads: Batches that run at once; as many as there are cores if None.
 
     Raises:
         DeviceError: If CUDA is asked for and not there.
@@ -160,5 +194,6 @@ def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
         yield chunk
 
 
-def _to_bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+def _core_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

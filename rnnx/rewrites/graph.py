@@ -10,8 +10,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from rnnx.errors import ModelError
-
 # Inputs of these may stand in either order.
 _COMMUTATIVE = frozenset({"Add", "Mul", "And", "Equal"})
 
@@ -134,9 +132,11 @@ class Graph:
                 if attribute.type == onnx.AttributeProto.GRAPH:
                     Graph(attribute.g).replace(old, new)
             node.input[:] = [new if name == old else name for name in node.input]
-        for output in self.proto.output:
-            if output.name == old:
-                raise ModelError(f"{old} is an output of the graph and cannot be replaced")
+        if old in {output.name for output in self.proto.output} and (node := self.producer(old)) is not None:
+            # The graph's output keeps its name; what made it until now is left to `clean`.
+            node.output[:] = [f"{old}.replaced" if name == old else name for name in node.output]
+            self._producers[f"{old}.replaced"] = node
+            self.add("Identity", [new], old)
 
     def clean(self) -> None:
         """Removes what nobody reads, and puts the nodes into an order in which each comes after what it reads."""

@@ -6,7 +6,6 @@ h' itself, or under `zero_output_for_mask` where(m_t, new, 0).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +31,26 @@ def _select(new: Pattern, old: Pattern) -> Pattern:
 _STEPS = [(activation, Op(activation, total)) for activation in _ACTIVATIONS for total in _SUMS]
 
 
+# Where the input is an embedding of ids; the order of a Bidirectional's second half is turned around.
+_EMBEDDED = Op("Transpose", Op("Gather", Var("table"), Var("ids")))
+_ID_MASK = Op("Transpose", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("zero")))))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The input of a recurrence as a lookup, its mask (if there is one) being that of id 0.
+
+    Attributes:
+        table: The value (vocabulary, inputs), a constant.
+        ids: The value (batch, time), in the order of the text.
+        is_backwards: Whether the loop reads them from the end.
+    """
+
+    table: str
+    ids: str
+    is_backwards: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Recurrence:
     """What a Loop computes.
@@ -41,6 +60,7 @@ class Recurrence:
         activation: ONNX's name of it.
         x: The value (time, batch, inputs), in the order of the loop.
         mask: The value (time, batch, 1) bool, in that order; None without a mask.
+        embedded: The same input as a lookup, where it is one.
         kernel: W transposed, (inputs, units).
         recurrent_kernel: U transposed, (units, units).
         bias: (units,).
@@ -52,32 +72,12 @@ class Recurrence:
     activation: str
     x: str
     mask: str | None
+    embedded: Embedded | None
     kernel: npt.NDArray[np.float32]
     recurrent_kernel: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
     is_carried: bool
     output: str
-
-
-def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], str]) -> onnx.ModelProto:
-    """Replaces every Loop by what `write` makes of its recurrence.
-
-    Args:
-        model: As tf2onnx gives it, each Loop named after its layer.
-        write: Adds the recurrence to the graph and returns the value that holds all outputs.
-
-    Returns:
-        A new model, without a Loop.
-
-    Raises:
-        ModelError: If a Loop is not one that is known; names it and says why.
-    """
-    model = onnx.ModelProto.FromString(model.SerializeToString())
-    graph = Graph(model.graph)
-    for _, recurrence in read_loops(graph):
-        graph.replace(recurrence.output, write(graph, recurrence))
-    graph.clean()
-    return model
 
 
 def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
@@ -105,12 +105,15 @@ def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
             raise _refusal(loop, "its state does not start at zero")
         if users := [node.op_type for node in graph.proto.node if set(loop.output[:-1]) & set(node.input)]:
             raise _refusal(loop, f"{users[0]} reads a final value of it")
+        x = fixed.get(found["x"], found["x"])
+        mask = fixed.get(found["m"], found["m"]) if "m" in found else None
         weights = {key: _constant(body, loop, found[key]) for key in ("w", "u", "b") if key in found}
         return Recurrence(
             name=loop.name,
             activation=activation,
-            x=fixed.get(found["x"], found["x"]),
-            mask=fixed.get(found["m"], found["m"]) if "m" in found else None,
+            x=x,
+            mask=mask,
+            embedded=_read_embedded(graph, x, mask),
             kernel=weights["w"],
             recurrent_kernel=weights["u"],
             bias=weights.get("b", np.zeros(len(weights["u"]), np.float32)),
@@ -118,6 +121,19 @@ def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
             output=loop.output[-1],
         )
     raise _refusal(loop, "no value that it carries is act(x W + b + h U), masked or not")
+
+
+def _read_embedded(graph: Graph, x: str, mask: str | None) -> Embedded | None:
+    for is_backwards in (False, True):
+        found = graph.match(x, Op("ReverseSequence", _EMBEDDED) if is_backwards else _EMBEDDED)
+        if found is None or graph.constant(found["table"]) is None:
+            continue
+        if mask is not None:
+            masked = graph.match(mask, Op("ReverseSequence", _ID_MASK) if is_backwards else _ID_MASK)
+            if masked is None or masked["ids"] != found["ids"] or not _is_zero(graph, masked["zero"]):
+                return None
+        return Embedded(found["table"], found["ids"], is_backwards)
+    return None
 
 
 def _match_step(body: Graph, value: str) -> tuple[Bindings | None, str]:

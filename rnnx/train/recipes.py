@@ -50,18 +50,6 @@ def article_network(vocabulary_size: int, outputs: int, activation: str) -> kera
     )
 
 
-def article_sequence_network(vocabulary_size: int = 10_000) -> keras.Model:
-    """The article's first model: the full sequence of states; 322,080 parameters at 10 000 words."""
-    return keras.Sequential(
-        [
-            keras.Input((None,), dtype="int32", name="ids"),
-            layers.Embedding(vocabulary_size, 32),
-            layers.SimpleRNN(32, return_sequences=True),
-        ],
-        name="article_sequence",
-    )
-
-
 def default_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
     """Both directions, the mean of all states, padding masked; words, features and states dropped while training.
 

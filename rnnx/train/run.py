@@ -24,8 +24,9 @@ from rnnx.bundle import (
 )
 from rnnx.config import ModelConfig, TrainingConfig
 from rnnx.datasets import Dataset, Examples, split_by_label
+from rnnx.errors import DataError
 from rnnx.samples import Sample, samples_to_json
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.recipes import Recipe
@@ -55,8 +56,11 @@ def train(
     require_replaceable(out)
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs)
+    _require_labels(dataset)
     parts = split_by_label(dataset.train, VALIDATION_FRACTION, seed)
     vocabulary = Vocabulary.build(parts[0].texts, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks)
+    if len(vocabulary) == len(SPECIAL_TOKENS):
+        raise DataError(f"{dataset.name}: the training texts hold no word at all")
     tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
     fitted = fit(recipe, tokenizer, parts, len(dataset.labels), seed=seed, observer=observer)
     training = TrainingConfig(
@@ -72,6 +76,7 @@ def train(
     config = ModelConfig(
         name=dataset.name if recipe.name == "default" else f"{dataset.name}-{recipe.name}",
         labels=dataset.labels,
+        output_size=fitted.model.output_shape[-1],
         vocabulary_size=len(vocabulary),
         tokenizer=recipe.tokenizer,
         architecture=describe(fitted.model),
@@ -90,6 +95,18 @@ def train(
     }
     write_directory(out, config, files)
     return fitted
+
+
+def _require_labels(dataset: Dataset) -> None:
+    if len(dataset.labels) < 2:
+        raise DataError(
+            f"{dataset.name}: one label ({dataset.labels[0]!r}) in the training part; a classifier needs at least two"
+        )
+    counts = np.bincount(dataset.train.label_ids, minlength=len(dataset.labels))
+    if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
+        raise DataError(
+            f"{dataset.name}: a single text of {', '.join(single)}; at least two are needed to hold one out"
+        )
 
 
 def describe(model: keras.Model) -> tuple[str, ...]:

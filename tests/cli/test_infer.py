@@ -197,3 +197,24 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603, S607  # our own words
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == ""
+
+
+def test_a_pipe_is_answered_as_it_is_written() -> None:
+    """The first answer comes while the writer still has its end open."""
+    command = [sys.executable, "-m", "rnnx", "infer", "--lines", "--jsonl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number, text in enumerate((b"a good film\n", b"a bad film\n"), 1):
+            process.stdin.write(text)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["line"] == number
+        process.stdin.write(b"no line end")
+        process.stdin.close()
+        assert json.loads(process.stdout.readline())["line"] == 3
+        assert process.wait(timeout=60) == 0
+
+
+def test_options_that_make_no_sense_together_are_refused(good: str, capsys: Capture) -> None:
+    assert run(["infer", "--json", "--jsonl", good]) == 2
+    assert capsys.readouterr().err == "error: --json and --jsonl exclude each other\n"

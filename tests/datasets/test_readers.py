@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def test_columns_can_be_named_and_labels_can_be_numbers(tmp_path: Path) -> None:
         ("t.jsonl", b'{"text": "x", "label": "a"}\n{"text": \n', r"t\.jsonl:2: not a line of JSON"),
         ("t.jsonl", b"[]\n", r"t\.jsonl:1: should be a JSON object"),
         ("t.jsonl", b'{"text": 3, "label": "a"}\n', r"t\.jsonl:1: the text should be a string"),
-        ("t.csv", b"text,label\nx,a\ny,a\n", "one label"),
+        ("t.csv", b"text,label\nx,p\xff\n", "is not printable"),
+        ("t.csv", b"text,label\n", "no labelled text"),
         ("t.parquet", b"PAR1", "not a folder, an archive"),
     ],
 )
@@ -118,3 +120,21 @@ def test_a_folder_without_texts_says_how_they_should_lie(tmp_path: Path) -> None
 def test_bytes_that_are_not_utf8_come_through_a_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"text,label\ncaf\xe9,a\nx,b\n")
     assert load_dataset(str(tmp_path / "t.csv")).train.texts[0] == b"caf\xe9"
+
+
+def test_lone_surrogates_are_bytes_like_any_others(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "a \\ud800 b", "label": "x"}\n', encoding="utf-8")
+    assert load_dataset(str(tmp_path / "t.jsonl")).train.texts[0] == b"a \xed\xa0\x80 b"
+
+
+def test_an_archive_with_a_password_says_so(tmp_path: Path) -> None:
+    """The bit that says "encrypted", set by hand in both headers of the entry."""
+    path = tmp_path / "locked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train/pos/1.txt", "good")
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="encrypted"):
+        load_dataset(str(path))

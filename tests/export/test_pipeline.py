@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
+import keras
 import onnx
 from onnx import numpy_helper
 
@@ -23,6 +24,7 @@ from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
+from rnnx.rewrites.replace import Rewritten
 
 pytestmark = pytest.mark.train
 
@@ -103,9 +105,9 @@ def exports_after(
 ) -> None:
     """Exports a run of which one form was tampered with."""
 
-    def tampered(*args: Any) -> dict[str, onnx.ModelProto]:
+    def tampered(*args: Any) -> dict[str, Rewritten]:
         forms = build_forms(*args)
-        mutate(forms[form])
+        mutate(forms[form].model)
         return forms
 
     monkeypatch.setattr(pipeline, "build_forms", tampered)
@@ -194,6 +196,36 @@ def test_swapped_labels_are_not_published(source: str, tiny_run: Path, tiny_bund
     with pytest.raises(ParityError, match=r"was recorded as '(neg|pos)'"):
         export(swapped, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_another_vocabulary_is_not_published(tiny_run: Path, tmp_path: Path) -> None:
+    """Two words of it swapped, the hashes right: the recorded probabilities show it."""
+    original = read_directory(tiny_run)
+    lines = original["vocabulary.txt"].split(b"\n")
+    lines[3], lines[9] = lines[9], lines[3]
+    write_directory(tmp_path / "run", original.config, {**original.files, "vocabulary.txt": b"\n".join(lines)})
+    with pytest.raises(ParityError, match="the labels, the vocabulary or the tokenizer were changed"):
+        export(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_named_is_the_one_that_is_exported(tiny_run: Path, run_copy: Path, tmp_path: Path) -> None:
+    """Beside a run's own model lies another one, of a kind that is not modelled."""
+    other = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(9, 4), keras.layers.GRU(3)])
+    other.save(run_copy / "gru.keras")
+    with pytest.raises(ModelError, match="GRU"):
+        export(run_copy / "gru.keras", tmp_path / "out")
+    assert export(run_copy / "model.keras", tmp_path / "out").path == tmp_path / "out"
+
+
+@pytest.mark.parametrize("activation", ["linear", "softmax"])
+def test_what_is_no_probability_is_refused(activation: str, tmp_path: Path) -> None:
+    ids = keras.Input((None,), dtype="int32")
+    head = keras.layers.Dense(1, activation=activation)
+    model = keras.Sequential([ids, keras.layers.Embedding(9, 4), keras.layers.SimpleRNN(3), head])
+    model.save(tmp_path / "logits.keras")
+    with pytest.raises(ModelError, match=f"by {activation} is not a probability per text"):
+        export(tmp_path / "logits.keras", tmp_path / "out")
 
 
 def test_a_failed_proof_leaves_the_old_bundle(

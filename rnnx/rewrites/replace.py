@@ -1,0 +1,158 @@
+"""Replaces the Loops of a graph, and what reads them: the last state, and the sum over what counts.
+
+tf2onnx spells both out from all states: a Slice of the last one; and, for a mean under a mask, where(mask, states, 0)
+summed over the time, both directions side by side. A form that knows its last state, or its sum, gives it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from rnnx.rewrites.graph import Graph, Op, Var
+from rnnx.rewrites.recurrence import Recurrence, read_loops
+
+_LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
+_COUNTED = Op("Cast", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("pad")))))
+_SUM = Op("ReduceSum", Op("Add", Op("Mul", _COUNTED, Op("Transpose", Var("all"))), Op("Mul", Var("zero"), Var("rest"))))
+_BOTH = Op("Concat", Var("forward"), Op("ReverseSequence", Op("Transpose", Op("Transpose", Var("backward")))))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A recurrence in a new form, as names of values.
+
+    Attributes:
+        states: (time, batch, units), carried over masked positions, in the order of the loop.
+        outputs: The same, or with zeros at masked positions, whichever the Loop gave.
+        last: (batch, units), the state at the end.
+        total: (batch, units), the sum of the states over what counts; None where the form has none.
+    """
+
+    states: str
+    outputs: str
+    last: str
+    total: str | None = None
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A model without Loops.
+
+    Attributes:
+        model: What ships.
+        extra: Nodes and constants that make the hidden states from what ships; for looking at them.
+        states: By layer, the value that holds its states, in `model` or made by `extra`.
+    """
+
+    model: onnx.ModelProto
+    extra: onnx.GraphProto
+    states: Mapping[str, str]
+
+    def with_states(self) -> onnx.ModelProto:
+        """A copy of the model, as it is now, with one more output (time, batch, units) per layer, named as `states`."""
+        copy: onnx.ModelProto = onnx.ModelProto.FromString(self.model.SerializeToString())
+        made = {name for node in copy.graph.node for name in node.output}
+        for node in copy.graph.node:
+            _restore_outputs(node)
+        copy.graph.node.extend(node for node in self.extra.node if not made & set(node.output))
+        known = {tensor.name for tensor in copy.graph.initializer}
+        copy.graph.initializer.extend(tensor for tensor in self.extra.initializer if tensor.name not in known)
+        for name in self.states.values():
+            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        Graph(copy.graph).clean()
+        return copy
+
+
+def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], Written]) -> Rewritten:
+    """Replaces every Loop by what `write` makes of its recurrence.
+
+    Args:
+        model: As tf2onnx gives it, each Loop named after its layer.
+        write: Adds the recurrence to the graph.
+
+    Raises:
+        ModelError: If a Loop is not one that is known; names it and says why.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = Graph(model.graph)
+    written = {recurrence.output: write(graph, recurrence) for _, recurrence in read_loops(graph)}
+    names = {recurrence.name: written[recurrence.output].states for _, recurrence in read_loops(graph)}
+    _replace_sums(graph, written)
+    _replace_last(graph, written)
+    for output, new in written.items():
+        graph.replace(output, new.outputs)
+    extra = _behind(graph, names.values())
+    graph.clean()
+    for node in graph.proto.node:
+        _drop_unread_outputs(graph, node)
+    return Rewritten(model, extra, names)
+
+
+def _replace_last(graph: Graph, written: Mapping[str, Written]) -> None:
+    for node in list(graph.proto.node):
+        found = graph.match(node.output[0], _LAST) if node.op_type == "Squeeze" else None
+        if found is None or found["all"] not in written:
+            continue
+        bounds = [graph.constant(found[name]) for name in ("start", "end", "axis")]
+        start, end, axis = (None if bound is None else bound.tolist() for bound in bounds)
+        if start == [-1] and axis == [0] and end is not None and end[0] >= 2**31 - 1:
+            graph.replace(node.output[0], written[found["all"]].last)
+
+
+def _replace_sums(graph: Graph, written: Mapping[str, Written]) -> None:
+    for node in list(graph.proto.node):
+        found = graph.match(node.output[0], _SUM) if node.op_type == "ReduceSum" else None
+        axes = graph.constant(node.input[1]) if found else None
+        if found is None or axes is None or axes.tolist() != [1] or not _are_zero(graph, found["zero"], found["pad"]):
+            continue
+        both = graph.match(found["all"], _BOTH)
+        parts = [both["forward"], both["backward"]] if both else [found["all"]]
+        totals = [written[part].total for part in parts if part in written]
+        if len(totals) == len(parts) and all(totals):
+            name = f"{node.output[0]}.total"
+            graph.replace(node.output[0], graph.add("Concat", [total or "" for total in totals], name, axis=-1))
+
+
+def _are_zero(graph: Graph, *values: str) -> bool:
+    constants = [graph.constant(value) for value in values]
+    return all(constant is not None and not constant.any() for constant in constants)
+
+
+def _behind(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:
+    """Everything that makes these values, as a graph of nodes and constants."""
+    behind = onnx.GraphProto()
+    behind.CopyFrom(graph.proto)
+    del behind.output[:]
+    behind.output.extend(helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in values)
+    Graph(behind).clean()
+    # The large constants ship anyway; the copy takes them from there, as they are then.
+    small = [tensor for tensor in behind.initializer if np.prod(tensor.dims) <= 4]
+    del behind.initializer[:]
+    behind.initializer.extend(small)
+    return behind
+
+
+def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
+    """A recurrence that need not collect all its states is spared the work."""
+    read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
+    if node.op_type == "RNN" and node.output[0] not in read:
+        node.output[0] = ""
+    if node.op_type == "Scan" and node.output[1] not in read:
+        del node.output[1]
+        body = node.attribute[0].g
+        del body.output[1], body.node[-1]
+
+
+def _restore_outputs(node: onnx.NodeProto) -> None:
+    if node.op_type == "RNN":
+        node.output[0] = f"{node.name}.Y"
+    if node.op_type == "Scan" and len(node.output) == 1:
+        node.output.append(f"{node.name}.y")
+        body, out = node.attribute[0].g, f"{node.name}.h_out"
+        body.node.append(helper.make_node("Identity", [body.output[0].name], [out]))
+        body.output.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, None))

@@ -1,0 +1,154 @@
+"""The forms of every shape that exports: which operators they hold, what they compute, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+import onnx
+from keras import layers
+from onnx import numpy_helper
+
+from rnnx.errors import ModelError
+from rnnx.export.convert import convert
+from rnnx.export.forms import build_forms
+from rnnx.export.from_keras import read_network
+from rnnx.infer.session import Session
+from rnnx.rewrites.embedding import remove_negative_ids
+from rnnx.rewrites.replace import replace_loops
+from rnnx.rewrites.rnn_form import write_rnn
+from tests.export.test_from_keras import MODELS, build
+
+pytestmark = pytest.mark.train
+
+# Zeros in front, at the end, between, nowhere, and a row that ends in one word.
+IDS = np.array(
+    [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0]], np.int32
+)
+
+# The maximum of Keras counts masked positions; its states there are carried too, so that it comes out right.
+CASES = [(name, mask) for name in MODELS for mask in (False, True)]
+
+
+@pytest.mark.parametrize(("name", "mask_zero"), CASES)
+def test_every_form_computes_what_the_reference_computes(name: str, mask_zero: bool) -> None:
+    """Six float32 steps of moderate weights stay within 1e-4; how near they are is the proof's affair."""
+    model = MODELS[name](mask_zero)
+    network = read_network(model)
+    for form, rewritten in build_forms(model, network).items():
+        operators = Counter(node.op_type for node in rewritten.model.graph.node)
+        recurrent = {"model.onnx": "RNN", "model.batch.onnx": "Scan"}[form]
+        assert operators["Loop"] == 0
+        assert operators[recurrent] == len(network.recurrent_nodes)
+        session = Session(rewritten.model.SerializeToString(), device="cpu")
+        # A whole batch, its rows alone, and one row twice as often.
+        for ids in (IDS, IDS[:1], IDS[1:2], IDS[4:], IDS[[2] * 9]):
+            expected = network.predict(ids)
+            (actual,) = session.run(ids)
+            assert expected.shape == actual.shape
+            np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["last state", "both directions, last", "relu, no bias"])
+def test_a_row_without_a_word_is_a_zero_state(name: str) -> None:
+    """A length of 0, which old kernels read out of bounds with."""
+    model = MODELS[name](True)
+    network = read_network(model)
+    ids = np.array([[0, 0, 0], [0, 4, 5], [0, 0, 0]], np.int32)
+    for rewritten in build_forms(model, network).values():
+        (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(ids)
+        np.testing.assert_allclose(network.predict(ids), actual, rtol=0, atol=1e-5)
+
+
+def test_the_mean_of_nothing_is_nan_as_in_keras() -> None:
+    model = MODELS["both directions, all"](True)
+    ids = np.array([[0, 0, 0], [0, 4, 5]], np.int32)
+    assert np.isnan(np.asarray(model(ids))[0]).all()
+    for rewritten in build_forms(model, read_network(model)).values():
+        (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(ids)
+        assert np.isnan(actual[0]).all()
+        assert np.isfinite(actual[1]).all()
+
+
+def test_states_come_from_what_ships() -> None:
+    """A weight that is changed in the model is changed in its copy with states."""
+    model = MODELS["both directions, all"](True)
+    for rewritten in build_forms(model, read_network(model)).values():
+        before = Session(rewritten.with_states().SerializeToString(), device="cpu").run(IDS)
+        tensor = next(t for t in rewritten.model.graph.initializer if t.name.endswith((".R", ".recurrent_kernel")))
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
+        after = Session(rewritten.with_states().SerializeToString(), device="cpu").run(IDS)
+        assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_the_code_for_negative_ids_goes_and_nothing_else() -> None:
+    model = MODELS["last state"](False)
+    converted = convert(model, read_network(model))
+    cleaned = remove_negative_ids(converted)
+    onnx.checker.check_model(cleaned, full_check=True)
+    gather = next(node for node in cleaned.graph.node if node.op_type == "Gather")
+    assert gather.input[1] == "ids"
+    assert "Not" not in {node.op_type for node in cleaned.graph.node}
+    (expected,), (actual,) = (Session(m.SerializeToString(), device="cpu").run(IDS) for m in (converted, cleaned))
+    np.testing.assert_array_equal(expected, actual)
+    again = remove_negative_ids(cleaned)
+    assert [n.op_type for n in again.graph.node] == [n.op_type for n in cleaned.graph.node]
+
+
+def break_loop(change: str) -> onnx.ModelProto:
+    """A converted model whose Loop is no longer a SimpleRNN."""
+    model = build(layers.SimpleRNN(4, name="rnn"), layers.Dense(1))
+    converted = convert(model, read_network(model))
+    loop = next(node for node in converted.graph.node if node.op_type == "Loop")
+    body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    if change == "activation":
+        next(node for node in body.node if node.op_type == "Tanh").op_type = "Softsign"
+    elif change == "start":
+        start = numpy_helper.from_array(np.full((1, 4), 0.5, np.float32), "start")
+        converted.graph.initializer.append(start)
+        loop.input[3] = "start"
+    elif change == "final":
+        converted.graph.node.append(onnx.helper.make_node("Identity", [loop.output[1]], ["steps"]))
+    return converted
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("activation", r"layer rnn: .*no value that it carries is act\(x W \+ b \+ h U\)"),
+        ("start", "layer rnn: .*its state does not start at zero"),
+        ("final", "layer rnn: .*Identity reads a final value of it"),
+    ],
+)
+def test_a_loop_that_is_not_known_is_refused_with_the_reason(change: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        replace_loops(break_loop(change), write_rnn)
+
+
+def test_two_layers_with_the_same_weights_keep_apart() -> None:
+    model = build(
+        layers.SimpleRNN(5, return_sequences=True, name="first"), layers.SimpleRNN(5, name="second"), mask_zero=True
+    )
+    weights = model.get_weights()
+    model.set_weights([weights[0], *weights[1:4], *weights[1:4]])
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        assert set(rewritten.states) == {"first", "second"}
+        (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(IDS)
+        np.testing.assert_allclose(network.predict(IDS), actual, rtol=0, atol=1e-4)
+
+
+def test_the_articles_four_stacked_layers() -> None:
+    stack = [layers.SimpleRNN(32, return_sequences=True) for _ in range(3)]
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    model = keras.Sequential([ids, layers.Embedding(10_000, 32), *stack, layers.SimpleRNN(32)])
+    network = read_network(model)
+    batch = np.random.default_rng(0).integers(0, 10_000, (3, 50)).astype(np.int32)
+    for rewritten in build_forms(model, network).values():
+        (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(batch)
+        np.testing.assert_allclose(network.predict(batch), actual, rtol=0, atol=1e-5)
