@@ -1,0 +1,126 @@
+"""How long a batch takes in rnnx and in its peers: the same weights and inputs, one process, interleaved, checked.
+
+The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid) with the weights that Keras draws, or, with
+`--bundle`, a bundle's own. Prints Markdown, and writes it with JSON and a plot. Peers that are not installed are named.
+
+    pip install '.[train,cpu]' jax openvino ai-edge-litert torch
+    python bench/latency.py
+    python bench/latency.py --bundle imdb
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import machine
+
+if TYPE_CHECKING:
+    from peers import System
+    from report import Results
+    from subjects import Subject
+
+_DISTRIBUTIONS = ("rnnx", "numpy", "onnxruntime", "tensorflow", "keras", "tf2onnx", "onnx")
+_LENGTHS = (100, 500)
+_SEED = 0
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    arguments = _parse()
+    cores = machine.restrict(arguments.threads)
+    # Only now: what these import sizes its thread pools when it loads.
+    import report
+    from peers import SYSTEMS
+    from subjects import bundle_subject, limit_tensorflow, random_subject
+
+    systems = _select(SYSTEMS, arguments.systems)
+    limit_tensorflow(arguments.threads)
+    modules = [system.module.replace("_", "-") for system in systems if system.module]
+    results = report.Results(
+        command=shlex.join(["python", "bench/latency.py", *sys.argv[1:]]),
+        date=machine.today(),
+        cpu=machine.cpu_model(),
+        threads=arguments.threads,
+        cores=cores,
+        versions=machine.versions([*_DISTRIBUTIONS, *modules]),
+        systems=[system.name for system in systems],
+        absent={},
+        cells=[],
+    )
+    stem = f"latency-{Path(arguments.bundle).name}" if arguments.bundle else "latency"
+    markdown = ""
+    for which in [arguments.bundle] if arguments.bundle else arguments.units:
+        subject = bundle_subject(which) if arguments.bundle else random_subject(which, _SEED)
+        results = _measure(subject, systems, arguments, results)
+        # After each network: a peer that takes the process down leaves what was measured before.
+        markdown = report.write(results, arguments.out, stem)
+    print(markdown, end="")
+
+
+def _measure(subject: Subject, systems: Sequence[System], arguments: argparse.Namespace, results: Results) -> Results:
+    """Adds the cells of one network to the results."""
+    import numpy as np
+    from measure import measure_cell, open_systems
+
+    ready, absent = open_systems(systems, subject, arguments.threads)
+    for name, reason in absent.items():
+        _note(f"{subject.name}: {name}: {reason}")
+    cells = []
+    rng = np.random.default_rng(_SEED)
+    for time, batch in itertools.product(_lengths(subject, arguments.lengths), arguments.batches):
+        _note(f"{subject.name}: batch {batch}, {time} steps")
+        ids = subject.ids(batch, time, rng)
+        cell = measure_cell(subject, ready, ids, rounds=arguments.rounds, seconds=arguments.seconds)
+        for name, reason in cell.refused.items():
+            _note(f"{name}: {reason}")
+        cells.append(cell)
+    return dataclasses.replace(results, absent={**results.absent, subject.name: absent}, cells=[*results.cells, *cells])
+
+
+def _lengths(subject: Subject, asked: Sequence[int] | None) -> Sequence[int]:
+    """The lengths asked for; otherwise those that the network meets."""
+    if subject.tokenizer is None:
+        return asked or _LENGTHS
+    longest = subject.tokenizer.max_length
+    if asked and max(asked) > longest:
+        raise SystemExit(f"--lengths: {subject.name} reads at most {longest} ids")
+    if subject.tokenizer.pad_to == "max_length":
+        return asked or [longest]
+    return asked or [min(_LENGTHS[0], longest), longest]
+
+
+def _select(systems: Sequence[System], words: Sequence[str] | None) -> list[System]:
+    """Those whose names contain one of the words."""
+    for word in words or []:
+        if not any(word.lower() in system.name.lower() for system in systems):
+            raise SystemExit(f"--systems: nothing is called {word!r}; there are {', '.join(s.name for s in systems)}")
+    return [s for s in systems if not words or any(word.lower() in s.name.lower() for word in words)]
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Latency of rnnx and its peers.")
+    parser.add_argument("--units", type=int, nargs="+", default=[32, 64, 128], help="sizes of the recurrence")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128, 512])
+    parser.add_argument("--lengths", type=int, nargs="+", help="steps; default 100 500, or what fits the bundle")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each system, at least")
+    parser.add_argument("--seconds", type=float, default=5.0, help="more turns until this is used up, per shape")
+    parser.add_argument("--systems", nargs="+", metavar="WORD", help="only those with one of these in their name")
+    parser.add_argument("--bundle", help="a shipped model's name, or a bundle's path, in place of random weights")
+    parser.add_argument("--threads", type=int, default=1, help="threads of every system, and cores of the process")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", metavar="DIR")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""The systems, one function each: a network and a number of threads to something that runs a batch of a given shape.
+
+What can be done once is done outside the timed call: loading, converting, compiling for the shape. The timed call takes
+ids as a NumPy array and gives probabilities as one. Every peer gets the form that suits it best: static shapes where it
+compiles, the folded table where the code is ours, float32 everywhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+from subjects import Floats, PlainWeights, Subject
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from rnnx.infer.session import Session
+from rnnx.text import Ids
+
+Run: TypeAlias = Callable[[Ids], Floats]
+# Batch and time to what runs batches of that shape.
+Prepare: TypeAlias = Callable[[int, int], Run]
+
+
+class UnfitError(Exception):
+    """A system cannot express the network."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One line of the tables.
+
+    Attributes:
+        name: As printed.
+        open: Subject and threads to `Prepare`.
+        module: What it needs beyond rnnx's own requirements; its distribution has the same name with hyphens.
+    """
+
+    name: str
+    open: Callable[[Subject, int], Prepare]
+    module: str | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its module is not installed."""
+        return self.module is not None and importlib.util.find_spec(self.module) is None
+
+
+def open_form(name: str) -> Callable[[Subject, int], Prepare]:
+    """One of rnnx's own files, in the session that users run."""
+
+    def open_session(subject: Subject, threads: int) -> Prepare:
+        if name not in subject.forms:
+            raise UnfitError(f"no {name} for this network")
+        return _session(subject.forms[name], threads)
+
+    return open_session
+
+
+def open_default_graph(subject: Subject, threads: int) -> Prepare:
+    """What tf2onnx gives, in the same session."""
+    return _session(subject.default_graph, threads)
+
+
+def _session(model: bytes, threads: int) -> Prepare:
+    session = Session(model, device="cpu", threads=threads)
+
+    def run(ids: Ids) -> Floats:
+        return session.run(ids)[0]
+
+    return lambda batch, time: run
+
+
+def open_keras_predict_on_batch(subject: Subject, threads: int) -> Prepare:
+    """Keras's fastest door."""
+    return lambda batch, time: subject.model.predict_on_batch
+
+
+def open_keras_predict(subject: Subject, threads: int) -> Prepare:
+    """The door that the tutorials use."""
+
+    def prepare(batch: int, time: int) -> Run:
+        return lambda ids: subject.model.predict(ids, batch_size=batch, verbose=0)
+
+    return prepare
+
+
+def open_xla(subject: Subject, threads: int) -> Prepare:
+    """`tf.function` compiled by XLA, for one shape."""
+
+    def prepare(batch: int, time: int) -> Run:
+        signature = [tf.TensorSpec((batch, time), tf.int32)]
+        function = tf.function(
+            lambda ids: subject.model(ids, training=False), input_signature=signature, jit_compile=True
+        )
+        # Called as a concrete function on a tensor, which saves a tenth of a millisecond over `function(ids)`.
+        concrete = function.get_concrete_function()
+        return lambda ids: concrete(tf.constant(ids)).numpy()
+
+    return prepare
+
+
+def open_litert(subject: Subject, threads: int) -> Prepare:
+    """LiteRT (once TensorFlow Lite) with its default delegate, for one shape."""
+    litert: Any = importlib.import_module("ai_edge_litert.interpreter")
+
+    def prepare(batch: int, time: int) -> Run:
+        signature = [tf.TensorSpec((batch, time), tf.int32)]
+        function = tf.function(lambda ids: subject.model(ids, training=False), input_signature=signature)
+        # Its own handling of variables fails in the body of a while loop (READ_VARIABLE), so they are made constants.
+        constant = convert_variables_to_constants_v2(function.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([constant])
+        interpreter = litert.Interpreter(model_content=converter.convert(), num_threads=threads)
+        interpreter.allocate_tensors()
+        [source], [target] = interpreter.get_input_details(), interpreter.get_output_details()
+
+        def run(ids: Ids) -> Floats:
+            interpreter.set_tensor(source["index"], ids)
+            interpreter.invoke()
+            probs: Floats = interpreter.get_tensor(target["index"])
+            return probs
+
+        return run
+
+    return prepare
+
+
+def open_openvino(subject: Subject, threads: int) -> Prepare:
+    """OpenVINO on rnnx's model.onnx, for one shape."""
+    openvino: Any = importlib.import_module("openvino")
+    if "model.onnx" not in subject.forms:
+        raise UnfitError("no model.onnx for this network")
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(threads),
+        "NUM_STREAMS": "1",
+        # Otherwise it computes in bfloat16 where the processor can, and is off by 1e-3.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+
+    def prepare(batch: int, time: int) -> Run:
+        core = openvino.Core()
+        model = core.read_model(subject.forms["model.onnx"])
+        model.reshape([batch, time])
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+        def run(ids: Ids) -> Floats:
+            probs: Floats = request.infer([ids], share_inputs=True, share_outputs=True)[0]
+            return probs
+
+        return run
+
+    return prepare
+
+
+def open_jax(subject: Subject, threads: int) -> Prepare:
+    """JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
+    jax: Any = importlib.import_module("jax")
+    weights = _plain(subject)
+    # As arguments: constants would be folded again for every shape.
+    arrays = [
+        jax.device_put(array)
+        for array in (weights.folded, weights.recurrent_kernel, weights.dense_kernel, weights.dense_bias)
+    ]
+
+    @jax.jit  # type: ignore[untyped-decorator]  # JAX is imported untyped, since it need not be there
+    def predict(ids: Any, table: Any, recurrent_kernel: Any, dense_kernel: Any, dense_bias: Any) -> Any:
+        def step(h: Any, x_t: Any) -> tuple[Any, None]:
+            return jax.numpy.tanh(x_t + h @ recurrent_kernel), None
+
+        start = jax.numpy.zeros((ids.shape[0], table.shape[1]), table.dtype)
+        last, _ = jax.lax.scan(step, start, table[ids.T])
+        return jax.nn.sigmoid(last @ dense_kernel + dense_bias)
+
+    return lambda batch, time: lambda ids: np.asarray(predict(ids, *arrays))
+
+
+def open_torch(subject: Subject, threads: int) -> Prepare:
+    """PyTorch: `nn.RNN`, traced for one shape and frozen."""
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    weights = _plain(subject)
+    module = _torch_module(torch, weights).eval()
+
+    def prepare(batch: int, time: int) -> Run:
+        example = torch.zeros((batch, time), dtype=torch.int32)
+        frozen = torch.jit.freeze(torch.jit.trace(module, example))
+
+        def run(ids: Ids) -> Floats:
+            with torch.inference_mode():
+                probs: Floats = frozen(torch.from_numpy(ids)).numpy()
+            return probs
+
+        return run
+
+    return prepare
+
+
+def _torch_module(torch: Any, weights: PlainWeights) -> Any:
+    nn = torch.nn
+    features, units = weights.kernel.shape
+
+    class Last(nn.Module):  # type: ignore[name-defined, misc]  # PyTorch is untyped here: it need not be there
+        """An Embedding, a recurrence, its last state, a sigmoid."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(len(weights.table), features)
+            self.rnn = nn.RNN(features, units, batch_first=True)
+            self.dense = nn.Linear(units, weights.dense_kernel.shape[1])
+
+        def forward(self, ids: Any) -> Any:
+            """Ids to probabilities."""
+            states, _ = self.rnn(self.embedding(ids))
+            return torch.sigmoid(self.dense(states[:, -1]))
+
+    module = Last()
+    values = {
+        "embedding.weight": weights.table,
+        "rnn.weight_ih_l0": weights.kernel.T,
+        "rnn.weight_hh_l0": weights.recurrent_kernel.T,
+        "rnn.bias_ih_l0": weights.bias,
+        "rnn.bias_hh_l0": np.zeros_like(weights.bias),
+        "dense.weight": weights.dense_kernel.T,
+        "dense.bias": weights.dense_bias,
+    }
+    module.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
+    return module
+
+
+def open_numpy(subject: Subject, threads: int) -> Prepare:
+    """NumPy: a loop over the folded table."""
+    weights = _plain(subject)
+
+    def run(ids: Ids) -> Floats:
+        h = np.zeros((len(ids), len(weights.bias)), np.float32)
+        for x_t in weights.folded[ids.T]:
+            h = np.tanh(x_t + h @ weights.recurrent_kernel)
+        probs: Floats = 1 / (1 + np.exp(-(h @ weights.dense_kernel + weights.dense_bias)))
+        return probs
+
+    return lambda batch, time: run
+
+
+def _plain(subject: Subject) -> PlainWeights:
+    if subject.plain is None:
+        raise UnfitError("written by hand for an Embedding, a SimpleRNN and a sigmoid alone")
+    return subject.plain
+
+
+OWN_PREFIX = "rnnx "
+DEFAULT_GRAPH_NAME = "tf2onnx's graph"
+
+SYSTEMS = (
+    System(f"{OWN_PREFIX}model.onnx", open_form("model.onnx")),
+    System(f"{OWN_PREFIX}model.batch.onnx", open_form("model.batch.onnx")),
+    System(DEFAULT_GRAPH_NAME, open_default_graph),
+    System("OpenVINO on model.onnx", open_openvino, "openvino"),
+    System("LiteRT", open_litert, "ai_edge_litert"),
+    System("JAX lax.scan", open_jax, "jax"),
+    System("tf.function with XLA", open_xla),
+    System("torch nn.RNN, frozen", open_torch, "torch"),
+    System("NumPy loop", open_numpy),
+    System("Keras predict_on_batch", open_keras_predict_on_batch),
+    System("Keras predict", open_keras_predict),
+)

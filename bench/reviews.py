@@ -1,0 +1,150 @@
+"""A file of many texts, end to end, as whole processes: `rnnx infer --lines`, a plain Keras script, fastText.
+
+Each command runs in a fresh process, in turns, its answers thrown away; one round before the others is not timed, and
+in it the answers are compared. Wall time, processor time and the largest resident memory.
+
+    python bench/reviews.py REVIEWS.txt [--rounds 3] [--cores 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+
+_KERAS_SCRIPT = Path(__file__).parent / "reviews_keras.py"
+_OURS, _KERAS, _FASTTEXT = "rnnx infer --lines", "Keras script", "fastText"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process took.
+
+    Attributes:
+        wall_s: Seconds on the clock.
+        cpu_s: Seconds of processors, all threads together.
+        peak_mb: Largest resident memory, in MB (10^6 bytes).
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def run(command: Sequence[str], out: Path) -> Usage:
+    """Runs a process to its end, its stdout in a file.
+
+    Raises:
+        SystemExit: If it fails; shows what it said.
+    """
+    with tempfile.TemporaryFile() as errors, out.open("wb") as answers:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=answers, stderr=errors)  # noqa: S603  # ours, or named by the user
+        _, status, usage = os.wait4(process.pid, 0)  # the usage of this child alone
+        wall_s = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)  # so that Popen does not wait for it again
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{command}: exit code {process.returncode}\n{errors.read().decode(errors='replace')}")
+    return Usage(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)  # Linux counts in KiB
+
+
+def find_commands(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The commands by name; and why others are absent."""
+    file, model = str(arguments.file), arguments.model
+    commands = {
+        _OURS: [sys.executable, "-m", "rnnx", "infer", "--lines", "--model", model, file],
+        _KERAS: [sys.executable, str(_KERAS_SCRIPT), model, file],
+    }
+    fasttext = shutil.which("fasttext")
+    if fasttext is None:
+        return commands, {_FASTTEXT: "not installed: fasttext"}
+    if arguments.fasttext_model is None:
+        return commands, {_FASTTEXT: "no --fasttext-model to run it with"}
+    return {**commands, _FASTTEXT: [fasttext, "predict", str(arguments.fasttext_model), file]}, {}
+
+
+def require_same_labels(folder: Path, text_count: int) -> int:
+    """Compares the answers of rnnx and Keras.
+
+    Returns:
+        How many labels differ: texts on the very threshold, as float32 rounds either way.
+
+    Raises:
+        SystemExit: If a label is missing, or more than one in a thousand differs: then they do not do the same job.
+    """
+    ours = [line.split("\t")[2] for line in (folder / _OURS).read_text(encoding="utf-8").splitlines()]
+    keras = (folder / _KERAS).read_text(encoding="utf-8").splitlines()
+    if not len(ours) == len(keras) == text_count:
+        raise SystemExit(f"{text_count} texts, but {len(ours)} labels of rnnx and {len(keras)} of Keras")
+    different = sum(a != b for a, b in zip(ours, keras, strict=True))
+    if different * 1000 > text_count:
+        raise SystemExit(f"{different} of {text_count} labels differ; nothing was timed")
+    return different
+
+
+def to_markdown(usages: Mapping[str, Sequence[Usage]]) -> str:
+    """Medians and their ratios to rnnx's."""
+
+    def median(name: str, field: str) -> float:
+        return float(statistics.median(getattr(usage, field) for usage in usages[name]))
+
+    lines = [
+        "| command | median s | smallest s | largest s | processor s | peak MB | s over rnnx | MB over rnnx |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in usages:
+        walls = [usage.wall_s for usage in usages[name]]
+        figures = [median(name, "wall_s"), min(walls), max(walls), median(name, "cpu_s"), median(name, "peak_mb")]
+        ratios = [median(name, field) / median(_OURS, field) for field in ("wall_s", "peak_mb")]
+        cells = [f"{value:.2f}" for value in figures[:-1]] + [f"{figures[-1]:.0f}"]
+        lines.append(f"| {name} | {' | '.join(cells + [f'{ratio:.2f}' for ratio in ratios])} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Compares, measures, prints Markdown."""
+    arguments = _parse()
+    cores = machine.restrict(arguments.cores) if arguments.cores else sorted(os.sched_getaffinity(0))
+    commands, absent = find_commands(arguments)
+    with arguments.file.open("rb") as file:
+        text_count = sum(1 for _ in file)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, command in commands.items():
+            run(command, Path(folder) / name)
+        different = require_same_labels(Path(folder), text_count)
+    usages: dict[str, list[Usage]] = {name: [] for name in commands}
+    for _ in range(arguments.rounds):
+        for name, command in commands.items():
+            usages[name].append(run(command, Path(os.devnull)))
+    tools = machine.versions(("rnnx", "onnxruntime", "tensorflow", "keras", "numpy"))
+    print(f"{text_count} texts, model {arguments.model}, {machine.cpu_model()}, {len(cores)} cores, {machine.today()}.")
+    print(f"{', '.join(f'{name} {version}' for name, version in tools.items())}.")
+    print(f"Labels of the Keras script that differ from rnnx's: {different}.\n")
+    print(to_markdown(usages))
+    for name, reason in absent.items():
+        print(f"\nNot measured: {name}: {reason}")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A file of texts, end to end, in rnnx and its peers.")
+    parser.add_argument("file", type=Path, help="one text a line")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="imdb", help="a shipped model's name, or a bundle's path")
+    parser.add_argument("--cores", type=int, help="tie every process to so many; default all, threads as each likes")
+    parser.add_argument("--fasttext-model", type=Path, metavar="MODEL.bin", help="a classifier trained with fastText")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
