@@ -111,7 +111,7 @@ def random_subject(units: int, seed: int) -> Subject:
         name=f"H{units}",
         model=model,
         network=network,
-        forms={name: forms[name].SerializeToString() for name in FORM_NAMES if name in forms},
+        forms={name: forms[name].model.SerializeToString() for name in FORM_NAMES if name in forms},
         default_graph=convert(model, network).SerializeToString(),
         plain=_plain_weights(network),
         vocabulary_size=VOCABULARY_SIZE,
