@@ -81,6 +81,7 @@ class ModelConfig:
         tools: Name to version of what made the files.
         files: Name to sha256 (hex) of every other file of the directory.
         opset: Of the ONNX files; None before the export.
+        recurrent_units: Of the largest recurrence; None before the export.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ModelConfig:
     tools: dict[str, str]
     files: dict[str, str] = field(default_factory=dict)
     opset: int | None = None
+    recurrent_units: int | None = None
     task: Literal["classification"] = "classification"
     format_version: int = FORMAT_VERSION
 

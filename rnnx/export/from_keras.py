@@ -54,7 +54,9 @@ def read_network(model: keras.Model) -> Network:
             nodes += _read_layer(layer, inputs)
             last = nodes[-1].name
         source[layer.name] = last
-    if not nodes or last != nodes[-1].name:
+    if not any(isinstance(node.layer, reference.SimpleRNN) for node in nodes):
+        raise ModelError(f"model {model.name}: there is no recurrent layer in it")
+    if last != nodes[-1].name:
         raise ModelError(f"model {model.name}: its last layer has no effect on its output")
     return Network(nodes)
 

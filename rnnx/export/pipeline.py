@@ -90,6 +90,7 @@ def export(
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
+        recurrent_units=max(len(layer.bias) for layer in source.network.recurrent_nodes.values()),
         tools={**source.config.tools, **{name: version(name) for name in ("rnnx", "tf2onnx", "onnx")}},
     )
     files[CARD_NAME] = write_card(config, files).encode()

@@ -32,8 +32,9 @@ T = TypeVar("T")
 
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_THRESHOLD = 0.5
-# On a CPU the Scan form is faster from this many rows on, the RNN operator below: bench/latency.py measures both.
-SCAN_FROM_ROWS = 2
+# On a CPU the Scan form is faster from this many numbers of state a step on (rows times units), the RNN operator below:
+# with 32 units from two rows on, with 64 always. bench/latency.py measures both.
+SCAN_FROM_STATES = 64
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.
 _WINDOW_BATCHES = 32
 
@@ -143,7 +144,7 @@ class Predictor:
         return [predictions[i] for i in range(len(texts))]
 
     def _run(self, rows: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        is_scan = self.device == "cpu" and len(rows) >= SCAN_FROM_ROWS
+        is_scan = self.device == "cpu" and len(rows) * (self.config.recurrent_units or 0) >= SCAN_FROM_STATES
         return self._session(BATCH_NAME if is_scan else MODEL_NAME).run(self._tokenizer.pad(rows))[0]
 
     def _session(self, name: str) -> Session:

@@ -12,6 +12,7 @@ import rnnx
 from rnnx.bundle import find_directory, read_directory, write_directory
 from rnnx.errors import ModelError
 from rnnx.infer.predictor import Predictor, chunks
+from rnnx.infer.session import Session
 
 TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]
 
@@ -103,3 +104,27 @@ def test_a_run_is_not_a_bundle(tmp_path: Path) -> None:
 def test_chunks_are_whole_and_in_order() -> None:
     assert list(chunks(range(7), 3)) == [(0, 1, 2), (3, 4, 5), (6,)]
     assert list(chunks([], 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "form"), [("imdb", 1, 1), ("imdb", 2, 1), ("imdb-article", 1, 0), ("imdb-article", 2, 1)]
+)
+def test_the_form_goes_by_batch_and_units(name: str, count: int, form: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 units: the Scan always; 32 units: from two rows on."""
+    predictor = rnnx.load(name)
+    asked: list[str] = []
+    session = predictor._session
+
+    def remember(form_name: str) -> Session:
+        asked.append(form_name)
+        return session(form_name)
+
+    monkeypatch.setattr(predictor, "_session", remember)
+    predictor.predict(TEXTS[:count])
+    assert asked == [("model.onnx", "model.batch.onnx")[form]]
+
+
+def test_many_batches_at_once_are_those_one_by_one() -> None:
+    texts = [f"{'good ' * (i % 37)}{'bad ' * (i % 11)}film" for i in range(400)]
+    alone = rnnx.load("imdb", threads=1, batch_size=16).predict(texts)
+    assert rnnx.load("imdb", threads=8, batch_size=16).predict(texts) == alone
