@@ -67,4 +67,4 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation accuracy {run.best_validation_accuracy:.4f}"
     yield "opset", config.opset or "none: not exported yet"
     for name, size in sizes.items():
-        yield "file", f"{name}, {size / 1e6:.2f} MB"
+        yield "file", f"{name}, {size / 1e3:,.1f} kB"
