@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Literal
+
+from rnnx import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
+
+
+def tool_versions(*packages: str) -> dict[str, str]:
+    """The versions of rnnx and of installed packages, for `ModelConfig.tools`."""
+    return {"rnnx": __version__, **{package: version(package) for package in packages}}
 
 
 @dataclass(frozen=True)

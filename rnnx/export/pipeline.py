@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from rnnx.bundle import (
     write_directory,
 )
 from rnnx.card import write_card
+from rnnx.config import tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
 from rnnx.export.forms import build_forms
@@ -91,7 +91,7 @@ def export(
         source.config,
         opset=OPSET,
         recurrent_units=max(len(layer.bias) for layer in source.network.recurrent_nodes.values()),
-        tools={**source.config.tools, **{name: version(name) for name in ("rnnx", "tf2onnx", "onnx")}},
+        tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()
     write_directory(out, config, files)

@@ -7,7 +7,6 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -21,7 +20,7 @@ from rnnx.bundle import (
     is_part_of_model,
     read_directory,
 )
-from rnnx.config import ModelConfig
+from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ModelError
 from rnnx.export.from_keras import load_keras, read_network
 from rnnx.reference import Dense, Embedding, Network
@@ -92,7 +91,7 @@ def _from_keras_file(path: Path) -> Source:
         architecture=describe(model),
         parameter_count=int(model.count_params()),
         training=None,
-        tools={name: version(name) for name in ("rnnx", "keras", "tensorflow", "numpy")},
+        tools=tool_versions("keras", "tensorflow", "numpy"),
     )
     return Source(config, model, network, None, files={KERAS_NAME: path.read_bytes()})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from rnnx.bundle import (
     require_replaceable,
     write_directory,
 )
-from rnnx.config import ModelConfig, TrainingConfig
+from rnnx.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.datasets import Dataset, Examples, split_by_label
 from rnnx.errors import DataError
 from rnnx.samples import Sample, samples_to_json
@@ -82,7 +81,7 @@ def train(
         architecture=describe(fitted.model),
         parameter_count=int(fitted.model.count_params()),
         training=training,
-        tools={name: version(name) for name in ("rnnx", "keras", "tensorflow", "numpy")},
+        tools=tool_versions("keras", "tensorflow", "numpy"),
     )
     title = f"{config.name}: {len(parts[0]):,} training texts, {len(parts[1]):,} for validation"
     files = {
