@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnx.parity import ParityReport
+    from rnnx.report import ParityReport
 
 
 class RnnxError(Exception):

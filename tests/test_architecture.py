@@ -20,7 +20,8 @@ ALLOWED = {
     "text": {"config", "errors"},
     "reference": set(),
     "rounding": {"reference"},
-    "parity": {"reference", "rounding"},
+    "report": set(),
+    "parity": {"reference", "report", "rounding"},
     "bundle": {"config", "errors", "schema"},
     "card": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
@@ -30,8 +31,8 @@ ALLOWED = {
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "rewrites", "samples", "schema",
-        "text", "infer.session", "train.run",
+        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "report", "rewrites", "samples",
+        "schema", "text", "infer.session", "train.run",
     },
 }  # fmt: skip
 

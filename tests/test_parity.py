@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.parity import Outputs, ParityReport, ProbeBatch, RuntimeReport, compare_runtime
+from rnnx.parity import Outputs, ProbeBatch, compare_runtime
 from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
+from rnnx.report import ParityReport, RuntimeReport
 
 RNG = np.random.default_rng(0)
 

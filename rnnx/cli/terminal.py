@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rnnx.errors import RnnxError
 
 if TYPE_CHECKING:
-    from rnnx.parity import ParityReport
+    from rnnx.report import ParityReport
 
 _PROGRESS_DELAY_S = 1.0
 

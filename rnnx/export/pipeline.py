@@ -33,7 +33,7 @@ from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
-from rnnx.parity import ParityReport
+from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.schema import to_json
 

@@ -14,8 +14,9 @@ from keras import layers
 
 from rnnx.export.probes import Probes
 from rnnx.infer.session import Device, Session
-from rnnx.parity import Outputs, ParityReport, ProbeBatch, RuntimeReport, compare_runtime
+from rnnx.parity import Outputs, ProbeBatch, compare_runtime
 from rnnx.reference import Network
+from rnnx.report import ParityReport, RuntimeReport
 from rnnx.rewrites.replace import Rewritten
 
 
