@@ -24,7 +24,7 @@ from rnnx.bundle import (
     read_directory,
 )
 from rnnx.errors import ModelError
-from rnnx.infer.session import Device, Session
+from rnnx.infer.session import Device, Session, expected_device
 from rnnx.metadata import require_same
 from rnnx.text import Ids, Tokenizer, Vocabulary, to_bytes
 
@@ -103,7 +103,8 @@ class Predictor:
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()
         self._asked_device = device
-        self.device = self._session(MODEL_NAME).device
+        self.device = expected_device(device)
+        self.device = self._session(self._form(rows=1)).device
         self._batch_size = batch_size
         self._pool = ThreadPoolExecutor(threads or _core_count())
         self.window = batch_size * _WINDOW_BATCHES
@@ -144,8 +145,12 @@ class Predictor:
         return [predictions[i] for i in range(len(texts))]
 
     def _run(self, rows: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        is_scan = self.device == "cpu" and len(rows) * (self.config.recurrent_units or 0) >= SCAN_FROM_STATES
-        return self._session(BATCH_NAME if is_scan else MODEL_NAME).run(self._tokenizer.pad(rows))[0]
+        return self._session(self._form(len(rows))).run(self._tokenizer.pad(rows))[0]
+
+    def _form(self, rows: int) -> str:
+        """The file that is fastest for a batch of so many rows."""
+        is_scan = self.device == "cpu" and rows * (self.config.recurrent_units or 0) >= SCAN_FROM_STATES
+        return BATCH_NAME if is_scan else MODEL_NAME
 
     def _session(self, name: str) -> Session:
         """The session of a form, loaded when it is first needed: a single text needs one of them only."""

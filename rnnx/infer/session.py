@@ -46,7 +46,7 @@ class Session:
             DeviceError: If CUDA is asked for and not there.
             ModelError: If onnxruntime cannot load the bytes.
         """
-        self.device: Device = _choose_device(device)
+        self.device: Device = expected_device(device)
         self.provider = _PROVIDERS[self.device]
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -87,7 +87,12 @@ class Session:
         return outputs
 
 
-def _choose_device(device: Device) -> Device:
+def expected_device(device: Device) -> Device:
+    """What a session that asks for a device should get, by what onnxruntime says it has.
+
+    Raises:
+        DeviceError: If CUDA is asked for and onnxruntime has none.
+    """
     available = ort.get_available_providers()
     if device == "cuda" and _PROVIDERS["cuda"] not in available:
         raise DeviceError(
