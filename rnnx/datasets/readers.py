@@ -58,7 +58,7 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
         return Dataset.from_pairs(name, reader(path, columns))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
-    except (RuntimeError, NotImplementedError) as error:  # what zipfile says of passwords and odd compressions
+    except RuntimeError as error:  # what zipfile says of passwords and, by a subclass of it, of odd compressions
         raise DataError(
             f"{path}: the archive cannot be read ({error}); pack it without a password, by deflate"
         ) from error
