@@ -6,6 +6,9 @@ before it, one float64 step of the reference has to come within the rounding bou
 state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The ratio of
 difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
 
+Beside it stands the whole way, from ids to probabilities, against what all these roundings together can do
+(`rnnx.propagation`): it decides which labels have to be the same.
+
 Imports numpy only; runs nothing but the reference; prints nothing.
 """
 
@@ -17,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.propagation import Decisions
 from rnnx.reference import INPUT_NAME, Array, Network, SimpleRNN, Tensor
-from rnnx.report import LayerReport, RuntimeReport
+from rnnx.report import END_TO_END, LayerReport, RuntimeReport
 from rnnx.rounding import output_error, step_bound
 
 # Half of what a probability can be: beyond it, a wrong one may pass.
@@ -56,8 +60,7 @@ def compare_runtime(
     network: Network,
     batches: Sequence[ProbeBatch],
     outputs: Sequence[Outputs],
-    expected_probs: Sequence[Array],
-    tie_margin: float,
+    decisions: Sequence[Decisions],
 ) -> RuntimeReport:
     """Compares one runtime with the reference.
 
@@ -66,30 +69,28 @@ def compare_runtime(
         network: The reference.
         batches: What was run.
         outputs: What came out, one per batch.
-        expected_probs: What the reference gives for each batch, end to end.
-        tie_margin: Probes whose probability is this near to the decision count as ties.
+        decisions: What the reference says of each batch, end to end, and which labels rounding cannot change.
     """
     problems: list[str] = []
     layers: dict[str, LayerReport] = {}
     diffs: list[float] = []
     label_count = tie_count = 0
     smallest_bound = np.inf
-    for batch, out, expected in zip(batches, outputs, expected_probs, strict=True):
-        if problem := _form_problem(expected, out.probs):
+    for batch, out, decision in zip(batches, outputs, decisions, strict=True):
+        if problem := _form_problem(decision.probs, out.probs):
             problems.append(problem)
             continue
         compared, probs_bound = _compare_layers(network, batch, out)
         smallest_bound = min(smallest_bound, probs_bound)
+        compared.append(_largest_ratio(END_TO_END, batch, decision.probs, out.probs, decision.probs_bounds))
         for report in compared:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
-        diffs.append(float(np.abs(expected - out.probs).max()))
-        is_tie = _margin(expected) <= tie_margin
-        wrong = (_label_ids(expected) != _label_ids(out.probs)) & ~is_tie
-        label_count, tie_count = label_count + int((~is_tie).sum()), tie_count + int(is_tie.sum())
+        diffs.append(float(np.abs(decision.probs - out.probs).max()))
+        certain = decision.is_certain
+        wrong = (decision.label_ids != label_ids(out.probs)) & certain
+        label_count, tie_count = label_count + int(certain.sum()), tie_count + int((~certain).sum())
         problems += [f"another label than the reference on {batch.names[row]!r}" for row in np.flatnonzero(wrong)]
-    if diffs and not label_count:
-        problems.append("no probe is far enough from a decision for its label to be compared")
     if diffs and smallest_bound >= _SAYS_NOTHING:
         problems.append(
             "the bound of the probabilities says nothing on any probe: the weights are too large for float32"
@@ -182,13 +183,6 @@ def _rank(report: LayerReport) -> float:
     return np.inf if report.ratio is None else report.ratio
 
 
-def _label_ids(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+def label_ids(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """The label of each row: (batch,), from one sigmoid or from several probabilities."""
     return (probs[:, 0] >= 0.5).astype(np.intp) if probs.shape[-1] == 1 else probs.argmax(axis=-1)
-
-
-def _margin(probs: Array) -> Array:
-    """How far the decision is from another one, in probability: (batch,)."""
-    if probs.shape[-1] == 1:
-        return np.abs(probs[:, 0] - 0.5)
-    top = np.sort(probs, axis=-1)
-    return np.asarray((top[:, -1] - top[:, -2]) / 2)

@@ -44,7 +44,8 @@ def activate(name: ActivationName, x: Array) -> Array:
         case "relu":
             return np.maximum(x, 0.0)
         case "sigmoid":
-            return np.exp(-np.logaddexp(0.0, -x))  # 1 / (1 + exp(-x)) without overflow
+            with np.errstate(invalid="ignore"):  # NaN in, NaN out
+                return np.exp(-np.logaddexp(0.0, -x))  # 1 / (1 + exp(-x)) without overflow
         case "softmax":
             powers = np.exp(x - x.max(axis=-1, keepdims=True))
             return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# The row for the whole way from ids to probabilities, against what rounding can carry through the network.
+END_TO_END = "end to end"
+
 
 @dataclass(frozen=True)
 class LayerReport:
     """The largest ratio of difference to bound in one layer, and where it stands.
 
     Attributes:
-        layer: The layer's name; `probs` for what follows the recurrence.
+        layer: The layer's name; `probs` for what follows the recurrence; `end to end` for the whole network.
         ratio: Above 1 fails; None if something was not finite.
         probe: The row's name.
         step: The position, in the order of the computation; None behind the time.
@@ -41,10 +44,10 @@ class RuntimeReport:
 
     Attributes:
         runtime: Such as `keras 3.15.1` or `model.onnx, CPUExecutionProvider`.
-        layers: Each recurrent layer, then `probs`.
+        layers: Each recurrent layer, then `probs` and `end to end`.
         max_abs_diff: End to end, in probability; None if something was not finite.
         label_count: Probes whose label was compared.
-        tie_count: Probes nearer to the decision than Keras's own drift on these probes; not compared.
+        tie_count: Probes whose label rounding could change; not compared.
         problems: Wrong shape, dtype, values that are not finite, labels that differ; one sentence each.
     """
 
@@ -57,8 +60,12 @@ class RuntimeReport:
 
     @property
     def worst(self) -> LayerReport:
-        """The layer nearest to its bound, or beyond it."""
-        return max(self.layers, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
+        """The layer nearest to its bound, or beyond it; the whole way only if no single layer is to blame."""
+        rows = [layer for layer in self.layers if layer.layer != END_TO_END]
+        whole = [layer for layer in self.layers if layer.layer == END_TO_END and not layer.passed]
+        if rows and (not whole or not all(layer.passed for layer in rows)):
+            return max(rows, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
+        return max(whole or rows, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
 
     @property
     def passed(self) -> bool:

@@ -38,6 +38,16 @@ def gamma(n: N) -> N:
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
 
 
+def sigmoid_roundoffs() -> float:
+    """What a runtime's own sigmoid may add to its result."""
+    return _ACTIVATION_ROUNDOFFS["sigmoid"] * UNIT_ROUNDOFF
+
+
+def exp_roundoffs() -> int:
+    """The roundings of a runtime's own exp."""
+    return _EXP_ROUNDOFFS
+
+
 def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array) -> Array:
     """Bounds the rounding of one recurrent step from the very same h.
 

@@ -21,22 +21,26 @@ ALLOWED = {
     "reference": set(),
     "rounding": {"reference"},
     "report": set(),
-    "parity": {"reference", "report", "rounding"},
+    "propagation": {"reference", "rounding"},
+    "parity": {"propagation", "reference", "report", "rounding"},
+    "onnxfile": {"errors"},
+    "states": {"errors", "onnxfile"},
     "bundle": {"config", "errors", "schema"},
     "card": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},
-    "rewrites": {"errors"},
+    "rewrites": {"errors", "states"},
     "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "config", "errors", "metadata", "parity", "reference", "report", "rewrites", "samples",
-        "schema", "text", "infer.session", "train.run",
+        "bundle", "card", "config", "errors", "metadata", "parity", "propagation", "reference", "report",
+        "rewrites", "samples", "schema", "states", "text", "infer.session", "train.run",
     },
 }  # fmt: skip
 
 DOORS = {
+    "google": {"onnxfile.py"},
     "tf2onnx": {"export/convert.py"},
     "onnxruntime": {"infer/session.py"},
     "typer": {"cli"},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime
+from rnnx.propagation import decide
 from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
 from rnnx.report import ParityReport, RuntimeReport
 
@@ -51,8 +52,8 @@ def float32_run(network: Network) -> Outputs:
     return Outputs(probs.astype(np.float32), {"rnn": np.stack(states, axis=1)})
 
 
-def compare(outputs: Outputs, tie_margin: float = 0.0) -> RuntimeReport:
-    return compare_runtime("test", NETWORK, [BATCH], [outputs], [NETWORK.predict(BATCH.ids)], tie_margin)
+def compare(outputs: Outputs, network: Network = NETWORK) -> RuntimeReport:
+    return compare_runtime("test", network, [BATCH], [outputs], [decide(network, BATCH.ids)])
 
 
 def with_rnn(**changes: Any) -> Network:
@@ -66,7 +67,7 @@ def with_rnn(**changes: Any) -> Network:
 def test_right_arithmetic_passes_far_from_the_bound() -> None:
     report = compare(float32_run(NETWORK))
     assert report.passed
-    assert [layer.layer for layer in report.layers] == ["rnn", "probs"]
+    assert [layer.layer for layer in report.layers] == ["rnn", "probs", "end to end"]
     assert all(0 < (layer.ratio or 0) < 0.5 for layer in report.layers)
     assert (report.label_count, report.tie_count) == (3, 0)
 
@@ -123,16 +124,31 @@ def test_shape_and_dtype_count() -> None:
     assert "float32, not float64" in compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).problems[0]
 
 
-def test_another_label_fails_unless_it_is_a_tie() -> None:
+def test_another_label_fails() -> None:
     outputs = float32_run(NETWORK)
-    flipped = Outputs(1 - outputs.probs, outputs.states)
-    assert "another label than the reference on 'a'" in compare(flipped).problems
-    margins = np.sort(np.abs(NETWORK.predict(BATCH.ids)[:, 0] - 0.5))
-    some_ties = compare(flipped, tie_margin=float(margins[0]))
-    assert (some_ties.label_count, some_ties.tie_count) == (2, 1)
-    assert len(some_ties.problems) == 2
-    all_ties = compare(flipped, tie_margin=0.5)
-    assert all_ties.problems == ("no probe is far enough from a decision for its label to be compared",)
+    assert "another label than the reference on 'a'" in compare(Outputs(1 - outputs.probs, outputs.states)).problems
+
+
+def test_a_label_that_rounding_could_change_is_a_tie() -> None:
+    head = NETWORK.nodes[-1]
+    assert isinstance(head.layer, Dense)
+    last = NETWORK.forward(BATCH.ids)["rnn"].values
+    on_the_edge = dataclasses.replace(head.layer, bias=-(last @ head.layer.kernel)[1])
+    network = Network([*NETWORK.nodes[:-1], dataclasses.replace(head, layer=on_the_edge)])
+    report = compare(float32_run(network), network)
+    assert report.passed
+    assert (report.label_count, report.tie_count) == (2, 1)
+
+
+def test_the_whole_way_is_compared_too() -> None:
+    """Every step right and the head right, but another sequence was read."""
+    other = ProbeBatch(BATCH.ids[::-1], BATCH.names)
+    outputs = float32_run(NETWORK)
+    swapped = Outputs(outputs.probs[[1, 0, 2]], outputs.states)
+    report = compare_runtime("test", NETWORK, [BATCH], [swapped], [decide(NETWORK, BATCH.ids)])
+    assert report.layers[-1].layer == "end to end"
+    assert not report.layers[-1].passed
+    assert not compare_runtime("test", NETWORK, [other], [outputs], [decide(NETWORK, other.ids)]).passed
 
 
 def test_a_bound_that_says_nothing_is_no_proof() -> None:
@@ -141,7 +157,7 @@ def test_a_bound_that_says_nothing_is_no_proof() -> None:
     assert isinstance(head.layer, Dense)
     huge = dataclasses.replace(head.layer, kernel=head.layer.kernel * 1e7)
     network = Network([*NETWORK.nodes[:-1], dataclasses.replace(head, layer=huge)])
-    report = compare_runtime("test", network, [BATCH], [float32_run(network)], [network.predict(BATCH.ids)], 0.0)
+    report = compare(float32_run(network), network)
     assert not report.passed
     assert "says nothing on any probe" in report.problems[-1]
 

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.recurrence import Recurrence, read_loops
+from rnnx.states import StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
 _COUNTED = Op("Cast", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("pad")))))
@@ -53,19 +54,14 @@ class Rewritten:
     extra: onnx.GraphProto
     states: Mapping[str, str]
 
-    def with_states(self) -> onnx.ModelProto:
-        """A copy of the model, as it is now, with one more output (time, batch, units) per layer, named as `states`."""
-        copy: onnx.ModelProto = onnx.ModelProto.FromString(self.model.SerializeToString())
-        made = {name for node in copy.graph.node for name in node.output}
-        for node in copy.graph.node:
-            _restore_outputs(node)
-        copy.graph.node.extend(node for node in self.extra.node if not made & set(node.output))
-        known = {tensor.name for tensor in copy.graph.initializer}
-        copy.graph.initializer.extend(tensor for tensor in self.extra.initializer if tensor.name not in known)
-        for name in self.states.values():
-            copy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        Graph(copy.graph).clean()
-        return copy
+    def recipe(self) -> StatesRecipe:
+        """How the hidden states are made from the model as it is now."""
+        made = {name for node in self.model.graph.node for name in node.output}
+        known = {tensor.name for tensor in self.model.graph.initializer}
+        extra = onnx.GraphProto()
+        extra.node.extend(node for node in self.extra.node if not made & set(node.output))
+        extra.initializer.extend(tensor for tensor in self.extra.initializer if tensor.name not in known)
+        return make_recipe(self.states, extra.SerializeToString())
 
 
 def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], Written]) -> Rewritten:
@@ -146,13 +142,3 @@ def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
         del node.output[1]
         body = node.attribute[0].g
         del body.output[1], body.node[-1]
-
-
-def _restore_outputs(node: onnx.NodeProto) -> None:
-    if node.op_type == "RNN":
-        node.output[0] = f"{node.name}.Y"
-    if node.op_type == "Scan" and len(node.output) == 1:
-        node.output.append(f"{node.name}.y")
-        body, out = node.attribute[0].g, f"{node.name}.h_out"
-        body.node.append(helper.make_node("Identity", [body.output[0].name], [out]))
-        body.output.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, None))

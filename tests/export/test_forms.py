@@ -22,6 +22,7 @@ from rnnx.infer.session import Session
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
+from rnnx.states import with_states
 from tests.export.test_from_keras import MODELS, build
 
 pytestmark = pytest.mark.train
@@ -79,10 +80,10 @@ def test_states_come_from_what_ships() -> None:
     """A weight that is changed in the model is changed in its copy with states."""
     model = MODELS["both directions, all"](True)
     for rewritten in build_forms(model, read_network(model)).values():
-        before = Session(rewritten.with_states().SerializeToString(), device="cpu").run(IDS)
+        before = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu").run(IDS)
         tensor = next(t for t in rewritten.model.graph.initializer if t.name.endswith((".R", ".recurrent_kernel")))
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
-        after = Session(rewritten.with_states().SerializeToString(), device="cpu").run(IDS)
+        after = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu").run(IDS)
         assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
