@@ -20,7 +20,7 @@ import dataclasses
 import json
 import sys
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -55,7 +55,6 @@ _HIDDEN_BELOW = 1.1
 
 Rng = np.random.Generator
 F = TypeVar("F", np.float32, np.float64)
-Write = Callable[[Graph, Recurrence], Written]
 # Absolute and relative, as in optimum (1e-3 to 1e-5), tf2onnx's tests (1e-4), numpy.testing and many a script (1e-2).
 TOLERANCES: dict[str, tuple[float, float]] = {
     "absolute 1e-3": (1e-3, 0.0),
@@ -273,8 +272,8 @@ MUTANTS = [
 def build_mutant(converted: onnx.ModelProto, case: Case, mutant: Mutant) -> Rewritten:
     """Writes the file with one recurrence changed."""
 
-    def write(graph: Graph, r: Recurrence) -> Written:
-        return write_rnn(graph, mutant.change(graph, r, case) if r.name == case.layer else r)
+    def write(graph: Graph, recurrences: Sequence[Recurrence]) -> Sequence[Written]:
+        return write_rnn(graph, [mutant.change(graph, r, case) if r.name == case.layer else r for r in recurrences])
 
     form = replace_loops(converted, write)
     if mutant.name == "a wrong initial state":

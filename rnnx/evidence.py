@@ -220,7 +220,9 @@ def _find(weight: Array, tensors: Mapping[str, npt.NDArray[Any]]) -> WeightRecor
         return WeightRecord(values.shape, sha256, None, (), is_transposed=False)
     for name, tensor in tensors.items():
         for is_transposed in (False, True) if sought.ndim == 2 else (False,):
-            start = _position(sought, tensor.T if is_transposed else tensor)
+            # A bias may be a row of something: it is sought as one.
+            part = sought[None] if (sought.ndim, tensor.ndim) == (1, 2) else sought
+            start = _position(part, tensor.T if is_transposed else tensor)
             if start is not None:
                 return WeightRecord(values.shape, sha256, name, start, is_transposed)
     return None
@@ -249,6 +251,7 @@ def _read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[s
         whole = _squeezed(read_tensor(tensors[record.initializer]))
         whole = whole.T if record.is_transposed else whole
         sizes = [size for size in record.shape if size != 1]
+        sizes = [1] * (len(record.start) - len(sizes)) + sizes
         block = whole[tuple(slice(s, s + n) for s, n in zip(record.start, sizes, strict=False))]
         if block.size != np.prod(record.shape):
             raise ModelError(f"layer {layer!r:.60}: its {name} of {record.shape} is not in {record.initializer!r:.80}")

@@ -55,6 +55,10 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). tanh, relu and sigmoid have slopes of at most 1, so they carry no
     more than that on, and add their own error.
 
+    A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
+    all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
+    count stay inputs + units and a bias, in whatever order.
+
     Args:
         layer: The recurrence.
         x_t: (..., inputs), the exact inputs.

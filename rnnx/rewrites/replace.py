@@ -6,8 +6,9 @@ summed over the time, both directions side by side. A form that knows its last s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -64,12 +65,15 @@ class Rewritten:
         return make_recipe(self.states, extra.SerializeToString())
 
 
-def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], Written]) -> Rewritten:
+Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]
+
+
+def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     """Replaces every Loop by what `write` makes of its recurrence.
 
     Args:
         model: As tf2onnx gives it, each Loop named after its layer.
-        write: Adds the recurrence to the graph.
+        write: Adds the recurrences to the graph; one result each, in their order.
 
     Raises:
         ModelError: If a Loop is not one that is known; names it and says why.
@@ -77,9 +81,10 @@ def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], W
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
     recurrences = [recurrence for _, recurrence in read_loops(graph)]
-    written = {recurrence.output: write(graph, recurrence) for recurrence in recurrences}
-    names = {recurrence.name: written[recurrence.output].states for recurrence in recurrences}
-    _replace_sums(graph, written, {recurrence.output for recurrence in recurrences if recurrence.is_turned})
+    results = write(graph, recurrences)
+    written = {r.output: new for r, new in zip(recurrences, results, strict=True)}
+    names = {r.name: written[r.output].states for r in recurrences}
+    _replace_sums(graph, written, {r.output for r in recurrences if r.is_turned})
     _replace_last(graph, written)
     for output, new in written.items():
         graph.replace(output, new.outputs)
