@@ -90,10 +90,6 @@ JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
     ),
     "both directions": (["x.forward+x.backward"], lambda: [Both(RNN(4), name="x")]),
     "both directions, their mean": (["x.forward+x.backward"], lambda: [Both(states(4), name="x"), Mean()]),
-    "both directions, of two widths": (
-        ["x.forward+x.backward"],
-        lambda: [Both(RNN(4), backward_layer=RNN(3, go_backwards=True), name="x")],
-    ),
     "both directions, twice": (
         ["x.forward+x.backward", "y.forward+y.backward"],
         lambda: [Both(states(4), name="x"), Both(states(3), name="y"), Mean()],
@@ -105,10 +101,21 @@ JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
 @pytest.mark.parametrize("name", list(JOINED))
 def test_joined_recurrences_compute_what_each_does(name: str, mask_zero: bool) -> None:
     expected, body = JOINED[name]
-    model = build(*body(), mask_zero=mask_zero)
+    model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
     assert scans(rewritten) == expected
     require_right(model, rewritten)
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_directions_of_two_widths_are_joined(mask_zero: bool) -> None:
+    """Nothing can follow: Keras takes both for as wide as the first."""
+    both = Both(RNN(4), backward_layer=RNN(3, go_backwards=True), name="x")
+    model = build(both, mask_zero=mask_zero)
+    rewritten = to_scans(model)
+    assert scans(rewritten) == ["x.forward+x.backward"]
+    (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(IDS)
+    np.testing.assert_allclose(read_network(model).predict(IDS), actual, rtol=0, atol=1e-5)
 
 
 ALONE: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
@@ -127,7 +134,7 @@ ALONE: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
 @pytest.mark.parametrize("name", list(ALONE))
 def test_what_does_not_fit_stays_by_itself(name: str) -> None:
     mask_zero, body = ALONE[name]
-    model = build(*body(), mask_zero=mask_zero)
+    model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
     assert scans(rewritten) == ["a", "b"]
     require_right(model, rewritten)
@@ -135,7 +142,8 @@ def test_what_does_not_fit_stays_by_itself(name: str) -> None:
 
 @pytest.mark.parametrize(("activation", "mask_zero", "units"), [("tanh", False, 33), ("sigmoid", True, 4)])
 def test_directions_that_do_not_fit_stay_by_themselves(activation: str, mask_zero: bool, units: int) -> None:
-    model = build(Both(RNN(units, activation=activation), name="x"), mask_zero=mask_zero)
+    both = Both(RNN(units, activation=activation), name="x")
+    model = build(both, layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
     assert sorted(scans(rewritten)) == ["x.backward", "x.forward"]
     require_right(model, rewritten)
@@ -177,7 +185,7 @@ def test_without_joining_the_graph_is_one_scan_per_layer(monkeypatch: pytest.Mon
 
 def test_a_wrong_block_is_found_by_the_proof() -> None:
     """One number of W, which stands beside the recurrent matrices, and one of the zeros."""
-    model = build(states(4, name="a"), RNN(3, name="b"))
+    model = build(states(4, name="a"), RNN(3, name="b"), layers.Dense(1, activation="sigmoid"))
     for place in ((1, 5), (5, 1)):
         rewritten = to_scans(model)
         tensor = next(t for t in rewritten.model.graph.initializer if t.name == "a+b.recurrent_kernel")
