@@ -30,12 +30,13 @@ ALLOWED = {
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"errors", "states"},
+    "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
     "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "bundle", "card", "config", "errors", "metadata", "parity", "propagation", "reference", "report",
-        "rewrites", "samples", "schema", "states", "text", "infer.session", "train.run",
+        "rewrites", "rounding", "samples", "schema", "states", "text", "text_form", "infer.session", "train.run",
     },
 }  # fmt: skip
 
@@ -48,7 +49,7 @@ DOORS = {
     "matplotlib": {"train/curves.py"},
     "tensorflow": {"export/convert.py", "train/batches.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
-    "onnx": {"export", "rewrites"},
+    "onnx": {"export", "rewrites", "text_form"},
 }
 
 
