@@ -24,6 +24,7 @@ from rnnx.schema import from_json, to_json
 
 MODEL_NAME = "model.onnx"
 BATCH_NAME = "model.batch.onnx"
+TEXT_NAME = "model.text.onnx"
 KERAS_NAME = "model.keras"
 VOCABULARY_NAME = "vocabulary.txt"
 HISTORY_NAME = "history.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +14,28 @@ from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 
 
+class StorageName(StrEnum):
+    """The choices of `--storage`."""
+
+    F32 = "f32"
+    F16 = "f16"
+    INT8 = "int8"
+
+
 def export(
     model: Annotated[
         str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/NAME]")] = None,
+    storage: Annotated[
+        StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
+    ] = StorageName.F16,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     with terminal.quiet_tensorflow():
         (pipeline,) = import_stage("rnnx.export.pipeline")
-        exported = pipeline.export(model, out, on_stage=terminal.note)
+        exported = pipeline.export(model, out, storage=storage.value, on_stage=terminal.note)
     if as_json:
         terminal.write_json(
             {

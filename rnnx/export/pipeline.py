@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from rnnx.bundle import (
+    BATCH_NAME,
     CARD_NAME,
     CURVES_NAME,
     EVALUATION_NAME,
@@ -20,6 +21,7 @@ from rnnx.bundle import (
     METRICS_NAME,
     MODEL_NAME,
     PARITY_NAME,
+    TEXT_NAME,
     VOCABULARY_NAME,
     require_replaceable,
     write_directory,
@@ -27,17 +29,33 @@ from rnnx.bundle import (
 from rnnx.card import write_card
 from rnnx.config import tool_versions
 from rnnx.errors import ParityError
-from rnnx.export.convert import OPSET
+from rnnx.export.convert import OPSET, check
 from rnnx.export.forms import build_forms
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
+from rnnx.export.prove_text import add_text_answers, prove_text_form
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.schema import to_json
+from rnnx.text_form.build import TextForm, build_text_form, can_read
+from rnnx.text_form.lookup import LONGEST_WORD
+from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
 
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
+
+# Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
+_TRAP_TEXTS = (
+    b"",
+    b"qqqqzzzz",
+    b"<br /><br />",
+    b"<BR />br<br/>good<br />bad<br  />br <br /",
+    b"don't \xff\xfe stop",
+    bytes(range(256)),
+    b"GREAT Film",
+    b"the film is great " * 150,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +74,18 @@ class Exported:
 
 
 def export(
-    model: str | Path, out: Path | None = None, *, on_stage: Callable[[str], None] = lambda stage: None
+    model: str | Path,
+    out: Path | None = None,
+    *,
+    storage: Storage = DEFAULT_STORAGE,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
         model: A run, a bundle, a shipped name, or a `.keras` file.
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
+        storage: How the text form stores the embedding.
         on_stage: Told what comes next.
 
     Raises:
@@ -81,12 +104,21 @@ def export(
     forms = build_forms(source.model, source.network)
     for form in forms.values():
         _add_metadata(form.model, source)
+    text_form = _build_text_form(source, forms[BATCH_NAME], storage)
+    if source.tokenizer and not text_form:
+        on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
     on_stage("proving against the reference")
     report = prove_source(source, forms)
+    if text_form:
+        report = _prove_text_form(source, text_form, report)
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     on_stage(f"publishing {out}")
     files = _bundle_files(source, forms, report)
+    if text_form and source.tokenizer:
+        _add_metadata(text_form.rewritten.model, source)
+        files[TEXT_NAME] = text_form.rewritten.model.SerializeToString(deterministic=True)
+        files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
@@ -100,11 +132,29 @@ def export(
 
 def prove_source(source: Source, forms: Mapping[str, Rewritten]) -> ParityReport:
     """Proves the forms of a model against a source, the labels recorded with it included."""
-    texts = [sample.text for sample in source.samples]
-    texts += [text for text in own_texts() if text not in texts]
-    probes = make_probes(texts, source.tokenizer, source.config.vocabulary_size)
+    probes = make_probes(_texts(source), source.tokenizer, source.config.vocabulary_size)
     report = prove(source.model, source.network, forms, probes)
     return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
+
+
+def _build_text_form(source: Source, form: Rewritten, storage: Storage) -> TextForm | None:
+    if not source.tokenizer or not can_read(source.tokenizer.vocabulary):
+        return None
+    text_form = build_text_form(form, source.network, source.tokenizer, storage)
+    check(text_form.rewritten.model)
+    return text_form
+
+
+def _prove_text_form(source: Source, form: TextForm, report: ParityReport) -> ParityReport:
+    """Adds the proof of the text form to that of the others."""
+    assert source.tokenizer  # noqa: S101  # a text form was built
+    runtimes, problems = prove_text_form(TEXT_NAME, form, source.tokenizer, _texts(source))
+    return dataclasses.replace(report, runtimes=(*report.runtimes, *runtimes), problems=(*report.problems, *problems))
+
+
+def _texts(source: Source) -> list[bytes]:
+    texts = [sample.text for sample in source.samples]
+    return texts + [text for text in own_texts() if text not in texts]
 
 
 def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
@@ -156,7 +206,7 @@ def _golden(source: Source) -> list[dict[str, object]]:
     """Input and expected output for any language: rnnx's own texts (a user's texts stay with the user) and traps."""
     assert source.tokenizer  # noqa: S101  # the caller asked
     rows = []
-    for text in [*own_texts(), b"", b"qqqqzzzz", b"<br /><br />", b"don't \xff\xfe stop"]:
+    for text in [*own_texts(), *_TRAP_TEXTS]:
         encoding = source.tokenizer.encode(text)
         probs = source.network.predict(source.tokenizer.pad([encoding.ids]))
         row = _per_label(probs)[0]
