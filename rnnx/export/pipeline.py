@@ -104,13 +104,14 @@ def export(
     forms = build_forms(source.model, source.network)
     for form in forms.values():
         _add_metadata(form.model, source)
-    text_form = _build_text_form(source, forms[BATCH_NAME], storage)
-    if source.tokenizer and not text_form:
-        on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
     on_stage("proving against the reference")
     report = prove_source(source, forms)
+    # The text form is made of one that was proved.
+    text_form = _build_text_form(source, forms[BATCH_NAME], storage) if report.passed else None
     if text_form:
         report = _prove_text_form(source, text_form, report)
+    elif report.passed and source.tokenizer:
+        on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     on_stage(f"publishing {out}")
