@@ -41,6 +41,7 @@ DEFAULT_MODEL = "imdb"
 _PACKAGE = Path(__file__).parent
 # In a wheel the shipped models lie inside the package, in a checkout beside it.
 _SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
+SAMPLES_PATH = _SHIPPED / "embed"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ ALLOWED = {
     "states": {"errors", "onnxfile"},
     "bundle": {"config", "errors", "schema"},
     "card": {"bundle", "config", "errors"},
+    "embed": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"errors", "states"},
