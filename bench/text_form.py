@@ -28,7 +28,7 @@ from rnnx.text_form.storage import Storage
 from rnnx.train.run import VALIDATION_FRACTION
 
 _BATCH = 32
-_STORAGES: tuple[Storage, ...] = ("f32", "f16", "int8")
+_STORAGES: tuple[Storage, ...] = ("f32", "int16", "f16", "int8")
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ class StorageName(StrEnum):
     """The choices of `--storage`."""
 
     F32 = "f32"
+    INT16 = "int16"
     F16 = "f16"
     INT8 = "int8"
 
@@ -29,7 +30,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/NAME]")] = None,
     storage: Annotated[
         StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
-    ] = StorageName.F16,
+    ] = StorageName.INT16,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
