@@ -24,6 +24,7 @@ from rnnx.schema import from_json, to_json
 
 MODEL_NAME = "model.onnx"
 BATCH_NAME = "model.batch.onnx"
+TEXT_NAME = "model.text.onnx"
 KERAS_NAME = "model.keras"
 VOCABULARY_NAME = "vocabulary.txt"
 HISTORY_NAME = "history.json"
@@ -42,6 +43,7 @@ DEFAULT_MODEL = "imdb"
 _PACKAGE = Path(__file__).parent
 # In a wheel the shipped models lie inside the package, in a checkout beside it.
 _SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
+SAMPLES_PATH = _SHIPPED / "embed"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rnnx.bundle import (
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
+    TEXT_NAME,
     find_directory,
     hash_bytes,
     read_directory,
@@ -74,6 +75,8 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     if EVALUATION_NAME in files:
         parts.append(_evaluation(config, json.loads(files[EVALUATION_NAME])))
     parts.append(f"## Use\n\n```python\n{embed_snippet(config, '.')}\n```" if not config.tokenizer else _use(config))
+    if TEXT_NAME in files:
+        parts.append(_embed(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
@@ -95,6 +98,26 @@ def embed_snippet(config: ModelConfig, where: str) -> str:
             'probs, = session.run(["probs"], {"ids": np.array([[3, 4, 5]], np.int32)})'
         )
     return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
+
+
+def text_snippet(config: ModelConfig) -> str:
+    """The five lines that embed the text model, with onnxruntime alone."""
+    return (
+        "import numpy as np, onnxruntime as ort\n"
+        f'session = ort.InferenceSession("{TEXT_NAME}", providers=["CPUExecutionProvider"])\n'
+        'text = np.frombuffer(b"A text.", np.uint8)[None]\n'
+        'probs = session.run(["probs"], {"text": text})[0][0]\n'
+        f"print(dict(zip({list(config.labels)}, probs)))"
+    )
+
+
+def _embed(config: ModelConfig) -> str:
+    return (
+        f"## Embed\n\n`{TEXT_NAME}` has the tokenizer and the vocabulary in it: `text` uint8 (batch, bytes) in, rows "
+        f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
+        f"```python\n{text_snippet(config)}\n```\n\n"
+        "`rnnx embed TARGET .` writes a project for another language, or a web page."
+    )
 
 
 def _code(label: str) -> str:

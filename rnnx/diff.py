@@ -18,7 +18,7 @@ from rnnx.metadata import read_metadata
 from rnnx.onnxfile import parse_model, read_properties
 from rnnx.parity import label_ids
 from rnnx.states import with_states
-from rnnx.text import Ids, Tokenizer
+from rnnx.text import Ids, Tokenizer, to_batch
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Side:
         self.evidence: Evidence = read_evidence(properties, model)
         self.labels = read_metadata(properties).labels
         self.tokenizer = tokenizer
-        self._session = Session(with_states(data, self.evidence.states), device=device)
+        self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
         self.name = f"{name}, {self._session.provider}"
 
     def run(self, given: Input) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
@@ -136,12 +136,21 @@ class Side:
         Returns:
             The probabilities (outputs,), and by layer the states (time, units).
         """
+        if self.evidence.ids is not None:
+            if given.text is None:
+                raise ModelError(f"{self.name}: reads texts, and {given.name!r} is none; give texts")
+            outputs = dict(zip(self._session.output_names, self._session.run(to_batch([given.text])), strict=True))
+            return self._outputs(outputs)
         ids = given.ids
         if ids is None:
             if self.tokenizer is None or given.text is None:
                 raise ModelError(f"{self.name}: a file alone reads no texts; give the bundle")
             ids = self.tokenizer.pad([self.tokenizer.encode(given.text).ids])[0]
-        outputs = dict(zip(self._session.output_names, self._session.run(ids[None]), strict=True))
+        return self._outputs(dict(zip(self._session.output_names, self._session.run(ids[None]), strict=True)))
+
+    def _outputs(
+        self, outputs: dict[str, npt.NDArray[np.float32]]
+    ) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
         return outputs["probs"][0], {layer: outputs[v][:, 0] for layer, v in self.evidence.states.names.items()}
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:

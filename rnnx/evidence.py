@@ -32,6 +32,8 @@ EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
 _MOST_NUMBERS = 1 << 28  # in one weight
+# What an embedding may be stored as, beside float32.
+_STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 _KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
 
 
@@ -45,6 +47,7 @@ class WeightRecord:
         initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
         start: Where in that tensor it begins, dimensions of 1 left out.
         is_transposed: Whether it stands there transposed.
+        scale: The tensor that the stored numbers are multiplied by; None if they are the weight.
     """
 
     shape: tuple[int, ...]
@@ -52,6 +55,7 @@ class WeightRecord:
     initializer: str | None
     start: tuple[int, ...]
     is_transposed: bool
+    scale: str | None
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Evidence:
     Attributes:
         layers: In the order of the computation.
         states: How to see the states.
+        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
         cases: The golden vectors.
         figures: The proof at export.
         tools: Name to version of what computed `runtime_probs`.
@@ -109,6 +114,7 @@ class Evidence:
 
     layers: tuple[LayerRecord, ...]
     states: StatesRecipe
+    ids: str | None
     cases: tuple[GoldenCase, ...]
     figures: ParityReport
     tools: dict[str, str]
@@ -124,7 +130,7 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
     Raises:
         ModelError: If a weight stands nowhere in the file.
     """
-    tensors = {t.name: _squeezed(read_tensor(t)) for t in model.graph.initializer if t.data_type == 1}
+    tensors = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
     records = []
     for node in network.nodes:
         fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
@@ -214,18 +220,34 @@ def _digest(properties: Mapping[str, str], model: Any) -> str:
 
 def _find(weight: Array, tensors: Mapping[str, npt.NDArray[Any]]) -> WeightRecord | None:
     values = weight.astype("<f4")
-    sha256 = hashlib.sha256(values.tobytes()).hexdigest()
-    sought = _squeezed(values)
+    record = WeightRecord(values.shape, hashlib.sha256(values.tobytes()).hexdigest(), None, (), False, None)
     if not values.any():
-        return WeightRecord(values.shape, sha256, None, (), is_transposed=False)
+        return record
+    sought = _squeezed(values)
     for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            continue
+        whole = _squeezed(tensor)
         for is_transposed in (False, True) if sought.ndim == 2 else (False,):
             # A bias may be a row of something: it is sought as one.
-            part = sought[None] if (sought.ndim, tensor.ndim) == (1, 2) else sought
-            start = _position(part, tensor.T if is_transposed else tensor)
+            part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
+            start = _position(part, whole.T if is_transposed else whole)
             if start is not None:
-                return WeightRecord(values.shape, sha256, name, start, is_transposed)
+                return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
+    for name, tensor in tensors.items():
+        if tensor.shape != values.shape or tensor.dtype not in _STORED:
+            continue
+        scales = [None, *(n for n, t in tensors.items() if t.dtype == np.float32 and t.shape == (len(values), 1))]
+        for scale in scales:
+            if np.array_equal(_unpack(tensor, None if scale is None else tensors[scale]), values):
+                return dataclasses.replace(record, initializer=name, start=(0,) * sought.ndim, scale=scale)
     return None
+
+
+def _unpack(stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
+    """A weight as the file makes it of what it stores: one conversion, and one product where there is a scale."""
+    values = stored.astype(np.float32)
+    return values if scale is None else values * scale
 
 
 def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...] | None:
@@ -248,7 +270,15 @@ def _read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[s
     else:
         if record.initializer not in tensors:
             raise ModelError(f"layer {layer!r:.60}: the file has no {record.initializer!r:.80} for its {name}")
-        whole = _squeezed(read_tensor(tensors[record.initializer]))
+        stored = read_tensor(tensors[record.initializer])
+        if record.scale is not None:
+            if record.scale not in tensors:
+                raise ModelError(f"layer {layer!r:.60}: the file has no {record.scale!r:.80} for its {name}")
+            scale = read_tensor(tensors[record.scale])
+            if scale.shape != (*stored.shape[:1], 1):
+                raise ModelError(f"layer {layer!r:.60}: {record.scale!r:.80} does not fit its {name}")
+            stored = _unpack(stored, scale)
+        whole = _squeezed(stored)
         whole = whole.T if record.is_transposed else whole
         sizes = [size for size in record.shape if size != 1]
         sizes = [1] * (len(record.start) - len(sizes)) + sizes

@@ -6,6 +6,7 @@ Needs no reference but its bounds: two right answers to the same question are ea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,34 +15,34 @@ from rnnx.propagation import Decisions
 from rnnx.reference import Network
 from rnnx.report import InvarianceReport
 
-Ids = npt.NDArray[np.int32]
-Probs = npt.NDArray[np.float32]
-Run = Callable[[Ids], Probs]
+Given: TypeAlias = npt.NDArray[Any]  # ids, int32, or the bytes of texts, uint8
+Probs: TypeAlias = npt.NDArray[np.float32]
+Run: TypeAlias = Callable[[Given], Probs]
 
 
-def compare_ways(runtime: str, network: Network, run: Run, ids: Ids, bounds: Decisions) -> list[InvarianceReport]:
+def compare_ways(runtime: str, network: Network, run: Run, batch: Given, bounds: Decisions) -> list[InvarianceReport]:
     """Asks one file for the same batch in several ways.
 
     Args:
         runtime: Its name in the report.
         network: The reference, which says whether padding counts.
         run: Runs the file.
-        ids: (batch, time), the rows of different lengths.
+        batch: Ids (batch, time), or the bytes of texts (batch, bytes), the rows of different lengths.
         bounds: What rounding can do to each row.
     """
-    whole, count = run(ids), len(ids)
+    whole, count = run(batch), len(batch)
     order = np.random.default_rng(0).permutation(count)
     back = np.argsort(order)
-    halves = np.concatenate([run(ids[: count // 2]), run(ids[count // 2 :])]) if count > 1 else whole
+    halves = np.concatenate([run(batch[: count // 2]), run(batch[count // 2 :])]) if count > 1 else whole
     ways = {
-        "each row alone": np.concatenate([run(row[None]) for row in ids]),
-        "the rows in another order": run(ids[order])[back],
+        "each row alone": np.concatenate([run(row[None]) for row in batch]),
+        "the rows in another order": run(batch[order])[back],
         "the batch in halves": halves,
     }
     if network.masks_zero:
-        ways["each row without its padding"] = np.concatenate([run(_unpadded(row)[None]) for row in ids])
-        ways["more padding in front"] = run(np.pad(ids, ((0, 0), (7, 0))))
-        ways["more padding at the end"] = run(np.pad(ids, ((0, 0), (0, 7))))
+        ways["each row without its padding"] = np.concatenate([run(_unpadded(row)[None]) for row in batch])
+        ways["more padding in front"] = run(np.pad(batch, ((0, 0), (7, 0))))
+        ways["more padding at the end"] = run(np.pad(batch, ((0, 0), (0, 7))))
     return [compare_answers(runtime, way, whole, other, bounds) for way, other in ways.items()]
 
 
@@ -67,6 +68,8 @@ def compare_answers(runtime: str, way: str, first: Probs, other: Probs, bounds: 
     )
 
 
-def _unpadded(row: Ids) -> Ids:
-    """A row without its zeros, wherever they stand; one zero if there is nothing else."""
+def _unpadded(row: Given) -> Given:
+    """A row without its zeros, wherever ids have them, at the end of a text; one zero if there is nothing else."""
+    if row.dtype == np.uint8:
+        return row[: np.flatnonzero(row)[-1] + 1] if row.any() else row[:1]
     return row[row != 0] if row.any() else row[:1]

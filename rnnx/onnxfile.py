@@ -18,8 +18,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 
 from rnnx.errors import ModelError
 
-FLOAT, FLOAT16 = 1, 10
-_DTYPES: dict[int, npt.DTypeLike] = {FLOAT: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", FLOAT16: "<f2", 11: "<f8"}
+FLOAT, INT32, FLOAT16 = 1, 6, 10
+# By ONNX's number: numbers as they lie in raw_data.
+_DTYPES: dict[int, npt.DTypeLike] = {
+    FLOAT: "<f4", 2: "u1", 3: "i1", 5: "<i2", INT32: "<i4", 7: "<i8", FLOAT16: "<f2", 11: "<f8"
+}  # fmt: skip
 
 # Message: field: number, type ("*" in front: repeated).
 _MESSAGES = {
@@ -99,10 +102,10 @@ def new_node(op_type: str, inputs: list[str], outputs: list[str]) -> Any:
     return _classes()["NodeProto"](op_type=op_type, input=inputs, output=outputs)
 
 
-def new_output(name: str) -> Any:
-    """An output of float32 numbers, of whatever shape."""
+def new_output(name: str, data_type: int = FLOAT) -> Any:
+    """An output of whatever shape."""
     value = _classes()["ValueInfoProto"](name=name)
-    value.type.tensor_type.elem_type = FLOAT
+    value.type.tensor_type.elem_type = data_type
     return value
 
 

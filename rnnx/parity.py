@@ -37,10 +37,12 @@ class ProbeBatch:
     Attributes:
         ids: (batch, time) int32.
         names: What each row is, such as `empty` or `text 3`.
+        texts: What each row comes from, for files that read text; None if it was made up.
     """
 
     ids: npt.NDArray[np.int32]
     names: tuple[str, ...]
+    texts: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

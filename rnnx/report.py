@@ -42,7 +42,7 @@ class RuntimeReport:
 
     Attributes:
         runtime: Such as `keras 3.15.1` or `model.onnx, CPUExecutionProvider`.
-        layers: Each recurrent layer, then `probs` and `end to end`.
+        layers: Each recurrent layer, then `probs` and `end to end`; none behind ids that differ.
         max_abs_diff: End to end, in probability; None if something was not finite.
         label_count: Probes whose label was compared.
         tie_count: Probes whose label rounding could change; not compared.
@@ -189,7 +189,7 @@ class ParityReport:
         if self.problems:
             return self.problems[0]
         for runtime in self.runtimes:
-            if not runtime.worst.passed:
+            if runtime.layers and not runtime.worst.passed:
                 worst = runtime.worst
                 size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times what rounding can do"
                 step = "" if worst.step is None else f", step {worst.step}"

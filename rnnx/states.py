@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnx.errors import ModelError
-from rnnx.onnxfile import new_node, new_output, parse_graph, parse_model
+from rnnx.onnxfile import INT32, new_node, new_output, parse_graph, parse_model
 
 _MOST_EXTRA_BYTES = 1 << 20
 
@@ -35,8 +35,13 @@ def make_recipe(names: Mapping[str, str], extra: bytes) -> StatesRecipe:
     return StatesRecipe(dict(names), base64.b64encode(extra).decode())
 
 
-def with_states(model: bytes, recipe: StatesRecipe) -> bytes:
+def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> bytes:
     """A copy of a file with one more output per recurrent layer, named as the recipe says.
+
+    Args:
+        model: The file.
+        recipe: Its own.
+        ids: For a file that reads text, the value that holds the ids; put out too.
 
     Raises:
         ModelError: If the recipe does not fit the file.
@@ -59,6 +64,8 @@ def with_states(model: bytes, recipe: StatesRecipe) -> bytes:
     if missing := sorted(set(recipe.names.values()) - made):
         raise ModelError(f"the recipe of the states names {missing[0]!r:.80}, which nothing makes")
     graph.output.extend(new_output(name) for name in recipe.names.values())
+    if ids is not None:
+        graph.output.append(new_output(ids, INT32))
     copied: bytes = copy.SerializeToString()
     return copied
 

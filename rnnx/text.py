@@ -38,6 +38,12 @@ def to_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+def to_batch(texts: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Stacks texts: (batch, bytes) uint8, rows padded with zeros."""
+    width = max((len(text) for text in texts), default=0)
+    return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), np.uint8).reshape(len(texts), width)
+
+
 def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
     """Maps a text to its lowered words and spaces, byte for byte (a `<br />` becomes one space)."""
     if strip_breaks:

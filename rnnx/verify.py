@@ -6,8 +6,10 @@ say that they are Keras's; then the same comparison as at export. Needs numpy an
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +21,16 @@ from rnnx.invariance import compare_ways
 from rnnx.onnxfile import parse_model, read_properties
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.propagation import Decisions, decide
-from rnnx.reference import Array, Network
+from rnnx.reference import Array, Dense, Network
 from rnnx.report import DriftCurve, InvarianceReport, ParityReport, RuntimeReport
 from rnnx.states import StatesRecipe, with_states
-from rnnx.text import Tokenizer
+from rnnx.text import Ids, Tokenizer, to_batch
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
 # probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
 _REFERENCE_TOLERANCE = 1e-9
 _FLOAT64_OVER_FLOAT32 = 2.0**-29
+_OTHER_IDS = "ids differ"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +41,13 @@ class Candidate:
         name: Of the file.
         model: Its bytes.
         recipe: How its states are seen.
+        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
     """
 
     name: str
     model: bytes
     recipe: StatesRecipe
+    ids: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +100,41 @@ def compare_file(
         network: The reference.
         batches: What to run; the first one holds rows of many lengths.
         decisions: What the reference says of each batch.
-        long_batch: What the drift is followed along.
+        long_batch: What the drift is followed along; not for a file that reads text.
 
     Raises:
         DeviceError: If the device is not there.
         ModelError: If onnxruntime cannot load or run the file.
     """
     session = Session(candidate.model, device=device)
-    stateful = Session(with_states(candidate.model, candidate.recipe), device=device)
+    stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
-    outputs = [_run(stateful, candidate.recipe.names, batch) for batch in batches]
-    report = compare_runtime(name, network, batches, outputs, decisions)
-    probs = [session.run(batch.ids)[0] for batch in batches]
-    problems = [*report.problems]
-    for batch, out, own in zip(batches, outputs, probs, strict=True):
+    inputs = [batch.ids if candidate.ids is None else to_batch(batch.texts or ()) for batch in batches]
+    results = [dict(zip(stateful.output_names, stateful.run(given), strict=True)) for given in inputs]
+    probs = [session.run(given)[0] for given in inputs]
+    problems = []
+    for batch, result, own in zip(batches, results, probs, strict=True):
         # The states came from a copy that puts them out: the file itself has to give the same bits.
-        if not np.array_equal(own, out.probs, equal_nan=True):
+        if not np.array_equal(own, result["probs"], equal_nan=True):
             problems.append(f"the file and its copy with states differ on the batch of {batch.names[0]!r}")
-    report = RuntimeReport(**{**vars(report), "problems": tuple(problems)})
-    ways = compare_ways(name, network, lambda ids: session.run(ids)[0], batches[0].ids, decisions[0])
+        if candidate.ids is not None:
+            problems += _text_problems(network, batch, result[candidate.ids], own)
+    outputs = [_outputs(candidate, network, result) for result in results]
+    if any(problem.startswith(_OTHER_IDS) for problem in problems):
+        # Behind other ids no state can be the right one; the ids are what is wrong.
+        report = RuntimeReport(name, (), None, 0, 0, tuple(problems))
+    else:
+        report = compare_runtime(name, network, batches, outputs, decisions)
+        report = dataclasses.replace(report, problems=(*report.problems, *problems))
+
+    def ask(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return _answer(candidate, network, session.run(given)[0])
+
+    ways = compare_ways(name, network, ask, inputs[0], decisions[0])
     curves: list[DriftCurve] = []
     if long_batch is not None:
-        curves = trace_drift(name, network, long_batch, _run(stateful, candidate.recipe.names, long_batch))
+        result = dict(zip(stateful.output_names, stateful.run(long_batch.ids), strict=True))
+        curves = trace_drift(name, network, long_batch, _outputs(candidate, network, result))
     return Comparison(report, tuple(ways), tuple(curves), tuple(probs))
 
 
@@ -145,16 +163,16 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: To
     _require_golden(name, evidence, network, decisions[1:])
     if tokenizer is not None:
         _require_same_ids(name, evidence, tokenizer)
-    candidate = Candidate(name, data, evidence.states)
+    candidate = Candidate(name, data, evidence.states, evidence.ids)
     comparisons = [
         compare_file(candidate, place, network, batches, decisions)
         for device in devices
         for place in (available_devices() if device == "auto" else [device])
     ]
-    texts = sum(case.text is not None for case in evidence.cases)
+    text_count = sum(case.text is not None for case in evidence.cases)
     report = ParityReport(
-        texts,
-        len(evidence.cases) - texts,
+        text_count,
+        len(evidence.cases) - text_count,
         max(len(case.ids) for case in evidence.cases),
         tuple(comparison.report for comparison in comparisons),
         invariance=tuple(way for comparison in comparisons for way in comparison.invariance),
@@ -169,26 +187,53 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: To
     return Verification(name, report, bits, differences)
 
 
-def _run(session: Session, states: Mapping[str, str], batch: ProbeBatch) -> Outputs:
-    outputs = dict(zip(session.output_names, session.run(batch.ids), strict=True))
-    return Outputs(outputs["probs"], {layer: outputs[name].transpose(1, 0, 2) for layer, name in states.items()})
+def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+    states = {layer: result[name].transpose(1, 0, 2) for layer, name in candidate.recipe.names.items()}
+    return Outputs(_answer(candidate, network, result["probs"]), states)
+
+
+def _answer(candidate: Candidate, network: Network, probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The network's own output: a file that reads text spells a sigmoid out as two probabilities."""
+    return probs[:, 1:] if candidate.ids is not None and _ends_in_sigmoid(network) else probs
+
+
+def _ends_in_sigmoid(network: Network) -> bool:
+    head = network.nodes[-1].layer
+    return isinstance(head, Dense) and head.activation == "sigmoid"
+
+
+def _text_problems(
+    network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
+) -> list[str]:
+    """The ids have to be those of `rnnx.text`, and the first label's probability one subtraction away."""
+    if ids.dtype != np.int32 or ids.shape != batch.ids.shape:
+        return [f"{_OTHER_IDS}: {ids.dtype} {ids.shape}, not int32 {batch.ids.shape}, on {batch.names[0]!r}"]
+    rows = np.flatnonzero((batch.ids != ids).any(axis=1))
+    problems = [f"{_OTHER_IDS} from those of rnnx.text on {batch.names[row]!r}" for row in rows]
+    if _ends_in_sigmoid(network) and not (
+        probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
+    ):
+        problems.append(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}")
+    return problems
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
     """All cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
     rows = [np.array(case.ids, np.int32) for case in evidence.cases]
-    if (
-        not rows
-        or min(map(len, rows)) < 1
-        or any(len(case.probs) != len(case.runtime_probs) for case in evidence.cases)
-    ):
+    if not rows or min(map(len, rows)) < 1 or not all(case.probs and case.runtime_probs for case in evidence.cases):
         raise ModelError("the evidence in the file holds no golden vectors, or empty ones")
+    if evidence.ids is not None and any(case.text is None for case in evidence.cases):
+        raise ModelError("the evidence in the file has golden vectors without a text, which it could not read")
     longest = max(map(len, rows))
     together = [i for i, row in enumerate(rows) if network.masks_zero or len(row) == longest]
-    whole = np.stack([np.pad(rows[i], (longest - len(rows[i]), 0)) for i in together])
     names = [case.name for case in evidence.cases]
-    alone = [ProbeBatch(row[None], (name,)) for row, name in zip(rows, names, strict=True)]
-    return [ProbeBatch(whole, tuple(names[i] for i in together)), *alone]
+    texts = [(case.text or "").encode("utf-8", "surrogateescape") for case in evidence.cases]
+
+    def batch(ids: Ids, chosen: Sequence[int]) -> ProbeBatch:
+        return ProbeBatch(ids, tuple(names[i] for i in chosen), tuple(texts[i] for i in chosen))
+
+    whole = np.stack([np.pad(rows[i], (longest - len(rows[i]), 0)) for i in together])
+    return [batch(whole, together), *(batch(row[None], [i]) for i, row in enumerate(rows))]
 
 
 def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[Decisions]:

@@ -34,16 +34,18 @@ ALLOWED = {
     },
     "bundle": {"config", "errors", "schema"},
     "card": {"bundle", "config", "errors"},
+    "embed": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"errors", "states"},
+    "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
     "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "bundle", "card", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile", "parity",
-        "propagation", "reference", "report", "rewrites", "samples", "schema", "text", "verify", "infer.session",
-        "train.run",
+        "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text", "text_form",
+        "verify", "infer.session", "train.run",
     },
 }  # fmt: skip
 
@@ -56,7 +58,7 @@ DOORS = {
     "matplotlib": {"train/curves.py", "export/plot.py"},
     "tensorflow": {"export/convert.py", "train/batches.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
-    "onnx": {"export", "rewrites"},
+    "onnx": {"export", "rewrites", "text_form"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from rnnx.export.decisions import DecisionTexts
 
 
+class StorageName(StrEnum):
+    """The choices of `--storage`."""
+
+    F32 = "f32"
+    INT16 = "int16"
+    F16 = "f16"
+    INT8 = "int8"
+
+
 def export(
     model: Annotated[
         str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
@@ -27,13 +37,16 @@ def export(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
     ] = None,
+    storage: Annotated[
+        StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
+    ] = StorageName.INT16,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     with terminal.quiet_tensorflow():
         (pipeline,) = import_stage("rnnx.export.pipeline")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
-        exported = pipeline.export(model, out, decisions=texts, on_stage=terminal.note)
+        exported = pipeline.export(model, out, storage=storage.value, decisions=texts, on_stage=terminal.note)
     if as_json:
         terminal.write_json(
             {

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, Directory, find_directory, read_directory, shipped_names
-from rnnx.card import embed_snippet
+from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, TEXT_NAME, Directory, find_directory, read_directory, shipped_names
+from rnnx.card import embed_snippet, text_snippet
 from rnnx.cli import terminal
 from rnnx.config import ModelConfig
 from rnnx.errors import ModelError
@@ -38,7 +38,9 @@ def info(
     if parity:
         is_shipped = config.name in shipped_names() and directory.path == find_directory(config.name)
         terminal.write(embed_snippet(config, config.name if is_shipped else str(directory.path)))
-        terminal.hint(f"rnnx infer --model {bundle} FILE")
+        if TEXT_NAME in directory.files:
+            terminal.write(text_snippet(config))
+        terminal.hint(f"rnnx infer --model {bundle} FILE, or rnnx embed TARGET {bundle}")
 
 
 def _read_parity(directory: Directory) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnx.bundle import TEXT_NAME
 from rnnx.errors import UsageError
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
@@ -14,6 +15,8 @@ from rnnx.parity import label_ids
 from rnnx.propagation import decide
 from rnnx.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
+from rnnx.text import to_batch
+from rnnx.text_form.build import TextForm
 
 _BATCH_SIZE = 256
 _STEP_TEST_TEXTS = 60
@@ -36,12 +39,16 @@ class DecisionTexts:
         return [self.texts[i] for i in range(0, len(self.texts), max(len(self.texts) // _STEP_TEST_TEXTS, 1))]
 
 
-def compare_decisions(source: Source, forms: Mapping[str, Rewritten], decisions: DecisionTexts) -> DecisionsReport:
+def compare_decisions(
+    source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, decisions: DecisionTexts
+) -> DecisionsReport:
     """Labels every text with everything and compares.
 
     Args:
         source: The model, Keras and reference.
         forms: By file name.
+        text_form: If there is one. Its embedding may be stored with fewer bits, which makes another network of it: its
+            labels are counted where they differ from Keras's, and are held against no bound.
         decisions: The texts.
 
     Raises:
@@ -52,12 +59,16 @@ def compare_decisions(source: Source, forms: Mapping[str, Rewritten], decisions:
     runs = {"keras": source.model.predict_on_batch}
     runs |= {name: _Run(form.model.SerializeToString()) for name, form in forms.items()}
     rows = [source.tokenizer.encode(text).ids for text in decisions.texts]
+    from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     differing, wrong = dict.fromkeys(forms, 0), dict.fromkeys(runs, 0)
+    if from_text is not None:
+        differing[TEXT_NAME] = 0
     max_ratio = dict.fromkeys(runs, 0.0)
     certain_count = 0
     for first in range(0, len(rows), _BATCH_SIZE):
-        ids = source.tokenizer.pad([rows[i] for i in by_length[first : first + _BATCH_SIZE]])
+        chosen = by_length[first : first + _BATCH_SIZE]
+        ids = source.tokenizer.pad([rows[i] for i in chosen])
         expected = decide(source.network, ids)
         certain_count += int(expected.is_certain.sum())
         probs = {name: np.asarray(run(ids)) for name, run in runs.items()}
@@ -68,6 +79,9 @@ def compare_decisions(source: Source, forms: Mapping[str, Rewritten], decisions:
             max_ratio[name] = max(max_ratio[name], float(np.nan_to_num(ratio, nan=1e300)))
         for name in forms:
             differing[name] += int((labels[name] != labels["keras"]).sum())
+        if from_text is not None:
+            answers = from_text.run(to_batch([decisions.texts[i] for i in chosen]))[0]
+            differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"]).sum())
     return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
 
 

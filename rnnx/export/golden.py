@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,12 +17,23 @@ from rnnx.export.probes import make_traps, own_texts
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
 from rnnx.onnxfile import parse_model
+from rnnx.reference import Network
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
-from rnnx.text import Ids
+from rnnx.text import Ids, to_batch
+from rnnx.text_form.build import TextForm
 
-# Beside rnnx's own texts: nothing, a word that no vocabulary has, nothing but a line break, bytes that are no UTF-8.
-_TRAP_TEXTS = (b"", b"qqqqzzzz", b"<br /><br />", b"don't \xff\xfe stop")
+# Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
+_TRAP_TEXTS = (
+    b"",
+    b"qqqqzzzz",
+    b"<br /><br />",
+    b"<BR />br<br/>good<br />bad<br  />br <br /",
+    b"don't \xff\xfe stop",
+    bytes(range(256)),
+    b"GREAT Film",
+    b"the film is great " * 150,
+)
 _STEPS = (0, 1, 4)
 
 
@@ -83,27 +95,51 @@ def finish(source: Source, form: Rewritten, report: ParityReport, properties: Ma
     Raises:
         ModelError: If a weight of Keras's stands nowhere in it.
     """
+    texts = dict(zip(_text_names(source), golden_texts(), strict=False))
+    inputs = {name: (texts.get(name), ids) for name, ids in _rows(source).items()}
+    return _finish(form, source.network, inputs, report, properties, None)
+
+
+def finish_text(source: Source, form: TextForm, report: ParityReport, properties: Mapping[str, str]) -> bytes:
+    """Puts the metadata and the evidence into a text form; as `finish` otherwise."""
+    texts = dict(zip(_text_names(source), golden_texts(), strict=True))
+    inputs = {name: (texts[name], ids) for name, ids in _rows(source).items() if name in texts}
+    return _finish(form.rewritten, form.network, inputs, report, properties, form.ids)
+
+
+def _finish(
+    form: Rewritten,
+    network: Network,
+    inputs: Mapping[str, tuple[bytes | None, Ids]],
+    report: ParityReport,
+    properties: Mapping[str, str],
+    ids_value: str | None,
+) -> bytes:
     model = form.model.SerializeToString()
     session = Session(model, device="cpu")
-    texts = dict(zip(_text_names(source), golden_texts(), strict=False))
+
+    def run(ids: Ids, text: bytes | None) -> npt.NDArray[np.float32]:
+        row: npt.NDArray[np.float32] = session.run(ids[None] if ids_value is None else to_batch([text or b""]))[0][0]
+        return row
+
     cases = tuple(
         GoldenCase(
             name,
-            texts[name].decode("utf-8", "surrogateescape") if name in texts else None,
+            None if text is None else text.decode("utf-8", "surrogateescape"),
             tuple(ids.tolist()),
-            tuple(source.network.predict(ids[None])[0].tolist()),
-            tuple(session.run(ids[None])[0][0].astype(float).tolist()),
-            golden_states(source.network, ids, _STEPS) if i < len(_STEPS) else (),
+            tuple(network.predict(ids[None])[0].tolist()),
+            tuple(
+                session.run(ids[None] if ids_value is None else to_batch([text or b""]))[0][0].astype(float).tolist()
+            ),
+            golden_states(network, ids, _STEPS) if i < len(_STEPS) else (),
         )
-        for i, (name, ids) in enumerate(_rows(source).items())
+        for i, (name, (text, ids)) in enumerate(inputs.items())
     )
     parsed = parse_model(model)
-    figures = ParityReport(
-        report.text_count, report.trap_count, report.longest, report.runtimes, decisions=report.decisions
-    )
-    evidence = Evidence(
-        record_network(source.network, parsed), form.recipe(), cases, figures, tool_versions("numpy", "onnxruntime")
-    )
+    # The curves are for people, in the bundle.
+    figures = dataclasses.replace(report, drift=())
+    tools = tool_versions("numpy", "onnxruntime")
+    evidence = Evidence(record_network(network, parsed), form.recipe(), ids_value, cases, figures, tools)
     finished = onnx.ModelProto.FromString(model)
     onnx.helper.set_model_props(finished, with_evidence(properties, evidence, parsed))
     data: bytes = finished.SerializeToString(deterministic=True)

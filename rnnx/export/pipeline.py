@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rnnx.bundle import (
+    BATCH_NAME,
     CARD_NAME,
     CURVES_NAME,
     EVALUATION_NAME,
@@ -18,6 +19,7 @@ from rnnx.bundle import (
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
+    TEXT_NAME,
     VOCABULARY_NAME,
     require_replaceable,
     write_directory,
@@ -25,18 +27,22 @@ from rnnx.bundle import (
 from rnnx.card import write_card
 from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ParityError
-from rnnx.export.convert import OPSET
+from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms
-from rnnx.export.golden import data_sets, finish, golden_rows, per_label
+from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
 from rnnx.export.plot import plot_proof
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
+from rnnx.export.prove_text import add_text_answers, prove_text_form
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.schema import to_json
+from rnnx.text_form.build import TextForm, build_text_form, can_read
+from rnnx.text_form.lookup import LONGEST_WORD
+from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
 from rnnx.verify import verify_file
 
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
@@ -61,6 +67,7 @@ def export(
     model: str | Path,
     out: Path | None = None,
     *,
+    storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
@@ -69,6 +76,7 @@ def export(
     Args:
         model: A run, a bundle, a shipped name, or a `.keras` file.
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
+        storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
         on_stage: Told what comes next.
 
@@ -87,19 +95,32 @@ def export(
     on_stage("converting with tf2onnx, and rewriting")
     forms = build_forms(source.model, source.network)
     on_stage("proving against the reference")
-    report = prove_source(source, forms, decisions.some() if decisions else [])
+    texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
+    report = prove_source(source, forms, texts)
+    # The text form is made of one that was proved.
+    text_form = _build_text_form(source, forms[BATCH_NAME], storage) if report.passed else None
+    if text_form:
+        report = _prove_text_form(source, text_form, texts, report)
+    elif report.passed and source.tokenizer:
+        on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
     if report.passed and decisions is not None:
         on_stage(f"comparing {len(decisions.texts):,} labels")
-        report = dataclasses.replace(report, decisions=compare_decisions(source, forms, decisions))
+        compared = compare_decisions(source, forms, text_form, decisions)
+        report = dataclasses.replace(report, decisions=compared)
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
-    finished = {name: finish(source, form, report, _properties(source.config)) for name, form in forms.items()}
+    properties = _properties(source.config)
+    finished = {name: finish(source, form, report, properties) for name, form in forms.items()}
+    if text_form:
+        finished[TEXT_NAME] = finish_text(source, text_form, report, properties)
     for name, data in finished.items():
         again = verify_file(name, data, ["cpu"], source.tokenizer).report
         if not again.passed:
             raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
     on_stage(f"publishing {out}")
     files = _bundle_files(source, finished, report)
+    if text_form and source.tokenizer:
+        files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
@@ -111,18 +132,41 @@ def export(
     return Exported(out, report, {name: len(data) for name, data in files.items()})
 
 
-def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] = ()) -> ParityReport:
+def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] | None = None) -> ParityReport:
     """Proves the forms of a model against a source, the labels recorded with it included.
 
     Args:
         source: The model.
         forms: By file name.
-        texts: More texts to prove it on.
+        texts: What it is proved on, beside traps; the source's own if None.
     """
-    texts = list(dict.fromkeys([*(sample.text for sample in source.samples), *own_texts(), *texts]))
+    texts = _texts(source) if texts is None else texts
     probes = make_probes(texts, source.tokenizer, source.config.vocabulary_size)
     report = prove(source.model, source.network, forms, probes)
     return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
+
+
+def _build_text_form(source: Source, form: Rewritten, storage: Storage) -> TextForm | None:
+    if not source.tokenizer or not can_read(source.tokenizer.vocabulary):
+        return None
+    text_form = build_text_form(form, source.network, source.tokenizer, storage)
+    check(text_form.rewritten.model)
+    return text_form
+
+
+def _prove_text_form(source: Source, form: TextForm, texts: Sequence[bytes], report: ParityReport) -> ParityReport:
+    """Adds the proof of the text form to that of the others."""
+    assert source.tokenizer  # noqa: S101  # a text form was built
+    comparisons = prove_text_form(TEXT_NAME, form, source.tokenizer, texts)
+    return dataclasses.replace(
+        report,
+        runtimes=(*report.runtimes, *(comparison.report for comparison in comparisons)),
+        invariance=(*report.invariance, *(way for comparison in comparisons for way in comparison.invariance)),
+    )
+
+
+def _texts(source: Source) -> list[bytes]:
+    return list(dict.fromkeys([*(sample.text for sample in source.samples), *own_texts()]))
 
 
 def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:

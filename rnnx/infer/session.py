@@ -31,6 +31,7 @@ class Session:
         device: `cpu` or `cuda`: what it really runs on.
         provider: onnxruntime's name for it.
         metadata: The file's own key-value pairs.
+        input_name: Of the one input, `ids` or `text`.
         output_names: `probs` first.
     """
 
@@ -66,13 +67,14 @@ class Session:
                 raise DeviceError(f"asked for CUDA, onnxruntime gave {got}; rnnx doctor says what is missing")
             self.device, self.provider = "cpu", got
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.input_name: str = self._session.get_inputs()[0].name
         self.output_names = [output.name for output in self._session.get_outputs()]
 
-    def run(self, ids: Ids) -> list[npt.NDArray[np.float32]]:
+    def run(self, batch: Ids | npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Runs a batch.
 
         Args:
-            ids: (batch, time) int32.
+            batch: Ids (batch, time) int32, or for a text form, bytes (batch, bytes) uint8.
 
         Returns:
             Each output, in the order of `output_names`.
@@ -81,7 +83,7 @@ class Session:
             ModelError: If onnxruntime refuses the batch.
         """
         try:
-            outputs: list[npt.NDArray[np.float32]] = self._session.run(None, {"ids": ids})
+            outputs: list[npt.NDArray[np.float32]] = self._session.run(None, {self.input_name: batch})
         except Exception as error:  # as above
             raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
         return outputs

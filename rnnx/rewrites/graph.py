@@ -101,10 +101,23 @@ class Graph:
 
     def add_constant(self, name: str, array: np.ndarray[Any, Any]) -> str:
         """Adds an initializer, and returns its name."""
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        tensor = numpy_helper.from_array(np.asarray(array, order="C"), name)
         self.proto.initializer.append(tensor)
         self._constants[name] = tensor
         return name
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames what a node makes, for another node to take the old name; who reads that will read the other."""
+        node = self._producers.pop(old)
+        node.output[:] = [new if name == old else name for name in node.output]
+        self._producers[new] = node
+
+    def remove_constant(self, name: str) -> None:
+        """Removes an initializer, for a node that makes the same value to take its name."""
+        del self._constants[name]
+        kept = [tensor for tensor in self.proto.initializer if tensor.name != name]
+        del self.proto.initializer[:]
+        self.proto.initializer.extend(kept)
 
     def shared(self, value: int | float | list[int], dtype: type = np.int32) -> str:
         """A small constant that several nodes may read; made at the first use. A list becomes an axis or a shape."""

@@ -19,6 +19,7 @@ from rnnx.export.forms import build_forms
 from rnnx.export.source import Source, open_source
 from rnnx.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
+from rnnx.text_form.build import TextForm
 from tests.conftest import make_texts
 from tests.export.test_pipeline import change, floats
 
@@ -29,7 +30,7 @@ TEXTS = [text for text, _ in make_texts(300, 5)] + [b"", b"\xff"]
 
 def test_every_label_of_a_right_export_is_keras_own(tiny_run: Path) -> None:
     source = open_source(tiny_run)
-    report = compare_decisions(source, build_forms(source.model, source.network), DecisionTexts("mine", TEXTS))
+    report = compare_decisions(source, build_forms(source.model, source.network), None, DecisionTexts("mine", TEXTS))
     assert report.passed
     assert report.count == len(TEXTS)
     assert report.certain_count > 0.9 * report.count
@@ -42,7 +43,7 @@ def test_a_wrong_head_shows(tiny_run: Path) -> None:
     forms = build_forms(source.model, source.network)
     head = next(t for t in floats(forms["model.onnx"].model, 2) if t.dims[-1] == 1)
     change(head, lambda values: -values)
-    report = compare_decisions(source, forms, DecisionTexts("mine", TEXTS))
+    report = compare_decisions(source, forms, None, DecisionTexts("mine", TEXTS))
     assert not report.passed
     assert report.wrong["model.onnx"] > 0
     assert report.wrong["keras"] == report.wrong["model.batch.onnx"] == 0
@@ -63,9 +64,11 @@ def test_the_figures_reach_the_bundle(tiny_run: Path, tmp_path: Path, capsys: py
 def test_a_label_that_differs_is_not_published(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else notices: the proof passed, the data set alone shows it."""
 
-    def late(source: Source, forms: Mapping[str, Rewritten], texts: DecisionTexts) -> DecisionsReport:
+    def late(
+        source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, texts: DecisionTexts
+    ) -> DecisionsReport:
         change(floats(forms["model.batch.onnx"].model, 2)[-1], np.negative)
-        return compare_decisions(source, forms, texts)
+        return compare_decisions(source, forms, text_form, texts)
 
     monkeypatch.setattr(pipeline, "compare_decisions", late)
     with pytest.raises(ParityError, match="nothing was published"):

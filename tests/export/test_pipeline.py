@@ -38,6 +38,7 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
     assert set(bundle.files) == {
         "model.onnx",
         "model.batch.onnx",
+        "model.text.onnx",
         "model.keras",
         "vocabulary.txt",
         "history.json",
@@ -55,6 +56,7 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
         "keras",
         "model.onnx,",
         "model.batch.onnx,",
+        "model.text.onnx,",
     ]
     assert all(layer["ratio"] < 1 for runtime in parity["runtimes"] for layer in runtime["layers"])
     assert parity["text_count"] > 13  # the run's own held-out texts among them

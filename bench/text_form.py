@@ -1,0 +1,150 @@
+"""The text form of a bundle on many texts: its ids against `rnnx.text`, and what each storage does to the labels.
+
+    python bench/text_form.py ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
+    python bench/text_form.py storage [--model imdb] [--data-dir DIR] [--part validation]
+
+`ids` exits with 1 if one id differs. `storage` compares each storage with f32, both in onnxruntime; the default was
+chosen on the validation fifth of the training part, with the seed that the model was trained with.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.bundle import BATCH_NAME
+from rnnx.datasets import load_dataset, split_by_label
+from rnnx.export.forms import build_forms
+from rnnx.export.source import Source, open_source
+from rnnx.infer.session import Session
+from rnnx.states import with_states
+from rnnx.text import Tokenizer, to_batch
+from rnnx.text_form.build import TextForm, build_text_form
+from rnnx.text_form.storage import Storage
+from rnnx.train.run import VALIDATION_FRACTION
+
+_BATCH = 32
+_STORAGES: tuple[Storage, ...] = ("f32", "int16", "f16", "int8")
+
+
+def main() -> None:
+    """Parses the command line and runs one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("ids", "storage"))
+    parser.add_argument("--model", default="imdb")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--part", choices=("validation", "train", "test"))
+    parser.add_argument("--fuzz", type=int, default=100_000)
+    args = parser.parse_args()
+    source = open_source(args.model)
+    if args.what == "ids":
+        texts = read_texts(source, args.data_dir, args.part or "test")
+        raise SystemExit(compare_ids(source, texts, args.fuzz))
+    compare_storages(source, read_texts(source, args.data_dir, args.part or "validation"))
+
+
+def read_texts(source: Source, data_dir: Path | None, part: str) -> Sequence[bytes]:
+    """The reviews of a part: the training or the test part, or the validation part of the model's own training."""
+    dataset = load_dataset("imdb", data_dir=data_dir)
+    if part != "validation":
+        return dataset.choose(part)[0].texts
+    assert source.config.training is not None  # noqa: S101  # the shipped models were trained here
+    return split_by_label(dataset.train, VALIDATION_FRACTION, source.config.training.seed)[1].texts
+
+
+def build(source: Source, storage: Storage) -> TextForm:
+    """The text form of a source."""
+    assert source.tokenizer is not None  # noqa: S101  # the shipped models read texts
+    form = build_forms(source.model, source.network)[BATCH_NAME]
+    return build_text_form(form, source.network, source.tokenizer, storage)
+
+
+def compare_ids(source: Source, texts: Sequence[bytes], fuzz_count: int) -> int:
+    """Prints how many texts were compared, and how many differ; returns the exit code."""
+    form, tokenizer = build(source, "f32"), source.tokenizer
+    assert tokenizer is not None  # noqa: S101  # as above
+    rewritten = form.rewritten
+    session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe(), form.ids), device="cpu")
+    index = session.output_names.index(form.ids)
+    wrong = 0
+    for what, items in ((f"{len(texts):,} reviews", texts), (f"{fuzz_count:,} fuzzed", fuzz(tokenizer, fuzz_count))):
+        differing = sum(_differ(session, index, tokenizer, items[i : i + _BATCH]) for i in range(0, len(items), _BATCH))
+        print(f"{what}: {differing} with other ids than rnnx.text")
+        wrong += differing
+    return int(wrong > 0)
+
+
+def _differ(session: Session, index: int, tokenizer: Tokenizer, texts: Sequence[bytes]) -> int:
+    expected = tokenizer.pad([tokenizer.encode(text).ids for text in texts])
+    actual = session.run(to_batch(texts))[index]
+    return len(texts) if expected.shape != actual.shape else int((expected != actual).any(axis=1).sum())
+
+
+def fuzz(tokenizer: Tokenizer, count: int) -> list[bytes]:
+    """Byte strings of many kinds: any bytes, words and what nearly is one, breaks whole and cut, long runs."""
+    rng = np.random.default_rng(0)
+    words = tokenizer.vocabulary.tokens[3:]
+    pieces = (b" ", b"<br />", b"<br ", b"/>", b"<BR />", b"\0", b"'", b"\xc3\xa9", b"\xff", b"br", b".", b"A")
+    return list(_fuzz(rng, words, pieces, count))
+
+
+def _fuzz(rng: np.random.Generator, words: Sequence[bytes], pieces: Sequence[bytes], count: int) -> Iterator[bytes]:
+    for i in range(count):
+        size = int(rng.integers(0, 60))
+        if i % 4 == 0:
+            yield rng.integers(0, 256, size, np.uint8).tobytes()
+            continue
+        parts = []
+        for kind in rng.integers(0, 4, size):
+            word = words[int(rng.integers(len(words)))]
+            if kind == 0:
+                parts.append(pieces[int(rng.integers(len(pieces)))])
+            elif kind == 1:
+                parts += [word, b" "]
+            elif kind == 2:  # one byte changed
+                at = int(rng.integers(len(word)))
+                parts += [word[:at] + bytes([int(rng.integers(256))]) + word[at + 1 :], b" "]
+            else:
+                parts += [word[: int(rng.integers(len(word) + 1))].upper(), b"\n"[: int(rng.integers(2))]]
+        if i % 97 == 0:
+            parts *= 30  # longer than the longest text
+        yield b"".join(parts)
+
+
+def compare_storages(source: Source, texts: Sequence[bytes]) -> None:
+    """Prints a row per storage: the file's size, and how far its answers are from those of f32."""
+    sizes, answers = {}, {}
+    for storage in _STORAGES:
+        model = build(source, storage).rewritten.model.SerializeToString()
+        sizes[storage], answers[storage] = len(model), _run(Session(model, device="cpu"), texts)
+    print(f"{source.config.name}, {len(texts):,} reviews\n")
+    print("| storage | bytes | share of f32 | other labels | largest difference | mean difference |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for storage, probs in answers.items():
+        difference = np.abs(probs - answers["f32"])
+        changed = int((probs.argmax(axis=1) != answers["f32"].argmax(axis=1)).sum())
+        share = sizes[storage] / sizes["f32"]
+        print(
+            f"| {storage} | {sizes[storage]:,} | {share:.1%} | {changed} | {difference.max():.2g} | "
+            f"{difference.mean():.2g} |"
+        )
+
+
+def _run(session: Session, texts: Sequence[bytes]) -> npt.NDArray[np.float32]:
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    probs = np.empty((len(texts), 0), np.float32)
+    for start in range(0, len(texts), _BATCH):
+        chosen = by_length[start : start + _BATCH]
+        rows = session.run(to_batch([texts[i] for i in chosen]))[0]
+        if not probs.size:
+            probs = np.empty((len(texts), rows.shape[1]), np.float32)
+        probs[chosen] = rows
+    return probs
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+// Runs the model, so that the page never waits: first the answer for the whole text, then the way to it, word by word.
+//
+// The way is the model's own answer for every beginning of the text, a few beginnings in one batch. What was asked
+// before is kept: a word typed at the end costs one beginning more.
+
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+import { choose, findWords } from "./words.js";
+
+const MOST_POINTS = 500;
+const BATCH = 8;
+
+ort.env.wasm.numThreads = 1; // a recurrence only loses by more
+ort.env.wasm.wasmPaths = new URL("./node_modules/onnxruntime-web/dist/", import.meta.url).href;
+
+const read = async (name) => {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
+  return response;
+};
+
+let session, config, newest;
+let known = { bytes: new Uint8Array(), answers: new Map() }; // by the byte where a beginning ends
+
+/** Texts as bytes to one array of probabilities each. Rows are padded with zeros; an empty text is one zero. */
+async function predict(texts) {
+  const width = Math.max(1, ...texts.map((text) => text.length));
+  const rows = new Uint8Array(texts.length * width);
+  texts.forEach((text, i) => rows.set(text, i * width));
+  const { probs } = await session.run({ text: new ort.Tensor("uint8", rows, [texts.length, width]) });
+  const count = config.labels.length;
+  return texts.map((_, i) => Array.from(probs.data.subarray(i * count, (i + 1) * count)));
+}
+
+/** Keeps the answers for the beginnings that two texts share. */
+function keepShared(bytes) {
+  let shared = 0;
+  while (shared < bytes.length && shared < known.bytes.length && bytes[shared] === known.bytes[shared]) shared++;
+  const answers = new Map([...known.answers].filter(([end]) => end <= shared));
+  known = { bytes, answers };
+}
+
+async function answer({ id, text }) {
+  newest = id;
+  const start = performance.now();
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const [probs] = await predict([bytes]);
+  const ms = performance.now() - start;
+  const { starts, ends } = findWords(bytes, config.tokenizer.strip_breaks);
+  postMessage({ kind: "answer", id, probs, words: ends.length, ms });
+  keepShared(bytes);
+  await follow(id, bytes, starts, ends);
+}
+
+/** Answers for the beginnings, until another text comes. */
+async function follow(id, bytes, starts, ends) {
+  const indices = choose(ends.length, MOST_POINTS);
+  // A beginning needs no more than the words that the model reads, if it reads the last ones.
+  const { max_length: most, truncation_side: side } = config.tokenizer;
+  const from = (i) => (side === "left" && i >= most ? starts[i - most + 1] : 0);
+  const missing = indices.filter((i) => !known.answers.has(ends[i]));
+  for (let k = 0; k < missing.length; k += BATCH) {
+    await new Promise((resolve) => setTimeout(resolve)); // lets the next text in
+    if (newest !== id) return;
+    const batch = missing.slice(k, k + BATCH);
+    const answers = await predict(batch.map((i) => bytes.subarray(from(i), ends[i])));
+    batch.forEach((i, n) => known.answers.set(ends[i], answers[n]));
+  }
+  if (newest !== id) return;
+  const decoder = new TextDecoder();
+  const points = indices.map((i, n) => {
+    const first = n ? ends[indices[n - 1]] : 0;
+    const word = decoder.decode(bytes.subarray(starts[i], Math.min(ends[i], starts[i] + 60)));
+    return { index: i, word, between: decoder.decode(bytes.subarray(Math.max(first, starts[i] - 40), starts[i])), probs: known.answers.get(ends[i]) };
+  });
+  const [before] = await predict([new Uint8Array()]);
+  if (newest === id) postMessage({ kind: "way", id, before, points });
+}
+
+/** The bundle's golden vectors, alone and in one batch. */
+async function golden() {
+  const rows = await (await read("golden.json")).json();
+  const texts = rows.map(({ bytes }) => Uint8Array.from(bytes.match(/../g) ?? [], (hex) => parseInt(hex, 16)));
+  const alone = [];
+  for (const text of texts) alone.push((await predict([text]))[0]);
+  const start = performance.now();
+  for (const text of texts) await predict([text]);
+  const microseconds = ((performance.now() - start) / texts.length) * 1000;
+  let largest = 0;
+  for (const [where, answers] of [["alone", alone], ["in a batch", await predict(texts)]]) {
+    for (const [i, { text_probs: expected, tolerance }] of rows.entries()) {
+      const difference = Math.max(...expected.map((p, label) => Math.abs(p - answers[i][label])));
+      if (!(difference <= tolerance)) return `golden text ${i} ${where}: off by ${difference}, more than ${tolerance}`;
+      largest = Math.max(largest, difference);
+    }
+  }
+  const count = 2 * rows.length;
+  return (
+    `onnxruntime ${ort.env.versions.web}: ${count} of ${count} right, ` +
+    `largest difference ${largest.toPrecision(2)}, ${microseconds.toFixed(0)} us a text`
+  );
+}
+
+// One after the other: a session runs one text at a time.
+let queue = (async () => {
+  // onnxruntime's JavaScript does not show a file's metadata (onnxruntime #16547); the same stands in config.json.
+  config = await (await read("config.json")).json();
+  const model = await (await read("model.text.onnx")).arrayBuffer();
+  session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
+  await predict([new Uint8Array()]); // the first run prepares memory
+  postMessage({ kind: "ready", name: config.name, labels: config.labels });
+})();
+
+const fail = (error) => postMessage({ kind: "error", message: String(error?.message ?? error) });
+queue = queue.catch(fail);
+
+onmessage = ({ data }) => {
+  newest = data.id;
+  queue = queue.then(() => (data.kind === "golden" ? golden().then((line) => postMessage({ kind: "golden", line })) : data.id === newest && answer(data))).catch(fail);
+};

@@ -1,0 +1,26 @@
+"""`rnnx embed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnx.bundle import DEFAULT_MODEL
+from rnnx.cli import terminal
+from rnnx.embed import targets, write_project
+
+
+def embed(
+    target: Annotated[str, typer.Argument(help=f"The language or place: {', '.join(targets())}.")],
+    bundle: Annotated[
+        str, typer.Argument(help="The name of a shipped model, or the path of a bundle.")
+    ] = DEFAULT_MODEL,
+    out: Annotated[Path | None, typer.Option(help="Where the project goes. [default: TARGET]")] = None,
+) -> None:
+    """Write a ready project that embeds a text model: sample, model, golden vectors, and how to run it."""
+    out = out or Path(target)
+    for path in write_project(target, bundle, out):
+        terminal.write(str(out / path))
+    terminal.hint(f"cd {out}, then the two commands of its README.md")

@@ -1,0 +1,59 @@
+"""Ready projects that embed a bundle's text model: a sample per target, the model and its golden vectors.
+
+The samples lie under `exported/embed/`, one directory per target, beside the shipped models. Standard library only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from rnnx.bundle import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
+from rnnx.config import CONFIG_NAME
+from rnnx.errors import ModelError, UsageError
+
+# What a build leaves in a sample's directory.
+_NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
+
+
+def targets() -> list[str]:
+    """The names of the targets there are samples for."""
+    return sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
+
+
+def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
+    """Writes a project: the target's sample, `model.text.onnx`, `golden.json` and `config.json`.
+
+    Args:
+        target: One of `targets()`.
+        bundle: A shipped name, or the path of a bundle.
+        out: Where to; has to be free or an empty directory.
+
+    Returns:
+        The files, relative to `out`.
+
+    Raises:
+        ModelError: If the bundle is broken, or has no text model.
+        OSError: If it cannot be written; nothing is left behind then.
+        UsageError: If there is no such target, or something stands at `out`.
+    """
+    if target not in targets():
+        raise UsageError(f"no sample for {target!r}; there are {', '.join(targets())}")
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise UsageError(f"{out}: something stands there already; choose another --out")
+    directory = read_directory(find_directory(bundle))
+    if TEXT_NAME not in directory.files:
+        raise ModelError(f"{directory.path}: no {TEXT_NAME}: not a text model, or of an older rnnx; export it again")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        project = temporary / out.name
+        shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED)
+        for name in (TEXT_NAME, GOLDEN_NAME):
+            (project / name).write_bytes(directory[name])
+        shutil.copyfile(directory.path / CONFIG_NAME, project / CONFIG_NAME)
+        project.replace(out)  # takes the place of nothing, or of an empty directory
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())

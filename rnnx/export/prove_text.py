@@ -1,0 +1,61 @@
+"""Proves a text form: its ids are those of `rnnx.text`, all of them, and what follows is within the rounding bound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rnnx.export.golden import per_label
+from rnnx.export.text_probes import make_text_batches
+from rnnx.infer.session import available_devices
+from rnnx.parity import ProbeBatch
+from rnnx.propagation import decide
+from rnnx.rounding import UNIT_ROUNDOFF
+from rnnx.text import Tokenizer
+from rnnx.text_form.build import TextForm
+from rnnx.verify import Candidate, Comparison, compare_file
+
+
+def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequence[bytes]) -> list[Comparison]:
+    """Compares a text form with `rnnx.text` and with the reference, on each device that is there.
+
+    Args:
+        name: The file's, for the report.
+        form: What would ship.
+        tokenizer: What it has to agree with.
+        texts: Real texts; traps are added.
+
+    Returns:
+        One per device.
+    """
+    batches = [
+        ProbeBatch(
+            tokenizer.pad([tokenizer.encode(text).ids for text in batch.values()]), tuple(batch), tuple(batch.values())
+        )
+        for batch in make_text_batches(texts, tokenizer)
+    ]
+    decisions = [decide(form.network, batch.ids) for batch in batches]
+    candidate = Candidate(name, form.rewritten.model.SerializeToString(), form.rewritten.recipe(), form.ids)
+    return [compare_file(candidate, device, form.network, batches, decisions) for device in available_devices()]
+
+
+def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> bytes:
+    """Adds to each golden vector what the text form gives for it: by its own reference, with the stored embedding.
+
+    Args:
+        golden: The content of `golden.json`, each row with a `text`.
+        form: The text form.
+        tokenizer: The model's own.
+
+    Returns:
+        The same with three more keys a row: `bytes`, the text in hex (JSON has no place for what is no UTF-8),
+        `text_probs`, one per label, and `tolerance`, what rounding can do to each of these at most.
+    """
+    rows = json.loads(golden)
+    for row in rows:
+        text = row["text"].encode("utf-8", "surrogateescape")
+        decision = decide(form.network, tokenizer.pad([tokenizer.encode(text).ids]))
+        row["bytes"] = text.hex()
+        row["text_probs"] = per_label(decision.probs)[0].tolist()
+        row["tolerance"] = float(decision.probs_bounds.max()) + UNIT_ROUNDOFF  # of the subtraction from 1
+    return (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode()

@@ -1,0 +1,82 @@
+"""The text form of a model: one graph from raw bytes to one probability per label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from rnnx.reference import INPUT_NAME, Network
+from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.replace import Rewritten
+from rnnx.text import Tokenizer, Vocabulary
+from rnnx.text_form.lookup import LONGEST_WORD
+from rnnx.text_form.storage import Storage, store
+from rnnx.text_form.tokenizer import add_tokenizer
+
+TEXT_NAME = "text"
+_PROBS_NAME = "probs"
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """A model that reads raw text.
+
+    Attributes:
+        rewritten: `text` uint8 (batch, bytes), rows padded with zeros, in; `probs` float32 (batch, labels) out.
+        ids: The value inside that holds the ids, (batch, time) int32.
+        network: What it computes from the ids: the model's network with the embedding as it is stored.
+        storage: How that is.
+    """
+
+    rewritten: Rewritten
+    ids: str
+    network: Network
+    storage: Storage
+
+
+def can_read(vocabulary: Vocabulary) -> bool:
+    """Whether a vocabulary fits into a graph: whole words are compared, so they cannot be of any length."""
+    return max(len(word) for word in vocabulary.tokens) <= LONGEST_WORD
+
+
+def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, storage: Storage) -> TextForm:
+    """Puts the tokenizer in front of a form, and spells out one probability per label.
+
+    Args:
+        form: Ids in, probabilities out; one that other engines run too, which lengths as an input are not.
+        network: What it computes.
+        tokenizer: The model's own, with a vocabulary that `can_read` accepts.
+        storage: How the embedding is stored.
+
+    Raises:
+        ModelError: If the embedding cannot be stored so.
+    """
+    model = onnx.ModelProto.FromString(form.model.SerializeToString())
+    graph = Graph(model.graph)
+    ids = add_tokenizer(graph, TEXT_NAME, tokenizer.vocabulary, tokenizer.config)
+    graph.replace(INPUT_NAME, ids)
+    del model.graph.input[:]
+    model.graph.input.append(helper.make_tensor_value_info(TEXT_NAME, TensorProto.UINT8, ["batch", "bytes"]))
+    stored_network = store(graph, network, storage)
+    _spell_out_labels(graph)
+    graph.clean()
+    extra = onnx.GraphProto()
+    extra.CopyFrom(form.extra)
+    Graph(extra).replace(INPUT_NAME, ids)
+    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage)
+
+
+def _spell_out_labels(graph: Graph) -> None:
+    """Makes of the one probability of a sigmoid two, of the first label and of the second."""
+    output = graph.proto.output[0]
+    labels = output.type.tensor_type.shape.dim[-1]
+    if labels.dim_value != 1:
+        return
+    labels.dim_value = 2
+    second = f"{_PROBS_NAME}_of_second"
+    graph.rename(_PROBS_NAME, second)
+    first = graph.add("Sub", [graph.shared(1.0, np.float32), second], f"{_PROBS_NAME}_of_first")
+    graph.add("Concat", [first, second], _PROBS_NAME, axis=-1)

@@ -1,0 +1,131 @@
+"""A hash without collisions for the words of a vocabulary, in numbers that every runtime computes exactly.
+
+A word is a row of chunks, three bytes each (so below 2^24), zeros behind its end. A hash of it is the sum over the
+chunks of (chunk mod prime) times a coefficient, kept below 2^24. One hash picks a shift out of a table, and shift plus
+the other hash, modulo the number of slots, is the slot of the word ("hash and displace"). What stands in the slot is
+compared with the whole word, so a word that is not in the vocabulary cannot be taken for one that is.
+
+Source: R. Pagh, "Hash and Displace: Efficient Evaluation of Minimal Perfect Hash Functions", WADS 1999. Numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+CHUNK_BYTES = 3
+_LIMIT = 1 << 24
+# Different for the two hashes: chunks that are the same modulo both differ by more than 4 million.
+_PRIMES = (2039, 2029)
+_MOST_TRIES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class HashSum:
+    """sum((chunk mod prime) * coefficient) mod size, below 2^24 at every step."""
+
+    prime: int
+    coefficients: Ints
+    size: int
+
+    def __call__(self, chunks: Ints) -> Ints:
+        """Hashes (words, chunks) to (words,)."""
+        return np.asarray((chunks % self.prime * self.coefficients).sum(axis=1) % self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class PerfectHash:
+    """Words to slots, no two in the same.
+
+    Attributes:
+        to_shift: Picks the shift.
+        to_slot: What the shift is added to.
+        shifts: (to_shift.size,).
+        slots: (to_slot.size,), the index of the word in each slot; 0 in an empty one.
+    """
+
+    to_shift: HashSum
+    to_slot: HashSum
+    shifts: Ints
+    slots: Ints
+
+    def find(self, chunks: Ints) -> Ints:
+        """The one word of the vocabulary that each row of (words, chunks) can be, (words,)."""
+        shift = self.shifts[self.to_shift(chunks)]
+        return np.asarray(self.slots[(self.to_slot(chunks) + shift) % self.to_slot.size])
+
+
+def chunk_count(longest: int) -> int:
+    """How many chunks hold a word of `longest` bytes and the end of it."""
+    return longest // CHUNK_BYTES + 1
+
+
+def pack(words: Sequence[bytes], count: int) -> Ints:
+    """Packs words into chunks, the first byte the lowest.
+
+    Args:
+        words: None longer than `count * CHUNK_BYTES - 1`.
+        count: Chunks a word.
+
+    Returns:
+        (words, count), each below 2^24.
+    """
+    width = count * CHUNK_BYTES
+    data = np.frombuffer(b"".join(word.ljust(width, b"\0") for word in words), np.uint8)
+    places = 256 ** np.arange(CHUNK_BYTES)
+    return np.asarray((data.reshape(len(words), count, CHUNK_BYTES) * places).sum(axis=2))
+
+
+def find_perfect_hash(chunks: Ints, first: int) -> PerfectHash:
+    """Finds a hash that keeps all words apart.
+
+    Args:
+        chunks: (words, chunks), all different.
+        first: The index of the first word, as it should stand in `slots`.
+
+    Raises:
+        ValueError: If none was found in a thousand tries; two rows are the same then.
+    """
+    rng = np.random.default_rng(0)  # the same tables for the same vocabulary, always
+    words, width = chunks.shape
+    largest = (_LIMIT - 1) // (max(_PRIMES) * width)
+    for attempt in range(_MOST_TRIES):
+        more = attempt % 16  # two words whose chunks differ by multiples of one size would never part
+        coefficients = rng.integers(1, largest, (2, width), endpoint=True)
+        to_shift = HashSum(_PRIMES[0], coefficients[0], words // 2 + 1 + more)
+        to_slot = HashSum(_PRIMES[1], coefficients[1], words + words // 4 + 1 + more)
+        if (found := _place(to_shift(chunks), to_slot(chunks), to_shift.size, to_slot.size)) is not None:
+            shifts, slot_of_word = found
+            slots = np.zeros(to_slot.size, np.int64)
+            slots[slot_of_word] = np.arange(first, first + words)
+            return PerfectHash(to_shift, to_slot, shifts, slots)
+    raise ValueError("no perfect hash: the words are not all different")
+
+
+def _place(groups: Ints, hashes: Ints, group_count: int, slot_count: int) -> tuple[Ints, Ints] | None:
+    """Finds a shift for each group of words, the largest groups first, so that no two words meet."""
+    if len(np.unique(groups * slot_count + hashes)) < len(hashes):
+        return None  # same group, same hash: no shift parts them
+    by_group = np.argsort(groups, kind="stable")
+    bounds = np.searchsorted(groups[by_group], np.arange(group_count + 1))
+    shifts, slots = np.zeros(group_count, np.int64), np.zeros(len(hashes), np.int64)
+    is_free = np.ones(2 * slot_count, np.bool_)  # twice over, so that a window of it is every shift
+    for group in np.argsort(bounds[:-1] - bounds[1:], kind="stable"):
+        members = by_group[bounds[group] : bounds[group + 1]]
+        if not len(members):
+            break
+        fits = np.ones(slot_count, np.bool_)
+        for start in hashes[members]:
+            fits &= is_free[start : start + slot_count]
+        shift = int(fits.argmax())
+        if not fits[shift]:
+            return None
+        shifts[group] = shift
+        slots[members] = (hashes[members] + shift) % slot_count
+        is_free[slots[members]] = is_free[slots[members] + slot_count] = False
+    return shifts, slots

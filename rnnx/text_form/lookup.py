@@ -1,0 +1,111 @@
+"""The vocabulary as ONNX operators: where words start in, their ids out.
+
+A perfect hash (`rnnx.text_form.hashing`) names the one word that it can be, and the whole word is compared with it. The
+file holds the vocabulary as it is, one word a line, with the length of each word; what is compared is packed from it in
+the graph, of constants alone, which onnxruntime does once, when it loads the file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from rnnx.rewrites.graph import Graph
+from rnnx.text import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
+from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack
+
+INT32 = onnx.TensorProto.INT32
+LONGEST_WORD = 255  # bytes; a table of whole words is as wide as the longest of them
+
+
+def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, count: int) -> str:
+    """Adds the lookup of words.
+
+    Args:
+        graph: Where to.
+        packed: The value (bytes,) int32: at i the bytes from i - 1 on, three in one number, separators as zeros.
+        start: The value (batch, time) int32: where each word starts.
+        vocabulary: The words.
+        count: Chunks a word.
+
+    Returns:
+        The value (batch, time) int32: the ids.
+    """
+    chunks = _add_chunks(graph, packed, start, count)
+    words = list(vocabulary.tokens[len(SPECIAL_TOKENS) :])
+    if not words:
+        return graph.shared(UNKNOWN_ID)
+    found = find_perfect_hash(pack(words, count), len(SPECIAL_TOKENS))
+    shifts = _add_table(graph, found.shifts, "rnnx.text.shifts")
+    slots = _add_table(graph, found.slots, "rnnx.text.slots")
+    group = _add_hash(graph, chunks, found.to_shift, "rnnx.text.group")
+    shift = graph.add("Gather", [shifts, group], "rnnx.text.shift", axis=0)
+    hashed = _add_hash(graph, chunks, found.to_slot, "rnnx.text.hash")
+    size = graph.shared(found.to_slot.size)
+    slot = graph.add("Mod", [graph.add("Add", [hashed, shift], "rnnx.text.shifted"), size], "rnnx.text.slot")
+    candidate = graph.add("Gather", [slots, slot], "rnnx.text.candidate", axis=0)
+    table = _add_words(graph, vocabulary, count)
+    expected = graph.add("Gather", [table, candidate], "rnnx.text.candidate_chunks", axis=0)
+    same = graph.add("Cast", [graph.add("Equal", [expected, chunks], "rnnx.text.is_same")], "rnnx.text.same", to=INT32)
+    same_count = graph.add("ReduceSum", [same, graph.shared([-1])], "rnnx.text.same_count", keepdims=0)
+    is_known = graph.add("Equal", [same_count, graph.shared(count)], "rnnx.text.is_known")
+    return graph.add("Where", [is_known, candidate, graph.shared(UNKNOWN_ID)], "rnnx.text.words")
+
+
+def _add_chunks(graph: Graph, packed: str, start: str, count: int) -> str:
+    """Adds the chunks of each word, (batch, time, count), zeros behind its end."""
+
+    def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
+        return graph.add(op_type, inputs, f"rnnx.text.{suffix}", **attributes)
+
+    offsets = graph.add_constant("rnnx.text.chunk_offsets", 1 + CHUNK_BYTES * np.arange(count, dtype=np.int32))
+    place = add("Add", [add("Unsqueeze", [start, graph.shared([2])], "start_of_chunks"), offsets], "place")
+    raw = add("Gather", [packed, place], "raw_chunks", axis=0)
+    # Within a chunk, nothing counts behind a zero byte; nor does any chunk behind one that has a zero byte.
+    zero = graph.shared(0)
+    first, first_two = (add("Mod", [raw, graph.shared(256**i)], f"first_{i}") for i in (1, 2))
+    cut = add("Where", [add("Equal", [first, first_two], "ends_at_1"), first, raw], "cut_at_1")
+    chunks = add("Where", [add("Equal", [first, zero], "ends_at_0"), zero, cut], "cut_at_0")
+    ends = add("Cast", [add("Less", [chunks, graph.shared(256**2)], "is_last")], "ends_here", to=INT32)
+    ended = add("CumSum", [ends, graph.shared(2)], "ended", exclusive=1)
+    return add("Where", [add("Equal", [ended, zero], "goes_on"), chunks, zero], "chunks")
+
+
+def _add_hash(graph: Graph, chunks: str, hash_sum: HashSum, name: str) -> str:
+    """Adds the hash of each word, (batch, time)."""
+    residues = graph.add("Mod", [chunks, graph.shared(hash_sum.prime)], f"{name}_residues")
+    coefficients = graph.add_constant(f"{name}_coefficients", hash_sum.coefficients.astype(np.int32))
+    products = graph.add("Mul", [residues, coefficients], f"{name}_products")
+    total = graph.add("ReduceSum", [products, graph.shared([-1])], f"{name}_sum", keepdims=0)
+    return graph.add("Mod", [total, graph.shared(hash_sum.size)], name)
+
+
+def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
+    """Adds the packed words by id, (vocabulary, count), out of the vocabulary's own text."""
+
+    def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
+        return graph.add(op_type, inputs, f"rnnx.text.vocabulary_{suffix}", **attributes)
+
+    width = count * CHUNK_BYTES
+    text = vocabulary.to_bytes() + b"\0" * width
+    text_numbers = add(
+        "Cast", [graph.add_constant("rnnx.text.vocabulary", np.frombuffer(text, np.uint8))], "numbers", to=INT32
+    )
+    lengths = _add_table(graph, np.array([len(token) for token in vocabulary.tokens]), "rnnx.text.vocabulary_lengths")
+    lines = add("Add", [lengths, graph.shared(1)], "lines")
+    starts = add("CumSum", [lines, graph.shared(0)], "starts", exclusive=1)
+    column = graph.add_constant("rnnx.text.vocabulary_column", np.arange(width, dtype=np.int32))
+    axis = graph.shared([1])
+    place = add("Add", [add("Unsqueeze", [starts, axis], "first"), column], "place")
+    letters = add("Gather", [text_numbers, place], "letters", axis=0)
+    is_inside = add("Less", [column, add("Unsqueeze", [lengths, axis], "length")], "is_inside")
+    words = add("Where", [is_inside, letters, graph.shared(0)], "words")
+    triples = add("Reshape", [words, graph.shared([-1, count, CHUNK_BYTES])], "triples")
+    places = graph.add_constant("rnnx.text.places", 256 ** np.arange(CHUNK_BYTES, dtype=np.int32))
+    return add("ReduceSum", [add("Mul", [triples, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
+
+
+def _add_table(graph: Graph, values: Ints, name: str) -> str:
+    """Adds a table of integers, stored as small as they are."""
+    stored = np.uint8 if values.max() < 1 << 8 else np.uint16 if values.max() < 1 << 16 else np.int32
+    return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)

@@ -1,0 +1,87 @@
+"""How the embedding lies in the file: as float32, as float16, or as whole numbers with one scale per row.
+
+The table is made float32 by a Cast (and a Mul) of constants before anything reads it: onnxruntime does that once, when
+it loads the file, so that the arithmetic and its speed are those of float32. What changes is the table itself, and with
+it the network that the file computes; `store` returns both, so that the proof has the reference of that very network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from rnnx.errors import ModelError
+from rnnx.reference import Embedding, Network
+from rnnx.rewrites.graph import Graph
+
+Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]
+# int16 halves the file as f16 does, and is ten times nearer: all its bits are for the range that a row needs. int8
+# changes labels (python bench/text_form.py storage).
+DEFAULT_STORAGE: Storage = "int16"
+
+FloatTable = npt.NDArray[np.float32]
+
+
+def store(graph: Graph, network: Network, storage: Storage) -> Network:
+    """Stores the embeddings of a graph in another way.
+
+    Args:
+        graph: Changed in place.
+        network: What it computes.
+        storage: The way.
+
+    Returns:
+        What it computes now: the same network with the stored tables.
+
+    Raises:
+        ModelError: If a table does not fit float16.
+    """
+    nodes = []
+    for node in network.nodes:
+        if isinstance(node.layer, Embedding) and storage != "f32":
+            name, table = _find_table(graph, node.name, node.layer)
+            stored = _store_f16(graph, name, table) if storage == "f16" else _store_int(graph, name, table, storage)
+            layer = dataclasses.replace(node.layer, table=stored.astype(np.float64))
+            nodes.append(dataclasses.replace(node, layer=layer))
+        else:
+            nodes.append(node)
+    return Network(nodes)
+
+
+def _find_table(graph: Graph, layer: str, embedding: Embedding) -> tuple[str, FloatTable]:
+    table = embedding.table.astype(np.float32)
+    for tensor in graph.proto.initializer:
+        if tuple(tensor.dims) == table.shape and tensor.data_type == onnx.TensorProto.FLOAT:
+            array = graph.constant(tensor.name)
+            if array is not None and np.array_equal(array, table):
+                return tensor.name, table
+    raise ModelError(f"layer {layer}: its table is not in the graph")
+
+
+def _store_f16(graph: Graph, name: str, table: FloatTable) -> FloatTable:
+    with np.errstate(over="ignore"):
+        small = table.astype(np.float16)
+    if not np.isfinite(small).all():
+        raise ModelError(f"the embedding holds {np.abs(table).max():.3g}, too large for float16: --storage f32")
+    _replace_constant(graph, name, "Cast", [graph.add_constant(f"{name}.f16", small)], to=onnx.TensorProto.FLOAT)
+    return small.astype(np.float32)
+
+
+def _store_int(graph: Graph, name: str, table: FloatTable, storage: Storage) -> FloatTable:
+    dtype = np.dtype(storage)
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    scale = (np.where(largest > 0, largest, 1) / np.iinfo(dtype).max).astype(np.float32)
+    small = np.rint(table / scale).clip(-np.iinfo(dtype).max, np.iinfo(dtype).max).astype(dtype)
+    stored, scales = graph.add_constant(f"{name}.{storage}", small), graph.add_constant(f"{name}.scale", scale)
+    whole = graph.add("Cast", [stored], f"{name}.whole", to=onnx.TensorProto.FLOAT)
+    _replace_constant(graph, name, "Mul", [whole, scales])
+    return np.asarray(small.astype(np.float32) * scale)  # one rounding, the same everywhere
+
+
+def _replace_constant(graph: Graph, name: str, op_type: str, inputs: list[str], **attributes: int) -> None:
+    graph.remove_constant(name)
+    graph.add(op_type, inputs, name, **attributes)

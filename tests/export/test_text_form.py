@@ -1,0 +1,207 @@
+"""The text form in an export: what it computes, how it stores, and the mutations that its proof has to catch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import onnx
+from onnx import numpy_helper
+
+import rnnx
+from rnnx.bundle import BATCH_NAME, TEXT_NAME, read_directory
+from rnnx.errors import ModelError, ParityError
+from rnnx.export import pipeline
+from rnnx.export.forms import build_forms
+from rnnx.export.pipeline import export
+from rnnx.export.prove_text import prove_text_form
+from rnnx.export.source import Source, open_source
+from rnnx.export.text_probes import make_text_batches
+from rnnx.infer.session import Session
+from rnnx.reference import Embedding, Network, Node
+from rnnx.report import ParityReport
+from rnnx.rewrites.graph import Graph
+from rnnx.text import SPECIAL_TOKENS, Vocabulary, to_batch
+from rnnx.text_form.build import TextForm, build_text_form, can_read
+from rnnx.text_form.storage import Storage, store
+from tests.conftest import make_texts
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def tiny_source(tiny_run: Path) -> Source:
+    return open_source(tiny_run)
+
+
+def test_the_file_is_that_of_the_contract(tiny_bundle: Path) -> None:
+    model = onnx.load_from_string((tiny_bundle / TEXT_NAME).read_bytes())
+    onnx.checker.check_model(model, full_check=True)
+    (text,), (probs,) = model.graph.input, model.graph.output
+    assert (text.name, text.type.tensor_type.elem_type) == ("text", onnx.TensorProto.UINT8)
+    assert [dim.dim_param for dim in text.type.tensor_type.shape.dim] == ["batch", "bytes"]
+    assert (probs.name, probs.type.tensor_type.elem_type) == ("probs", onnx.TensorProto.FLOAT)
+    assert [dim.dim_param or dim.dim_value for dim in probs.type.tensor_type.shape.dim] == ["batch", 2]
+    assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 13)])
+    assert json.loads(next(p.value for p in model.metadata_props if p.key == "rnnx"))["labels"] == ["neg", "pos"]
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    # Other engines compute it too: no lengths as an input of a recurrence, no strings, no 64-bit arithmetic.
+    assert not {node.op_type for node in model.graph.node} & {"RNN", "LabelEncoder", "StringSplit", "StringNormalizer"}
+
+
+def test_it_is_proved_with_the_others(tiny_bundle: Path) -> None:
+    runtimes = {
+        r["runtime"].split(",")[0]: r for r in json.loads(read_directory(tiny_bundle)["parity.json"])["runtimes"]
+    }
+    report = runtimes[TEXT_NAME]
+    assert report["label_count"] > 0
+    assert all(layer["ratio"] < 1 for layer in report["layers"])
+
+
+def test_it_answers_as_the_predictor_does(tiny_bundle: Path) -> None:
+    """float16 moves a probability by 2^-11 of an embedding's size at most; these networks carry that on mildly."""
+    texts = [text for text, _ in make_texts(40, 7)]
+    predictions = rnnx.load(tiny_bundle, device="cpu").predict(texts)
+    (probs,) = Session((tiny_bundle / TEXT_NAME).read_bytes(), device="cpu").run(to_batch(texts))
+    expected = [[prediction.probs["neg"], prediction.probs["pos"]] for prediction in predictions]
+    np.testing.assert_allclose(expected, probs, rtol=0, atol=0.01)
+
+
+def test_golden_vectors_hold_what_it_gives(tiny_bundle: Path) -> None:
+    session = Session((tiny_bundle / TEXT_NAME).read_bytes(), device="cpu")
+    rows = json.loads((tiny_bundle / "golden.json").read_bytes())
+    for row in rows:
+        text = bytes.fromhex(row["bytes"])
+        assert text == row["text"].encode("utf-8", "surrogateescape")
+        (probs,) = session.run(to_batch([text]))
+        assert np.abs(np.array(row["text_probs"]) - probs[0]).max() <= row["tolerance"] < 0.01
+    assert any(row["bytes"] == "" for row in rows)
+    assert any(b"\xff" in bytes.fromhex(row["bytes"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("storage", "share", "largest"), [("f32", 1.0, 0.0), ("int16", 0.5, 2e-5), ("f16", 0.5, 2e-3), ("int8", 0.25, 2e-2)]
+)
+def test_a_storage_is_proved_against_what_it_stores(
+    tiny_source: Source, storage: Storage, share: float, largest: float
+) -> None:
+    form = _build(tiny_source, storage)
+    table, stored = _table(tiny_source.network), _table(form.network)
+    assert np.abs(table - stored).max() <= largest * np.abs(table).max()
+    assert (np.abs(table - stored).max() == 0) == (storage == "f32")
+    tensors = [t for t in form.rewritten.model.graph.initializer if tuple(t.dims) == table.shape]
+    assert [len(numpy_helper.to_array(t).tobytes()) for t in tensors] == [int(table.size * 4 * share)]
+    assert tiny_source.tokenizer is not None
+    for comparison in prove_text_form(TEXT_NAME, form, tiny_source.tokenizer, [b"the film was great"]):
+        assert comparison.report.passed
+        assert all(way.passed for way in comparison.invariance)
+
+
+def test_float16_refuses_what_does_not_fit() -> None:
+    table = np.full((4, 2), 1e5)
+    network = Network([Node("embedding", Embedding(table, mask_zero=False), ("ids",))])
+    graph = Graph(onnx.GraphProto())
+    graph.add_constant("table", table.astype(np.float32))
+    with pytest.raises(ModelError, match="too large for float16: --storage f32"):
+        store(graph, network, "f16")
+
+
+def test_a_vocabulary_of_endless_words_is_left_to_the_other_forms(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert can_read(Vocabulary((*SPECIAL_TOKENS, b"a" * 255)))
+    assert not can_read(Vocabulary((*SPECIAL_TOKENS, b"a" * 256)))
+    monkeypatch.setattr(pipeline, "can_read", lambda vocabulary: False)
+    stages: list[str] = []
+    exported = export(tiny_run, tmp_path / "out", on_stage=stages.append)
+    assert TEXT_NAME not in exported.sizes_bytes
+    assert any(TEXT_NAME in stage and "255 bytes" in stage for stage in stages)
+
+
+def test_probes_cover_every_word(tiny_source: Source) -> None:
+    tokenizer = tiny_source.tokenizer
+    assert tokenizer is not None
+    batches = make_text_batches([b"a film"], tokenizer)
+    seen = {int(i) for batch in batches for text in batch.values() for i in tokenizer.encode(text).ids}
+    assert seen == set(range(1, len(tokenizer.vocabulary)))
+
+
+def _build(source: Source, storage: Storage = "int16") -> TextForm:
+    assert source.tokenizer is not None
+    form = build_forms(source.model, source.network)[BATCH_NAME]
+    return build_text_form(form, source.network, source.tokenizer, storage)
+
+
+def _table(network: Network) -> np.ndarray:
+    return next(node.layer.table for node in network.nodes if isinstance(node.layer, Embedding))
+
+
+def _change(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[onnx.ModelProto], None]:
+    def mutate(model: onnx.ModelProto) -> None:
+        tensor = next(tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
+        tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), tensor.name))
+
+    return mutate
+
+
+def _swapped(array: np.ndarray) -> np.ndarray:
+    array[[-1, -2]] = array[[-2, -1]]
+    return array
+
+
+def _one_off(array: np.ndarray) -> np.ndarray:
+    array[-1] += 1
+    return array
+
+
+def _swap_labels(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.output[0] == "probs")
+    node.input[:] = list(reversed(node.input))
+
+
+def _other_letter(text: np.ndarray) -> np.ndarray:
+    at = bytes(text).rindex(b"\n") - 1  # the last letter of the last word
+    text[at] = ord("q")
+    return text
+
+
+MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
+    "a letter of the vocabulary": (_change("text.vocabulary", _other_letter), "ids differ"),
+    "the length of a word": (_change("vocabulary_lengths_stored", _one_off), "ids differ"),
+    "two slots": (_change("slots_stored", _swapped), "ids differ"),
+    "two bytes of the table": (_change("letters_of_bytes", lambda a: a[::-1].copy()), "ids differ"),
+    "two rows of the embedding": (_change(".int16", _swapped), "times what rounding can do"),
+    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times what rounding can do"),
+    "the labels": (_swap_labels, "prob"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_proof_catches_a_mutation(name: str, tiny_source: Source) -> None:
+    mutate, problem = MUTATIONS[name]
+    form = _build(tiny_source)
+    mutate(form.rewritten.model)
+    assert tiny_source.tokenizer is not None
+    (comparison,) = prove_text_form(TEXT_NAME, form, tiny_source.tokenizer, [b"the film was great"])
+    assert problem in ParityReport(1, 0, 20, (comparison.report,)).first_problem
+
+
+def test_nothing_is_published_that_was_not_proved(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tampered(*args: Any) -> TextForm:
+        form = build_text_form(*args)
+        MUTATIONS["two slots"][0](form.rewritten.model)
+        return form
+
+    monkeypatch.setattr(pipeline, "build_text_form", tampered)
+    with pytest.raises(ParityError, match="ids differ"):
+        export(tiny_run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,1 @@
+"""Text models in other languages and engines, against their golden vectors, on the real runtimes."""

@@ -1,0 +1,77 @@
+"""The matrix of runtimes: `python -m tests.runtimes.matrix` prints it, `--write` puts it into the README.
+
+With it goes the screenshot of the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnx.bundle import SAMPLES_PATH, find_directory
+from tests.runtimes import page
+from tests.runtimes.engines import ENGINES, run_golden
+from tests.runtimes.samples import NEEDS, Project, Row, missing
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- runtimes: begin -->\n", "<!-- runtimes: end -->\n"
+_HEAD = "| runtime | version | bundle | right | largest difference | us a text |\n|---|---|---|---:|---:|---:|"
+
+
+def format_matrix(rows: Sequence[Row]) -> str:
+    """Formats rows as Markdown."""
+    lines = [
+        f"| {row.runtime} | {row.version} | {row.bundle} | {row.right} of {row.count} | "
+        f"{row.largest_difference:.1e} | {row.microseconds:,.0f} |"
+        for row in rows
+    ]
+    return "\n".join([_HEAD, *lines])
+
+
+def collect(bundles: Sequence[Path], folder: Path) -> list[Row]:
+    """Runs everything that this machine has, in a folder; says on stderr what it has not."""
+    rows = []
+    for target in NEEDS:
+        if absent := missing(target):
+            print(f"{target}: left out; needs {absent}", file=sys.stderr)  # noqa: T201
+            continue
+        project = Project(target, bundles[0], folder / target)
+        for bundle in bundles:
+            project.use(bundle)
+            rows.append(project.run_golden())
+    if absent := page.missing():
+        print(f"browser: left out; needs {absent}", file=sys.stderr)  # noqa: T201
+    else:
+        rows.append(page.read_row(page.drive(bundles[0], folder), bundles[0]))
+    for engine in ENGINES:
+        if importlib.util.find_spec(engine) is None:
+            print(f"{engine}: left out; pip install {engine}", file=sys.stderr)  # noqa: T201
+            continue
+        rows += [run_golden(engine, bundle) for bundle in bundles]
+    return rows
+
+
+def main() -> None:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundles", nargs="*", default=["imdb", "imdb-article"])
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table = format_matrix(collect([find_directory(bundle) for bundle in args.bundles], Path(folder)))
+        if args.write and (screenshot := Path(folder) / page.SCREENSHOT).is_file():
+            shutil.copyfile(screenshot, SAMPLES_PATH / "page.png")
+    print(table)  # noqa: T201
+    if args.write:
+        text = README.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        README.write_text(f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

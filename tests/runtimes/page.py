@@ -1,0 +1,137 @@
+"""The page in headless Chromium: written by `rnnx embed`, served by its README's own command, driven by page.mjs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rnnx.embed import write_project
+from tests.runtimes.samples import GOLDEN, Row
+
+_DRIVER = Path(__file__).parent / "page.mjs"
+SCREENSHOT = "light.png"  # in the folder that `drive` is given
+LONG_WORDS = 500
+BIG_BYTES = 1 << 20
+
+
+def missing() -> str | None:
+    """What has to be installed; None if everything is there."""
+    needs = {"npm": "Node 18 with npm", "python3": "Python"}
+    absent = [what for program, what in needs.items() if shutil.which(program) is None]
+    if _chromium() is None:
+        absent.append("chromium (apt-get install chromium)")
+    return ", ".join(absent) or None
+
+
+def _chromium() -> str | None:
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+
+
+def drive(bundle: Path, folder: Path) -> dict[str, Any]:
+    """Writes the page's project, installs it, serves it, and does what a visitor would.
+
+    Returns:
+        What page.mjs saw.
+    """
+    project = folder / "page"
+    write_project("browser", bundle, project)
+    block = re.search(r"```sh\n(.*?)\n```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    build, serve = block[1].splitlines()
+    _shell(build, project)
+    tools = folder / "tools"
+    tools.mkdir()
+    _shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
+    port = _free_port()
+    assert serve.endswith(" 8000")
+    with _served(serve.replace("8000", str(port)), project, port) as url:
+        done = subprocess.run(  # noqa: S603  # our own script
+            ["node", _DRIVER, url, str(_chromium()), f"{tools}/", folder],  # noqa: S607
+            input=json.dumps(visit(bundle)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
+
+
+def read_row(seen: dict[str, Any], bundle: Path) -> Row:
+    """The line of the matrix, from what `drive` gave."""
+    found = GOLDEN.search(seen["golden"])
+    assert found is not None, seen["golden"]
+    version, right, count, difference, microseconds = found.groups()
+    runtime = f"{version}, Chromium {seen['version'].partition('.')[0]}"
+    name = json.loads((bundle / "config.json").read_bytes())["name"]
+    return Row("browser", runtime, name, int(right), int(count), float(difference), float(microseconds))
+
+
+def visit(bundle: Path) -> dict[str, Any]:
+    """What the visitor types and drops: golden texts, 500 words of them, a file that is no UTF-8, a megabyte."""
+    rows = [bytes.fromhex(row["bytes"]) for row in json.loads((bundle / "golden.json").read_bytes())]
+    words = " ".join(row.decode() for row in rows[:13]).split()
+    return {
+        "texts": [row.decode() for row in rows[:5]],
+        "long": " ".join((words * LONG_WORDS)[:LONG_WORDS]),
+        "file": base64.b64encode(next(row for row in rows if b"\xff\xfe" in row)).decode(),
+        "big": base64.b64encode(big_text()).decode(),
+    }
+
+
+def big_text() -> bytes:
+    """A megabyte of words."""
+    return (b"the film is great " * BIG_BYTES)[:BIG_BYTES]
+
+
+def _shell(command: str, folder: Path) -> None:
+    done = subprocess.run(  # noqa: S603  # a README's own commands, and ours
+        ["bash", "-ec", command],  # noqa: S607
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _served(command: str, folder: Path, port: int) -> Iterator[str]:
+    url = f"http://localhost:{port}/"
+    server = subprocess.Popen(  # noqa: S603  # the README's own command
+        command.split(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+    )
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(url, timeout=1).close()  # our own address
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)

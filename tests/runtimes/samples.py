@@ -1,0 +1,172 @@
+"""Writes a project with `rnnx embed`, runs the commands of its README, and reads what its `--golden` prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from rnnx.embed import write_project
+
+# Per target: the programs that have to be there, and how to get them.
+NEEDS = {
+    "python": (),
+    "node": (("npm", "Node 18 with npm"),),
+    "c": (("cmake", "CMake"), ("cc", "a C compiler")),
+    "cpp": (("cmake", "CMake"), ("c++", "a C++ compiler")),
+    "rust": (("cargo", "Rust (rustup)"), ("cc", "a C compiler")),
+    "go": (("go", "Go 1.22"), ("cc", "a C compiler")),
+    "java": (("mvn", "Maven"), ("javac", "a JDK of 17")),
+    "csharp": (("dotnet", ".NET 8"),),
+}
+_HEADERS = {"c": "onnxruntime_c_api.h", "cpp": "onnxruntime_cxx_api.h"}
+_LINKED = ("c", "cpp", "rust", "go")
+# The Go binding travels with onnxruntime's C header, which no package registry has on its own.
+_GO_MODULE = "github.com/yalue/onnxruntime_go@v1.27.0"
+GOLDEN = re.compile(
+    r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Maven prints some even into a pipe
+_TEXT = "A wonderful film."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the matrix."""
+
+    runtime: str
+    version: str
+    bundle: str
+    right: int
+    count: int
+    largest_difference: float
+    microseconds: float
+
+
+def missing(target: str) -> str | None:
+    """What has to be installed for a target; None if everything is there."""
+    absent = [what for program, what in NEEDS[target] if shutil.which(program) is None]
+    if target in _LINKED and _library() is None:
+        absent.append("onnxruntime as a shared library (pip install onnxruntime, or a release in ONNXRUNTIME_ROOT)")
+    if target in _HEADERS and not (_include(_HEADERS[target])):
+        absent.append(f"{_HEADERS[target]} (a release of onnxruntime in ONNXRUNTIME_ROOT)")
+    return ", ".join(absent) or None
+
+
+class Project:
+    """A project that `rnnx embed` wrote, built."""
+
+    def __init__(self, target: str, bundle: Path, folder: Path) -> None:
+        """Writes it, and runs the first of its README's two commands."""
+        self.target, self.folder, self.bundle = target, folder, bundle
+        write_project(target, bundle, folder)
+        blocks = re.findall(r"```sh\n(.*?)\n```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+        self.build_command, self.run_command = blocks[0].splitlines()
+        self.golden_command = blocks[1]
+        self._env = dict(os.environ)
+        if target in _LINKED:
+            _place_onnxruntime(folder / "onnxruntime")
+        if target == "python":
+            subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)  # noqa: S603
+            self._env |= {"VIRTUAL_ENV": str(folder / ".venv"), "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}"}
+        self.shell(self.build_command).check_returncode()
+
+    def shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command as a reader of the README would."""
+        done = subprocess.run(  # noqa: S603  # a README's own commands
+            ["bash", "-ec", command],  # noqa: S607
+            check=False,
+            cwd=self.folder,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        done.stdout = _COLOURS.sub("", done.stdout)
+        if done.returncode:
+            sys.stderr.write(done.stdout[-2000:] + done.stderr[-2000:])
+        return done
+
+    def use(self, bundle: Path) -> None:
+        """Puts another model in place of the one it was written with."""
+        for name in ("model.text.onnx", "golden.json", "config.json"):
+            shutil.copyfile(bundle / name, self.folder / name)
+        self.bundle = bundle
+
+    def answer(self) -> tuple[str, float]:
+        """Label and probability of the README's own text, by the second command."""
+        assert _TEXT in self.run_command
+        label, probability = self.shell(self.run_command).stdout.strip().splitlines()[-1].split("\t")
+        return label, float(probability)
+
+    def run_golden(self) -> Row:
+        """Runs the golden vectors."""
+        done = self.shell(self.golden_command)
+        done.check_returncode()
+        found = GOLDEN.search(done.stdout)
+        assert found is not None, done.stdout
+        version, right, count, difference, microseconds = found.groups()
+        name = json.loads((self.folder / "config.json").read_bytes())["name"]
+        return Row(self.target, version, name, int(right), int(count), float(difference), float(microseconds))
+
+    def fails_on_a_wrong_vector(self) -> bool:
+        """Whether `--golden` says so where one expected probability is off by twice its tolerance."""
+        path = self.folder / "golden.json"
+        whole = path.read_bytes()
+        rows = json.loads(whole)
+        rows[-1]["text_probs"][-1] += 2 * rows[-1]["tolerance"]
+        path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        done = self.shell(self.golden_command)
+        path.write_bytes(whole)
+        return done.returncode != 0 and f"golden text {len(rows) - 1}" in done.stdout + done.stderr
+
+
+def _root() -> Path | None:
+    return Path(os.environ["ONNXRUNTIME_ROOT"]) if "ONNXRUNTIME_ROOT" in os.environ else None
+
+
+def _library() -> Path | None:
+    """Onnxruntime's shared library: of a release, or of the Python package."""
+    spec = find_spec("onnxruntime")
+    packaged = Path(spec.origin).parent / "capi" if spec and spec.origin else None
+    folders = [folder for folder in (_root() and Path(str(_root())) / "lib", packaged) if folder]
+    return next((path for folder in folders for path in sorted(folder.glob("libonnxruntime.so.*"))), None)
+
+
+def _include(header: str) -> Path | None:
+    root = _root()
+    if root and (root / "include" / header).is_file():
+        return root / "include"
+    if header != _HEADERS["c"] or shutil.which("go") is None:
+        return None
+    done = subprocess.run(  # noqa: S603  # our own words
+        ["go", "mod", "download", "-json", _GO_MODULE],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
+    folder = Path(json.loads(done.stdout).get("Dir", "")) if done.returncode == 0 else None
+    return folder if folder and (folder / header).is_file() else None
+
+
+def _place_onnxruntime(place: Path) -> None:
+    """Lays libraries and headers out as in a release."""
+    library = _library()
+    assert library is not None
+    (place / "lib").mkdir(parents=True)
+    for name in (library.name, "libonnxruntime.so.1", "libonnxruntime.so"):
+        (place / "lib" / name).symlink_to(library)
+    for header in reversed(_HEADERS.values()):
+        if (folder := _include(header)) is not None:
+            shutil.copytree(folder, place / "include", ignore=_all_but_headers, dirs_exist_ok=True)
+
+
+def _all_but_headers(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".h")]

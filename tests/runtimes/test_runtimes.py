@@ -1,0 +1,43 @@
+"""Every sample, written by `rnnx embed` and run by the commands of its README; every engine on the same file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnx.embed import targets
+from tests.runtimes.engines import ENGINES, run_golden
+from tests.runtimes.samples import NEEDS, Project, Row, missing
+
+pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
+
+
+def test_every_sample_is_run() -> None:
+    assert {*NEEDS, "browser"} == {*targets(), "browser"}
+
+
+@pytest.mark.parametrize("target", NEEDS)
+def test_a_sample_answers_as_the_reference(target: str, bundles: list[Path], matrix: list[Row], tmp_path: Path) -> None:
+    if absent := missing(target):
+        pytest.skip(f"needs {absent}")
+    project = Project(target, bundles[0], tmp_path / "project")
+    label, probability = project.answer()
+    assert label == "pos"
+    assert probability > 0.9
+    for bundle in bundles:
+        project.use(bundle)
+        row = project.run_golden()
+        assert row.right == row.count == 2 * len(json.loads((bundle / "golden.json").read_bytes()))
+        assert project.fails_on_a_wrong_vector()
+        matrix.append(row)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_answers_as_the_reference(engine: str, bundles: list[Path], matrix: list[Row]) -> None:
+    pytest.importorskip(engine, reason=f"pip install {engine}")
+    for bundle in bundles:
+        row = run_golden(engine, bundle)
+        matrix.append(row)
+        assert row.right == row.count
