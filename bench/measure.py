@@ -120,7 +120,7 @@ def measure_cell(
             refused[name] = f"wrong: {error}"
         except Exception as error:  # noqa: BLE001  # as above
             refused[name] = f"failed: {_one_line(error)}"
-    milliseconds, done = _time(runs, ids, rounds, seconds)
+    milliseconds, done = time_runs(runs, ids, rounds, seconds)
     timings = {}
     for name, values in milliseconds.items():
         p10, median, p90 = (float(p) for p in np.percentile(values, (10, 50, 90)))
@@ -142,7 +142,7 @@ def require_right(expected: Array, actual: Floats) -> float:
     return difference
 
 
-def _time(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) -> tuple[dict[str, list[float]], int]:
+def time_runs(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) -> tuple[dict[str, list[float]], int]:
     """Gives every system its turn, in another order each round.
 
     Returns:

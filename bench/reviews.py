@@ -4,6 +4,12 @@ Each command runs in a fresh process, in turns, its answers thrown away; one rou
 in it the answers are compared. Wall time, processor time and the largest resident memory.
 
     python bench/reviews.py REVIEWS.txt [--rounds 3] [--cores 1]
+
+fastText takes part where its command is there (Debian: apt install fasttext) and a classifier, trained on other
+reviews, one a line behind its label (`__label__pos A fine film.`):
+
+    fasttext supervised -input TRAIN.txt -output model -dim 50 -wordNgrams 2 -minCount 2 -bucket 200000
+    python bench/reviews.py REVIEWS.txt --fasttext-model model.bin
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ CURVES_NAME = "curves.png"
 SAMPLES_NAME = "samples.json"
 GOLDEN_NAME = "golden.json"
 PARITY_NAME = "parity.json"
+PLOT_NAME = "parity.png"
+TESTDATA_NAME = "testdata"
 EVALUATION_NAME = "evaluation.json"
 CARD_NAME = "README.md"
 
@@ -111,7 +113,7 @@ def read_directory(path: Path) -> Directory:
     files: dict[str, bytes] = {}
     missing, altered = [], []
     for name, sha256 in config.files.items():
-        if Path(name).name != name:
+        if not _is_plain(name):
             raise ModelError(f"{path / CONFIG_NAME}: files: {name!r} is not a plain file name")
         try:
             files[name] = (path / name).read_bytes()
@@ -124,6 +126,14 @@ def read_directory(path: Path) -> Directory:
         found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
         raise ModelError(f"{path}: {'; '.join(found)}; get or export this model again")
     return Directory(path, config, files)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name stays in the bundle: a file, or a file in its test data."""
+    parts = name.split("/")
+    if parts[0] != TESTDATA_NAME and len(parts) > 1:
+        return False
+    return all(part not in ("", ".", "..") and Path(part).name == part and "\\" not in part for part in parts)
 
 
 def _read_config(path: Path) -> ModelConfig:
@@ -152,7 +162,8 @@ def require_replaceable(out: Path) -> None:
         ours = {CONFIG_NAME, *_read_config(out).files}
     except ModelError as error:
         raise UsageError(f"{out}: holds other files, and no model of rnnx; choose another --out") from error
-    if others := sorted(path.name for path in out.iterdir() if path.name not in ours):
+    found = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    if others := sorted(name for name in found if name not in ours):
         raise UsageError(f"{out}: holds files that rnnx did not write ({', '.join(others)}); choose another --out")
 
 
@@ -173,6 +184,7 @@ def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) 
     try:
         temporary.chmod(0o777 & ~_umask())  # mkdtemp closes it to others
         for name, data in {**files, CONFIG_NAME: to_json(config).encode()}.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             with (temporary / name).open("wb") as file:
                 file.write(data)
                 file.flush()

@@ -15,6 +15,7 @@ from rnnx.bundle import (
     HISTORY_NAME,
     MODEL_NAME,
     PARITY_NAME,
+    PLOT_NAME,
     TEXT_NAME,
     find_directory,
     hash_bytes,
@@ -80,7 +81,7 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
     if PARITY_NAME in files:
-        parts.append(_proof(json.loads(files[PARITY_NAME])))
+        parts.append(_proof(json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
     parts.append(f"## Files\n\n| file | bytes |\n|---|---:|\n{sizes}")
     tools = ", ".join(f"{name} {version}" for name, version in config.tools.items())
@@ -186,15 +187,43 @@ def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: 
     )
 
 
-def _proof(parity: dict[str, Any]) -> str:
+def _proof(parity: dict[str, Any], has_plot: bool) -> str:
     rows = "\n".join(
         f"| {runtime['runtime']} | {layer['layer']} | {layer['ratio']:.3g} | {runtime['max_abs_diff']:.2g} |"
         for runtime in parity["runtimes"]
         for layer in runtime["layers"]
     )
+    ways = "\n".join(
+        f"| {way['runtime']} | {way['way']} | {'the same bits' if way['has_same_bits'] else way['max_abs_diff']} |"
+        for way in parity.get("invariance", ())
+    )
+    plot = (
+        f"\n\nA long sequence, four times what the model reads: what each step adds, under what rounding can add (the "
+        f"bound), and how far the states drift from the exact ones by then.\n\n"
+        f"![Difference of the states over the steps, with the bound]({PLOT_NAME})"
+        if has_plot
+        else ""
+    )
     return (
-        f"## Proof\n\n{parity['verdict'][:1].upper()}{parity['verdict'][1:]}.\n\n"
+        f"## Proof\n\n{parity['verdict'][:1].upper()}{parity['verdict'][1:]}. `rnnx verify` makes this proof again, on "
+        "any machine, from the file alone.\n\n"
         "Each step is compared with one float64 step of the NumPy reference from the runtime's own state before it; "
-        "the difference is set against what float32 rounding can do. End to end: the largest difference in probability "
-        f"from the reference.\n\n| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}"
+        "the difference is set against what float32 rounding can do. `end to end`: from ids to probabilities, against "
+        "what all these roundings together can do to first order; the last column is that difference itself.\n\n"
+        f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}{_decisions(parity)}\n\n"
+        f"What must not matter, and by how much it does (in probability):\n\n| file | asked | difference |\n"
+        f"|---|---|---:|\n{ways}{plot}"
+    )
+
+
+def _decisions(parity: dict[str, Any]) -> str:
+    decisions = parity.get("decisions")
+    if not decisions:
+        return ""
+    differing = ", ".join(f"{count:,} for `{name}`" for name, count in decisions["differing"].items())
+    share = decisions["certain_count"] / decisions["count"]
+    return (
+        f"\n\nOver the {decisions['count']:,} texts of {decisions['dataset']}, the labels that differ from Keras's: "
+        f"{differing}. For {decisions['certain_count']:,} of them ({share:.2%}) the margin exceeds what rounding can "
+        "do to first order: no float32 runtime that keeps the bound of each step can come to another label."
     )

@@ -24,19 +24,31 @@ class ModelMetadata:
     tokenizer: TokenizerConfig | None
 
 
+def read_metadata(properties: Mapping[str, str]) -> ModelMetadata:
+    """Reads what a file says of itself.
+
+    Raises:
+        ModelError: If it says nothing, or nothing that can be read.
+    """
+    text = properties.get(METADATA_KEY, "")
+    if not text or len(text) > _MOST_BYTES:
+        raise ModelError("the .onnx file carries no metadata of rnnx; export the model again")
+    try:
+        return from_json(ModelMetadata, text)
+    except ValueError as error:
+        raise ModelError(f"the metadata in the .onnx file is broken: {error}") from error
+
+
 def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
     """Makes sure that an `.onnx` file and the config beside it describe the same model.
 
     Raises:
         ModelError: If the file says nothing, or something else.
     """
-    text = properties.get(METADATA_KEY, "")
-    if not text or len(text) > _MOST_BYTES:
-        raise ModelError(f"model {config.name}: the .onnx file carries no metadata of rnnx; export the model again")
     try:
-        metadata = from_json(ModelMetadata, text)
-    except ValueError as error:
-        raise ModelError(f"model {config.name}: the metadata in the .onnx file is broken: {error}") from error
+        metadata = read_metadata(properties)
+    except ModelError as error:
+        raise ModelError(f"model {config.name}: {error}") from error
     for field in ("labels", "vocabulary_size", "tokenizer"):
         said, expected = getattr(metadata, field), getattr(config, field)
         if said != expected:

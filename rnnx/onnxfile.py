@@ -72,6 +72,19 @@ def parse_model(data: bytes) -> Any:
     return _parse("ModelProto", data)
 
 
+def read_properties(model: Any) -> dict[str, str]:
+    """The metadata of a model.
+
+    Raises:
+        ModelError: If it is no text.
+    """
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    # protobuf hands out bytes where a string is not UTF-8.
+    if not all(isinstance(text, str) for pair in properties.items() for text in pair):
+        raise ModelError("the metadata of the .onnx file is not UTF-8: the file was altered or broken")
+    return properties
+
+
 def parse_graph(data: bytes) -> Any:
     """Reads a GraphProto.
 

@@ -22,11 +22,12 @@ import numpy.typing as npt
 
 from rnnx.propagation import Decisions
 from rnnx.reference import INPUT_NAME, Array, Network, SimpleRNN, Tensor
-from rnnx.report import END_TO_END, LayerReport, RuntimeReport
+from rnnx.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
 from rnnx.rounding import output_error, step_bound
 
 # Half of what a probability can be: beyond it, a wrong one may pass.
 _SAYS_NOTHING = 0.5
+_CURVE_POINTS = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def compare_runtime(
             continue
         compared, probs_bound = _compare_layers(network, batch, out)
         smallest_bound = min(smallest_bound, probs_bound)
-        compared.append(_largest_ratio(END_TO_END, batch, decision.probs, out.probs, decision.probs_bounds))
+        compared.append(_largest_ratio(END_TO_END, batch, decision.probs, decision.probs_bounds, out.probs))
         for report in compared:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
@@ -104,6 +105,37 @@ def compare_runtime(
         tie_count,
         tuple(problems),
     )
+
+
+def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outputs) -> list[DriftCurve]:
+    """Follows the states of each recurrent layer along a long sequence.
+
+    Args:
+        runtime: Its name in the report.
+        network: The reference.
+        batch: One row or several.
+        outputs: What came out.
+    """
+    time = batch.ids.shape[1]
+    steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
+    own = network.forward(batch.ids)
+    given = network.forward(batch.ids, {name: values.astype(np.float64) for name, values in outputs.states.items()})
+    curves = []
+    for node in network.nodes:
+        if not isinstance(node.layer, SimpleRNN):
+            continue
+        actual = outputs.states[node.name].astype(np.float64)
+        drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
+        # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
+        x = given[node.inputs[0]]
+        expected, bound = _expect_steps(node.layer, x, np.zeros_like(x.values), actual)
+        difference = np.abs(expected - actual)
+        ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+        flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
+        at = [values.transpose(1, 0, 2).reshape(time, -1)[np.arange(time), flat] for values in (difference, bound)]
+        figures = (tuple(np.minimum(np.nan_to_num(v[steps], nan=1e300), 1e300).tolist()) for v in (drift, *at))
+        curves.append(DriftCurve(runtime, node.name, tuple(steps.tolist()), *figures))
+    return curves
 
 
 def _form_problem(expected: Array, actual: npt.NDArray[np.float32]) -> str | None:
@@ -135,25 +167,33 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
     last = network.nodes[-1].name
-    reports.append(_largest_ratio("probs", batch, tensors[last].values, actual.probs, errors[last]))
+    reports.append(_largest_ratio("probs", batch, tensors[last].values, errors[last], actual.probs))
     return reports, float(errors[last].max(axis=-1).min())
 
 
 def _compare_steps(
     name: str, layer: SimpleRNN, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
 ) -> LayerReport:
-    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit."""
+    return _largest_ratio(name, batch, *_expect_steps(layer, x, x_error, states), states)
+
+
+def _expect_steps(layer: SimpleRNN, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
+
+    Returns:
+        What the states should be, and how far off they may be.
+    """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
     before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
     expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
     if x.mask is not None:
         expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
-    return _largest_ratio(name, batch, expected, states, bound)
+    return expected, bound
 
 
 def _largest_ratio(
-    layer: str, batch: ProbeBatch, expected: Array, actual: npt.NDArray[np.floating], bound: Array
+    layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
 ) -> LayerReport:
     difference = np.abs(expected - actual)
     # A bound of 0 allows nothing but equality.

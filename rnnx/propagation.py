@@ -46,6 +46,10 @@ class Decisions:
     label_ids: npt.NDArray[np.intp]
     is_certain: npt.NDArray[np.bool_]
 
+    def row(self, i: int) -> Decisions:
+        """One row as a batch of its own."""
+        return Decisions(*(values[i : i + 1] for values in vars(self).values()))
+
 
 def decide(network: Network, ids: npt.NDArray[np.int32]) -> Decisions:
     """Runs the reference over a batch and bounds what rounding can do to its decisions.

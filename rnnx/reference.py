@@ -223,6 +223,13 @@ class Network:
         """The recurrent layers by name."""
         return {node.name: node.layer for node in self.nodes if isinstance(node.layer, SimpleRNN)}
 
+    @property
+    def masks_zero(self) -> bool:
+        """Whether id 0 is padding that no layer sees; GlobalMaxPooling1D, as Keras has it, sees it nevertheless."""
+        layers = [node.layer for node in self.nodes]
+        sees_padding = any(isinstance(layer, GlobalMaxPooling1D) for layer in layers)
+        return not sees_padding and any(isinstance(layer, Embedding) and layer.mask_zero for layer in layers)
+
     def forward(self, ids: npt.NDArray[np.int32], states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
         """Runs the network.
 

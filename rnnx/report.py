@@ -1,10 +1,8 @@
-"""The report of a proof, as a value: figures, where they stand, and the verdict. Imports numpy only."""
+"""The report of a proof, as a value: figures, where they stand, and the verdict. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 # The row for the whole way from ids to probabilities, against what rounding can carry through the network.
 END_TO_END = "end to end"
@@ -60,17 +58,89 @@ class RuntimeReport:
 
     @property
     def worst(self) -> LayerReport:
-        """The layer nearest to its bound, or beyond it; the whole way only if no single layer is to blame."""
-        rows = [layer for layer in self.layers if layer.layer != END_TO_END]
-        whole = [layer for layer in self.layers if layer.layer == END_TO_END and not layer.passed]
-        if rows and (not whole or not all(layer.passed for layer in rows)):
-            return max(rows, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
-        return max(whole or rows, key=lambda layer: np.inf if layer.ratio is None else layer.ratio)
+        """The first layer, in the order of the computation, that failed; else the one nearest to its bound.
+
+        What is wrong in a layer can reach those behind it. The whole way is to blame only if no single layer is.
+        """
+        single = [layer for layer in self.layers if layer.layer != END_TO_END] or list(self.layers)
+        failed = next((layer for layer in [*single, *self.layers] if not layer.passed), None)
+        return failed or max(single, key=lambda layer: layer.ratio or 0.0)
 
     @property
     def passed(self) -> bool:
         """Whether there is no problem and every layer is within its bound."""
         return not self.problems and all(layer.passed for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class DriftCurve:
+    """One layer of one runtime along a sequence of four times the longest that the model reads.
+
+    Attributes:
+        runtime: As in its report.
+        layer: The recurrent layer.
+        steps: Some positions, from 0 on.
+        drift: How far the state is from the reference's own by then, the largest unit; it adds up.
+        difference: How far the state is from one exact step from the state before, at the unit nearest to its bound.
+        bound: What rounding can do to that unit in that step.
+    """
+
+    runtime: str
+    layer: str
+    steps: tuple[int, ...]
+    drift: tuple[float, ...]
+    difference: tuple[float, ...]
+    bound: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class InvarianceReport:
+    """Two ways to ask for the same, which need no reference.
+
+    Attributes:
+        runtime: The file and where it ran.
+        way: What was varied.
+        has_same_bits: Whether nothing differed at all.
+        max_abs_diff: In probability; None if something was not finite.
+        ratio: The largest difference over what rounding can do to both; above 1 fails.
+    """
+
+    runtime: str
+    way: str
+    has_same_bits: bool
+    max_abs_diff: float | None
+    ratio: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether rounding explains what differs."""
+        return self.ratio is not None and self.ratio <= 1.0
+
+
+@dataclass(frozen=True)
+class DecisionsReport:
+    """The labels of a whole data set.
+
+    Attributes:
+        dataset: Its name and part.
+        count: Texts.
+        certain_count: Texts whose label no float32 runtime can change that keeps the bounds (to first order).
+        differing: By file: texts whose label is not Keras's.
+        wrong: By runtime: certain labels that are not the reference's; any fails.
+        max_ratio: By runtime: the largest difference in probability from the reference, over its bound.
+    """
+
+    dataset: str
+    count: int
+    certain_count: int
+    differing: dict[str, int]
+    wrong: dict[str, int]
+    max_ratio: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every certain label is right, and every probability within its bound."""
+        return not any(self.wrong.values()) and all(ratio <= 1.0 for ratio in self.max_ratio.values())
 
 
 @dataclass(frozen=True)
@@ -83,6 +153,9 @@ class ParityReport:
         longest: The longest probe, in ids.
         runtimes: Keras first, then each file on each provider.
         problems: What concerns the whole, such as a label that is not the one recorded at training.
+        invariance: What must not matter, per file.
+        drift: Along a long sequence, per runtime and layer.
+        decisions: Of a data set, where one was given.
     """
 
     text_count: int
@@ -90,11 +163,14 @@ class ParityReport:
     longest: int
     runtimes: tuple[RuntimeReport, ...]
     problems: tuple[str, ...] = ()
+    invariance: tuple[InvarianceReport, ...] = ()
+    drift: tuple[DriftCurve, ...] = ()
+    decisions: DecisionsReport | None = None
 
     @property
     def passed(self) -> bool:
         """The verdict."""
-        return bool(self.runtimes) and not self.problems and all(runtime.passed for runtime in self.runtimes)
+        return bool(self.runtimes) and not self.first_problem
 
     @property
     def verdict(self) -> str:
@@ -120,4 +196,12 @@ class ParityReport:
                 return f"{runtime.runtime}: layer {worst.layer}{step}, unit {worst.unit} on {worst.probe!r} is {size}"
             if runtime.problems:
                 return f"{runtime.runtime}: {runtime.problems[0]}"
+        for invariance in self.invariance:
+            if not invariance.passed:
+                size = (
+                    "not finite" if invariance.ratio is None else f"{invariance.ratio:.3g} times what rounding can do"
+                )
+                return f"{invariance.runtime}: {invariance.way}: the difference is {size}"
+        if self.decisions and not self.decisions.passed:
+            return f"{self.decisions.dataset}: labels or probabilities that rounding cannot explain"
         return "" if self.runtimes else "nothing was compared"

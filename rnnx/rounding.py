@@ -55,6 +55,10 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). tanh, relu and sigmoid have slopes of at most 1, so they carry no
     more than that on, and add their own error.
 
+    A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
+    all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
+    count stay inputs + units and a bias, in whatever order.
+
     Args:
         layer: The recurrence.
         x_t: (..., inputs), the exact inputs.
@@ -67,7 +71,8 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     inputs, units = layer.kernel.shape
     kernel = np.abs(layer.kernel)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
-    rounding = gamma(inputs + units + 3) * size + x_error @ kernel
+    inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
+    rounding = gamma(inputs + units + 3) * size + inherited
     return np.asarray(rounding + _activation_error(layer.activation, rounding))
 
 

@@ -15,9 +15,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def to_json(value: Any) -> str:
-    """Formats a dataclass as JSON: two spaces, keys in field order, a newline at the end."""
-    return json.dumps(dataclasses.asdict(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def to_json(value: Any, *, indent: int | None = 2) -> str:
+    """Formats a dataclass as JSON, keys in field order; on one line, without a newline, if `indent` is None.
+
+    What is not ASCII is written as it is when indented, for people, and escaped on one line, where lone surrogates
+    have to travel too.
+    """
+    if indent is None:
+        return json.dumps(dataclasses.asdict(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(dataclasses.asdict(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(cls: type[T], text: str | bytes) -> T:

@@ -21,7 +21,9 @@ def test_these_are_shipped() -> None:
 def test_a_bundle_is_whole_and_proved(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle.config.name == name
-    assert sorted(path.name for path in bundle.path.iterdir()) == sorted([*bundle.files, "config.json"])
+    assert sorted(p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*.*")) == sorted(
+        [*bundle.files, "config.json"]
+    )
     assert json.loads(bundle["parity.json"])["passed"] is True
     assert len(bundle["model.onnx"]) < 8_000_000
 

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from rnnx import __version__
-from rnnx.cli import doctor, embed, evaluate, export, infer, info, terminal, train
+from rnnx.cli import diff, doctor, embed, evaluate, export, infer, info, terminal, train, verify
 from rnnx.errors import DeviceError, ModelError, ParityError, RnnxError, UsageError
 
 OK, FAILED, USAGE, PARITY, MODEL, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -32,7 +32,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for command in (train.train, export.export, infer.infer, evaluate.evaluate, info.info, embed.embed, doctor.doctor):
+for command in (
+    train.train,
+    export.export,
+    infer.infer,
+    verify.verify,
+    diff.diff,
+    evaluate.evaluate,
+    info.info,
+    embed.embed,
+    doctor.doctor,
+):
     app.command()(command)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from rnnx.bundle import (
@@ -21,16 +20,20 @@ from rnnx.bundle import (
     METRICS_NAME,
     MODEL_NAME,
     PARITY_NAME,
+    PLOT_NAME,
     TEXT_NAME,
     VOCABULARY_NAME,
     require_replaceable,
     write_directory,
 )
 from rnnx.card import write_card
-from rnnx.config import tool_versions
+from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
+from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms
+from rnnx.export.golden import data_sets, finish, golden_rows, per_label
+from rnnx.export.plot import plot_proof
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
@@ -42,20 +45,9 @@ from rnnx.schema import to_json
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
+from rnnx.verify import verify_file
 
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
-
-# Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
-_TRAP_TEXTS = (
-    b"",
-    b"qqqqzzzz",
-    b"<br /><br />",
-    b"<BR />br<br/>good<br />bad<br  />br <br /",
-    b"don't \xff\xfe stop",
-    bytes(range(256)),
-    b"GREAT Film",
-    b"the film is great " * 150,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +70,7 @@ def export(
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
+    decisions: DecisionTexts | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
@@ -86,6 +79,7 @@ def export(
         model: A run, a bundle, a shipped name, or a `.keras` file.
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
+        decisions: Texts whose labels are compared too, one by one.
         on_stage: Told what comes next.
 
     Raises:
@@ -102,23 +96,30 @@ def export(
     require_replaceable(out)
     on_stage("converting with tf2onnx, and rewriting")
     forms = build_forms(source.model, source.network)
-    for form in forms.values():
-        _add_metadata(form.model, source)
     on_stage("proving against the reference")
-    report = prove_source(source, forms)
+    report = prove_source(source, forms, decisions.some() if decisions else [])
     # The text form is made of one that was proved.
     text_form = _build_text_form(source, forms[BATCH_NAME], storage) if report.passed else None
     if text_form:
         report = _prove_text_form(source, text_form, report)
     elif report.passed and source.tokenizer:
         on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
+    if report.passed and decisions is not None:
+        on_stage(f"comparing {len(decisions.texts):,} labels")
+        report = dataclasses.replace(report, decisions=compare_decisions(source, forms, decisions))
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
+    finished = {name: finish(source, form, report, _properties(source.config)) for name, form in forms.items()}
+    for name, data in finished.items():
+        again = verify_file(name, data, ["cpu"], source.tokenizer).report
+        if not again.passed:
+            raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
     on_stage(f"publishing {out}")
-    files = _bundle_files(source, forms, report)
+    files = _bundle_files(source, finished, report)
     if text_form and source.tokenizer:
-        _add_metadata(text_form.rewritten.model, source)
-        files[TEXT_NAME] = text_form.rewritten.model.SerializeToString(deterministic=True)
+        model = text_form.rewritten.model
+        onnx.helper.set_model_props(model, _properties(source.config))
+        files[TEXT_NAME] = model.SerializeToString(deterministic=True)
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
     config = dataclasses.replace(
         source.config,
@@ -131,9 +132,17 @@ def export(
     return Exported(out, report, {name: len(data) for name, data in files.items()})
 
 
-def prove_source(source: Source, forms: Mapping[str, Rewritten]) -> ParityReport:
-    """Proves the forms of a model against a source, the labels recorded with it included."""
-    probes = make_probes(_texts(source), source.tokenizer, source.config.vocabulary_size)
+def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] = ()) -> ParityReport:
+    """Proves the forms of a model against a source, the labels recorded with it included.
+
+    Args:
+        source: The model.
+        forms: By file name.
+        texts: More texts to prove it on.
+    """
+    probes = make_probes(
+        list(dict.fromkeys([*_texts(source), *texts])), source.tokenizer, source.config.vocabulary_size
+    )
     report = prove(source.model, source.network, forms, probes)
     return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
 
@@ -170,7 +179,7 @@ def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
     labels = source.config.labels
     ids = source.tokenizer.pad([source.tokenizer.encode(sample.text).ids for sample in source.samples])
     problems = []
-    for i, (sample, row) in enumerate(zip(source.samples, _per_label(source.network.predict(ids)), strict=True)):
+    for i, (sample, row) in enumerate(zip(source.samples, per_label(source.network.predict(ids)), strict=True)):
         probability = float(row[labels.index(sample.label)]) if sample.label in labels else 0.0
         if abs(probability - sample.probability) > allowed:
             problems.append(
@@ -180,47 +189,24 @@ def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
     return problems
 
 
-def _per_label(probs: np.ndarray) -> np.ndarray:
-    return np.hstack([1 - probs, probs]) if probs.shape[-1] == 1 else probs
-
-
-def _add_metadata(graph: onnx.ModelProto, source: Source) -> None:
-    config = source.config
+def _properties(config: ModelConfig) -> dict[str, str]:
     metadata = ModelMetadata(config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer)
-    onnx.helper.set_model_props(graph, {METADATA_KEY: to_json(metadata)})
+    return {METADATA_KEY: to_json(metadata)}
 
 
-def _bundle_files(source: Source, forms: Mapping[str, Rewritten], report: ParityReport) -> dict[str, bytes]:
+def _bundle_files(source: Source, forms: Mapping[str, bytes], report: ParityReport) -> dict[str, bytes]:
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
-    files |= {name: form.model.SerializeToString(deterministic=True) for name, form in forms.items()}
+    files |= forms
     files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
+    files[PLOT_NAME] = plot_proof(report)
+    files |= data_sets(source)
     if source.tokenizer:
-        files[GOLDEN_NAME] = _json(_golden(source))
+        files[GOLDEN_NAME] = _json(golden_rows(source))
     # Figures belong to the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)
     if evaluation and source.files.get(MODEL_NAME) == files[MODEL_NAME]:
         files[EVALUATION_NAME] = evaluation
     return files
-
-
-def _golden(source: Source) -> list[dict[str, object]]:
-    """Input and expected output for any language: rnnx's own texts (a user's texts stay with the user) and traps."""
-    assert source.tokenizer  # noqa: S101  # the caller asked
-    rows = []
-    for text in [*own_texts(), *_TRAP_TEXTS]:
-        encoding = source.tokenizer.encode(text)
-        probs = source.network.predict(source.tokenizer.pad([encoding.ids]))
-        row = _per_label(probs)[0]
-        rows.append(
-            {
-                "text": text.decode("utf-8", "surrogateescape"),
-                "ids": encoding.ids.tolist(),
-                "label": source.config.labels[int(row.argmax())],
-                "probability": float(row.max()),
-                "probs": probs[0].tolist(),
-            }
-        )
-    return rows
 
 
 def _json(value: object) -> bytes:

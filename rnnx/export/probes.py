@@ -14,6 +14,7 @@ from rnnx.text import START_ID, UNKNOWN_ID, Ids, Tokenizer
 # A network without a tokenizer has no longest text of its own.
 _DEFAULT_LENGTH = 100
 _SINGLE_COUNT = 32
+_DRIFT_LENGTHS = 4
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Probes:
         batches: Each run as it is.
         text_count: Rows that come from texts.
         trap_count: Rows that were made up.
+        long_batch: One row of four times the longest that the model reads; for the drift alone.
     """
 
     batches: tuple[ProbeBatch, ...]
     text_count: int
     trap_count: int
+    long_batch: ProbeBatch
 
     @property
     def longest(self) -> int:
@@ -55,26 +58,37 @@ def make_probes(texts: Sequence[bytes], tokenizer: Tokenizer | None, vocabulary_
         vocabulary once, so that no row of the embedding goes untried.
     """
     length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
-    traps = _traps(length, vocabulary_size)
+    traps = {**make_traps(tokenizer, vocabulary_size), **_single_words(vocabulary_size)}
     text_rows = {f"text {i + 1}": tokenizer.encode(text).ids for i, text in enumerate(texts)} if tokenizer else {}
     mixed = {**text_rows, **traps}
     every_id = {f"ids from {row[0]}": row for row in _every_id(length, vocabulary_size)}
     batches = [_batch(mixed, tokenizer), _batch(every_id, tokenizer)]
     batches += [_batch({f"{name}, alone": row}, tokenizer) for name, row in traps.items() if len(row) != 1]
-    return Probes(tuple(batches), len(text_rows), sum(len(batch.names) for batch in batches) - len(text_rows))
+    trap_count = sum(len(batch.names) for batch in batches) - len(text_rows)
+    words = np.random.default_rng(1).integers(
+        min(3, vocabulary_size - 1), vocabulary_size, (1, _DRIFT_LENGTHS * length)
+    )
+    long_batch = ProbeBatch(words.astype(np.int32), (f"{_DRIFT_LENGTHS} times the longest",))
+    return Probes(tuple(batches), len(text_rows), trap_count, long_batch)
 
 
-def _traps(length: int, vocabulary_size: int) -> dict[str, Ids]:
+def make_traps(tokenizer: Tokenizer | None, vocabulary_size: int) -> dict[str, Ids]:
+    """Inputs made to find what is wrong with a conversion: by name, not padded.
+
+    Args:
+        tokenizer: Says how long the longest is; None for a network without text.
+        vocabulary_size: Ids run from 0 to one less.
+    """
+    length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
     rng = np.random.default_rng(0)  # the same traps for the same model, always
-    words = np.arange(UNKNOWN_ID + 1, vocabulary_size)
 
     def draw(count: int) -> Ids:
-        return rng.choice(words, count).astype(np.int32)
+        return rng.choice(np.arange(UNKNOWN_ID + 1, vocabulary_size), count).astype(np.int32)
 
     def start(ids: Ids) -> Ids:
         return np.concatenate([np.array([START_ID], np.int32), ids])[-length:]
 
-    traps = {
+    return {
         "empty": start(draw(0)),
         "all unknown": np.full(length, UNKNOWN_ID, np.int32),
         "exactly the longest": draw(length),
@@ -85,7 +99,12 @@ def _traps(length: int, vocabulary_size: int) -> dict[str, Ids]:
         "zeros between": np.where(np.arange(length) % 3 == 1, 0, draw(length)).astype(np.int32),
         "zeros at the end": np.where(np.arange(length) < (length + 1) // 2, draw(length), 0).astype(np.int32),
     }
-    return traps | {f"one token, {word}": np.array([word], np.int32) for word in draw(_SINGLE_COUNT)}
+
+
+def _single_words(vocabulary_size: int) -> dict[str, Ids]:
+    rng = np.random.default_rng(2)
+    words = rng.choice(np.arange(UNKNOWN_ID + 1, vocabulary_size), _SINGLE_COUNT)
+    return {f"one token, {word}": np.array([word], np.int32) for word in words}
 
 
 def _every_id(length: int, vocabulary_size: int) -> list[Ids]:

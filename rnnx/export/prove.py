@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,13 +12,14 @@ import numpy.typing as npt
 from keras import layers
 
 from rnnx.export.probes import Probes
-from rnnx.infer.session import Device, Session
-from rnnx.parity import Outputs, ProbeBatch, compare_runtime
+from rnnx.infer.session import available_devices
+from rnnx.invariance import compare_forms
+from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.propagation import decide
 from rnnx.reference import Network
-from rnnx.report import ParityReport, RuntimeReport
+from rnnx.report import InvarianceReport, ParityReport
 from rnnx.rewrites.replace import Rewritten
-from rnnx.states import with_states
+from rnnx.verify import Candidate, compare_file
 
 
 def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], probes: Probes) -> ParityReport:
@@ -33,38 +33,29 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     """
     batches = probes.batches
     decisions = [decide(network, batch.ids) for batch in batches]
+    keras_name = f"keras {keras.__version__}"
     keras_outputs = [_run_keras(model, network, batch) for batch in batches]
-    reports = [compare_runtime(f"keras {keras.__version__}", network, batches, keras_outputs, decisions)]
+    runtimes = [compare_runtime(keras_name, network, batches, keras_outputs, decisions)]
+    drift = trace_drift(keras_name, network, probes.long_batch, _run_keras(model, network, probes.long_batch))
+    invariance: list[InvarianceReport] = []
+    answers = {}
     for name, form in forms.items():
-        shipped = form.model.SerializeToString()
-        stateful_model = with_states(shipped, form.recipe())
-        for device in _devices(shipped):
-            session, stateful = Session(shipped, device=device), Session(stateful_model, device=device)
-            outputs = [_run_onnx(stateful, form.states, batch) for batch in batches]
-            runtime = f"{name}, {session.provider}"
-            report = compare_runtime(runtime, network, batches, outputs, decisions)
-            reports.append(_require_same(report, session, batches, outputs))
-    return ParityReport(probes.text_count, probes.trap_count, probes.longest, tuple(reports))
-
-
-def _devices(model: bytes) -> list[Device]:
-    return ["cpu"] if Session(model, device="auto").device == "cpu" else ["cpu", "cuda"]
-
-
-def _run_onnx(session: Session, states: Mapping[str, str], batch: ProbeBatch) -> Outputs:
-    outputs = dict(zip(session.output_names, session.run(batch.ids), strict=True))
-    return Outputs(outputs["probs"], {layer: outputs[name].transpose(1, 0, 2) for layer, name in states.items()})
-
-
-def _require_same(
-    report: RuntimeReport, session: Session, batches: Sequence[ProbeBatch], outputs: Sequence[Outputs]
-) -> RuntimeReport:
-    """The states came from a copy that has them as outputs: the file itself has to give the same bits."""
-    for batch, out in zip(batches, outputs, strict=True):
-        if not np.array_equal(session.run(batch.ids)[0], out.probs, equal_nan=True):
-            problem = f"the file and its copy with states differ on the batch of {batch.names[0]!r}"
-            return dataclasses.replace(report, problems=(*report.problems, problem))
-    return report
+        candidate = Candidate(name, form.model.SerializeToString(), form.recipe())
+        for device in available_devices():
+            compared = compare_file(candidate, device, network, batches, decisions, probes.long_batch)
+            runtimes.append(compared.report)
+            invariance += compared.invariance
+            drift += compared.drift
+            answers[compared.report.runtime] = compared.probs[0]
+    invariance += compare_forms(answers, decisions[0])
+    return ParityReport(
+        probes.text_count,
+        probes.trap_count,
+        probes.longest,
+        tuple(runtimes),
+        invariance=tuple(invariance),
+        drift=tuple(drift),
+    )
 
 
 def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:

@@ -106,6 +106,12 @@ def expected_device(device: Device) -> Device:
     return device
 
 
+def available_devices() -> list[Device]:
+    """The devices that onnxruntime has, the CPU first."""
+    available = ort.get_available_providers()
+    return [device for device, provider in _PROVIDERS.items() if provider in available]  # type: ignore[misc]
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 

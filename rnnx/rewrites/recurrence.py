@@ -66,6 +66,7 @@ class Recurrence:
         bias: (units,).
         is_carried: Whether masked positions put the carried state out; zeros otherwise.
         output: The value that holds all outputs, (time, batch, units).
+        is_turned: Whether its mask, and so its order, is that of the text turned around.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Recurrence:
     bias: npt.NDArray[np.float32]
     is_carried: bool
     output: str
+    is_turned: bool
 
 
 def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
@@ -119,6 +121,7 @@ def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
             bias=weights.get("b", np.zeros(len(weights["u"]), np.float32)),
             is_carried=_is_carried(body, updated[-1], inner, updated, loop),
             output=loop.output[-1],
+            is_turned=mask is not None and graph.match(mask, Op("ReverseSequence", Var("mask"))) is not None,
         )
     raise _refusal(loop, "no value that it carries is act(x W + b + h U), masked or not")
 

@@ -6,8 +6,9 @@ summed over the time, both directions side by side. A form that knows its last s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -64,21 +65,26 @@ class Rewritten:
         return make_recipe(self.states, extra.SerializeToString())
 
 
-def replace_loops(model: onnx.ModelProto, write: Callable[[Graph, Recurrence], Written]) -> Rewritten:
+Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]
+
+
+def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     """Replaces every Loop by what `write` makes of its recurrence.
 
     Args:
         model: As tf2onnx gives it, each Loop named after its layer.
-        write: Adds the recurrence to the graph.
+        write: Adds the recurrences to the graph; one result each, in their order.
 
     Raises:
         ModelError: If a Loop is not one that is known; names it and says why.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
-    written = {recurrence.output: write(graph, recurrence) for _, recurrence in read_loops(graph)}
-    names = {recurrence.name: written[recurrence.output].states for _, recurrence in read_loops(graph)}
-    _replace_sums(graph, written)
+    recurrences = [recurrence for _, recurrence in read_loops(graph)]
+    results = write(graph, recurrences)
+    written = {r.output: new for r, new in zip(recurrences, results, strict=True)}
+    names = {r.name: written[r.output].states for r in recurrences}
+    _replace_sums(graph, written, {r.output for r in recurrences if r.is_turned})
     _replace_last(graph, written)
     for output, new in written.items():
         graph.replace(output, new.outputs)
@@ -100,15 +106,20 @@ def _replace_last(graph: Graph, written: Mapping[str, Written]) -> None:
             graph.replace(node.output[0], written[found["all"]].last)
 
 
-def _replace_sums(graph: Graph, written: Mapping[str, Written]) -> None:
+def _replace_sums(graph: Graph, written: Mapping[str, Written], turned: Set[str]) -> None:
+    """Replaces masked sums, where the mask stands in the order of the states.
+
+    Keras hands the mask of a layer that goes backwards on as it came: its states are then masked in the wrong places,
+    which is no sum over what counts. A Bidirectional turns its backward states around first.
+    """
     for node in list(graph.proto.node):
         found = graph.match(node.output[0], _SUM) if node.op_type == "ReduceSum" else None
         axes = graph.constant(node.input[1]) if found else None
         if found is None or axes is None or axes.tolist() != [1] or not _are_zero(graph, found["zero"], found["pad"]):
             continue
         both = graph.match(found["all"], _BOTH)
-        parts = [both["forward"], both["backward"]] if both else [found["all"]]
-        totals = [written[part].total for part in parts if part in written]
+        parts = {both["forward"]: False, both["backward"]: True} if both else {found["all"]: False}
+        totals = [written[part].total for part in parts if part in written and (part in turned) is parts[part]]
         if len(totals) == len(parts) and all(totals):
             name = f"{node.output[0]}.total"
             graph.replace(node.output[0], graph.add("Concat", [total or "" for total in totals], name, axis=-1))

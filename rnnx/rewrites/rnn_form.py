@@ -1,4 +1,4 @@
-"""A recurrence as the native RNN operator: for apps, GPUs and other runtimes.
+"""Recurrences as the native RNN operator: for apps, GPUs and other runtimes.
 
 The operator takes lengths, not masks (`rnnx.rewrites.masks`): what counts is moved to the front. A length of 0 makes
 the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
@@ -6,6 +6,8 @@ empty row gives is replaced by zero.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -18,8 +20,12 @@ from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Written
 
 
-def write_rnn(graph: Graph, r: Recurrence) -> Written:
-    """Adds the recurrence."""
+def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
+    """Adds the recurrences, an operator each."""
+    return [_write_one(graph, r) for r in recurrences]
+
+
+def _write_one(graph: Graph, r: Recurrence) -> Written:
     name, units = r.name, len(r.recurrent_kernel)
     weights = [
         graph.add_constant(f"{name}.W", r.kernel.T[None]),

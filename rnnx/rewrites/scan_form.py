@@ -1,4 +1,4 @@
-"""A recurrence as a Scan whose body is one Gemm and one activation: for batches on the CPU.
+"""Recurrences as Scans whose body is one Gemm and one activation: for batches on the CPU.
 
 Everything that does not depend on the state is done before the loop: where the input is an embedding, the table is
 multiplied by W and given b once, `table W + b`, which onnxruntime folds when it loads the file, and the steps look
@@ -7,63 +7,228 @@ their rows up in that. The body is exactly `Gemm(h, U, C = x_t)` and the activat
 Under a mask, what counts is moved to the back, behind rows of zeros: act(0 U + 0) = 0 keeps the state at zero until
 the text starts, exactly. (Not so for sigmoid, nor where the input is not a lookup; there it is moved to the front, and
 nobody takes the states behind.)
+
+Small layers that can run in one Scan do (`rnnx.rewrites.join` says which): a step of few numbers takes as long as the
+call, not as the arithmetic. Their states lie side by side, their recurrent matrices in blocks of one matrix, with zeros
+where one does not read the other; adding products with those zeros changes nothing, as states are finite. In a stack
+each layer's W is a block too, from the state of the layer below to its own: what that layer gave a step ago. So layer l
+runs l - 1 steps behind the first, for T + L - 1 steps in all; until it starts, its bias is held back, and its state
+stays at act(0) = 0.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
-from rnnx.rewrites.masks import add_order, carry, move_ids, move_rows
+from rnnx.rewrites.join import Joint, find_joints
+from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
 from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written
 
+_TO_THE_END = 2**31 - 1
 
-def write_scan(graph: Graph, r: Recurrence) -> Written:
-    """Adds the recurrence."""
-    if r.mask is None:
-        y, last = _add_scan(graph, r, _add_input(graph, r))
-        return Written(y, y, last)
-    if r.embedded is not None and r.activation != "Sigmoid":
-        return _write_behind_zeros(graph, r, r.embedded, r.mask)
+
+def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
+    """Adds the recurrences, those in one Scan that can be."""
+    written: dict[Recurrence, Written] = {}
+    for joint in find_joints(graph, recurrences):
+        one = joint.members[0]
+        both = _write_joint(graph, joint) if len(joint.members) > 1 else [_write_alone(graph, one)]
+        written |= zip(joint.members, both, strict=True)
+    return [written[recurrence] for recurrence in recurrences]
+
+
+def _write_alone(graph: Graph, r: Recurrence) -> Written:
+    if r.mask is None or (r.embedded is not None and r.activation != "Sigmoid"):
+        steps = _add_steps(graph, r)
+        y, last = _add_scan(graph, r.name, r.activation, _look_up(graph, r.name, steps.x), r.recurrent_kernel)
+        return _finish(graph, r, steps.order, y, last)
     units = len(r.recurrent_kernel)
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
     order = add_order(graph, r.name, is_there, "front")
-    y, _ = _add_scan(graph, r, move_rows(graph, r.name, order, _add_input(graph, r), units))
+    x = _look_up(graph, r.name, _add_steps(graph, dataclasses.replace(r, mask=None)).x)
+    x = move_rows(graph, r.name, order, x, units)
+    y, _ = _add_scan(graph, r.name, r.activation, x, r.recurrent_kernel)
     states = carry(graph, r.name, order, y, units)
-    ends = [graph.shared([-1]), graph.shared([2**31 - 1]), graph.shared([0])]
-    last = graph.add("Slice", [states, *ends], f"{r.name}.last_step")
+    last = _slice(graph, states, f"{r.name}.last_step", {0: (-1, _TO_THE_END)})
     return Written(
         states,
-        _outputs(graph, r, r.mask, states),
+        _outputs(graph, r, states),
         graph.add("Squeeze", [last, graph.shared([0])], f"{r.name}.last"),
     )
 
 
-def _write_behind_zeros(graph: Graph, r: Recurrence, embedded: Embedded, mask: str) -> Written:
+def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
+    members = joint.members
+    name, first = "+".join(r.name for r in members), members[0]
+    delays = range(len(members)) if joint.is_stack else [0] * len(members)
+    ends = np.cumsum([len(r.recurrent_kernel) for r in members]).tolist()
+    places = list(pairwise([0, *ends]))
+    if joint.is_stack:
+        steps = [_add_steps(graph, first, tail=delays[-1])] * len(members)
+        inputs = [steps[0].x, *_add_biases(graph, members[1:], first, steps[0])]
+    else:
+        steps = [_add_steps(graph, r) for r in members]
+        inputs = [s.x for s in steps]
+    x = _look_up_together(graph, name, list(zip(members, inputs, strict=True)))
+    y, last = _add_scan(graph, name, first.activation, x, _blocks(joint, places))
+    written = []
+    for r, of_one, place, delay in zip(members, steps, places, delays, strict=True):
+        # How many steps run on after this layer's last one.
+        tail = delays[-1] - delay
+        time = (delay, -tail if tail else _TO_THE_END)
+        own = _slice(graph, y, f"{r.name}.y", {0: time, 2: place})
+        if tail:
+            last_step = _slice(graph, own, f"{r.name}.last_step", {0: (-1, _TO_THE_END)})
+            own_last = graph.add("Squeeze", [last_step, graph.shared([0])], f"{r.name}.final")
+        else:
+            own_last = _slice(graph, last, f"{r.name}.final", {1: place})
+        written.append(_finish(graph, r, of_one.order, own, own_last))
+    return written
+
+
+def _blocks(joint: Joint, places: Sequence[tuple[int, int]]) -> npt.NDArray[np.float32]:
+    """Each recurrent matrix on the diagonal; in a stack W beside it, in the rows of the layer below."""
+    matrix = np.zeros((places[-1][1], places[-1][1]), np.float32)
+    for i, (r, (start, end)) in enumerate(zip(joint.members, places, strict=True)):
+        matrix[start:end, start:end] = r.recurrent_kernel
+        if joint.is_stack and i:
+            below = slice(*places[i - 1])
+            matrix[below, start:end] = r.kernel
+    return matrix
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """Inputs of steps, looked up.
+
+    Attributes:
+        table: (rows, units).
+        rows: Their number.
+        index: (time, batch) int32.
+    """
+
+    table: str
+    rows: int
+    index: str
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What goes into a Scan.
+
+    Attributes:
+        x: x W + b, (time, batch, units), or where to find it; under a mask moved to the back, zeros in front.
+        order: Where it was moved; None without a mask.
+    """
+
+    x: str | _Lookup
+    order: Order | None = None
+
+
+def _add_steps(graph: Graph, r: Recurrence, tail: int = 0) -> _Steps:
+    """Adds the input of a recurrence, behind zeros under a mask; `tail` more steps, whatever they hold."""
+    if r.embedded is not None:
+        return _add_lookup(graph, r, r.embedded, tail)
+    x = _add_folded(graph, r, r.x)
+    if r.mask is None:
+        return _Steps(_pad(graph, x, tail, rank=3))
+    is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
+    order = add_order(graph, r.name, is_there, "back")
+    x = graph.add("Where", [r.mask, x, graph.shared(0.0, np.float32)], f"{r.name}.x_or_zero")
+    return _Steps(_pad(graph, move_rows(graph, r.name, order, x, len(r.bias)), tail, rank=3), order)
+
+
+def _add_lookup(graph: Graph, r: Recurrence, embedded: Embedded, tail: int) -> _Steps:
     name = r.name
     ids = add_ids(graph, name, embedded)
+    vocabulary = graph.constant(embedded.table)
+    assert vocabulary is not None  # noqa: S101  # it would not be an `Embedded`
+    folded = _add_folded(graph, r, embedded.table)
+    if r.mask is None:
+        return _Steps(_Lookup(folded, len(vocabulary), _pad(graph, ids, tail, rank=2)))
     is_there = graph.add("Cast", [ids], f"{name}.is_there", to=onnx.TensorProto.BOOL)
     order = add_order(graph, name, is_there, "back")
-    folded = _add_folded(graph, r, embedded.table)
-    zero_row = graph.add_constant(f"{name}.zero_row", np.zeros((1, len(r.recurrent_kernel)), np.float32))
-    ends = [graph.shared([1]), graph.shared([2**31 - 1]), graph.shared([0])]
-    words = graph.add("Slice", [folded, *ends], f"{name}.folded_words")
+    zero_row = graph.add_constant(f"{name}.zero_row", np.zeros((1, len(r.bias)), np.float32))
+    words = _slice(graph, folded, f"{name}.folded_words", {0: (1, _TO_THE_END)})
     table = graph.add("Concat", [zero_row, words], f"{name}.folded_from_zero", axis=0)
-    x = graph.add("Gather", [table, move_ids(graph, name, order, ids)], f"{name}.x", axis=0)
-    y, last = _add_scan(graph, r, x)
-    states = carry(graph, name, order, y, len(r.recurrent_kernel))
-    total = graph.add("ReduceSum", [y, graph.shared([0])], f"{name}.total", keepdims=0)
-    return Written(states, _outputs(graph, r, mask, states), last, total)
+    moved = _pad(graph, move_ids(graph, name, order, ids), tail, rank=2)
+    return _Steps(_Lookup(table, len(vocabulary), moved), order)
 
 
-def _outputs(graph: Graph, r: Recurrence, mask: str, states: str) -> str:
-    if r.is_carried:
+def _look_up(graph: Graph, name: str, x: str | _Lookup) -> str:
+    return x if isinstance(x, str) else graph.add("Gather", [x.table, x.index], f"{name}.x", axis=0)
+
+
+def _look_up_together(graph: Graph, name: str, parts: Sequence[tuple[Recurrence, str | _Lookup]]) -> str:
+    """The inputs side by side, (time, batch, sum of units).
+
+    Rows of one width are looked up by one Gather in one table, which writes them where they belong; a Concat of what
+    two Gathers give would copy it all once more, a sixth of the time for 128 rows.
+    """
+    lookups = [x for _, x in parts if isinstance(x, _Lookup)]
+    widths = {len(r.bias) for r, _ in parts}
+    if len(lookups) < len(parts) or len(widths) > 1:
+        return graph.add("Concat", [_look_up(graph, r.name, x) for r, x in parts], f"{name}.x", axis=-1)
+    table = graph.add("Concat", [x.table for x in lookups], f"{name}.table", axis=0)
+    starts = np.cumsum([0, *(x.rows for x in lookups)]).tolist()
+    indices = []
+    for (r, _), x, start in zip(parts, lookups, starts, strict=False):
+        index = graph.add("Add", [x.index, graph.shared(start)], f"{r.name}.row") if start else x.index
+        indices.append(graph.add("Unsqueeze", [index, graph.shared([2])], f"{r.name}.index"))
+    index = graph.add("Concat", indices, f"{name}.index", axis=2)
+    rows = graph.add("Gather", [table, index], f"{name}.rows", axis=0)
+    return graph.add("Reshape", [rows, graph.shared([0, 0, len(parts) * widths.pop()])], f"{name}.x")
+
+
+def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, steps: _Steps) -> list[_Lookup]:
+    """Adds the biases of the upper layers of a stack: zero until the step in which their layer starts."""
+    name = first.name
+
+    def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
+        return graph.add(op_type, inputs, f"{name}.{suffix}", **attributes)
+
+    zero, one = graph.shared(0), graph.shared(1)
+    shape = add("Shape", [steps.x if isinstance(steps.x, str) else steps.x.index], "steps_shape")
+    shape = _slice(graph, shape, f"{name}.time_and_batch", {0: (0, 2)})
+    time = add("Cast", [add("Gather", [shape, zero], "steps_int64", axis=0)], "steps", to=onnx.TensorProto.INT32)
+    since = add("Unsqueeze", [add("Range", [zero, time, one], "step"), graph.shared([1])], "since_begin")
+    if steps.order is not None:
+        length = add("Gather", [steps.order.shape, zero], "length", axis=0)
+        since = add("Sub", [since, add("Sub", [length, steps.order.lengths], "start")], "since_start")
+    since = add("Expand", [since, shape], "since")
+    lookups = []
+    for delay, r in enumerate(delayed, start=1):
+        table = graph.add_constant(f"{r.name}.zero_and_bias", np.stack([np.zeros_like(r.bias), r.bias]))
+        late = graph.add("Sub", [since, graph.shared(delay - 1)], f"{r.name}.late")
+        is_on = graph.add("Min", [graph.add("Max", [late, zero], f"{r.name}.not_before"), one], f"{r.name}.is_on")
+        lookups.append(_Lookup(table, 2, is_on))
+    return lookups
+
+
+def _finish(graph: Graph, r: Recurrence, order: Order | None, y: str, last: str) -> Written:
+    """Brings the states of the moved sequence back to where they belong."""
+    if order is None:
+        return Written(y, y, last)
+    states = carry(graph, r.name, order, y, len(r.recurrent_kernel))
+    total = graph.add("ReduceSum", [y, graph.shared([0])], f"{r.name}.total", keepdims=0)
+    return Written(states, _outputs(graph, r, states), last, total)
+
+
+def _outputs(graph: Graph, r: Recurrence, states: str) -> str:
+    if r.is_carried or r.mask is None:
         return states
-    return graph.add("Where", [mask, states, graph.shared(0.0, np.float32)], f"{r.name}.outputs")
+    return graph.add("Where", [r.mask, states, graph.shared(0.0, np.float32)], f"{r.name}.outputs")
 
 
 def _add_folded(graph: Graph, r: Recurrence, table: str) -> str:
@@ -73,36 +238,43 @@ def _add_folded(graph: Graph, r: Recurrence, table: str) -> str:
     return graph.add("Add", [product, bias], f"{r.name}.folded")
 
 
-def _add_input(graph: Graph, r: Recurrence) -> str:
-    """Adds x W + b for all steps, (time, batch, units)."""
-    if r.embedded is None:
-        return _add_folded(graph, r, r.x)
-    folded = _add_folded(graph, r, r.embedded.table)
-    return graph.add("Gather", [folded, add_ids(graph, r.name, r.embedded)], f"{r.name}.x", axis=0)
-
-
-def _add_scan(graph: Graph, r: Recurrence, x: str) -> tuple[str, str]:
+def _add_scan(graph: Graph, name: str, activation: str, x: str, matrix: npt.NDArray[np.float32]) -> tuple[str, str]:
     """Adds the Scan; returns all states (time, batch, units) and the last one (batch, units)."""
-    name, units = r.name, len(r.recurrent_kernel)
-    u = graph.add_constant(f"{name}.recurrent_kernel", r.recurrent_kernel)
+    units = len(matrix)
+    u = graph.add_constant(f"{name}.recurrent_kernel", matrix)
     shape = graph.add("Shape", [x], f"{name}.x_shape")
     batch = graph.add("Slice", [shape, graph.shared([1]), graph.shared([2]), graph.shared([0])], f"{name}.x_batch")
     state_shape = graph.add("Concat", [batch, graph.shared([units])], f"{name}.state_shape", axis=0)
     initial = graph.add("Expand", [graph.shared(0.0, np.float32), state_shape], f"{name}.initial")
+    body = _body(name, activation, u, units)
     last, y = f"{name}.final", f"{name}.y"
-    graph.add_node(helper.make_node("Scan", [initial, x], [last, y], name=name, body=_body(r, u), num_scan_inputs=1))
+    graph.add_node(helper.make_node("Scan", [initial, x], [last, y], name=name, body=body, num_scan_inputs=1))
     return y, last
 
 
-def _body(r: Recurrence, u: str) -> onnx.GraphProto:
-    def value(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(r.recurrent_kernel)])
+def _body(name: str, activation: str, u: str, units: int) -> onnx.GraphProto:
+    def value(part: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(part, TensorProto.FLOAT, ["batch", units])
 
-    h, x_t, total, new, out = (f"{r.name}.{part}" for part in ("h", "x_t", "total_t", "h_new", "h_out"))
+    h, x_t, total, new, out = (f"{name}.{part}" for part in ("h", "x_t", "total_t", "h_new", "h_out"))
     nodes = [
         helper.make_node("Gemm", [h, u, x_t], [total]),
-        helper.make_node(r.activation, [total], [new]),
+        helper.make_node(activation, [total], [new]),
         # A body that lists one value as state and as output gives wrong numbers in onnxruntime: an Identity between.
         helper.make_node("Identity", [new], [out]),
     ]
-    return helper.make_graph(nodes, f"{r.name}.step", [value(h), value(x_t)], [value(new), value(out)])
+    return helper.make_graph(nodes, f"{name}.step", [value(h), value(x_t)], [value(new), value(out)])
+
+
+def _slice(graph: Graph, value: str, name: str, bounds: dict[int, tuple[int, int]]) -> str:
+    """Slices by axis."""
+    starts, ends = (graph.shared([bound[i] for bound in bounds.values()]) for i in (0, 1))
+    return graph.add("Slice", [value, starts, ends, graph.shared(list(bounds))], name)
+
+
+def _pad(graph: Graph, value: str, count: int, rank: int) -> str:
+    """Adds steps of zeros at the end of the time, the first axis."""
+    if not count:
+        return value
+    pads = [0] * rank + [count] + [0] * (rank - 1)
+    return graph.add("Pad", [value, graph.shared(pads)], f"{value}.padded")

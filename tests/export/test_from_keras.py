@@ -32,6 +32,15 @@ MODELS: dict[str, Callable[[bool], keras.Model]] = {
         layers.SimpleRNN(4, return_sequences=True), layers.SimpleRNN(3), layers.Dense(3, "softmax"), mask_zero=m
     ),
     "backwards": lambda m: build(layers.SimpleRNN(4, go_backwards=True, return_sequences=True), mask_zero=m),
+    "backwards, mean": lambda m: build(
+        layers.SimpleRNN(4, go_backwards=True, return_sequences=True), layers.GlobalAveragePooling1D(), mask_zero=m
+    ),
+    "backwards, stacked, mean": lambda m: build(
+        layers.SimpleRNN(4, return_sequences=True),
+        layers.SimpleRNN(3, go_backwards=True, return_sequences=True),
+        layers.GlobalAveragePooling1D(),
+        mask_zero=m,
+    ),
     "zero outputs": lambda m: build(layers.SimpleRNN(4, return_sequences=True, zero_output_for_mask=True), mask_zero=m),
     "both directions, all": lambda m: build(
         layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=m

@@ -46,7 +46,9 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
         "curves.png",
         "golden.json",
         "parity.json",
+        "parity.png",
         "README.md",
+        *(f"testdata/test_data_set_{i}/{name}.pb" for i in range(3) for name in ("input_0", "output_0")),
     }
     parity = json.loads(bundle["parity.json"])
     assert parity["passed"] is True
@@ -72,8 +74,10 @@ def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path, form: s
     assert (probs.name, probs.type.tensor_type.elem_type) == ("probs", onnx.TensorProto.FLOAT)
     assert [dim.dim_param or dim.dim_value for dim in probs.type.tensor_type.shape.dim] == ["batch", 1]
     assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 13)])
-    metadata = json.loads(model.metadata_props[0].value)
-    assert metadata["labels"] == ["neg", "pos"]
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert set(properties) == {"rnnx", "rnnx.evidence", "rnnx.sha256"}
+    assert json.loads(properties["rnnx"])["labels"] == ["neg", "pos"]
+    assert len(properties["rnnx.evidence"]) < 500_000
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
@@ -230,18 +234,22 @@ def test_what_is_no_probability_is_refused(activation: str, tmp_path: Path) -> N
         export(tmp_path / "logits.keras", tmp_path / "out")
 
 
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*.*")}
+
+
 def test_a_failed_proof_leaves_the_old_bundle(
     monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in bundle_copy.iterdir()}
+    before = contents(bundle_copy)
     with pytest.raises(ParityError):
         exports_after(drop_bias, monkeypatch, tiny_run, bundle_copy)
-    assert {path.name: path.read_bytes() for path in bundle_copy.iterdir()} == before
+    assert contents(bundle_copy) == before
     assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
 
 
 def test_a_full_disk_leaves_the_old_bundle(monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path) -> None:
-    before = {path.name: path.read_bytes() for path in bundle_copy.iterdir()}
+    before = contents(bundle_copy)
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -249,7 +257,7 @@ def test_a_full_disk_leaves_the_old_bundle(monkeypatch: pytest.MonkeyPatch, tiny
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         export(tiny_run, bundle_copy)
-    assert {path.name: path.read_bytes() for path in bundle_copy.iterdir()} == before
+    assert contents(bundle_copy) == before
     assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
 
 

@@ -1,0 +1,88 @@
+"""`rnnx diff`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnx.bundle import MODEL_NAME, VOCABULARY_NAME, find_directory, read_directory
+from rnnx.cli import terminal
+from rnnx.cli.extras import import_stage
+from rnnx.cli.infer import DeviceName
+from rnnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnx.diff import Input, Side
+
+LABELS_DIFFER = 3
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="A shipped model, a bundle (its model.onnx), or an .onnx file of one.")],
+    b: Annotated[str, typer.Argument(help="The other; the same again to compare two devices.")],
+    texts: Annotated[
+        Path | None, typer.Option(help="One text a line; - is stdin. [default: the golden vectors of A]")
+    ] = None,
+    device_a: Annotated[DeviceName, typer.Option(help="Where A runs.")] = DeviceName.CPU,
+    device_b: Annotated[DeviceName, typer.Option(help="Where B runs.")] = DeviceName.CPU,
+    plot: Annotated[Path | None, typer.Option(help="A PNG of the difference over the steps.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Compare two models, or one on two devices: where they part first, by how much, whether a label flips."""
+    from rnnx.diff import compare, golden_inputs
+
+    if plot is not None:
+        (drawing,) = import_stage("rnnx.export.plot")
+    sides = (_open(a, device_a), _open(b, device_b))
+    inputs = golden_inputs(sides[0]) if texts is None else _read_texts(texts)
+    if texts is None and all(side.tokenizer for side in sides):
+        # Two vocabularies may differ: each reads the text as its own. What is no text is left to the ids.
+        inputs = [dataclasses.replace(one, ids=None) if one.text is not None else one for one in inputs]
+    report = compare(*sides, inputs)
+    if plot is not None:
+        if not report.curves:
+            raise UsageError(f"{a} and {b} have other layers; there is no difference of states to plot")
+        plot.write_bytes(drawing.plot_difference(report))
+    if as_json:
+        terminal.write_json({**dataclasses.asdict(report), "flip_count": report.flip_count})
+    else:
+        rows = [
+            (
+                one.name,
+                *one.labels,
+                "-" if one.max_abs_diff is None else f"{one.max_abs_diff:.2g}",
+                f"{one.parting.layer}, step {one.parting.step}, unit {one.parting.unit}" if one.parting else "nowhere",
+                "-" if one.max_state_diff is None else f"{one.max_state_diff:.2g}",
+            )
+            for one in report.inputs
+        ]
+        terminal.write_table(("Input", "A", "B", "Probability", "Part first at", "Largest state"), rows)
+        terminal.note(f"{report.flip_count} of {len(report.inputs)} labels differ: {' | '.join(report.names)}")
+    if report.flip_count:
+        raise typer.Exit(LABELS_DIFFER)
+
+
+def _open(model: str, device: DeviceName) -> Side:
+    from rnnx.diff import Side
+    from rnnx.text import Tokenizer, Vocabulary
+
+    path = Path(model)
+    name = path.name if path.suffix == ".onnx" and path.is_file() else MODEL_NAME
+    if path.suffix == ".onnx" and path.is_file() and not (path.parent / "config.json").is_file():
+        return Side(model, path.read_bytes(), device.value, None)
+    directory = read_directory(find_directory(path.parent if path.is_file() else model))
+    tokenizer = None
+    if directory.config.tokenizer is not None:
+        tokenizer = Tokenizer(directory.config.tokenizer, Vocabulary.from_bytes(directory[VOCABULARY_NAME]))
+    return Side(model, directory[name], device.value, tokenizer)
+
+
+def _read_texts(path: Path) -> list[Input]:
+    from rnnx.diff import Input
+
+    data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    return [Input(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]

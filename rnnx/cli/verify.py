@@ -1,0 +1,86 @@
+"""`rnnx verify`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnx.bundle import DEFAULT_MODEL, TEXT_NAME, VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.cli import terminal
+from rnnx.cli.infer import DeviceName
+from rnnx.errors import ModelError, ParityError
+
+if TYPE_CHECKING:
+    from rnnx.text import Tokenizer
+    from rnnx.verify import Verification
+
+
+def verify(
+    model: Annotated[
+        str, typer.Argument(help="The name of a shipped model, the path of a bundle, or one .onnx file.")
+    ] = DEFAULT_MODEL,
+    device: Annotated[DeviceName, typer.Option(help="auto: wherever it can run here.")] = DeviceName.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Prove a file again on this machine, from the evidence inside it."""
+    # Hundreds of small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from rnnx.verify import verify_file
+
+    files, tokenizer = _read(model)
+    found = [verify_file(name, data, [device.value], tokenizer) for name, data in files.items()]
+    if as_json:
+        terminal.write_json(
+            [{**dataclasses.asdict(one), "passed": one.report.passed, "verdict": _say(one)} for one in found]
+        )
+    for one in found:
+        if not as_json:
+            terminal.print_report(one.report)
+        if not one.report.passed:
+            raise ParityError(f"{one.file}: {one.report.first_problem}", one.report)
+    if not as_json:
+        for one in found:
+            terminal.write(_say(one))
+    terminal.hint(f"rnnx info {model}")
+
+
+def _read(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
+    """The .onnx files of a bundle with its tokenizer; or one file alone."""
+    path = Path(model)
+    if path.suffix == ".onnx" and path.is_file():
+        if is_part_of_model(path):
+            read_directory(path.parent)  # its hash stands in the config beside it
+        return {path.name: path.read_bytes()}, None
+    directory = read_directory(find_directory(model))
+    files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
+    if files.pop(TEXT_NAME, None):
+        terminal.note(
+            f"{TEXT_NAME} carries no evidence; rnnx embed TARGET {model} writes what compares its golden vectors"
+        )
+    if not files:
+        raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
+    if directory.config.tokenizer is None:
+        return files, None
+    from rnnx.text import Tokenizer, Vocabulary
+
+    return files, Tokenizer(directory.config.tokenizer, Vocabulary.from_bytes(directory[VOCABULARY_NAME]))
+
+
+def _say(one: Verification) -> str:
+    """The verdict in words and figures."""
+    if not one.report.passed:
+        return f"{one.file}: WRONG: {one.report.first_problem}"
+    worst = max(one.report.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
+    bits = "; ".join(
+        f"{runtime.rpartition(', ')[2]}: "
+        + ("the same bits as at the export" if same == "same" else f"other bits, {one.max_bits_diff[runtime]:.1g} off")
+        for runtime, same in one.bits.items()
+    )
+    return (
+        f"{one.file}: verified: every step is within {worst.worst.ratio:.3f} of what rounding can do "
+        f"(layer {worst.worst.layer}); {bits}"
+    )

@@ -1,0 +1,207 @@
+"""Two files, or one file on two devices, on the same inputs: where they part first, by how much, and what comes of it.
+
+The states of each are read from the file itself (`rnnx.states`). Needs numpy and onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import ModelError
+from rnnx.evidence import Evidence, read_evidence
+from rnnx.infer.session import Device, Session
+from rnnx.metadata import read_metadata
+from rnnx.onnxfile import parse_model, read_properties
+from rnnx.parity import label_ids
+from rnnx.states import with_states
+from rnnx.text import Ids, Tokenizer
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: a text, or ids where there is none.
+
+    Attributes:
+        name: For the report.
+        text: Raw bytes; None for ids.
+        ids: (time,) int32; None for a text.
+    """
+
+    name: str
+    text: bytes | None
+    ids: Ids | None = None
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where two computations of the same layers part first.
+
+    Attributes:
+        layer: The first layer, in the order of the computation, whose states differ.
+        step: The first position of it, in the order of its computation.
+        unit: With the largest difference there.
+        difference: That difference.
+    """
+
+    layer: str
+    step: int
+    unit: int
+    difference: float
+
+
+@dataclass(frozen=True)
+class InputDifference:
+    """What differs on one input.
+
+    Attributes:
+        name: The input's.
+        labels: What each of the two says.
+        max_abs_diff: In probability; None if the two have other labels.
+        parting: None if no bit differs, or if the layers are not the same.
+        max_state_diff: Of any state; None if the layers are not the same.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    max_abs_diff: float | None
+    parting: Parting | None
+    max_state_diff: float | None
+
+    @property
+    def flips(self) -> bool:
+        """Whether the label is another one."""
+        return len(set(self.labels)) > 1
+
+
+@dataclass(frozen=True)
+class StepCurve:
+    """The largest difference of a layer's states at each step, over all inputs that are as long."""
+
+    layer: str
+    differences: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """Everything that was compared.
+
+    Attributes:
+        names: Of the two.
+        inputs: One by one.
+        curves: Per layer; empty if the layers are not the same.
+    """
+
+    names: tuple[str, ...]
+    inputs: tuple[InputDifference, ...]
+    curves: tuple[StepCurve, ...]
+
+    @property
+    def flip_count(self) -> int:
+        """Inputs whose label is another one."""
+        return sum(one.flips for one in self.inputs)
+
+
+class Side:
+    """One of the two: a file with its states visible.
+
+    Attributes:
+        name: For the report.
+        labels: In the order of the label ids.
+        evidence: Of the file.
+        tokenizer: The bundle's; None for a file alone.
+    """
+
+    def __init__(self, name: str, data: bytes, device: Device, tokenizer: Tokenizer | None) -> None:
+        """Opens a file.
+
+        Raises:
+            DeviceError: If the device is not there.
+            ModelError: If the file is broken, was altered, or carries no evidence.
+        """
+        model = parse_model(data)
+        properties = read_properties(model)
+        self.evidence: Evidence = read_evidence(properties, model)
+        self.labels = read_metadata(properties).labels
+        self.tokenizer = tokenizer
+        self._session = Session(with_states(data, self.evidence.states), device=device)
+        self.name = f"{name}, {self._session.provider}"
+
+    def run(self, given: Input) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+        """Runs one input.
+
+        Returns:
+            The probabilities (outputs,), and by layer the states (time, units).
+        """
+        ids = given.ids
+        if ids is None:
+            if self.tokenizer is None or given.text is None:
+                raise ModelError(f"{self.name}: a file alone reads no texts; give the bundle")
+            ids = self.tokenizer.pad([self.tokenizer.encode(given.text).ids])[0]
+        outputs = dict(zip(self._session.output_names, self._session.run(ids[None]), strict=True))
+        return outputs["probs"][0], {layer: outputs[v][:, 0] for layer, v in self.evidence.states.names.items()}
+
+    def label(self, probs: npt.NDArray[np.float32]) -> str:
+        """The label that the probabilities stand for."""
+        return self.labels[int(label_ids(probs[None])[0])]
+
+
+def golden_inputs(side: Side) -> list[Input]:
+    """The inputs that a file carries with it: texts where both sides can read them, ids otherwise."""
+    return [
+        Input(
+            case.name,
+            None if case.text is None else case.text.encode("utf-8", "surrogateescape"),
+            np.array(case.ids, np.int32),
+        )
+        for case in side.evidence.cases
+    ]
+
+
+def compare(a: Side, b: Side, inputs: Sequence[Input]) -> DiffReport:
+    """Runs both on every input and compares.
+
+    Args:
+        a: One.
+        b: The other.
+        inputs: Texts, which each side tokenizes as its bundle does; or ids.
+    """
+    rows, curves = [], dict[str, npt.NDArray[np.float64]]()
+    for given in inputs:
+        (probs_a, states_a), (probs_b, states_b) = a.run(given), b.run(given)
+        is_same_shape = {k: v.shape for k, v in states_a.items()} == {k: v.shape for k, v in states_b.items()}
+        differences = {
+            layer: np.abs(states_a[layer].astype(np.float64) - states_b[layer])
+            for layer in (states_a if is_same_shape else ())
+        }
+        for layer, difference in differences.items():
+            at_step = difference.max(axis=1)
+            longest = np.zeros(max(len(at_step), len(curves.get(layer, ()))))
+            longest[: len(curves.get(layer, ()))] = curves.get(layer, ())
+            longest[: len(at_step)] = np.maximum(longest[: len(at_step)], at_step)
+            curves[layer] = longest
+        has_same_labels = a.labels == b.labels and probs_a.shape == probs_b.shape
+        rows.append(
+            InputDifference(
+                given.name,
+                (a.label(probs_a), b.label(probs_b)),
+                float(np.abs(probs_a.astype(np.float64) - probs_b).max()) if has_same_labels else None,
+                _parting(differences),
+                max((float(d.max()) for d in differences.values()), default=None) if is_same_shape else None,
+            )
+        )
+    steps = tuple(StepCurve(layer, tuple(values.tolist())) for layer, values in curves.items())
+    return DiffReport((a.name, b.name), tuple(rows), steps)
+
+
+def _parting(differences: dict[str, npt.NDArray[np.float64]]) -> Parting | None:
+    for layer, difference in differences.items():
+        steps = np.flatnonzero(difference.any(axis=1))
+        if steps.size:
+            step = int(steps[0])
+            unit = int(difference[step].argmax())
+            return Parting(layer, step, unit, float(difference[step, unit]))
+    return None

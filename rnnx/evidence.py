@@ -1,0 +1,265 @@
+"""What travels inside an exported file so that anyone can prove it again: its metadata_props under `rnnx.evidence`.
+
+The network as layers, each weight by the hash of Keras's own numbers and the place where it stands in the file; inputs
+with what the float64 reference gives for them, some of its states, and the very bits that onnxruntime gave at export;
+the recipe that makes the states visible; the figures of the proof. A second entry holds the hash of all that and of
+the graph: a file altered anywhere is known as such.
+
+The structure of the network comes from this record, never from the graph; only the weights are read from the file, and
+their hashes say that they are Keras's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx import reference
+from rnnx.errors import ModelError
+from rnnx.onnxfile import graph_sha256, read_tensor
+from rnnx.reference import Array, Network, Node
+from rnnx.report import ParityReport
+from rnnx.schema import from_json, to_json
+from rnnx.states import StatesRecipe
+
+EVIDENCE_KEY = "rnnx.evidence"
+DIGEST_KEY = "rnnx.sha256"
+_MOST_BYTES = 1 << 22
+_MOST_NUMBERS = 1 << 28  # in one weight
+_KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """A weight of the network and where the file holds it.
+
+    Attributes:
+        shape: As Keras has it.
+        sha256: Of its float32 numbers, little-endian, row by row.
+        initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
+        start: Where in that tensor it begins, dimensions of 1 left out.
+        is_transposed: Whether it stands there transposed.
+    """
+
+    shape: tuple[int, ...]
+    sha256: str
+    initializer: str | None
+    start: tuple[int, ...]
+    is_transposed: bool
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A layer of the reference: the name of its class, and what that takes."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    settings: dict[str, Any]
+    weights: dict[str, WeightRecord]
+
+
+@dataclass(frozen=True)
+class StateRecord:
+    """A state of the reference: layer, step in the order of computation, one number per unit."""
+
+    layer: str
+    step: int
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """An input and what came out.
+
+    Attributes:
+        name: Such as `text 3` or `empty`.
+        text: The text, its bytes as UTF-8 with surrogate escapes; None for made-up ids.
+        ids: (time,), padding included.
+        probs: (outputs,), by the reference in float64.
+        runtime_probs: (outputs,), by this file in onnxruntime on the exporting machine's CPU, float32.
+        states: Some of the reference's.
+    """
+
+    name: str
+    text: str | None
+    ids: tuple[int, ...]
+    probs: tuple[float, ...]
+    runtime_probs: tuple[float, ...]
+    states: tuple[StateRecord, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The whole record.
+
+    Attributes:
+        layers: In the order of the computation.
+        states: How to see the states.
+        cases: The golden vectors.
+        figures: The proof at export.
+        tools: Name to version of what computed `runtime_probs`.
+    """
+
+    layers: tuple[LayerRecord, ...]
+    states: StatesRecipe
+    cases: tuple[GoldenCase, ...]
+    figures: ParityReport
+    tools: dict[str, str]
+
+
+def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
+    """Describes a network and finds each of its weights in a file, bit for bit.
+
+    Args:
+        network: The reference.
+        model: From `rnnx.onnxfile.parse_model`.
+
+    Raises:
+        ModelError: If a weight stands nowhere in the file.
+    """
+    tensors = {t.name: _squeezed(read_tensor(t)) for t in model.graph.initializer if t.data_type == 1}
+    records = []
+    for node in network.nodes:
+        fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
+        weights = {}
+        for name, value in fields.items():
+            if isinstance(value, np.ndarray):
+                found = _find(value, tensors)
+                if found is None:
+                    raise ModelError(f"layer {node.name}: its {name} stands nowhere in the file")
+                weights[name] = found
+        settings = {name: value for name, value in fields.items() if name not in weights}
+        records.append(LayerRecord(node.name, type(node.layer).__name__, node.inputs, settings, weights))
+    return tuple(records)
+
+
+def read_reference(evidence: Evidence, model: Any) -> Network:
+    """Builds the reference from the record and the file's weights.
+
+    Raises:
+        ModelError: If a weight is not the one that was recorded, or the record makes no sense.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    known = {reference.INPUT_NAME}
+    for layer in evidence.layers:
+        if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
+            raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
+        weights = {name: _read_weight(layer.name, name, record, tensors) for name, record in layer.weights.items()}
+        try:
+            nodes.append(Node(layer.name, _KINDS[layer.kind](**layer.settings, **weights), layer.inputs))
+        except TypeError as error:
+            raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
+        known.add(layer.name)
+    return Network(nodes)
+
+
+def golden_states(network: Network, ids: npt.NDArray[np.int32], steps: Sequence[int]) -> tuple[StateRecord, ...]:
+    """The reference's states of one row at a few steps.
+
+    Args:
+        network: The reference.
+        ids: (time,).
+        steps: Which; those beyond the row are left out.
+    """
+    tensors = network.forward(ids[None])
+    records = []
+    for node in network.nodes:
+        if isinstance(node.layer, reference.SimpleRNN):
+            states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
+            for step in sorted({step for step in steps if step < len(states)}):
+                records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
+    return tuple(records)
+
+
+def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
+    """The metadata of a file, the evidence and the digest added."""
+    whole = {**properties, EVIDENCE_KEY: to_json(evidence, indent=None)}
+    return {**whole, DIGEST_KEY: _digest(whole, model)}
+
+
+def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
+    """Reads the evidence of a file and makes sure that nothing in it was altered since the export.
+
+    Raises:
+        ModelError: If there is none, or it is broken, or the file is not the one that was exported.
+    """
+    text = properties.get(EVIDENCE_KEY, "")
+    if not text:
+        raise ModelError("the file carries no evidence of rnnx, so there is nothing to verify; rnnx export writes it")
+    if len(text) > _MOST_BYTES:
+        raise ModelError(f"the evidence in the file is larger than {_MOST_BYTES} bytes")
+    if properties.get(DIGEST_KEY) != _digest(properties, model):
+        raise ModelError("the file was altered after its export: its digest is another one; get or export it again")
+    try:
+        return from_json(Evidence, text)
+    except ValueError as error:
+        raise ModelError(f"the evidence in the file is broken: {error}") from error
+
+
+def _digest(properties: Mapping[str, str], model: Any) -> str:
+    digest = hashlib.sha256(graph_sha256(model).encode())
+    for key in sorted(properties.keys() - {DIGEST_KEY}):
+        for part in (key.encode(), properties[key].encode("utf-8", "surrogatepass")):
+            digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _find(weight: Array, tensors: Mapping[str, npt.NDArray[Any]]) -> WeightRecord | None:
+    values = weight.astype("<f4")
+    sha256 = hashlib.sha256(values.tobytes()).hexdigest()
+    sought = _squeezed(values)
+    if not values.any():
+        return WeightRecord(values.shape, sha256, None, (), is_transposed=False)
+    for name, tensor in tensors.items():
+        for is_transposed in (False, True) if sought.ndim == 2 else (False,):
+            # A bias may be a row of something: it is sought as one.
+            part = sought[None] if (sought.ndim, tensor.ndim) == (1, 2) else sought
+            start = _position(part, tensor.T if is_transposed else tensor)
+            if start is not None:
+                return WeightRecord(values.shape, sha256, name, start, is_transposed)
+    return None
+
+
+def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Where an array stands within another one as a block."""
+    room = tuple(w - p + 1 for p, w in zip(part.shape, whole.shape, strict=False))
+    if part.ndim != whole.ndim or min(room, default=1) < 1:
+        return None
+    corner = whole[tuple(slice(0, size) for size in room)]
+    for start in np.argwhere(corner == part.flat[0]):
+        if np.array_equal(whole[tuple(slice(s, s + n) for s, n in zip(start, part.shape, strict=True))], part):
+            return tuple(int(s) for s in start)
+    return None
+
+
+def _read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[str, Any]) -> Array:
+    if min(record.shape, default=1) < 1 or np.prod(record.shape, dtype=object) > _MOST_NUMBERS:
+        raise ModelError(f"layer {layer!r:.60}: the shape {record.shape!r:.60} of its {name!r:.40} makes no sense")
+    if record.initializer is None:
+        values = np.zeros(record.shape, "<f4")
+    else:
+        if record.initializer not in tensors:
+            raise ModelError(f"layer {layer!r:.60}: the file has no {record.initializer!r:.80} for its {name}")
+        whole = _squeezed(read_tensor(tensors[record.initializer]))
+        whole = whole.T if record.is_transposed else whole
+        sizes = [size for size in record.shape if size != 1]
+        sizes = [1] * (len(record.start) - len(sizes)) + sizes
+        block = whole[tuple(slice(s, s + n) for s, n in zip(record.start, sizes, strict=False))]
+        if block.size != np.prod(record.shape):
+            raise ModelError(f"layer {layer!r:.60}: its {name} of {record.shape} is not in {record.initializer!r:.80}")
+        values = np.ascontiguousarray(block.reshape(record.shape), "<f4")
+    if hashlib.sha256(values.tobytes()).hexdigest() != record.sha256:
+        raise ModelError(f"layer {layer!r:.60}: its {name} is not what Keras had at the export")
+    return values.astype(np.float64)
+
+
+def _squeezed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.reshape([size for size in values.shape if size != 1])

@@ -1,0 +1,60 @@
+"""The plot of a proof: what rounding did along a long sequence, under what it can do."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+
+from rnnx.diff import DiffReport
+from rnnx.report import ParityReport
+
+_SMALLEST = 1e-12  # a difference of zero has no place on a logarithmic axis
+
+
+def plot_proof(report: ParityReport) -> bytes:
+    """Draws one panel per recurrent layer: difference of single steps, their bound, and the drift.
+
+    Returns:
+        A PNG.
+    """
+    layers = list(dict.fromkeys(curve.layer for curve in report.drift))
+    figure = Figure(figsize=(6.4 * len(layers), 5.2), layout="constrained")
+    for i, layer in enumerate(layers):
+        axes = figure.add_subplot(1, len(layers), i + 1)
+        curves = [curve for curve in report.drift if curve.layer == layer]
+        bounds = [max(bound) for bound in zip(*(curve.bound for curve in curves), strict=True)]
+        positions = [step + 1 for step in curves[0].steps]
+        axes.plot(positions, bounds, color="black", linewidth=2, label="bound of one step")
+        for number, curve in enumerate(curves):
+            colour = f"C{number}"
+            axes.plot(positions, _visible(curve.difference), color=colour, label=f"one step, {curve.runtime}")
+            axes.plot(positions, _visible(curve.drift), color=colour, linestyle=":", label=f"drift, {curve.runtime}")
+        axes.set(xscale="log", yscale="log", title=layer, xlabel="position", ylabel="difference of the state")
+        axes.grid(visible=True, alpha=0.3)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+    return file.getvalue()
+
+
+def plot_difference(report: DiffReport) -> bytes:
+    """Draws the difference of two computations over the steps, one line per recurrent layer.
+
+    Returns:
+        A PNG.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for curve in report.curves:
+        axes.plot(range(1, len(curve.differences) + 1), _visible(curve.differences), label=curve.layer)
+    axes.set(yscale="log", xlabel="position", ylabel="largest difference of a state", title=" and ".join(report.names))
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _visible(values: tuple[float, ...]) -> list[float]:
+    return [max(value, _SMALLEST) for value in values]

@@ -1,0 +1,188 @@
+"""Recurrences that run as one: which, what they compute, and when each stays by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+from keras import layers
+
+from rnnx.export.convert import check, convert
+from rnnx.export.from_keras import read_network
+from rnnx.export.probes import Probes
+from rnnx.export.prove import prove
+from rnnx.infer.session import Session
+from rnnx.parity import ProbeBatch
+from rnnx.rewrites import join
+from rnnx.rewrites.embedding import remove_negative_ids
+from rnnx.rewrites.replace import Rewritten, replace_loops
+from rnnx.rewrites.scan_form import write_scan
+from rnnx.states import with_states
+from tests.export.test_forms import IDS
+from tests.export.test_from_keras import build
+
+pytestmark = pytest.mark.train
+
+RNN, Both, Mean = layers.SimpleRNN, layers.Bidirectional, layers.GlobalAveragePooling1D
+
+
+def states(units: int, **options: object) -> keras.Layer:
+    return RNN(units, return_sequences=True, **options)
+
+
+def scans(rewritten: Rewritten) -> list[str]:
+    return [node.name for node in rewritten.model.graph.node if node.op_type == "Scan"]
+
+
+def to_scans(model: keras.Model) -> Rewritten:
+    rewritten = replace_loops(remove_negative_ids(convert(model, read_network(model))), write_scan)
+    check(rewritten.model)
+    return rewritten
+
+
+def require_right(model: keras.Model, rewritten: Rewritten) -> None:
+    """Every state and the result, within what rounding can do; the batch, and its rows alone."""
+    network = read_network(model)
+    names = tuple("abcde")
+    batches = [ProbeBatch(IDS, names), *(ProbeBatch(IDS[i : i + 1], names[i : i + 1]) for i in range(5))]
+    probes = Probes(tuple(batches), text_count=0, trap_count=5, long_batch=batches[0])
+    report = prove(model, network, {"model.batch.onnx": rewritten}, probes)
+    (form,) = report.runtimes[1:]
+    assert {layer.layer for layer in form.layers} == {*network.recurrent_nodes, "probs", "end to end"}
+    for layer in form.layers:
+        assert layer.ratio is not None
+        assert layer.ratio <= 1, layer
+
+
+JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
+    "two layers": (["a+b"], lambda: [states(4, name="a"), RNN(3, name="b")]),
+    "two of one width": (["a+b"], lambda: [states(4, name="a"), RNN(4, name="b")]),
+    "four layers": (
+        ["a+b+c+d"],
+        lambda: [states(4, name="a"), states(4, name="b"), states(4, name="c"), RNN(4, name="d")],
+    ),
+    "relu": (
+        ["a+b+c"],
+        lambda: [
+            states(4, name="a", activation="relu"),
+            states(3, name="b", activation="relu"),
+            RNN(2, name="c", activation="relu", use_bias=False),
+        ],
+    ),
+    "the states of the last": (["a+b"], lambda: [states(4, name="a"), states(3, name="b"), Mean()]),
+    "zeros where masked": (
+        ["a+b"],
+        lambda: [
+            states(4, name="a", zero_output_for_mask=True),
+            states(3, name="b", zero_output_for_mask=True),
+            Mean(),
+        ],
+    ),
+    "greedily up to the limit": (
+        ["a+b", "c+d"],
+        lambda: [states(32, name="a"), states(32, name="b"), states(32, name="c"), RNN(32, name="d")],
+    ),
+    "both directions": (["x.forward+x.backward"], lambda: [Both(RNN(4), name="x")]),
+    "both directions, their mean": (["x.forward+x.backward"], lambda: [Both(states(4), name="x"), Mean()]),
+    "both directions, of two widths": (
+        ["x.forward+x.backward"],
+        lambda: [Both(RNN(4), backward_layer=RNN(3, go_backwards=True), name="x")],
+    ),
+    "both directions, twice": (
+        ["x.forward+x.backward", "y.forward+y.backward"],
+        lambda: [Both(states(4), name="x"), Both(states(3), name="y"), Mean()],
+    ),
+}
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("name", list(JOINED))
+def test_joined_recurrences_compute_what_each_does(name: str, mask_zero: bool) -> None:
+    expected, body = JOINED[name]
+    model = build(*body(), mask_zero=mask_zero)
+    rewritten = to_scans(model)
+    assert scans(rewritten) == expected
+    require_right(model, rewritten)
+
+
+ALONE: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
+    "sigmoid": (
+        False,
+        lambda: [states(4, name="a", activation="sigmoid"), RNN(3, name="b", activation="sigmoid")],
+    ),
+    "two activations": (False, lambda: [states(4, name="a"), RNN(3, name="b", activation="relu")]),
+    "too wide": (False, lambda: [states(40, name="a"), RNN(25, name="b")]),
+    "the upper one backwards": (False, lambda: [states(4, name="a"), RNN(3, name="b", go_backwards=True)]),
+    "two masks": (True, lambda: [states(4, name="a", go_backwards=True), RNN(3, name="b")]),
+    "something between": (False, lambda: [states(4, name="a"), layers.Dense(4), RNN(3, name="b")]),
+}
+
+
+@pytest.mark.parametrize("name", list(ALONE))
+def test_what_does_not_fit_stays_by_itself(name: str) -> None:
+    mask_zero, body = ALONE[name]
+    model = build(*body(), mask_zero=mask_zero)
+    rewritten = to_scans(model)
+    assert scans(rewritten) == ["a", "b"]
+    require_right(model, rewritten)
+
+
+@pytest.mark.parametrize(("activation", "mask_zero", "units"), [("tanh", False, 33), ("sigmoid", True, 4)])
+def test_directions_that_do_not_fit_stay_by_themselves(activation: str, mask_zero: bool, units: int) -> None:
+    model = build(Both(RNN(units, activation=activation), name="x"), mask_zero=mask_zero)
+    rewritten = to_scans(model)
+    assert sorted(scans(rewritten)) == ["x.backward", "x.forward"]
+    require_right(model, rewritten)
+
+
+def test_a_layer_whose_states_someone_else_reads_too_stays_by_itself() -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    below = states(4, name="a")(layers.Embedding(12, 5)(ids))
+    both = layers.Concatenate()([Mean()(below), RNN(3, name="b")(below)])
+    model = keras.Model(ids, layers.Dense(1, activation="sigmoid")(both))
+    rewritten = to_scans(model)
+    assert sorted(scans(rewritten)) == ["a", "b"]
+    require_right(model, rewritten)
+
+
+def test_rows_without_a_word_stay_at_zero_in_every_layer() -> None:
+    model = build(states(4, name="a"), states(4, name="b"), RNN(4, name="c"), mask_zero=True)
+    rewritten = to_scans(model)
+    session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu")
+    ids = np.array([[0, 0, 0], [0, 4, 5], [0, 0, 0]], np.int32)
+    outputs = dict(zip(session.output_names, session.run(ids), strict=True))
+    for name in rewritten.states.values():
+        assert outputs[name].shape == (3, 3, 4)
+        assert not outputs[name][:, [0, 2]].any()
+        assert outputs[name][1:, 1].all()
+    assert not outputs["probs"][[0, 2]].any()
+
+
+def test_without_joining_the_graph_is_one_scan_per_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And joined or not, the answers agree to rounding."""
+    model = build(states(4, name="a"), RNN(3, name="b"), mask_zero=True)
+    joined = to_scans(model)
+    monkeypatch.setattr(join, "MAX_WIDTH", 0)
+    apart = to_scans(model)
+    assert (scans(joined), scans(apart)) == (["a+b"], ["a", "b"])
+    (expected,), (actual,) = (Session(r.model.SerializeToString(), device="cpu").run(IDS) for r in (apart, joined))
+    np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)
+
+
+def test_a_wrong_block_is_found_by_the_proof() -> None:
+    """One number of W, which stands beside the recurrent matrices, and one of the zeros."""
+    model = build(states(4, name="a"), RNN(3, name="b"))
+    for place in ((1, 5), (5, 1)):
+        rewritten = to_scans(model)
+        tensor = next(t for t in rewritten.model.graph.initializer if t.name == "a+b.recurrent_kernel")
+        matrix = onnx.numpy_helper.to_array(tensor).copy()
+        matrix[place] += 1e-3
+        tensor.CopyFrom(onnx.numpy_helper.from_array(matrix, tensor.name))
+        with pytest.raises(AssertionError, match="LayerReport"):
+            require_right(model, rewritten)

@@ -1,0 +1,96 @@
+"""`rnnx diff`: where two computations part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnx.cli import run
+from rnnx.diff import Input, Side, compare, golden_inputs
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_file_does_not_differ_from_itself(tiny_bundle: Path, capsys: Capture) -> None:
+    path = str(tiny_bundle / "model.onnx")
+    assert run(["diff", "--json", path, path]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["flip_count"] == 0
+    assert len(report["inputs"]) > 15
+    for one in report["inputs"]:
+        assert one["parting"] is None
+        assert one["max_abs_diff"] == one["max_state_diff"] == 0.0
+
+
+def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
+    """One unit's bias off, from the third step on by a token that others do not have: the first such step is named."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    import keras
+
+    from rnnx.export.pipeline import export
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(9, 4),
+            keras.layers.SimpleRNN(5, return_sequences=True),
+            keras.layers.SimpleRNN(6),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.save(tmp_path / "a.keras")
+    table = model.layers[0].get_weights()[0]
+    table[7] += 0.1
+    model.layers[0].set_weights([table])
+    model.save(tmp_path / "b.keras")
+    sides = []
+    for name in ("a", "b"):
+        path = export(tmp_path / f"{name}.keras", tmp_path / name).path
+        sides.append(Side(name, (path / "model.onnx").read_bytes(), "cpu", None))
+    report = compare(sides[0], sides[1], [Input("x", None, np.array([3, 4, 5, 7, 1], np.int32))])
+    (one,) = report.inputs
+    assert one.parting is not None
+    assert (one.parting.layer, one.parting.step) == (sides[0].evidence.layers[1].name, 3)
+    assert one.max_state_diff is not None
+    assert one.max_state_diff >= one.parting.difference > 1e-3
+    assert [len(curve.differences) for curve in report.curves] == [5, 5]
+    assert report.curves[0].differences[:3] == (0.0, 0.0, 0.0)
+
+
+def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"a wonderful film\nawful \xff plot\n\n")
+    arguments = ["diff", str(tiny_bundle), str(tiny_bundle / "model.batch.onnx"), "--texts", str(texts)]
+    assert run(arguments) == 0
+    captured = capsys.readouterr()
+    assert [line.split("\t")[0] for line in captured.out.splitlines()] == ["line 1", "line 2", "line 3"]
+    assert "0 of 3 labels differ" in captured.err
+
+
+def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
+    side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    other = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    other.labels = side.labels[::-1]
+    report = compare(side, other, golden_inputs(side))
+    assert report.flip_count == len(report.inputs)
+    assert all(one.max_abs_diff is None for one in report.inputs)
+
+
+def test_a_plot_is_written(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    path = tmp_path / "diff.png"
+    arguments = ["diff", str(tiny_bundle), str(tiny_bundle / "model.batch.onnx"), "--plot", str(path)]
+    assert run(arguments) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "alone.onnx").write_bytes((tiny_bundle / "model.onnx").read_bytes())
+    (tmp_path / "texts.txt").write_bytes(b"good\n")
+    alone = str(tmp_path / "alone.onnx")
+    assert run(["diff", alone, alone, "--texts", str(tmp_path / "texts.txt")]) == 4
+    assert "a file alone reads no texts; give the bundle" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""The shipped files in the onnxruntimes that apps pin: each in an environment of its own, with numpy and nothing else.
+
+Downloads them, so it runs when it is asked to: `pytest -m runtimes`. RNNX_RUNTIMES names a folder to keep them in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rnnx.bundle import BATCH_NAME, MODEL_NAME, find_directory, read_directory, shipped_names
+from rnnx.infer.session import Session
+from rnnx.text import Ids, Tokenizer, Vocabulary
+
+pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
+
+# The oldest that is promised; one that gives garbage for a length of 0, one that crashes, the first that is right.
+VERSIONS = ("1.20", "1.22", "1.24", "1.26")
+
+# One result per batch; a process that dies is seen by its exit code.
+RUN = """
+import json, sys
+import numpy as np, onnxruntime as ort
+asked = json.load(sys.stdin)
+session = ort.InferenceSession(asked["file"], providers=["CPUExecutionProvider"])
+probs = [session.run(["probs"], {"ids": np.array(ids, np.int32)})[0].tolist() for ids in asked["batches"]]
+print(json.dumps({"version": ort.__version__, "probs": probs}))
+"""
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A version, and the Python of an environment that holds it."""
+    kept = os.environ.get("RNNX_RUNTIMES")
+    folder = (Path(kept) if kept else tmp_path_factory.mktemp("runtimes")) / f"onnxruntime-{request.param}"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(folder)], check=True)  # noqa: S603
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--disable-pip-version-check"]
+        # What else onnxruntime lists is for its tools; the module imports none of it.
+        wanted = ["--quiet", "--only-binary", ":all:", "--no-deps", f"onnxruntime=={request.param}.*", "numpy"]
+        done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            pytest.skip(f"pip cannot install onnxruntime {request.param} here: {' '.join(done.stderr.split())[-300:]}")
+        (folder / "installed").touch()
+    return request.param, python
+
+
+def run(runtime: tuple[str, Path], file: Path, batches: list[Ids]) -> list[npt.NDArray[np.float64]]:
+    version, python = runtime
+    asked = json.dumps({"file": str(file), "batches": [ids.tolist() for ids in batches]})
+    command = [str(python), "-I", "-c", RUN]
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-1000:]}"
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["version"].startswith(version)
+    return [np.array(probs) for probs in answer["probs"]]
+
+
+@pytest.mark.parametrize("form", [MODEL_NAME, BATCH_NAME])
+@pytest.mark.parametrize("name", shipped_names())
+def test_an_old_runtime_gives_what_was_proved(name: str, form: str, runtime: tuple[str, Path]) -> None:
+    """Golden vectors, one by one and in a batch of all; rows without a word, first, between, last and alone."""
+    bundle = read_directory(find_directory(name))
+    assert bundle.config.tokenizer is not None
+    tokenizer = Tokenizer(bundle.config.tokenizer, Vocabulary.from_bytes(bundle["vocabulary.txt"]))
+    golden = json.loads(bundle["golden.json"])
+    rows = [np.array(row["ids"], np.int32) for row in golden]
+    expected = np.array([row["probs"] for row in golden])
+    longest = np.arange(tokenizer.config.max_length, dtype=np.int32) % 100 + 1
+    empty = np.zeros(0, np.int32)
+    mixed = tokenizer.pad([empty, *rows, empty, longest, empty])
+    between = np.array([[5, 0, 6, 0], [0, 0, 0, 0], [7, 8, 0, 0]], np.int32)
+    traps = [mixed, tokenizer.pad([empty]), tokenizer.pad([empty, empty]), tokenizer.pad([longest]), between]
+    actual = run(runtime, bundle.path / form, [tokenizer.pad([row]) for row in rows] + traps)
+    np.testing.assert_allclose(expected, np.concatenate(actual[: len(rows)]), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(expected, actual[len(rows)][1 : len(rows) + 1], rtol=0, atol=1e-5)
+    # For the traps no value lies in the bundle: the runtime installed here is the one that was proved (a mean over no
+    # word at all is NaN in all of them, as in Keras).
+    session = Session(bundle[form], device="cpu")
+    for ids, probs in zip(traps, actual[len(rows) :], strict=True):
+        np.testing.assert_allclose(session.run(ids)[0], probs, rtol=0, atol=1e-5, equal_nan=True)
