@@ -136,7 +136,7 @@ def _library() -> Path | None:
     spec = find_spec("onnxruntime")
     packaged = Path(spec.origin).parent / "capi" if spec and spec.origin else None
     folders = [folder for folder in (_root() and Path(str(_root())) / "lib", packaged) if folder]
-    return next((path for folder in folders for path in sorted(folder.glob("libonnxruntime.so.*"))), None)
+    return next((path.resolve() for folder in folders for path in sorted(folder.glob("libonnxruntime.so.*"))), None)
 
 
 def _include(header: str) -> Path | None:
@@ -161,7 +161,7 @@ def _place_onnxruntime(place: Path) -> None:
     library = _library()
     assert library is not None
     (place / "lib").mkdir(parents=True)
-    for name in (library.name, "libonnxruntime.so.1", "libonnxruntime.so"):
+    for name in {library.name, "libonnxruntime.so.1", "libonnxruntime.so"}:
         (place / "lib" / name).symlink_to(library)
     for header in reversed(_HEADERS.values()):
         if (folder := _include(header)) is not None:

@@ -17,6 +17,7 @@
 #include <regex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -111,9 +112,9 @@ int RunGolden(Classifier& classifier) {
   const auto start = std::chrono::steady_clock::now();
   for (const auto& text : texts) classifier.Predict({text});
   const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
-  const auto batch = classifier.Predict(texts);
+  const std::vector<Probs> batch = classifier.Predict(texts);
   double largest = 0;
-  for (const auto* answers : {&alone, &batch}) {
+  for (const std::vector<Probs>* answers : {&std::as_const(alone), &batch}) {
     for (std::size_t i = 0; i < rows.size(); i++) {
       for (std::size_t label = 0; label < rows[i].probs.size(); label++) {
         const double difference = std::fabs((*answers)[i].at(label) - rows[i].probs[label]);
