@@ -21,7 +21,7 @@ from rnnx.errors import ModelError
 FLOAT, INT32, FLOAT16 = 1, 6, 10
 # By ONNX's number: numbers as they lie in raw_data.
 _DTYPES: dict[int, npt.DTypeLike] = {
-    FLOAT: "<f4", 2: "u1", 3: "i1", 5: "<i2", INT32: "<i4", 7: "<i8", FLOAT16: "<f2", 11: "<f8"
+    FLOAT: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", INT32: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"
 }  # fmt: skip
 
 # Message: field: number, type ("*" in front: repeated).
