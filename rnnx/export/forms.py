@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import onnx
 
 from rnnx.bundle import BATCH_NAME, MODEL_NAME
 from rnnx.export.convert import check, convert
@@ -31,3 +32,9 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
     for form in forms.values():
         check(form.model)
     return forms
+
+
+def widest_step(form: onnx.ModelProto) -> int:
+    """Numbers of state of the widest Scan of a form, layers that run as one counted together; a row has so many."""
+    bodies = [node.attribute[0].g for node in form.graph.node if node.op_type == "Scan"]
+    return max(int(body.output[0].type.tensor_type.shape.dim[1].dim_value) for body in bodies)

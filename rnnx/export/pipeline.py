@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from rnnx.bundle import (
+    BATCH_NAME,
     CARD_NAME,
     CURVES_NAME,
     EVALUATION_NAME,
@@ -28,7 +29,7 @@ from rnnx.card import write_card
 from rnnx.config import tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
-from rnnx.export.forms import build_forms
+from rnnx.export.forms import build_forms, widest_step
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.source import Source, open_source
@@ -90,7 +91,7 @@ def export(
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
-        recurrent_units=max(len(layer.bias) for layer in source.network.recurrent_nodes.values()),
+        recurrent_units=widest_step(forms[BATCH_NAME].model),
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()
