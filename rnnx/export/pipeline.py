@@ -29,7 +29,7 @@ from rnnx.card import write_card
 from rnnx.config import tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
-from rnnx.export.forms import build_forms, widest_step
+from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.source import Source, open_source
@@ -88,10 +88,12 @@ def export(
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     on_stage(f"publishing {out}")
     files = _bundle_files(source, forms, report)
+    units, collects_states = read_steps(forms[BATCH_NAME].model)
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
-        recurrent_units=widest_step(forms[BATCH_NAME].model),
+        recurrent_units=units,
+        collects_states=collects_states,
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()
