@@ -44,7 +44,7 @@ def main() -> None:
     print(f"| network | {' | '.join(f'B{batch}' for batch in arguments.batches)} |")
     print(f"|---|{'---:|' * len(arguments.batches)}")
     rng = np.random.default_rng(_SEED)
-    for name, build in _networks().items():
+    for name, build in networks().items():
         if arguments.networks and not any(word in name for word in arguments.networks):
             continue
         model = build(arguments.masked)
@@ -69,7 +69,7 @@ def _run(session: Session, ids: Ids) -> Floats:
     return session.run(ids)[0]
 
 
-def _networks() -> dict[str, Callable[[bool], keras.Model]]:
+def networks() -> dict[str, Callable[[bool], keras.Model]]:
     """By name; each takes whether zeros are masked."""
     import keras
     from keras import layers
@@ -100,10 +100,10 @@ def _networks() -> dict[str, Callable[[bool], keras.Model]]:
             m, layers.Bidirectional(half(units, return_sequences=True)), layers.Bidirectional(half(units))
         )
 
-    networks = {f"both directions of {u}": both(u) for u in (16, 32, 48, 64)}
-    networks |= {f"both directions of {u}, mean": pooled(u) for u in (16, 32, 64)}
-    networks |= {f"both directions of {u}, twice": both_twice(u) for u in (16, 32)}
-    return networks | {
+    built = {f"both directions of {u}": both(u) for u in (16, 32, 48, 64)}
+    built |= {f"both directions of {u}, mean": pooled(u) for u in (16, 32, 64)}
+    built |= {f"both directions of {u}, twice": both_twice(u) for u in (16, 32)}
+    return built | {
         f"{n} layers of {u}": stack(n, u) for n, u in ((2, 16), (4, 16), (2, 32), (4, 32), (2, 64), (4, 64))
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -94,8 +95,6 @@ def limit_tensorflow(threads: int) -> None:
 
 def random_subject(units: int, seed: int) -> Subject:
     """The article's network with a recurrence of any size, its weights as Keras draws them."""
-    from rnnx.export.forms import build_forms
-
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
@@ -105,10 +104,17 @@ def random_subject(units: int, seed: int) -> Subject:
             layers.Dense(1, activation="sigmoid"),
         ]
     )
+    return model_subject(f"H{units}", model)
+
+
+def model_subject(name: str, model: keras.Model) -> Subject:
+    """Any network that reads ids below `VOCABULARY_SIZE`."""
+    from rnnx.export.forms import build_forms
+
     network = read_network(model)
     forms = build_forms(model, network)
     return Subject(
-        name=f"H{units}",
+        name=name,
         model=model,
         network=network,
         forms={name: forms[name].model.SerializeToString() for name in FORM_NAMES if name in forms},
@@ -136,6 +142,20 @@ def bundle_subject(name: str) -> Subject:
         vocabulary_size=source.config.vocabulary_size,
         tokenizer=source.config.tokenizer,
     )
+
+
+def fresh_subject(name: str) -> Subject:
+    """A bundle's network with the forms that would be exported now.
+
+    Raises:
+        rnnx.errors.ModelError: As for `bundle_subject`.
+    """
+    from rnnx.export.forms import build_forms
+
+    subject = bundle_subject(name)
+    forms = build_forms(subject.model, subject.network)
+    fresh = {name: forms[name].model.SerializeToString() for name in FORM_NAMES if name in forms}
+    return dataclasses.replace(subject, forms=fresh)
 
 
 def _plain_weights(network: Network) -> PlainWeights | None:

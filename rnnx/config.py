@@ -89,7 +89,9 @@ class ModelConfig:
         tools: Name to version of what made the files.
         files: Name to sha256 (hex) of every other file of the directory.
         opset: Of the ONNX files; None before the export.
-        recurrent_units: Of the largest recurrence; None before the export.
+        recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; None before the
+            export.
+        collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
     """
 
     name: str
@@ -104,6 +106,7 @@ class ModelConfig:
     files: dict[str, str] = field(default_factory=dict)
     opset: int | None = None
     recurrent_units: int | None = None
+    collects_states: bool = False
     task: Literal["classification"] = "classification"
     format_version: int = FORMAT_VERSION
 

@@ -23,7 +23,7 @@ from rnnx.states import StatesRecipe, with_states
 from rnnx.verify import verify_file
 
 Capture = pytest.CaptureFixture[str]
-FORMS = ("model.onnx", "model.batch.onnx")
+FORMS = ("model.onnx", "model.batch.onnx", "model.text.onnx")
 
 
 def properties_of(data: bytes) -> dict[str, str]:
@@ -52,7 +52,7 @@ def test_a_file_alone_verifies_with_the_same_bits(tiny_bundle: Path, form: str) 
     assert {one.runtime.split(",")[0] for one in found.report.runtimes} == {form}
     assert len(found.report.invariance) >= 3
     assert found.report.text_count > 10
-    assert found.report.trap_count > 5
+    assert found.report.trap_count > 5 or form == "model.text.onnx"  # made-up ids are no text
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -144,7 +144,7 @@ def test_the_network_is_read_from_the_record(tiny_bundle: Path) -> None:
     from rnnx.export.source import open_source
 
     source = open_source(tiny_bundle)
-    for form in FORMS:
+    for form in FORMS[:2]:  # the text form stores the embedding in another way
         model = parse_model((tiny_bundle / form).read_bytes())
         network = read_reference(read_evidence(properties_of((tiny_bundle / form).read_bytes()), model), model)
         assert [(node.name, node.inputs) for node in network.nodes] == [

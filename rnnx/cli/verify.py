@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL, TEXT_NAME, VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.bundle import DEFAULT_MODEL, VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.errors import ModelError, ParityError
@@ -57,10 +57,6 @@ def _read(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
         return {path.name: path.read_bytes()}, None
     directory = read_directory(find_directory(model))
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
-    if files.pop(TEXT_NAME, None):
-        terminal.note(
-            f"{TEXT_NAME} carries no evidence; rnnx embed TARGET {model} writes what compares its golden vectors"
-        )
     if not files:
         raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
     if directory.config.tokenizer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import onnx
 
 from rnnx.bundle import BATCH_NAME, MODEL_NAME
 from rnnx.export.convert import check, convert
@@ -31,3 +32,15 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
     for form in forms.values():
         check(form.model)
     return forms
+
+
+def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
+    """What a step of the Scan form is, for the predictor to tell when it is the faster one.
+
+    Returns:
+        Numbers of state of the widest Scan, for one row, layers that run in it counted together; and whether every Scan
+        has to write its states down at every step.
+    """
+    scans = [node for node in form.graph.node if node.op_type == "Scan"]
+    widths = [node.attribute[0].g.output[0].type.tensor_type.shape.dim[1].dim_value for node in scans]
+    return max(widths), all(len(node.output) > 1 for node in scans)

@@ -29,7 +29,7 @@ from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
-from rnnx.export.forms import build_forms
+from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
 from rnnx.export.plot import plot_proof
 from rnnx.export.probes import make_probes, own_texts
@@ -121,10 +121,12 @@ def export(
     files = _bundle_files(source, finished, report)
     if text_form and source.tokenizer:
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
+    units, collects_states = read_steps(forms[BATCH_NAME].model)
     config = dataclasses.replace(
         source.config,
         opset=OPSET,
-        recurrent_units=max(len(layer.bias) for layer in source.network.recurrent_nodes.values()),
+        recurrent_units=units,
+        collects_states=collects_states,
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()

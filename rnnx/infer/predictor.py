@@ -33,8 +33,11 @@ T = TypeVar("T")
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_THRESHOLD = 0.5
 # On a CPU the Scan form is faster from this many numbers of state a step on (rows times units), the RNN operator below:
-# with 32 units from two rows on, with 64 always. bench/latency.py measures both.
+# with 32 units from two rows on, with 64 always; where all states are written down as well, which costs a Scan one more
+# call a step, with 32 units from three rows on, with 64 from two. bench/forms.py measures it. (Of two Scans with one of
+# either kind, a single row of less than 100 steps is up to a fifth faster in the other form.)
 SCAN_FROM_STATES = 64
+SCAN_FROM_COLLECTED_STATES = 96
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.
 _WINDOW_BATCHES = 32
 
@@ -148,9 +151,7 @@ class Predictor:
         return self._session(self._form(len(rows))).run(self._tokenizer.pad(rows))[0]
 
     def _form(self, rows: int) -> str:
-        """The file that is fastest for a batch of so many rows."""
-        is_scan = self.device == "cpu" and rows * (self.config.recurrent_units or 0) >= SCAN_FROM_STATES
-        return BATCH_NAME if is_scan else MODEL_NAME
+        return choose_form(self.device, rows, self.config.recurrent_units or 0, self.config.collects_states)
 
     def _session(self, name: str) -> Session:
         """The session of a form, loaded when it is first needed: a single text needs one of them only."""
@@ -191,6 +192,12 @@ def load(
         ModelError: If there is no such model, or it is broken or altered.
     """
     return Predictor(read_directory(find_directory(model)), device=device, batch_size=batch_size, threads=threads)
+
+
+def choose_form(device: Device, rows: int, units: int, collects_states: bool) -> str:
+    """The file that is fastest for so many rows; the rest as in `rnnx.config.ModelConfig`, 0 units if unknown."""
+    least = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
+    return BATCH_NAME if device == "cpu" and rows * units >= least else MODEL_NAME
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:

@@ -14,6 +14,7 @@ import keras
 from keras import layers
 
 from rnnx.export.convert import check, convert
+from rnnx.export.forms import read_steps
 from rnnx.export.from_keras import read_network
 from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
@@ -194,3 +195,17 @@ def test_a_wrong_block_is_found_by_the_proof() -> None:
         tensor.CopyFrom(onnx.numpy_helper.from_array(matrix, tensor.name))
         with pytest.raises(AssertionError, match="LayerReport"):
             require_right(model, rewritten)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ([states(4, name="a"), RNN(3, name="b")], (7, False)),
+        ([Both(states(4)), Mean()], (8, True)),
+        ([states(40, name="a"), RNN(30, name="b")], (40, False)),
+        ([states(40, name="a"), states(30, name="b"), Mean()], (40, True)),
+    ],
+)
+def test_a_step_is_read_from_the_scans(body: list[keras.Layer], expected: tuple[int, bool]) -> None:
+    """What the predictor picks the form by."""
+    assert read_steps(to_scans(build(*body)).model) == expected

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle import find_directory, read_directory, write_directory
+from rnnx.bundle import BATCH_NAME, MODEL_NAME, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError
-from rnnx.infer.predictor import Predictor, chunks
+from rnnx.infer.predictor import Predictor, choose_form, chunks
 from rnnx.infer.session import Session
 
 TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]
@@ -128,3 +128,16 @@ def test_many_batches_at_once_are_those_one_by_one() -> None:
     texts = [f"{'good ' * (i % 37)}{'bad ' * (i % 11)}film" for i in range(400)]
     alone = rnnx.load("imdb", threads=1, batch_size=16).predict(texts)
     assert rnnx.load("imdb", threads=8, batch_size=16).predict(texts) == alone
+
+
+@pytest.mark.parametrize(("rows", "units", "form"), [(1, 32, 0), (2, 32, 1), (1, 64, 1), (512, 0, 0)])
+def test_a_scan_pays_from_64_numbers_a_step_on(rows: int, units: int, form: int) -> None:
+    assert choose_form("cpu", rows, units, collects_states=False) == (MODEL_NAME, BATCH_NAME)[form]
+    assert choose_form("cuda", rows, units, collects_states=False) == MODEL_NAME
+
+
+@pytest.mark.parametrize(
+    ("rows", "units", "form"), [(2, 32, 0), (3, 32, 1), (1, 64, 0), (2, 64, 1), (1, 128, 1), (512, 0, 0)]
+)
+def test_a_scan_that_writes_its_states_down_pays_later(rows: int, units: int, form: int) -> None:
+    assert choose_form("cpu", rows, units, collects_states=True) == (MODEL_NAME, BATCH_NAME)[form]
