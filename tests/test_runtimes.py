@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,23 @@ def test_an_old_runtime_gives_what_was_proved(name: str, form: str, runtime: tup
         np.testing.assert_allclose(session.run(ids)[0], probs, rtol=0, atol=1e-5, equal_nan=True)
 
 
+# Zeros alone, first, last, between words, and nowhere.
+BATCHES = [np.array(rows, np.int32) for rows in ([[0] * 4, [3, 4, 0, 5], [0] * 4], [[0]], [[0] * 9] * 5, [[7] * 9])]
+
+
+@cache
+def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArray[np.float64]]]:
+    """The forms of a network, and what the reference gives for the batches; built once for all runtimes."""
+    from rnnx.export.forms import build_forms
+    from rnnx.export.from_keras import read_network
+    from tests.export.test_from_keras import MODELS
+
+    model = MODELS[name](mask_zero)
+    network = read_network(model)
+    forms = {form: new.model.SerializeToString() for form, new in build_forms(model, network).items()}
+    return forms, [network.predict(ids) for ids in BATCHES]
+
+
 @pytest.mark.train
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("name", ["last state", "stacked", "both directions, last", "both directions, stacked"])
@@ -98,15 +116,8 @@ def test_an_old_runtime_computes_every_shape(
 ) -> None:
     """Where no mean hides what an empty row leaves behind, and where several layers run in one Scan."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
-    from rnnx.export.forms import build_forms
-    from rnnx.export.from_keras import read_network
-    from tests.export.test_from_keras import MODELS
-
-    model = MODELS[name](mask_zero)
-    network = read_network(model)
-    batches = [np.array(rows, np.int32) for rows in ([[0] * 4, [3, 4, 0, 5], [0] * 4], [[0]], [[0] * 9] * 5, [[7] * 9])]
-    for form, rewritten in build_forms(model, network).items():
-        file = tmp_path / form
-        file.write_bytes(rewritten.model.SerializeToString())
-        for ids, probs in zip(batches, run(runtime, file, batches), strict=True):
-            np.testing.assert_allclose(network.predict(ids), probs, rtol=0, atol=1e-4)
+    forms, expected = build(name, mask_zero)
+    for form, data in forms.items():
+        (tmp_path / form).write_bytes(data)
+        for values, probs in zip(expected, run(runtime, tmp_path / form, BATCHES), strict=True):
+            np.testing.assert_allclose(values, probs, rtol=0, atol=1e-4)
