@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,8 @@ def verify(
     from rnnx.verify import verify_file
 
     files, tokenizer = _read(model)
-    found = [verify_file(name, data, [device.value], tokenizer) for name, data in files.items()]
+    with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock
+        found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], tokenizer), files))
     if as_json:
         terminal.write_json(
             [{**dataclasses.asdict(one), "passed": one.report.passed, "verdict": _say(one)} for one in found]
