@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from rnnx.bundle import read_directory
+from rnnx.bundle import find_directory, read_directory
 from rnnx.cli import app, run
 from rnnx.datasets import Dataset
 from tests.conftest import make_texts
@@ -56,11 +56,20 @@ def test_info_says_what_a_model_is(capsys: Capture) -> None:
     assert data["sizes_bytes"]["model.onnx"] > 1_000_000
 
 
-def test_the_printed_snippet_runs(capsys: Capture) -> None:
+def test_the_printed_snippets_run(capsys: Capture) -> None:
     run(["info", "imdb"])
-    snippet = "\n".join(capsys.readouterr().out.splitlines()[-2:])
-    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # ours
-    assert done.stdout.strip() in ("neg", "pos")
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (i for i, line in enumerate(lines) if line.startswith("import "))
+    for snippet, said in ((lines[first:second], "neg"), (lines[second:], "{'neg': ")):
+        done = subprocess.run(  # noqa: S603  # ours
+            [sys.executable, "-c", "\n".join(snippet)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            cwd=find_directory("imdb"),
+        )
+        assert done.stdout.startswith((said, "pos"))
 
 
 def test_doctor_finds_nothing_wrong_here(capsys: Capture) -> None:
