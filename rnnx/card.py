@@ -23,6 +23,7 @@ from rnnx.bundle import (
     write_directory,
 )
 from rnnx.config import ModelConfig
+from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
 
 if TYPE_CHECKING:
@@ -112,11 +113,17 @@ def text_snippet(config: ModelConfig) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
+    others = "\n\n".join(
+        f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
+        for target in targets()
+        if target != "python"
+        for language, lines in [read_snippet(target)]
+    )
     return (
         f"## Embed\n\n`{TEXT_NAME}` has the tokenizer and the vocabulary in it: `text` uint8 (batch, bytes) in, rows "
         f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
-        f"```python\n{text_snippet(config)}\n```\n\n"
-        "`rnnx embed TARGET .` writes a project for another language, or a web page."
+        f"```python\n{text_snippet(config)}\n```\n\n{others}\n\n"
+        "`rnnx embed TARGET .` writes a whole project for each of them."
     )
 
 

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import textwrap
 from pathlib import Path
 
 from rnnx.bundle import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
 from rnnx.config import CONFIG_NAME
 from rnnx.errors import ModelError, UsageError
 
+# The few lines that matter, in files that the tests run as they are: where each lies, and its language in Markdown.
+_SNIPPETS = {
+    "browser": ("snippet.mjs", "js"),
+    "c": ("snippet.c", "c"),
+    "cpp": ("snippet.cpp", "cpp"),
+    "csharp": ("snippet.txt", "csharp"),
+    "go": ("snippet/main.go", "go"),
+    "java": ("src/main/java/Snippet.java", "java"),
+    "node": ("snippet.mjs", "js"),
+    "python": ("snippet.py", "python"),
+    "rust": ("examples/snippet.rs", "rust"),
+}
 # What a build leaves in a sample's directory.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
@@ -20,6 +33,28 @@ _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxrun
 def targets() -> list[str]:
     """The names of the targets there are samples for."""
     return sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
+
+
+def read_snippet(target: str) -> tuple[str, str]:
+    """The shortest way from a text to its probabilities.
+
+    Args:
+        target: One of `targets()`.
+
+    Returns:
+        The language's name in Markdown, and the lines: those between `snippet` and `end`, where a file has these marks.
+
+    Raises:
+        UsageError: If there is no such target.
+    """
+    if target not in _SNIPPETS:
+        raise UsageError(f"no sample for {target!r}; there are {', '.join(targets())}")
+    name, language = _SNIPPETS[target]
+    lines = (SAMPLES_PATH / target / name).read_text(encoding="utf-8").splitlines()
+    marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
+    if marks:
+        lines = lines[marks["snippet"] + 1 : marks["end"]]
+    return language, textwrap.dedent("\n".join(lines))
 
 
 def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:

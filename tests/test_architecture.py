@@ -33,7 +33,7 @@ ALLOWED = {
         "text", "infer.session",
     },
     "bundle": {"config", "errors", "schema"},
-    "card": {"bundle", "config", "errors"},
+    "card": {"bundle", "config", "embed", "errors"},
     "embed": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},

@@ -6,7 +6,7 @@ import pytest
 
 from rnnx.bundle import SAMPLES_PATH, shipped_names
 from rnnx.cli import run
-from rnnx.embed import targets, write_project
+from rnnx.embed import read_snippet, targets, write_project
 from rnnx.errors import ModelError, UsageError
 
 
@@ -22,6 +22,17 @@ def test_a_readme_has_two_commands_and_the_golden_one() -> None:
         assert [len(block.partition("\n```")[0].splitlines()) for block in blocks] == [2, 1], target
         assert "A wonderful film." in blocks[0]
         assert "--golden" in blocks[1]
+
+
+@pytest.mark.parametrize("target", targets())
+def test_a_snippet_is_a_few_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    language, lines = read_snippet(target)
+    assert language
+    assert 5 <= len(lines.splitlines()) <= 8
+    assert "model.text.onnx" in lines
+    assert not lines.startswith((" ", "\t"))
+    assert run(["info", "--target", target]) == 0
+    assert "model.text.onnx" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("target", targets())

@@ -13,6 +13,7 @@ from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, TEXT_NAME, Directory, find_d
 from rnnx.card import embed_snippet, text_snippet
 from rnnx.cli import terminal
 from rnnx.config import ModelConfig
+from rnnx.embed import read_snippet
 from rnnx.errors import ModelError
 
 
@@ -20,9 +21,16 @@ def info(
     bundle: Annotated[
         str, typer.Argument(help="The name of a shipped model, or the path of a bundle or run.")
     ] = DEFAULT_MODEL,
+    target: Annotated[
+        str | None, typer.Option(help="Print only the lines that embed a text model there: node, rust, go, ...")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show what a model is: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
+    if target is not None:
+        terminal.write(read_snippet(target)[1])
+        terminal.hint(f"rnnx embed {target} {bundle}")
+        return
     directory = read_directory(find_directory(bundle))
     config = directory.config
     parity = _read_parity(directory)

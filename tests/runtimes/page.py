@@ -21,6 +21,22 @@ from rnnx.embed import write_project
 from tests.runtimes.samples import GOLDEN, Row
 
 _DRIVER = Path(__file__).parent / "page.mjs"
+_SNIPPET_PAGE = (
+    "<p id=said></p><script type=module>console.log = (...words) => (said.textContent = words.join(' '));"
+    "await import('./snippet.mjs')</script>"
+)
+_CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=20000",
+    "--dump-dom",
+)
 SCREENSHOT = "light.png"  # in the folder that `drive` is given
 LONG_WORDS = 500
 BIG_BYTES = 1 << 20
@@ -58,7 +74,9 @@ def drive(bundle: Path, folder: Path) -> dict[str, Any]:
     _shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
     port = _free_port()
     assert serve.endswith(" 8000")
+    (project / "snippet.html").write_text(_SNIPPET_PAGE, encoding="utf-8")
     with _served(serve.replace("8000", str(port)), project, port) as url:
+        snippet = _dump(f"{url}snippet.html", folder / "profile")
         done = subprocess.run(  # noqa: S603  # our own script
             ["node", _DRIVER, url, str(_chromium()), f"{tools}/", folder],  # noqa: S607
             input=json.dumps(visit(bundle)),
@@ -69,7 +87,20 @@ def drive(bundle: Path, folder: Path) -> dict[str, Any]:
         )
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
+    return {**seen, "snippet": snippet}
+
+
+def _dump(url: str, profile: Path) -> str:
+    """What a page's `said` holds once its script has run."""
+    done = subprocess.run(  # noqa: S603  # our own page
+        [str(_chromium()), *_CHROMIUM_FLAGS, f"--user-data-dir={profile}", url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    found = re.search(r'id="said">([^<]*)<', done.stdout)
+    return found[1] if found else done.stdout + done.stderr
 
 
 def read_row(seen: dict[str, Any], bundle: Path) -> Row:

@@ -29,6 +29,16 @@ _HEADERS = {"c": "onnxruntime_c_api.h", "cpp": "onnxruntime_cxx_api.h"}
 _LINKED = ("c", "cpp", "rust", "go")
 # The Go binding travels with onnxruntime's C header, which no package registry has on its own.
 _GO_MODULE = "github.com/yalue/onnxruntime_go@v1.27.0"
+_LINK = "-Ionnxruntime/include -Lonnxruntime/lib -lonnxruntime -Wl,-rpath,onnxruntime/lib -o snippet && ./snippet"
+_SNIPPETS = {
+    "python": "python snippet.py",
+    "node": "node snippet.mjs",
+    "c": f"cc -std=c11 -Wall -Wextra snippet.c {_LINK}",
+    "cpp": f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}",
+    "rust": "cargo run --quiet --release --example snippet",
+    "go": "go run ./snippet",
+    "java": "mvn -q exec:java -Dexec.mainClass=Snippet",
+}
 GOLDEN = re.compile(
     r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
 )
@@ -104,6 +114,15 @@ class Project:
         assert _TEXT in self.run_command
         label, probability = self.shell(self.run_command).stdout.strip().splitlines()[-1].split("\t")
         return label, float(probability)
+
+    def run_snippet(self) -> float | None:
+        """The second label's probability, by the few lines that the card shows; None if they are not run here."""
+        if self.target not in _SNIPPETS:
+            return None
+        library = self.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
+        done = self.shell(f"export ORT_DYLIB_PATH={library}; {_SNIPPETS[self.target]}")
+        done.check_returncode()
+        return float(done.stdout.split()[-1].rstrip("]"))
 
     def run_golden(self) -> Row:
         """Runs the golden vectors."""

@@ -54,6 +54,13 @@ def test_answers_are_those_of_the_reference(
     assert seen["emptyWay"] is False
 
 
+def test_the_few_lines_of_the_card_answer_too(seen: dict[str, Any], bundles: list[Path]) -> None:
+    (expected,) = Session((bundles[0] / "model.text.onnx").read_bytes(), device="cpu").run(
+        to_batch([b"A wonderful film."])
+    )
+    np.testing.assert_allclose(expected[0], [float(word) for word in seen["snippet"].split()], rtol=0, atol=1e-6)
+
+
 def test_a_megabyte_is_answered(seen: dict[str, Any], bundles: list[Path]) -> None:
     (expected,) = Session((bundles[0] / "model.text.onnx").read_bytes(), device="cpu").run(to_batch([big_text()]))
     np.testing.assert_allclose(expected[0], seen["big"]["probs"], rtol=0, atol=1e-6)

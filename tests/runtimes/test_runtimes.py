@@ -26,6 +26,7 @@ def test_a_sample_answers_as_the_reference(target: str, bundles: list[Path], mat
     label, probability = project.answer()
     assert label == "pos"
     assert probability > 0.9
+    assert project.run_snippet() in (None, pytest.approx(probability, abs=1e-5))
     for bundle in bundles:
         project.use(bundle)
         row = project.run_golden()

@@ -1,0 +1,15 @@
+//! The shortest way from a text to its probabilities.
+use ort::{environment::Environment, session::Session, value::Tensor};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let library = std::env::var("ORT_DYLIB_PATH")?;
+    let environment = ort::init_from(library)?.build()?;
+    // snippet
+    let mut session = Session::builder(&environment)?.commit_from_file("model.text.onnx")?;
+    let text = b"A wonderful film.".to_vec();
+    let input = Tensor::from_array(([1, text.len()], text))?;
+    let outputs = session.run(ort::inputs!["text" => input])?;
+    println!("{:?}", outputs["probs"].try_extract_tensor::<f32>()?.1); // one probability per label
+    // end
+    Ok(())
+}
