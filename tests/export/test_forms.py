@@ -35,7 +35,7 @@ IDS = np.array(
 # The maximum of Keras counts masked positions; its states there are carried too, so that it comes out right.
 CASES = [(name, mask) for name in MODELS for mask in (False, True)]
 # Small layers share a Scan (tests/export/test_join.py); one where no number stands.
-SCANS = {"both directions, stacked": 2}
+SCANS = {"both directions, stacked": 2, "backwards, stacked, mean": 2}
 
 
 @pytest.mark.parametrize(("name", "mask_zero"), CASES)
