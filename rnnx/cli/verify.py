@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL, VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
+from rnnx.cli.files import read_files
 from rnnx.cli.infer import DeviceName
-from rnnx.errors import ModelError, ParityError
+from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
-    from rnnx.text import Tokenizer
     from rnnx.verify import Verification
 
 
@@ -32,7 +31,7 @@ def verify(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.verify import verify_file
 
-    files, tokenizer = _read(model)
+    files, tokenizer = read_files(model)
     with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock
         found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], tokenizer), files))
     if as_json:
@@ -48,24 +47,6 @@ def verify(
         for one in found:
             terminal.write(_say(one))
     terminal.hint(f"rnnx info {model}")
-
-
-def _read(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
-    """The .onnx files of a bundle with its tokenizer; or one file alone."""
-    path = Path(model)
-    if path.suffix == ".onnx" and path.is_file():
-        if is_part_of_model(path):
-            read_directory(path.parent)  # its hash stands in the config beside it
-        return {path.name: path.read_bytes()}, None
-    directory = read_directory(find_directory(model))
-    files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
-    if not files:
-        raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
-    if directory.config.tokenizer is None:
-        return files, None
-    from rnnx.text import Tokenizer, Vocabulary
-
-    return files, Tokenizer(directory.config.tokenizer, Vocabulary.from_bytes(directory[VOCABULARY_NAME]))
 
 
 def _say(one: Verification) -> str:

@@ -25,7 +25,7 @@ from rnnx.errors import ModelError
 from rnnx.export.from_keras import load_keras, read_network
 from rnnx.reference import Dense, Embedding, Network
 from rnnx.samples import Sample, samples_from_json
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.text import Tokenizer, read_tokenizer
 from rnnx.train.run import describe
 
 
@@ -63,12 +63,7 @@ def open_source(model: str | Path) -> Source:
     config = directory.config
     keras_model = _load_keras_bytes(directory[KERAS_NAME])
     network = read_network(keras_model)
-    tokenizer = None
-    if config.tokenizer:
-        vocabulary = Vocabulary.from_bytes(directory[VOCABULARY_NAME])
-        if len(vocabulary) != config.vocabulary_size:
-            raise ModelError(f"{directory.path}: {len(vocabulary)} words, config.json says {config.vocabulary_size}")
-        tokenizer = Tokenizer(config.tokenizer, vocabulary)
+    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
     _require_probabilities(keras_model, network)
     _require_fit(keras_model, network, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)

@@ -26,7 +26,7 @@ from rnnx.bundle import (
 from rnnx.errors import ModelError
 from rnnx.infer.session import Device, Session, expected_device
 from rnnx.metadata import require_same
-from rnnx.text import Ids, Tokenizer, Vocabulary, to_bytes
+from rnnx.text import Ids, read_tokenizer, to_bytes
 
 T = TypeVar("T")
 
@@ -94,14 +94,10 @@ class Predictor:
         """
         self.config = directory.config
         self.labels = self.config.labels
-        if self.config.tokenizer is None:
+        tokenizer = read_tokenizer(self.config, directory[VOCABULARY_NAME]) if self.config.tokenizer else None
+        if tokenizer is None:
             raise ModelError(f"model {self.config.name}: made without a vocabulary; it reads ids, not texts")
-        vocabulary = Vocabulary.from_bytes(directory[VOCABULARY_NAME])
-        if len(vocabulary) != self.config.vocabulary_size:
-            raise ModelError(
-                f"{directory.path}: {len(vocabulary)} words, config.json says {self.config.vocabulary_size}"
-            )
-        self._tokenizer = Tokenizer(self.config.tokenizer, vocabulary)
+        self._tokenizer = tokenizer
         self._directory = directory
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()

@@ -1,0 +1,39 @@
+"""The .onnx files that a user names: those of a bundle, or one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnx.bundle import VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.errors import ModelError
+
+if TYPE_CHECKING:
+    from rnnx.text import Tokenizer
+
+
+def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
+    """Reads what a user names.
+
+    Args:
+        model: A shipped name, the path of a bundle, or one .onnx file, of a bundle or alone.
+
+    Returns:
+        Name to content, all of a bundle or the one; and the bundle's tokenizer, None for a file alone or without text.
+
+    Raises:
+        ModelError: If there is no such model, or it is broken or altered, or holds no .onnx file.
+        OSError: If a file cannot be read.
+    """
+    from rnnx.text import read_tokenizer
+
+    path = Path(model)
+    is_file = path.suffix == ".onnx" and path.is_file()
+    if is_file and not is_part_of_model(path):
+        return {path.name: path.read_bytes()}, None
+    directory = read_directory(find_directory(model))
+    files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
+    if not files:
+        raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
+    tokenizer = read_tokenizer(directory.config, directory[VOCABULARY_NAME]) if directory.config.tokenizer else None
+    return {path.name: files[path.name]} if is_file else files, tokenizer
