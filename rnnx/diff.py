@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, UsageError
 from rnnx.evidence import Evidence, read_evidence
 from rnnx.infer.session import Device, Session
 from rnnx.metadata import read_metadata
@@ -111,12 +112,18 @@ class Side:
     Attributes:
         name: For the report.
         labels: In the order of the label ids.
+        vocabulary_size: Ids run from 0 to one below it.
         evidence: Of the file.
-        tokenizer: The bundle's; None for a file alone.
     """
 
     def __init__(self, name: str, data: bytes, device: Device, tokenizer: Tokenizer | None) -> None:
         """Opens a file.
+
+        Args:
+            name: For the report.
+            data: The file.
+            device: `auto`, `cpu` or `cuda`.
+            tokenizer: The bundle's; None for a file alone.
 
         Raises:
             DeviceError: If the device is not there.
@@ -125,49 +132,67 @@ class Side:
         model = parse_model(data)
         properties = read_properties(model)
         self.evidence: Evidence = read_evidence(properties, model)
-        self.labels = read_metadata(properties).labels
-        self.tokenizer = tokenizer
+        about = read_metadata(properties)
+        self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
+        self._tokenizer = tokenizer
         self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
         self.name = f"{name}, {self._session.provider}"
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a text can be given to it: by a tokenizer of its bundle, or in its graph."""
+        return self._tokenizer is not None or self.evidence.ids is not None
 
     def run(self, given: Input) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
         """Runs one input.
 
         Returns:
-            The probabilities (outputs,), and by layer the states (time, units).
-        """
-        if self.evidence.ids is not None:
-            if given.text is None:
-                raise ModelError(f"{self.name}: reads texts, and {given.name!r} is none; give texts")
-            outputs = dict(zip(self._session.output_names, self._session.run(to_batch([given.text])), strict=True))
-            return self._outputs(outputs)
-        ids = given.ids
-        if ids is None:
-            if self.tokenizer is None or given.text is None:
-                raise ModelError(f"{self.name}: a file alone reads no texts; give the bundle")
-            ids = self.tokenizer.pad([self.tokenizer.encode(given.text).ids])[0]
-        return self._outputs(dict(zip(self._session.output_names, self._session.run(ids[None]), strict=True)))
+            The probabilities (labels,), and by layer the states (time, units).
 
-    def _outputs(
-        self, outputs: dict[str, npt.NDArray[np.float32]]
-    ) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
-        return outputs["probs"][0], {layer: outputs[v][:, 0] for layer, v in self.evidence.states.names.items()}
+        Raises:
+            ModelError: If it cannot read such an input.
+        """
+        outputs = dict(zip(self._session.output_names, self._session.run(self._encode(given)), strict=True))
+        states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
+        probs = outputs["probs"][0]
+        # One sigmoid is spelled out, as a file that reads text does it.
+        return probs if len(probs) == len(self.labels) else np.array([1 - probs[0], probs[0]], np.float32), states
+
+    def _encode(self, given: Input) -> npt.NDArray[Any]:
+        if self.evidence.ids is not None and given.text is not None:
+            return to_batch([given.text])
+        if given.ids is not None and self.evidence.ids is None:
+            return given.ids[None]
+        if self._tokenizer is None or given.text is None:
+            raise ModelError(f"{self.name}: cannot read {given.name!r}: a file alone reads no texts; give the bundle")
+        return self._tokenizer.pad([self._tokenizer.encode(given.text).ids])
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
-        """The label that the probabilities stand for."""
-        return self.labels[int(label_ids(probs[None])[0])]
+        """The label that the probabilities (labels,) stand for."""
+        decisive = probs[None, 1:] if len(probs) == 2 else probs[None]
+        return self.labels[int(label_ids(decisive)[0])]
 
 
-def golden_inputs(side: Side) -> list[Input]:
-    """The inputs that a file carries with it: texts where both sides can read them, ids otherwise."""
-    return [
-        Input(
-            case.name,
-            None if case.text is None else case.text.encode("utf-8", "surrogateescape"),
-            np.array(case.ids, np.int32),
-        )
-        for case in side.evidence.cases
-    ]
+def golden_inputs(a: Side, b: Side) -> list[Input]:
+    """The inputs that the first file carries with it, as far as both can read them.
+
+    A text is read by each as its own vocabulary has it, where both read texts. Ids mean the same only where both have
+    as many of them, so that made-up ones, and texts as ids for a file alone, are left out otherwise.
+
+    Raises:
+        UsageError: If nothing is left.
+    """
+    read_texts = a.reads_text and b.reads_text
+    read_ids = not (a.evidence.ids or b.evidence.ids) and a.vocabulary_size == b.vocabulary_size
+    inputs = []
+    for case in a.evidence.cases:
+        if case.text is not None and read_texts:
+            inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
+        elif read_ids:
+            inputs.append(Input(case.name, None, np.array(case.ids, np.int32)))
+    if not inputs:
+        raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
+    return inputs
 
 
 def compare(a: Side, b: Side, inputs: Sequence[Input]) -> DiffReport:
@@ -192,7 +217,7 @@ def compare(a: Side, b: Side, inputs: Sequence[Input]) -> DiffReport:
             longest[: len(curves.get(layer, ()))] = curves.get(layer, ())
             longest[: len(at_step)] = np.maximum(longest[: len(at_step)], at_step)
             curves[layer] = longest
-        has_same_labels = a.labels == b.labels and probs_a.shape == probs_b.shape
+        has_same_labels = a.labels == b.labels
         rows.append(
             InputDifference(
                 given.name,

@@ -75,7 +75,7 @@ def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
     side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     other = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     other.labels = side.labels[::-1]
-    report = compare(side, other, golden_inputs(side))
+    report = compare(side, other, golden_inputs(side, side))
     assert report.flip_count == len(report.inputs)
     assert all(one.max_abs_diff is None for one in report.inputs)
 
@@ -94,3 +94,38 @@ def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: 
     alone = str(tmp_path / "alone.onnx")
     assert run(["diff", alone, alone, "--texts", str(tmp_path / "texts.txt")]) == 4
     assert "a file alone reads no texts; give the bundle" in capsys.readouterr().err
+
+
+def test_two_models_read_the_texts_with_their_own_vocabularies(capsys: Capture) -> None:
+    """20,000 words and 10,000: ids of the one mean nothing to the other."""
+    assert run(["diff", "--json", "imdb", "imdb-article"]) in (0, 3)
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert len(report["inputs"]) > 15
+    assert all(one["name"].startswith("golden text") for one in report["inputs"])
+    assert all(one["max_abs_diff"] is not None and one["max_state_diff"] is None for one in report["inputs"])
+    assert "onnxruntime" not in captured.err
+
+
+def test_a_text_form_is_compared_with_the_one_that_reads_ids(tiny_bundle: Path, capsys: Capture) -> None:
+    """Alone as well: it needs no tokenizer beside it."""
+    assert run(["diff", "--json", str(tiny_bundle), str(tiny_bundle / "model.text.onnx")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["inputs"]) > 15
+    assert all(one["max_abs_diff"] < 0.01 for one in report["inputs"])
+    assert all(one["parting"] is not None for one in report["inputs"])  # the embedding is stored as int16
+
+
+def test_files_without_a_common_input_say_so(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    for name in ("model.onnx", "model.text.onnx"):
+        (tmp_path / name).write_bytes((tiny_bundle / name).read_bytes())
+    assert run(["diff", str(tmp_path / "model.onnx"), str(tmp_path / "model.text.onnx")]) == 2
+    assert "carry no input that both can read; name bundles" in capsys.readouterr().err
+
+
+def test_a_file_beside_somebody_elses_config_is_a_file_alone(bundle_copy: Path, capsys: Capture) -> None:
+    other = bundle_copy / "other.onnx"
+    other.write_bytes((bundle_copy / "model.onnx").read_bytes())
+    assert run(["diff", str(other), str(other)]) == 0
+    assert run(["verify", str(other)]) == 0
+    capsys.readouterr()

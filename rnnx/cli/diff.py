@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import MODEL_NAME, VOCABULARY_NAME, find_directory, read_directory
+from rnnx.bundle import MODEL_NAME
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.cli.files import read_files
 from rnnx.cli.infer import DeviceName
 from rnnx.errors import UsageError
 
@@ -25,7 +26,8 @@ def diff(
     a: Annotated[str, typer.Argument(help="A shipped model, a bundle (its model.onnx), or an .onnx file of one.")],
     b: Annotated[str, typer.Argument(help="The other; the same again to compare two devices.")],
     texts: Annotated[
-        Path | None, typer.Option(help="One text a line; - is stdin. [default: the golden vectors of A]")
+        Path | None,
+        typer.Option(help="One text a line; - is stdin. [default: the golden vectors of A]"),
     ] = None,
     device_a: Annotated[DeviceName, typer.Option(help="Where A runs.")] = DeviceName.CPU,
     device_b: Annotated[DeviceName, typer.Option(help="Where B runs.")] = DeviceName.CPU,
@@ -38,10 +40,7 @@ def diff(
     if plot is not None:
         (drawing,) = import_stage("rnnx.export.plot")
     sides = (_open(a, device_a), _open(b, device_b))
-    inputs = golden_inputs(sides[0]) if texts is None else _read_texts(texts)
-    if texts is None and all(side.tokenizer for side in sides):
-        # Two vocabularies may differ: each reads the text as its own. What is no text is left to the ids.
-        inputs = [dataclasses.replace(one, ids=None) if one.text is not None else one for one in inputs]
+    inputs = golden_inputs(*sides) if texts is None else _read_texts(texts)
     report = compare(*sides, inputs)
     if plot is not None:
         if not report.curves:
@@ -68,17 +67,10 @@ def diff(
 
 def _open(model: str, device: DeviceName) -> Side:
     from rnnx.diff import Side
-    from rnnx.text import Tokenizer, Vocabulary
 
-    path = Path(model)
-    name = path.name if path.suffix == ".onnx" and path.is_file() else MODEL_NAME
-    if path.suffix == ".onnx" and path.is_file() and not (path.parent / "config.json").is_file():
-        return Side(model, path.read_bytes(), device.value, None)
-    directory = read_directory(find_directory(path.parent if path.is_file() else model))
-    tokenizer = None
-    if directory.config.tokenizer is not None:
-        tokenizer = Tokenizer(directory.config.tokenizer, Vocabulary.from_bytes(directory[VOCABULARY_NAME]))
-    return Side(model, directory[name], device.value, tokenizer)
+    files, tokenizer = read_files(model)
+    name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
+    return Side(model, files[name], device.value, tokenizer)
 
 
 def _read_texts(path: Path) -> list[Input]:

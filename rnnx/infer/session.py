@@ -52,7 +52,7 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors reach us as exceptions, warnings are onnxruntime's own affair
+        options.log_severity_level = 4  # errors reach us as exceptions, warnings are onnxruntime's own affair
         providers: list[Any] = [self.provider]
         if self.device == "cuda":
             ort.preload_dlls()
