@@ -1,0 +1,109 @@
+"""Random recurrent networks with an input, from contractive to chaotic, for `bench/proof.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers
+
+from rnnx.export.from_keras import read_network
+from rnnx.parity import ProbeBatch
+from rnnx.propagation import Decisions, decide
+from rnnx.reference import Network
+
+VOCABULARY_SIZE = 60
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network with its input, and where mutants strike.
+
+    Attributes:
+        model: In Keras.
+        network: Its reference.
+        batch: What is run.
+        decisions: What the reference says.
+        layer: The recurrence to change.
+        unit: Of it.
+        step: Of it, at least 1 if there are two.
+    """
+
+    model: keras.Model
+    network: Network
+    batch: ProbeBatch
+    decisions: Decisions
+    layer: str
+    unit: int
+    step: int
+
+
+def draw_model(rng: Rng) -> keras.Model:
+    """A random network, from contractive to chaotic."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    mask_zero = bool(rng.integers(2))
+    x = layers.Embedding(VOCABULARY_SIZE, int(rng.integers(1, 65)), mask_zero=mask_zero)(ids)
+    count = int(rng.integers(1, 5))
+    pooling = rng.choice(["last", "mean", "max"])
+    for i in range(count):
+        is_last = i == count - 1
+        rnn = layers.SimpleRNN(
+            int(rng.integers(1, 97)),
+            activation=str(rng.choice(["tanh", "tanh", "relu", "sigmoid"])),
+            use_bias=bool(rng.random() < 0.9),
+            return_sequences=not is_last or pooling != "last",
+            go_backwards=bool(rng.random() < 0.2) and is_last,
+        )
+        both = rng.random() < 0.35
+        x = layers.Bidirectional(rnn)(x) if both and not rnn.go_backwards else rnn(x)
+    if pooling != "last":
+        x = {"mean": layers.GlobalAveragePooling1D, "max": layers.GlobalMaxPooling1D}[str(pooling)]()(x)
+    classes = int(rng.integers(1, 6))
+    model = keras.Model(ids, layers.Dense(classes, activation="sigmoid" if classes == 1 else "softmax")(x))
+    for layer in model.layers:
+        layer.set_weights([_draw_weight(layer, weight, rng) for weight in layer.get_weights()])
+    return model
+
+
+def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) -> npt.NDArray[np.float32]:
+    if weight.ndim == 1:
+        return rng.normal(0, 0.3, weight.shape).astype(np.float32)
+    if isinstance(layer, layers.Embedding):
+        return rng.normal(0, 0.5, weight.shape).astype(np.float32)
+    rnn = layer.forward_layer if isinstance(layer, layers.Bidirectional) else layer
+    # From forgetting within a few steps to chaos; relu, which saturates nowhere, must not grow without end.
+    most = 1.0 if getattr(rnn, "activation", None) is keras.activations.relu else 4.0
+    gain = np.exp(rng.uniform(np.log(0.2), np.log(most)))
+    drawn = rng.normal(0, 1, weight.shape)
+    if weight.shape[0] == weight.shape[1]:
+        drawn /= max(float(np.linalg.norm(drawn, 2)), 1e-9)
+    else:
+        drawn /= np.sqrt(weight.shape[0])
+    scaled: npt.NDArray[np.float32] = (gain * drawn).astype(np.float32)
+    return scaled
+
+
+def draw_case(rng: Rng) -> Case:
+    """A network and an input of 1 to 2,000 positions, some rows padded in front."""
+    model = draw_model(rng)
+    network = read_network(model)
+    time = int(np.exp(rng.uniform(0, np.log(2000))).round())
+    rows = int(rng.integers(1, 4))
+    ids = rng.integers(1, VOCABULARY_SIZE, (rows, time), dtype=np.int32)
+    for row in ids[1:]:
+        row[: rng.integers(0, time)] = 0
+    name = str(rng.choice(list(network.recurrent_nodes)))
+    layer = network.recurrent_nodes[name]
+    return Case(
+        model,
+        network,
+        ProbeBatch(ids, tuple(f"row {i}" for i in range(rows))),
+        decide(network, ids),
+        name,
+        int(rng.integers(len(layer.bias))),
+        int(rng.integers(1, time)) if time > 1 else 0,
+    )
