@@ -140,6 +140,17 @@ def test_a_label_that_rounding_could_change_is_a_tie() -> None:
     assert (report.label_count, report.tie_count) == (2, 1)
 
 
+def test_a_proof_without_a_certain_label_says_so() -> None:
+    head = NETWORK.nodes[-1]
+    assert isinstance(head.layer, Dense)
+    undecided = dataclasses.replace(head.layer, kernel=head.layer.kernel * 0, bias=head.layer.bias * 0)
+    network = Network([*NETWORK.nodes[:-1], dataclasses.replace(head, layer=undecided)])
+    report = compare(float32_run(network), network)
+    assert (report.label_count, report.tie_count) == (0, 3)
+    assert ParityReport(1, 1, 1, (report,)).verdict.endswith("; no label is beyond rounding's reach")
+    assert "reach" not in ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),)).verdict
+
+
 def test_the_whole_way_is_compared_too() -> None:
     """Every step right and the head right, but another sequence was read."""
     other = ProbeBatch(BATCH.ids[::-1], BATCH.names)

@@ -17,7 +17,7 @@ from rnnx.cli.infer import DeviceName
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.diff import Input, Side
+    from rnnx.diff import Input, InputDifference, Side
 
 LABELS_DIFFER = 3
 
@@ -50,19 +50,23 @@ def diff(
         terminal.write_json({**dataclasses.asdict(report), "flip_count": report.flip_count})
     else:
         rows = [
-            (
-                one.name,
-                *one.labels,
-                "-" if one.max_abs_diff is None else f"{one.max_abs_diff:.2g}",
-                f"{one.parting.layer}, step {one.parting.step}, unit {one.parting.unit}" if one.parting else "nowhere",
-                "-" if one.max_state_diff is None else f"{one.max_state_diff:.2g}",
-            )
+            (one.name, *one.labels, _format(one.max_abs_diff), _say_where(one), _format(one.max_state_diff))
             for one in report.inputs
         ]
         terminal.write_table(("Input", "A", "B", "Probability", "Part first at", "Largest state"), rows)
         terminal.note(f"{report.flip_count} of {len(report.inputs)} labels differ: {' | '.join(report.names)}")
     if report.flip_count:
         raise typer.Exit(LABELS_DIFFER)
+
+
+def _format(difference: float | None) -> str:
+    return "-" if difference is None else f"{difference:.2g}"
+
+
+def _say_where(one: InputDifference) -> str:
+    if one.max_state_diff is None:
+        return "other layers"
+    return f"{one.parting.layer}, step {one.parting.step}, unit {one.parting.unit}" if one.parting else "nowhere"
 
 
 def _open(model: str, device: DeviceName) -> Side:
