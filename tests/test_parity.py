@@ -147,7 +147,7 @@ def test_a_proof_without_a_certain_label_says_so() -> None:
     network = Network([*NETWORK.nodes[:-1], dataclasses.replace(head, layer=undecided)])
     report = compare(float32_run(network), network)
     assert (report.label_count, report.tie_count) == (0, 3)
-    assert ParityReport(1, 1, 1, (report,)).verdict.endswith("; no label is beyond rounding's reach")
+    assert ParityReport(1, 1, 1, (report,)).verdict.endswith("; no label is beyond the reach of rounding")
     assert "reach" not in ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),)).verdict
 
 
