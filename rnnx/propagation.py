@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.activations import ACTIVATIONS, ActivationName
 from rnnx.reference import INPUT_NAME, Array, Network, Tensor
 from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs, step_bound
 
@@ -143,7 +144,9 @@ def _through_time(layer: reference.SimpleRNN, x: Tensor, gradient: Array) -> tup
     states = layer.states(x)
     before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
     bounds = step_bound(layer, x.values, before, np.zeros_like(x.values))
-    slopes = _slope(layer.activation, states)
+    slopes = ACTIVATIONS[layer.activation].derivative(
+        before @ layer.recurrent_kernel + x.values @ layer.kernel + layer.bias
+    )
     is_there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
     total = np.zeros(len(states))
     d_x = np.zeros_like(x.values)
@@ -157,20 +160,6 @@ def _through_time(layer: reference.SimpleRNN, x: Tensor, gradient: Array) -> tup
         d_x[:, t] = d_sum @ layer.kernel.T
         d_h = np.where(is_there[:, t], d_sum @ layer.recurrent_kernel.T, d_h)
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
-
-
-def _slope(name: reference.ActivationName, output: Array) -> Array:
-    """The derivative of an activation, from its result."""
-    match name:
-        case "tanh":
-            return 1.0 - output**2
-        case "sigmoid":
-            return output * (1.0 - output)
-        case "relu":
-            return (output > 0).astype(np.float64)
-        case "linear":
-            return np.ones_like(output)
-    raise TypeError(f"no derivative of {name}")
 
 
 def _backwards(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:
@@ -192,5 +181,13 @@ def _backwards(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor,
             weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
             return [gradient[:, None] * weights / weights.sum(axis=1, keepdims=True)]
         case reference.Dense():
-            return [(gradient * _slope(layer.activation, output.values)) @ layer.kernel.T]
+            logits = layer.logits(x.values)
+            return [_through_activation(layer.activation, logits, output.values, gradient) @ layer.kernel.T]
     raise TypeError(f"no derivative of {type(layer).__name__}")
+
+
+def _through_activation(name: ActivationName, x: Array, output: Array, gradient: Array) -> Array:
+    """Carries a derivative back through an activation of `x`."""
+    if name == "softmax":
+        return np.asarray(output * (gradient - (gradient * output).sum(axis=-1, keepdims=True)))
+    return gradient * ACTIVATIONS[name].derivative(x)

@@ -14,7 +14,7 @@ stores them: `kernel` is W transposed, (inputs, units); `recurrent_kernel` is U 
 
 A mask marks the positions that hold something. Over a masked position the state is carried on unchanged.
 
-Imports numpy only, reads no ONNX graph, and raises on what it does not model.
+Imports numpy and the activations only, reads no ONNX graph, and raises on what it does not model.
 
 Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers as Keras 3 defines them.
 """
@@ -23,33 +23,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
+from rnnx.activations import ActivationName, Array, activate
+
+__all__ = [
+    "INPUT_NAME", "ActivationName", "Array", "Concatenate", "Dense", "Embedding", "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D", "Layer", "Mask", "Network", "Node", "Reverse", "SimpleRNN", "Tensor", "activate",
+]  # fmt: skip
+
 Mask: TypeAlias = npt.NDArray[np.bool_]
-
-ActivationName = Literal["linear", "tanh", "relu", "sigmoid", "softmax"]
-
-
-def activate(name: ActivationName, x: Array) -> Array:
-    """Applies an activation; softmax runs over the last axis."""
-    match name:
-        case "linear":
-            return x
-        case "tanh":
-            return np.tanh(x)
-        case "relu":
-            return np.maximum(x, 0.0)
-        case "sigmoid":
-            with np.errstate(invalid="ignore"):  # NaN in, NaN out
-                return np.exp(-np.logaddexp(0.0, -x))  # 1 / (1 + exp(-x)) without overflow
-        case "softmax":
-            powers = np.exp(x - x.max(axis=-1, keepdims=True))
-            return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-    raise ValueError(f"activation {name!r} is not modelled")
 
 
 @dataclass(frozen=True)

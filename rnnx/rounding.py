@@ -4,7 +4,7 @@ The standard model of rounding: fl(a op b) = (a op b)(1 + d), |d| <= u = 2^-24. 
 or without fused multiply-adds, differs from the exact one by at most gamma_n times the sum of the absolute values,
 gamma_n = n u / (1 - n u). From there each layer has its bound, given the exact result for its actual inputs and, where
 those inputs are themselves rounded, how far off they may be. The one thing that no theorem gives, the error of a
-runtime's own tanh, sigmoid and exp, was measured, and is stated with its numbers below.
+runtime's own tanh, sigmoid and exp, was measured; the numbers stand in `rnnx.activations`.
 
 Not modelled: underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
 
@@ -19,17 +19,13 @@ from typing import TypeVar
 import numpy as np
 
 from rnnx import reference
-from rnnx.reference import ActivationName, Array, Tensor
+from rnnx.activations import ACTIVATIONS, ActivationName
+from rnnx.reference import Array, Tensor
 
 N = TypeVar("N", float, Array)
 
 UNIT_ROUNDOFF = 2.0**-24
 
-# What a runtime's own activation may add to a result of at most 1, in units of u. Over every float32 with
-# 2^-14 <= |x| < 32 (below, tanh x = x; above, both are flat), the largest error of tanh is 5.46 u in onnxruntime 1.32
-# and 6.14 u in TensorFlow 2.21, of sigmoid 2.98 u and 2.62 u; the next whole number above is the allowance.
-# tests/test_rounding.py looks at the installed versions again. Relu and linear round nothing.
-_ACTIVATION_ROUNDOFFS: dict[ActivationName, int] = {"tanh": 7, "sigmoid": 3, "relu": 0, "linear": 0}
 _EXP_ROUNDOFFS = 6  # OpenCL, the laxest specification of a float32 exp, allows 3 units in the last place: 6 u
 
 
@@ -40,7 +36,7 @@ def gamma(n: N) -> N:
 
 def sigmoid_roundoffs() -> float:
     """What a runtime's own sigmoid may add to its result."""
-    return _ACTIVATION_ROUNDOFFS["sigmoid"] * UNIT_ROUNDOFF
+    return ACTIVATIONS["sigmoid"].absolute * UNIT_ROUNDOFF
 
 
 def exp_roundoffs() -> int:
@@ -73,7 +69,7 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
     rounding = gamma(inputs + units + 3) * size + inherited
-    return np.asarray(rounding + _activation_error(layer.activation, rounding))
+    return np.asarray(rounding + ACTIVATIONS[layer.activation].absolute * UNIT_ROUNDOFF)
 
 
 def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
@@ -126,9 +122,7 @@ def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) 
     logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
     if layer.activation == "softmax":
         return _softmax_error(output, logit_error)
-    slope = 0.25 if layer.activation == "sigmoid" else 1.0  # of a sigmoid at most 1/4, of the others at most 1
-    bound = slope * logit_error + _activation_error(layer.activation, output)
-    return np.asarray(np.minimum(bound, 1.0) if layer.activation == "sigmoid" else bound)
+    return activation_error(layer.activation, layer.logits(x), logit_error)
 
 
 def _softmax_error(probs: Array, logit_error: Array) -> Array:
@@ -145,6 +139,24 @@ def _softmax_error(probs: Array, logit_error: Array) -> Array:
     return np.asarray(np.minimum(probs * relative + (classes + 1) * UNIT_ROUNDOFF, 1.0))
 
 
-def _activation_error(name: ActivationName, output: Array) -> Array:
-    """The activation's own rounding."""
-    return np.full_like(output, _ACTIVATION_ROUNDOFFS[name] * UNIT_ROUNDOFF)
+def activation_error(name: ActivationName, x: Array, error: Array) -> Array:
+    """Bounds an activation: the error of what it is applied to, carried on, and its own.
+
+    What is carried on is at most the steepest slope times the error; through exp, exp(x) (exp(error) - 1). Its own
+    error, by `rnnx.activations`, is one of a result that may already be off by that much.
+
+    Args:
+        name: Any but softmax, which `_softmax_error` bounds.
+        x: What it is applied to, exactly.
+        error: How far the runtime's may be from that, the shape of `x`.
+
+    Returns:
+        The shape of `x`.
+    """
+    activation = ACTIVATIONS[name]
+    result = np.abs(activation.value(x))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an infinite bound, which says nothing
+        carried = activation.slope * error if np.isfinite(activation.slope) else result * np.expm1(error)
+        size = activation.relative * (result + carried) + activation.of_input * (np.abs(x) + error)
+        bound = carried + (activation.absolute + size) * UNIT_ROUNDOFF
+    return np.asarray(np.minimum(bound, 1.0) if name == "sigmoid" else bound)

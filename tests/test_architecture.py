@@ -18,10 +18,11 @@ ALLOWED = {
     "samples": {"errors"},
     "metadata": {"config", "errors", "schema"},
     "text": {"config", "errors"},
-    "reference": set(),
-    "rounding": {"reference"},
+    "activations": set(),
+    "reference": {"activations"},
+    "rounding": {"activations", "reference"},
     "report": set(),
-    "propagation": {"reference", "rounding"},
+    "propagation": {"activations", "reference", "rounding"},
     "parity": {"propagation", "reference", "report", "rounding"},
     "onnxfile": {"errors"},
     "states": {"errors", "onnxfile"},
@@ -43,9 +44,9 @@ ALLOWED = {
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile", "parity",
-        "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text", "text_form",
-        "verify", "infer.session", "train.run",
+        "activations", "bundle", "card", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile",
+        "parity", "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text",
+        "text_form", "verify", "infer.session", "train.run",
     },
 }  # fmt: skip
 

@@ -111,8 +111,8 @@ def test_activations_at_known_points() -> None:
 
 
 def test_what_is_not_modelled_raises() -> None:
-    with pytest.raises(ValueError, match="gelu"):
-        activate("gelu", np.zeros(1))  # type: ignore[arg-type]  # the point
+    with pytest.raises(ValueError, match="mish"):
+        activate("mish", np.zeros(1))  # type: ignore[arg-type]  # the point
     network = Network([Node("embedding", Embedding(np.zeros((4, 2)), mask_zero=False), ("ids",))])
     with pytest.raises(ValueError, match=r"0\.\.3"):
         network.predict(np.array([[4]], np.int32))

@@ -13,6 +13,7 @@ import tf2onnx
 from rnnx import __version__
 from rnnx.errors import ModelError
 from rnnx.reference import INPUT_NAME, Network, SimpleRNN
+from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence, read_loops
 
@@ -44,6 +45,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
         except Exception as error:  # whatever the converter meets
             raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
+    proto = replace_erfc(proto)
     _rename_value(proto.graph, proto.graph.output[0].name, OUTPUT_NAME)
     _name_dimensions(proto.graph)
     _name_loops(proto.graph, network)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.activations import ActivationName
 from rnnx.errors import ModelError
 from rnnx.reference import INPUT_NAME, Array, Network, Node
 
 # These do nothing once training is over.
 _PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
-_ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softmax")
+_ACTIVATIONS = get_args(ActivationName)
 _RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
 
 
@@ -145,11 +146,11 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     yield Node(layer.name, reference.Concatenate(), tuple(ends))
 
 
-def _activation(layer: Any) -> reference.ActivationName:
+def _activation(layer: Any) -> ActivationName:
     name = keras.activations.serialize(layer.activation)
     if name not in _ACTIVATIONS:
         raise _refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
-    chosen: reference.ActivationName = name
+    chosen: ActivationName = name
     return chosen
 
 

@@ -1,0 +1,89 @@
+"""How far a runtime's own activations are off: the numbers of `rnnx.activations` that no theorem gives.
+
+Over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere: the largest error of
+onnxruntime, on the operators that tf2onnx writes, and of TensorFlow, in units of u = 2^-24, less the entry's
+`of_input`, and less so many u of the result.
+
+    python bench/activations.py [--stride 16] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.activations import ACTIVATIONS, ActivationName
+from rnnx.rewrites.erfc import replace_erfc
+
+Floats = npt.NDArray[np.float32]
+
+_UNIT_ROUNDOFF = 2.0**-24
+_RELATIVE = range(7)
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # beyond: underflow, overflow
+
+
+def main() -> None:
+    """Measures, prints Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=[name for name in ACTIVATIONS if name not in ("linear", "relu")])
+    parser.add_argument("--stride", type=int, default=1, help="look at every n-th number of the inner range")
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    print(f"| activation | runtime | {' | '.join(f'less {r} u y' for r in _RELATIVE)} |")
+    print(f"|---|---|{'---|' * len(_RELATIVE)}")
+    for name in arguments.names:
+        for runtime, worst in measure(name, arguments.stride).items():
+            print(f"| {name} | {runtime} | {' | '.join(f'{w:.2f}' for w in worst)} |", flush=True)
+
+
+def measure(name: ActivationName, stride: int) -> dict[str, npt.NDArray[np.float64]]:
+    """The largest errors of each runtime, in units of u, by how many u of the result are allowed for."""
+    runtimes = load_runtimes(name)
+    worst = {runtime: np.zeros(len(_RELATIVE)) for runtime in runtimes}
+    for x in blocks(stride):
+        expected = ACTIVATIONS[name].value(x.astype(np.float64))
+        for runtime, run in runtimes.items():
+            error, size = np.abs(run(x) - expected) / _UNIT_ROUNDOFF, np.abs(expected)
+            error = error - ACTIVATIONS[name].of_input * np.abs(x.astype(np.float64))
+            error = np.where((size > _LARGEST) | (size < _SMALLEST), 0.0, error)
+            worst[runtime] = np.maximum(worst[runtime], [(error - r * size).max() for r in _RELATIVE])
+    return worst
+
+
+def blocks(stride: int) -> Iterator[Floats]:
+    """The numbers, one binade and sign at a time."""
+    for exponent in range(-126, 7):
+        step = stride if -14 <= exponent < 5 else 256
+        bits = np.arange((exponent + 127) << 23, (exponent + 128) << 23, step, dtype=np.uint32)
+        for sign in (np.uint32(0), np.uint32(1 << 31)):
+            yield (bits | sign).view(np.float32)
+
+
+def load_runtimes(name: ActivationName) -> dict[str, Any]:
+    """What computes an activation, by name."""
+    import keras
+    import onnxruntime
+    import tensorflow as tf
+    import tf2onnx
+
+    function = keras.activations.get(name)
+    signature = [tf.TensorSpec((None,), tf.float32, name="x")]
+    with tf.device("/CPU:0"):
+        traced = tf.function(function, input_signature=signature)
+        model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=13)
+    model = replace_erfc(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    operators = "+".join(node.op_type for node in model.graph.node)
+    return {
+        f"onnxruntime {onnxruntime.__version__} ({operators})": lambda x: session.run(None, {"x": x})[0],
+        f"tensorflow {tf.__version__}": lambda x: np.asarray(function(tf.constant(x))),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Writes Erfc, which ONNX does not have and tf2onnx leaves as it is, as 1 - Erf.
+
+TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete this when tf2onnx converts Erfc.
+
+Source: erfc(x) = 1 - erf(x), by definition.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from rnnx.rewrites.graph import Graph
+
+
+def replace_erfc(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replaces every Erfc of the main graph and of the bodies of its loops.
+
+    Returns:
+        A new model; one without Erfc comes back as it is.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    if _replace(model.graph):
+        Graph(model.graph).shared(1.0, np.float32)
+    return model
+
+
+def _replace(graph: onnx.GraphProto) -> bool:
+    is_replaced = False
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+    del graph.node[:]
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                is_replaced |= _replace(attribute.g)
+        if node.op_type != "Erfc":
+            graph.node.append(node)
+            continue
+        is_replaced = True
+        erf = f"{node.output[0]}.erf"
+        graph.node.append(onnx.helper.make_node("Erf", [node.input[0]], [erf], name=erf))
+        # The name that `Graph.shared` gives to a one.
+        one = onnx.helper.make_node("Sub", ["float32_1.0_scalar", erf], [node.output[0]], name=node.output[0])
+        graph.node.append(one)
+    return is_replaced
