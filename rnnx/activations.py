@@ -98,6 +98,10 @@ def _tanh_slope(x: Array) -> Array:
     return np.asarray(1.0 - np.tanh(x) ** 2)
 
 
+def _softsign_slope(x: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.abs(x)) ** 2)
+
+
 def _sigmoid_slope(x: Array) -> Array:
     return _sigmoid(x) * _sigmoid(-x)
 
@@ -116,7 +120,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)), 1.0, 2, 0
     ),
     "softplus": Activation(_softplus, _sigmoid, 1.0, 1, 4),
-    "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), lambda x: 1.0 / (1.0 + np.abs(x)) ** 2, 1.0, 2, 0),
+    "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
     "hard_sigmoid": Activation(
         lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: (np.abs(x) < 3.0) / 6.0, 1.0 / 6.0, 3, 0
     ),
@@ -126,7 +130,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     "selu": Activation(
         lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0.0))),
         lambda x: _SELU_SCALE * np.where(x > 0, 1.0, _SELU_ALPHA * np.exp(np.minimum(x, 0.0))),
-        _SELU_SCALE * _SELU_ALPHA, 2, 3,
+        _SELU_SCALE * _SELU_ALPHA, 2, 2,
     ),
     "gelu": Activation(lambda x: x * _normal(x), _gelu_slope, 1.1291, 2, 3),
     "silu": Activation(

@@ -15,14 +15,14 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.activations import ACTIVATIONS, ActivationName
+from rnnx.activations import ACTIVATIONS
+from rnnx.layer_gradients import pass_back
 from rnnx.reference import INPUT_NAME, Array, Network, Tensor
 from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs, step_bound
 
@@ -121,7 +121,7 @@ def _carried(network: Network, tensors: dict[str, Tensor], gradient: Array) -> A
                 exact = [np.zeros_like(x.values) for x in inputs]
                 own = output_error(node.layer, inputs, exact, tensors[node.name])
                 error = _sum_of_products(gradients[node.name], own)
-                back = _backwards(node.layer, inputs, tensors[node.name], gradients[node.name])
+                back = pass_back(node.layer, inputs, tensors[node.name], gradients[node.name])
             total += error
             for name, value in zip(node.inputs, back, strict=True):
                 if name != INPUT_NAME:
@@ -160,34 +160,3 @@ def _through_time(layer: reference.SimpleRNN, x: Tensor, gradient: Array) -> tup
         d_x[:, t] = d_sum @ layer.kernel.T
         d_h = np.where(is_there[:, t], d_sum @ layer.recurrent_kernel.T, d_h)
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
-
-
-def _backwards(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:
-    """Carries dz / d(output) back to each input of a layer that is not recurrent."""
-    x = inputs[0]
-    match layer:
-        case reference.Embedding():
-            return [np.zeros_like(x.values)]
-        case reference.Reverse():
-            return [gradient[:, ::-1]]
-        case reference.Concatenate():
-            ends = np.cumsum([x.values.shape[-1] for x in inputs])[:-1]
-            return list(np.split(gradient, ends, axis=-1))
-        case reference.GlobalMaxPooling1D():
-            # Of equal ones the first: any of them is a one-sided derivative of the maximum.
-            is_first = np.arange(x.values.shape[1])[None, :, None] == x.values.argmax(axis=1)[:, None]
-            return [np.where(is_first, gradient[:, None], 0.0)]
-        case reference.GlobalAveragePooling1D():
-            weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
-            return [gradient[:, None] * weights / weights.sum(axis=1, keepdims=True)]
-        case reference.Dense():
-            logits = layer.logits(x.values)
-            return [_through_activation(layer.activation, logits, output.values, gradient) @ layer.kernel.T]
-    raise TypeError(f"no derivative of {type(layer).__name__}")
-
-
-def _through_activation(name: ActivationName, x: Array, output: Array, gradient: Array) -> Array:
-    """Carries a derivative back through an activation of `x`."""
-    if name == "softmax":
-        return np.asarray(output * (gradient - (gradient * output).sum(axis=-1, keepdims=True)))
-    return gradient * ACTIVATIONS[name].derivative(x)

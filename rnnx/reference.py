@@ -14,7 +14,8 @@ stores them: `kernel` is W transposed, (inputs, units); `recurrent_kernel` is U 
 
 A mask marks the positions that hold something. Over a masked position the state is carried on unchanged.
 
-Imports numpy and the activations only, reads no ONNX graph, and raises on what it does not model.
+The other layers are in `rnnx.layers` and `rnnx.arrangements`. Imports numpy only, reads no ONNX graph, and raises
+on what it does not model.
 
 Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers as Keras 3 defines them.
 """
@@ -29,40 +30,37 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.activations import ActivationName, Array, activate
+from rnnx.arrangements import (
+    Concatenate,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Merge,
+    Pooling1D,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    ZeroPadding1D,
+)
+from rnnx.layers import (
+    ELU,
+    Activation,
+    BatchNormalization,
+    Dense,
+    Embedding,
+    LayerNormalization,
+    LeakyReLU,
+    Mask,
+    Masking,
+    Rescaling,
+    Tensor,
+)
 
 __all__ = [
-    "INPUT_NAME", "ActivationName", "Array", "Concatenate", "Dense", "Embedding", "GlobalAveragePooling1D",
-    "GlobalMaxPooling1D", "Layer", "Mask", "Network", "Node", "Reverse", "SimpleRNN", "Tensor", "activate",
+    "ELU", "INPUT_NAME", "Activation", "ActivationName", "Array", "BatchNormalization", "Concatenate", "Dense",
+    "Embedding", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Layer", "LayerNormalization", "LeakyReLU", "Mask",
+    "Masking", "Merge", "Network", "Node", "Pooling1D", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN",
+    "Tensor", "ZeroPadding1D", "activate",
 ]  # fmt: skip
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Values with the mask that travels along.
-
-    Attributes:
-        values: (batch, time, features), or (batch, features) after the time is gone; ids (batch, time) at the input.
-        mask: (batch, time), True where there is something; None where everything counts.
-    """
-
-    values: Array
-    mask: Mask | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """Looks up one row of `table` (vocabulary, features) per id; with `mask_zero`, id 0 is masked from here on."""
-
-    table: Array
-    mask_zero: bool
-
-    def __call__(self, ids: Tensor) -> Tensor:
-        indices = ids.values.astype(np.int64)
-        if indices.size and not 0 <= indices.min() <= indices.max() < len(self.table):
-            raise ValueError(f"ids should lie in 0..{len(self.table) - 1}")
-        return Tensor(self.table[indices], indices != 0 if self.mask_zero else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,64 +124,11 @@ class SimpleRNN:
         return self.outputs(self.states(x), x)
 
 
-@dataclass(frozen=True)
-class Reverse:
-    """Turns the time around, behind the backward half of a Bidirectional; the mask was never turned and stays."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(x.values[:, ::-1], x.mask)
-
-
-@dataclass(frozen=True)
-class Concatenate:
-    """Joins the features of several inputs of one mask."""
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        return Tensor(np.concatenate([x.values for x in inputs], axis=-1), inputs[0].mask)
-
-
-@dataclass(frozen=True)
-class GlobalAveragePooling1D:
-    """The mean over the positions that are not masked; NaN, as in Keras, if all are."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if x.mask is None:
-            return Tensor(x.values.mean(axis=1))
-        weights = x.mask[:, :, None].astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            return Tensor((x.values * weights).sum(axis=1) / weights.sum(axis=1))
-
-
-@dataclass(frozen=True)
-class GlobalMaxPooling1D:
-    """The maximum over all positions, the masked ones too: Keras's layer ignores the mask."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(x.values.max(axis=1))
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """activation(x kernel + bias); the article's V (transposed) and c, at every position or once.
-
-    Attributes:
-        kernel: (inputs, outputs).
-        bias: (outputs,).
-    """
-
-    kernel: Array
-    bias: Array
-    activation: ActivationName
-
-    def logits(self, x: Array) -> Array:
-        """What the activation is applied to."""
-        return x @ self.kernel + self.bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(activate(self.activation, self.logits(x.values)), x.mask)
-
-
-Layer: TypeAlias = Embedding | SimpleRNN | Reverse | Concatenate | GlobalAveragePooling1D | GlobalMaxPooling1D | Dense
+Layer: TypeAlias = (
+    Embedding | Masking | SimpleRNN | Reverse | Concatenate | Merge | GlobalAveragePooling1D | GlobalMaxPooling1D
+    | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU | Rescaling
+    | BatchNormalization | LayerNormalization
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,9 +156,10 @@ class Network:
 
     @property
     def masks_zero(self) -> bool:
-        """Whether id 0 is padding that no layer sees; GlobalMaxPooling1D, as Keras has it, sees it nevertheless."""
+        """Whether id 0 is padding that no layer sees; some, as Keras has them, see it nevertheless."""
         layers = [node.layer for node in self.nodes]
-        sees_padding = any(isinstance(layer, GlobalMaxPooling1D) for layer in layers)
+        lost = GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape  # these drop the mask, and take every position
+        sees_padding = any(isinstance(layer, lost) for layer in layers)
         return not sees_padding and any(isinstance(layer, Embedding) and layer.mask_zero for layer in layers)
 
     def forward(self, ids: npt.NDArray[np.int32], states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:

@@ -1,47 +1,29 @@
-"""How far float32 arithmetic can lead a right computation away from the exact one, layer by layer.
+"""How far float32 arithmetic can lead one step of a recurrence away from the exact one.
 
-The standard model of rounding: fl(a op b) = (a op b)(1 + d), |d| <= u = 2^-24. A sum of n products, in any order, with
-or without fused multiply-adds, differs from the exact one by at most gamma_n times the sum of the absolute values,
-gamma_n = n u / (1 - n u). From there each layer has its bound, given the exact result for its actual inputs and, where
-those inputs are themselves rounded, how far off they may be. The one thing that no theorem gives, the error of a
-runtime's own tanh, sigmoid and exp, was measured; the numbers stand in `rnnx.activations`.
-
-Not modelled: underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
+The other layers have theirs in `rnnx.layer_bounds`; what both are made of is in `rnnx.roundoff`.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import numpy as np
 
 from rnnx import reference
-from rnnx.activations import ACTIVATIONS, ActivationName
-from rnnx.reference import Array, Tensor
+from rnnx.activations import ACTIVATIONS
+from rnnx.layer_bounds import output_error
+from rnnx.reference import Array
+from rnnx.roundoff import (
+    UNIT_ROUNDOFF,
+    activation_error,
+    exp_roundoffs,
+    gamma,
+    sigmoid_roundoffs,
+)
 
-N = TypeVar("N", float, Array)
-
-UNIT_ROUNDOFF = 2.0**-24
-
-_EXP_ROUNDOFFS = 6  # OpenCL, the laxest specification of a float32 exp, allows 3 units in the last place: 6 u
-
-
-def gamma(n: N) -> N:
-    """The accumulated relative error of n roundings: n u / (1 - n u)."""
-    return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
-
-
-def sigmoid_roundoffs() -> float:
-    """What a runtime's own sigmoid may add to its result."""
-    return ACTIVATIONS["sigmoid"].absolute * UNIT_ROUNDOFF
-
-
-def exp_roundoffs() -> int:
-    """The roundings of a runtime's own exp."""
-    return _EXP_ROUNDOFFS
+__all__ = [
+    "UNIT_ROUNDOFF", "activation_error", "exp_roundoffs", "gamma", "output_error", "sigmoid_roundoffs", "step_bound",
+]  # fmt: skip
 
 
 def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array) -> Array:
@@ -70,93 +52,3 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
     rounding = gamma(inputs + units + 3) * size + inherited
     return np.asarray(rounding + ACTIVATIONS[layer.activation].absolute * UNIT_ROUNDOFF)
-
-
-def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
-    """Bounds the rounding of a layer that is not recurrent, inherited errors included.
-
-    Args:
-        layer: The layer.
-        inputs: Its exact inputs.
-        errors: How far the runtime's inputs may be from them, shapes as `inputs`.
-        output: What the layer gives for `inputs`, exactly.
-
-    Returns:
-        The shape of the output.
-
-    Raises:
-        TypeError: For a layer without a bound.
-    """
-    match layer:
-        case reference.Embedding():
-            return np.zeros_like(output.values)  # a lookup
-        case reference.Reverse():
-            return errors[0][:, ::-1]
-        case reference.Concatenate():
-            return np.concatenate(errors, axis=-1)
-        case reference.GlobalMaxPooling1D():
-            return np.asarray(errors[0].max(axis=1))
-        case reference.GlobalAveragePooling1D():
-            return _mean_error(inputs[0], errors[0])
-        case reference.Dense():
-            return _dense_error(layer, inputs[0].values, errors[0], output.values)
-    raise TypeError(f"no rounding bound for {type(layer).__name__}")
-
-
-def _mean_error(x: Tensor, error: Array) -> Array:
-    """Sum, multiplication by the mask and one division: count + 2 roundings of the sum of the absolute values.
-
-    Masked positions add exact zeros, which round nothing: only the `count` others do.
-    """
-    weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
-    count = weights.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        inherited = (error * weights).sum(axis=1) / count
-        size = ((np.abs(x.values) + error) * weights).sum(axis=1) / count
-    return np.asarray(inherited + gamma(count + 2) * size)
-
-
-def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) -> Array:
-    kernel = np.abs(layer.kernel)
-    inherited = error @ kernel
-    logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
-    if layer.activation == "softmax":
-        return _softmax_error(output, logit_error)
-    return activation_error(layer.activation, layer.logits(x), logit_error)
-
-
-def _softmax_error(probs: Array, logit_error: Array) -> Array:
-    """If each logit is off by at most e, each ratio of powers is off by a factor of at most exp(2 e).
-
-    The other factors: exp, in numerator and denominator; the sum over the classes; the division. Subtracting the
-    largest logit rounds each difference d by d u at most, which moves a power exp(-d) by less than u, and the sum of
-    them, at least 1, by less than the number of classes times u. A probability is off by at most 1.
-    """
-    classes = probs.shape[-1]
-    # exp(20) is beyond all doubt: the bound says nothing there, and is 1.
-    worst = np.minimum(2 * logit_error.max(axis=-1, keepdims=True), 20.0)
-    relative = np.expm1(worst) + (1 + np.expm1(worst)) * gamma(2 * _EXP_ROUNDOFFS + classes + 1)
-    return np.asarray(np.minimum(probs * relative + (classes + 1) * UNIT_ROUNDOFF, 1.0))
-
-
-def activation_error(name: ActivationName, x: Array, error: Array) -> Array:
-    """Bounds an activation: the error of what it is applied to, carried on, and its own.
-
-    What is carried on is at most the steepest slope times the error; through exp, exp(x) (exp(error) - 1). Its own
-    error, by `rnnx.activations`, is one of a result that may already be off by that much.
-
-    Args:
-        name: Any but softmax, which `_softmax_error` bounds.
-        x: What it is applied to, exactly.
-        error: How far the runtime's may be from that, the shape of `x`.
-
-    Returns:
-        The shape of `x`.
-    """
-    activation = ACTIVATIONS[name]
-    result = np.abs(activation.value(x))
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an infinite bound, which says nothing
-        carried = activation.slope * error if np.isfinite(activation.slope) else result * np.expm1(error)
-        size = activation.relative * (result + carried) + activation.of_input * (np.abs(x) + error)
-        bound = carried + (activation.absolute + size) * UNIT_ROUNDOFF
-    return np.asarray(np.minimum(bound, 1.0) if name == "sigmoid" else bound)
