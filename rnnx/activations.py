@@ -114,7 +114,7 @@ def _gelu_slope(x: Array) -> Array:
 ACTIVATIONS: Mapping[ActivationName, Activation] = {
     "linear": Activation(lambda x: x, np.ones_like, 1.0, 0, 0),
     "tanh": Activation(np.tanh, _tanh_slope, 1.0, 7, 0),
-    "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: (x > 0) * 1.0, 1.0, 0, 0),
+    "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), 1.0, 0, 0),
     "sigmoid": Activation(_sigmoid, _sigmoid_slope, 0.25, 3, 0),
     "elu": Activation(
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)), 1.0, 2, 0
@@ -122,7 +122,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     "softplus": Activation(_softplus, _sigmoid, 1.0, 1, 4),
     "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
     "hard_sigmoid": Activation(
-        lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: (np.abs(x) < 3.0) / 6.0, 1.0 / 6.0, 3, 0
+        lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: np.where(np.abs(x) < 3.0, 1.0 / 6.0, 0.0), 1.0 / 6.0, 3, 0
     ),
     "leaky_relu": Activation(
         lambda x: np.maximum(x, _LEAK * x), lambda x: np.where(x > 0, 1.0, _LEAK), 1.0, 0, 3

@@ -1,8 +1,9 @@
 """How far float32 arithmetic can lead each layer that is not recurrent away from the exact one.
 
 Each bound holds for every order of the sums, and for the ways in which Keras, tf2onnx and onnxruntime's own fused
-kernels write the layer: where they differ, for the roughest of them. None leaves terms of second order out. All stand on
-the standard model (`rnnx.roundoff`): gamma_n = n u / (1 - n u), and gamma_m + gamma_n + gamma_m gamma_n <= gamma_{m+n}.
+kernels write the layer: where they differ, for the roughest of them. None leaves terms of second order out. They rest
+on the standard model (`rnnx.roundoff`), with gamma_n = n u / (1 - n u), and on
+gamma_m + gamma_n + gamma_m gamma_n <= gamma_{m+n}.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
 """

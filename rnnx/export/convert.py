@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -12,9 +13,11 @@ import tf2onnx
 
 from rnnx import __version__
 from rnnx.errors import ModelError
-from rnnx.reference import INPUT_NAME, Network, SimpleRNN
+from rnnx.export.tracing import whole_sequences
+from rnnx.reference import INPUT_NAME, BatchNormalization, Network, SimpleRNN
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import Recurrence, read_loops
 
 OUTPUT_NAME = "probs"
@@ -38,14 +41,14 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = [tf.TensorSpec((None, None), tf.int32, name=INPUT_NAME)]
     # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
-    with tf.device("/CPU:0"):
+    with tf.device("/CPU:0"), whole_sequences(model):
         function = tf.function(lambda ids: model(ids, training=False), input_signature=signature)
         proto: onnx.ModelProto
         try:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
         except Exception as error:  # whatever the converter meets
             raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
-    proto = replace_erfc(proto)
+    proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
     _rename_value(proto.graph, proto.graph.output[0].name, OUTPUT_NAME)
     _name_dimensions(proto.graph)
     _name_loops(proto.graph, network)
@@ -57,6 +60,14 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     proto.graph.doc_string = proto.doc_string = ""
     check(proto)
     return proto
+
+
+def _normalizations(network: Network) -> Iterator[Statistics]:
+    for node in network.nodes:
+        if isinstance(layer := node.layer, BatchNormalization):
+            mean, variance = layer.mean.astype(np.float32), layer.variance.astype(np.float32)
+            gamma, beta = (None if w is None else w.astype(np.float32) for w in (layer.gamma, layer.beta))
+            yield Statistics(node.name, mean, variance, gamma, beta, layer.epsilon)
 
 
 def check(proto: onnx.ModelProto) -> None:

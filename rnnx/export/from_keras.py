@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.activations import ActivationName
 from rnnx.errors import ModelError
-from rnnx.reference import INPUT_NAME, Array, Network, Node
+from rnnx.export.from_keras_layers import float64, is_passed_over, read_activation, read_layer, refusal, require
+from rnnx.reference import INPUT_NAME, Network, Node
 
-# These do nothing once training is over.
-_PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
-_ACTIVATIONS = get_args(ActivationName)
 _RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
+# What a Bidirectional does with its two halves.
+_MERGES: Mapping[str, reference.Layer] = {
+    "concat": reference.Concatenate(),
+    "sum": reference.Merge("add"),
+    "mul": reference.Merge("multiply"),
+    "ave": reference.Merge("average"),
+}
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -49,7 +53,7 @@ def read_network(model: keras.Model) -> Network:
     last = INPUT_NAME
     for layer, readers in _wiring(model):
         inputs = tuple(source.get(name, INPUT_NAME) for name in readers)
-        if isinstance(layer, _PASSED_OVER):
+        if is_passed_over(layer):
             last = inputs[0]
         else:
             nodes += _read_layer(layer, inputs)
@@ -79,7 +83,7 @@ def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
         # himself would be missed, and the proof would say so).
         tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
         if any(id(tensor) not in owner for tensor in tensors):
-            raise _refusal(layer, "is used more than once, or reads something outside the model")
+            raise refusal(layer, "is used more than once, or reads something outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)
     if owner.get(id(model.outputs[0])) != working[-1].name:
         raise ModelError(f"model {model.name}: its output is not that of its last layer, used once")
@@ -87,40 +91,25 @@ def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     if layer.dtype_policy.name != "float32":
-        raise _refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
-    config = layer.get_config()
-    if config.get("lora_rank") is not None or getattr(layer, "quantization_mode", None):
-        raise _refusal(layer, "is quantized or has LoRA weights")
+        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
     # `type is`: a subclass may compute anything.
-    if type(layer) is layers.Embedding:
-        yield Node(layer.name, reference.Embedding(_float64(layer.embeddings), layer.mask_zero), inputs)
-    elif type(layer) is layers.SimpleRNN:
+    if type(layer) is layers.SimpleRNN:
         yield Node(layer.name, _read_simple_rnn(layer), inputs)
     elif type(layer) is layers.Bidirectional:
         yield from _read_bidirectional(layer, inputs)
-    elif type(layer) in (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D):
-        _require(layer, config, keepdims=False, data_format="channels_last")
-        yield Node(layer.name, getattr(reference, type(layer).__name__)(), inputs)
-    elif type(layer) is layers.Concatenate:
-        if config["axis"] not in (-1, len(layer.output.shape) - 1):
-            raise _refusal(layer, f"joins along axis {config['axis']}; only the last one is modelled")
-        yield Node(layer.name, reference.Concatenate(), inputs)
-    elif type(layer) is layers.Dense:
-        bias = _float64(layer.bias) if layer.use_bias else np.zeros(layer.units)
-        yield Node(layer.name, reference.Dense(_float64(layer.kernel), bias, _activation(layer)), inputs)
     else:
-        raise _refusal(layer, "is of a kind that is not modelled")
+        yield Node(layer.name, read_layer(layer), inputs)
 
 
 def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
-    _require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
+    require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
     cell = layer.cell
-    if (activation := _activation(layer)) not in _RECURRENT_ACTIVATIONS:
-        raise _refusal(layer, f"steps by {activation}; modelled are {', '.join(_RECURRENT_ACTIVATIONS)}")
+    if (activation := read_activation(layer)) not in _RECURRENT_ACTIVATIONS:
+        raise refusal(layer, f"steps by {activation}; modelled are {', '.join(_RECURRENT_ACTIVATIONS)}")
     return reference.SimpleRNN(
-        kernel=_float64(cell.kernel),
-        recurrent_kernel=_float64(cell.recurrent_kernel),
-        bias=_float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
+        kernel=float64(cell.kernel),
+        recurrent_kernel=float64(cell.recurrent_kernel),
+        bias=float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
         activation=activation,
         return_sequences=layer.return_sequences,
         go_backwards=layer.go_backwards,
@@ -130,11 +119,12 @@ def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
 
 def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     """Spells a Bidirectional out: two recurrences, the second one turned around again, side by side."""
-    _require(layer, layer.get_config(), merge_mode="concat")
+    if layer.merge_mode not in _MERGES:
+        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)}")
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
         if type(half) is not layers.SimpleRNN:
-            raise _refusal(layer, f"wraps a {type(half).__name__}; only SimpleRNN is modelled")
+            raise refusal(layer, f"wraps a {type(half).__name__}; only SimpleRNN is modelled")
     ends = []
     for half in halves:
         name = f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
@@ -143,26 +133,4 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
             yield Node(f"{name}.reverse", reference.Reverse(), (name,))
             name = f"{name}.reverse"
         ends.append(name)
-    yield Node(layer.name, reference.Concatenate(), tuple(ends))
-
-
-def _activation(layer: Any) -> ActivationName:
-    name = keras.activations.serialize(layer.activation)
-    if name not in _ACTIVATIONS:
-        raise _refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
-    chosen: ActivationName = name
-    return chosen
-
-
-def _float64(variable: Any) -> Array:
-    return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
-
-
-def _require(layer: Any, config: dict[str, Any], **settings: object) -> None:
-    for name, value in settings.items():
-        if config.get(name, value) != value:
-            raise _refusal(layer, f"has {name}={config[name]!r}; only {value!r} is modelled")
-
-
-def _refusal(layer: Any, reason: str) -> ModelError:
-    return ModelError(f"layer {layer.name} ({type(layer).__name__}) {reason}; nothing was exported")
+    yield Node(layer.name, _MERGES[layer.merge_mode], tuple(ends))
