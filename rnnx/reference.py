@@ -143,6 +143,13 @@ class Node:
 INPUT_NAME = "ids"
 
 
+def _hands_on(layer: Layer) -> bool:
+    """Whether there is still a time, and so a mask, behind a layer that does not drop it."""
+    if isinstance(layer, SimpleRNN):
+        return layer.return_sequences
+    return not isinstance(layer, GlobalAveragePooling1D)
+
+
 @dataclass(frozen=True)
 class Network:
     """Layers in an order in which each comes after what it reads; the last one is the output."""
@@ -157,10 +164,17 @@ class Network:
     @property
     def masks_zero(self) -> bool:
         """Whether id 0 is padding that no layer sees; some, as Keras has them, see it nevertheless."""
-        layers = [node.layer for node in self.nodes]
-        lost = GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape  # these drop the mask, and take every position
-        sees_padding = any(isinstance(layer, lost) for layer in layers)
-        return not sees_padding and any(isinstance(layer, Embedding) and layer.mask_zero for layer in layers)
+        masked: set[str] = set()
+        for node in self.nodes:
+            is_masked = [name in masked for name in node.inputs]
+            # These drop a mask and take every position; a merge does, where another input has none.
+            drops = isinstance(node.layer, GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape)
+            if any(is_masked) and (drops or not all(is_masked)):
+                return False
+            if getattr(node.layer, "mask_zero", False) or (any(is_masked) and _hands_on(node.layer)):
+                masked.add(node.name)
+        embeddings = [node.layer for node in self.nodes if isinstance(node.layer, Embedding)]
+        return bool(embeddings) and all(embedding.mask_zero for embedding in embeddings)
 
     def forward(self, ids: npt.NDArray[np.int32], states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
         """Runs the network.

@@ -37,8 +37,9 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     Raises:
         ModelError: If tf2onnx cannot convert it, the checker refuses the result, or a recurrence cannot be found in it.
     """
-    # tf2onnx warns of what it tries and drops; its errors come as exceptions.
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    # tf2onnx warns of what it tries and drops; its errors come as exceptions, and what it leaves as it is (Erfc) is
+    # replaced below, or refused by the checker.
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     signature = [tf.TensorSpec((None, None), tf.int32, name=INPUT_NAME)]
     # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
     with tf.device("/CPU:0"), whole_sequences(model):

@@ -99,7 +99,8 @@ def _read_elu(layer: Any, _: Shape) -> reference.ELU:
 
 def _read_softmax(layer: Any, shape: Shape) -> reference.Activation:
     _require_last(layer, layer.axis, shape)
-    if getattr(layer.input, "_keras_mask", None) is not None:
+    # Its own argument: Keras lists a mask as one more input.
+    if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
         raise refusal(layer, "would take the mask of positions for one of features; Activation('softmax') is modelled")
     return reference.Activation("softmax")
 
