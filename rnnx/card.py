@@ -93,10 +93,16 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 def embed_snippet(config: ModelConfig, where: str) -> str:
     """The shortest program that uses the bundle: by its shipped name, or by its path."""
     if config.tokenizer is None:
+        given = ", ".join(
+            f'"{one.name}": np.{"ones" if one.kind == "ids" else "zeros"}((1, '
+            f"{', '.join('10' if size is None else str(size) for size in one.shape)}), "
+            f"np.{'int32' if one.kind == 'ids' else 'float32'})"
+            for one in config.inputs
+        )
         return (
             "import numpy as np, onnxruntime as ort\n"
             'session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
-            'probs, = session.run(["probs"], {"ids": np.array([[3, 4, 5]], np.int32)})'
+            f"answers = session.run(None, {{{given}}})"
         )
     return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
 
@@ -133,6 +139,8 @@ def _code(label: str) -> str:
 
 
 def _summary(config: ModelConfig) -> str:
+    if not config.labels:
+        return _summary_of_values(config)
     meaning = f", the probability of {_code(config.labels[1])}" if config.output_size == 1 else ""
     return (
         f"Text classifier: {', '.join(map(_code, config.labels))}. "
@@ -140,6 +148,23 @@ def _summary(config: ModelConfig) -> str:
         f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
         f"`probs` float32 (batch, {config.output_size}) out{meaning}."
     )
+
+
+def _summary_of_values(config: ModelConfig) -> str:
+    inputs = "; ".join(
+        f"`{one.name}` {'int32' if one.kind == 'ids' else 'float32'} {_shape(one.shape)}"
+        f"{f', 0 to {one.size - 1}' if one.size else ''}"
+        for one in config.inputs
+    )
+    outputs = "; ".join(f"`{one.name}` float32 {_shape(one.shape)}" for one in config.outputs)
+    return (
+        f"{'Regression' if config.task == 'regression' else 'Network'}: {config.parameter_count:,} parameters.\n\n"
+        f"`model.onnx` (opset {config.opset}): {inputs} in; {outputs} out."
+    )
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join(["batch", *("time" if size is None else str(size) for size in shape)]) + ")"
 
 
 def _use(config: ModelConfig) -> str:

@@ -74,14 +74,44 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """An input of the ONNX files.
+
+    Attributes:
+        name: Its name.
+        kind: `ids` are int32, `numbers` float32.
+        shape: Without the batch; None is the time.
+        size: Ids run from 0 to one below it; 0 for numbers.
+    """
+
+    name: str
+    kind: Literal["ids", "numbers"]
+    shape: tuple[int | None, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """An output of the ONNX files: its name, and its shape without the batch, None being the time."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+Task = Literal["classification", "tagging", "regression", "values"]
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The description of a run or a bundle.
 
     Attributes:
         name: A short name, such as `imdb`.
-        labels: In the order of the label ids. Two labels: `probs` is the probability of the second.
-        output_size: Probabilities per text: one for two labels that share a sigmoid, else one per label.
-        vocabulary_size: Ids run from 0 to `vocabulary_size - 1`.
+        labels: In the order of the label ids. Two labels: `probs` is the probability of the second. Empty where the
+            task has none.
+        output_size: Probabilities per answer: one for two labels that share a sigmoid, else one per label. Without
+            labels, numbers per answer.
+        vocabulary_size: Ids run from 0 to `vocabulary_size - 1`; 0 for a network that reads no ids.
         tokenizer: None for a network without text.
         architecture: One line per layer.
         parameter_count: Trainable and fixed numbers in the network.
@@ -92,6 +122,10 @@ class ModelConfig:
         recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; None before the
             export.
         collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
+        task: `classification` gives a label for a whole input, `tagging` one for each position, `regression` a number
+            that was trained for; `values` are whatever the network puts out.
+        inputs: Of the ONNX files; empty before the export.
+        outputs: Of them.
     """
 
     name: str
@@ -107,7 +141,9 @@ class ModelConfig:
     opset: int | None = None
     recurrent_units: int | None = None
     collects_states: bool = False
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
+    inputs: tuple[InputConfig, ...] = ()
+    outputs: tuple[OutputConfig, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -117,11 +153,17 @@ class ModelConfig:
             raise ValueError(f"name should be letters, digits, blanks, dots and dashes, not {self.name!r:.60}")
         if not all(label.isprintable() and label for label in self.labels):
             raise ValueError(f"labels should be printable, not {list(self.labels)!r:.60}")
+        if self.task in ("classification", "tagging"):
+            self._check_labels()
+        elif self.labels:
+            raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
+        if self.vocabulary_size < (4 if self.tokenizer else 0):
+            raise ValueError(
+                f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
+            )
+
+    def _check_labels(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
             raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
-        if self.vocabulary_size < (4 if self.tokenizer else 1):
-            raise ValueError(
-                f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
-            )

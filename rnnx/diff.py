@@ -17,7 +17,7 @@ from rnnx.evidence import Evidence, read_evidence
 from rnnx.infer.session import Device, Session
 from rnnx.metadata import read_metadata
 from rnnx.onnxfile import parse_model, read_properties
-from rnnx.parity import label_ids
+from rnnx.reference import INPUT_NAME
 from rnnx.states import with_states
 from rnnx.text import Ids, Tokenizer, to_batch
 
@@ -133,6 +133,8 @@ class Side:
         properties = read_properties(model)
         self.evidence: Evidence = read_evidence(properties, model)
         about = read_metadata(properties)
+        if about.task != "classification" or [one.name for one in self.evidence.inputs] != [INPUT_NAME]:
+            raise ModelError(f"{name}: gives no label for a text, or for ids; rnnx diff compares those that do")
         self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
         self._tokenizer = tokenizer
         self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
@@ -169,8 +171,7 @@ class Side:
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
         """The label that the probabilities (labels,) stand for."""
-        decisive = probs[None, 1:] if len(probs) == 2 else probs[None]
-        return self.labels[int(label_ids(decisive)[0])]
+        return self.labels[int(probs[1] >= 0.5) if len(probs) == 2 else int(probs.argmax())]
 
 
 def golden_inputs(a: Side, b: Side) -> list[Input]:
@@ -189,7 +190,7 @@ def golden_inputs(a: Side, b: Side) -> list[Input]:
         if case.text is not None and read_texts:
             inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
         elif read_ids:
-            inputs.append(Input(case.name, None, np.array(case.ids, np.int32)))
+            inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
     if not inputs:
         raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
     return inputs

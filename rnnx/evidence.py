@@ -23,7 +23,7 @@ import numpy.typing as npt
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
-from rnnx.reference import Array, Network, Node
+from rnnx.reference import Array, Given, Input, Network, Node
 from rnnx.report import ParityReport
 from rnnx.schema import from_json, to_json
 from rnnx.states import StatesRecipe
@@ -79,24 +79,58 @@ class StateRecord:
 
 
 @dataclass(frozen=True)
+class ArrayRecord:
+    """An array: its shape, and its numbers row by row."""
+
+    shape: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> ArrayRecord:
+        """Records an array."""
+        return cls(array.shape, tuple(array.astype(np.float64).flatten().tolist()))
+
+    def read(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """The array again.
+
+        Raises:
+            ModelError: If the numbers do not fit the shape.
+        """
+        if min(self.shape, default=1) < 0 or len(self.values) != int(np.prod(self.shape, dtype=object)):
+            raise ModelError(f"the evidence in the file: {len(self.values)} numbers do not fit {self.shape!r:.60}")
+        return np.array(self.values, dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True)
 class GoldenCase:
     """An input and what came out.
 
     Attributes:
         name: Such as `text 3` or `empty`.
         text: The text, its bytes as UTF-8 with surrogate escapes; None for made-up ids.
-        ids: (time,), padding included.
-        probs: (outputs,), by the reference in float64.
-        runtime_probs: (outputs,), by this file in onnxruntime on the exporting machine's CPU, float32.
+        inputs: By name, without the batch; padding included.
+        answers: By output name, without the batch, by the reference in float64.
+        runtime_answers: The same by this file in onnxruntime on the exporting machine's CPU, float32.
         states: Some of the reference's.
     """
 
     name: str
     text: str | None
-    ids: tuple[int, ...]
-    probs: tuple[float, ...]
-    runtime_probs: tuple[float, ...]
+    inputs: dict[str, ArrayRecord]
+    answers: dict[str, ArrayRecord]
+    runtime_answers: dict[str, ArrayRecord]
     states: tuple[StateRecord, ...]
+
+    def given(self, network: Network) -> dict[str, npt.NDArray[Any]]:
+        """The inputs as a batch of one.
+
+        Raises:
+            ModelError: If they are not those of the network.
+        """
+        dtypes = {one.name: np.int32 if one.kind == "ids" else np.float32 for one in network.inputs}
+        if dtypes.keys() != self.inputs.keys():
+            raise ModelError(f"{self.name!r:.60}: the golden vector is one of other inputs")
+        return {name: self.inputs[name].read(dtype)[None] for name, dtype in dtypes.items()}
 
 
 @dataclass(frozen=True)
@@ -104,7 +138,9 @@ class Evidence:
     """The whole record.
 
     Attributes:
+        inputs: What the network reads.
         layers: In the order of the computation.
+        outputs: Output name to the layer that gives it; empty for one output, the last layer's.
         states: How to see the states.
         ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
         cases: The golden vectors.
@@ -112,7 +148,9 @@ class Evidence:
         tools: Name to version of what computed `runtime_probs`.
     """
 
+    inputs: tuple[Input, ...]
     layers: tuple[LayerRecord, ...]
+    outputs: dict[str, str]
     states: StatesRecipe
     ids: str | None
     cases: tuple[GoldenCase, ...]
@@ -154,7 +192,7 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
-    known = {reference.INPUT_NAME}
+    known = {one.name for one in evidence.inputs}
     for layer in evidence.layers:
         if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
             raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
@@ -164,18 +202,20 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
         except TypeError as error:
             raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
         known.add(layer.name)
-    return Network(nodes)
+    if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
+        raise ModelError("the evidence in the file describes no network")
+    return Network(nodes, evidence.inputs, evidence.outputs)
 
 
-def golden_states(network: Network, ids: npt.NDArray[np.int32], steps: Sequence[int]) -> tuple[StateRecord, ...]:
+def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple[StateRecord, ...]:
     """The reference's states of one row at a few steps.
 
     Args:
         network: The reference.
-        ids: (time,).
+        given: The inputs, a batch of one.
         steps: Which; those beyond the row are left out.
     """
-    tensors = network.forward(ids[None])
+    tensors = network.forward(given)
     records = []
     for node in network.nodes:
         if isinstance(node.layer, reference.SimpleRNN):

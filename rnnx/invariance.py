@@ -5,7 +5,7 @@ Needs no reference but its bounds: two right answers to the same question are ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,61 +15,128 @@ from rnnx.propagation import Decisions
 from rnnx.reference import Network
 from rnnx.report import InvarianceReport
 
-Given: TypeAlias = npt.NDArray[Any]  # ids, int32, or the bytes of texts, uint8
-Probs: TypeAlias = npt.NDArray[np.float32]
-Run: TypeAlias = Callable[[Given], Probs]
+Array: TypeAlias = npt.NDArray[Any]
+Given: TypeAlias = Mapping[str, Array]  # by input name: ids, numbers, or the bytes of texts
+Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]  # by output name
+Run: TypeAlias = Callable[[Given], Answers]
+# Zeros that are added.
+_PADDING = 7
 
 
-def compare_ways(runtime: str, network: Network, run: Run, batch: Given, bounds: Decisions) -> list[InvarianceReport]:
+def compare_ways(
+    runtime: str, network: Network, run: Run, batch: Given, bounds: Mapping[str, Decisions]
+) -> list[InvarianceReport]:
     """Asks one file for the same batch in several ways.
 
     Args:
         runtime: Its name in the report.
         network: The reference, which says whether padding counts.
         run: Runs the file.
-        batch: Ids (batch, time), or the bytes of texts (batch, bytes), the rows of different lengths.
-        bounds: What rounding can do to each row.
+        batch: The inputs, the rows of different lengths where they are padded.
+        bounds: What rounding can do to each row, by output.
     """
-    whole, count = run(batch), len(batch)
+    whole, count = run(batch), len(_first(batch))
     order = np.random.default_rng(0).permutation(count)
     back = np.argsort(order)
-    halves = np.concatenate([run(batch[: count // 2]), run(batch[count // 2 :])]) if count > 1 else whole
+    mixed = run(_rows(batch, order))
+    parts = [slice(count // 2), slice(count // 2, count)] if count > 1 else [slice(1)]
     ways = {
-        "each row alone": np.concatenate([run(row[None]) for row in batch]),
-        "the rows in another order": run(batch[order])[back],
-        "the batch in halves": halves,
+        "each row alone": _stack([run(_rows(batch, slice(i, i + 1))) for i in range(count)]),
+        "the rows in another order": {name: values[back] for name, values in mixed.items()},
+        "the batch in halves": _stack([run(_rows(batch, part)) for part in parts]),
     }
+    allowed = {name: one.bounds for name, one in bounds.items()}
+    reports = [compare_answers(runtime, way, whole, other, allowed) for way, other in ways.items()]
     if network.masks_zero:
-        ways["each row without its padding"] = np.concatenate([run(_unpadded(row)[None]) for row in batch])
-        ways["more padding in front"] = run(np.pad(batch, ((0, 0), (7, 0))))
-        ways["more padding at the end"] = run(np.pad(batch, ((0, 0), (0, 7))))
-    return [compare_answers(runtime, way, whole, other, bounds) for way, other in ways.items()]
+        reports += _compare_padding(runtime, run, batch, whole, allowed)
+    return reports
 
 
-def compare_forms(answers: Mapping[str, Probs], bounds: Decisions) -> list[InvarianceReport]:
+def _compare_padding(
+    runtime: str, run: Run, batch: Given, whole: Answers, allowed: Mapping[str, Array]
+) -> list[InvarianceReport]:
+    """Adds and removes zeros; of an output over the time, what stands at words is compared."""
+    words = [_words(row) for row in _first(batch)]
+    alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
+    ways = {
+        "each row without its padding": {
+            name: np.concatenate([one[name][0] if _has_time(whole[name]) else one[name] for one in alone])
+            for name in whole
+        },
+        "more padding in front": _at_words(run(_padded(batch, _PADDING, 0)), words, _PADDING),
+        "more padding at the end": _at_words(run(_padded(batch, 0, _PADDING)), words, 0),
+    }
+    expected, bounds = _at_words(whole, words, 0), _at_words(allowed, words, 0)
+    return [compare_answers(runtime, way, expected, other, bounds) for way, other in ways.items()]
+
+
+def compare_forms(answers: Mapping[str, Answers], bounds: Mapping[str, Decisions]) -> list[InvarianceReport]:
     """Compares every file's answer to a batch with the first one's."""
+    allowed = {name: one.bounds for name, one in bounds.items()}
     (first, expected), *others = answers.items()
-    return [compare_answers(name, f"beside {first}", expected, actual, bounds) for name, actual in others]
+    return [compare_answers(name, f"beside {first}", expected, actual, allowed) for name, actual in others]
 
 
-def compare_answers(runtime: str, way: str, first: Probs, other: Probs, bounds: Decisions) -> InvarianceReport:
-    """Compares two answers to the same batch; each may be off by its bound."""
-    if first.shape != other.shape:
+def compare_answers(
+    runtime: str, way: str, first: Answers, other: Answers, allowed: Mapping[str, Array]
+) -> InvarianceReport:
+    """Compares two answers to the same batch; each may be off by what is allowed."""
+    if any(values.shape != other[name].shape for name, values in first.items()):
         return InvarianceReport(runtime, way, has_same_bits=False, max_abs_diff=None, ratio=None)
-    difference = np.abs(first.astype(np.float64) - other)
-    ratio = np.divide(difference, 2 * bounds.probs_bounds)
-    is_finite = bool(np.isfinite(difference).all())
+    differences = {name: np.abs(values.astype(np.float64) - other[name]) for name, values in first.items()}
+    ratios = [_ratio(differences[name], 2 * allowed[name]) for name in differences]
+    is_finite = all(np.isfinite(difference).all() for difference in differences.values())
     return InvarianceReport(
         runtime,
         way,
-        first.tobytes() == other.tobytes(),
-        float(difference.max()) if is_finite else None,
-        float(ratio.max()) if is_finite else None,
+        all(values.tobytes() == other[name].tobytes() for name, values in first.items()),
+        max(float(difference.max(initial=0.0)) for difference in differences.values()) if is_finite else None,
+        max(float(ratio.max(initial=0.0)) for ratio in ratios) if is_finite else None,
     )
 
 
-def _unpadded(row: Given) -> Given:
-    """A row without its zeros, wherever ids have them, at the end of a text; one zero if there is nothing else."""
-    if row.dtype == np.uint8:
-        return row[: np.flatnonzero(row)[-1] + 1] if row.any() else row[:1]
-    return row[row != 0] if row.any() else row[:1]
+def _ratio(difference: Array, bound: Array) -> Array:
+    """The difference over the bound; a bound of 0 allows nothing but equality."""
+    beyond = np.where(difference == 0, 0.0, 1e300)
+    return np.divide(difference, bound, out=beyond, where=bound > 0)
+
+
+def _first(batch: Given) -> Array:
+    return next(iter(batch.values()))
+
+
+def _rows(batch: Given, chosen: Any) -> Given:
+    return {name: values[chosen] for name, values in batch.items()}
+
+
+def _stack(parts: Sequence[Answers]) -> Answers:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _has_time(values: Array) -> bool:
+    return values.ndim > 2
+
+
+def _padded(batch: Given, before: int, behind: int) -> Given:
+    return {
+        name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
+        for name, values in batch.items()
+    }
+
+
+def _at_words(answers: Mapping[str, Array], words: Sequence[Array], start: int) -> dict[str, Array]:
+    """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
+    return {
+        name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
+        if _has_time(values)
+        else values
+        for name, values in answers.items()
+    }
+
+
+def _words(row: Array) -> Array:
+    """Where a row is not padded: where ids are not zero, up to the end of a text; its first place if it is empty."""
+    places = np.flatnonzero(row)
+    if not places.size:
+        return np.zeros(1, np.intp)
+    return np.arange(places[-1] + 1) if row.dtype == np.uint8 else places

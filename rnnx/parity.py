@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.propagation import Decisions
-from rnnx.reference import INPUT_NAME, Array, Network, SimpleRNN, Tensor
+from rnnx.propagation import Decisions, label_ids
+from rnnx.reference import Array, Dense, Given, Network, Node, SimpleRNN, Tensor
 from rnnx.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
 from rnnx.rounding import output_error, step_bound
 
@@ -35,14 +35,20 @@ class ProbeBatch:
     """Inputs that run as one batch.
 
     Attributes:
-        ids: (batch, time) int32.
+        given: The inputs: by name, or the single one: ids (batch, time) int32.
         names: What each row is, such as `empty` or `text 3`.
         texts: What each row comes from, for files that read text; None if it was made up.
     """
 
-    ids: npt.NDArray[np.int32]
+    given: Given
     names: tuple[str, ...]
     texts: tuple[bytes, ...] | None = None
+
+    @property
+    def time(self) -> int:
+        """The longest time of its inputs."""
+        arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
+        return max(int(values.shape[1]) for values in arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +56,11 @@ class Outputs:
     """What a runtime gave for one batch.
 
     Attributes:
-        probs: float32, (batch, 1) or (batch, classes).
+        answers: By output name, float32: (batch, 1) or (batch, classes), (batch, time, classes), or whatever it is.
         states: By recurrent layer, float32 (batch, time, units), in the order of their computation.
     """
 
-    probs: npt.NDArray[np.float32]
+    answers: Mapping[str, npt.NDArray[np.float32]]
     states: Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -63,7 +69,7 @@ def compare_runtime(
     network: Network,
     batches: Sequence[ProbeBatch],
     outputs: Sequence[Outputs],
-    decisions: Sequence[Decisions],
+    decisions: Sequence[Mapping[str, Decisions]],
 ) -> RuntimeReport:
     """Compares one runtime with the reference.
 
@@ -79,21 +85,25 @@ def compare_runtime(
     diffs: list[float] = []
     label_count = tie_count = 0
     smallest_bound = np.inf
-    for batch, out, decision in zip(batches, outputs, decisions, strict=True):
-        if problem := _form_problem(decision.probs, out.probs):
-            problems.append(problem)
+    for batch, out, expected in zip(batches, outputs, decisions, strict=True):
+        if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
+            problems += form_problems
             continue
-        compared, probs_bound = _compare_layers(network, batch, out)
-        smallest_bound = min(smallest_bound, probs_bound)
-        compared.append(_largest_ratio(END_TO_END, batch, decision.probs, decision.probs_bounds, out.probs))
+        compared, bound = _compare_layers(network, batch, out)
+        smallest_bound = min(smallest_bound, bound)
+        for name, decision in expected.items():
+            actual = out.answers[name]
+            compared.append(_largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
+            diffs.append(float(np.abs(decision.values - actual).max()))
+            certain = decision.is_certain
+            wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
+            label_count += int(certain.sum())
+            tie_count += 0 if decision.head == "values" else int((~certain).sum())
+            rows = dict.fromkeys(wrong[:, 0].tolist())
+            problems += [f"another label than the reference on {batch.names[row]!r}" for row in rows]
         for report in compared:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
-        diffs.append(float(np.abs(decision.probs - out.probs).max()))
-        certain = decision.is_certain
-        wrong = (decision.label_ids != label_ids(out.probs)) & certain
-        label_count, tie_count = label_count + int(certain.sum()), tie_count + int((~certain).sum())
-        problems += [f"another label than the reference on {batch.names[row]!r}" for row in np.flatnonzero(wrong)]
     if diffs and smallest_bound >= _SAYS_NOTHING:
         problems.append(
             "the bound of the probabilities says nothing on any probe: the weights are too large for float32"
@@ -101,7 +111,7 @@ def compare_runtime(
     is_finite = bool(diffs) and np.isfinite(diffs).all()
     return RuntimeReport(
         runtime,
-        tuple(layers.values()) or (_not_finite("probs", "every probe"),),
+        tuple(layers.values()) or (_not_finite(next(iter(network.ends)), "every probe"),),
         max(diffs) if is_finite else None,
         label_count,
         tie_count,
@@ -118,15 +128,15 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         batch: One row or several.
         outputs: What came out.
     """
-    time = batch.ids.shape[1]
-    steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
-    own = network.forward(batch.ids)
-    given = network.forward(batch.ids, {name: values.astype(np.float64) for name, values in outputs.states.items()})
+    own = network.forward(batch.given)
+    given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
     curves = []
     for node in network.nodes:
         if not isinstance(node.layer, SimpleRNN):
             continue
         actual = outputs.states[node.name].astype(np.float64)
+        time = actual.shape[1]
+        steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
         drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
         # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
         x = given[node.inputs[0]]
@@ -140,11 +150,13 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
     return curves
 
 
-def _form_problem(expected: Array, actual: npt.NDArray[np.float32]) -> str | None:
+def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32] | None) -> str | None:
+    if actual is None:
+        return f"there is no output {name}"
     if actual.dtype != np.float32:
-        return f"probs should be float32, not {actual.dtype}"
-    if actual.shape != expected.shape:
-        return f"probs should be of shape {expected.shape}, not {actual.shape}"
+        return f"{name} should be float32, not {actual.dtype}"
+    if actual.shape != expected.values.shape:
+        return f"{name} should be of shape {expected.values.shape}, not {actual.shape}"
     return None
 
 
@@ -152,14 +164,14 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
     """Walks the network along the runtime's own states, with the rounding that its inputs may carry.
 
     Returns:
-        The largest ratio of each layer, and the smallest bound of a probability.
+        The largest ratio of each layer and output, and the smallest bound of a probability; 0 where there is none.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
     recurrent = network.recurrent_nodes
     if missing := recurrent.keys() - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
-    tensors = network.forward(batch.ids, states)
-    errors: dict[str, Array] = {INPUT_NAME: np.zeros(batch.ids.shape)}
+    tensors = network.forward(batch.given, states)
+    errors: dict[str, Array] = {one.name: np.zeros(tensors[one.name].values.shape) for one in network.inputs}
     reports = []
     for node in network.nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
@@ -168,9 +180,14 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
             errors[node.name] = np.zeros_like(tensors[node.name].values)  # from here on, the runtime's own states
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
-    last = network.nodes[-1].name
-    reports.append(_largest_ratio("probs", batch, tensors[last].values, errors[last], actual.probs))
-    return reports, float(errors[last].max(axis=-1).min())
+    for name, node in network.ends.items():
+        reports.append(_largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
+    smallest = [float(errors[node.name].max(axis=-1).min()) for node in network.ends.values() if _is_probability(node)]
+    return reports, min(smallest, default=0.0)
+
+
+def _is_probability(node: Node) -> bool:
+    return isinstance(node.layer, Dense) and node.layer.activation in ("sigmoid", "softmax")
 
 
 def _compare_steps(
@@ -203,7 +220,7 @@ def _largest_ratio(
     bad = ~np.isfinite(difference)
     where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)
     row, unit = int(where[0]), int(where[-1])
-    step = int(where[1]) if ratio.ndim == 3 else None
+    step = int(where[1]) if ratio.ndim > 2 else None
     if bad.any():
         return _not_finite(layer, batch.names[row], step, unit)
     return LayerReport(
@@ -223,8 +240,3 @@ def _not_finite(layer: str, probe: str, step: int | None = None, unit: int = 0) 
 
 def _rank(report: LayerReport) -> float:
     return np.inf if report.ratio is None else report.ratio
-
-
-def label_ids(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """The label of each row: (batch,), from one sigmoid or from several probabilities."""
-    return (probs[:, 0] >= 0.5).astype(np.intp) if probs.shape[-1] == 1 else probs.argmax(axis=-1)

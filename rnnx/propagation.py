@@ -15,7 +15,9 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,57 +25,104 @@ import numpy.typing as npt
 from rnnx import reference
 from rnnx.activations import ACTIVATIONS
 from rnnx.layer_gradients import pass_back
-from rnnx.reference import INPUT_NAME, Array, Network, Tensor
+from rnnx.reference import Array, Given, Network, Node, Tensor
 from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs, step_bound
+
+# Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
+_MOST_POSITIONS = 4
+_MOST_NUMBERS = 64
+
+Head: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What the reference says of a batch, and how far float32 may be from it.
+    """What the reference says in one output for a batch, and how far float32 may be from it.
 
     Attributes:
-        probs: (batch, outputs), as the network gives them.
-        logits: (batch, outputs), before the last activation.
-        logit_bounds: (batch, outputs), to first order; infinite where it overflows.
-        probs_bounds: (batch, outputs), at most 1.
-        label_ids: (batch,).
-        is_certain: (batch,): whether no rounding within the bounds can change the label.
+        head: What decides: each number of a sigmoid by itself, the largest of a softmax, or nothing.
+        values: (batch, ..., outputs), as the network gives them.
+        logit_bounds: The same shape: what rounding can do before the last activation, to first order; infinite where
+            it overflows, and where it was not followed.
+        bounds: The same shape: what it can do to `values`; at most 1 for probabilities, else infinite where not
+            followed.
+        label_ids: (batch, ...) behind a softmax, the shape of `values` behind sigmoids; zeros where nothing is decided.
+        is_certain: The shape of `label_ids`: whether no rounding within the bounds can change the label.
     """
 
-    probs: Array
-    logits: Array
+    head: Head
+    values: Array
     logit_bounds: Array
-    probs_bounds: Array
+    bounds: Array
     label_ids: npt.NDArray[np.intp]
     is_certain: npt.NDArray[np.bool_]
 
     def row(self, i: int) -> Decisions:
         """One row as a batch of its own."""
-        return Decisions(*(values[i : i + 1] for values in vars(self).values()))
+        head, *arrays = vars(self).values()
+        return Decisions(head, *(values[i : i + 1] for values in arrays))
 
 
-def decide(network: Network, ids: npt.NDArray[np.int32]) -> Decisions:
+def label_ids(head: Head, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """The labels that an output stands for, in the shape that `Decisions` has them in."""
+    if head == "sigmoid":
+        return (values >= 0.5).astype(np.intp)
+    return np.asarray(values.argmax(axis=-1) if head == "softmax" else np.zeros(values.shape[:-1], np.intp))
+
+
+def decide(network: Network, given: Given) -> dict[str, Decisions]:
     """Runs the reference over a batch and bounds what rounding can do to its decisions.
 
     Args:
-        network: Ends in a Dense with a sigmoid over one unit, or a softmax over several.
-        ids: (batch, time) int32.
+        network: With whatever outputs; labels are decided where an output ends in a Dense with sigmoids or a softmax.
+        given: The inputs.
+
+    Returns:
+        By output name.
     """
-    tensors = network.forward(ids)
-    head = network.nodes[-1]
-    assert isinstance(head.layer, reference.Dense)  # noqa: S101  # refused before anything is exported
-    x = tensors[head.inputs[0]]
-    probs, logits = tensors[head.name].values, head.layer.logits(x.values)
-    linear = reference.Dense(head.layer.kernel, head.layer.bias, "linear")
+    tensors = network.forward(given)
+    return {name: _decide_output(network, node, tensors) for name, node in network.ends.items()}
+
+
+def _decide_output(network: Network, node: Node, tensors: dict[str, Tensor]) -> Decisions:
+    values = tensors[node.name].values
+    dense = node.layer if isinstance(node.layer, reference.Dense) else None
+    if dense is None or dense.activation not in ("sigmoid", "softmax"):
+        bounds = _follow(values.shape, _places(values.shape), lambda seed: _carried(network, tensors, node.name, seed))
+        return Decisions(
+            "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
+        )
+    x = tensors[node.inputs[0]]
+    linear = reference.Dense(dense.kernel, dense.bias, "linear")
+    logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
-    bounds = [
-        own[:, k] + _carried(network, tensors, np.broadcast_to(head.layer.kernel[:, k], x.values.shape))
-        for k in range(logits.shape[-1])
-    ]
-    logit_bounds = np.nan_to_num(np.stack(bounds, axis=-1), nan=np.inf)
-    if logits.shape[-1] == 1:
-        return _decide_sigmoid(probs, logits, logit_bounds)
-    return _decide_softmax(probs, logits, logit_bounds)
+    places = _places(logits.shape)
+    carried = _follow(
+        logits.shape, places, lambda seed: _carried(network, tensors, node.inputs[0], seed @ dense.kernel.T)
+    )
+    logit_bounds = np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
+    decide_head = _decide_sigmoid if dense.activation == "sigmoid" else _decide_softmax
+    return decide_head(values, logits, logit_bounds)
+
+
+def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The numbers of a row that are followed: all, or some positions from the first to the last, evenly."""
+    *between, last = shape[1:]
+    positions = list(np.ndindex(*between))
+    chosen = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MOST_POSITIONS)).round().astype(int))
+    numbers = np.unique(np.linspace(0, last - 1, min(last, _MOST_NUMBERS)).round().astype(int))
+    return [(*positions[i], int(k)) for i in chosen for k in numbers]
+
+
+def _follow(shape: tuple[int, ...], places: list[tuple[int, ...]], carry: Callable[[Array], Array]) -> Array:
+    """The bound of each number that is followed, by one pass backwards from it; infinite for the others."""
+    bounds = np.full(shape, np.inf)
+    for place in places:
+        at: tuple[slice | int, ...] = (slice(None), *place)
+        seed = np.zeros(shape)
+        seed[at] = 1.0
+        bounds[at] = carry(seed)
+    return np.asarray(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf))
 
 
 def _decide_sigmoid(probs: Array, logits: Array, bounds: Array) -> Decisions:
@@ -82,35 +131,37 @@ def _decide_sigmoid(probs: Array, logits: Array, bounds: Array) -> Decisions:
     farthest = reference.activate("sigmoid", np.abs(logits) + bounds)
     here = reference.activate("sigmoid", np.abs(logits))
     probs_bounds = np.minimum(np.maximum(here - nearest, farthest - here) + rounding, 1.0)
-    label_ids = (probs[:, 0] >= 0.5).astype(np.intp)
-    return Decisions(probs, logits, bounds, probs_bounds, label_ids, (nearest - rounding > 0.5)[:, 0])
+    return Decisions("sigmoid", probs, bounds, probs_bounds, label_ids("sigmoid", probs), nearest - rounding > 0.5)
 
 
 def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
     classes = probs.shape[-1]
     top = np.argmax(logits, axis=-1)
-    rows = np.arange(len(logits))
-    lead = logits[rows, top][:, None] - bounds[rows, top][:, None] - (logits + bounds)
-    lead[rows, top] = np.inf
+    at_top = top[..., None]
+    highest = np.take_along_axis(logits, at_top, -1) - np.take_along_axis(bounds, at_top, -1)
+    lead = highest - (logits + bounds)
+    np.put_along_axis(lead, at_top, np.inf, -1)
     # Two powers, their sum and a division round a ratio of two probabilities by this much at most.
     rounding = gamma(2 * exp_roundoffs() + 2 * classes + 2)
     worst = np.minimum(2 * bounds.max(axis=-1, keepdims=True), 20.0)
     probs_bounds = np.minimum(probs * (np.expm1(worst) + np.exp(worst) * rounding) + rounding, 1.0)
-    return Decisions(probs, logits, bounds, probs_bounds, top, lead.min(axis=-1) > rounding)
+    return Decisions("softmax", probs, bounds, probs_bounds, top, lead.min(axis=-1) > rounding)
 
 
-def _carried(network: Network, tensors: dict[str, Tensor], gradient: Array) -> Array:
-    """The sum of |dz / d(result)| times bound over everything before the head, (batch,).
+def _carried(network: Network, tensors: dict[str, Tensor], start: str, gradient: Array) -> Array:
+    """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
 
     Args:
         network: The network.
         tensors: What each node puts out.
-        gradient: dz / d(the head's input), (batch, features).
+        start: The node's name.
+        gradient: dz / d(its output), the shape of that.
     """
-    gradients: dict[str, Array] = {network.nodes[-1].inputs[0]: np.array(gradient)}
+    gradients: dict[str, Array] = {start: np.array(gradient)}
     total = np.zeros(len(gradient))
+    read = {one.name for one in network.inputs}
     with np.errstate(over="ignore", invalid="ignore"):
-        for node in reversed(network.nodes[:-1]):
+        for node in reversed(network.nodes):
             if node.name not in gradients:
                 continue
             inputs = [tensors[name] for name in node.inputs]
@@ -124,7 +175,7 @@ def _carried(network: Network, tensors: dict[str, Tensor], gradient: Array) -> A
                 back = pass_back(node.layer, inputs, tensors[node.name], gradients[node.name])
             total += error
             for name, value in zip(node.inputs, back, strict=True):
-                if name != INPUT_NAME:
+                if name not in read:
                     gradients[name] = gradients.get(name, 0.0) + value
     return total
 

@@ -23,8 +23,8 @@ Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -56,10 +56,10 @@ from rnnx.layers import (
 )
 
 __all__ = [
-    "ELU", "INPUT_NAME", "Activation", "ActivationName", "Array", "BatchNormalization", "Concatenate", "Dense",
-    "Embedding", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Layer", "LayerNormalization", "LeakyReLU", "Mask",
-    "Masking", "Merge", "Network", "Node", "Pooling1D", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN",
-    "Tensor", "ZeroPadding1D", "activate",
+    "ELU", "INPUT_NAME", "NUMBERS_NAME", "OUTPUT_NAME", "VALUES_NAME", "Activation", "ActivationName", "Array",
+    "BatchNormalization", "Concatenate", "Dense", "Embedding", "Given", "GlobalAveragePooling1D", "GlobalMaxPooling1D",
+    "Input", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node", "Pooling1D",
+    "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor", "ZeroPadding1D", "activate",
 ]  # fmt: skip
 
 
@@ -141,6 +141,31 @@ class Node:
 
 
 INPUT_NAME = "ids"
+NUMBERS_NAME = "x"
+OUTPUT_NAME = "probs"
+# The one output of a network that gives no probabilities.
+VALUES_NAME = "values"
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a network reads.
+
+    Attributes:
+        name: `ids`, or what Keras calls it.
+        kind: `ids` are looked up by an Embedding (int32); `numbers` are features (float32).
+        shape: Of one row: None stands for the time, which differs from batch to batch.
+        size: Ids run from 0 to one below it; 0 for numbers, and where nothing is known.
+    """
+
+    name: str = INPUT_NAME
+    kind: Literal["ids", "numbers"] = "ids"
+    shape: tuple[int | None, ...] = (None,)
+    size: int = 0
+
+
+# By input name; or, for a network with a single input, that one alone.
+Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 def _hands_on(layer: Layer) -> bool:
@@ -152,9 +177,23 @@ def _hands_on(layer: Layer) -> bool:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in an order in which each comes after what it reads; the last one is the output."""
+    """Layers in an order in which each comes after what it reads.
+
+    Attributes:
+        nodes: The layers.
+        inputs: What it reads, in the order of the file's inputs.
+        outputs: Output name to the node that gives it; empty for one output, the last node's.
+    """
 
     nodes: Sequence[Node]
+    inputs: tuple[Input, ...] = (Input(),)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> dict[str, Node]:
+        """Output name to node; `probs` for the last one where there is no other."""
+        nodes = {node.name: node for node in self.nodes}
+        return {name: nodes[end] for name, end in self.outputs.items()} or {OUTPUT_NAME: self.nodes[-1]}
 
     @property
     def recurrent_nodes(self) -> dict[str, SimpleRNN]:
@@ -168,7 +207,7 @@ class Network:
         for node in self.nodes:
             is_masked = [name in masked for name in node.inputs]
             # These drop a mask and take every position; a merge does, where another input has none.
-            drops = isinstance(node.layer, GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape)
+            drops = isinstance(node.layer, GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape | Masking)
             if any(is_masked) and (drops or not all(is_masked)):
                 return False
             if getattr(node.layer, "mask_zero", False) or (any(is_masked) and _hands_on(node.layer)):
@@ -176,20 +215,38 @@ class Network:
         embeddings = [node.layer for node in self.nodes if isinstance(node.layer, Embedding)]
         return bool(embeddings) and all(embedding.mask_zero for embedding in embeddings)
 
-    def forward(self, ids: npt.NDArray[np.int32], states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
+    def named(self, given: Given) -> dict[str, npt.NDArray[Any]]:
+        """The inputs by name, in their order.
+
+        Raises:
+            ValueError: If there are others, or one is not of its shape, or has a time of 0.
+        """
+        if not isinstance(given, Mapping):
+            given = {self.inputs[0].name: given}
+        if given.keys() != {one.name for one in self.inputs}:
+            raise ValueError(f"inputs should be {', '.join(one.name for one in self.inputs)}, not {', '.join(given)}")
+        for one in self.inputs:
+            shape = given[one.name].shape
+            fits = len(shape) == 1 + len(one.shape) and all(
+                size > 0 and (own is None or own == size) for own, size in zip(one.shape, shape[1:], strict=True)
+            )
+            if not fits:
+                sizes = ", ".join(["batch", *("time" if size is None else str(size) for size in one.shape)])
+                raise ValueError(f"{one.name} should be ({sizes}) with a time of at least 1, not {shape}")
+        return {one.name: given[one.name] for one in self.inputs}
+
+    def forward(self, given: Given, states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
         """Runs the network.
 
         Args:
-            ids: (batch, time) int32, time at least 1.
+            given: The inputs: ids int32 (batch, time), numbers (batch, time, features); time at least 1.
             states: By recurrent layer, the states (batch, time, units) of another computation, taken in place of this
                 one's: everything behind that layer is then what follows exactly from those states.
 
         Returns:
-            What each node puts out, by name; the input under `ids`.
+            What each node puts out, by name; the inputs under theirs.
         """
-        if ids.ndim != 2 or ids.shape[1] == 0:
-            raise ValueError(f"ids should be (batch, time) with a time of at least 1, not {ids.shape}")
-        outputs = {INPUT_NAME: Tensor(ids.astype(np.float64))}
+        outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         for node in self.nodes:
             inputs = [outputs[name] for name in node.inputs]
             if isinstance(node.layer, SimpleRNN) and states is not None:
@@ -198,6 +255,11 @@ class Network:
                 outputs[node.name] = node.layer(*inputs)
         return outputs
 
-    def predict(self, ids: npt.NDArray[np.int32]) -> Array:
-        """Runs the network and returns its last output alone."""
-        return self.forward(ids)[self.nodes[-1].name].values
+    def answers(self, given: Given) -> dict[str, Array]:
+        """Runs the network and returns its outputs by name."""
+        tensors = self.forward(given)
+        return {name: tensors[node.name].values for name, node in self.ends.items()}
+
+    def predict(self, given: Given) -> Array:
+        """Runs the network and returns its first output alone."""
+        return next(iter(self.answers(given).values()))

@@ -179,7 +179,7 @@ class ParityReport:
             return f"FAILED: {self.first_problem}"
         worst = max(self.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
         # Where the weights expand, the steps are proved and no decision is: that is said, not passed over.
-        is_decided = any(runtime.label_count for runtime in self.runtimes)
+        is_decided = any(runtime.label_count or not runtime.tie_count for runtime in self.runtimes)
         return (
             f"proved: on {self.text_count} texts and {self.trap_count} traps, every step of every runtime is within "
             f"{worst.worst.ratio:.3f} of what float32 rounding can do ({worst.runtime}, layer {worst.worst.layer})"

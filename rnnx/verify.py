@@ -17,14 +17,14 @@ import numpy.typing as npt
 from rnnx.errors import ModelError
 from rnnx.evidence import Evidence, golden_states, read_evidence, read_reference
 from rnnx.infer.session import Device, Session, available_devices
-from rnnx.invariance import compare_ways
+from rnnx.invariance import Answers, compare_ways
 from rnnx.onnxfile import parse_model, read_properties
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.propagation import Decisions, decide
-from rnnx.reference import Array, Dense, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Array, Dense, Network
 from rnnx.report import DriftCurve, InvarianceReport, ParityReport, RuntimeReport
 from rnnx.states import StatesRecipe, with_states
-from rnnx.text import Ids, Tokenizer, to_batch
+from rnnx.text import Tokenizer, to_batch
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
 # probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
@@ -58,13 +58,13 @@ class Comparison:
         report: Beside the reference.
         invariance: Beside itself.
         drift: Along the long batch, if there was one.
-        probs: What the file gave, one per batch.
+        answers: What the file gave, by output, one per batch.
     """
 
     report: RuntimeReport
     invariance: tuple[InvarianceReport, ...]
     drift: tuple[DriftCurve, ...]
-    probs: tuple[npt.NDArray[np.float32], ...]
+    answers: tuple[Answers, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def compare_file(
     device: Device,
     network: Network,
     batches: Sequence[ProbeBatch],
-    decisions: Sequence[Decisions],
+    decisions: Sequence[Mapping[str, Decisions]],
     long_batch: ProbeBatch | None = None,
 ) -> Comparison:
     """Runs a file on a device and compares it with the reference, and with itself.
@@ -109,16 +109,16 @@ def compare_file(
     session = Session(candidate.model, device=device)
     stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
-    inputs = [batch.ids if candidate.ids is None else to_batch(batch.texts or ()) for batch in batches]
+    inputs = [_inputs(candidate, network, batch) for batch in batches]
     results = [dict(zip(stateful.output_names, stateful.run(given), strict=True)) for given in inputs]
-    probs = [session.run(given)[0] for given in inputs]
+    own = [dict(zip(session.output_names, session.run(given), strict=True)) for given in inputs]
     problems = []
-    for batch, result, own in zip(batches, results, probs, strict=True):
+    for batch, result, answers in zip(batches, results, own, strict=True):
         # The states came from a copy that puts them out: the file itself has to give the same bits.
-        if not np.array_equal(own, result["probs"], equal_nan=True):
+        if not all(np.array_equal(values, result[key], equal_nan=True) for key, values in answers.items()):
             problems.append(f"the file and its copy with states differ on the batch of {batch.names[0]!r}")
         if candidate.ids is not None:
-            problems += _text_problems(network, batch, result[candidate.ids], own)
+            problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
     outputs = [_outputs(candidate, network, result) for result in results]
     if any(problem.startswith(_OTHER_IDS) for problem in problems):
         # Behind other ids no state can be the right one; the ids are what is wrong.
@@ -127,15 +127,16 @@ def compare_file(
         report = compare_runtime(name, network, batches, outputs, decisions)
         report = dataclasses.replace(report, problems=(*report.problems, *problems))
 
-    def ask(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return _answer(candidate, network, session.run(given)[0])
+    def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
+        return _answers(candidate, network, dict(zip(session.output_names, session.run(given), strict=True)))
 
     ways = compare_ways(name, network, ask, inputs[0], decisions[0])
     curves: list[DriftCurve] = []
     if long_batch is not None:
-        result = dict(zip(stateful.output_names, stateful.run(long_batch.ids), strict=True))
+        given = _inputs(candidate, network, long_batch)
+        result = dict(zip(stateful.output_names, stateful.run(given), strict=True))
         curves = trace_drift(name, network, long_batch, _outputs(candidate, network, result))
-    return Comparison(report, tuple(ways), tuple(curves), tuple(probs))
+    return Comparison(report, tuple(ways), tuple(curves), tuple(own))
 
 
 def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: Tokenizer | None = None) -> Verification:
@@ -173,28 +174,41 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: To
     report = ParityReport(
         text_count,
         len(evidence.cases) - text_count,
-        max(len(case.ids) for case in evidence.cases),
+        max(batch.time for batch in batches),
         tuple(comparison.report for comparison in comparisons),
         invariance=tuple(way for comparison in comparisons for way in comparison.invariance),
     )
     bits, differences = {}, {}
     for comparison in comparisons:
-        expected = np.array([case.runtime_probs for case in evidence.cases], np.float32)
-        actual = np.concatenate(comparison.probs[1:])
         runtime = comparison.report.runtime
-        bits[runtime] = "same" if expected.tobytes() == actual.tobytes() else "other"
-        differences[runtime] = float(np.nan_to_num(np.abs(expected.astype(np.float64) - actual), nan=1e300).max())
+        pairs = [
+            (record.read(np.float32), answers[output][0])
+            for case, answers in zip(evidence.cases, comparison.answers[1:], strict=True)
+            for output, record in case.runtime_answers.items()
+        ]
+        bits[runtime] = "same" if all(a.tobytes() == b.tobytes() for a, b in pairs) else "other"
+        differences[runtime] = max(
+            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0)) for a, b in pairs
+        )
     return Verification(name, report, bits, differences)
+
+
+def _inputs(candidate: Candidate, network: Network, batch: ProbeBatch) -> dict[str, npt.NDArray[Any]]:
+    return network.named(batch.given) if candidate.ids is None else {"text": to_batch(batch.texts or ())}
 
 
 def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[Any]]) -> Outputs:
     states = {layer: result[name].transpose(1, 0, 2) for layer, name in candidate.recipe.names.items()}
-    return Outputs(_answer(candidate, network, result["probs"]), states)
+    return Outputs(_answers(candidate, network, result), states)
 
 
-def _answer(candidate: Candidate, network: Network, probs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The network's own output: a file that reads text spells a sigmoid out as two probabilities."""
-    return probs[:, 1:] if candidate.ids is not None and _ends_in_sigmoid(network) else probs
+def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
+    """The network's own outputs: a file that reads text spells a sigmoid out as two probabilities."""
+    if candidate.ids is not None and _ends_in_sigmoid(network):
+        return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
+    if missing := network.ends.keys() - result.keys():
+        raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
+    return {name: result[name] for name in network.ends}
 
 
 def _ends_in_sigmoid(network: Network) -> bool:
@@ -206,9 +220,10 @@ def _text_problems(
     network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
 ) -> list[str]:
     """The ids have to be those of `rnnx.text`, and the first label's probability one subtraction away."""
-    if ids.dtype != np.int32 or ids.shape != batch.ids.shape:
-        return [f"{_OTHER_IDS}: {ids.dtype} {ids.shape}, not int32 {batch.ids.shape}, on {batch.names[0]!r}"]
-    rows = np.flatnonzero((batch.ids != ids).any(axis=1))
+    expected = network.named(batch.given)[INPUT_NAME]
+    if ids.dtype != np.int32 or ids.shape != expected.shape:
+        return [f"{_OTHER_IDS}: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"]
+    rows = np.flatnonzero((expected != ids).any(axis=1))
     problems = [f"{_OTHER_IDS} from those of rnnx.text on {batch.names[row]!r}" for row in rows]
     if _ends_in_sigmoid(network) and not (
         probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
@@ -218,44 +233,60 @@ def _text_problems(
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
-    """All cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
-    rows = [np.array(case.ids, np.int32) for case in evidence.cases]
-    if not rows or min(map(len, rows)) < 1 or not all(case.probs and case.runtime_probs for case in evidence.cases):
+    """Some cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
+    cases = evidence.cases
+    ends = network.ends.keys()
+    if not cases or not all(case.answers.keys() == case.runtime_answers.keys() == ends for case in cases):
         raise ModelError("the evidence in the file holds no golden vectors, or empty ones")
-    if evidence.ids is not None and any(case.text is None for case in evidence.cases):
+    if evidence.ids is not None and any(case.text is None for case in cases):
         raise ModelError("the evidence in the file has golden vectors without a text, which it could not read")
-    longest = max(map(len, rows))
-    together = [i for i, row in enumerate(rows) if network.masks_zero or len(row) == longest]
-    names = [case.name for case in evidence.cases]
-    texts = [(case.text or "").encode("utf-8", "surrogateescape") for case in evidence.cases]
+    given = [case.given(network) for case in cases]
+    names = [case.name for case in cases]
+    texts = [(case.text or "").encode("utf-8", "surrogateescape") for case in cases]
+    longest = max(given, key=lambda one: next(iter(one.values())).shape[1])
+    shapes = {name: values.shape for name, values in longest.items()}
+    if network.masks_zero:
+        given_wide = [{name: _widened(values, shapes[name]) for name, values in one.items()} for one in given]
+    else:
+        given_wide = given
+    together = [i for i, one in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in one.items())]
+    whole = {name: np.concatenate([given_wide[i][name] for i in together]) for name in shapes}
+    return [
+        ProbeBatch(whole, tuple(names[i] for i in together), tuple(texts[i] for i in together)),
+        *(ProbeBatch(one, (names[i],), (texts[i],)) for i, one in enumerate(given)),
+    ]
 
-    def batch(ids: Ids, chosen: Sequence[int]) -> ProbeBatch:
-        return ProbeBatch(ids, tuple(names[i] for i in chosen), tuple(texts[i] for i in chosen))
 
-    whole = np.stack([np.pad(rows[i], (longest - len(rows[i]), 0)) for i in together])
-    return [batch(whole, together), *(batch(row[None], [i]) for i, row in enumerate(rows))]
+def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Zeros in front, up to a time."""
+    return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
 
 
-def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[Decisions]:
+def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, Decisions]]:
     """Decides the whole batch once; a row of it alone is the same row."""
-    whole = decide(network, batches[0].ids)
+    whole = decide(network, batches[0].given)
     rows = {name: i for i, name in enumerate(batches[0].names)}
     decisions = [whole]
     for batch in batches[1:]:
         i = rows.get(batch.names[0])
-        decisions.append(decide(network, batch.ids) if i is None else whole.row(i))
+        is_alike = i is not None and all(one.values.ndim == 2 for one in whole.values())
+        row = {name: one.row(i) for name, one in whole.items()} if is_alike and i is not None else None
+        decisions.append(row or decide(network, batch.given))
     return decisions
 
 
-def _require_golden(name: str, evidence: Evidence, network: Network, decisions: Sequence[Decisions]) -> None:
+def _require_golden(
+    name: str, evidence: Evidence, network: Network, decisions: Sequence[Mapping[str, Decisions]]
+) -> None:
     """The reference has to come to what it came to at the export."""
     for case, decision in zip(evidence.cases, decisions, strict=True):
-        drift = float(decision.logit_bounds.max()) * _FLOAT64_OVER_FLOAT32
-        _require_close(f"{name}: {case.name}", np.array(case.probs), decision.probs[0], drift)
+        for output, one in decision.items():
+            followed = one.logit_bounds[np.isfinite(one.logit_bounds)]
+            drift = float(followed.max(initial=0.0)) * _FLOAT64_OVER_FLOAT32
+            _require_close(f"{name}: {case.name}", case.answers[output].read(np.float64), one.values[0], drift)
         steps = [record.step for record in case.states]
         states = {
-            (record.layer, record.step): record.values
-            for record in golden_states(network, np.array(case.ids, np.int32), steps)
+            (record.layer, record.step): record.values for record in golden_states(network, case.given(network), steps)
         }
         for record in case.states:
             _require_close(
@@ -276,5 +307,5 @@ def _require_same_ids(name: str, evidence: Evidence, tokenizer: Tokenizer) -> No
         if case.text is None:
             continue
         ids = tokenizer.pad([tokenizer.encode(case.text.encode("utf-8", "surrogateescape")).ids])[0]
-        if ids.tolist() != list(case.ids):
+        if ids.tolist() != list(case.inputs[INPUT_NAME].values):
             raise ModelError(f"{name}: {case.name}: the vocabulary beside the file gives other ids than at its export")

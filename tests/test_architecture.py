@@ -33,7 +33,7 @@ ALLOWED = {
     "states": {"errors", "onnxfile"},
     "invariance": {"propagation", "reference", "report"},
     "evidence": {"errors", "onnxfile", "reference", "report", "schema", "states"},
-    "diff": {"errors", "evidence", "metadata", "onnxfile", "parity", "states", "text", "infer.session"},
+    "diff": {"errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
     "verify": {
         "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference", "report", "states",
         "text", "infer.session",

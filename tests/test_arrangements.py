@@ -12,6 +12,7 @@ from rnnx.reference import (
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
+    Masking,
     Merge,
     Network,
     Node,
@@ -124,6 +125,7 @@ def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
         ([("x", Pooling1D("maximum", 2, 2, is_padded=True), ("masked",))], False),
         ([("x", ZeroPadding1D(1, 1), ("masked",))], False),
         ([("x", Reshape((-1, 2)), ("masked",))], False),
+        ([("x", Masking(0.0), ("masked",))], False),  # a mask of its own takes the place of the one before
         ([("m", GlobalAveragePooling1D(), ("masked",)), ("x", RepeatVector(2), ("m",))], True),
         ([("m", GlobalAveragePooling1D(keepdims=True), ("masked",)), ("x", Reshape((1, 2)), ("m",))], True),
     ],

@@ -29,7 +29,8 @@ NETWORK = Network(
         Node("probs", Dense(draw(6, 1), draw(1), "sigmoid"), ("rnn",)),
     ]
 )
-BATCH = ProbeBatch(np.array([[0, 0, 3, 4, 5], [1, 2, 3, 8, 7], [0, 0, 0, 0, 2]], np.int32), ("a", "b", "c"))
+IDS = np.array([[0, 0, 3, 4, 5], [1, 2, 3, 8, 7], [0, 0, 0, 0, 2]], np.int32)
+BATCH = ProbeBatch(IDS, ("a", "b", "c"))
 
 
 def float32_run(network: Network) -> Outputs:
@@ -42,18 +43,18 @@ def float32_run(network: Network) -> Outputs:
     w, u, b, v, c = (
         x.astype(np.float32) for x in (rnn.kernel, rnn.recurrent_kernel, rnn.bias, dense.kernel, dense.bias)
     )
-    x = embedding.table.astype(np.float32)[BATCH.ids]
+    x = embedding.table.astype(np.float32)[IDS]
     h, states = np.zeros((3, 6), np.float32), []
     for t in range(5):
-        h = np.where(BATCH.ids[:, t, None] != 0, np.tanh(x[:, t] @ w + h @ u + b), h)
+        h = np.where(IDS[:, t, None] != 0, np.tanh(x[:, t] @ w + h @ u + b), h)
         states.append(h)
     with np.errstate(over="ignore"):
         probs = 1 / (1 + np.exp(-(h @ v + c)))
-    return Outputs(probs.astype(np.float32), {"rnn": np.stack(states, axis=1)})
+    return Outputs({"probs": probs.astype(np.float32)}, {"rnn": np.stack(states, axis=1)})
 
 
 def compare(outputs: Outputs, network: Network = NETWORK) -> RuntimeReport:
-    return compare_runtime("test", network, [BATCH], [outputs], [decide(network, BATCH.ids)])
+    return compare_runtime("test", network, [BATCH], [outputs], [decide(network, IDS)])
 
 
 def with_rnn(**changes: Any) -> Network:
@@ -87,7 +88,7 @@ def test_a_transposed_kernel_fails() -> None:
 
 def test_a_head_that_is_off_fails_behind_the_recurrence() -> None:
     outputs = float32_run(NETWORK)
-    report = compare(Outputs(outputs.probs + np.float32(1e-4), outputs.states))
+    report = compare(Outputs({"probs": outputs.answers["probs"] + np.float32(1e-4)}, outputs.states))
     assert not report.passed
     assert report.worst.layer == "probs"
     assert report.layers[0].passed
@@ -97,7 +98,7 @@ def test_a_mask_that_is_ignored_fails_at_its_step() -> None:
     outputs = float32_run(NETWORK)
     states = outputs.states["rnn"].copy()
     states[0, 1, 3] = 1e-30  # a masked position has to keep its zero, bit for bit
-    report = compare(Outputs(outputs.probs, {"rnn": states}))
+    report = compare(Outputs({"probs": outputs.answers["probs"]}, {"rnn": states}))
     assert not report.passed
     assert (report.worst.probe, report.worst.step, report.worst.unit) == ("a", 1, 3)
 
@@ -106,12 +107,12 @@ def test_nan_fails_wherever_it_stands() -> None:
     outputs = float32_run(NETWORK)
     states = outputs.states["rnn"].copy()
     states[1, 2, 0] = np.nan
-    in_states = compare(Outputs(outputs.probs, {"rnn": states}))
+    in_states = compare(Outputs({"probs": outputs.answers["probs"]}, {"rnn": states}))
     assert not in_states.passed
     assert in_states.worst.ratio is None
-    probs = outputs.probs.copy()
+    probs = outputs.answers["probs"].copy()
     probs[2] = np.nan
-    in_probs = compare(Outputs(probs, outputs.states))
+    in_probs = compare(Outputs({"probs": probs}, outputs.states))
     assert not in_probs.passed
     assert in_probs.max_abs_diff is None
     json.dumps(dataclasses.asdict(in_probs), allow_nan=False)
@@ -119,20 +120,26 @@ def test_nan_fails_wherever_it_stands() -> None:
 
 def test_shape_and_dtype_count() -> None:
     outputs = float32_run(NETWORK)
-    assert not compare(Outputs(outputs.probs[:, 0], outputs.states)).passed
-    assert not compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).passed
-    assert "float32, not float64" in compare(Outputs(outputs.probs.astype(np.float64), outputs.states)).problems[0]
+    assert not compare(Outputs({"probs": outputs.answers["probs"][:, 0]}, outputs.states)).passed
+    assert not compare(Outputs({"probs": outputs.answers["probs"].astype(np.float64)}, outputs.states)).passed
+    assert (
+        "float32, not float64"
+        in compare(Outputs({"probs": outputs.answers["probs"].astype(np.float64)}, outputs.states)).problems[0]
+    )
 
 
 def test_another_label_fails() -> None:
     outputs = float32_run(NETWORK)
-    assert "another label than the reference on 'a'" in compare(Outputs(1 - outputs.probs, outputs.states)).problems
+    assert (
+        "another label than the reference on 'a'"
+        in compare(Outputs({"probs": 1 - outputs.answers["probs"]}, outputs.states)).problems
+    )
 
 
 def test_a_label_that_rounding_could_change_is_a_tie() -> None:
     head = NETWORK.nodes[-1]
     assert isinstance(head.layer, Dense)
-    last = NETWORK.forward(BATCH.ids)["rnn"].values
+    last = NETWORK.forward(IDS)["rnn"].values
     on_the_edge = dataclasses.replace(head.layer, bias=-(last @ head.layer.kernel)[1])
     network = Network([*NETWORK.nodes[:-1], dataclasses.replace(head, layer=on_the_edge)])
     report = compare(float32_run(network), network)
@@ -153,13 +160,13 @@ def test_a_proof_without_a_certain_label_says_so() -> None:
 
 def test_the_whole_way_is_compared_too() -> None:
     """Every step right and the head right, but another sequence was read."""
-    other = ProbeBatch(BATCH.ids[::-1], BATCH.names)
+    other = ProbeBatch(IDS[::-1], BATCH.names)
     outputs = float32_run(NETWORK)
-    swapped = Outputs(outputs.probs[[1, 0, 2]], outputs.states)
-    report = compare_runtime("test", NETWORK, [BATCH], [swapped], [decide(NETWORK, BATCH.ids)])
+    swapped = Outputs({"probs": outputs.answers["probs"][[1, 0, 2]]}, outputs.states)
+    report = compare_runtime("test", NETWORK, [BATCH], [swapped], [decide(NETWORK, IDS)])
     assert report.layers[-1].layer == "end to end"
     assert not report.layers[-1].passed
-    assert not compare_runtime("test", NETWORK, [other], [outputs], [decide(NETWORK, other.ids)]).passed
+    assert not compare_runtime("test", NETWORK, [other], [outputs], [decide(NETWORK, other.given)]).passed
 
 
 def test_a_bound_that_says_nothing_is_no_proof() -> None:

@@ -77,7 +77,7 @@ NETWORKS = {
 def test_the_bound_of_a_logit_counts_what_each_state_can_move(name: str) -> None:
     """A recurrence's share of the bound is |dz / dh_t| times the step's bound: the derivative by finite differences."""
     network = NETWORKS[name]
-    tensors, logits = network.forward(IDS), decide(network, IDS).logits
+    tensors, logits = network.forward(IDS), _logits(network)
     head = network.nodes[-1].layer
     assert isinstance(head, Dense)
     smallest_total = np.zeros_like(logits)
@@ -90,7 +90,7 @@ def test_the_bound_of_a_logit_counts_what_each_state_can_move(name: str) -> None
                 # Each rounds to within u at least, wherever an activation rounds at all.
                 counts = 0.0 if layer.activation == "relu" else UNIT_ROUNDOFF
                 smallest_total += np.abs(moved - logits) / 1e-6 * counts
-    bounds = decide(network, IDS).logit_bounds
+    bounds = decide(network, IDS)["probs"].logit_bounds
     assert (smallest_total <= bounds).all()
     if name != "relu":
         assert (bounds < 1000 * smallest_total + 1e-5).all()  # of that size, not merely above
@@ -117,7 +117,10 @@ def _moved_logits(network: Network, recurrent: str, step: int, unit: int, by: fl
             return node
         return dataclasses.replace(node, layer=Moved(**vars(node.layer)))
 
-    network = Network([move(node) for node in network.nodes])
+    return _logits(Network([move(node) for node in network.nodes]))
+
+
+def _logits(network: Network) -> np.ndarray:
     head = network.nodes[-1]
     assert isinstance(head.layer, Dense)
     return np.asarray(head.layer.logits(network.forward(IDS)[head.inputs[0]].values))
@@ -126,7 +129,7 @@ def _moved_logits(network: Network, recurrent: str, step: int, unit: int, by: fl
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
     network = NETWORKS[name]
-    decisions = decide(network, IDS)
+    decisions = decide(network, IDS)["probs"]
     for seed in range(20):
         rng = np.random.default_rng(seed)
 
@@ -138,9 +141,9 @@ def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
             return dataclasses.replace(layer, recurrent_kernel=layer.recurrent_kernel * (1 + UNIT_ROUNDOFF * signs))
 
         shaken = Network([dataclasses.replace(node, layer=shake(node.layer)) for node in network.nodes])
-        moved = decide(shaken, IDS)
-        assert (np.abs(moved.logits - decisions.logits) <= decisions.logit_bounds).all()
-        assert (np.abs(moved.probs - decisions.probs) <= decisions.probs_bounds).all()
+        moved = decide(shaken, IDS)["probs"]
+        assert (np.abs(_logits(shaken) - _logits(network)) <= decisions.logit_bounds).all()
+        assert (np.abs(moved.values - decisions.values) <= decisions.bounds).all()
         assert (moved.label_ids == decisions.label_ids)[decisions.is_certain].all()
 
 
@@ -148,10 +151,10 @@ def test_on_the_edge_nothing_is_certain() -> None:
     network = NETWORKS["mean"]
     head = network.nodes[-1]
     assert isinstance(head.layer, Dense)
-    logits = decide(network, IDS).logits
+    logits = _logits(network)
     edge = dataclasses.replace(head.layer, bias=head.layer.bias - logits[0] + 1e-7)
-    decisions = decide(Network([*network.nodes[:-1], dataclasses.replace(head, layer=edge)]), IDS)
-    assert decisions.is_certain.tolist() == [False, True, True]
+    decisions = decide(Network([*network.nodes[:-1], dataclasses.replace(head, layer=edge)]), IDS)["probs"]
+    assert decisions.is_certain.tolist() == [[False], [True], [True]]
 
 
 def test_expanding_weights_leave_nothing_certain() -> None:
@@ -165,13 +168,13 @@ def test_expanding_weights_leave_nothing_certain() -> None:
         ]
     )
     ids = np.random.default_rng(0).integers(1, 9, (2, 300), dtype=np.int32)
-    decisions = decide(network, ids)
+    decisions = decide(network, ids)["probs"]
     assert not decisions.is_certain.any()
-    assert (decisions.probs_bounds <= 1).all()
+    assert (decisions.bounds <= 1).all()
 
 
 def test_a_text_without_an_answer_is_not_certain() -> None:
     """The masked mean of nothing is NaN."""
-    decisions = decide(NETWORKS["mean"], np.zeros((1, 4), np.int32))
+    decisions = decide(NETWORKS["mean"], np.zeros((1, 4), np.int32))["probs"]
     assert not decisions.is_certain.any()
     assert np.isinf(decisions.logit_bounds).all()

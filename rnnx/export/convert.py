@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -13,14 +13,14 @@ import tf2onnx
 
 from rnnx import __version__
 from rnnx.errors import ModelError
+from rnnx.export.ports import keeps_time, output_shapes
 from rnnx.export.tracing import whole_sequences
-from rnnx.reference import INPUT_NAME, BatchNormalization, Network, SimpleRNN
+from rnnx.reference import BatchNormalization, Network, SimpleRNN
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import Recurrence, read_loops
 
-OUTPUT_NAME = "probs"
 # ReduceSum takes its axes as an input since 13, which the pooling needs; nothing here needs more. IR 8 is the newest
 # that every onnxruntime since 1.10 loads.
 OPSET = 13
@@ -40,18 +40,22 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx warns of what it tries and drops; its errors come as exceptions, and what it leaves as it is (Erfc) is
     # replaced below, or refused by the checker.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    signature = [tf.TensorSpec((None, None), tf.int32, name=INPUT_NAME)]
+    signature = [
+        tf.TensorSpec((None, *one.shape), tf.int32 if one.kind == "ids" else tf.float32, name=one.name)
+        for one in network.inputs
+    ]
     # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
     with tf.device("/CPU:0"), whole_sequences(model):
-        function = tf.function(lambda ids: model(ids, training=False), input_signature=signature)
+        function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
         except Exception as error:  # whatever the converter meets
             raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
     proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
-    _rename_value(proto.graph, proto.graph.output[0].name, OUTPUT_NAME)
-    _name_dimensions(proto.graph)
+    for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
+        _rename_value(proto.graph, old, new)
+    _name_dimensions(proto.graph, network)
     _name_loops(proto.graph, network)
     proto.ir_version = IR_VERSION
     del proto.opset_import[:]  # tf2onnx lists ai.onnx.ml, of which nothing is used; the checker would object
@@ -61,6 +65,12 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     proto.graph.doc_string = proto.doc_string = ""
     check(proto)
     return proto
+
+
+def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The outputs under names that keep their order: tf2onnx sorts by them."""
+    outputs = keras.tree.flatten(model(list(given) if len(given) > 1 else given[0], training=False))
+    return {f"output_{i:03}": values for i, values in enumerate(outputs)}
 
 
 def _normalizations(network: Network) -> Iterator[Statistics]:
@@ -112,7 +122,16 @@ def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
             value.name = new
 
 
-def _name_dimensions(graph: onnx.GraphProto) -> None:
-    for value, names in ((graph.input[0], ("batch", "time")), (graph.output[0], ("batch",))):
-        for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
-            dimension.dim_param = name
+def _name_dimensions(graph: onnx.GraphProto, network: Network) -> None:
+    """`batch` comes first everywhere; `time` where an input has it, and where an output is as long as that."""
+    shapes = {one.name: one.shape for one in network.inputs} | output_shapes(network)
+    for value in (*graph.input, *graph.output):
+        dimensions = value.type.tensor_type.shape.dim
+        del dimensions[:]
+        for i, size in enumerate((None, *shapes[value.name])):
+            if size is not None:
+                dimensions.add().dim_value = size
+            else:
+                # A pooling over some positions leaves another time than that of the input.
+                is_time = value in graph.input or keeps_time(network, value.name)
+                dimensions.add().dim_param = "batch" if i == 0 else "time" if is_time else f"{value.name}_{i}"

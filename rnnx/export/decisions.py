@@ -11,8 +11,8 @@ from rnnx.bundle import TEXT_NAME
 from rnnx.errors import UsageError
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
-from rnnx.parity import label_ids
-from rnnx.propagation import decide
+from rnnx.propagation import decide, label_ids
+from rnnx.reference import OUTPUT_NAME
 from rnnx.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text import to_batch
@@ -69,19 +69,19 @@ def compare_decisions(
     for first in range(0, len(rows), _BATCH_SIZE):
         chosen = by_length[first : first + _BATCH_SIZE]
         ids = source.tokenizer.pad([rows[i] for i in chosen])
-        expected = decide(source.network, ids)
+        expected = decide(source.network, ids)[OUTPUT_NAME]
         certain_count += int(expected.is_certain.sum())
         probs = {name: np.asarray(run(ids)) for name, run in runs.items()}
-        labels = {name: label_ids(values) for name, values in probs.items()}
+        labels = {name: label_ids(expected.head, values) for name, values in probs.items()}
         for name, values in probs.items():
             wrong[name] += int(((labels[name] != expected.label_ids) & expected.is_certain).sum())
-            ratio = (np.abs(expected.probs - values) / expected.probs_bounds).max()
+            ratio = (np.abs(expected.values - values) / expected.bounds).max()
             max_ratio[name] = max(max_ratio[name], float(np.nan_to_num(ratio, nan=1e300)))
         for name in forms:
             differing[name] += int((labels[name] != labels["keras"]).sum())
         if from_text is not None:
             answers = from_text.run(to_batch([decisions.texts[i] for i in chosen]))[0]
-            differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"]).sum())
+            differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"].reshape(len(ids))).sum())
     return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
 
 

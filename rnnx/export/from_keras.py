@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -13,7 +15,7 @@ from keras import layers
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.export.from_keras_layers import float64, is_passed_over, read_activation, read_layer, refusal, require
-from rnnx.reference import INPUT_NAME, Network, Node
+from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
 _RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
 # What a Bidirectional does with its two halves.
@@ -43,41 +45,100 @@ def read_network(model: keras.Model) -> Network:
     Raises:
         ModelError: For a layer, or a setting of a layer, that the reference does not model; names it and the reason.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"model {model.name}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is modelled"
-        )
+    inputs = _read_inputs(model)
     nodes: list[Node] = []
     # The node whose output a layer puts out, by the layer's name: its own, or the one that it passes on.
-    source: dict[str, str] = {}
-    last = INPUT_NAME
-    for layer, readers in _wiring(model):
-        inputs = tuple(source.get(name, INPUT_NAME) for name in readers)
+    source = {one.name: one.name for one in inputs.values()}
+    for layer, readers in _wiring(model, inputs):
+        reads = tuple(source[name] for name in readers)
         if is_passed_over(layer):
-            last = inputs[0]
+            source[layer.name] = reads[0]
         else:
-            nodes += _read_layer(layer, inputs)
-            last = nodes[-1].name
-        source[layer.name] = last
+            nodes += _read_layer(layer, reads)
+            source[layer.name] = nodes[-1].name
     if not any(isinstance(node.layer, reference.SimpleRNN) for node in nodes):
         raise ModelError(f"model {model.name}: there is no recurrent layer in it")
-    if last != nodes[-1].name:
-        raise ModelError(f"model {model.name}: its last layer has no effect on its output")
-    return Network(nodes)
+    ends = _read_outputs(model, source)
+    by_name = {node.name: node for node in nodes}
+    if list(ends) == [OUTPUT_NAME] and not _gives_probabilities(by_name[ends[OUTPUT_NAME]]):
+        ends = {VALUES_NAME: ends[OUTPUT_NAME]}
+    read = {name for node in nodes for name in node.inputs}
+    if unread := [node.name for node in nodes if node.name not in read | set(ends.values())]:
+        raise ModelError(f"model {model.name}: layer {unread[0]} has no effect on its output")
+    sized = [_with_size(one, nodes) for one in inputs.values()]
+    if unread := [one.name for one in sized if one.name not in read]:
+        raise ModelError(f"model {model.name}: its input {unread[0]} is read by no layer")
+    if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
+        ends = {}
+    return Network(nodes, tuple(sized), ends)
 
 
-def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Each layer with the names of the layers that it reads, inputs left out of the first and named in the second."""
+def _gives_probabilities(node: Node) -> bool:
+    return isinstance(node.layer, reference.Dense) and node.layer.activation in ("sigmoid", "softmax")
+
+
+def _read_inputs(model: keras.Model) -> dict[str, Input]:
+    """By Keras's own name. A single one is `ids` or `x`; several keep their names."""
+    found = {}
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape[1:])
+        kind: Literal["ids", "numbers"] = "ids" if _is_looked_up(model, tensor) else "numbers"
+        if not shape or any(size is None for size in shape[1:]):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} is no sequence: (batch, time, ...)"
+            )
+        name = tensor.name if len(model.inputs) > 1 else INPUT_NAME if kind == "ids" else NUMBERS_NAME
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ModelError(f"model {model.name}: its input should have a plain name, not {name!r:.60}")
+        found[tensor.name] = Input(name, kind, shape)
+    return found
+
+
+def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
+    if isinstance(model, keras.Sequential):
+        return isinstance(next(iter(model.layers), None), layers.Embedding)
+    readers = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer) and any(tensor is one for one in keras.tree.flatten(layer.input))
+    ]
+    if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
+        raise refusal(readers[0], f"reads {tensor.name} beside an Embedding that looks it up")
+    return bool(readers) and isinstance(readers[0], layers.Embedding)
+
+
+def _with_size(one: Input, nodes: list[Node]) -> Input:
+    """Ids run up to the smallest table that they are looked up in."""
+    tables = [node.layer for node in nodes if one.name in node.inputs and isinstance(node.layer, reference.Embedding)]
+    return dataclasses.replace(one, size=min((len(layer.table) for layer in tables), default=0))
+
+
+def _read_outputs(model: keras.Model, source: Mapping[str, str]) -> dict[str, str]:
+    """Output name to node: `probs` for a single one, else the names of their layers."""
+    if isinstance(model, keras.Sequential):
+        return {OUTPUT_NAME: source[model.layers[-1].name]}
+    layer_of = {id(layer.output): layer.name for layer in model.layers if not isinstance(layer.output, list | tuple)}
+    if any(id(tensor) not in layer_of for tensor in model.outputs):
+        raise ModelError(f"model {model.name}: an output of it is not that of one of its layers, used once")
+    names = [layer_of[id(tensor)] for tensor in model.outputs]
+    if len(set(names)) < len(names):
+        raise ModelError(f"model {model.name}: two of its outputs are the same")
+    return {OUTPUT_NAME: source[names[0]]} if len(names) == 1 else {name: source[name] for name in names}
+
+
+def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Each layer with the names of the layers, or inputs, that it reads."""
     working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
         # A Sequential that was loaded has called its layers twice; its order says all.
-        before = INPUT_NAME
+        before = next(iter(inputs.values())).name
         for layer in working:
             yield layer, (before,)
             before = layer.name
         return
     # Each layer is called once, so that its output has one owner.
-    owner = {id(tensor): INPUT_NAME for tensor in model.inputs} | {id(layer.output): layer.name for layer in working}
+    owner = {id(tensor): inputs[tensor.name].name for tensor in model.inputs}
+    owner |= {id(layer.output): layer.name for layer in working if not isinstance(layer.output, list | tuple)}
     for layer in working:
         # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
         # himself would be missed, and the proof would say so).
@@ -85,8 +146,6 @@ def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads something outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)
-    if owner.get(id(model.outputs[0])) != working[-1].name:
-        raise ModelError(f"model {model.name}: its output is not that of its last layer, used once")
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:

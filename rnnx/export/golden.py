@@ -12,15 +12,15 @@ from onnx import numpy_helper
 
 from rnnx.bundle import TESTDATA_NAME
 from rnnx.config import tool_versions
-from rnnx.evidence import Evidence, GoldenCase, golden_states, record_network, with_evidence
-from rnnx.export.probes import make_traps, own_texts
+from rnnx.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
+from rnnx.export.probes import Named, make_trap_inputs, own_texts
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
 from rnnx.onnxfile import parse_model
 from rnnx.reference import Network
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
-from rnnx.text import Ids, to_batch
+from rnnx.text import to_batch
 from rnnx.text_form.build import TextForm
 
 # Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
@@ -63,20 +63,22 @@ def golden_rows(source: Source) -> list[dict[str, object]]:
 
 
 def data_sets(source: Source) -> dict[str, bytes]:
-    """ONNX's own form of test data for `model.onnx`: each set an input and the output that it should give.
+    """ONNX's own form of test data for `model.onnx`: each set the inputs and the outputs that it should give.
 
     Returns:
         File name (`testdata/test_data_set_0/input_0.pb`) to content.
     """
-    cases = list(_rows(source).values())
-    longest = max(len(row) for row in cases)
-    together = [row for row in cases if len(row) == longest]
+    rows = [given for _, given in _rows(source).values()]
+    longest = max(_time(row) for row in rows)
+    together = [row for row in rows if _time(row) == longest]
+    stacked = {name: np.concatenate([row[name] for row in together]) for name in together[0]}
     files = {}
-    for i, ids in enumerate([cases[0][None], cases[-1][None], np.stack(together)]):
+    for i, given in enumerate([rows[0], rows[-1], stacked]):
         folder = f"{TESTDATA_NAME}/test_data_set_{i}"
-        probs = source.network.predict(ids).astype(np.float32)
-        files[f"{folder}/input_0.pb"] = numpy_helper.from_array(ids, "ids").SerializeToString()
-        files[f"{folder}/output_0.pb"] = numpy_helper.from_array(probs, "probs").SerializeToString()
+        answers = {name: values.astype(np.float32) for name, values in source.network.answers(given).items()}
+        for kind, arrays in (("input", given), ("output", answers)):
+            for k, (name, values) in enumerate(arrays.items()):
+                files[f"{folder}/{kind}_{k}.pb"] = numpy_helper.from_array(values, name).SerializeToString()
     return files
 
 
@@ -95,22 +97,19 @@ def finish(source: Source, form: Rewritten, report: ParityReport, properties: Ma
     Raises:
         ModelError: If a weight of Keras's stands nowhere in it.
     """
-    texts = dict(zip(_text_names(source), golden_texts(), strict=False))
-    inputs = {name: (texts.get(name), ids) for name, ids in _rows(source).items()}
-    return _finish(form, source.network, inputs, report, properties, None)
+    return _finish(form, source.network, _rows(source), report, properties, None)
 
 
 def finish_text(source: Source, form: TextForm, report: ParityReport, properties: Mapping[str, str]) -> bytes:
     """Puts the metadata and the evidence into a text form; as `finish` otherwise."""
-    texts = dict(zip(_text_names(source), golden_texts(), strict=True))
-    inputs = {name: (texts[name], ids) for name, ids in _rows(source).items() if name in texts}
+    inputs = {name: row for name, row in _rows(source).items() if row[0] is not None}
     return _finish(form.rewritten, form.network, inputs, report, properties, form.ids)
 
 
 def _finish(
     form: Rewritten,
     network: Network,
-    inputs: Mapping[str, tuple[bytes | None, Ids]],
+    inputs: Mapping[str, tuple[bytes | None, Named]],
     report: ParityReport,
     properties: Mapping[str, str],
     ids_value: str | None,
@@ -118,28 +117,35 @@ def _finish(
     model = form.model.SerializeToString()
     session = Session(model, device="cpu")
 
-    def run(ids: Ids, text: bytes | None) -> npt.NDArray[np.float32]:
-        row: npt.NDArray[np.float32] = session.run(ids[None] if ids_value is None else to_batch([text or b""]))[0][0]
-        return row
+    def run(text: bytes | None, given: Named) -> dict[str, ArrayRecord]:
+        answers = session.run(given if ids_value is None else to_batch([text or b""]))
+        return {name: ArrayRecord.of(values[0]) for name, values in zip(session.output_names, answers, strict=True)}
 
     cases = tuple(
         GoldenCase(
             name,
             None if text is None else text.decode("utf-8", "surrogateescape"),
-            tuple(ids.tolist()),
-            tuple(network.predict(ids[None])[0].tolist()),
-            tuple(
-                session.run(ids[None] if ids_value is None else to_batch([text or b""]))[0][0].astype(float).tolist()
-            ),
-            golden_states(network, ids, _STEPS) if i < len(_STEPS) else (),
+            {key: ArrayRecord.of(values[0]) for key, values in given.items()},
+            {key: ArrayRecord.of(values[0]) for key, values in network.answers(given).items()},
+            run(text, given),
+            golden_states(network, given, _STEPS) if i < len(_STEPS) else (),
         )
-        for i, (name, (text, ids)) in enumerate(inputs.items())
+        for i, (name, (text, given)) in enumerate(inputs.items())
     )
     parsed = parse_model(model)
     # The curves are for people, in the bundle.
     figures = dataclasses.replace(report, drift=())
     tools = tool_versions("numpy", "onnxruntime")
-    evidence = Evidence(record_network(network, parsed), form.recipe(), ids_value, cases, figures, tools)
+    evidence = Evidence(
+        network.inputs,
+        record_network(network, parsed),
+        dict(network.outputs),
+        form.recipe(),
+        ids_value,
+        cases,
+        figures,
+        tools,
+    )
     finished = onnx.ModelProto.FromString(model)
     onnx.helper.set_model_props(finished, with_evidence(properties, evidence, parsed))
     data: bytes = finished.SerializeToString(deterministic=True)
@@ -151,16 +157,18 @@ def per_label(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.hstack([1 - probs, probs]) if probs.shape[-1] == 1 else probs
 
 
-def _text_names(source: Source) -> list[str]:
-    return [f"golden text {i + 1}" for i in range(len(golden_texts()))] if source.tokenizer else []
+def _time(given: Named) -> int:
+    return int(next(iter(given.values())).shape[1])
 
 
-def _rows(source: Source) -> dict[str, Ids]:
-    """The inputs by name, padded as the model's padding has it."""
-    rows: dict[str, Ids] = {}
-    if source.tokenizer:
-        for name, text in zip(_text_names(source), golden_texts(), strict=True):
-            rows[name] = source.tokenizer.pad([source.tokenizer.encode(text).ids])[0]
-    for name, ids in make_traps(source.tokenizer, source.config.vocabulary_size).items():
-        rows[name] = source.tokenizer.pad([ids])[0] if source.tokenizer else ids
+def _rows(source: Source) -> dict[str, tuple[bytes | None, Named]]:
+    """By name: the text where there is one, and the inputs as a batch of one, padded as the model's padding has it."""
+    rows: dict[str, tuple[bytes | None, Named]] = {}
+    tokenizer = source.tokenizer
+    if tokenizer:
+        for i, text in enumerate(golden_texts()):
+            ids = tokenizer.pad([tokenizer.encode(text).ids])
+            rows[f"golden text {i + 1}"] = (text, source.network.named(ids))
+    for name, given in make_trap_inputs(source.network, tokenizer).items():
+        rows[name] = (None, given)
     return rows

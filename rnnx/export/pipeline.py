@@ -32,6 +32,7 @@ from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
 from rnnx.export.plot import plot_proof
+from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
@@ -122,8 +123,11 @@ def export(
     if text_form and source.tokenizer:
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
     units, collects_states = read_steps(forms[BATCH_NAME].model)
+    inputs, outputs = describe_ports(source.network)
     config = dataclasses.replace(
         source.config,
+        inputs=inputs,
+        outputs=outputs,
         opset=OPSET,
         recurrent_units=units,
         collects_states=collects_states,
@@ -143,7 +147,7 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
         texts: What it is proved on, beside traps; the source's own if None.
     """
     texts = _texts(source) if texts is None else texts
-    probes = make_probes(texts, source.tokenizer, source.config.vocabulary_size)
+    probes = make_probes(source.network, texts, source.tokenizer)
     report = prove(source.model, source.network, forms, probes)
     return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
 

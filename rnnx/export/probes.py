@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from rnnx.export.number_probes import make_number_probes, make_number_traps
 from rnnx.parity import ProbeBatch
+from rnnx.reference import Network
 from rnnx.text import START_ID, UNKNOWN_ID, Ids, Tokenizer
+
+# Inputs by name, as a batch of one.
+Named: TypeAlias = dict[str, npt.NDArray[Any]]
 
 # A network without a tokenizer has no longest text of its own.
 _DEFAULT_LENGTH = 100
@@ -36,7 +43,7 @@ class Probes:
     @property
     def longest(self) -> int:
         """The longest time of any batch."""
-        return max(int(batch.ids.shape[1]) for batch in self.batches)
+        return max(batch.time for batch in self.batches)
 
 
 def own_texts() -> list[bytes]:
@@ -45,18 +52,22 @@ def own_texts() -> list[bytes]:
     return data.splitlines()
 
 
-def make_probes(texts: Sequence[bytes], tokenizer: Tokenizer | None, vocabulary_size: int) -> Probes:
+def make_probes(network: Network, texts: Sequence[bytes], tokenizer: Tokenizer | None) -> Probes:
     """Makes the probes of one model.
 
     Args:
+        network: Its reference, which says what it reads.
         texts: Real texts; left aside without a tokenizer.
         tokenizer: The model's own; None for a network without text.
-        vocabulary_size: Ids run from 0 to one less.
 
     Returns:
         Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
         vocabulary once, so that no row of the embedding goes untried.
     """
+    if not _reads_plain_ids(network):
+        drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
+        return Probes(drawn, 0, sum(len(batch.names) for batch in drawn), long_batch)
+    vocabulary_size = _vocabulary_size(network, tokenizer)
     length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
     traps = {**make_traps(tokenizer, vocabulary_size), **_single_words(vocabulary_size)}
     text_rows = {f"text {i + 1}": tokenizer.encode(text).ids for i, text in enumerate(texts)} if tokenizer else {}
@@ -70,6 +81,23 @@ def make_probes(texts: Sequence[bytes], tokenizer: Tokenizer | None, vocabulary_
     )
     long_batch = ProbeBatch(words.astype(np.int32), (f"{_DRIFT_LENGTHS} times the longest",))
     return Probes(tuple(batches), len(text_rows), trap_count, long_batch)
+
+
+def make_trap_inputs(network: Network, tokenizer: Tokenizer | None) -> dict[str, Named]:
+    """The traps of a model as inputs, each a batch of one."""
+    if not _reads_plain_ids(network):
+        return make_number_traps(network, _DEFAULT_LENGTH)
+    traps = make_traps(tokenizer, _vocabulary_size(network, tokenizer))
+    return {name: network.named(tokenizer.pad([ids]) if tokenizer else ids[None]) for name, ids in traps.items()}
+
+
+def _reads_plain_ids(network: Network) -> bool:
+    """Whether a row is a row of ids, as long as it likes."""
+    return len(network.inputs) == 1 and network.inputs[0].kind == "ids" and network.inputs[0].shape == (None,)
+
+
+def _vocabulary_size(network: Network, tokenizer: Tokenizer | None) -> int:
+    return len(tokenizer.vocabulary) if tokenizer else network.inputs[0].size
 
 
 def make_traps(tokenizer: Tokenizer | None, vocabulary_size: int) -> dict[str, Ids]:

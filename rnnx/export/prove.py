@@ -32,7 +32,7 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
         probes: What to run.
     """
     batches = probes.batches
-    decisions = [decide(network, batch.ids) for batch in batches]
+    decisions = [decide(network, batch.given) for batch in batches]
     keras_name = f"keras {keras.__version__}"
     keras_outputs = [_run_keras(model, network, batch) for batch in batches]
     runtimes = [compare_runtime(keras_name, network, batches, keras_outputs, decisions)]
@@ -46,7 +46,7 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
             runtimes.append(compared.report)
             invariance += compared.invariance
             drift += compared.drift
-            answers[compared.report.runtime] = compared.probs[0]
+            answers[compared.report.runtime] = compared.answers[0]
     invariance += compare_forms(answers, decisions[0])
     return ParityReport(
         probes.text_count,
@@ -66,14 +66,13 @@ def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outpu
     """
     given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
     last: dict[str, npt.NDArray[np.float32]] = {}
+    inputs = list(network.named(batch.given).values())
     with _recorded(model, given, last):
-        probs = np.asarray(model(batch.ids, training=False))
+        outputs = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))
+    answers = {name: np.asarray(values) for name, values in zip(network.ends, outputs, strict=True)}
     # Keras calls the cell once more up front, for the shapes of its outputs.
-    states = {
-        name: np.stack([*steps[len(steps) - batch.ids.shape[1] :][1:], last[name]], axis=1)
-        for name, steps in given.items()
-    }
-    return Outputs(probs, states)
+    states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
+    return Outputs(answers, states)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rnnx.export.text_probes import make_text_batches
 from rnnx.infer.session import available_devices
 from rnnx.parity import ProbeBatch
 from rnnx.propagation import decide
+from rnnx.reference import OUTPUT_NAME
 from rnnx.rounding import UNIT_ROUNDOFF
 from rnnx.text import Tokenizer
 from rnnx.text_form.build import TextForm
@@ -34,7 +35,7 @@ def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequ
         )
         for batch in make_text_batches(texts, tokenizer)
     ]
-    decisions = [decide(form.network, batch.ids) for batch in batches]
+    decisions = [decide(form.network, batch.given) for batch in batches]
     candidate = Candidate(name, form.rewritten.model.SerializeToString(), form.rewritten.recipe(), form.ids)
     return [compare_file(candidate, device, form.network, batches, decisions) for device in available_devices()]
 
@@ -54,8 +55,8 @@ def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> byt
     rows = json.loads(golden)
     for row in rows:
         text = row["text"].encode("utf-8", "surrogateescape")
-        decision = decide(form.network, tokenizer.pad([tokenizer.encode(text).ids]))
+        decision = decide(form.network, tokenizer.pad([tokenizer.encode(text).ids]))[OUTPUT_NAME]
         row["bytes"] = text.hex()
-        row["text_probs"] = per_label(decision.probs)[0].tolist()
-        row["tolerance"] = float(decision.probs_bounds.max()) + UNIT_ROUNDOFF  # of the subtraction from 1
+        row["text_probs"] = per_label(decision.values)[0].tolist()
+        row["tolerance"] = float(decision.bounds.max()) + UNIT_ROUNDOFF  # of the subtraction from 1
     return (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode()

@@ -20,13 +20,16 @@ from rnnx.bundle import (
     is_part_of_model,
     read_directory,
 )
-from rnnx.config import ModelConfig, tool_versions
+from rnnx.config import ModelConfig, Task, tool_versions
 from rnnx.errors import ModelError
 from rnnx.export.from_keras import load_keras, read_network
-from rnnx.reference import Dense, Embedding, Network
+from rnnx.export.ports import output_shapes
+from rnnx.reference import Dense, Network
 from rnnx.samples import Sample, samples_from_json
 from rnnx.text import Tokenizer, read_tokenizer
 from rnnx.train.run import describe
+
+_PER = {"classification": "per text", "tagging": "per position"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,6 @@ def open_source(model: str | Path) -> Source:
     keras_model = _load_keras_bytes(directory[KERAS_NAME])
     network = read_network(keras_model)
     tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
-    _require_probabilities(keras_model, network)
     _require_fit(keras_model, network, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     samples = samples_from_json(recorded) if recorded and tokenizer else []
@@ -75,20 +77,36 @@ def open_source(model: str | Path) -> Source:
 def _from_keras_file(path: Path) -> Source:
     model = load_keras(path)
     network = read_network(model)
-    _require_probabilities(model, network)
-    outputs = model.output_shape[-1]
+    task, units = _read_task(network)
     config = ModelConfig(
         name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
-        labels=tuple(str(i) for i in range(max(outputs, 2))),
-        output_size=outputs,
-        vocabulary_size=_vocabulary_size(network),
+        labels=tuple(str(i) for i in range(max(units, 2))) if task in ("classification", "tagging") else (),
+        output_size=units,
+        vocabulary_size=max(one.size for one in network.inputs),
         tokenizer=None,
         architecture=describe(model),
         parameter_count=int(model.count_params()),
         training=None,
         tools=tool_versions("keras", "tensorflow", "numpy"),
+        task=task,
     )
     return Source(config, model, network, None, files={KERAS_NAME: path.read_bytes()})
+
+
+def _read_task(network: Network) -> tuple[Task, int]:
+    """What the network's output is good for, and how many numbers it has at a place.
+
+    One sigmoid, or a softmax, is a probability per label: for the whole input, or at each position. Everything else,
+    several outputs among it, is values.
+    """
+    shapes = output_shapes(network)
+    (end, shape), *others = [(network.ends[name], shape) for name, shape in shapes.items()]
+    units = shape[-1] or 0
+    activation = end.layer.activation if isinstance(end.layer, Dense) else None
+    is_probability = activation == ("sigmoid" if units == 1 else "softmax")
+    if others or not is_probability or len(shape) > 2:
+        return "values", units
+    return ("classification" if len(shape) == 1 else "tagging"), units
 
 
 def _load_keras_bytes(data: bytes) -> keras.Model:
@@ -98,26 +116,15 @@ def _load_keras_bytes(data: bytes) -> keras.Model:
         return load_keras(path)
 
 
-def _vocabulary_size(network: Network) -> int:
-    embedding = network.nodes[0].layer
-    if not isinstance(embedding, Embedding):
-        raise ModelError(f"layer {network.nodes[0].name}: the first layer should be an Embedding of ids")
-    return len(embedding.table)
-
-
-def _require_probabilities(model: keras.Model, network: Network) -> None:
-    """One answer per text, by a sigmoid over one unit or a softmax over several."""
-    shape, head = model.output_shape, network.nodes[-1].layer
-    activation = head.activation if isinstance(head, Dense) else type(head).__name__
-    if len(shape) != 2 or activation != ("sigmoid" if shape[-1] == 1 else "softmax"):
+def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
+    """What a run or a bundle says of itself has to be what its network is."""
+    task, units = _read_task(network)
+    if config.task in ("classification", "tagging") and task != config.task:
         raise ModelError(
-            f"model {model.name}: its output {shape} by {activation} is not a probability per text; "
+            f"model {model.name}: its output {model.output_shape} is not a probability {_PER[config.task]}; "
             "a Dense with one sigmoid, or with a softmax over several units, should come last"
         )
-
-
-def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
-    if (rows := _vocabulary_size(network)) < config.vocabulary_size:
+    if (rows := max(one.size for one in network.inputs)) < config.vocabulary_size:
         raise ModelError(f"the embedding has {rows} rows for a vocabulary of {config.vocabulary_size}")
-    if model.output_shape[-1] != config.output_size:
+    if units != config.output_size:
         raise ModelError(f"the output {model.output_shape} is not the output_size {config.output_size} of config.json")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import DeviceError, MissingExtraError, ModelError
-from rnnx.text import Ids
 
 try:
     import onnxruntime as ort
@@ -31,7 +31,7 @@ class Session:
         device: `cpu` or `cuda`: what it really runs on.
         provider: onnxruntime's name for it.
         metadata: The file's own key-value pairs.
-        input_name: Of the one input, `ids` or `text`.
+        input_names: `ids` or `text` where there is one input.
         output_names: `probs` first.
     """
 
@@ -67,14 +67,15 @@ class Session:
                 raise DeviceError(f"asked for CUDA, onnxruntime gave {got}; rnnx doctor says what is missing")
             self.device, self.provider = "cpu", got
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.input_name: str = self._session.get_inputs()[0].name
+        self.input_names: list[str] = [one.name for one in self._session.get_inputs()]
         self.output_names = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: Ids | npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def run(self, batch: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
         """Runs a batch.
 
         Args:
-            batch: Ids (batch, time) int32, or for a text form, bytes (batch, bytes) uint8.
+            batch: The inputs by name, or the single one: ids (batch, time) int32, numbers (batch, time, features)
+                float32, or for a text form, bytes (batch, bytes) uint8.
 
         Returns:
             Each output, in the order of `output_names`.
@@ -83,7 +84,8 @@ class Session:
             ModelError: If onnxruntime refuses the batch.
         """
         try:
-            outputs: list[npt.NDArray[np.float32]] = self._session.run(None, {self.input_name: batch})
+            given = batch if isinstance(batch, Mapping) else {self.input_names[0]: batch}
+            outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
         except Exception as error:  # as above
             raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
         return outputs

@@ -20,26 +20,28 @@ def replace_erfc(model: onnx.ModelProto) -> onnx.ModelProto:
         A new model; one without Erfc comes back as it is.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    if _replace(model.graph):
-        Graph(model.graph).shared(1.0, np.float32)
+    if _holds_erfc(model.graph):
+        _replace(model.graph, Graph(model.graph).shared(1.0, np.float32))
     return model
 
 
-def _replace(graph: onnx.GraphProto) -> bool:
-    is_replaced = False
+def _holds_erfc(graph: onnx.GraphProto) -> bool:
+    return any(node.op_type == "Erfc" or any(map(_holds_erfc, _bodies(node))) for node in graph.node)
+
+
+def _replace(graph: onnx.GraphProto, one: str) -> None:
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
     del graph.node[:]
     for node in nodes:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                is_replaced |= _replace(attribute.g)
+        for body in _bodies(node):
+            _replace(body, one)
         if node.op_type != "Erfc":
             graph.node.append(node)
             continue
-        is_replaced = True
-        erf = f"{node.output[0]}.erf"
+        result, erf = node.output[0], f"{node.output[0]}.erf"
         graph.node.append(onnx.helper.make_node("Erf", [node.input[0]], [erf], name=erf))
-        # The name that `Graph.shared` gives to a one.
-        one = onnx.helper.make_node("Sub", ["float32_1.0_scalar", erf], [node.output[0]], name=node.output[0])
-        graph.node.append(one)
-    return is_replaced
+        graph.node.append(onnx.helper.make_node("Sub", [one, erf], [result], name=result))
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]

@@ -49,7 +49,7 @@ def store(graph: Graph, network: Network, storage: Storage) -> Network:
             nodes.append(dataclasses.replace(node, layer=layer))
         else:
             nodes.append(node)
-    return Network(nodes)
+    return dataclasses.replace(network, nodes=nodes)
 
 
 def _find_table(graph: Graph, layer: str, embedding: Embedding) -> tuple[str, FloatTable]:

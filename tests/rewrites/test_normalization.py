@@ -1,0 +1,94 @@
+"""A folded BatchNormalization is made of its four weights again: operators, numbers, checker, refusal."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the [train] extra")
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from rnnx.errors import ModelError
+from rnnx.infer.session import Session
+from rnnx.rewrites.normalization import Statistics, restore_statistics
+
+pytestmark = pytest.mark.train
+
+RNG = np.random.default_rng(0)
+F = np.float32
+
+
+def draw(count: int = 3) -> np.ndarray:
+    return RNG.normal(size=count).astype(F)
+
+
+def statistics(name: str = "norm", *, has_beta: bool = True, mean: np.ndarray | None = None) -> Statistics:
+    mean = draw() if mean is None else mean
+    return Statistics(name, mean, np.abs(draw()), draw(), draw() if has_beta else None, 1e-3)
+
+
+def folded(*normalizations: Statistics, add: bool = True) -> onnx.ModelProto:
+    """What tf2onnx writes: one Mul and one Add of constants for each."""
+    nodes, constants, value = [], [], "x"
+    for one in normalizations:
+        scale, offset, _ = one.fold()
+        names = [f"{one.name}_{part}" for part in ("scale", "offset", "scaled", "shifted")]
+        constants.append(numpy_helper.from_array(scale.astype(F)[None, None], names[0]))
+        nodes.append(helper.make_node("Mul", [value, names[0]], [names[2]], name=names[2]))
+        value = names[2]
+        if add:
+            constants.append(numpy_helper.from_array(offset.astype(F)[None, None], names[1]))
+            nodes.append(helper.make_node("Add", [names[1], value], [names[3]], name=names[3]))
+            value = names[3]
+    nodes.append(helper.make_node("Identity", [value], ["y"]))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "time", 3]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    (result,) = Session(model.SerializeToString(), device="cpu").run({"x": x})
+    return np.asarray(result)
+
+
+@pytest.mark.parametrize("has_beta", [True, False])
+def test_the_weights_stand_in_the_file_and_compute_the_same(has_beta: bool) -> None:
+    one = statistics(has_beta=has_beta)
+    model = folded(one)
+    restored = restore_statistics(model, [one])
+    onnx.checker.check_model(restored, full_check=True)
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in restored.graph.initializer}
+    for part in ("mean", "variance", "gamma", *(["beta"] if has_beta else [])):
+        np.testing.assert_array_equal(getattr(one, part), held[f"norm.{part}"])
+    assert "norm_scale" not in held
+    operators = Counter(node.op_type for node in restored.graph.node)
+    assert operators["Sqrt"] == operators["Reciprocal"] == 1
+    x = RNG.normal(size=(2, 4, 3)).astype(F)
+    np.testing.assert_allclose(run(model, x), run(restored, x), rtol=1e-5, atol=1e-6)
+
+
+def test_each_of_two_gets_its_own() -> None:
+    both = [statistics("first"), statistics("second")]
+    restored = restore_statistics(folded(*both), both[::-1])
+    x = RNG.normal(size=(1, 2, 3)).astype(F)
+    np.testing.assert_allclose(run(folded(*both), x), run(restored, x), rtol=1e-5, atol=1e-6)
+
+
+def test_without_an_offset_the_scale_alone_is_restored() -> None:
+    """A layer that was never trained: TensorFlow leaves an Add of zeros out."""
+    one = statistics(has_beta=False, mean=np.zeros(3, F))
+    restored = restore_statistics(folded(one, add=False), [one])
+    assert Counter(node.op_type for node in restored.graph.node)["Add"] == 1  # of the epsilon
+    x = RNG.normal(size=(1, 2, 3)).astype(F)
+    np.testing.assert_allclose(run(folded(one, add=False), x), run(restored, x), rtol=1e-6)
+
+
+def test_what_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="layer other: the converted graph does not hold its statistics"):
+        restore_statistics(folded(statistics()), [statistics("other")])
+    model = folded(statistics())
+    assert restore_statistics(model, []).SerializeToString() == model.SerializeToString()
