@@ -252,8 +252,8 @@ def test_the_file_holds_every_weight_bit_for_bit(name: str) -> None:
     for rewritten in build_forms(model, network).values():
         parsed = parse_model(rewritten.model.SerializeToString())
         record = from_json(Layers, to_json(Layers(record_network(network, parsed)), indent=None))
-        evidence = SimpleNamespace(layers=record.layers)
-        again = read_reference(evidence, parsed)  # type: ignore[arg-type]  # the layers are all that it reads
+        evidence = SimpleNamespace(layers=record.layers, inputs=network.inputs, outputs=network.outputs)
+        again = read_reference(evidence, parsed)  # type: ignore[arg-type]  # all that it reads
         np.testing.assert_array_equal(network.predict(IDS), again.predict(IDS))
 
 
