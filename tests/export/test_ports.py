@@ -164,7 +164,7 @@ def test_what_cannot_be_wired_is_refused(tmp_path: Path) -> None:
         read_network(keras.Model([ids, unread], probs))
     with pytest.raises(ModelError, match="two of its outputs are the same"):
         read_network(keras.Model(ids, [probs, probs]))
-    flat = keras.Input((4,), name="flat")
-    rnn = layers.SimpleRNN(3)(layers.Reshape((4, 1))(flat))
-    with pytest.raises(ModelError, match=r"flat \(None, 4\) is no sequence|Reshape"):
-        read_network(keras.Model(flat, layers.Dense(1)(rnn)))
+    scalar = keras.Input((), name="scalar")
+    rnn = layers.SimpleRNN(3)(layers.Reshape((1, 1))(scalar))
+    with pytest.raises(ModelError, match=r"scalar \(None,\) is no sequence"):
+        read_network(keras.Model(scalar, layers.Dense(1)(rnn)))
