@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.cells import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
 from rnnx.reference import Array, Network, Node
@@ -34,7 +35,8 @@ _MOST_BYTES = 1 << 22
 _MOST_NUMBERS = 1 << 28  # in one weight
 # What an embedding may be stored as, beside float32.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
-_KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
+_KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
+del _KINDS[reference.Recurrent.__name__]  # of which those three are kinds
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def golden_states(network: Network, ids: npt.NDArray[np.int32], steps: Sequence[
     tensors = network.forward(ids[None])
     records = []
     for node in network.nodes:
-        if isinstance(node.layer, reference.SimpleRNN):
+        if isinstance(node.layer, reference.Recurrent):
             states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))

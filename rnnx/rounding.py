@@ -52,8 +52,8 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     """Bounds the rounding of one recurrent step from the very same h.
 
     The pre-activation is a sum of inputs + units products and a bias, plus two roundings where partial sums meet:
-    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). tanh, relu and sigmoid have slopes of at most 1, so they carry no
-    more than that on, and add their own error.
+    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation carries that on, times its slope at most, and adds its
+    own error.
 
     A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
     all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
@@ -73,7 +73,8 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
     rounding = gamma(inputs + units + 3) * size + inherited
-    return np.asarray(rounding + _activation_error(layer.activation, rounding))
+    slope = steepest(layer.activation)
+    return np.asarray(slope * rounding + activation_error(layer.activation, layer.step(x_t, h)))
 
 
 def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
@@ -126,8 +127,7 @@ def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) 
     logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
     if layer.activation == "softmax":
         return _softmax_error(output, logit_error)
-    slope = 0.25 if layer.activation == "sigmoid" else 1.0  # of a sigmoid at most 1/4, of the others at most 1
-    bound = slope * logit_error + _activation_error(layer.activation, output)
+    bound = steepest(layer.activation) * logit_error + activation_error(layer.activation, output)
     return np.asarray(np.minimum(bound, 1.0) if layer.activation == "sigmoid" else bound)
 
 
@@ -145,6 +145,11 @@ def _softmax_error(probs: Array, logit_error: Array) -> Array:
     return np.asarray(np.minimum(probs * relative + (classes + 1) * UNIT_ROUNDOFF, 1.0))
 
 
-def _activation_error(name: ActivationName, output: Array) -> Array:
+def steepest(name: ActivationName) -> float:
+    """The largest slope of an activation."""
+    return 0.25 if name == "sigmoid" else 1.0
+
+
+def activation_error(name: ActivationName, output: Array) -> Array:
     """The activation's own rounding."""
     return np.full_like(output, _ACTIVATION_ROUNDOFFS[name] * UNIT_ROUNDOFF)
