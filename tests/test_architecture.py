@@ -59,7 +59,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"train/curves.py", "export/plot.py"},
-    "tensorflow": {"export/convert.py", "train/batches.py"},
+    "tensorflow": {"export/convert.py", "export/markers.py", "train/batches.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }

@@ -7,7 +7,7 @@ import onnx
 
 from rnnx.bundle import BATCH_NAME, MODEL_NAME
 from rnnx.export.convert import check, convert
-from rnnx.reference import Network
+from rnnx.reference import Network, SimpleRNN
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
@@ -22,25 +22,28 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
         network: The reference of the same model.
 
     Returns:
-        By file name: the recurrences as native RNN operators, and as Scans.
+        By file name: the recurrences as native operators, and as Scans. The Scans are for the RNN operator, whose CPU
+        kernel gains nothing from a batch; those of LSTM and GRU do, so that a model of these alone has one form.
 
     Raises:
         ModelError: If something cannot be converted, is not known, or is refused by the checker.
     """
     converted = remove_negative_ids(convert(model, network))
-    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
+    forms = {MODEL_NAME: replace_loops(converted, write_rnn)}
+    if any(isinstance(layer, SimpleRNN) for layer in network.recurrent_nodes.values()):
+        forms[BATCH_NAME] = replace_loops(converted, write_scan)
     for form in forms.values():
         check(form.model)
     return forms
 
 
-def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
+def read_steps(form: onnx.ModelProto) -> tuple[int | None, bool]:
     """What a step of the Scan form is, for the predictor to tell when it is the faster one.
 
     Returns:
         Numbers of state of the widest Scan, for one row, layers that run in it counted together; and whether every Scan
-        has to write its states down at every step.
+        has to write its states down at every step. None without a Scan: there is no choice then.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
     widths = [node.attribute[0].g.output[0].type.tensor_type.shape.dim[1].dim_value for node in scans]
-    return max(widths), all(len(node.output) > 1 for node in scans)
+    return max(widths, default=None), all(len(node.output) > 1 for node in scans)

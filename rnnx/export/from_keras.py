@@ -66,6 +66,20 @@ def read_network(model: keras.Model) -> Network:
     return Network(nodes)
 
 
+def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Keras's own recurrent layers, the halves of a Bidirectional apart, by the names of their nodes in the network."""
+    for layer in model.layers:
+        if type(layer) in _RECURRENT:
+            yield layer.name, layer
+        elif isinstance(layer, layers.Bidirectional):
+            for half in (layer.forward_layer, layer.backward_layer):
+                yield _half_name(layer, half), half
+
+
+def _half_name(layer: Any, half: Any) -> str:
+    return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+
+
 def _wiring(model: keras.Model) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """Each layer with the names of the layers that it reads, inputs left out of the first and named in the second."""
     working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
@@ -150,7 +164,7 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
             raise _refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
     ends = []
     for half in halves:
-        name = f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+        name = _half_name(layer, half)
         yield Node(name, _read_recurrent(half), inputs)
         if half is layer.backward_layer and layer.return_sequences:
             yield Node(f"{name}.reverse", reference.Reverse(), (name,))

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
+from rnnx.export.from_keras import recurrent_layers
 from rnnx.export.probes import Probes
 from rnnx.infer.session import available_devices
 from rnnx.invariance import compare_forms
@@ -80,7 +80,7 @@ def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outpu
 def _recorded(
     model: keras.Model, given: dict[str, list[npt.NDArray[np.float32]]], last: dict[str, npt.NDArray[np.float32]]
 ) -> Iterator[None]:
-    recurrent = dict(_recurrent_layers(model))
+    recurrent = dict(recurrent_layers(model))
     for name, layer in recurrent.items():
         layer.cell.call = _record_given(layer.cell.call, given[name])
         layer.inner_loop = _record_last(layer.inner_loop, name, last)
@@ -108,12 +108,3 @@ def _record_last(
         return last_output, outputs, states
 
     return recording
-
-
-def _recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    for layer in model.layers:
-        if isinstance(layer, layers.SimpleRNN):
-            yield layer.name, layer
-        elif isinstance(layer, layers.Bidirectional):
-            for half in (layer.forward_layer, layer.backward_layer):
-                yield f"{layer.name}.{'backward' if half.go_backwards else 'forward'}", half

@@ -40,8 +40,12 @@ class Joint:
 
 
 def find_joints(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Joint]:
-    """Divides recurrences into those that run as one: stacks first, greedily from below, then pairs."""
-    stacked = [stack for chain in _chains(graph, recurrences) for stack in _cut(chain)]
+    """Divides recurrences into those that run as one: stacks first, greedily from below, then pairs.
+
+    Only those without gates are looked at; the others run by themselves.
+    """
+    chains = [chain for chain in _chains(graph, recurrences) if chain[0].operator == "RNN"]
+    stacked = [stack for chain in chains for stack in _cut(chain)]
     joints = [joint for joint in stacked if len(joint.members) > 1]
     waiting = [joint.members[0] for joint in stacked if len(joint.members) == 1]
     while waiting:
@@ -81,6 +85,8 @@ def _chains(graph: Graph, recurrences: Sequence[Recurrence]) -> list[list[Recurr
 
 def _is_stackable(lower: Recurrence, upper: Recurrence) -> bool:
     """Sigmoid is not: its state would not stay at zero until the layer starts."""
+    if {lower.operator, upper.operator} != {"RNN"}:
+        return False
     return lower.activation == upper.activation != "Sigmoid" and lower.mask == upper.mask
 
 

@@ -34,13 +34,14 @@ from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
 from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written
+from rnnx.rewrites.rnn_form import write_native
 
 _TO_THE_END = 2**31 - 1
 
 
 def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
-    """Adds the recurrences, those in one Scan that can be."""
-    written: dict[Recurrence, Written] = {}
+    """Adds the recurrences, those in one Scan that can be; LSTM and GRU as native operators, which batch well."""
+    written = {r: write_native(graph, r) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
         one = joint.members[0]
         both = _write_joint(graph, joint) if len(joint.members) > 1 else [_write_alone(graph, one)]
