@@ -81,14 +81,20 @@ def _recorded(
     model: keras.Model, given: dict[str, list[npt.NDArray[np.float32]]], last: dict[str, npt.NDArray[np.float32]]
 ) -> Iterator[None]:
     recurrent = dict(recurrent_layers(model))
+    # On a GPU, Keras hands an LSTM or GRU to cuDNN as a whole: no cell is called then.
+    fused = {name: layer.use_cudnn for name, layer in recurrent.items() if hasattr(layer, "use_cudnn")}
     for name, layer in recurrent.items():
+        if name in fused:
+            layer.use_cudnn = False
         layer.cell.call = _record_given(layer.cell.call, given[name])
         layer.inner_loop = _record_last(layer.inner_loop, name, last)
     try:
         yield
     finally:
-        for layer in recurrent.values():
+        for name, layer in recurrent.items():
             del layer.cell.call, layer.inner_loop
+            if name in fused:
+                layer.use_cudnn = fused[name]
 
 
 def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:
