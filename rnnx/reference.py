@@ -32,11 +32,14 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-ActivationName = Literal["linear", "tanh", "relu", "sigmoid", "softmax"]
+ActivationName = Literal[
+    "linear", "tanh", "relu", "sigmoid", "softmax", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+]
+LEAKY_SLOPE = 0.2  # below zero, Keras's own
 
 
 def activate(name: ActivationName, x: Array) -> Array:
-    """Applies an activation; softmax runs over the last axis."""
+    """Applies an activation as Keras 3 defines it; softmax runs over the last axis."""
     match name:
         case "linear":
             return x
@@ -50,6 +53,16 @@ def activate(name: ActivationName, x: Array) -> Array:
         case "softmax":
             powers = np.exp(x - x.max(axis=-1, keepdims=True))
             return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        case "hard_sigmoid":
+            return np.asarray(np.clip(x + 3.0, 0.0, 6.0) / 6.0)
+        case "softsign":
+            return x / (1.0 + np.abs(x))
+        case "softplus":
+            return np.asarray(np.logaddexp(0.0, x))  # log(1 + exp(x)) without overflow
+        case "elu":
+            return np.where(x > 0, x, np.expm1(np.minimum(x, 0.0)))
+        case "leaky_relu":
+            return np.where(x > 0, x, LEAKY_SLOPE * x)
     raise ValueError(f"activation {name!r} is not modelled")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnx.cells import GRU, LSTM
-from rnnx.reference import ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import LEAKY_SLOPE, ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
 from rnnx.rounding import step_bound
 from rnnx.steps import Inexact, gru_bound, lstm_gates, states_before
 
@@ -59,6 +59,16 @@ def slope(name: ActivationName, output: Array) -> Array:
             return (output > 0).astype(np.float64)
         case "linear":
             return np.ones_like(output)
+        case "hard_sigmoid":
+            return ((output > 0) & (output < 1)) / 6.0
+        case "softsign":
+            return np.asarray((1.0 - np.abs(output)) ** 2)
+        case "softplus":
+            return -np.expm1(-output)
+        case "elu":
+            return np.where(output > 0, 1.0, output + 1.0)
+        case "leaky_relu":
+            return np.where(output > 0, 1.0, LEAKY_SLOPE)
     raise TypeError(f"no derivative of {name}")
 
 

@@ -7,7 +7,7 @@ import onnx
 
 from rnnx.bundle import BATCH_NAME, MODEL_NAME
 from rnnx.export.convert import check, convert
-from rnnx.reference import Network, SimpleRNN
+from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
@@ -22,16 +22,17 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
         network: The reference of the same model.
 
     Returns:
-        By file name: the recurrences as native operators, and as Scans. The Scans are for the RNN operator, whose CPU
-        kernel gains nothing from a batch; those of LSTM and GRU do, so that a model of these alone has one form.
+        By file name: the recurrences as native operators; and for batches, and for engines that know no lengths, each
+        SimpleRNN as a Scan (the RNN operator gains nothing from a batch on the CPU; LSTM and GRU do), and nowhere
+        lengths. The second is left out where it is the first.
 
     Raises:
         ModelError: If something cannot be converted, is not known, or is refused by the checker.
     """
     converted = remove_negative_ids(convert(model, network))
-    forms = {MODEL_NAME: replace_loops(converted, write_rnn)}
-    if any(isinstance(layer, SimpleRNN) for layer in network.recurrent_nodes.values()):
-        forms[BATCH_NAME] = replace_loops(converted, write_scan)
+    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
+    if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
+        del forms[BATCH_NAME]
     for form in forms.values():
         check(form.model)
     return forms

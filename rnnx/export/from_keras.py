@@ -17,7 +17,10 @@ from rnnx.reference import INPUT_NAME, Array, Network, Node
 # These do nothing once training is over.
 _PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
 _ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softmax")
-_RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
+# Those that ONNX's recurrent operators have.
+_RECURRENT_ACTIVATIONS = (
+    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+)  # fmt: skip
 _RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
     layers.SimpleRNN: reference.SimpleRNN,
     layers.LSTM: cells.LSTM,
@@ -140,10 +143,7 @@ def _read_recurrent(layer: Any) -> reference.Recurrent:
     for name in ("activation", "recurrent_activation"):
         if not hasattr(cell, name):
             continue
-        settings[name] = _activation(layer, name)
-        if settings[name] not in _RECURRENT_ACTIVATIONS:
-            modelled = ", ".join(_RECURRENT_ACTIVATIONS)
-            raise _refusal(layer, f"steps by {settings[name]}; modelled are {modelled}")
+        settings[name] = _activation(layer, name, _RECURRENT_ACTIVATIONS)
     return kind(
         kernel=_float64(cell.kernel),
         recurrent_kernel=_float64(cell.recurrent_kernel),
@@ -173,10 +173,12 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     yield Node(layer.name, reference.Concatenate(), tuple(ends))
 
 
-def _activation(layer: Any, role: str = "activation") -> reference.ActivationName:
+def _activation(
+    layer: Any, role: str = "activation", modelled: tuple[str, ...] = _ACTIVATIONS
+) -> reference.ActivationName:
     name = keras.activations.serialize(getattr(layer, role))
-    if name not in _ACTIVATIONS:
-        raise _refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
+    if name not in modelled:
+        raise _refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; modelled are {', '.join(modelled)}")
     chosen: reference.ActivationName = name
     return chosen
 

@@ -22,14 +22,14 @@ from rnnx.errors import ModelError
 from rnnx.export.from_keras import recurrent_layers
 from rnnx.reference import Network, Recurrent
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.recurrence import MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
+from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
 TF_TYPE = "PyFunc"
 
 
 def is_marked(layer: Recurrent) -> bool:
     """Whether a layer is marked; a SimpleRNN of the usual kind is read from its Loop."""
-    return isinstance(layer, LSTM | GRU)
+    return isinstance(layer, LSTM | GRU) or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
 
 
 @contextmanager

@@ -25,12 +25,27 @@ _INPUT = Op("MatMul", Op("Gather", Var("x"), Var("i")), Var("w"))
 _RECURRENT = Op("MatMul", Var("h"), Var("u"))
 _SUMS = (Op("Add", Op("Add", _INPUT, Var("b")), _RECURRENT), Op("Add", _INPUT, _RECURRENT))
 _MASK = Op("Gather", Var("m"), Var("i"))
-_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
+LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
 
 MARKER_DOMAIN = "rnnx.marker"
 MARKER_TYPE = "Recurrence"
 # By the reference's names.
-ONNX_ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
+ONNX_ACTIVATIONS = {
+    "linear": "Affine",
+    "tanh": "Tanh",
+    "relu": "Relu",
+    "sigmoid": "Sigmoid",
+    "hard_sigmoid": "HardSigmoid",
+    "softsign": "Softsign",
+    "softplus": "Softplus",
+    "elu": "Elu",
+    "leaky_relu": "LeakyRelu",
+}
+# What Keras has for their parameters; ONNX's own defaults are others.
+ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0, "LeakyRelu": 0.2}
+BETAS = {"Affine": 0.0, "HardSigmoid": 0.5}
+# These do not keep a state at zero where nothing goes in.
+NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "Softplus"})
 
 
 def _select(new: Pattern, old: Pattern) -> Pattern:
@@ -38,7 +53,7 @@ def _select(new: Pattern, old: Pattern) -> Pattern:
     return Op("Add", Op("Mul", Op("Cast", _MASK), new), Op("Mul", old, Op("Cast", Op("Not", _MASK))))
 
 
-_STEPS = [(activation, Op(activation, total)) for activation in _ACTIVATIONS for total in _SUMS]
+_STEPS = [(activation, Op(activation, total)) for activation in LOOP_ACTIVATIONS for total in _SUMS]
 
 
 # Where the input is an embedding of ids; the order of a Bidirectional's second half is turned around.

@@ -17,7 +17,7 @@ from onnx import helper
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
-from rnnx.rewrites.recurrence import Recurrence
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence
 from rnnx.rewrites.replace import Written
 
 
@@ -26,8 +26,15 @@ def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
     return [write_native(graph, r) for r in recurrences]
 
 
-def write_native(graph: Graph, r: Recurrence) -> Written:
-    """Adds one recurrence as an operator."""
+def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Written:
+    """Adds one recurrence as an operator.
+
+    Args:
+        graph: Changed in place.
+        r: The recurrence.
+        has_lengths: Whether the operator is given the lengths under a mask, so that it need not run over what lies
+            behind; without them nobody takes what it gives there.
+    """
     name, units = r.name, len(r.recurrent_kernel)
     input_bias, recurrent_bias = r.bias if r.bias.ndim == 2 else (r.bias, np.zeros_like(r.bias))
     biases = [_gates_in_order(r.operator, bias) for bias in (input_bias, recurrent_bias)]
@@ -41,6 +48,8 @@ def write_native(graph: Graph, r: Recurrence) -> Written:
         states = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.states")
         return Written(states, states, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"))
     x, order = _move(graph, r, r.mask)
+    if not has_lengths:
+        return _finish_without_lengths(graph, r, order, _add_operator(graph, r, [x, *weights])[0])
     lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{name}.lengths_from_1")
     y, last = _add_operator(graph, r, [x, *weights, lengths])
     zero = graph.shared(0.0, np.float32)
@@ -59,6 +68,24 @@ def write_native(graph: Graph, r: Recurrence) -> Written:
             "Where", [is_empty, zero, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.h")], f"{name}.last"
         ),
         graph.add("Where", [is_empty, zero, total], f"{name}.total"),
+    )
+
+
+def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -> Written:
+    """Takes the states of what counts from all that the operator gave, (time, 1, batch, units)."""
+    name, zero = r.name, graph.shared(0.0, np.float32)
+    y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
+    states = carry(graph, name, order, y, len(r.recurrent_kernel))
+    ends = [graph.shared([-1]), graph.shared([2**31 - 1]), graph.shared([0])]
+    last = graph.add("Slice", [states, *ends], f"{name}.last_step")
+    counts = graph.add("Less", [order.position, order.lengths], f"{name}.counts_at")
+    counts = graph.add("Unsqueeze", [counts, graph.shared([2])], f"{name}.counts_in")
+    counted = graph.add("Where", [counts, y, zero], f"{name}.counted")
+    return Written(
+        states,
+        states if r.is_carried else graph.add("Where", [r.mask or "", states, zero], f"{name}.outputs"),
+        graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"),
+        graph.add("ReduceSum", [counted, graph.shared([0])], f"{name}.total", keepdims=0),
     )
 
 
@@ -82,6 +109,8 @@ def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, 
         "GRU": [r.recurrent_activation, r.activation],
         "LSTM": [r.recurrent_activation, r.activation, r.activation],
     }[r.operator]
+    alphas = [ALPHAS[name] for name in activations if name in ALPHAS]
+    betas = [BETAS[name] for name in activations if name in BETAS]
     settings = {"linear_before_reset": int(r.reset_after)} if r.operator == "GRU" else {}
     graph.add_node(
         helper.make_node(
@@ -91,6 +120,8 @@ def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, 
             name=r.name,
             hidden_size=len(r.recurrent_kernel),
             activations=activations,
+            activation_alpha=alphas or None,
+            activation_beta=betas or None,
             direction="forward",
             **settings,
         )
