@@ -45,6 +45,7 @@ class LSTM(Recurrent):
         return activate(s, i), activate(s, f), activate(self.activation, c), activate(s, o)
 
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
+        """One step of state and memory."""
         h, c = carried
         i, f, candidate, o = self.gates(x_t, h)
         c = f * c + i * candidate
@@ -102,4 +103,5 @@ class GRU(Recurrent):
         return z * h + (1.0 - z) * candidate
 
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
+        """One step of the state."""
         return (self.step(x_t, carried[0]),)

@@ -70,8 +70,8 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     """Bounds the rounding of one recurrent step from the very same h.
 
     The pre-activation is a sum of inputs + units products and a bias, plus two roundings where partial sums meet:
-    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation carries that on, times its slope at most, and adds its
-    own error.
+    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation carries that on, times its largest slope, and adds
+    its own error.
 
     A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
     all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that

@@ -46,9 +46,9 @@ ALLOWED = {
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "cells", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile", "parity",
-        "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text", "text_form",
-        "verify", "infer.session", "train.run",
+        "bundle", "card", "cells", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile",
+        "parity", "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text",
+        "text_form", "verify", "infer.session", "train.run",
     },
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.reference import ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import ActivationName, Array, Mask, Recurrent, SimpleRNN, Tensor, activate
 from rnnx.steps import Inexact, gru_bound, lstm_gates, states_before
 from rnnx.through_time import slope, through_time
 from tests.test_cells import CELLS, draw_cell
@@ -29,7 +29,7 @@ def example(layer: Recurrent, seed: int = 3) -> tuple[Array, Array]:
     return x, rng.normal(size=layer(Tensor(x, MASK)).values.shape)
 
 
-def weighted(layer: Recurrent, x: Array, gradient: Array, mask: Array | None) -> Array:
+def weighted(layer: Recurrent, x: Array, gradient: Array, mask: Mask | None) -> Array:
     values = layer(Tensor(x, mask)).values * gradient
     return np.asarray(values.reshape(len(values), -1).sum(axis=1))
 

@@ -38,13 +38,13 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
     return forms
 
 
-def read_steps(form: onnx.ModelProto) -> tuple[int | None, bool]:
+def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
     """What a step of the Scan form is, for the predictor to tell when it is the faster one.
 
     Returns:
         Numbers of state of the widest Scan, for one row, layers that run in it counted together; and whether every Scan
-        has to write its states down at every step. None without a Scan: there is no choice then.
+        has to write its states down at every step. 0 without a Scan, for there is no choice then.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
     widths = [node.attribute[0].g.output[0].type.tensor_type.shape.dim[1].dim_value for node in scans]
-    return max(widths, default=None), all(len(node.output) > 1 for node in scans)
+    return max(widths, default=0), all(len(node.output) > 1 for node in scans)

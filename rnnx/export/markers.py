@@ -113,7 +113,8 @@ def _emit(layer: Any, index: int) -> Callable[..., Any]:
         if layer.go_backwards:
             inputs = [tf.reverse(value, [0]) for value in inputs]
         states = tf.numpy_function(_never_run, [tf.constant(index), *inputs], tf.float32)
-        states.set_shape([*inputs[0].shape[:2], layer.units])
+        # As an operation, for the shape to be known in the graph too.
+        states = tf.ensure_shape(states, [*inputs[0].shape[:2], layer.units])
         last = states[-1]
         return last, tf.transpose(states, [1, 0, 2]), [last for _ in keras.tree.flatten(initial_state)]
 

@@ -34,9 +34,9 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     batches = probes.batches
     decisions = [decide(network, batch.ids) for batch in batches]
     keras_name = f"keras {keras.__version__}"
-    keras_outputs = [_run_keras(model, network, batch) for batch in batches]
+    keras_outputs = [run_keras(model, network, batch) for batch in batches]
     runtimes = [compare_runtime(keras_name, network, batches, keras_outputs, decisions)]
-    drift = trace_drift(keras_name, network, probes.long_batch, _run_keras(model, network, probes.long_batch))
+    drift = trace_drift(keras_name, network, probes.long_batch, run_keras(model, network, probes.long_batch))
     invariance: list[InvarianceReport] = []
     answers = {}
     for name, form in forms.items():
@@ -58,7 +58,7 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     )
 
 
-def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
+def run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
     """Runs Keras step by step and writes down each state that its cells are given and give.
 
     Called eagerly, Keras's recurrence is a Python loop over the cell. What a cell is given at a step is the state after

@@ -8,6 +8,7 @@ empty row gives is replaced by zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,14 +105,15 @@ def _move(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
 def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, str]:
     y, last = f"{r.name}.Y", f"{r.name}.Y_h"
     # A gate's activation comes first; an LSTM applies the other one twice.
+    of_gates = r.recurrent_activation or ""
     activations = {
         "RNN": [r.activation],
-        "GRU": [r.recurrent_activation, r.activation],
-        "LSTM": [r.recurrent_activation, r.activation, r.activation],
+        "GRU": [of_gates, r.activation],
+        "LSTM": [of_gates, r.activation, r.activation],
     }[r.operator]
     alphas = [ALPHAS[name] for name in activations if name in ALPHAS]
     betas = [BETAS[name] for name in activations if name in BETAS]
-    settings = {"linear_before_reset": int(r.reset_after)} if r.operator == "GRU" else {}
+    settings: dict[str, Any] = {"linear_before_reset": int(r.reset_after)} if r.operator == "GRU" else {}
     graph.add_node(
         helper.make_node(
             r.operator,
@@ -130,7 +132,7 @@ def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, 
 
 
 def _gates_in_order(operator: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Keras has the gates of an LSTM as i, f, c, o along the last axis, ONNX as i, o, f, c; of a GRU both as z, r, h."""
+    """Keras has the gates of an LSTM as i, f, c, o in the last axis, ONNX as i, o, f, c; a GRU's are alike in both."""
     if operator != "LSTM":
         return weights
     i, f, c, o = np.split(weights, 4, axis=-1)

@@ -5,8 +5,8 @@ multiplied by W and given b once, `table W + b`, which onnxruntime folds when it
 their rows up in that. The body is exactly `Gemm(h, U, C = x_t)` and the activation, which onnxruntime fuses.
 
 Under a mask, what counts is moved to the back, behind rows of zeros: act(0 U + 0) = 0 keeps the state at zero until
-the text starts, exactly. (Not so for sigmoid and its like, nor where the input is not a lookup; there it is moved to the front, and
-nobody takes the states behind.)
+the text starts, exactly. (Not so for sigmoid and its like, nor where the input is not a lookup; there it is moved to
+the front, and nobody takes the states behind.) LSTM and GRU are native operators here too, without lengths.
 
 Small layers that can run in one Scan do (`rnnx.rewrites.join` says which): a step of few numbers takes as long as the
 call, not as the arithmetic. Their states lie side by side, their recurrent matrices in blocks of one matrix, with zeros
@@ -22,6 +22,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +41,9 @@ _TO_THE_END = 2**31 - 1
 
 
 def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
-    """Adds the recurrences, those in one Scan that can be; LSTM and GRU as native operators, which batch well.
+    """Adds the recurrences, those in one Scan that can be.
 
-    Those go without lengths, which other engines than onnxruntime get wrong.
+    LSTM and GRU stay native operators, which batch well; without lengths, which engines beside onnxruntime get wrong.
     """
     written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
@@ -273,7 +274,7 @@ def _body(name: str, activation: str, u: str, units: int) -> onnx.GraphProto:
 def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:
     if activation == "Affine":  # of factor 1, the RNN operator's name for none at all
         return helper.make_node("Identity", [total], [new])
-    given = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
+    given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
     return helper.make_node(
         activation, [total], [new], **{key: value for key, value in given.items() if value is not None}
     )
