@@ -29,7 +29,25 @@ UNIT_ROUNDOFF = 2.0**-24
 # 2^-14 <= |x| < 32 (below, tanh x = x; above, both are flat), the largest error of tanh is 5.46 u in onnxruntime 1.32
 # and 6.14 u in TensorFlow 2.21, of sigmoid 2.98 u and 2.62 u; the next whole number above is the allowance.
 # tests/test_rounding.py looks at the installed versions again. Relu and linear round nothing.
-_ACTIVATION_ROUNDOFFS: dict[ActivationName, int] = {"tanh": 7, "sigmoid": 3, "relu": 0, "linear": 0}
+#
+# hard_sigmoid is a few operations with results of at most 1 (the factor 1/6 rounded, a product, a sum; or a sum and a
+# division), softsign a sum and a division; elu is an exp of at most 1, a difference and a product; leaky_relu, whose
+# results have no largest size, rounds in proportion to them, the factor and a product. softplus was measured: to 7.8 u
+# of the result in TensorFlow; and in onnxruntime's RNN kernel, which takes log(1 + exp(x)) as it stands, to another u.
+_ACTIVATION_ROUNDOFFS: dict[ActivationName, int] = {
+    "tanh": 7,
+    "sigmoid": 3,
+    "relu": 0,
+    "linear": 0,
+    "hard_sigmoid": 3,
+    "softsign": 3,
+    "elu": 8,
+    "softplus": 2,
+    "leaky_relu": 0,
+}
+# What comes to that in proportion to the result, in units of u.
+_RELATIVE_ROUNDOFFS: dict[ActivationName, int] = {"softplus": 8, "leaky_relu": 3}
+_SLOPES: dict[ActivationName, float] = {"sigmoid": 1 / 4, "hard_sigmoid": 1 / 6}
 _EXP_ROUNDOFFS = 6  # OpenCL, the laxest specification of a float32 exp, allows 3 units in the last place: 6 u
 
 
@@ -52,8 +70,8 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     """Bounds the rounding of one recurrent step from the very same h.
 
     The pre-activation is a sum of inputs + units products and a bias, plus two roundings where partial sums meet:
-    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). tanh, relu and sigmoid have slopes of at most 1, so they carry no
-    more than that on, and add their own error.
+    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation carries that on, times its largest slope, and adds
+    its own error.
 
     A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
     all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
@@ -73,7 +91,9 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
     rounding = gamma(inputs + units + 3) * size + inherited
-    return np.asarray(rounding + _activation_error(layer.activation, rounding))
+    # Only where the activation's own error grows with its result does that have to be known.
+    output = layer.step(x_t, h) if layer.activation in _RELATIVE_ROUNDOFFS else rounding
+    return np.asarray(steepest(layer.activation) * rounding + activation_error(layer.activation, output))
 
 
 def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
@@ -126,8 +146,7 @@ def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) 
     logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
     if layer.activation == "softmax":
         return _softmax_error(output, logit_error)
-    slope = 0.25 if layer.activation == "sigmoid" else 1.0  # of a sigmoid at most 1/4, of the others at most 1
-    bound = slope * logit_error + _activation_error(layer.activation, output)
+    bound = steepest(layer.activation) * logit_error + activation_error(layer.activation, output)
     return np.asarray(np.minimum(bound, 1.0) if layer.activation == "sigmoid" else bound)
 
 
@@ -145,6 +164,14 @@ def _softmax_error(probs: Array, logit_error: Array) -> Array:
     return np.asarray(np.minimum(probs * relative + (classes + 1) * UNIT_ROUNDOFF, 1.0))
 
 
-def _activation_error(name: ActivationName, output: Array) -> Array:
+def steepest(name: ActivationName) -> float:
+    """The largest slope of an activation."""
+    return _SLOPES.get(name, 1.0)
+
+
+def activation_error(name: ActivationName, output: Array) -> Array:
     """The activation's own rounding."""
-    return np.full_like(output, _ACTIVATION_ROUNDOFFS[name] * UNIT_ROUNDOFF)
+    error = np.full_like(output, _ACTIVATION_ROUNDOFFS[name] * UNIT_ROUNDOFF)
+    if name in _RELATIVE_ROUNDOFFS:
+        error += _RELATIVE_ROUNDOFFS[name] * UNIT_ROUNDOFF * np.abs(output)
+    return error

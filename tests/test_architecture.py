@@ -19,14 +19,17 @@ ALLOWED = {
     "metadata": {"config", "errors", "schema"},
     "text": {"config", "errors"},
     "reference": set(),
+    "cells": {"reference"},
     "rounding": {"reference"},
+    "steps": {"cells", "reference", "rounding"},
     "report": set(),
-    "propagation": {"reference", "rounding"},
-    "parity": {"propagation", "reference", "report", "rounding"},
+    "through_time": {"cells", "reference", "rounding", "steps"},
+    "propagation": {"reference", "rounding", "through_time"},
+    "parity": {"propagation", "reference", "report", "rounding", "steps"},
     "onnxfile": {"errors"},
     "states": {"errors", "onnxfile"},
     "invariance": {"propagation", "reference", "report"},
-    "evidence": {"errors", "onnxfile", "reference", "report", "schema", "states"},
+    "evidence": {"cells", "errors", "onnxfile", "reference", "report", "schema", "states"},
     "diff": {"errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
     "verify": {
         "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference", "report", "states",
@@ -43,9 +46,9 @@ ALLOWED = {
     "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "bundle", "card", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile", "parity",
-        "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text", "text_form",
-        "verify", "infer.session", "train.run",
+        "bundle", "card", "cells", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile",
+        "parity", "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text",
+        "text_form", "verify", "infer.session", "train.run",
     },
 }  # fmt: skip
 
@@ -56,7 +59,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"train/curves.py", "export/plot.py"},
-    "tensorflow": {"export/convert.py", "train/batches.py"},
+    "tensorflow": {"export/convert.py", "export/markers.py", "train/batches.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }

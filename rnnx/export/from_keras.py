@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +12,22 @@ import keras
 import numpy as np
 from keras import layers
 
-from rnnx import reference
+from rnnx import cells, reference
 from rnnx.errors import ModelError
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Array, Input, Network, Node
 
 # These do nothing once training is over.
 _PASSED_OVER = (layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout)
 _ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softmax")
-_RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
+# Those that ONNX's recurrent operators have.
+_RECURRENT_ACTIVATIONS = (
+    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+)  # fmt: skip
+_RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
+    layers.SimpleRNN: reference.SimpleRNN,
+    layers.LSTM: cells.LSTM,
+    layers.GRU: cells.GRU,
+}
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -51,7 +59,7 @@ def read_network(model: keras.Model) -> Network:
         else:
             nodes += _read_layer(layer, reads)
             source[layer.name] = nodes[-1].name
-    if not any(isinstance(node.layer, reference.SimpleRNN) for node in nodes):
+    if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
         raise ModelError(f"model {model.name}: there is no recurrent layer in it")
     ends = _read_outputs(model, source)
     by_name = {node.name: node for node in nodes}
@@ -66,6 +74,20 @@ def read_network(model: keras.Model) -> Network:
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
     return Network(nodes, tuple(sized), ends)
+
+
+def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Keras's own recurrent layers, the halves of a Bidirectional apart, by the names of their nodes in the network."""
+    for layer in model.layers:
+        if type(layer) in _RECURRENT:
+            yield layer.name, layer
+        elif isinstance(layer, layers.Bidirectional):
+            for half in (layer.forward_layer, layer.backward_layer):
+                yield _half_name(layer, half), half
+
+
+def _half_name(layer: Any, half: Any) -> str:
+    return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
 
 
 def _gives_probabilities(node: Node) -> bool:
@@ -152,8 +174,10 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     # `type is`: a subclass may compute anything.
     if type(layer) is layers.Embedding:
         yield Node(layer.name, reference.Embedding(_float64(layer.embeddings), layer.mask_zero), inputs)
-    elif type(layer) is layers.SimpleRNN:
-        yield Node(layer.name, _read_simple_rnn(layer), inputs)
+    elif type(layer) in _RECURRENT:
+        if len(inputs) != 1:
+            raise _refusal(layer, "is given its first state; only one that starts at zero is modelled")
+        yield Node(layer.name, _read_recurrent(layer), inputs)
     elif type(layer) is layers.Bidirectional:
         yield from _read_bidirectional(layer, inputs)
     elif type(layer) in (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D):
@@ -170,19 +194,23 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
         raise _refusal(layer, "is of a kind that is not modelled")
 
 
-def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
+def _read_recurrent(layer: Any) -> reference.Recurrent:
     _require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
-    cell = layer.cell
-    if (activation := _activation(layer)) not in _RECURRENT_ACTIVATIONS:
-        raise _refusal(layer, f"steps by {activation}; modelled are {', '.join(_RECURRENT_ACTIVATIONS)}")
-    return reference.SimpleRNN(
+    kind, cell = _RECURRENT[type(layer)], layer.cell
+    bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
+    settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
+    for name in ("activation", "recurrent_activation"):
+        if not hasattr(cell, name):
+            continue
+        settings[name] = _activation(layer, name, _RECURRENT_ACTIVATIONS)
+    return kind(
         kernel=_float64(cell.kernel),
         recurrent_kernel=_float64(cell.recurrent_kernel),
-        bias=_float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
-        activation=activation,
+        bias=_float64(cell.bias) if cell.use_bias else np.zeros(bias_shape),
         return_sequences=layer.return_sequences,
         go_backwards=layer.go_backwards,
         zero_output_for_mask=layer.zero_output_for_mask,
+        **settings,
     )
 
 
@@ -191,12 +219,12 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     _require(layer, layer.get_config(), merge_mode="concat")
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
-        if type(half) is not layers.SimpleRNN:
-            raise _refusal(layer, f"wraps a {type(half).__name__}; only SimpleRNN is modelled")
+        if type(half) not in _RECURRENT:
+            raise _refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
     ends = []
     for half in halves:
-        name = f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
-        yield Node(name, _read_simple_rnn(half), inputs)
+        name = _half_name(layer, half)
+        yield Node(name, _read_recurrent(half), inputs)
         if half is layer.backward_layer and layer.return_sequences:
             yield Node(f"{name}.reverse", reference.Reverse(), (name,))
             name = f"{name}.reverse"
@@ -204,10 +232,12 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     yield Node(layer.name, reference.Concatenate(), tuple(ends))
 
 
-def _activation(layer: Any) -> reference.ActivationName:
-    name = keras.activations.serialize(layer.activation)
-    if name not in _ACTIVATIONS:
-        raise _refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
+def _activation(
+    layer: Any, role: str = "activation", modelled: tuple[str, ...] = _ACTIVATIONS
+) -> reference.ActivationName:
+    name = keras.activations.serialize(getattr(layer, role))
+    if name not in modelled:
+        raise _refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; modelled are {', '.join(modelled)}")
     chosen: reference.ActivationName = name
     return chosen
 
