@@ -163,6 +163,7 @@ def effect(case: Case, mutant: Mutant, outputs: Outputs) -> tuple[float, set[tup
         The largest ratio; and the rows and steps where the mutant moves a state by more than rounding can.
     """
     layer = case.network.recurrent_nodes[case.layer]
+    assert isinstance(layer, SimpleRNN)  # noqa: S101  # the mutants are of no other
     tensors = case.network.forward(case.batch.given, {k: v.astype(np.float64) for k, v in outputs.states.items()})
     node = next(node for node in case.network.nodes if node.name == case.layer)
     x = layer.in_order(tensors[node.inputs[0]])

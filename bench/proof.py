@@ -34,7 +34,7 @@ from networks import Case, draw_case
 from rnnx.export.convert import convert
 from rnnx.infer.session import Session
 from rnnx.parity import Outputs, compare_runtime
-from rnnx.reference import Array
+from rnnx.reference import Array, SimpleRNN
 from rnnx.report import LayerReport, RuntimeReport
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
@@ -94,6 +94,7 @@ def passes(expected: Array, actual: npt.NDArray[np.float32], tolerance: tuple[fl
 def count_mutants(case: Case, converted: onnx.ModelProto, counts: dict[str, Count], say: Callable[[str], None]) -> None:
     """Makes every mutant of a case and asks the proof."""
     layer = case.network.recurrent_nodes[case.layer]
+    assert isinstance(layer, SimpleRNN)  # noqa: S101  # the mutants are of no other
     node = next(node for node in case.network.nodes if node.name == case.layer)
     x = layer.in_order(case.network.forward(case.batch.given)[node.inputs[0]])
     for mutant in MUTANTS:

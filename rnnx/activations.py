@@ -36,7 +36,7 @@ ActivationName = Literal[
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
-_LEAK = 0.2  # Keras's leaky_relu has this slope below zero, if it is named and not built
+LEAKY_SLOPE = 0.2  # Keras's leaky_relu has this slope below zero, if it is named and not built
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
@@ -128,7 +128,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
         lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: np.where(np.abs(x) < 3.0, 1.0 / 6.0, 0.0), 1.0 / 6.0, 3, 0
     ),
     "leaky_relu": Activation(
-        lambda x: np.maximum(x, _LEAK * x), lambda x: np.where(x > 0, 1.0, _LEAK), 1.0, 0, 3
+        lambda x: np.maximum(x, LEAKY_SLOPE * x), lambda x: np.where(x > 0, 1.0, LEAKY_SLOPE), 1.0, 0, 3
     ),
     "selu": Activation(
         lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0.0))),

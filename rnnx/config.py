@@ -119,8 +119,8 @@ class ModelConfig:
         tools: Name to version of what made the files.
         files: Name to sha256 (hex) of every other file of the directory.
         opset: Of the ONNX files; None before the export.
-        recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; None before the
-            export.
+        recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; 0 without a
+            Scan, None before the export.
         collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
         task: `classification` gives a label for a whole input, `tagging` one for each position, `regression` a number
             that was trained for; `values` are whatever the network puts out.

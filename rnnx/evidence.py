@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.cells import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
 from rnnx.reference import Array, Given, Input, Network, Node
@@ -34,7 +35,10 @@ _MOST_BYTES = 1 << 22
 _MOST_NUMBERS = 1 << 28  # in one weight
 # What an embedding may be stored as, beside float32.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
-_KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
+_KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
+# Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
+_BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
+del _KINDS[reference.Recurrent.__name__]  # of which those three are kinds
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,11 @@ class WeightRecord:
         shape: As Keras has it.
         sha256: Of its float32 numbers, little-endian, row by row.
         initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
-        start: Where in that tensor it begins, dimensions of 1 left out.
+        start: Where in that tensor it begins, dimensions of 1 left out; one number for a matrix whose rows stand there
+            one behind the other.
         is_transposed: Whether it stands there transposed.
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight.
+        blocks: Where its last axis holds equal blocks that the file has in another order: Keras's block at each place.
     """
 
     shape: tuple[int, ...]
@@ -56,6 +62,7 @@ class WeightRecord:
     start: tuple[int, ...]
     is_transposed: bool
     scale: str | None
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
         weights = {}
         for name, value in fields.items():
             if isinstance(value, np.ndarray):
-                found = _find(value, tensors)
+                found = _find(value, tensors, _BLOCKS.get(type(node.layer), ()))
                 if found is None:
                     raise ModelError(f"layer {node.name}: its {name} stands nowhere in the file")
                 weights[name] = found
@@ -218,7 +225,7 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
     tensors = network.forward(given)
     records = []
     for node in network.nodes:
-        if isinstance(node.layer, reference.SimpleRNN):
+        if isinstance(node.layer, reference.Recurrent):
             states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
@@ -258,19 +265,20 @@ def _digest(properties: Mapping[str, str], model: Any) -> str:
     return digest.hexdigest()
 
 
-def _find(weight: Array, tensors: Mapping[str, npt.NDArray[Any]]) -> WeightRecord | None:
+def _find(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: tuple[int, ...]) -> WeightRecord | None:
     values = weight.astype("<f4")
-    record = WeightRecord(values.shape, hashlib.sha256(values.tobytes()).hexdigest(), None, (), False, None)
+    record = WeightRecord(values.shape, hashlib.sha256(values.tobytes()).hexdigest(), None, (), False, None, blocks)
     if not values.any():
         return record
-    sought = _squeezed(values)
+    sought = _squeezed(_in_blocks(values, blocks))
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32:
             continue
         whole = _squeezed(tensor)
         for is_transposed in (False, True) if sought.ndim == 2 else (False,):
-            # A bias may be a row of something: it is sought as one.
+            # A bias may be a row of something: it is sought as one. Two biases may stand one behind the other.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
+            part = sought.ravel() if whole.ndim == 1 else part
             start = _position(part, whole.T if is_transposed else whole)
             if start is not None:
                 return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
@@ -321,14 +329,29 @@ def _read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[s
         whole = _squeezed(stored)
         whole = whole.T if record.is_transposed else whole
         sizes = [size for size in record.shape if size != 1]
+        sizes = [int(np.prod(sizes))] if len(record.start) == 1 else sizes
         sizes = [1] * (len(record.start) - len(sizes)) + sizes
         block = whole[tuple(slice(s, s + n) for s, n in zip(record.start, sizes, strict=False))]
         if block.size != np.prod(record.shape):
             raise ModelError(f"layer {layer!r:.60}: its {name} of {record.shape} is not in {record.initializer!r:.80}")
-        values = np.ascontiguousarray(block.reshape(record.shape), "<f4")
+        values = np.ascontiguousarray(_in_keras_order(layer, block.reshape(record.shape), record.blocks), "<f4")
     if hashlib.sha256(values.tobytes()).hexdigest() != record.sha256:
         raise ModelError(f"layer {layer!r:.60}: its {name} is not what Keras had at the export")
     return values.astype(np.float64)
+
+
+def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The equal blocks of the last axis in another order; as they are if there is none."""
+    if not blocks:
+        return values
+    parts = np.split(values, len(blocks), axis=-1)
+    return np.concatenate([parts[i] for i in blocks], axis=-1)
+
+
+def _in_keras_order(layer: str, values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
+    if sorted(blocks) != list(range(len(blocks))) or (blocks and values.shape[-1] % len(blocks)):
+        raise ModelError(f"layer {layer!r:.60}: the blocks {blocks!r:.60} make no sense")
+    return _in_blocks(values, tuple(int(i) for i in np.argsort(blocks)))
 
 
 def _squeezed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

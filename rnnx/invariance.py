@@ -5,7 +5,7 @@ Needs no reference but its bounds: two right answers to the same question are ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,15 +58,17 @@ def _compare_padding(
     """Adds and removes zeros; of an output over the time, what stands at words is compared."""
     words = [_words(row) for row in _first(batch)]
     alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
+    in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
+    # An output that grows with the input has its time; another, such as a decoder's, has one of its own.
+    timed = {name for name, values in whole.items() if values.ndim > 2 and values.shape != in_front[name].shape}
     ways = {
         "each row without its padding": {
-            name: np.concatenate([one[name][0] if _has_time(whole[name]) else one[name] for one in alone])
-            for name in whole
+            name: np.concatenate([one[name][0] if name in timed else one[name] for one in alone]) for name in whole
         },
-        "more padding in front": _at_words(run(_padded(batch, _PADDING, 0)), words, _PADDING),
-        "more padding at the end": _at_words(run(_padded(batch, 0, _PADDING)), words, 0),
+        "more padding in front": _at_words(in_front, timed, words, _PADDING),
+        "more padding at the end": _at_words(at_end, timed, words, 0),
     }
-    expected, bounds = _at_words(whole, words, 0), _at_words(allowed, words, 0)
+    expected, bounds = _at_words(whole, timed, words, 0), _at_words(allowed, timed, words, 0)
     return [compare_answers(runtime, way, expected, other, bounds) for way, other in ways.items()]
 
 
@@ -113,10 +115,6 @@ def _stack(parts: Sequence[Answers]) -> Answers:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _has_time(values: Array) -> bool:
-    return values.ndim > 2
-
-
 def _padded(batch: Given, before: int, behind: int) -> Given:
     return {
         name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
@@ -124,11 +122,13 @@ def _padded(batch: Given, before: int, behind: int) -> Given:
     }
 
 
-def _at_words(answers: Mapping[str, Array], words: Sequence[Array], start: int) -> dict[str, Array]:
+def _at_words(
+    answers: Mapping[str, Array], timed: Set[str], words: Sequence[Array], start: int
+) -> dict[str, Array]:
     """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
     return {
         name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
-        if _has_time(values)
+        if name in timed
         else values
         for name, values in answers.items()
     }

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.propagation import Decisions, label_ids
-from rnnx.reference import Array, Dense, Given, Network, Node, SimpleRNN, Tensor
+from rnnx.reference import Array, Dense, Given, Network, Node, Recurrent, Tensor
 from rnnx.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.rounding import output_error, step_bound
+from rnnx.rounding import output_error
+from rnnx.steps import expect_steps
 
 # Half of what a probability can be: beyond it, a wrong one may pass.
 _SAYS_NOTHING = 0.5
@@ -132,7 +133,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
     given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
     curves = []
     for node in network.nodes:
-        if not isinstance(node.layer, SimpleRNN):
+        if not isinstance(node.layer, Recurrent):
             continue
         actual = outputs.states[node.name].astype(np.float64)
         time = actual.shape[1]
@@ -140,7 +141,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
         # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
         x = given[node.inputs[0]]
-        expected, bound = _expect_steps(node.layer, x, np.zeros_like(x.values), actual)
+        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
         difference = np.abs(expected - actual)
         ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
         flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
@@ -175,7 +176,7 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
     reports = []
     for node in network.nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
-        if isinstance(node.layer, SimpleRNN):
+        if isinstance(node.layer, Recurrent):
             reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
             errors[node.name] = np.zeros_like(tensors[node.name].values)  # from here on, the runtime's own states
         else:
@@ -191,24 +192,9 @@ def _is_probability(node: Node) -> bool:
 
 
 def _compare_steps(
-    name: str, layer: SimpleRNN, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
+    name: str, layer: Recurrent, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
 ) -> LayerReport:
-    return _largest_ratio(name, batch, *_expect_steps(layer, x, x_error, states), states)
-
-
-def _expect_steps(layer: SimpleRNN, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
-    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
-
-    Returns:
-        What the states should be, and how far off they may be.
-    """
-    x = layer.in_order(x)
-    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
-    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
-    expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
-    if x.mask is not None:
-        expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
-    return expected, bound
+    return _largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
 
 
 def _largest_ratio(

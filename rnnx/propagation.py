@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.activations import ACTIVATIONS
 from rnnx.layer_gradients import pass_back
 from rnnx.reference import Array, Given, Network, Node, Tensor
-from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs, step_bound
+from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
+from rnnx.through_time import through_time
 
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
 _MOST_POSITIONS = 4
@@ -165,8 +165,8 @@ def _carried(network: Network, tensors: dict[str, Tensor], start: str, gradient:
             if node.name not in gradients:
                 continue
             inputs = [tensors[name] for name in node.inputs]
-            if isinstance(node.layer, reference.SimpleRNN):
-                error, passed = _through_time(node.layer, inputs[0], gradients[node.name])
+            if isinstance(node.layer, reference.Recurrent):
+                error, passed = through_time(node.layer, inputs[0], gradients[node.name])
                 back = [passed]
             else:
                 exact = [np.zeros_like(x.values) for x in inputs]
@@ -183,31 +183,3 @@ def _carried(network: Network, tensors: dict[str, Tensor], start: str, gradient:
 def _sum_of_products(gradient: Array, error: Array) -> Array:
     products = np.abs(gradient) * error
     return np.asarray(products.reshape(len(products), -1).sum(axis=1))
-
-
-def _through_time(layer: reference.SimpleRNN, x: Tensor, gradient: Array) -> tuple[Array, Array]:
-    """Backpropagation through time.
-
-    Returns:
-        The sum of |dz / dh_t| times the step's bound, (batch,); and dz / dx, the shape of `x.values`.
-    """
-    x = layer.in_order(x)
-    states = layer.states(x)
-    before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
-    bounds = step_bound(layer, x.values, before, np.zeros_like(x.values))
-    slopes = ACTIVATIONS[layer.activation].derivative(
-        before @ layer.recurrent_kernel + x.values @ layer.kernel + layer.bias
-    )
-    is_there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
-    total = np.zeros(len(states))
-    d_x = np.zeros_like(x.values)
-    d_h = np.zeros((len(states), states.shape[2])) if layer.return_sequences else gradient
-    for t in range(states.shape[1] - 1, -1, -1):
-        if layer.return_sequences:
-            is_put_out = is_there[:, t] if layer.zero_output_for_mask else True
-            d_h = d_h + np.where(is_put_out, gradient[:, t], 0.0)
-        total += (np.abs(d_h) * np.where(is_there[:, t], bounds[:, t], 0.0)).sum(axis=1)
-        d_sum = np.where(is_there[:, t], d_h * slopes[:, t], 0.0)
-        d_x[:, t] = d_sum @ layer.kernel.T
-        d_h = np.where(is_there[:, t], d_sum @ layer.recurrent_kernel.T, d_h)
-    return total, d_x[:, ::-1] if layer.go_backwards else d_x

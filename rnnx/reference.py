@@ -12,7 +12,8 @@ Keras keeps rows where the formula has columns, so it stores the transposed matr
 stores them: `kernel` is W transposed, (inputs, units); `recurrent_kernel` is U transposed, (units, units). A batch is
 (batch, time, features); one row of it is the article's (timesteps, input_features).
 
-A mask marks the positions that hold something. Over a masked position the state is carried on unchanged.
+A mask marks the positions that hold something. Over a masked position the state is carried on unchanged. The cells
+with gates, LSTM and GRU, are in `rnnx.cells`.
 
 The other layers are in `rnnx.layers` and `rnnx.arrangements`. Imports numpy only, reads no ONNX graph, and raises
 on what it does not model.
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,18 +60,18 @@ __all__ = [
     "ELU", "INPUT_NAME", "NUMBERS_NAME", "OUTPUT_NAME", "VALUES_NAME", "Activation", "ActivationName", "Array",
     "BatchNormalization", "Concatenate", "Dense", "Embedding", "Given", "GlobalAveragePooling1D", "GlobalMaxPooling1D",
     "Input", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node", "Pooling1D",
-    "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor", "ZeroPadding1D", "activate",
+    "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor", "ZeroPadding1D", "activate",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class SimpleRNN:
-    """The recurrence.
+class Recurrent:
+    """A recurrence, whatever its step: what it carries from position to position, masks, order, and what it puts out.
 
     Attributes:
-        kernel: W transposed, (inputs, units).
-        recurrent_kernel: U transposed, (units, units).
-        bias: b, (units,).
+        kernel: W transposed, (inputs, units), the gates of a cell side by side along the units.
+        recurrent_kernel: U transposed, (units, units), likewise.
+        bias: b, (units,), likewise.
         activation: tanh in the article.
         return_sequences: All states, or the last one alone.
         go_backwards: Reads from the end; the states come in the order in which they were computed.
@@ -85,9 +86,17 @@ class SimpleRNN:
     go_backwards: bool = False
     zero_output_for_mask: bool = False
 
-    def step(self, x_t: Array, h: Array) -> Array:
-        """One step: tanh(U h + W x_t + b), for each row of (..., inputs) and (..., units)."""
-        return activate(self.activation, h @ self.recurrent_kernel + x_t @ self.kernel + self.bias)
+    # How many vectors of `units` a cell carries on; the first of them is its state h, which is what it puts out.
+    carried_count: ClassVar[int] = 1
+
+    @property
+    def units(self) -> int:
+        """The size of the state."""
+        return len(self.recurrent_kernel)
+
+    def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
+        """One step, from (..., inputs) and what is carried, each (..., units), to what is carried on."""
+        raise NotImplementedError
 
     def in_order(self, x: Tensor) -> Tensor:
         """Turns the input around if this layer reads backwards."""
@@ -95,27 +104,34 @@ class SimpleRNN:
             return x
         return Tensor(x.values[:, ::-1], None if x.mask is None else x.mask[:, ::-1])
 
-    def states(self, x: Tensor) -> Array:
+    def carried(self, x: Tensor) -> tuple[Array, ...]:
         """Runs the recurrence over an input that is in order.
 
         Returns:
-            (batch, time, units): the state after each position.
+            (batch, time, units) each: what is carried on after each position, the state h first.
         """
         batch, time, _ = x.values.shape
-        h = np.zeros((batch, len(self.bias)))
-        states = np.empty((batch, time, len(self.bias)))
+        now = (np.zeros((batch, self.units)),) * self.carried_count
+        after = tuple(np.empty((batch, time, self.units)) for _ in now)
         for t in range(time):
-            new = self.step(x.values[:, t], h)
-            h = new if x.mask is None else np.where(x.mask[:, t, None], new, h)
-            states[:, t] = h
-        return states
+            new = self.advance(x.values[:, t], now)
+            if x.mask is not None:
+                new = tuple(np.where(x.mask[:, t, None], n, old) for n, old in zip(new, now, strict=True))
+            now = new
+            for values, value in zip(after, now, strict=True):
+                values[:, t] = value
+        return after
+
+    def states(self, x: Tensor) -> Array:
+        """The state h after each position of an input that is in order, (batch, time, units)."""
+        return self.carried(x)[0]
 
     def outputs(self, states: Array, x: Tensor) -> Tensor:
         """Selects what the layer puts out from its states over the input `x`, which is in order."""
-        if not self.return_sequences:
-            return Tensor(states[:, -1])
         if self.zero_output_for_mask and x.mask is not None:
             states = np.where(x.mask[:, :, None], states, 0.0)
+        if not self.return_sequences:
+            return Tensor(states[:, -1])
         # Keras hands the mask on as it came, not turned around.
         return Tensor(states, self.in_order(x).mask)
 
@@ -124,8 +140,20 @@ class SimpleRNN:
         return self.outputs(self.states(x), x)
 
 
+@dataclass(frozen=True, eq=False)
+class SimpleRNN(Recurrent):
+    """The article's recurrence."""
+
+    def step(self, x_t: Array, h: Array) -> Array:
+        """One step: tanh(U h + W x_t + b), for each row of (..., inputs) and (..., units)."""
+        return activate(self.activation, h @ self.recurrent_kernel + x_t @ self.kernel + self.bias)
+
+    def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
+        return (self.step(x_t, carried[0]),)
+
+
 Layer: TypeAlias = (
-    Embedding | Masking | SimpleRNN | Reverse | Concatenate | Merge | GlobalAveragePooling1D | GlobalMaxPooling1D
+    Embedding | Masking | Recurrent | Reverse | Concatenate | Merge | GlobalAveragePooling1D | GlobalMaxPooling1D
     | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU | Rescaling
     | BatchNormalization | LayerNormalization
 )  # fmt: skip
@@ -196,9 +224,9 @@ class Network:
         return {name: nodes[end] for name, end in self.outputs.items()} or {OUTPUT_NAME: self.nodes[-1]}
 
     @property
-    def recurrent_nodes(self) -> dict[str, SimpleRNN]:
+    def recurrent_nodes(self) -> dict[str, Recurrent]:
         """The recurrent layers by name."""
-        return {node.name: node.layer for node in self.nodes if isinstance(node.layer, SimpleRNN)}
+        return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Recurrent)}
 
     @property
     def masks_zero(self) -> bool:
@@ -249,7 +277,7 @@ class Network:
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         for node in self.nodes:
             inputs = [outputs[name] for name in node.inputs]
-            if isinstance(node.layer, SimpleRNN) and states is not None:
+            if isinstance(node.layer, Recurrent) and states is not None:
                 outputs[node.name] = node.layer.outputs(states[node.name], node.layer.in_order(inputs[0]))
             else:
                 outputs[node.name] = node.layer(*inputs)

@@ -14,6 +14,7 @@ from typing import Any
 from rnnx.errors import ModelError
 from rnnx.onnxfile import INT32, new_node, new_output, parse_graph, parse_model
 
+NATIVE = ("RNN", "LSTM", "GRU")
 _MOST_EXTRA_BYTES = 1 << 20
 
 
@@ -72,7 +73,7 @@ def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> b
 
 def _restore_outputs(node: Any) -> None:
     """Lets a recurrence collect all its states again, which it was spared where nothing reads them."""
-    if node.op_type == "RNN" and not node.output[0]:
+    if node.op_type in NATIVE and not node.output[0]:
         node.output[0] = f"{node.name}.Y"
     if node.op_type == "Scan" and len(node.output) == 1:
         node.output.append(f"{node.name}.y")

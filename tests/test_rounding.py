@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference import Dense, GlobalAveragePooling1D, SimpleRNN, Tensor
-from rnnx.rounding import UNIT_ROUNDOFF, gamma, output_error, step_bound
+from rnnx.reference import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
+from rnnx.rounding import UNIT_ROUNDOFF, gamma, output_error, own_error, step_bound
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -76,3 +76,32 @@ def test_mean_bound_covers_float32_sums_in_any_order() -> None:
 def test_gamma_is_the_standard_one() -> None:
     assert gamma(1) == pytest.approx(UNIT_ROUNDOFF, rel=1e-6)
     assert gamma(1000) == pytest.approx(1000 * UNIT_ROUNDOFF / (1 - 1000 * UNIT_ROUNDOFF), rel=1e-15)
+
+
+def test_the_allowance_for_activations_covers_the_installed_runtimes() -> None:
+    """The numbers of the bound that no theorem gives: how far a runtime's own tanh and sigmoid are off."""
+    onnx = pytest.importorskip("onnx", reason="needs the [train] extra")
+    tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    import onnxruntime as ort
+
+    x = np.linspace(-10, 10, 4_000_001).astype(np.float32)
+    operators = {"tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus", "softsign": "Softsign", "elu": "Elu"}
+    names: dict[ActivationName, str] = {**operators}  # type: ignore[dict-item]  # literals, each of them
+    for name, operator in names.items():
+        expected = activate(name, x.astype(np.float64))
+        allowed = own_error(name, expected)
+        value = onnx.helper.make_tensor_value_info
+        for node, shape in (
+            (onnx.helper.make_node(operator, ["x"], ["y"]), [-1]),
+            # The kernel of the recurrences has functions of its own.
+            (onnx.helper.make_node("RNN", ["x", "W", "R"], ["y"], hidden_size=1, activations=[operator]), [1, -1, 1]),
+        ):
+            weights = [onnx.helper.make_tensor(w, 1, [1, 1, 1], [float(w == "W")]) for w in "WR"]
+            rank = [None] * len(shape)
+            graph = onnx.helper.make_graph([node], "g", [value("x", 1, rank)], [value("y", 1, None)], weights)
+            model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+            session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+            actual = session.run(None, {"x": x.reshape(shape)})[0].ravel()
+            assert (np.abs(expected - actual) <= allowed).all(), (name, node.op_type)
+        keras_own = getattr(tf.math, name, None) or getattr(tf.nn, name)
+        assert (np.abs(expected - keras_own(x).numpy()) <= allowed).all(), name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -13,13 +13,14 @@ import tf2onnx
 
 from rnnx import __version__
 from rnnx.errors import ModelError
+from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.ports import keeps_time, output_shapes
 from rnnx.export.tracing import whole_sequences
-from rnnx.reference import BatchNormalization, Network, SimpleRNN
+from rnnx.reference import BatchNormalization, Network, Recurrent
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics
-from rnnx.rewrites.recurrence import Recurrence, read_loops
+from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
 
 # ReduceSum takes its axes as an input since 13, which the pooling needs; nothing here needs more. IR 8 is the newest
 # that every onnxruntime since 1.10 loads.
@@ -49,17 +50,23 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
-            proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+            with marked(model, network):
+                proto, _ = tf2onnx.convert.from_function(
+                    function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
+                )
         except Exception as error:  # whatever the converter meets
             raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
     proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)
-    _name_loops(proto.graph, network)
+    names = fill_markers(proto, model, network)
+    _name_loops(proto.graph, {name: layer for name, layer in network.recurrent_nodes.items() if name not in names})
     proto.ir_version = IR_VERSION
     del proto.opset_import[:]  # tf2onnx lists ai.onnx.ml, of which nothing is used; the checker would object
     proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    if names:
+        proto.opset_import.append(onnx.helper.make_opsetid(MARKER_DOMAIN, 1))
     proto.producer_name, proto.producer_version = "rnnx", __version__
     proto.graph.name = "rnnx"
     proto.graph.doc_string = proto.doc_string = ""
@@ -93,9 +100,9 @@ def check(proto: onnx.ModelProto) -> None:
         raise ModelError(f"onnx's checker refuses the graph: {' '.join(str(error).split())[:300]}") from error
 
 
-def _name_loops(graph: onnx.GraphProto, network: Network) -> None:
+def _name_loops(graph: onnx.GraphProto, layers: Mapping[str, Recurrent]) -> None:
     """Gives each Loop the name of the layer whose weights it holds, bit for bit."""
-    waiting = dict(network.recurrent_nodes)
+    waiting = dict(layers)
     for loop, recurrence in read_loops(Graph(graph)):
         same = (name for name, layer in waiting.items() if _has_weights_of(recurrence, layer))
         name = next(same, None)
@@ -106,7 +113,7 @@ def _name_loops(graph: onnx.GraphProto, network: Network) -> None:
         raise ModelError(f"the converted graph holds no loop for {', '.join(waiting)}; please report this model")
 
 
-def _has_weights_of(recurrence: Recurrence, layer: SimpleRNN) -> bool:
+def _has_weights_of(recurrence: Recurrence, layer: Recurrent) -> bool:
     return all(
         np.array_equal(getattr(layer, name), getattr(recurrence, name))
         for name in ("kernel", "recurrent_kernel", "bias")

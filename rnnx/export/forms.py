@@ -22,13 +22,17 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
         network: The reference of the same model.
 
     Returns:
-        By file name: the recurrences as native RNN operators, and as Scans.
+        By file name: the recurrences as native operators; and for batches, and for engines that know no lengths, each
+        SimpleRNN as a Scan (the RNN operator gains nothing from a batch on the CPU; LSTM and GRU do), and nowhere
+        lengths. The second is left out where it is the first.
 
     Raises:
         ModelError: If something cannot be converted, is not known, or is refused by the checker.
     """
     converted = remove_negative_ids(convert(model, network))
     forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
+    if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
+        del forms[BATCH_NAME]
     for form in forms.values():
         check(form.model)
     return forms
@@ -39,8 +43,8 @@ def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
 
     Returns:
         Numbers of state of the widest Scan, for one row, layers that run in it counted together; and whether every Scan
-        has to write its states down at every step.
+        has to write its states down at every step. 0 without a Scan, for there is no choice then.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
     widths = [node.attribute[0].g.output[0].type.tensor_type.shape.dim[1].dim_value for node in scans]
-    return max(widths), all(len(node.output) > 1 for node in scans)
+    return max(widths, default=0), all(len(node.output) > 1 for node in scans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +12,20 @@ import keras
 import numpy as np
 from keras import layers
 
-from rnnx import reference
+from rnnx import cells, reference
 from rnnx.errors import ModelError
-from rnnx.export.from_keras_layers import float64, is_passed_over, read_activation, read_layer, refusal, require
+from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
-_RECURRENT_ACTIVATIONS = ("tanh", "relu", "sigmoid")
+# Those that ONNX's recurrent operators have.
+_RECURRENT_ACTIVATIONS = (
+    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+)  # fmt: skip
+_RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
+    layers.SimpleRNN: reference.SimpleRNN,
+    layers.LSTM: cells.LSTM,
+    layers.GRU: cells.GRU,
+}
 # What a Bidirectional does with its two halves.
 _MERGES: Mapping[str, reference.Layer] = {
     "concat": reference.Concatenate(),
@@ -56,7 +64,7 @@ def read_network(model: keras.Model) -> Network:
         else:
             nodes += _read_layer(layer, reads)
             source[layer.name] = nodes[-1].name
-    if not any(isinstance(node.layer, reference.SimpleRNN) for node in nodes):
+    if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
         raise ModelError(f"model {model.name}: there is no recurrent layer in it")
     ends = _read_outputs(model, source)
     by_name = {node.name: node for node in nodes}
@@ -71,6 +79,20 @@ def read_network(model: keras.Model) -> Network:
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
     return Network(nodes, tuple(sized), ends)
+
+
+def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Keras's own recurrent layers, the halves of a Bidirectional apart, by the names of their nodes in the network."""
+    for layer in model.layers:
+        if type(layer) in _RECURRENT:
+            yield layer.name, layer
+        elif isinstance(layer, layers.Bidirectional):
+            for half in (layer.forward_layer, layer.backward_layer):
+                yield _half_name(layer, half), half
+
+
+def _half_name(layer: Any, half: Any) -> str:
+    return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
 
 
 def _gives_probabilities(node: Node) -> bool:
@@ -152,27 +174,33 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
     # `type is`: a subclass may compute anything.
-    if type(layer) is layers.SimpleRNN:
-        yield Node(layer.name, _read_simple_rnn(layer), inputs)
+    if type(layer) in _RECURRENT:
+        if len(inputs) != 1:
+            raise refusal(layer, "is given its first state; only one that starts at zero is modelled")
+        yield Node(layer.name, _read_recurrent(layer), inputs)
     elif type(layer) is layers.Bidirectional:
         yield from _read_bidirectional(layer, inputs)
     else:
         yield Node(layer.name, read_layer(layer), inputs)
 
 
-def _read_simple_rnn(layer: Any) -> reference.SimpleRNN:
+def _read_recurrent(layer: Any) -> reference.Recurrent:
     require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
-    cell = layer.cell
-    if (activation := read_activation(layer)) not in _RECURRENT_ACTIVATIONS:
-        raise refusal(layer, f"steps by {activation}; modelled are {', '.join(_RECURRENT_ACTIVATIONS)}")
-    return reference.SimpleRNN(
+    kind, cell = _RECURRENT[type(layer)], layer.cell
+    bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
+    settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
+    for name in ("activation", "recurrent_activation"):
+        if not hasattr(cell, name):
+            continue
+        settings[name] = _recurrent_activation(layer, name)
+    return kind(
         kernel=float64(cell.kernel),
         recurrent_kernel=float64(cell.recurrent_kernel),
-        bias=float64(cell.bias) if cell.use_bias else np.zeros(cell.units),
-        activation=activation,
+        bias=float64(cell.bias) if cell.use_bias else np.zeros(bias_shape),
         return_sequences=layer.return_sequences,
         go_backwards=layer.go_backwards,
         zero_output_for_mask=layer.zero_output_for_mask,
+        **settings,
     )
 
 
@@ -182,14 +210,23 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
         raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)}")
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
-        if type(half) is not layers.SimpleRNN:
-            raise refusal(layer, f"wraps a {type(half).__name__}; only SimpleRNN is modelled")
+        if type(half) not in _RECURRENT:
+            raise refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
     ends = []
     for half in halves:
-        name = f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
-        yield Node(name, _read_simple_rnn(half), inputs)
+        name = _half_name(layer, half)
+        yield Node(name, _read_recurrent(half), inputs)
         if half is layer.backward_layer and layer.return_sequences:
             yield Node(f"{name}.reverse", reference.Reverse(), (name,))
             name = f"{name}.reverse"
         ends.append(name)
     yield Node(layer.name, _MERGES[layer.merge_mode], tuple(ends))
+
+
+def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:
+    name = keras.activations.serialize(getattr(layer, role))
+    if name not in _RECURRENT_ACTIVATIONS:
+        known = ", ".join(_RECURRENT_ACTIVATIONS)
+        raise refusal(layer, f"steps by the {role.replace('_', ' ')} {name!r}; ONNX's operators have {known}")
+    chosen: reference.ActivationName = name
+    return chosen

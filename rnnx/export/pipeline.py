@@ -99,7 +99,7 @@ def export(
     texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
     report = prove_source(source, forms, texts)
     # The text form is made of one that was proved.
-    text_form = _build_text_form(source, forms[BATCH_NAME], storage) if report.passed else None
+    text_form = _build_text_form(source, _last_form(forms), storage) if report.passed else None
     if text_form:
         report = _prove_text_form(source, text_form, texts, report)
     elif report.passed and source.tokenizer:
@@ -122,7 +122,7 @@ def export(
     files = _bundle_files(source, finished, report)
     if text_form and source.tokenizer:
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
-    units, collects_states = read_steps(forms[BATCH_NAME].model)
+    units, collects_states = read_steps(_last_form(forms).model)
     inputs, outputs = describe_ports(source.network)
     config = dataclasses.replace(
         source.config,
@@ -150,6 +150,11 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
     probes = make_probes(source.network, texts, source.tokenizer)
     report = prove(source.model, source.network, forms, probes)
     return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
+
+
+def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
+    """The form for batches where there is one."""
+    return forms.get(BATCH_NAME, forms[MODEL_NAME])
 
 
 def _build_text_form(source: Source, form: Rewritten, storage: Storage) -> TextForm | None:

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
+from rnnx.export.from_keras import recurrent_layers
 from rnnx.export.probes import Probes
 from rnnx.infer.session import available_devices
 from rnnx.invariance import compare_forms
@@ -34,9 +34,9 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     batches = probes.batches
     decisions = [decide(network, batch.given) for batch in batches]
     keras_name = f"keras {keras.__version__}"
-    keras_outputs = [_run_keras(model, network, batch) for batch in batches]
+    keras_outputs = [run_keras(model, network, batch) for batch in batches]
     runtimes = [compare_runtime(keras_name, network, batches, keras_outputs, decisions)]
-    drift = trace_drift(keras_name, network, probes.long_batch, _run_keras(model, network, probes.long_batch))
+    drift = trace_drift(keras_name, network, probes.long_batch, run_keras(model, network, probes.long_batch))
     invariance: list[InvarianceReport] = []
     answers = {}
     for name, form in forms.items():
@@ -58,7 +58,7 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     )
 
 
-def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
+def run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
     """Runs Keras step by step and writes down each state that its cells are given and give.
 
     Called eagerly, Keras's recurrence is a Python loop over the cell. What a cell is given at a step is the state after
@@ -79,15 +79,21 @@ def _run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outpu
 def _recorded(
     model: keras.Model, given: dict[str, list[npt.NDArray[np.float32]]], last: dict[str, npt.NDArray[np.float32]]
 ) -> Iterator[None]:
-    recurrent = dict(_recurrent_layers(model))
+    recurrent = dict(recurrent_layers(model))
+    # On a GPU, Keras hands an LSTM or GRU to cuDNN as a whole: no cell is called then.
+    fused = {name: layer.use_cudnn for name, layer in recurrent.items() if hasattr(layer, "use_cudnn")}
     for name, layer in recurrent.items():
+        if name in fused:
+            layer.use_cudnn = False
         layer.cell.call = _record_given(layer.cell.call, given[name])
         layer.inner_loop = _record_last(layer.inner_loop, name, last)
     try:
         yield
     finally:
-        for layer in recurrent.values():
+        for name, layer in recurrent.items():
             del layer.cell.call, layer.inner_loop
+            if name in fused:
+                layer.use_cudnn = fused[name]
 
 
 def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:
@@ -107,12 +113,3 @@ def _record_last(
         return last_output, outputs, states
 
     return recording
-
-
-def _recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    for layer in model.layers:
-        if isinstance(layer, layers.SimpleRNN):
-            yield layer.name, layer
-        elif isinstance(layer, layers.Bidirectional):
-            for half in (layer.forward_layer, layer.backward_layer):
-                yield f"{layer.name}.{'backward' if half.go_backwards else 'forward'}", half

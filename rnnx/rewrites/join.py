@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rnnx.rewrites.graph import Graph, Op, Var
-from rnnx.rewrites.recurrence import Recurrence
+from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Recurrence
 
 # Joined over one Scan each (`python bench/joined.py`, 300 steps, onnxruntime 1.32, AMD Zen 4, one thread; above 1,
 # joined is faster): two directions of 32, at batch 1, 8, 32 and 128: 1.6, 1.2, 0.85, 0.85; two layers of 32: 1.8, 1.2,
@@ -40,8 +40,12 @@ class Joint:
 
 
 def find_joints(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Joint]:
-    """Divides recurrences into those that run as one: stacks first, greedily from below, then pairs."""
-    stacked = [stack for chain in _chains(graph, recurrences) for stack in _cut(chain)]
+    """Divides recurrences into those that run as one: stacks first, greedily from below, then pairs.
+
+    Only those without gates are looked at; the others run by themselves.
+    """
+    chains = [chain for chain in _chains(graph, recurrences) if chain[0].operator == "RNN"]
+    stacked = [stack for chain in chains for stack in _cut(chain)]
     joints = [joint for joint in stacked if len(joint.members) > 1]
     waiting = [joint.members[0] for joint in stacked if len(joint.members) == 1]
     while waiting:
@@ -80,14 +84,16 @@ def _chains(graph: Graph, recurrences: Sequence[Recurrence]) -> list[list[Recurr
 
 
 def _is_stackable(lower: Recurrence, upper: Recurrence) -> bool:
-    """Sigmoid is not: its state would not stay at zero until the layer starts."""
-    return lower.activation == upper.activation != "Sigmoid" and lower.mask == upper.mask
+    """Not where the state would not stay at zero until the layer starts, as with a sigmoid."""
+    if {lower.operator, upper.operator} != {"RNN"}:
+        return False
+    return lower.activation == upper.activation not in NOT_ZERO_AT_ZERO and lower.mask == upper.mask
 
 
 def _is_pair(graph: Graph, one: Recurrence, other: Recurrence) -> bool:
     if one.activation != other.activation or Joint((one, other)).width > MAX_WIDTH:
         return False
-    if (one.mask is None) != (other.mask is None) or (one.mask is not None and one.activation == "Sigmoid"):
+    if (one.mask is None) != (other.mask is None) or (one.mask is not None and one.activation in NOT_ZERO_AT_ZERO):
         return False
     if one.embedded is not None and other.embedded is not None:
         return one.embedded.ids == other.embedded.ids

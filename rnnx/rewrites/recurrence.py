@@ -1,7 +1,12 @@
-"""Reads the Loops that tf2onnx makes of SimpleRNN layers: the one pattern behind both forms.
+"""Reads the recurrences of a converted graph: Loops, and markers that hold all that there is to know.
+
+tf2onnx makes a Loop of a SimpleRNN: the one pattern behind both forms.
 
 The body computes new = act(x_t W + b + h U); with a mask, h' = where(m_t, new, h). What is collected over the steps is
 h' itself, or under `zero_output_for_mask` where(m_t, new, 0).
+
+A marker (`rnnx.export.markers`) stands for any other recurrence. It reads (time, batch, inputs) and the mask, both in
+the order of the computation, and Keras's own weights.
 """
 
 from __future__ import annotations
@@ -20,7 +25,27 @@ _INPUT = Op("MatMul", Op("Gather", Var("x"), Var("i")), Var("w"))
 _RECURRENT = Op("MatMul", Var("h"), Var("u"))
 _SUMS = (Op("Add", Op("Add", _INPUT, Var("b")), _RECURRENT), Op("Add", _INPUT, _RECURRENT))
 _MASK = Op("Gather", Var("m"), Var("i"))
-_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
+LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
+
+MARKER_DOMAIN = "rnnx.marker"
+MARKER_TYPE = "Recurrence"
+# By the reference's names.
+ONNX_ACTIVATIONS = {
+    "linear": "Affine",
+    "tanh": "Tanh",
+    "relu": "Relu",
+    "sigmoid": "Sigmoid",
+    "hard_sigmoid": "HardSigmoid",
+    "softsign": "Softsign",
+    "softplus": "Softplus",
+    "elu": "Elu",
+    "leaky_relu": "LeakyRelu",
+}
+# What Keras has for their parameters; ONNX's own defaults are others.
+ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0, "LeakyRelu": 0.2}
+BETAS = {"Affine": 0.0, "HardSigmoid": 0.5}
+# These do not keep a state at zero where nothing goes in.
+NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "Softplus"})
 
 
 def _select(new: Pattern, old: Pattern) -> Pattern:
@@ -28,7 +53,7 @@ def _select(new: Pattern, old: Pattern) -> Pattern:
     return Op("Add", Op("Mul", Op("Cast", _MASK), new), Op("Mul", old, Op("Cast", Op("Not", _MASK))))
 
 
-_STEPS = [(activation, Op(activation, total)) for activation in _ACTIVATIONS for total in _SUMS]
+_STEPS = [(activation, Op(activation, total)) for activation in LOOP_ACTIVATIONS for total in _SUMS]
 
 
 # Where the input is an embedding of ids; the order of a Bidirectional's second half is turned around.
@@ -53,7 +78,7 @@ class Embedded:
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """What a Loop computes.
+    """What a Loop or a marker computes.
 
     Attributes:
         name: The layer's.
@@ -67,6 +92,9 @@ class Recurrence:
         is_carried: Whether masked positions put the carried state out; zeros otherwise.
         output: The value that holds all outputs, (time, batch, units).
         is_turned: Whether its mask, and so its order, is that of the text turned around.
+        operator: ONNX's native one: RNN, LSTM or GRU. Weights and bias of the last two are laid out as Keras has them.
+        recurrent_activation: ONNX's name of that of the gates.
+        reset_after: Whether a GRU applies its reset gate behind the product, with a bias of its own.
     """
 
     name: str
@@ -80,6 +108,9 @@ class Recurrence:
     is_carried: bool
     output: str
     is_turned: bool
+    operator: str = "RNN"
+    recurrent_activation: str | None = None
+    reset_after: bool = False
 
 
 def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
@@ -89,6 +120,44 @@ def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
         ModelError: If one is not known.
     """
     return [(node, _read_loop(graph, node)) for node in graph.proto.node if node.op_type == "Loop"]
+
+
+def read_recurrences(graph: Graph) -> list[Recurrence]:
+    """Reads every recurrence of a graph, Loops and markers.
+
+    Raises:
+        ModelError: If a Loop is not known.
+    """
+    markers = [_read_marker(graph, node) for node in graph.proto.node if node.domain == MARKER_DOMAIN]
+    return [*(recurrence for _, recurrence in read_loops(graph)), *markers]
+
+
+def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
+    x, mask = node.input[0], node.input[1] or None
+    kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:])
+    assert kernel is not None and recurrent_kernel is not None and bias is not None  # noqa: S101, PT018  # as marked
+    settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    of_gates = settings.get("recurrent_activation")
+    return Recurrence(
+        name=node.name,
+        activation=settings["activation"].decode(),
+        x=x,
+        mask=mask,
+        embedded=_read_embedded(graph, x, mask),
+        kernel=kernel,
+        recurrent_kernel=recurrent_kernel,
+        bias=bias,
+        is_carried=bool(settings["is_carried"]),
+        output=node.output[0],
+        is_turned=_is_turned(graph, mask),
+        operator=settings["operator"].decode(),
+        recurrent_activation=None if of_gates is None else of_gates.decode(),
+        reset_after=bool(settings.get("reset_after", 0)),
+    )
+
+
+def _is_turned(graph: Graph, mask: str | None) -> bool:
+    return mask is not None and graph.match(mask, Op("ReverseSequence", Var("mask"))) is not None
 
 
 def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
@@ -121,7 +190,7 @@ def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
             bias=weights.get("b", np.zeros(len(weights["u"]), np.float32)),
             is_carried=_is_carried(body, updated[-1], inner, updated, loop),
             output=loop.output[-1],
-            is_turned=mask is not None and graph.match(mask, Op("ReverseSequence", Var("mask"))) is not None,
+            is_turned=_is_turned(graph, mask),
         )
     raise _refusal(loop, "no value that it carries is act(x W + b + h U), masked or not")
 

@@ -1,4 +1,4 @@
-"""Replaces the Loops of a graph, and what reads them: the last state, and the sum over what counts.
+"""Replaces the Loops and markers of a graph, and what reads them: the last state, and the sum over what counts.
 
 tf2onnx spells both out from all states: a Slice of the last one; and, for a mean under a mask, where(mask, states, 0)
 summed over the time, both directions side by side. A form that knows its last state, or its sum, gives it directly.
@@ -15,8 +15,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnnx.rewrites.graph import Graph, Op, Var
-from rnnx.rewrites.recurrence import Recurrence, read_loops
-from rnnx.states import StatesRecipe, make_recipe
+from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
+from rnnx.states import NATIVE, StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
 _COUNTED = Op("Cast", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("pad")))))
@@ -69,7 +69,7 @@ Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]
 
 
 def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
-    """Replaces every Loop by what `write` makes of its recurrence.
+    """Replaces every Loop and every marker by what `write` makes of its recurrence.
 
     Args:
         model: As tf2onnx gives it, each Loop named after its layer.
@@ -80,25 +80,29 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
-    recurrences = [recurrence for _, recurrence in read_loops(graph)]
+    recurrences = read_recurrences(graph)
     results = write(graph, recurrences)
     written = {r.output: new for r, new in zip(recurrences, results, strict=True)}
     names = {r.name: written[r.output].states for r in recurrences}
     _replace_sums(graph, written, {r.output for r in recurrences if r.is_turned})
-    _replace_last(graph, written)
+    _replace_last(graph, written, {r.output for r in recurrences if r.mask is not None and not r.is_carried})
     for output, new in written.items():
         graph.replace(output, new.outputs)
     extra = _behind(graph, names.values())
     graph.clean()
+    kept = [opset for opset in model.opset_import if opset.domain != MARKER_DOMAIN]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
     for node in graph.proto.node:
         _drop_unread_outputs(graph, node)
     return Rewritten(model, extra, names)
 
 
-def _replace_last(graph: Graph, written: Mapping[str, Written]) -> None:
+def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]) -> None:
     for node in list(graph.proto.node):
         found = graph.match(node.output[0], _LAST) if node.op_type == "Squeeze" else None
-        if found is None or found["all"] not in written:
+        # Where masked positions are put out as zeros, the last one may be such a zero.
+        if found is None or found["all"] not in written.keys() - zeroed:
             continue
         bounds = [graph.constant(found[name]) for name in ("start", "end", "axis")]
         start, end, axis = (None if bound is None else bound.tolist() for bound in bounds)
@@ -147,7 +151,7 @@ def _behind(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:
 def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
     """A recurrence that need not collect all its states is spared the work."""
     read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
-    if node.op_type == "RNN" and node.output[0] not in read:
+    if node.op_type in NATIVE and node.output[0] not in read:
         node.output[0] = ""
     if node.op_type == "Scan" and node.output[1] not in read:
         del node.output[1]

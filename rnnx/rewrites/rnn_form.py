@@ -1,6 +1,6 @@
-"""Recurrences as the native RNN operator: for apps, GPUs and other runtimes.
+"""Recurrences as the native operators RNN, LSTM and GRU: for apps, GPUs and other runtimes.
 
-The operator takes lengths, not masks (`rnnx.rewrites.masks`): what counts is moved to the front. A length of 0 makes
+The operators take lengths, not masks (`rnnx.rewrites.masks`): what counts is moved to the front. A length of 0 makes
 the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
 empty row gives is replaced by zero.
 """
@@ -8,37 +8,51 @@ empty row gives is replaced by zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper
 
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
-from rnnx.rewrites.recurrence import Recurrence
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence
 from rnnx.rewrites.replace import Written
 
 
 def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
     """Adds the recurrences, an operator each."""
-    return [_write_one(graph, r) for r in recurrences]
+    return [write_native(graph, r) for r in recurrences]
 
 
-def _write_one(graph: Graph, r: Recurrence) -> Written:
+def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Written:
+    """Adds one recurrence as an operator.
+
+    Args:
+        graph: Changed in place.
+        r: The recurrence.
+        has_lengths: Whether the operator is given the lengths under a mask, so that it need not run over what lies
+            behind; without them nobody takes what it gives there.
+    """
     name, units = r.name, len(r.recurrent_kernel)
+    input_bias, recurrent_bias = r.bias if r.bias.ndim == 2 else (r.bias, np.zeros_like(r.bias))
+    biases = [_gates_in_order(r.operator, bias) for bias in (input_bias, recurrent_bias)]
     weights = [
-        graph.add_constant(f"{name}.W", r.kernel.T[None]),
-        graph.add_constant(f"{name}.R", r.recurrent_kernel.T[None]),
-        graph.add_constant(f"{name}.B", np.concatenate([r.bias, np.zeros_like(r.bias)])[None]),
+        graph.add_constant(f"{name}.W", _gates_in_order(r.operator, r.kernel).T[None]),
+        graph.add_constant(f"{name}.R", _gates_in_order(r.operator, r.recurrent_kernel).T[None]),
+        graph.add_constant(f"{name}.B", np.concatenate(biases)[None]),
     ]
     if r.mask is None:
-        y, last = _add_rnn(graph, r, [r.x, *weights])
+        y, last = _add_operator(graph, r, [r.x, *weights])
         states = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.states")
         return Written(states, states, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"))
     x, order = _move(graph, r, r.mask)
+    if not has_lengths:
+        return _finish_without_lengths(graph, r, order, _add_operator(graph, r, [x, *weights])[0])
     lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{name}.lengths_from_1")
-    y, last = _add_rnn(graph, r, [x, *weights, lengths])
+    y, last = _add_operator(graph, r, [x, *weights, lengths])
     zero = graph.shared(0.0, np.float32)
     is_empty = graph.add(
         "Unsqueeze",
@@ -58,6 +72,24 @@ def _write_one(graph: Graph, r: Recurrence) -> Written:
     )
 
 
+def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -> Written:
+    """Takes the states of what counts from all that the operator gave, (time, 1, batch, units)."""
+    name, zero = r.name, graph.shared(0.0, np.float32)
+    y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
+    states = carry(graph, name, order, y, len(r.recurrent_kernel))
+    ends = [graph.shared([-1]), graph.shared([2**31 - 1]), graph.shared([0])]
+    last = graph.add("Slice", [states, *ends], f"{name}.last_step")
+    counts = graph.add("Less", [order.position, order.lengths], f"{name}.counts_at")
+    counts = graph.add("Unsqueeze", [counts, graph.shared([2])], f"{name}.counts_in")
+    counted = graph.add("Where", [counts, y, zero], f"{name}.counted")
+    return Written(
+        states,
+        states if r.is_carried else graph.add("Where", [r.mask or "", states, zero], f"{name}.outputs"),
+        graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"),
+        graph.add("ReduceSum", [counted, graph.shared([0])], f"{name}.total", keepdims=0),
+    )
+
+
 def _move(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
     if r.embedded is None:
         is_there = graph.add("Squeeze", [mask, graph.shared([2])], f"{r.name}.is_there")
@@ -70,12 +102,38 @@ def _move(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
     return graph.add("Gather", [r.embedded.table, moved], f"{r.name}.x", axis=0), order
 
 
-def _add_rnn(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, str]:
+def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, str]:
     y, last = f"{r.name}.Y", f"{r.name}.Y_h"
-    units = len(r.recurrent_kernel)
+    # A gate's activation comes first; an LSTM applies the other one twice.
+    of_gates = r.recurrent_activation or ""
+    activations = {
+        "RNN": [r.activation],
+        "GRU": [of_gates, r.activation],
+        "LSTM": [of_gates, r.activation, r.activation],
+    }[r.operator]
+    alphas = [ALPHAS[name] for name in activations if name in ALPHAS]
+    betas = [BETAS[name] for name in activations if name in BETAS]
+    settings: dict[str, Any] = {"linear_before_reset": int(r.reset_after)} if r.operator == "GRU" else {}
     graph.add_node(
         helper.make_node(
-            "RNN", inputs, [y, last], name=r.name, hidden_size=units, activations=[r.activation], direction="forward"
+            r.operator,
+            inputs,
+            [y, last],
+            name=r.name,
+            hidden_size=len(r.recurrent_kernel),
+            activations=activations,
+            activation_alpha=alphas or None,
+            activation_beta=betas or None,
+            direction="forward",
+            **settings,
         )
     )
     return y, last
+
+
+def _gates_in_order(operator: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Keras has the gates of an LSTM as i, f, c, o in the last axis, ONNX as i, o, f, c; a GRU's are alike in both."""
+    if operator != "LSTM":
+        return weights
+    i, f, c, o = np.split(weights, 4, axis=-1)
+    return np.concatenate([i, o, f, c], axis=-1)

@@ -5,8 +5,8 @@ multiplied by W and given b once, `table W + b`, which onnxruntime folds when it
 their rows up in that. The body is exactly `Gemm(h, U, C = x_t)` and the activation, which onnxruntime fuses.
 
 Under a mask, what counts is moved to the back, behind rows of zeros: act(0 U + 0) = 0 keeps the state at zero until
-the text starts, exactly. (Not so for sigmoid, nor where the input is not a lookup; there it is moved to the front, and
-nobody takes the states behind.)
+the text starts, exactly. (Not so for sigmoid and its like, nor where the input is not a lookup; there it is moved to
+the front, and nobody takes the states behind.) LSTM and GRU are native operators here too, without lengths.
 
 Small layers that can run in one Scan do (`rnnx.rewrites.join` says which): a step of few numbers takes as long as the
 call, not as the arithmetic. Their states lie side by side, their recurrent matrices in blocks of one matrix, with zeros
@@ -22,6 +22,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +33,19 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
-from rnnx.rewrites.recurrence import Embedded, Recurrence
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written
+from rnnx.rewrites.rnn_form import write_native
 
 _TO_THE_END = 2**31 - 1
 
 
 def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
-    """Adds the recurrences, those in one Scan that can be."""
-    written: dict[Recurrence, Written] = {}
+    """Adds the recurrences, those in one Scan that can be.
+
+    LSTM and GRU stay native operators, which batch well; without lengths, which engines beside onnxruntime get wrong.
+    """
+    written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
         one = joint.members[0]
         both = _write_joint(graph, joint) if len(joint.members) > 1 else [_write_alone(graph, one)]
@@ -49,7 +54,7 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]
 
 
 def _write_alone(graph: Graph, r: Recurrence) -> Written:
-    if r.mask is None or (r.embedded is not None and r.activation != "Sigmoid"):
+    if r.mask is None or (r.embedded is not None and r.activation not in NOT_ZERO_AT_ZERO):
         steps = _add_steps(graph, r)
         y, last = _add_scan(graph, r.name, r.activation, _look_up(graph, r.name, steps.x), r.recurrent_kernel)
         return _finish(graph, r, steps.order, y, last)
@@ -259,11 +264,20 @@ def _body(name: str, activation: str, u: str, units: int) -> onnx.GraphProto:
     h, x_t, total, new, out = (f"{name}.{part}" for part in ("h", "x_t", "total_t", "h_new", "h_out"))
     nodes = [
         helper.make_node("Gemm", [h, u, x_t], [total]),
-        helper.make_node(activation, [total], [new]),
+        _activate(activation, total, new),
         # A body that lists one value as state and as output gives wrong numbers in onnxruntime: an Identity between.
         helper.make_node("Identity", [new], [out]),
     ]
     return helper.make_graph(nodes, f"{name}.step", [value(h), value(x_t)], [value(new), value(out)])
+
+
+def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:
+    if activation == "Affine":  # of factor 1, the RNN operator's name for none at all
+        return helper.make_node("Identity", [total], [new])
+    given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
+    return helper.make_node(
+        activation, [total], [new], **{key: value for key, value in given.items() if value is not None}
+    )
 
 
 def _slice(graph: Graph, value: str, name: str, bounds: dict[int, tuple[int, int]]) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras", reason="needs the [train] extra")
-layers = keras.layers
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
-from rnnx.bundle import BATCH_NAME, MODEL_NAME  # noqa: E402
-from rnnx.export.from_keras import read_network  # noqa: E402
-from rnnx.export.pipeline import Exported, export  # noqa: E402
-from rnnx.infer.session import Session  # noqa: E402
+import keras
+from keras import layers
+
+from rnnx.bundle import BATCH_NAME, MODEL_NAME
+from rnnx.export.from_keras import read_network
+from rnnx.export.pipeline import Exported, export
+from rnnx.infer.session import Session
 
 pytestmark = pytest.mark.train
 

@@ -86,12 +86,12 @@ def test_branches_meet_in_a_functional_model() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([layers.LSTM(4, name="memory")], r"layer memory \(LSTM\) is of a kind that is not modelled"),
-        ([layers.SimpleRNN(4, activation="mish", name="rnn")], r"layer rnn .* activation 'mish'"),
-        ([layers.SimpleRNN(4, activation="softmax", name="rnn")], r"layer rnn .* steps by softmax"),
+        ([layers.RNN(layers.LSTMCell(4), name="memory")], r"layer memory \(RNN\) is of a kind that is not modelled"),
+        ([layers.SimpleRNN(4, activation="gelu", name="rnn")], r"layer rnn .* activation 'gelu'"),
+        ([layers.SimpleRNN(4, activation="softmax", name="rnn")], r"layer rnn .* activation 'softmax'"),
         ([layers.SimpleRNN(4, unroll=True, name="rnn")], r"layer rnn .* unroll=True"),
         ([layers.SimpleRNN(4, dtype="mixed_bfloat16", name="rnn")], r"layer rnn .*mixed_bfloat16"),
-        ([layers.Bidirectional(layers.GRU(4), name="two")], r"layer two .* wraps a GRU"),
+        ([layers.Bidirectional(layers.RNN(layers.GRUCell(4)), name="two")], r"layer two .* wraps a RNN"),
         ([layers.Lambda(lambda x: x, name="code")], r"layer code \(Lambda\)"),
     ],
 )

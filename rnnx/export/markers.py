@@ -1,0 +1,125 @@
+"""Keeps tf2onnx from spelling recurrences out: while a model is traced, a layer emits one marker in place of its loop.
+
+tf2onnx makes of a GRU, and of whatever is masked, a Loop whose body differs with every setting. But what the layer
+computes is known, from the reference. So for the time of the tracing the layer's `inner_loop` emits one operation that
+TensorFlow cannot look into, with the sequence and its mask as Keras's own loop would read them. tf2onnx makes one node
+of it, which is given the weights and settings of the reference here; `rnnx.rewrites` puts the native operator there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from rnnx.cells import GRU, LSTM
+from rnnx.errors import ModelError
+from rnnx.export.from_keras import recurrent_layers
+from rnnx.reference import Network, Recurrent
+from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
+
+TF_TYPE = "PyFunc"
+
+
+def is_marked(layer: Recurrent) -> bool:
+    """Whether a layer is marked; a SimpleRNN of the usual kind is read from its Loop."""
+    return isinstance(layer, LSTM | GRU) or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
+
+
+@contextmanager
+def marked(model: keras.Model, network: Network) -> Iterator[None]:
+    """Lets the layers emit markers while the model is traced.
+
+    Args:
+        model: The Keras model.
+        network: Its reference.
+    """
+    chosen = [
+        (index, layer)
+        for index, (name, layer) in enumerate(recurrent_layers(model))
+        if is_marked(network.recurrent_nodes[name])
+    ]
+    for index, layer in chosen:
+        layer.inner_loop = _emit(layer, index)
+    try:
+        yield
+    finally:
+        for _, layer in chosen:
+            del layer.inner_loop
+
+
+def make_marker(context: Any, node: Any, name: str, arguments: Any) -> Any:
+    """What tf2onnx makes of the operation: a handler as its `custom_op_handlers` take it."""
+    for attribute in list(node.attr):
+        del node.attr[attribute]
+    node.domain, node.type = MARKER_DOMAIN, MARKER_TYPE
+    return node
+
+
+def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -> set[str]:
+    """Gives each marker the name, the weights and the settings of its layer.
+
+    Returns:
+        The names.
+    """
+    graph = Graph(proto.graph)
+    names = [name for name, _ in recurrent_layers(model)]
+    layers = network.recurrent_nodes
+    filled = set()
+    for node in proto.graph.node:
+        if node.domain != MARKER_DOMAIN:
+            continue
+        index = graph.constant(node.input[0])
+        if index is None:
+            raise ModelError("tf2onnx lost which layer a marker stands for; please report this model")
+        name = names[int(index)]
+        layer, (x, *mask) = layers[name], node.input[1:]
+        weights = {"W": layer.kernel, "R": layer.recurrent_kernel, "B": layer.bias}
+        stored = [graph.add_constant(f"{name}.keras_{key}", w.astype(np.float32)) for key, w in weights.items()]
+        node.name = name
+        node.input[:] = [x, mask[0] if mask else "", *stored]
+        del node.attribute[:]
+        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in _settings(layer).items())
+        filled.add(name)
+    return filled
+
+
+def _settings(layer: Recurrent) -> dict[str, str | int]:
+    settings: dict[str, str | int] = {
+        "operator": type(layer).__name__ if isinstance(layer, LSTM | GRU) else "RNN",
+        "activation": ONNX_ACTIVATIONS[layer.activation],
+        "is_carried": int(not layer.zero_output_for_mask),
+    }
+    if isinstance(layer, LSTM | GRU):
+        settings["recurrent_activation"] = ONNX_ACTIVATIONS[layer.recurrent_activation]
+    if isinstance(layer, GRU):
+        settings["reset_after"] = int(layer.reset_after)
+    return settings
+
+
+def _emit(layer: Any, index: int) -> Callable[..., Any]:
+    def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        inputs = [tf.transpose(sequences, [1, 0, 2])]
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        if mask is not None:
+            inputs.append(tf.transpose(tf.expand_dims(mask, axis=-1), [1, 0, 2]))
+        if layer.go_backwards:
+            inputs = [tf.reverse(value, [0]) for value in inputs]
+        states = tf.numpy_function(_never_run, [tf.constant(index), *inputs], tf.float32)
+        # As an operation, for the shape to be known in the graph too.
+        states = tf.ensure_shape(states, [*inputs[0].shape[:2], layer.units])
+        last = states[-1]
+        return last, tf.transpose(states, [1, 0, 2]), [last for _ in keras.tree.flatten(initial_state)]
+
+    return inner_loop
+
+
+def _never_run(*inputs: Any) -> Any:
+    raise AssertionError("a marker is there to be converted, not to be run")

@@ -1,0 +1,336 @@
+"""LSTM and GRU, and the activations of recurrences: from Keras to native operators that prove themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+import onnx
+from keras import layers
+
+from rnnx.bundle import read_directory
+from rnnx.errors import ModelError, ParityError
+from rnnx.export.convert import convert
+from rnnx.export.forms import build_forms, read_steps
+from rnnx.export.from_keras import read_network, recurrent_layers
+from rnnx.export.pipeline import export
+from rnnx.export.prove import run_keras
+from rnnx.infer.predictor import Predictor
+from rnnx.infer.session import Session
+from rnnx.parity import ProbeBatch, compare_runtime
+from rnnx.propagation import decide
+from rnnx.rewrites.recurrence import MARKER_DOMAIN
+from rnnx.verify import Candidate, compare_file, verify_file
+from tests.conftest import tiny_recipe
+from tests.export.test_from_keras import build
+from tests.export.test_pipeline import (
+    change,
+    drop_bias,
+    exports_after,
+    floats,
+    transpose_recurrent_kernel,
+)
+
+if TYPE_CHECKING:
+    from rnnx.datasets import Dataset
+    from rnnx.train.recipes import Recipe
+
+pytestmark = pytest.mark.train
+
+# Zeros in front, at the end, between, nowhere, and a row of nothing else.
+IDS = np.array(
+    [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [0, 0, 0, 0, 0, 0]], np.int32
+)
+KINDS: dict[str, tuple[type, dict[str, Any]]] = {
+    "LSTM": (layers.LSTM, {}),
+    "GRU": (layers.GRU, {}),
+    "GRU, reset before": (layers.GRU, {"reset_after": False}),
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "last state": {},
+    "all states": {"return_sequences": True},
+    "backwards": {"go_backwards": True},
+    "backwards, all states": {"go_backwards": True, "return_sequences": True},
+    "zeros": {"return_sequences": True, "zero_output_for_mask": True},
+    "zeros, last": {"zero_output_for_mask": True},
+    "no bias": {"use_bias": False},
+    "other activations": {"activation": "softsign", "recurrent_activation": "hard_sigmoid"},
+    "unlike itself": {"unit_forget_bias": False, "dropout": 0.5, "recurrent_dropout": 0.3},
+}
+ACTIVATIONS = ("linear", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu")
+
+
+def make(kind: str, units: int = 4, **settings: Any) -> keras.Layer:
+    layer, own = KINDS[kind]
+    return layer(units, **own, **{k: v for k, v in settings.items() if layer is layers.LSTM or k != "unit_forget_bias"})
+
+
+def operator_of(kind: str) -> str:
+    return kind.partition(",")[0]
+
+
+def operators(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def assert_computes_the_same(model: keras.Model) -> dict[str, Counter[str]]:
+    """Keras and every form beside the reference; six float32 steps of moderate weights stay within 1e-4."""
+    network = read_network(model)
+    np.testing.assert_allclose(network.predict(IDS), np.asarray(model(IDS, training=False)), rtol=0, atol=1e-4)
+    counted = {}
+    for form, rewritten in build_forms(model, network).items():
+        counted[form] = operators(rewritten.model)
+        assert not counted[form].keys() & {"Loop", "Recurrence"}
+        assert [(opset.domain, opset.version) for opset in rewritten.model.opset_import] == [("", 13)]
+        assert rewritten.model.ir_version == 8
+        assert set(rewritten.states) == set(network.recurrent_nodes)
+        session = Session(rewritten.model.SerializeToString(), device="cpu")
+        for ids in (IDS, IDS[:1], IDS[1:2], IDS[4:], IDS[[2] * 9]):
+            np.testing.assert_allclose(network.predict(ids), session.run(ids)[0], rtol=0, atol=1e-4)
+    return counted
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_setting_becomes_the_native_operator(kind: str, settings: str, mask_zero: bool) -> None:
+    counted = assert_computes_the_same(build(make(kind, **SETTINGS[settings]), mask_zero=mask_zero))
+    operator = operator_of(kind)
+    assert all(operators[operator] == 1 for operators in counted.values())
+    # Without a mask there are no lengths to leave out.
+    assert list(counted) == (["model.onnx", "model.batch.onnx"] if mask_zero else ["model.onnx"])
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_stacks_and_both_directions(kind: str, mask_zero: bool) -> None:
+    both = layers.Bidirectional(make(kind, 3, return_sequences=True))
+    counted = assert_computes_the_same(build(both, make(kind, go_backwards=True), mask_zero=mask_zero))
+    assert all(operators[operator_of(kind)] == 3 for operators in counted.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mean_of_what_counts(kind: str) -> None:
+    model = build(
+        layers.Bidirectional(make(kind, 3, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=True
+    )
+    network = read_network(model)
+    ids = IDS[:4]
+    for rewritten in build_forms(model, network).values():
+        (actual,) = Session(rewritten.model.SerializeToString(), device="cpu").run(ids)
+        np.testing.assert_allclose(network.predict(ids), actual, rtol=0, atol=1e-5)
+        assert "Loop" not in operators(rewritten.model)
+
+
+def test_a_cell_beside_a_simple_rnn() -> None:
+    counted = assert_computes_the_same(
+        build(layers.SimpleRNN(4, return_sequences=True), layers.LSTM(4), mask_zero=True)
+    )
+    assert (counted["model.onnx"]["RNN"], counted["model.onnx"]["LSTM"]) == (1, 1)
+    assert (counted["model.batch.onnx"]["Scan"], counted["model.batch.onnx"]["LSTM"]) == (1, 1)
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_simple_rnn_with_each_activation(activation: str, mask_zero: bool) -> None:
+    rnn = layers.SimpleRNN(3, activation=activation, return_sequences=True)
+    counted = assert_computes_the_same(build(rnn, layers.SimpleRNN(2, activation=activation), mask_zero=mask_zero))
+    assert counted["model.onnx"]["RNN"] == 2
+    assert counted["model.batch.onnx"]["Scan"] in (1, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_portable_form_has_no_lengths(kind: str) -> None:
+    model = build(make(kind), mask_zero=True)
+    forms = build_forms(model, read_network(model))
+    operator = operator_of(kind)
+    given = {
+        form: len(next(node for node in rewritten.model.graph.node if node.op_type == operator).input)
+        for form, rewritten in forms.items()
+    }
+    assert given == {"model.onnx": 5, "model.batch.onnx": 4}
+    assert read_steps(forms["model.batch.onnx"].model)[0] == 0
+
+
+def test_a_conversion_leaves_the_model_as_it_was() -> None:
+    model = build(layers.Bidirectional(layers.GRU(3)))
+    converted = convert(model, read_network(model))
+    names = {node.name for node in converted.graph.node if node.domain == MARKER_DOMAIN}
+    assert names == {f"{model.layers[1].name}.{half}" for half in ("forward", "backward")}
+    assert all("inner_loop" not in vars(layer) for _, layer in recurrent_layers(model))
+
+
+def test_two_layers_with_the_same_weights_keep_apart() -> None:
+    model = build(layers.LSTM(5, return_sequences=True, name="first"), layers.LSTM(5, name="second"), mask_zero=True)
+    weights = model.get_weights()
+    model.set_weights([weights[0], *weights[1:4], *weights[1:4]])
+    assert_computes_the_same(model)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ([layers.LSTM(4, activation="gelu", name="memory")], r"layer memory \(LSTM\) has the activation 'gelu'"),
+        ([layers.GRU(4, recurrent_activation="silu", name="gru")], r"layer gru .* the recurrent activation 'silu'"),
+        ([layers.SimpleRNN(4, activation="selu", name="rnn")], r"layer rnn .* the activation 'selu'"),
+        ([layers.LSTM(4, unroll=True, name="memory")], r"layer memory .* unroll=True"),
+        ([layers.RNN(layers.LSTMCell(4), name="wrapped")], r"layer wrapped \(RNN\) is of a kind"),
+    ],
+)
+def test_what_is_not_modelled_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        read_network(build(*body))
+
+
+def test_a_first_state_that_is_given_is_refused() -> None:
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(12, 5)(ids)
+    first = layers.GRU(4)(x)
+    model = keras.Model(ids, layers.GRU(4, name="second")(x, initial_state=first))
+    with pytest.raises(ModelError, match=r"layer second .* is given its first state"):
+        read_network(model)
+
+
+def test_a_layer_that_remembers_between_batches_is_refused() -> None:
+    ids = keras.Input(batch_shape=(2, 3), dtype="int32")
+    model = keras.Model(ids, layers.LSTM(4, stateful=True, name="memory")(layers.Embedding(12, 5)(ids)))
+    with pytest.raises(ModelError, match=r"layer memory .* stateful=True"):
+        read_network(model)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_right_files_stay_within_the_bound(activation: str) -> None:
+    """Keras and every form, layer by layer; moderate weights, for activations without a largest result."""
+    settings = {"activation": activation, "return_sequences": True}
+    gates = {"recurrent_activation": "hard_sigmoid" if activation == "softplus" else activation}
+    if activation in ("softplus", "elu"):
+        gates = {}
+    cells = [make(kind, **settings, **gates) for kind in KINDS]
+    model = build(layers.SimpleRNN(4, **settings), *cells, layers.LSTM(3), layers.Dense(1, "sigmoid"), mask_zero=True)
+    model.set_weights([w * 0.3 for w in model.get_weights()])
+    network = read_network(model)
+    ids = np.random.default_rng(0).integers(0, 12, (4, 30)).astype(np.int32)
+    batches = [ProbeBatch(IDS, tuple("abcde")), ProbeBatch(ids, tuple("fghi"))]
+    decisions = [decide(network, batch.given) for batch in batches]
+    reports = [compare_runtime("keras", network, batches, [run_keras(model, network, b) for b in batches], decisions)]
+    for name, form in build_forms(model, network).items():
+        candidate = Candidate(name, form.model.SerializeToString(), form.recipe())
+        reports.append(compare_file(candidate, "cpu", network, batches, decisions, batches[1]).report)
+    for report in reports:
+        assert not report.problems
+        assert {one.layer: one.ratio for one in report.layers if one.ratio is None or one.ratio > 0.7} == {}
+
+
+def network_of(kind: str) -> Any:
+    def build_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        x = layers.Embedding(vocabulary_size, 8, mask_zero=True)(ids)
+        if kind == "lstm":
+            x = layers.LSTM(8)(x)
+        else:
+            x = layers.Bidirectional(layers.GRU(6, return_sequences=True))(x)
+            x = layers.GlobalAveragePooling1D()(x)
+        return keras.Model(ids, layers.Dense(outputs, activation)(x))
+
+    return build_network
+
+
+def cell_recipe(kind: str) -> Recipe:
+    return dataclasses.replace(tiny_recipe("default"), name=kind, build=network_of(kind))
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from rnnx.train.fit import Observer
+    from rnnx.train.run import train
+
+    out: Path = tmp_path_factory.mktemp("cells") / request.param
+    train(tiny_dataset, cell_recipe(request.param), out, seed=3, observer=Observer())
+    return out
+
+
+def test_a_text_model_goes_all_the_way(run: Path, tmp_path: Path) -> None:
+    """Exported, proved, verified from the file alone, and used; raw text too."""
+    path = export(run, tmp_path / "bundle").path
+    bundle = read_directory(path)
+    for name in ("model.onnx", "model.batch.onnx", "model.text.onnx"):
+        model = onnx.load_from_string(bundle[name])
+        onnx.checker.check_model(model, full_check=True)
+        counted = operators(model)
+        assert counted[run.name.upper()] == (1 if run.name == "lstm" else 2)
+        assert not counted.keys() & {"Loop", "Scan", "RNN"}
+        checked = verify_file(name, bundle[name], ["cpu"], None)
+        assert checked.report.passed, checked.report.first_problem
+    predictions = Predictor(bundle).predict(["a wonderful film", "an awful film", ""] * 30)
+    assert {prediction.label for prediction in predictions} <= {"neg", "pos"}
+    assert predictions[0].label == "pos"
+    assert predictions[1].label == "neg"
+
+
+def test_a_bare_keras_file_without_a_mask_has_one_form(tmp_path: Path) -> None:
+    build(layers.GRU(4), layers.Dense(1, "sigmoid")).save(tmp_path / "mine.keras")
+    bundle = read_directory(export(tmp_path / "mine.keras", tmp_path / "out").path)
+    assert "model.batch.onnx" not in bundle.files
+    assert bundle.config.recurrent_units == 0
+    assert verify_file("model.onnx", bundle["model.onnx"], ["cpu"], None).report.passed
+
+
+def swap_gates(graph: onnx.ModelProto) -> None:
+    tensor = next(t for t in floats(graph, 2) if t.name.endswith(".W"))
+    units = tensor.dims[1] // (4 if graph_has(graph, "LSTM") else 3)
+
+    def swap(values: np.ndarray) -> np.ndarray:
+        values[:, : 2 * units] = np.roll(values[:, : 2 * units], units, axis=1)
+        return values
+
+    change(tensor, swap)
+
+
+def graph_has(graph: onnx.ModelProto, operator: str) -> bool:
+    return operators(graph)[operator] > 0
+
+
+@pytest.mark.parametrize(
+    ("mutate", "form"),
+    [(swap_gates, "model.onnx"), (drop_bias, "model.batch.onnx"), (transpose_recurrent_kernel, "model.onnx")],
+)
+def test_a_wrong_graph_is_not_published(
+    mutate: Any, form: str, monkeypatch: pytest.MonkeyPatch, run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
+        exports_after(mutate, monkeypatch, run, tmp_path / "out", form)
+    assert list(tmp_path.iterdir()) == []
+    assert caught.value.report.runtimes[0].passed  # Keras itself is right
+
+
+@pytest.mark.parametrize("suffix", [".W", ".R", ".B"])
+def test_one_corrupted_weight_is_not_published(
+    suffix: str, monkeypatch: pytest.MonkeyPatch, run: Path, tmp_path: Path
+) -> None:
+    def corrupt(graph: onnx.ModelProto) -> None:
+        def add(values: np.ndarray) -> np.ndarray:
+            values.flat[values.size // 3] += 1e-3
+            return values
+
+        change(next(t for t in floats(graph) if t.name.endswith(suffix)), add)
+
+    with pytest.raises(ParityError):
+        exports_after(corrupt, monkeypatch, run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_weight_altered_in_the_file_is_known_as_such(run: Path, tmp_path: Path) -> None:
+    """The record knows Keras's numbers, whatever order the file has their gates in."""
+    bundle = read_directory(export(run, tmp_path / "bundle").path)
+    model = onnx.load_from_string(bundle["model.onnx"])
+    swap_gates(model)
+    with pytest.raises(ModelError, match="altered after its export"):
+        verify_file("model.onnx", model.SerializeToString(), ["cpu"], None)
