@@ -45,8 +45,8 @@ _ACTIVATION_ROUNDOFFS: dict[ActivationName, int] = {
     "softplus": 2,
     "leaky_relu": 0,
 }
-# Small results of tanh are nearer: what TensorFlow and onnxruntime give stays within 2 u and 6 u of the result (near zero
-# the RNN operator's kernel is off by 1.9 u; those of GRU, LSTM and Tanh by 5.5 u of the result).
+# Small results of tanh are nearer: what TensorFlow and onnxruntime give stays within 2 u and 6 u of the result (near
+# zero the RNN operator's kernel is off by 1.9 u; those of GRU, LSTM and Tanh by 5.5 u of the result).
 _SMALL_TANH = (2, 6)
 # What comes to that in proportion to the result, in units of u.
 _RELATIVE_ROUNDOFFS: dict[ActivationName, int] = {"softplus": 8, "leaky_relu": 3}

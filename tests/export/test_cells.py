@@ -212,9 +212,9 @@ def test_a_layer_that_remembers_between_batches_is_refused() -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_right_files_stay_within_the_bound(activation: str) -> None:
     """Keras and every form, layer by layer; moderate weights, for activations without a largest result."""
-    settings = {"activation": activation, "return_sequences": True}
+    settings: dict[str, Any] = {"activation": activation, "return_sequences": True}
     # Gates that may be larger than 1, step upon step, grow beyond float32.
-    gates = {"recurrent_activation": activation} if activation in ("hard_sigmoid", "softsign") else {}
+    gates: dict[str, Any] = {"recurrent_activation": activation} if activation in ("hard_sigmoid", "softsign") else {}
     cells = [make(kind, **settings, **gates) for kind in KINDS]
     model = build(layers.SimpleRNN(4, **settings), *cells, layers.LSTM(3), layers.Dense(1, "sigmoid"), mask_zero=True)
     model.set_weights([w * 0.3 for w in model.get_weights()])
