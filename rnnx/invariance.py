@@ -122,9 +122,7 @@ def _padded(batch: Given, before: int, behind: int) -> Given:
     }
 
 
-def _at_words(
-    answers: Mapping[str, Array], timed: Set[str], words: Sequence[Array], start: int
-) -> dict[str, Array]:
+def _at_words(answers: Mapping[str, Array], timed: Set[str], words: Sequence[Array], start: int) -> dict[str, Array]:
     """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
     return {
         name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
