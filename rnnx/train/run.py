@@ -60,29 +60,7 @@ def train(
         recipe = dataclasses.replace(recipe, epochs=epochs)
     task = make_task(dataset, recipe, seed)
     fitted = fit(task, seed=seed, observer=observer)
-    training = TrainingConfig(
-        recipe=recipe.name,
-        dataset=dataset.name,
-        train_count=task.counts[0],
-        validation_count=task.counts[1],
-        seed=seed,
-        epochs=len(fitted.history),
-        best_epoch=fitted.best.epoch,
-        best_validation_accuracy=round(fitted.best.validation_accuracy, 6),
-    )
-    config = ModelConfig(
-        name=dataset.name if recipe.name == "default" else f"{dataset.name}-{recipe.name}",
-        labels=dataset.labels,
-        output_size=fitted.model.output_shape[-1],
-        vocabulary_size=task.vocabulary_size,
-        tokenizer=task.tokenizer,
-        words=task.words,
-        task="tagging" if task.words else "classification",
-        architecture=describe(fitted.model),
-        parameter_count=int(fitted.model.count_params()),
-        training=training,
-        tools=tool_versions("keras", "tensorflow", "numpy"),
-    )
+    config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
@@ -111,6 +89,32 @@ def make_task(dataset: Dataset | TaggedDataset, recipe: Recipe | TaggerRecipe, s
         return classification(dataset, recipe, seed)
     raise UsageError(
         f"recipe {recipe.name} wants a tag for each word, as .conllu has; {dataset.name} labels whole texts"
+    )
+
+
+def _describe_run(dataset: Dataset | TaggedDataset, task: Task, fitted: Fit, seed: int) -> ModelConfig:
+    training = TrainingConfig(
+        recipe=task.recipe.name,
+        dataset=dataset.name,
+        train_count=task.counts[0],
+        validation_count=task.counts[1],
+        seed=seed,
+        epochs=len(fitted.history),
+        best_epoch=fitted.best.epoch,
+        best_validation_accuracy=round(fitted.best.validation_accuracy, 6),
+    )
+    return ModelConfig(
+        name=dataset.name if task.recipe.name == "default" else f"{dataset.name}-{task.recipe.name}",
+        labels=dataset.labels,
+        output_size=fitted.model.output_shape[-1],
+        vocabulary_size=task.vocabulary_size,
+        tokenizer=task.tokenizer,
+        words=task.words,
+        task="tagging" if task.words else "classification",
+        architecture=describe(fitted.model),
+        parameter_count=int(fitted.model.count_params()),
+        training=training,
+        tools=tool_versions("keras", "tensorflow", "numpy"),
     )
 
 
