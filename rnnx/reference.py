@@ -35,6 +35,7 @@ from rnnx.arrangements import (
     Concatenate,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    LastPosition,
     Merge,
     Pooling1D,
     RepeatVector,
@@ -59,8 +60,9 @@ from rnnx.layers import (
 __all__ = [
     "ELU", "INPUT_NAME", "NUMBERS_NAME", "OUTPUT_NAME", "VALUES_NAME", "Activation", "ActivationName", "Array",
     "BatchNormalization", "Concatenate", "Dense", "Embedding", "Given", "GlobalAveragePooling1D", "GlobalMaxPooling1D",
-    "Input", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node", "Pooling1D",
-    "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor", "ZeroPadding1D", "activate",
+    "Input", "LastPosition", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node",
+    "Pooling1D", "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor",
+    "ZeroPadding1D", "activate",
 ]  # fmt: skip
 
 
@@ -153,9 +155,9 @@ class SimpleRNN(Recurrent):
 
 
 Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Reverse | Concatenate | Merge | GlobalAveragePooling1D | GlobalMaxPooling1D
-    | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU | Rescaling
-    | BatchNormalization | LayerNormalization
+    Embedding | Masking | Recurrent | Reverse | LastPosition | Concatenate | Merge | GlobalAveragePooling1D
+    | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
+    | Rescaling | BatchNormalization | LayerNormalization
 )  # fmt: skip
 
 
@@ -198,9 +200,9 @@ Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 def _hands_on(layer: Layer) -> bool:
     """Whether there is still a time, and so a mask, behind a layer that does not drop it."""
-    if isinstance(layer, SimpleRNN):
+    if isinstance(layer, Recurrent):
         return layer.return_sequences
-    return not isinstance(layer, GlobalAveragePooling1D)
+    return not isinstance(layer, GlobalAveragePooling1D | LastPosition)
 
 
 @dataclass(frozen=True)
