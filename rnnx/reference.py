@@ -234,14 +234,22 @@ class Network:
     def masks_zero(self) -> bool:
         """Whether id 0 is padding that no layer sees; some, as Keras has them, see it nevertheless."""
         masked: set[str] = set()
+        # Behind a layer that goes backwards the mask stands the other way round, until the sequence is turned again.
+        turned: set[str] = set()
         for node in self.nodes:
             is_masked = [name in masked for name in node.inputs]
+            if not isinstance(node.layer, Reverse) and turned & set(node.inputs):
+                return False
+            if isinstance(node.layer, Recurrent) and node.layer.go_backwards and node.layer.return_sequences:
+                turned.add(node.name)
             # These drop a mask and take every position; a merge does, where another input has none.
             drops = isinstance(node.layer, GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape | Masking)
             if any(is_masked) and (drops or not all(is_masked)):
                 return False
             if getattr(node.layer, "mask_zero", False) or (any(is_masked) and _hands_on(node.layer)):
                 masked.add(node.name)
+        if turned & {node.name for node in self.ends.values()}:
+            return False
         embeddings = [node.layer for node in self.nodes if isinstance(node.layer, Embedding)]
         return bool(embeddings) and all(embedding.mask_zero for embedding in embeddings)
 
