@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, Sequence[Any]] = {
     "given": ("ids", "numbers"),
     "is_masked": (False, True),
     "return_sequences": (False, True),
-    "activation": ("tanh", "relu", "hard_sigmoid", "gelu"),
+    "activation": ("tanh", "relu", "gelu"),
     "layer_count": (1, 2, 4),
 }
 # ONNX's recurrent operators have no such activation, so that no file could be native.
