@@ -25,7 +25,7 @@ from rnnx.states import with_states
 from rnnx.text import Tokenizer, to_batch
 from rnnx.text_form.build import TextForm, build_text_form
 from rnnx.text_form.storage import Storage
-from rnnx.train.run import VALIDATION_FRACTION
+from rnnx.train.task import VALIDATION_FRACTION
 
 _BATCH = 32
 _STORAGES: tuple[Storage, ...] = ("f32", "int16", "f16", "int8")

@@ -15,6 +15,8 @@ from rnnx import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
+# What `WordsConfig.features` may name; `rnnx.words.features` says what each is.
+FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
@@ -49,14 +51,35 @@ class TokenizerConfig:
 
 
 @dataclass(frozen=True)
+class WordsConfig:
+    """How a sentence becomes rows of ids, one for each word (`rnnx.words` does it).
+
+    Attributes:
+        features: What is looked up of a word besides the word itself, in this order: `SUFFIX3`, `PREFIX1`, `SHAPE`.
+        max_length: The most words in a row; a longer sentence is cut into pieces.
+    """
+
+    features: tuple[str, ...]
+    max_length: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_length <= 1_000_000:
+            raise ValueError(f"words.max_length should be in 1..1000000, not {self.max_length}")
+        if not self.features or len(set(self.features)) != len(self.features):
+            raise ValueError(f"words.features should be one or more different names, not {list(self.features)}")
+        if strange := [name for name in self.features if not re.fullmatch(FEATURE_SLOT, name)]:
+            raise ValueError(f"words.features should be SUFFIX1..9, PREFIX1..9 or SHAPE, not {strange[0]!r:.40}")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Where the weights come from; enough to train them again.
 
     Attributes:
         recipe: The recipe's name.
         dataset: The data set as it was named on the command line (its last part, for a path).
-        train_count: Texts trained on.
-        validation_count: Texts held out of the training part.
+        train_count: Texts (or sentences) trained on.
+        validation_count: Those that the best epoch was chosen on.
         seed: Of the split, the start weights and the order of the batches.
         epochs: Epochs run.
         best_epoch: The epoch kept, from 1.
@@ -112,7 +135,7 @@ class ModelConfig:
         output_size: Probabilities per answer: one for two labels that share a sigmoid, else one per label. Without
             labels, numbers per answer.
         vocabulary_size: Ids run from 0 to `vocabulary_size - 1`; 0 for a network that reads no ids.
-        tokenizer: None for a network without text.
+        tokenizer: None for a network without text, and for one that reads words.
         architecture: One line per layer.
         parameter_count: Trainable and fixed numbers in the network.
         training: None for a model that rnnx did not train.
@@ -126,6 +149,7 @@ class ModelConfig:
             that was trained for; `values` are whatever the network puts out.
         inputs: Of the ONNX files; empty before the export.
         outputs: Of them.
+        words: How a network that tags words reads them; None for any other.
     """
 
     name: str
@@ -144,6 +168,7 @@ class ModelConfig:
     task: Task = "classification"
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
+    words: WordsConfig | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -157,7 +182,7 @@ class ModelConfig:
             self._check_labels()
         elif self.labels:
             raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
-        if self.vocabulary_size < (4 if self.tokenizer else 0):
+        if self.vocabulary_size < (4 if self.tokenizer or self.words else 0):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
             )
@@ -167,3 +192,5 @@ class ModelConfig:
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
             raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
+        if self.words and (self.tokenizer or self.task != "tagging"):
+            raise ValueError(f"words have no place beside a tokenizer, nor in the task {self.task}")

@@ -1,4 +1,4 @@
-"""Texts with the labels once recorded for them: what a later export of the same model has to come to again.
+"""Texts and sentences with the labels once recorded for them: what a later export of the model has to come to again.
 
 They tie the labels' order, the vocabulary and the tokenizer to the weights; none of these shows in the network itself.
 Standard library only.
@@ -28,6 +28,21 @@ class Sample:
     probability: float
 
 
+@dataclass(frozen=True)
+class TaggedSample:
+    """A sentence and what the model said of each of its words.
+
+    Attributes:
+        words: Raw bytes.
+        tags: By name, one per word.
+        probabilities: Of those tags, in 0..1.
+    """
+
+    words: tuple[bytes, ...]
+    tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
 def samples_to_json(samples: Sequence[Sample]) -> bytes:
     """Formats samples; bytes that are not UTF-8 travel as lone surrogates, escaped."""
     rows = [
@@ -50,3 +65,38 @@ def samples_from_json(data: bytes) -> list[Sample]:
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"samples: not a list of text, label and probability ({error})") from error
+
+
+def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
+    """Formats tagged samples, bytes as in `samples_to_json`."""
+    rows = [
+        {
+            "words": [word.decode("utf-8", "surrogateescape") for word in s.words],
+            "tags": list(s.tags),
+            "probabilities": [round(probability, 6) for probability in s.probabilities],
+        }
+        for s in samples
+    ]
+    return (json.dumps(rows, indent=1) + "\n").encode()
+
+
+def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
+    """Reads tagged samples back.
+
+    Raises:
+        ModelError: If the file is not what `tagged_samples_to_json` writes.
+    """
+    try:
+        samples = [
+            TaggedSample(
+                tuple(word.encode("utf-8", "surrogateescape") for word in row["words"]),
+                tuple(map(str, row["tags"])),
+                tuple(map(float, row["probabilities"])),
+            )
+            for row in json.loads(data)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"samples: not a list of words, tags and probabilities ({error})") from error
+    if any(not len(s.words) == len(s.tags) == len(s.probabilities) for s in samples):
+        raise ModelError("samples: a sentence should have as many tags and probabilities as words")
+    return samples

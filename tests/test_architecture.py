@@ -15,6 +15,7 @@ ALLOWED = {
     "errors": set(),
     "schema": set(),
     "config": set(),
+    "words": {"config", "errors", "text"},
     "samples": {"errors"},
     "metadata": {"config", "errors", "schema"},
     "text": {"config", "errors"},
@@ -40,7 +41,7 @@ ALLOWED = {
     "rewrites": {"errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
     "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
-    "train": {"bundle", "config", "datasets", "errors", "samples", "text"},
+    "train": {"bundle", "config", "datasets", "errors", "samples", "text", "words"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "bundle", "card", "config", "diff", "errors", "evidence", "invariance", "metadata", "onnxfile", "parity",

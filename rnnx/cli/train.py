@@ -12,14 +12,24 @@ from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 
 if TYPE_CHECKING:
+    from rnnx.datasets import Dataset, TaggedDataset
     from rnnx.train.fit import Epoch, Progress
 
 
 def train(
     dataset: Annotated[
-        str, typer.Argument(help="imdb, or a folder or archive of train/<label>/*.txt, or a .csv, .tsv or .jsonl file.")
+        str,
+        typer.Argument(
+            help="imdb, or a folder or archive of train/<label>/*.txt, or a .csv, .tsv, .jsonl or .conllu file."
+        ),
     ] = "imdb",
-    recipe: Annotated[str, typer.Option(help="default, or article (the article's network to the letter).")] = "default",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="default, or article (the article's network to the letter), or tagger (a tag for each word). "
+            "[default: tagger for .conllu, else default]"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the run goes. [default: runs/DATASET-RECIPE]")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
@@ -30,17 +40,19 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the start weights and the order.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
-    """Train a network on labelled texts; Ctrl-C keeps the best epoch so far."""
-    from rnnx.datasets import Columns, load_dataset
+    """Train a network on labelled texts or tagged sentences; Ctrl-C keeps the best epoch so far."""
+    from rnnx.datasets import Columns, is_tagged, load_dataset, load_sentences
 
     with terminal.quiet_tensorflow():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
-        chosen = recipes.get_recipe(recipe)
-        data = load_dataset(dataset, data_dir=data_dir, columns=Columns(text_column, label_column))
-        place = out or Path("runs") / f"{data.name}-{recipe}"
-        terminal.note(
-            f"{data.name}: {len(data.train):,} labelled texts, labels {', '.join(data.labels)}; recipe {recipe}"
-        )
+        if is_tagged(dataset):
+            chosen = recipes.get_tagger_recipe(recipe or "tagger")
+            data: Dataset | TaggedDataset = load_sentences(dataset, data_dir=data_dir)
+        else:
+            chosen = recipes.get_recipe(recipe or "default")
+            data = load_dataset(dataset, data_dir=data_dir, columns=Columns(text_column, label_column))
+        place = out or Path("runs") / f"{data.name}-{chosen.name}"
+        terminal.note(f"{data.name}: {data.summary()}, labels {', '.join(data.labels)}; recipe {chosen.name}")
         with terminal.progress("training") as update:
             observer = fitting.Observer(
                 on_batch=lambda p: update(*_on_bar(p)), on_epoch=lambda e: terminal.note(_line(e))

@@ -1,4 +1,4 @@
-"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables.
+"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables; tagged sentences of treebanks.
 
 Needs no extra (fetching the IMDB archive is the one exception). Texts stay bytes, as the tokenizer wants them; the
 test part is kept apart from the training part from the first moment.
@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
 from rnnx.datasets.examples import Dataset, Examples, split_by_label
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.readers import Columns, read_dataset
+from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.errors import UsageError
 
-__all__ = ["Columns", "Dataset", "Examples", "load_dataset", "split_by_label"]
+__all__ = [
+    "Columns",
+    "Dataset",
+    "Examples",
+    "TaggedDataset",
+    "TaggedSentences",
+    "is_tagged",
+    "load_dataset",
+    "load_sentences",
+    "split_by_label",
+    "split_sentences",
+]
 
 
 def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | None = None) -> Dataset:
@@ -35,5 +48,32 @@ def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | 
         raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
     path = Path(name)
     if not path.exists():
-        raise UsageError(f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv or .jsonl")
+        raise UsageError(
+            f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv, .jsonl or .conllu"
+        )
+    if is_tagged(name):
+        raise UsageError(f"{name}: has a tag for each word; here texts with a label each are wanted")
     return read_dataset(path, columns or Columns())
+
+
+def is_tagged(name: str) -> bool:
+    """Whether a data set of that name has a tag for each word, and not a label for each text."""
+    return name.lower().endswith(CONLLU_ENDING)
+
+
+def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
+    """Loads tagged sentences.
+
+    Args:
+        name: The path of a `.conllu` file; if `train` stands in its name, its neighbours `dev` and `test` belong to it.
+        data_dir: Only to be refused.
+
+    Raises:
+        DataError: If it cannot be read.
+        UsageError: If there is nothing of that name.
+    """
+    if data_dir is not None:
+        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
+    if not Path(name).is_file():
+        raise UsageError(f"no data set {name!r}: give the path of a .conllu file")
+    return load_conllu(Path(name))

@@ -67,6 +67,10 @@ class Dataset:
         ids = {label: i for i, label in enumerate(labels)}
         return cls(name, labels, _examples(train, ids), _examples(test, ids) if test else None)
 
+    def summary(self) -> str:
+        """How much there is to train on, in words."""
+        return f"{len(self.train):,} labelled texts"
+
     def choose(self, part: str | None) -> tuple[Examples, str]:
         """Picks a part to measure on.
 

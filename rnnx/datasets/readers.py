@@ -43,10 +43,7 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
     Raises:
         DataError: If it cannot be read as what it should be; the message names file and line where there is one.
     """
-    name = path.resolve().name
-    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl"):
-        name = name.removesuffix(ending)
-    name = re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
+    name = short_name(path)
     try:
         if path.is_dir():
             return _from_files(path, name, _walk_folder(path))
@@ -54,7 +51,9 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
             return _from_files(path, name, _walk_archive(path))
         reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
         if reader is None:
-            raise DataError(f"{path}: not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv or .jsonl")
+            raise DataError(
+                f"{path}: not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv, .jsonl or .conllu"
+            )
         return Dataset.from_pairs(name, reader(path, columns))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
@@ -64,6 +63,14 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def short_name(path: Path) -> str:
+    """The name of a data set: that of its file or folder, without the ending and what a config would refuse."""
+    name = path.resolve().name
+    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl", ".conllu"):
+        name = name.removesuffix(ending)
+    return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
 
 
 def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, bytes]]) -> Dataset:

@@ -4,52 +4,119 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from rnnx.text import Ids, Tokenizer
+from rnnx.words.encoder import WordEncoder, WordIds
 
 # Batches of similar length are cut from shuffled pools of this many batches: little padding, still a random order.
 _POOL_BATCHES = 50
 
+# As Keras takes it: (inputs, targets), or (inputs, targets, weights).
+Batch = tuple[Any, ...]
+
+
+class Source(Protocol):
+    """Encoded examples that can be stacked into a batch."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Steps of each example."""
+
+    @property
+    def signature(self) -> Any:
+        """What `stack` gives, as tensor specs; lengths that vary are declared as varying."""
+
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen examples into one batch."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Texts with a label each: ids (batch, time) int32, label ids (batch, 1) int32."""
+
+    rows: Sequence[Ids]
+    label_ids: npt.NDArray[np.int32]
+    tokenizer: Tokenizer
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each text."""
+        return [len(row) for row in self.rows]
+
+    @property
+    def signature(self) -> Any:
+        """Specs of the ids and the label ids."""
+        return tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32)
+
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen texts as the tokenizer's config says."""
+        return self.tokenizer.pad([self.rows[i] for i in chosen]), self.label_ids[chosen, None]
+
+
+@dataclass(frozen=True)
+class WordSource:
+    """Sentences with a tag for each word.
+
+    A batch is (ids (batch, time), features (batch, time, slots)), tag ids (batch, time), all int32, and weights (batch,
+    time) float32: 1 for a word, 0 where a sentence is over.
+    """
+
+    rows: Sequence[WordIds]
+    tag_ids: Sequence[Ids]
+    encoder: WordEncoder
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Words of each sentence."""
+        return [len(row.ids) for row in self.rows]
+
+    @property
+    def signature(self) -> Any:
+        """Specs of the two inputs, the tag ids and the weights."""
+        slots = len(self.encoder.config.features)
+        inputs = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, slots), tf.int32)
+        return inputs, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
+
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen sentences at their ends."""
+        inputs = self.encoder.pad([self.rows[i] for i in chosen])
+        tag_ids, weights = np.zeros(inputs.ids.shape, np.int32), np.zeros(inputs.ids.shape, np.float32)
+        for row, i in enumerate(chosen):
+            tag_ids[row, : len(self.tag_ids[i])] = self.tag_ids[i]
+            weights[row, : len(self.tag_ids[i])] = 1
+        return tuple(inputs), tag_ids, weights
+
 
 class Batches:
-    """Batches of (ids (batch, time) int32, label ids (batch, 1) int32), in a new order each time they are iterated."""
+    """Batches of a source, in a new order each time they are iterated."""
 
-    def __init__(
-        self,
-        rows: Sequence[Ids],
-        label_ids: npt.NDArray[np.int32],
-        tokenizer: Tokenizer,
-        *,
-        batch_size: int,
-        by_length: bool,
-        seed: int | None,
-    ) -> None:
-        """Keeps the rows; `seed` None keeps their order (for validation), sorted by length if `by_length`."""
-        self._rows, self._label_ids, self._tokenizer = rows, label_ids, tokenizer
+    def __init__(self, source: Source, *, batch_size: int, by_length: bool, seed: int | None) -> None:
+        """Keeps the source; `seed` None keeps its order (for validation), sorted by length if `by_length`."""
+        self._source = source
         self._batch_size, self._by_length = batch_size, by_length
         self._rng = None if seed is None else np.random.default_rng(seed)
-        self._lengths = np.array([len(row) for row in rows])
+        self._lengths = np.array(source.lengths)
 
     def __len__(self) -> int:
-        return math.ceil(len(self._rows) / self._batch_size)
+        return math.ceil(len(self._lengths) / self._batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Ids, npt.NDArray[np.int32]]]:
-        for chosen in self._shuffle():
-            yield self._tokenizer.pad([self._rows[i] for i in chosen]), self._label_ids[chosen, None]
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self._source.stack, self._shuffle())
 
     def as_tf(self) -> tf.data.Dataset:
         """The same for Keras. The shapes are declared: Keras would take those of the first two batches for fixed."""
-        signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32))
-        data = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        data = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=self._source.signature)
         return data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
 
     def _shuffle(self) -> list[npt.NDArray[np.intp]]:
         size = self._batch_size
-        order = np.arange(len(self._rows)) if self._rng is None else self._rng.permutation(len(self._rows))
+        order = np.arange(len(self._lengths)) if self._rng is None else self._rng.permutation(len(self._lengths))
         if self._by_length:
             pool = size * _POOL_BATCHES if self._rng is not None else max(len(order), 1)
             pools = (order[start : start + pool] for start in range(0, len(order), pool))

@@ -9,10 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnnx.datasets import Examples
-from rnnx.text import Tokenizer
 from rnnx.train.batches import Batches
-from rnnx.train.recipes import Recipe
+from rnnx.train.task import Task
 
 
 @dataclass(frozen=True)
@@ -62,49 +60,30 @@ class Fit:
     is_interrupted: bool
 
 
-def fit(
-    recipe: Recipe,
-    tokenizer: Tokenizer,
-    parts: tuple[Examples, Examples],
-    label_count: int,
-    *,
-    seed: int,
-    observer: Observer,
-) -> Fit:
+def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
     """Trains a recipe's network.
 
     Args:
-        recipe: What to train.
-        tokenizer: From the training texts' vocabulary.
-        parts: Training and validation examples.
-        label_count: Two end in one sigmoid, more in a softmax.
+        task: What to train, on what.
         seed: Of the start weights, the dropout and the order of the batches.
         observer: Told of batches and epochs.
 
     Raises:
         KeyboardInterrupt: If interrupted before one epoch was whole; there is nothing to keep then.
     """
+    recipe = task.recipe
     keras.utils.set_random_seed(seed)
     train, validation = (
-        Batches(
-            [tokenizer.encode(text).ids for text in part.texts],
-            part.label_ids,
-            tokenizer,
-            batch_size=recipe.batch_size,
-            by_length=recipe.by_length,
-            seed=part_seed,
-        )
-        for part, part_seed in zip(parts, (seed, None), strict=True)
+        Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=part_seed)
+        for source, part_seed in zip(task.parts, (seed, None), strict=True)
     )
-    outputs, activation, loss = (
-        (1, "sigmoid", "binary_crossentropy")
-        if label_count == 2
-        else (label_count, "softmax", "sparse_categorical_crossentropy")
-    )
-    model = recipe.build(len(tokenizer.vocabulary), outputs, activation)
+    model = task.build()
     # XLA compiles anew for each length of a batch, and its loop is slower than TensorFlow's on a CPU from 400 steps on.
     model.compile(
-        optimizer=recipe.optimizer(recipe.epochs * len(train)), loss=loss, metrics=["accuracy"], jit_compile=False
+        optimizer=recipe.optimizer(recipe.epochs * len(train)),
+        loss=task.loss,
+        weighted_metrics=task.metrics(),
+        jit_compile=False,
     )
     keeper = _BestEpoch(observer, recipe.epochs, len(train))
     is_interrupted = False

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from rnnx.config import TokenizerConfig
+from rnnx.config import TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
+from rnnx.words.vocabulary import VocabularySize
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,31 @@ class Recipe:
     vocabulary_size: int
     tokenizer: TokenizerConfig
     build: Callable[[int, int, str], keras.Model]
+    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    batch_size: int
+    epochs: int
+    by_length: bool
+
+
+@dataclass(frozen=True)
+class TaggerRecipe:
+    """Everything that decides the training of a tagger, the data and the seed apart.
+
+    Attributes:
+        name: As on the command line.
+        vocabulary_size: How many words and features are known at most, and how rare they may be.
+        words: How sentences become rows of ids.
+        build: (words in the vocabulary, all its tokens, tags) to the network.
+        optimizer: (steps in the whole training) to the optimizer.
+        batch_size: Sentences a step.
+        epochs: Passes over the training sentences.
+        by_length: Whether batches hold sentences of similar length (the order stays random otherwise).
+    """
+
+    name: str
+    vocabulary_size: VocabularySize
+    words: WordsConfig
+    build: Callable[[int, int, int], keras.Model]
     optimizer: Callable[[int], keras.optimizers.Optimizer]
     batch_size: int
     epochs: int
@@ -69,6 +95,38 @@ def default_network(vocabulary_size: int, outputs: int, activation: str) -> kera
 
 def _default_optimizer(steps: int) -> keras.optimizers.Optimizer:
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
+
+
+_TAGGER_FEATURES = ("SUFFIX1", "SUFFIX2", "SUFFIX3", "SUFFIX4", "PREFIX1", "PREFIX2", "PREFIX3", "SHAPE")
+
+
+def tagger_network(word_count: int, vocabulary_size: int, tags: int) -> keras.Model:
+    """Words and their features, two layers of both directions, a softmax at each position; padding masked.
+
+    The mask is that of `ids`, handed to the recurrence as an argument: Keras's Concatenate would take the features,
+    which carry no mask, for present everywhere.
+    """
+    slots = len(_TAGGER_FEATURES)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    features = keras.Input((None, slots), dtype="int32", name="features")
+    words = layers.Embedding(word_count, 96, mask_zero=True, name="words")
+    x = layers.Dropout(0.2, noise_shape=(None, None, 1), name="word_dropout")(words(ids))
+    y = layers.Embedding(vocabulary_size, 32, name="feature_values")(features)
+    y = layers.Dropout(0.2, noise_shape=(None, None, None, 1), name="feature_dropout")(y)
+    y = layers.Reshape((-1, slots * 32), name="feature_row")(y)
+    x = layers.Concatenate(name="word_and_features")([x, y])
+    x = layers.Dropout(0.3, name="input_dropout")(x)
+    mask = words.compute_mask(ids)
+    for i in (1, 2):
+        x = layers.Bidirectional(layers.SimpleRNN(96, return_sequences=True), name=f"rnn_{i}")(x, mask=mask)
+        x = layers.Dropout(0.3, name=f"dropout_{i}")(x)
+    probs = layers.Dense(tags, activation="softmax", name="probs")(x)
+    return keras.Model([ids, features], probs, name="tagger")
+
+
+def _tagger_optimizer(steps: int) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
 
 
@@ -113,12 +171,42 @@ RECIPES = {
 }
 
 
+TAGGER_RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        TaggerRecipe(
+            name="tagger",
+            vocabulary_size=VocabularySize(words=20_000, features=20_000, least_word_count=2, least_feature_count=3),
+            words=WordsConfig(features=_TAGGER_FEATURES, max_length=200),
+            build=tagger_network,
+            optimizer=_tagger_optimizer,
+            batch_size=32,
+            epochs=8,
+            by_length=True,
+        ),
+    )
+}
+
+
 def get_recipe(name: str) -> Recipe:
-    """Finds a recipe.
+    """Finds a recipe for texts with a label each.
 
     Raises:
         UsageError: If there is none of that name.
     """
+    if name in TAGGER_RECIPES:
+        raise UsageError(f"recipe {name} wants a tag for each word: give it a .conllu file")
     if name not in RECIPES:
         raise UsageError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def get_tagger_recipe(name: str) -> TaggerRecipe:
+    """Finds a recipe for sentences with a tag for each word.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if name not in TAGGER_RECIPES:
+        raise UsageError(f"no recipe {name!r} for tagged words; there is {', '.join(TAGGER_RECIPES)}")
+    return TAGGER_RECIPES[name]

@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.config import TokenizerConfig
 from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
-from rnnx.train.batches import Batches
+from rnnx.train.batches import Batches, TextSource
 
 pytestmark = pytest.mark.train
 
@@ -18,7 +18,8 @@ TOKENIZER = Tokenizer(CONFIG, Vocabulary((*SPECIAL_TOKENS, b"a")))
 def make(count: int, *, by_length: bool, seed: int | None) -> Batches:
     rng = np.random.default_rng(1)
     rows = [np.full(rng.integers(1, 40), i + 1, np.int32) for i in range(count)]
-    return Batches(rows, np.arange(count, dtype=np.int32), TOKENIZER, batch_size=8, by_length=by_length, seed=seed)
+    source = TextSource(rows, np.arange(count, dtype=np.int32), TOKENIZER)
+    return Batches(source, batch_size=8, by_length=by_length, seed=seed)
 
 
 @pytest.mark.parametrize("by_length", [True, False])
@@ -50,6 +51,6 @@ def test_the_order_is_new_each_epoch_and_the_same_for_a_seed() -> None:
 def test_keras_is_told_that_lengths_vary() -> None:
     """The first batches all have the same length here, and a later one has not."""
     rows = [np.ones(40, np.int32)] * 32 + [np.ones(7, np.int32)] * 8
-    batches = Batches(rows, np.zeros(40, np.int32), TOKENIZER, batch_size=8, by_length=False, seed=None)
+    batches = Batches(TextSource(rows, np.zeros(40, np.int32), TOKENIZER), batch_size=8, by_length=False, seed=None)
     assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 7)]
     assert int(batches.as_tf().cardinality()) == len(batches) == 5

@@ -1,0 +1,137 @@
+"""Tagged sentences as values, and the seeded split into training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import DataError
+
+Sentence = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class TaggedWords:
+    """A sentence as a file gives it: its words and the tag of each, both of the same length."""
+
+    words: Sentence
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaggedSentences:
+    """Sentences with a tag for each word.
+
+    Attributes:
+        sentences: Words as raw bytes.
+        tag_ids: One (words,) int32 per sentence, indices into the data set's labels.
+    """
+
+    sentences: Sequence[Sentence]
+    tag_ids: Sequence[npt.NDArray[np.int32]]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def count_words(self) -> int:
+        """How many words there are, all sentences together."""
+        return sum(map(len, self.sentences))
+
+    def take(self, indices: npt.NDArray[np.intp]) -> TaggedSentences:
+        """Picks sentences by index, in the order given."""
+        return TaggedSentences([self.sentences[i] for i in indices], [self.tag_ids[i] for i in indices])
+
+
+@dataclass(frozen=True)
+class TaggedDataset:
+    """A data set of tagged sentences.
+
+    Attributes:
+        name: Short, for file names and cards.
+        labels: The tags of all parts, sorted by name; a tag's id is its index.
+        train: The training part.
+        validation: The official one, which the best epoch is chosen on; None to hold some of `train` out.
+        test: The official test part, if there is one.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: TaggedSentences
+    validation: TaggedSentences | None
+    test: TaggedSentences | None
+
+    @classmethod
+    def from_parts(
+        cls,
+        name: str,
+        train: Iterable[TaggedWords],
+        validation: Iterable[TaggedWords] = (),
+        test: Iterable[TaggedWords] = (),
+    ) -> TaggedDataset:
+        """Builds a data set from its parts; an empty one is none.
+
+        Raises:
+            DataError: If there is no sentence to train on.
+        """
+        parts = [list(part) for part in (train, validation, test)]
+        if not parts[0]:
+            raise DataError(f"{name}: no tagged sentence in the training part")
+        labels = tuple(sorted({tag for part in parts for sentence in part for tag in sentence.tags}))
+        ids = {label: i for i, label in enumerate(labels)}
+        first, *others = (_with_ids(part, ids) for part in parts)
+        return cls(name, labels, first, *(part if len(part) else None for part in others))
+
+    def summary(self) -> str:
+        """How much there is to train on, in words."""
+        return f"{len(self.train):,} sentences of {self.train.count_words():,} tagged words"
+
+    def choose(self, part: str | None) -> tuple[TaggedSentences, str]:
+        """Picks a part to measure on.
+
+        Args:
+            part: `test` or `train`; None takes the test part if there is one.
+
+        Returns:
+            The sentences and the part's name.
+
+        Raises:
+            DataError: If the part is not there.
+        """
+        if part == "train" or (part is None and self.test is None):
+            return self.train, "train"
+        if self.test is None:
+            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
+        return self.test, "test"
+
+
+def _with_ids(part: list[TaggedWords], ids: dict[str, int]) -> TaggedSentences:
+    return TaggedSentences(
+        [sentence.words for sentence in part],
+        [np.array([ids[tag] for tag in sentence.tags], np.int32) for sentence in part],
+    )
+
+
+def split_sentences(sentences: TaggedSentences, fraction: float, seed: int) -> tuple[TaggedSentences, TaggedSentences]:
+    """Splits sentences at random.
+
+    Args:
+        sentences: At least two.
+        fraction: The share of the second part, in 0..1.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of `sentences`, neither empty.
+
+    Raises:
+        DataError: If there is a single sentence.
+    """
+    count = len(sentences)
+    if count < 2:
+        raise DataError("a single tagged sentence; at least two are needed to hold one out")
+    held_out = np.zeros(count, np.bool_)
+    chosen = min(max(round(count * fraction), 1), count - 1)
+    held_out[np.random.default_rng(seed).choice(count, chosen, replace=False)] = True
+    return sentences.take(np.flatnonzero(~held_out)), sentences.take(np.flatnonzero(held_out))

@@ -1,0 +1,56 @@
+"""What fitting and a run need to know of a data set and a recipe, whatever kind of answer is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.config import TokenizerConfig, WordsConfig
+from rnnx.train.batches import Source
+from rnnx.train.recipes import Recipe, TaggerRecipe
+
+VALIDATION_FRACTION = 0.2  # the article's
+_SAMPLE_COUNT = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set encoded for a recipe.
+
+    Attributes:
+        recipe: Its optimizer, batch size, epochs and order are used.
+        parts: Training and validation.
+        counts: Texts or sentences in each, before any cut.
+        unit: What is counted: `texts` or `sentences`.
+        build: The network, its start weights drawn.
+        loss: Of the network's output.
+        metrics: Made anew for each training, weighted by the batches' weights if they have any; one is `accuracy`.
+        vocabulary: The file.
+        vocabulary_size: Its tokens.
+        tokenizer: None if sentences are tagged.
+        words: None if texts are classified.
+        samples: (network, seed) to some held-out examples with what it says of them, as a file.
+    """
+
+    recipe: Recipe | TaggerRecipe
+    parts: tuple[Source, Source]
+    counts: tuple[int, int]
+    unit: str
+    build: Callable[[], keras.Model]
+    loss: str
+    metrics: Callable[[], list[str | keras.metrics.Metric]]
+    vocabulary: bytes
+    vocabulary_size: int
+    tokenizer: TokenizerConfig | None
+    words: WordsConfig | None
+    samples: Callable[[keras.Model, int], bytes]
+
+
+def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:
+    """Draws which of `count` held-out examples are written down, in their order."""
+    chosen = np.random.default_rng(seed).choice(count, min(_SAMPLE_COUNT, count), replace=False)
+    return np.sort(chosen)
