@@ -83,7 +83,7 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
     if PARITY_NAME in files:
-        parts.append(_proof(json.loads(files[PARITY_NAME]), PLOT_NAME in files))
+        parts.append(_proof(config, json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
     parts.append(f"## Files\n\n| file | bytes |\n|---|---:|\n{sizes}")
     tools = ", ".join(f"{name} {version}" for name, version in config.tools.items())
@@ -207,7 +207,12 @@ def _dataset(config: ModelConfig, name: str) -> str:
     return f"{name}.npz" if config.unit == "sequences" else name
 
 
-def _proof(parity: dict[str, Any], has_plot: bool) -> str:
+def _proof(config: ModelConfig, parity: dict[str, Any], has_plot: bool) -> str:
+    ends, measure = (
+        ("ids to probabilities", " (in probability)")
+        if config.unit != "sequences"
+        else ("the inputs to the outputs", "")
+    )
     rows = "\n".join(
         f"| {runtime['runtime']} | {layer['layer']} | {layer['ratio']:.3g} | {runtime['max_abs_diff']:.2g} |"
         for runtime in parity["runtimes"]
@@ -228,10 +233,10 @@ def _proof(parity: dict[str, Any], has_plot: bool) -> str:
         f"## Proof\n\n{parity['verdict'][:1].upper()}{parity['verdict'][1:]}. `rnnx verify` makes this proof again, on "
         "any machine, from the file alone.\n\n"
         "Each step is compared with one float64 step of the NumPy reference from the runtime's own state before it; "
-        "the difference is set against what float32 rounding can do. `end to end`: from ids to probabilities, against "
+        f"the difference is set against what float32 rounding can do. `end to end`: from {ends}, against "
         "what all these roundings together can do to first order; the last column is that difference itself.\n\n"
         f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}{_decisions(parity)}\n\n"
-        f"What must not matter, and by how much it does (in probability):\n\n| file | asked | difference |\n"
+        f"What must not matter, and by how much it does{measure}:\n\n| file | asked | difference |\n"
         f"|---|---|---:|\n{ways}{plot}"
     )
 
