@@ -138,11 +138,11 @@ def tagger_network(word_count: int, vocabulary_size: int, tags: int) -> keras.Mo
     y = layers.Dropout(0.2, noise_shape=(None, None, None, 1), name="feature_dropout")(y)
     y = layers.Reshape((-1, slots * 32), name="feature_row")(y)
     x = layers.Concatenate(name="word_and_features")([x, y])
-    x = layers.Dropout(0.3, name="input_dropout")(x)
+    x = layers.Dropout(0.2, name="input_dropout")(x)
     mask = words.compute_mask(ids)
     for i in (1, 2):
         x = layers.Bidirectional(layers.SimpleRNN(96, return_sequences=True), name=f"rnn_{i}")(x, mask=mask)
-        x = layers.Dropout(0.3, name=f"dropout_{i}")(x)
+        x = layers.Dropout(0.2, name=f"dropout_{i}")(x)
     probs = layers.Dense(tags, activation="softmax", name="probs")(x)
     return keras.Model([ids, features], probs, name="tagger")
 

@@ -70,31 +70,7 @@ def train(
         recipe = dataclasses.replace(recipe, epochs=epochs)
     task = make_task(dataset, recipe, seed)
     fitted = fit(task, seed=seed, observer=observer)
-    best = round(fitted.best.validation_score, 6)
-    training = TrainingConfig(
-        recipe=recipe.name,
-        dataset=dataset.name,
-        train_count=task.counts[0],
-        validation_count=task.counts[1],
-        seed=seed,
-        epochs=len(fitted.history),
-        best_epoch=fitted.best.epoch,
-        best_validation_accuracy=best if task.score == "accuracy" else None,
-        best_validation_r2=best if task.score == "r2" else None,
-    )
-    config = ModelConfig(
-        name=dataset.name if recipe.name in ("default", "series") else f"{dataset.name}-{recipe.name}",
-        labels=dataset.labels,
-        output_size=fitted.model.output_shape[-1],
-        vocabulary_size=task.vocabulary_size,
-        tokenizer=task.tokenizer,
-        words=task.words,
-        task=task.kind,
-        architecture=describe(fitted.model),
-        parameter_count=int(fitted.model.count_params()),
-        training=training,
-        tools=tool_versions("keras", "tensorflow", "numpy"),
-    )
+    config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
@@ -127,6 +103,34 @@ def make_task(dataset: AnyDataset, recipe: AnyRecipe, seed: int) -> Task:
     raise UsageError(
         f"recipe {recipe.name} wants {wanted.get(type(recipe), 'texts with a label each')}; {dataset.name} holds "
         f"{_HOLDS[type(dataset)]}"
+    )
+
+
+def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> ModelConfig:
+    best = round(fitted.best.validation_score, 6)
+    training = TrainingConfig(
+        recipe=task.recipe.name,
+        dataset=dataset.name,
+        train_count=task.counts[0],
+        validation_count=task.counts[1],
+        seed=seed,
+        epochs=len(fitted.history),
+        best_epoch=fitted.best.epoch,
+        best_validation_accuracy=best if task.score == "accuracy" else None,
+        best_validation_r2=best if task.score == "r2" else None,
+    )
+    return ModelConfig(
+        name=dataset.name if task.recipe.name in ("default", "series") else f"{dataset.name}-{task.recipe.name}",
+        labels=dataset.labels,
+        output_size=fitted.model.output_shape[-1],
+        vocabulary_size=task.vocabulary_size,
+        tokenizer=task.tokenizer,
+        words=task.words,
+        task=task.kind,
+        architecture=describe(fitted.model),
+        parameter_count=int(fitted.model.count_params()),
+        training=training,
+        tools=tool_versions("keras", "tensorflow", "numpy"),
     )
 
 

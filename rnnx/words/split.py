@@ -1,0 +1,102 @@
+"""Plain text to sentences and words, cut as English treebanks cut them; on bytes, UTF-8 expected but not required.
+
+White space always parts words. What is left is read from the left, and the first of these that fits is a word: a web or
+mail address, an emoticon, an abbreviation with its full stop, a number with its separators, a word (with dots or
+apostrophes between its letters), a run of sentence ends or of one sign, any single sign. Of a word, English endings
+(`n't`, `'s`, `'re`, `'ve`, `'ll`, `'d`, `'m`) are words of their own. Hyphens part words, save after a prefix such as
+`e-` or `non-`.
+
+A sentence ends at a line break, and after `.`, `!`, `?` or an ellipsis, with the quotes and brackets that close it,
+unless what follows starts with a small letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Blanks beyond ASCII: no-break, those of fixed width, line and paragraph separators, CJK; the byte order mark.
+_WIDE_SPACE = re.compile(rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xa8\xa9\xaf]|\xe3\x80\x80|\xef\xbb\xbf")
+# Signs beyond ASCII: inverted marks, guillemets, middle dot; dashes, quotes, ellipsis; CJK full stop and comma.
+_WIDE_SIGN = rb"(?:\xc2[\xa1\xab\xb7\xbb\xbf]|\xe2\x80[\x90-\xbf]|\xe3\x80[\x81\x82])"
+_LETTER = rb"(?:[A-Za-z0-9_]|(?!" + _WIDE_SIGN + rb")[\x80-\xff])"
+_APOSTROPHE = rb"(?:'|\xe2\x80\x99)"
+_NOT_BEFORE_LETTER = rb"(?!" + _LETTER + rb")"
+_ABBREVIATIONS = (
+    rb"(?i:dr|mr|mrs|ms|st|ft|mt|jr|sr|vs|etc|inc|corp|co|ltd|gen|lt|col|sgt|rev|gov|sen|rep|prof|no|dept|approx|ave|"
+    rb"jan|feb|aug|sept|sep|oct|nov|dec|mon|tues|wed|thurs|fri|sat)"
+)
+_PREFIXES = rb"(?i:e|co|pre|non|re|anti|multi|post|semi|sub|un|ex|mid|inter|counter|pro|bi|neo|ultra|mini)"
+_UNITS = rb"(?i:am|pm|k|m|b|bn|mm|cm|km|ft|kg|lbs?|hz|mhz|ghz|x)"
+
+_WORD = re.compile(
+    rb"|".join(
+        (
+            rb"(?:(?:https?|ftp)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]']",
+            rb"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
+            rb"[:;=]['-]?[()DPp]+" + _NOT_BEFORE_LETTER,
+            rb"(?:[A-Za-z]\.){2,}|[A-Z]\." + rb"(?=\s)|" + _ABBREVIATIONS + rb"\.",
+            rb"[0-9]+(?:[.,:/][0-9]+)*(?=" + _UNITS + _NOT_BEFORE_LETTER + rb")",
+            rb"[0-9]{3}-(?:[0-9]{3}-)?[0-9]{4}" + _NOT_BEFORE_LETTER,
+            rb"\.?[0-9]+(?:[.,:/][0-9]+)+" + _NOT_BEFORE_LETTER,
+            rb"[A-Z]+&[A-Z]+" + _NOT_BEFORE_LETTER,
+            rb"(?:" + _PREFIXES + rb"-)?" + _LETTER + rb"+(?:(?:\.|" + _APOSTROPHE + rb")" + _LETTER + rb"+)*",
+            _APOSTROPHE + rb"(?i:s|m|ll|ve|re|d)" + _NOT_BEFORE_LETTER,
+            rb"[.!?]{2,}|\xe2\x80\xa6",
+            rb"([!-/:-@\[-^`{-~])\1+",
+            rb"(" + _WIDE_SIGN + rb")\2*",
+            rb"\S",
+        )
+    )
+)
+_ENDING = re.compile(
+    rb"(?is)(?:.*[a-z\x80-\xff](?=n" + _APOSTROPHE + rb"t$)|.+(?=" + _APOSTROPHE + rb"(?:s|m|ll|ve|re|d)$)"
+    rb"|can(?=not$)|(?:gon|wan)(?=na$)|got(?=ta$)|(?:do|does|did|ca|wo|is|was|would|could|should|has|have)(?=nt$)|i(?=m$|ve$))"
+)
+_SENTENCE_END = re.compile(rb"[.!?]*[.!?]|\xe2\x80\xa6|\xe3\x80\x82")
+_CLOSING = frozenset((b'"', b"'", b"''", b")", b"]", b"\xe2\x80\x99", b"\xe2\x80\x9d", b"\xc2\xbb"))
+
+
+class Word(NamedTuple):
+    """A word and where it stands: `text[start:end]`."""
+
+    word: bytes
+    start: int
+    end: int
+
+
+def split_text(text: bytes) -> Iterator[list[Word]]:
+    """Cuts a text into sentences.
+
+    Args:
+        text: Any bytes.
+
+    Yields:
+        The words of a sentence, at least one, in their order.
+    """
+    sentence: list[Word] = []
+    is_over = False  # by its punctuation
+    for word in split_words(text):
+        between = text[sentence[-1].end : word.start] if sentence else b""
+        is_closing = is_over and not between and word.word in _CLOSING
+        if b"\n" in between or b"\r" in between or (is_over and between and not word.word[:1].islower()):
+            yield sentence
+            sentence, is_over = [], False
+        sentence.append(word)
+        is_over = is_closing or _SENTENCE_END.fullmatch(word.word) is not None
+    if sentence:
+        yield sentence
+
+
+def split_words(text: bytes) -> Iterator[Word]:
+    """Cuts a text into words, sentences left aside; every byte but white space is in one of them."""
+    text = _WIDE_SPACE.sub(lambda match: b" " * len(match[0]), text)
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        ending = _ENDING.match(match[0])
+        if ending and not match[0].startswith((b"http", b"www.")):
+            cut = start + ending.end()
+            yield Word(text[start:cut], start, cut)
+            start = cut
+        yield Word(text[start:end], start, end)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnx.datasets import is_tagged, load_dataset, load_sentences
+from rnnx.datasets.conllu import read_conllu
+from rnnx.datasets.sentences import TaggedWords
+from rnnx.errors import DataError, UsageError
+from tests.treebank import make_sentences, to_conllu, write_treebank
+
+# A multiword token, an empty node, comments, and a last line without its blank one.
+SAMPLE = """\
+# sent_id = 1
+# text = Don't go
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tDo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_
+3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_
+3.1\tgone\tgo\tVERB\tVBN\t_\t_\t_\t_\t_
+
+# text = _ Café
+1\t_\t_\tPUNCT\t_\t_\t2\tpunct\t_\t_
+2\tCafé\tcafé\tNOUN\tNN\t_\t0\troot\t_\tSpaceAfter=No
+"""
+READ = [
+    TaggedWords((b"Do", b"n't", b"go"), ("AUX", "PART", "VERB")),
+    TaggedWords((b"_", "Café".encode()), ("PUNCT", "NOUN")),
+]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n\n"])
+def test_words_and_tags_are_read_and_the_rest_passed_over(tmp_path: Path, line_end: bytes, start: bytes) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_bytes(start + SAMPLE.encode().replace(b"\n", line_end))
+    assert read_conllu(path) == READ
+
+
+WORDS = st.binary(min_size=1, max_size=6).filter(lambda word: not set(word) & set(b"\t\r\n"))
+TAGS = st.sampled_from(["NOUN", "VERB", "X"])
+SENTENCES = st.lists(st.tuples(WORDS, TAGS), min_size=1, max_size=6).map(
+    lambda pairs: TaggedWords(tuple(word for word, _ in pairs), tuple(tag for _, tag in pairs))
+)
+
+
+@given(sentences=st.lists(SENTENCES, min_size=1, max_size=5))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, sentences: list[TaggedWords]) -> None:
+    path = tmp_path_factory.mktemp("conllu") / "x.conllu"
+    path.write_bytes(to_conllu(sentences))
+    assert read_conllu(path) == sentences
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "no sentence in it"),
+        ("# only a comment\n\n", "no sentence in it"),
+        ("1\tgo\t_\tVERB\n", r"x\.conllu:1: should have 10 columns between tabs, not 4"),
+        ("plain text\n", r"x\.conllu:1: should have 10 columns between tabs, not 1"),
+        (SAMPLE.replace("3\tgo\tgo", "4\tgo\tgo"), r"x\.conllu:6: the ID should be 3, not b'4'"),
+        (SAMPLE.replace("\n\n#", "\n#"), r"x\.conllu:9: the ID should be 4, not b'1' \(no blank line before it\?\)"),
+        (SAMPLE.replace("1\tDo", "one\tDo"), r"x\.conllu:4: the ID should be 1, not b'one'"),
+        (SAMPLE.replace("\tgo\tgo", "\t\tgo"), r"x\.conllu:6: the FORM \(column 2\) is empty"),
+        (SAMPLE.replace("VERB\tVB\t", "_\tVB\t"), r"x\.conllu:6: the UPOS tag \(column 4\) should be a name, not '_'"),
+        (SAMPLE.replace("VERB\tVB\t", "\x1b\tVB\t"), r"x\.conllu:6: the UPOS tag .* not '\\x1b'"),
+    ],
+)
+def test_a_bad_file_names_the_line_and_the_reason(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_bytes(content.encode())
+    with pytest.raises(DataError, match=reason):
+        read_conllu(path)
+
+
+def test_a_training_file_brings_its_neighbours(tmp_path: Path) -> None:
+    data = load_sentences(str(write_treebank(tmp_path)))
+    assert (data.name, data.labels) == ("own-ud", ("ADJ", "DET", "NOUN", "PUNCT", "VERB"))
+    assert data.validation is not None
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (160, 40, 30)
+    expected = make_sentences(40, 2)
+    assert list(data.validation.sentences) == [sentence.words for sentence in expected]
+    tags = [[data.labels[i] for i in ids] for ids in data.validation.tag_ids]
+    assert tags == [list(sentence.tags) for sentence in expected]
+
+
+def test_neighbours_that_are_not_there_are_not_missed(tmp_path: Path) -> None:
+    data = load_sentences(str(write_treebank(tmp_path, (20, 0, 0))))
+    assert (data.validation, data.test) == (None, None)
+    assert data.choose(None)[1] == "train"
+    with pytest.raises(DataError, match="no test part"):
+        data.choose("test")
+
+
+@pytest.mark.parametrize("name", ["own-ud-test.conllu", "strained.conllu"])
+def test_a_file_that_is_not_named_for_training_stands_alone(tmp_path: Path, name: str) -> None:
+    write_treebank(tmp_path)
+    (tmp_path / name).write_bytes(to_conllu(make_sentences(7, 5)))
+    data = load_sentences(str(tmp_path / name))
+    assert (data.name, len(data.train), data.validation, data.test) == (name.removesuffix(".conllu"), 7, None, None)
+
+
+def test_tagged_words_are_not_labelled_texts(tmp_path: Path) -> None:
+    path = str(write_treebank(tmp_path))
+    assert is_tagged(path)
+    with pytest.raises(UsageError, match="has a tag for each word"):
+        load_dataset(path)
+    with pytest.raises(UsageError, match="no data set"):
+        load_sentences(str(tmp_path / "none.conllu"))
+    with pytest.raises(UsageError, match="--data-dir is for imdb"):
+        load_sentences(path, data_dir=tmp_path)
