@@ -101,7 +101,7 @@ def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
         kernel, bias = (np.concatenate([getattr(layer, name) for layer in weighted], -1) for name in ("kernel", "bias"))
         centre = np.linalg.lstsq(kernel.T, -bias, rcond=None)[0]
         norms = np.linalg.norm(kernel, axis=1)
-        return centre + normal(one, shape) / np.where(norms > 0, norms, 1.0)
+        return np.asarray(centre + normal(one, shape) / np.where(norms > 0, norms, 1.0))
 
     return draw
 

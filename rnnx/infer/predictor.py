@@ -176,7 +176,7 @@ def _make_reader(directory: Directory) -> Reader:
     if tokenizer:
         return TextReader(config.name, tokenizer)
     if config.words:
-        raise ModelError(f"model {config.name}: it tags words")
+        raise ModelError(f"model {config.name}: reads words, and there is no reader for them")
     if not config.inputs:
         directory[MODEL_NAME]  # says so if this is a run
         raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")

@@ -110,11 +110,11 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
     model = keras.Model([a, b], [states, layers.Dense(2, name="sums")(last)])
     model.save(tmp_path / "two.keras")
     assert run(["export", str(tmp_path / "two.keras"), "--out", str(tmp_path / "out")]) == 0
-    given = {"a": [np.ones((3, 2)), np.zeros((5, 2))], "b": [[1, 2], [3, 4]]}
+    given = {"a": [np.ones((3, 2)), np.zeros((5, 2))], "b": [np.array([1, 2]), np.array([3, 4])]}
     predictions = rnnx.load(tmp_path / "out").predict(given)
     for i, values in enumerate(predictions):
         assert isinstance(values, Values)
-        expected = model([np.float32(given["a"][i])[None], np.array([given["b"][i]])])
+        expected = model([given["a"][i].astype(np.float32)[None], given["b"][i][None]])
         assert values.outputs.keys() == {"states", "sums"}
         for (name, actual), one in zip(values.outputs.items(), expected, strict=True):
             assert actual == pytest.approx(one.numpy()[0], abs=1e-6), name
@@ -123,7 +123,8 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
     assert run(["infer", "--model", str(tmp_path / "out"), "--json", str(tmp_path / "in.npz")]) == 0
     (item,) = json.loads(capsys.readouterr().out)
     assert np.shape(item["outputs"]["states"]) == (3, 3)
-    assert item["outputs"]["sums"] == pytest.approx(predictions[0].outputs["sums"].tolist(), rel=1e-6)  # type: ignore[union-attr]
+    assert isinstance(predictions[0], Values)
+    assert item["outputs"]["sums"] == pytest.approx(predictions[0].outputs["sums"].tolist(), rel=1e-6)
     assert run(["infer", "--model", str(tmp_path / "out"), str(tmp_path / "in.npz")]) == 0
     _, index, states_cell, *sums = capsys.readouterr().out.rstrip("\n").split("\t")
     assert (index, np.shape(json.loads(states_cell)), len(sums)) == ("0", (3, 3), 2)

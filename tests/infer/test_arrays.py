@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def read(reader: ArrayReader, *paths: Path) -> list[Item]:
     return list(read_arrays_of(reader, map(str, paths)))
 
 
-def rows(items: list[Item], name: str = "x") -> list[list[float]]:
+def rows(items: list[Item], name: str = "x") -> list[Any]:
     assert all(item.error is None and item.row is not None for item in items), items
     return [item.row[name].tolist() for item in items if item.row is not None]
 
