@@ -72,7 +72,7 @@ def export(
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     with terminal.quiet_tensorflow():
-        pipeline, naming = import_stage("rnnx.export.pipeline", "rnnx.export.names")
+        pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(
             None if vocabulary is None else vocabulary.read_bytes(),
@@ -83,9 +83,8 @@ def export(
             start,
             strip_breaks,
         )
-        exported = pipeline.export(
-            model, out, storage=storage.value, decisions=texts, on_stage=terminal.note, names=names
-        )
+        source = model if names == naming.Names() else sources.open_source(model, names)
+        exported = pipeline.export(source, out, storage=storage.value, decisions=texts, on_stage=terminal.note)
     if as_json:
         terminal.write_json(
             {

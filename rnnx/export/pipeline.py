@@ -31,7 +31,6 @@ from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
-from rnnx.export.names import Names
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
@@ -67,23 +66,21 @@ class Exported:
 
 
 def export(
-    model: str | Path,
+    model: str | Path | Source,
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
-    names: Names | None = None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
-        model: A run, a bundle, a shipped name, or a `.keras` file.
+        model: A run, a bundle, a shipped name, or a `.keras` file; or one of them opened.
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
         on_stage: Told what comes next.
-        names: For a bare `.keras` file, the words and labels that it does not hold.
 
     Raises:
         ModelError: If the model is broken, or of a kind that is not modelled.
@@ -94,7 +91,7 @@ def export(
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
-    source = open_source(model, names)
+    source = model if isinstance(model, Source) else open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     on_stage("converting with tf2onnx, and rewriting")
