@@ -78,12 +78,14 @@ class TrainingConfig:
     Attributes:
         recipe: The recipe's name.
         dataset: The data set as it was named on the command line (its last part, for a path).
-        train_count: Texts (or sentences) trained on.
+        train_count: Texts (or sentences, or sequences of numbers) trained on.
         validation_count: Those that the best epoch was chosen on.
         seed: Of the split, the start weights and the order of the batches.
         epochs: Epochs run.
         best_epoch: The epoch kept, from 1.
-        best_validation_accuracy: Of that epoch, in 0..1.
+        best_validation_accuracy: Of that epoch, in 0..1; None where values were trained for.
+        best_validation_r2: Of that epoch, the share of the values' variance that is explained, at most 1; None where
+            labels were trained for.
     """
 
     recipe: str
@@ -93,7 +95,8 @@ class TrainingConfig:
     seed: int
     epochs: int
     best_epoch: int
-    best_validation_accuracy: float
+    best_validation_accuracy: float | None
+    best_validation_r2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ class OutputConfig:
     shape: tuple[int | None, ...]
 
 
+# What is counted of a data set.
+Unit = Literal["texts", "sentences", "sequences"]
+
 Task = Literal["classification", "tagging", "regression", "values"]
 
 
@@ -135,7 +141,7 @@ class ModelConfig:
         output_size: Probabilities per answer (per word, if it tags): one for two labels that share a sigmoid, else one
             per label. Without labels, numbers per answer.
         vocabulary_size: Ids run from 0 to `vocabulary_size - 1`; 0 for a network that reads no ids.
-        tokenizer: None for a network without text, and for one that tags.
+        tokenizer: None for a network without text, and for one that reads words.
         architecture: One line per layer.
         parameter_count: Trainable and fixed numbers in the network.
         training: None for a model that rnnx did not train.
@@ -145,11 +151,11 @@ class ModelConfig:
         recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; 0 without a
             Scan, None before the export.
         collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
-        words: How a network that tags reads its words; None for any other.
         task: `classification` gives a label for a whole input, `tagging` one for each position, `regression` a number
             that was trained for; `values` are whatever the network puts out.
         inputs: Of the ONNX files; empty before the export.
         outputs: Of them.
+        words: How a network that tags words reads them; None for any other.
     """
 
     name: str
@@ -165,11 +171,16 @@ class ModelConfig:
     opset: int | None = None
     recurrent_units: int | None = None
     collects_states: bool = False
-    words: WordsConfig | None = None
     task: Task = "classification"
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
+    words: WordsConfig | None = None
     format_version: int = FORMAT_VERSION
+
+    @property
+    def unit(self) -> Unit:
+        """What the network was trained on, one by one."""
+        return "sentences" if self.words else "texts" if self.tokenizer else "sequences"
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -182,8 +193,6 @@ class ModelConfig:
             self._check_labels()
         elif self.labels:
             raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
-        if self.words and (self.task != "tagging" or self.tokenizer):
-            raise ValueError(f"task {self.task} takes no words in the config, nor does a tokenizer beside them")
         if self.vocabulary_size < (4 if self.tokenizer or self.words else 0):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
@@ -194,3 +203,5 @@ class ModelConfig:
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
             raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
+        if self.words and (self.tokenizer or self.task != "tagging"):
+            raise ValueError(f"words have no place beside a tokenizer, nor in the task {self.task}")

@@ -36,6 +36,7 @@ from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
+from rnnx.export.recorded import sequence_problems
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
@@ -65,7 +66,7 @@ class Exported:
 
 
 def export(
-    model: str | Path,
+    model: str | Path | Source,
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
@@ -75,7 +76,7 @@ def export(
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
-        model: A run, a bundle, a shipped name, or a `.keras` file.
+        model: A run, a bundle, a shipped name, or a `.keras` file; or one of them opened.
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
@@ -90,7 +91,7 @@ def export(
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
-    source = open_source(model)
+    source = model if isinstance(model, Source) else open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     on_stage("converting with tf2onnx, and rewriting")
@@ -147,9 +148,12 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
         texts: What it is proved on, beside traps; the source's own if None.
     """
     texts = _texts(source) if texts is None else texts
-    probes = make_probes(source.network, texts, source.tokenizer)
+    sequences = [sample.x for sample in source.sequences]
+    probes = make_probes(source.network, texts, source.tokenizer, sequences)
     report = prove(source.model, source.network, forms, probes)
-    return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
+    problems = _sample_problems(source, report.runtimes[0].max_abs_diff) + sequence_problems(source)
+    unit = "texts" if source.tokenizer else "sequences"
+    return dataclasses.replace(report, problems=tuple(problems), unit=unit)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
