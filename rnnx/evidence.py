@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.carried import CarriedState
 from rnnx.cells import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
@@ -153,6 +154,7 @@ class Evidence:
         cases: The golden vectors.
         figures: The proof at export.
         tools: Name to version of what computed `runtime_probs`.
+        carried: For a streaming file, the states that it takes in and puts out.
     """
 
     inputs: tuple[Input, ...]
@@ -163,6 +165,7 @@ class Evidence:
     cases: tuple[GoldenCase, ...]
     figures: ParityReport
     tools: dict[str, str]
+    carried: tuple[CarriedState, ...] = ()
 
 
 def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:

@@ -40,13 +40,18 @@ def export(
     storage: Annotated[
         StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
     ] = StorageName.INT16,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add model.stream.onnx: the states as inputs and outputs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     with terminal.quiet_tensorflow():
         (pipeline,) = import_stage("rnnx.export.pipeline")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
-        exported = pipeline.export(model, out, storage=storage.value, decisions=texts, on_stage=terminal.note)
+        exported = pipeline.export(
+            model, out, storage=storage.value, decisions=texts, streaming=streaming, on_stage=terminal.note
+        )
     if as_json:
         terminal.write_json(
             {

@@ -90,6 +90,10 @@ class Session:
             raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
         return outputs
 
+    def run_by_name(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+        """Runs a batch as `run` does; each output under its name."""
+        return dict(zip(self.output_names, self.run(given), strict=True))
+
 
 def expected_device(device: Device) -> Device:
     """What a session that asks for a device should get, by what onnxruntime says it has.
