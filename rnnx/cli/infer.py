@@ -30,6 +30,9 @@ class DeviceName(StrEnum):
 
 def infer(
     files: Annotated[list[str], typer.Argument(help="Texts, one per file; - is stdin.", metavar="FILE...")],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The file, or stdin, is one text that grows: answers so far, line by line.")
+    ] = False,
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
@@ -47,6 +50,12 @@ def infer(
     """Classify texts with an exported model; needs no TensorFlow."""
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other")
+    if follow:
+        if as_json or lines or len(files) > 1:
+            raise UsageError("--follow reads one growing text, and answers by lines: one FILE, no --lines, no --json")
+        from rnnx.cli.follow import follow as follow_file
+
+        return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
     from rnnx.infer.inputs import answer, read_files, read_lines
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 

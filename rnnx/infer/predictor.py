@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from rnnx.errors import ModelError
 from rnnx.infer.session import Device, Session, expected_device
 from rnnx.metadata import require_same
 from rnnx.text import Ids, read_tokenizer, to_bytes
+
+if TYPE_CHECKING:
+    from rnnx.infer.stream import Stream
 
 T = TypeVar("T")
 
@@ -128,6 +131,19 @@ class Predictor:
         """Classifies texts as they come, in bounded memory; as `predict` otherwise."""
         for window in chunks(texts, self.window):
             yield from self._predict_window(window, threshold)
+
+    def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
+        """Begins an endless sequence, to be fed in chunks of any size.
+
+        Args:
+            threshold: As in `predict`.
+
+        Raises:
+            ModelError: If the bundle has no streaming file; `rnnx export --streaming` makes one.
+        """
+        from rnnx.infer.stream import open_stream
+
+        return open_stream(self._directory, device=self._asked_device, threshold=threshold)
 
     def _predict_window(self, texts: Sequence[str | bytes], threshold: float) -> list[Prediction]:
         encodings = [self._tokenizer.encode(to_bytes(text) if isinstance(text, str) else text) for text in texts]
