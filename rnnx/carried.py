@@ -74,7 +74,7 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
 
 
 def with_time(network: Network) -> set[str]:
-    """The inputs and nodes whose values have the time as an axis."""
+    """The inputs and nodes whose values have the time as an axis, in a network that can be streamed."""
     names = {one.name for one in network.inputs if None in one.shape}
     for node in network.nodes:
         is_last = isinstance(node.layer, Recurrent) and not node.layer.return_sequences

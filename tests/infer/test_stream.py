@@ -1,0 +1,283 @@
+"""Streams: chunks of any size give what the whole gives, the state can be saved, and the memory stays what it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import rnnx
+from rnnx.bundle import read_directory
+from rnnx.errors import ModelError
+from rnnx.evidence import read_evidence, read_reference
+from rnnx.infer.session import Session
+from rnnx.infer.stream import Stream, StreamAnswer, open_stream
+from rnnx.onnxfile import parse_model, read_properties
+from rnnx.parity import Outputs, ProbeBatch, compare_runtime
+from rnnx.propagation import Decisions, label_ids
+from rnnx.reference import Network, SimpleRNN
+from rnnx.report import RuntimeReport
+from rnnx.rounding import step_bound
+
+NAME = "model.stream.onnx"
+TEXT = b"the film<br />was wonderful, it's a qqqq caf\xc3\xa9 and  the plot moving"
+
+
+def open_path(path: Path) -> Stream:
+    return open_stream(read_directory(path), device="cpu")
+
+
+def reference_of(path: Path) -> Network:
+    model = parse_model((path / NAME).read_bytes())
+    return read_reference(read_evidence(read_properties(model), model), model)
+
+
+def pieces_of(whole: Any, size: int) -> Iterator[Any]:
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 500])
+def test_a_text_in_pieces_is_answered_as_the_whole(streaming_bundle: Path, size: int) -> None:
+    model = rnnx.load(streaming_bundle)
+    expected = model.predict([TEXT])[0]
+    stream = model.stream()
+    answers = [stream.feed(piece) for piece in pieces_of(TEXT, size)]
+    last = stream.finish()
+    (actual,) = last.predictions
+    assert actual.probability == pytest.approx(expected.probability, abs=1e-6)
+    assert (actual.label, actual.tokens, actual.truncated) == (expected.label, expected.tokens, False)
+    words = [word for answer in (*answers, last) for word in answer.words]
+    assert words == ["the", "film", "was", "wonderful", "it's", "a", "qqqq", "café", "and", "the", "plot", "moving"]
+    stream.reset()
+    assert stream.position_count == 0
+    assert stream.feed(TEXT.decode()).predictions[0].tokens == 11  # the last word may go on
+
+
+def test_the_answer_so_far_is_that_to_the_text_so_far(streaming_bundle: Path) -> None:
+    model = rnnx.load(streaming_bundle)
+    stream = model.stream()
+    assert stream.feed("wonder") == StreamAnswer({}) or not stream.feed("").predictions
+    text = "wonder"
+    for piece in ("ful ", "awful ", "boring ", "dull\n", "", "great "):
+        text += piece
+        (actual,) = stream.feed(piece).predictions
+        assert actual.probability == pytest.approx(model.predict([text])[0].probability, abs=1e-6)
+
+
+def test_a_stream_is_not_cut_to_the_longest_text(streaming_bundle: Path) -> None:
+    """The reference's answer to 300 words, of which `predict` reads 20."""
+    model = rnnx.load(streaming_bundle)
+    text = b"the plot was dull " * 75
+    assert model.predict([text])[0].truncated
+    stream = model.stream()
+    (actual,) = stream.feed(text).predictions
+    stream_ids = np.array([[1, *stream._tokenizer.vocabulary.encode(text.split())]], np.int32)  # type: ignore[union-attr]
+    expected = reference_of(streaming_bundle).predict(stream_ids)[0, 0]
+    assert actual.probs["pos"] == pytest.approx(expected, abs=1e-5)
+    assert actual.tokens == 300
+
+
+def test_an_empty_text_has_an_answer_at_its_end(streaming_bundle: Path) -> None:
+    model = rnnx.load(streaming_bundle)
+    stream = model.stream()
+    assert stream.feed("").predictions == ()
+    assert stream.finish().predictions[0].probability == pytest.approx(model.predict([""])[0].probability, abs=1e-6)
+
+
+def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> None:
+    stream = open_path(stream_bundles["tagger"])
+    ids = np.array([3, 4, 0, 0, 5, 11, 0, 2])
+    expected = reference_of(stream_bundles["tagger"]).predict(ids[None].astype(np.int32))[0]
+    answers = [stream.feed(piece) for piece in pieces_of(ids, 3)]
+    np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
+    assert [len(one.predictions) for one in answers] == [3, 3, 2]
+    labels = [prediction.label_id for one in answers for prediction in one.predictions]
+    assert labels == expected.argmax(axis=1).tolist()
+    nothing = stream.feed([])
+    assert nothing.outputs["probs"].shape == (0, 3)
+    assert nothing.predictions == ()
+
+
+def test_numbers_stream_through_cells_with_gates(stream_bundles: dict[str, Path]) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 3))
+    expected = reference_of(stream_bundles["sensor"]).predict(x[None].astype(np.float32))[0]
+    for size in (1, 7, 40):
+        stream = open_path(stream_bundles["sensor"])
+        for piece in pieces_of(x, size):
+            answer = stream.feed(piece)
+        np.testing.assert_allclose(expected, answer.outputs["values"], rtol=0, atol=1e-5)
+        assert answer.predictions == ()
+        assert stream.position_count == 40
+
+
+def test_a_masked_chunk_keeps_everything(stream_bundles: dict[str, Path]) -> None:
+    stream = open_path(stream_bundles["states"])
+    before = stream.feed([3, 49, 7]).outputs["values"][-1]
+    state = stream.state["h"]
+    np.testing.assert_array_equal(np.stack([before] * 5), stream.feed([0] * 5).outputs["values"])
+    np.testing.assert_array_equal(state, stream.state["h"])
+
+
+def test_a_state_can_be_saved_and_set_again(
+    streaming_bundle: Path, stream_bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    stream = open_path(streaming_bundle)
+    stream.feed(TEXT[:31])  # in the middle of a word
+    np.savez(tmp_path / "state.npz", **stream.state)  # type: ignore[arg-type]  # numpy's own stub takes a bool there
+    expected = [stream.feed(TEXT[31:]), stream.finish()]
+    other = open_path(streaming_bundle)
+    with np.load(tmp_path / "state.npz") as saved:
+        other.state = dict(saved)
+    actual = [other.feed(TEXT[31:]), other.finish()]
+    assert [one.predictions for one in expected] == [one.predictions for one in actual]
+    assert [one.words for one in expected] == [one.words for one in actual]
+    sensor = open_path(stream_bundles["sensor"])
+    assert {name: (v.shape, v.dtype.name) for name, v in sensor.state.items()} == {
+        "memory.h": ((4,), "float32"),
+        "memory.c": ((4,), "float32"),
+        "upper.h": ((4,), "float32"),
+        "positions": ((), "int64"),
+    }
+
+
+def test_a_state_that_does_not_fit_is_refused(stream_bundles: dict[str, Path]) -> None:
+    stream = open_path(stream_bundles["states"])
+    stream.feed([3])
+    before = stream.state
+    with pytest.raises(ValueError, match="the state should hold h, positions, not h"):
+        stream.state = {"h": before["h"]}
+    with pytest.raises(ValueError, match=r"h should be \(8,\) finite numbers, not \(3,\)"):
+        stream.state = {**before, "h": np.zeros(3)}
+    with pytest.raises(ValueError, match="finite"):
+        stream.state = {**before, "h": np.full(8, np.nan)}
+    np.testing.assert_array_equal(before["h"], stream.state["h"])
+
+
+@pytest.mark.parametrize(
+    ("network", "chunk", "reason"),
+    [
+        ("tagger", [3, 12], r"ids should hold whole numbers in 0\.\.11"),
+        ("tagger", [-1], r"ids should hold whole numbers in 0\.\.11"),
+        ("tagger", [0.5], r"ids should hold whole numbers in 0\.\.11"),
+        ("tagger", [[3]], r"ids should be \(time\), not \(1, 1\)"),
+        ("tagger", {"x": [3]}, "a chunk should hold ids, not x"),
+        ("sensor", [[1.0, np.nan, 0.0]], "x should hold finite numbers"),
+        ("sensor", [[1e300, 0.0, 0.0]], "x should hold finite numbers, in float32 too"),
+        ("sensor", [1.0, 2.0, 3.0], r"x should be \(time, 3\), not \(3,\)"),
+    ],
+)
+def test_a_bad_chunk_is_refused_and_changes_nothing(
+    stream_bundles: dict[str, Path], network: str, chunk: Any, reason: str
+) -> None:
+    stream = open_path(stream_bundles[network])
+    good: Any = [3, 4] if network == "tagger" else [[1.0, 2.0, 3.0]]
+    stream.feed(good)
+    before = stream.state
+    with pytest.raises(ValueError, match=reason):
+        stream.feed(chunk)
+    for name, values in stream.state.items():
+        np.testing.assert_array_equal(before[name], values)
+    with pytest.raises(TypeError, match="made without a vocabulary"):
+        stream.feed("a text")
+
+
+def test_a_bundle_without_a_streaming_file_says_how_to_get_one() -> None:
+    with pytest.raises(ModelError, match=r"no model.stream.onnx: export it with --streaming"):
+        rnnx.load("imdb").stream()
+
+
+def undecided(network: Network, answers: npt.NDArray[np.float32]) -> dict[str, Decisions]:
+    """No end to end bound: the steps are what is looked at."""
+    unknown, nothing = np.full(answers.shape, np.inf), np.zeros(answers.shape[:-1], np.bool_)
+    name = next(iter(network.ends))
+    values = answers.astype(np.float64)
+    return {name: Decisions("values", values, unknown, unknown, label_ids("values", values), nothing)}
+
+
+def compare_states(network: Network, ids: npt.NDArray[np.int32], states: npt.NDArray[np.float32]) -> RuntimeReport:
+    batch, whole = ProbeBatch(ids[None], ("a long sequence",)), states[None]
+    outputs = Outputs({"values": whole}, {"rnn": whole})
+    return compare_runtime("stream", network, [batch], [outputs], [undecided(network, whole)])
+
+
+STEPS = 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_100_000_steps_in_chunks_are_those_of_the_whole(stream_bundles: dict[str, Path], size: int) -> None:
+    path = stream_bundles["states"]
+    ids = np.random.default_rng(0).integers(0, 50, STEPS).astype(np.int32)
+    ids[40_000:41_500] = 0  # nothing, for chunk after chunk
+    stream, network = open_path(path), reference_of(path)
+    states = np.concatenate([stream.feed(piece).outputs["values"] for piece in pieces_of(ids, size)])
+    assert states.shape == (STEPS, 8)
+    whole = Session((path / "model.onnx").read_bytes(), device="cpu").run(ids[None])[0][0]
+    for one in (states, whole):
+        report = compare_states(network, ids, one)
+        assert report.problems == ()
+        assert report.worst.ratio is not None
+        assert report.worst.ratio < 1
+    # The slope of tanh is at most 1, so what two runs are apart grows by the norm of U at most, and each step of either
+    # adds its bound: d' <= |U| d + 2 b, and so d <= 2 b / (1 - |U|).
+    layer = network.recurrent_nodes["rnn"]
+    assert isinstance(layer, SimpleRNN)
+    x = network.forward(ids[None], {"rnn": states[None]})[network.nodes[0].name].values[0]
+    before = np.concatenate([np.zeros((1, 8)), states[:-1]])
+    step = np.linalg.norm(step_bound(layer, x, before, np.zeros_like(x)), axis=1).max()
+    norm = np.linalg.norm(layer.recurrent_kernel, 2)
+    assert norm < 0.91
+    assert np.linalg.norm(states.astype(np.float64) - whole, axis=1).max() <= 2 * step / (1 - norm)
+    np.testing.assert_array_equal(states[-1], stream.state["h"])
+    broken = states.copy()
+    broken[50_000:] = np.roll(states, 1, axis=0)[50_000:]  # a position too late from here on
+    assert not compare_states(network, ids, broken).passed
+
+
+def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path]) -> None:
+    """What Python and NumPy hold; onnxruntime's own shows in the next test."""
+    stream = open_path(stream_bundles["states"])
+    ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)
+    peaks = []
+    tracemalloc.start()
+    for count in (10, 10, 200):
+        tracemalloc.reset_peak()
+        for _ in range(count):
+            stream.feed(ids)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert stream.position_count == 220 * 500
+    assert peaks[2] <= peaks[1] + 10_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
+def test_nor_does_that_of_the_process(stream_bundles: dict[str, Path]) -> None:
+    code = (
+        "import json, resource, sys\nimport numpy as np\nfrom rnnx.bundle import read_directory\n"
+        "from rnnx.infer.stream import open_stream\nfrom pathlib import Path\n"
+        "stream = open_stream(read_directory(Path(sys.argv[1])), device='cpu')\n"
+        "ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)\npeaks = []\n"
+        "for count in (20, 200):\n    for _ in range(count):\n        stream.feed(ids)\n"
+        "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "print(json.dumps([stream.position_count, *peaks]))\n"
+    )
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", code, str(stream_bundles["states"])],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    positions, before, after = json.loads(done.stdout)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert positions == 110_000
+    assert (after - before) * unit < 2 << 20  # 100 000 steps of states alone would be 3.2 MB
