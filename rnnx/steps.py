@@ -175,4 +175,5 @@ def _activated(name: ActivationName, x: Inexact) -> Inexact:
 
 def _gate(name: ActivationName, value: Array, sum_error: Array) -> Inexact:
     """An activation's result, and how far it is off where the sum before it is off by so much."""
-    return Inexact(value, steepest(name) * sum_error + activation_error(name, value))
+    carried = steepest(name) * sum_error
+    return Inexact(value, carried + activation_error(name, np.abs(value) + carried))

@@ -94,15 +94,18 @@ def test_an_old_runtime_gives_what_was_proved(name: str, form: str, runtime: tup
 # Zeros alone, first, last, between words, and nowhere.
 BATCHES = [np.array(rows, np.int32) for rows in ([[0] * 4, [3, 4, 0, 5], [0] * 4], [[0]], [[0] * 9] * 5, [[7] * 9])]
 
+CELLS = ("LSTM", "GRU", "GRU, reset before")
+
 
 @cache
 def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArray[np.float64]]]:
     """The forms of a network, and what the reference gives for the batches; built once for all runtimes."""
     from rnnx.export.forms import build_forms
     from rnnx.export.from_keras import read_network
+    from tests.export.test_cells import build_cells
     from tests.export.test_from_keras import MODELS
 
-    model = MODELS[name](mask_zero)
+    model = build_cells(name, mask_zero) if name in CELLS else MODELS[name](mask_zero)
     network = read_network(model)
     forms = {form: new.model.SerializeToString() for form, new in build_forms(model, network).items()}
     return forms, [network.predict(ids) for ids in BATCHES]
@@ -110,7 +113,7 @@ def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArra
 
 @pytest.mark.train
 @pytest.mark.parametrize("mask_zero", [False, True])
-@pytest.mark.parametrize("name", ["last state", "stacked", "both directions, last", "both directions, stacked"])
+@pytest.mark.parametrize("name", ["last state", "stacked", "both directions, last", "both directions, stacked", *CELLS])
 def test_an_old_runtime_computes_every_shape(
     name: str, mask_zero: bool, runtime: tuple[str, Path], tmp_path: Path
 ) -> None:
