@@ -67,7 +67,9 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
             result = run({**chunk, **states})
             states = {one.input: result[one.output] for one in carried}
             for name, values in result.items():
-                parts[name] = [*parts[name], values] if name in joined and name in parts else [values]
+                if name not in joined:
+                    parts[name] = []
+                parts.setdefault(name, []).append(values)
         return {name: np.concatenate(p, axis=joined[name]) if name in joined else p[0] for name, p in parts.items()}
 
     return run_all

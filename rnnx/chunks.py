@@ -38,7 +38,8 @@ class Streamed:
         name: Of the file.
         provider: What it runs on.
         carried: Its states.
-        run: Runs the file with its states at every step as outputs: inputs and first states in, everything out.
+        run: Runs the file itself: inputs and first states in, outputs and last states out.
+        run_with_states: Runs its copy that puts out the states at every step as well.
         names: By recurrent layer, the output (time, batch, units) that has its states at every step.
         read: Takes from everything what is compared.
     """
@@ -47,6 +48,7 @@ class Streamed:
     provider: str
     carried: tuple[CarriedState, ...]
     run: Run
+    run_with_states: Run
     names: Mapping[str, str]
     read: Callable[[Values], Outputs]
 
@@ -71,15 +73,17 @@ def compare_chunks(
     timed = with_time(network)
     joined = {name: 1 for name, node in network.ends.items() if node.name in timed}
     joined |= dict.fromkeys(file.names.values(), 0)
-    whole = [file.read(from_zero(file.run, file.carried)(one)) for one in given]
+    whole = [file.read(from_zero(file.run_with_states, file.carried)(one)) for one in given]
     reports, ways = [], []
     for size in CHUNK_SIZES:
         runtime = f"{file.name} in chunks of {size}, {file.provider}"
-        run = in_chunks(file.run, file.carried, joined, size)
-        results = [run(one) for one in given]
+        run, run_with_states = (in_chunks(one, file.carried, joined, size) for one in (file.run, file.run_with_states))
+        results = [run_with_states(one) for one in given]
         outputs = [file.read(result) for result in results]
         report = compare_runtime(runtime, network, batches, outputs, expected)
-        problems = [problem for result in results for problem in last_state_problems(file, result)]
+        problems = [
+            problem for one, result in zip(given, results, strict=True) for problem in _problems(file, run(one), result)
+        ]
         reports.append(dataclasses.replace(report, problems=(*report.problems, *problems)))
         for what, one, all_at_once, bounds in zip(("", ", long rows"), outputs, whole, expected, strict=True):
             allowed = {name: decision.bounds for name, decision in bounds.items()}
@@ -88,13 +92,17 @@ def compare_chunks(
     return reports, ways
 
 
-def last_state_problems(file: Streamed, result: Values) -> list[str]:
-    """The state that is put out at the end has to be the one after the last step, bit for bit."""
+def _problems(file: Streamed, own: Values, result: Values) -> list[str]:
+    """The file and its copy have to give the same bits, and the last state has to be the one after the last step."""
+    is_same = all(np.array_equal(values, result[name], equal_nan=True) for name, values in own.items())
     return [
-        f"{one.output} is not the state of layer {one.layer} after the last position"
-        for one in file.carried
-        if one.output.endswith("h_out")
-        and not np.array_equal(result[file.names[one.layer]][-1], result[one.output], equal_nan=True)
+        *([] if is_same else ["the file and its copy with states differ"]),
+        *(
+            f"{one.output} is not the state of layer {one.layer} after the last position"
+            for one in file.carried
+            if one.output.endswith("h_out")
+            and not np.array_equal(result[file.names[one.layer]][-1], result[one.output], equal_nan=True)
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.carried import CarriedState, from_zero
-from rnnx.chunks import Streamed, compare_chunks, last_state_problems
+from rnnx.chunks import Streamed, compare_chunks
 from rnnx.errors import ModelError
 from rnnx.evidence import Evidence, golden_states, read_evidence, read_reference
 from rnnx.infer.session import Device, Session, available_devices
@@ -142,21 +142,20 @@ def compare_file(
     if long_batch is not None:
         given = _inputs(candidate, network, long_batch)
         curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
-    chunked: list[RuntimeReport] = []
-    if candidate.carried:
-        file = Streamed(
-            candidate.name,
-            session.provider,
-            candidate.carried,
-            stateful.run_by_name,
-            candidate.recipe.names,
-            lambda result: _outputs(candidate, network, result),
-        )
-        problems = [problem for result in results for problem in last_state_problems(file, result)]
-        report = dataclasses.replace(report, problems=(*report.problems, *problems))
-        chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
-        ways += more_ways
-    return Comparison(report, tuple(ways), tuple(curves), tuple(own), tuple(chunked))
+    comparison = Comparison(report, tuple(ways), tuple(curves), tuple(own))
+    if not candidate.carried:
+        return comparison
+    file = Streamed(
+        candidate.name,
+        session.provider,
+        candidate.carried,
+        session.run_by_name,
+        stateful.run_by_name,
+        candidate.recipe.names,
+        lambda result: _outputs(candidate, network, result),
+    )
+    chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
+    return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
 
 
 def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: Tokenizer | None = None) -> Verification:

@@ -39,7 +39,8 @@ def test_its_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(streaming_bundle, tmp_path / "my-stream")
     label, probability = run_block(block, tmp_path).split()
     (expected,) = rnnx.load(streaming_bundle).predict(["A wonderful film; I loved every minute of it."])
-    assert (label, float(probability)) == (expected.label, pytest.approx(expected.probability, abs=1e-6))
+    assert label == expected.label
+    assert float(probability) == pytest.approx(expected.probability, abs=1e-6)
 
 
 def run_block(block: str, folder: Path) -> str:

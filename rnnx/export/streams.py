@@ -19,7 +19,7 @@ _BY_POSITION = frozenset(
         "LayerNormalization", "Concatenate", "Merge",
     }
 )  # fmt: skip
-_FIRST_POSITIONS = 5
+_MOST_FIRST_POSITIONS = 5
 
 
 def require_streamable(network: Network, config: ModelConfig) -> None:
@@ -53,7 +53,7 @@ def stream_data_sets(network: Network, given: Named, carried: tuple[CarriedState
 
     Args:
         network: The reference.
-        given: A sequence of more than a few positions, a batch of any size.
+        given: A sequence, a batch of any size.
         carried: The file's states.
 
     Returns:
@@ -65,9 +65,10 @@ def stream_data_sets(network: Network, given: Named, carried: tuple[CarriedState
     for node in network.nodes:
         if isinstance(node.layer, Recurrent):
             after[node.name] = node.layer.carried(tensors[node.inputs[0]])
-    first = {name: values[:, :_FIRST_POSITIONS] for name, values in given.items()}
+    cut = min(_MOST_FIRST_POSITIONS, next(iter(given.values())).shape[1] // 2)
+    first = {name: values[:, :cut] for name, values in given.items()}
     files = {}
-    for i, (start, end) in enumerate(((0, _FIRST_POSITIONS), (_FIRST_POSITIONS, None))):
+    for i, (start, end) in enumerate(((0, cut), (cut, None)) if cut else ((0, None),)):
         chunk = {name: values[:, start:end] for name, values in given.items()}
         answers = network.answers(given if end is None else first)
         outputs = {
