@@ -63,6 +63,8 @@ class Follower:
             else:
                 self._write(number, answers)
             number += piece.endswith(b"\n")
+        if (answer := self._stream.finish()).words:  # behind a last piece that was as long as a piece can be
+            self._write(number, [answer])
 
     def _feed(self, piece: bytes) -> Iterator[StreamAnswer]:
         if self._stream.config.tokenizer is not None:

@@ -15,7 +15,7 @@ from rnnx.rewrites.scan_form import write_scan
 from rnnx.rewrites.stream_form import replace_for_stream
 
 
-def build_forms(model: keras.Model, network: Network, *, streaming: bool = False) -> dict[str, Rewritten]:
+def build_forms(model: keras.Model, network: Network, streaming: bool = False) -> dict[str, Rewritten]:
     """Converts a model and writes its forms.
 
     Args:

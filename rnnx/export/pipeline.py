@@ -100,7 +100,7 @@ def export(
     if streaming:
         require_streamable(source.network, source.config)
     on_stage("converting with tf2onnx, and rewriting")
-    forms = build_forms(source.model, source.network, streaming=streaming)
+    forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
     texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
     report = prove_source(source, forms, texts)

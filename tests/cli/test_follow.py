@@ -78,6 +78,19 @@ def test_numbers_are_answered_with_values(
     assert [len(item["values"]["values"]) for item in items if "values" in item] == [2, 2]
 
 
+def test_a_line_without_end_is_answered_in_pieces(
+    streaming_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    feed(monkeypatch, b"\xef\xbb\xbf" + b"awful " * 30_000 + b"film")  # two pieces of 65 536 bytes, and some
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", "--jsonl"]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [item["line"] for item in items] == [1, 1, 1]
+    assert items[-1]["tokens"] == 30_001
+    feed(monkeypatch, b"x" * 65_536)
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_what_cannot_be_followed_is_refused(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "t.txt").write_text("good", encoding="utf-8")
     assert run(["infer", "--follow", str(tmp_path / "t.txt")]) == 4

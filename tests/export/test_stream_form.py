@@ -156,6 +156,14 @@ def test_a_bundle_gets_one_more_file_with_its_proof(streaming_bundle: Path) -> N
     assert f"| {NAME} in chunks of 7, CPUExecutionProvider |" in bundle["README.md"].decode()
 
 
+def test_the_command_line_verifies_it_and_lays_it_beside_another(
+    streaming_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", str(streaming_bundle)]) == 0
+    assert f"{NAME}: verified: every step is within" in capsys.readouterr().out
+    assert run(["diff", str(streaming_bundle / "model.onnx"), str(streaming_bundle / NAME)]) == 0
+
+
 def test_the_test_data_are_a_first_chunk_and_the_rest(stream_bundles: dict[str, Path]) -> None:
     for path in stream_bundles.values():
         session = Session((path / NAME).read_bytes(), device="cpu")

@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,18 @@ import pytest
 
 import rnnx
 from rnnx.bundle import read_directory
+from rnnx.config import TokenizerConfig
 from rnnx.errors import ModelError
 from rnnx.evidence import read_evidence, read_reference
 from rnnx.infer.session import Session
-from rnnx.infer.stream import Stream, StreamAnswer, open_stream
+from rnnx.infer.stream import Stream, open_stream
 from rnnx.onnxfile import parse_model, read_properties
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime
 from rnnx.propagation import Decisions, label_ids
 from rnnx.reference import Network, SimpleRNN
 from rnnx.report import RuntimeReport
 from rnnx.rounding import step_bound
+from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 NAME = "model.stream.onnx"
 TEXT = b"the film<br />was wonderful, it's a qqqq caf\xc3\xa9 and  the plot moving"
@@ -65,7 +67,8 @@ def test_a_text_in_pieces_is_answered_as_the_whole(streaming_bundle: Path, size:
 def test_the_answer_so_far_is_that_to_the_text_so_far(streaming_bundle: Path) -> None:
     model = rnnx.load(streaming_bundle)
     stream = model.stream()
-    assert stream.feed("wonder") == StreamAnswer({}) or not stream.feed("").predictions
+    nothing = stream.feed("wonder")
+    assert (nothing.outputs, nothing.predictions, nothing.words) == ({}, (), ())
     text = "wonder"
     for piece in ("ful ", "awful ", "boring ", "dull\n", "", "great "):
         text += piece
@@ -105,6 +108,45 @@ def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> 
     nothing = stream.feed([])
     assert nothing.outputs["probs"].shape == (0, 3)
     assert nothing.predictions == ()
+
+
+def test_a_tagger_of_texts_answers_each_word(stream_bundles: dict[str, Path]) -> None:
+    """The start is a position of the network, and no word."""
+    bundle = read_directory(stream_bundles["tagger"])
+    words = [f"w{i}".encode() for i in range(9)]
+    tokenizer = Tokenizer(
+        TokenizerConfig(20, True, True, "batch", "left", "left"), Vocabulary((*SPECIAL_TOKENS, *words))
+    )
+    stream = Stream(Session(bundle[NAME], device="cpu"), bundle.config, tokenizer)
+    answers = [stream.feed(piece) for piece in ("w0 w", "5", "", " what<br />", "w8")] + [stream.finish()]
+    assert [one.words for one in answers] == [("w0",), (), (), ("w5", "what"), (), ("w8",)]
+    ids = np.array([[1, 3, 8, 2, 11]], np.int32)
+    expected = reference_of(stream_bundles["tagger"]).predict(ids)[0][1:]
+    np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
+    assert [len(one.predictions) for one in answers] == [1, 0, 0, 2, 0, 1]
+
+
+class Overflowing:
+    """A session whose state is infinite after the second position."""
+
+    input_names = ("ids", "h_in")
+    output_names = ("probs", "h_out")
+    input_shapes: ClassVar = {"ids": ["batch", "time"], "h_in": ["batch", 2]}
+
+    def run_by_name(self, given: dict[str, Any]) -> dict[str, Any]:
+        """As a session has it."""
+        state = np.where(given["h_in"] > 0, np.inf, 1.0).astype(np.float32)
+        return {"probs": np.ones((1, given["ids"].shape[1], 3), np.float32), "h_out": state}
+
+
+def test_a_state_that_overflows_is_an_error_and_is_not_kept(stream_bundles: dict[str, Path]) -> None:
+    config = read_directory(stream_bundles["tagger"]).config
+    stream = Stream(Overflowing(), config, None)  # type: ignore[arg-type]  # as much of a session as is used
+    stream.feed([3])
+    with pytest.raises(ModelError, match="its state is not finite any more"):
+        stream.feed([3])
+    assert stream.state["h"].tolist() == [1, 1]
+    assert stream.position_count == 1
 
 
 def test_numbers_stream_through_cells_with_gates(stream_bundles: dict[str, Path]) -> None:
