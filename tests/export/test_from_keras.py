@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[[bool], keras.Model]] = {
         mask_zero=m,
     ),
     "zero outputs": lambda m: build(layers.SimpleRNN(4, return_sequences=True, zero_output_for_mask=True), mask_zero=m),
+    "zero outputs, last": lambda m: build(layers.SimpleRNN(4, zero_output_for_mask=True), mask_zero=m),
     "both directions, all": lambda m: build(
         layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=m
     ),
