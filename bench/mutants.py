@@ -71,7 +71,7 @@ def _shifted(graph: Graph, r: Recurrence, case: Case) -> Recurrence:
 
 
 def _shifted_steps(case: Case) -> npt.NDArray[np.int64]:
-    steps = np.arange(case.batch.ids.shape[1])
+    steps = np.arange(case.batch.time)
     steps[case.step] -= 1
     return steps
 
@@ -150,7 +150,7 @@ def build_mutant(converted: onnx.ModelProto, case: Case, mutant: Mutant) -> Rewr
     if mutant.name == "a wrong initial state":
         node = next(node for node in form.model.graph.node if node.name == case.layer)
         units = len(case.network.recurrent_nodes[case.layer].bias)
-        initial = np.full((1, len(case.batch.ids), units), _INITIAL, np.float32)
+        initial = np.full((1, len(case.batch.names), units), _INITIAL, np.float32)
         form.model.graph.initializer.append(numpy_helper.from_array(initial, "wrong_initial"))
         node.input.extend([""] * (5 - len(node.input)) + ["wrong_initial"])
     return form
@@ -164,7 +164,7 @@ def effect(case: Case, mutant: Mutant, outputs: Outputs) -> tuple[float, set[tup
     """
     layer = case.network.recurrent_nodes[case.layer]
     assert isinstance(layer, SimpleRNN)  # noqa: S101  # the mutants are of no other
-    tensors = case.network.forward(case.batch.ids, {k: v.astype(np.float64) for k, v in outputs.states.items()})
+    tensors = case.network.forward(case.batch.given, {k: v.astype(np.float64) for k, v in outputs.states.items()})
     node = next(node for node in case.network.nodes if node.name == case.layer)
     x = layer.in_order(tensors[node.inputs[0]])
     states = outputs.states[case.layer].astype(np.float64)

@@ -102,7 +102,7 @@ def draw_case(rng: Rng) -> Case:
         model,
         network,
         ProbeBatch(ids, tuple(f"row {i}" for i in range(rows))),
-        decide(network, ids),
+        decide(network, ids)["probs"],
         name,
         int(rng.integers(len(layer.bias))),
         int(rng.integers(1, time)) if time > 1 else 0,

@@ -57,13 +57,15 @@ TOLERANCES: dict[str, tuple[float, float]] = {
 def run(form: Rewritten, case: Case) -> Outputs:
     """Runs a file with its states."""
     session = Session(with_states(form.model.SerializeToString(), form.recipe()), device="cpu")
-    outputs = dict(zip(session.output_names, session.run(case.batch.ids), strict=True))
-    return Outputs(outputs["probs"], {name: outputs[v].transpose(1, 0, 2) for name, v in form.states.items()})
+    outputs = dict(zip(session.output_names, session.run(case.batch.given), strict=True))
+    return Outputs(
+        {"probs": outputs["probs"]}, {name: outputs[v].transpose(1, 0, 2) for name, v in form.states.items()}
+    )
 
 
 def prove(name: str, outputs: Outputs, case: Case) -> RuntimeReport:
     """What the proof says."""
-    return compare_runtime(name, case.network, [case.batch], [outputs], [case.decisions])
+    return compare_runtime(name, case.network, [case.batch], [outputs], [{"probs": case.decisions}])
 
 
 def failing(report: RuntimeReport) -> Iterator[LayerReport]:
@@ -94,7 +96,7 @@ def count_mutants(case: Case, converted: onnx.ModelProto, counts: dict[str, Coun
     layer = case.network.recurrent_nodes[case.layer]
     assert isinstance(layer, SimpleRNN)  # noqa: S101  # the mutants are of no other
     node = next(node for node in case.network.nodes if node.name == case.layer)
-    x = layer.in_order(case.network.forward(case.batch.ids)[node.inputs[0]])
+    x = layer.in_order(case.network.forward(case.batch.given)[node.inputs[0]])
     for mutant in MUTANTS:
         if not mutant.needs(layer, x, case):
             continue
@@ -108,7 +110,7 @@ def count_mutants(case: Case, converted: onnx.ModelProto, counts: dict[str, Coun
             continue
         count.made += 1
         for tolerance, values in TOLERANCES.items():
-            count.let_pass[tolerance] += passes(case.decisions.probs, outputs.probs, values)
+            count.let_pass[tolerance] += passes(case.decisions.values, outputs.answers["probs"], values)
         if not failed:
             count.missed += 1
             say(f"missed: {mutant.name} in {case.layer}, effect {size:.3g}")
@@ -154,7 +156,7 @@ def main() -> int:
                 say(f"refused: {name}: {report.worst}, {report.problems}")
             if name == "model.onnx":
                 for tolerance, values in TOLERANCES.items():
-                    refused_right[tolerance] += not passes(case.decisions.probs, outputs.probs, values)
+                    refused_right[tolerance] += not passes(case.decisions.values, outputs.answers["probs"], values)
         count_mutants(case, converted, counts, say)
         if i % 25 == 24:
             print(f"{i + 1} networks, {clock.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

@@ -114,7 +114,7 @@ def test_a_wrong_computation_with_right_weights_fails_in_its_layer(tiny_bundle: 
 def test_golden_vectors_that_do_not_fit_are_refused(tiny_bundle: Path) -> None:
     def change_probability(model: Any, properties: dict[str, str]) -> None:
         evidence = json.loads(properties[EVIDENCE_KEY])
-        evidence["cases"][2]["probs"][0] += 1e-6
+        evidence["cases"][2]["answers"]["probs"]["values"][0] += 1e-6
         properties[EVIDENCE_KEY] = json.dumps(evidence)
 
     def change_state(model: Any, properties: dict[str, str]) -> None:

@@ -1,0 +1,89 @@
+"""Every shape that the article shows, as it stands there: exported, proved, and run in onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="needs the [train] extra")
+layers = keras.layers
+
+from rnnx.bundle import BATCH_NAME, MODEL_NAME  # noqa: E402
+from rnnx.export.from_keras import read_network  # noqa: E402
+from rnnx.export.pipeline import Exported, export  # noqa: E402
+from rnnx.infer.session import Session  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+
+def export_model(model: keras.Model, folder: Path) -> Exported:
+    path = folder / "article.keras"
+    model.save(path)
+    return export(path, folder / "bundle")
+
+
+def run_forms(exported: Exported, given: np.ndarray) -> list[np.ndarray]:
+    files = [exported.path / name for name in (MODEL_NAME, BATCH_NAME)]
+    return [Session(file.read_bytes(), device="cpu").run(given)[0] for file in files]
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.5])
+def test_its_numpy_example(centre: float, tmp_path: Path) -> None:
+    """100 steps of 32 features, 64 units: the loop as the article has it, beside the reference and the files.
+
+    The article's own weights lie between 0 and 1, which drives every state to 1 in the first step; so centred ones too.
+    """
+    rng = np.random.default_rng(0)
+    timesteps, input_features, output_features = 100, 32, 64
+    inputs = rng.random((timesteps, input_features)).astype(np.float32)
+    w = (rng.random((output_features, input_features)) - centre).astype(np.float32)
+    u = (rng.random((output_features, output_features)) - centre).astype(np.float32)
+    b = (rng.random((output_features,)) - centre).astype(np.float32)
+
+    state_t = np.zeros((output_features,))
+    successive_outputs = []
+    for input_t in inputs.astype(np.float64):
+        output_t = np.tanh(np.dot(w, input_t) + np.dot(u, state_t) + b)
+        successive_outputs.append(output_t)
+        state_t = output_t
+    final_output_sequence = np.stack(successive_outputs, axis=0)
+
+    model = keras.Sequential(
+        [keras.Input((None, input_features)), layers.SimpleRNN(output_features, return_sequences=True)]
+    )
+    model.set_weights([w.T, u.T, b])
+    expected = read_network(model).predict(inputs[None])[0]
+    np.testing.assert_allclose(final_output_sequence, expected, rtol=0, atol=1e-9)
+    exported = export_model(model, tmp_path)
+    assert exported.report.passed
+    for actual in run_forms(exported, inputs[None]):
+        assert actual.shape == (1, timesteps, output_features)
+        # The steps are proved; this many of expanding ones may part from float64 by more than rounding one by one.
+        np.testing.assert_allclose(final_output_sequence[:3], actual[0, :3], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("recurrences", "parameters", "shape"),
+    [
+        ([{"return_sequences": True}], 322_080, (2, 7, 32)),
+        ([{}], 322_080, (2, 32)),
+        ([{"return_sequences": True}] * 3 + [{}], 328_320, (2, 32)),
+    ],
+    ids=["all states", "the last state", "four layers"],
+)
+def test_its_keras_models(
+    recurrences: list[dict[str, bool]], parameters: int, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(1)
+    rnns = [layers.SimpleRNN(32, **settings) for settings in recurrences]
+    model = keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(10_000, 32), *rnns])
+    assert model.count_params() == parameters
+    exported = export_model(model, tmp_path)
+    assert exported.report.passed
+    ids = np.random.default_rng(2).integers(0, 10_000, (*shape[:1], 7), dtype=np.int32)
+    expected = read_network(model).predict(ids)
+    for actual in run_forms(exported, ids):
+        assert actual.shape == shape
+        np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)
