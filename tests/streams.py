@@ -1,14 +1,41 @@
-"""Networks that can be streamed."""
+"""Networks that can be streamed, and how a test streams them."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnx.bundle import read_directory
+from rnnx.evidence import read_evidence, read_reference
+from rnnx.infer.stream import Stream, open_stream
+from rnnx.onnxfile import parse_model, read_properties
+from rnnx.reference import Network
+
 if TYPE_CHECKING:
     from rnnx.train.recipes import Recipe
+
+NAME = "model.stream.onnx"
+
+
+def open_path(path: Path) -> Stream:
+    """A stream of a bundle."""
+    return open_stream(read_directory(path), device="cpu")
+
+
+def reference_of(path: Path) -> Network:
+    """The reference, from the file alone."""
+    model = parse_model((path / NAME).read_bytes())
+    return read_reference(read_evidence(read_properties(model), model), model)
+
+
+def pieces_of(whole: Any, size: int) -> Iterator[Any]:
+    """A sequence in pieces, the last one shorter."""
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
 
 
 def forward_recipe() -> Recipe:

@@ -30,11 +30,11 @@ from rnnx.propagation import decide
 from rnnx.rewrites.replace import Rewritten
 from rnnx.verify import Candidate, compare_file, verify_file
 from tests.export.test_from_keras import build
-from tests.streams import bare_networks
+from tests.streams import NAME, bare_networks
 
 pytestmark = pytest.mark.train
 
-NAME = "model.stream.onnx"
+
 SEQUENCES = {"return_sequences": True}
 # Zeros in front, at the end, between, nowhere, everywhere.
 IDS = np.array(
