@@ -68,6 +68,9 @@ def export(
     strip_breaks: Annotated[
         bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
     ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add model.stream.onnx: the states as inputs and outputs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
@@ -84,7 +87,9 @@ def export(
             strip_breaks,
         )
         source = model if names == naming.Names() else sources.open_source(model, names)
-        exported = pipeline.export(source, out, storage=storage.value, decisions=texts, on_stage=terminal.note)
+        exported = pipeline.export(
+            source, out, storage=storage.value, decisions=texts, streaming=streaming, on_stage=terminal.note
+        )
     if as_json:
         terminal.write_json(
             {

@@ -35,6 +35,9 @@ def infer(
     files: Annotated[
         list[str], typer.Argument(help="Texts, one per file, or .npy, .npz, .csv; - is stdin.", metavar="FILE...")
     ],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The file, or stdin, is one text that grows: answers so far, line by line.")
+    ] = False,
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
@@ -52,6 +55,12 @@ def infer(
     """Run an exported model on texts, or on numbers; needs no TensorFlow."""
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other")
+    if follow:
+        if as_json or lines or len(files) > 1:
+            raise UsageError("--follow reads one growing text, and answers by lines: one FILE, no --lines, no --json")
+        from rnnx.cli.follow import follow as follow_file
+
+        return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
     from rnnx.infer.inputs import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 

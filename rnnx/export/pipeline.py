@@ -19,6 +19,7 @@ from rnnx.bundle import (
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
+    STREAM_NAME,
     TEXT_NAME,
     VOCABULARY_NAME,
     require_replaceable,
@@ -30,7 +31,7 @@ from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
+from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row, per_label
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
@@ -38,6 +39,7 @@ from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
 from rnnx.export.recorded import sequence_problems
 from rnnx.export.source import Source, open_source
+from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
@@ -71,6 +73,7 @@ def export(
     *,
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
+    streaming: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
@@ -80,6 +83,7 @@ def export(
         out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
+        streaming: Whether the bundle gets a file with the states as inputs and outputs too.
         on_stage: Told what comes next.
 
     Raises:
@@ -94,8 +98,10 @@ def export(
     source = model if isinstance(model, Source) else open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
+    if streaming:
+        require_streamable(source.network, source.config)
     on_stage("converting with tf2onnx, and rewriting")
-    forms = build_forms(source.model, source.network)
+    forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
     texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
     report = prove_source(source, forms, texts)
@@ -123,6 +129,8 @@ def export(
     files = _bundle_files(source, finished, report)
     if text_form and source.tokenizer:
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
+    if streaming:
+        files |= stream_data_sets(source.network, longest_row(source), forms[STREAM_NAME].carried)
     units, collects_states = read_steps(_last_form(forms).model)
     inputs, outputs = describe_ports(source.network)
     config = dataclasses.replace(

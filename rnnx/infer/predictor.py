@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
 from rnnx.infer.session import Device, Session, expected_device
 from rnnx.metadata import require_same
 from rnnx.text import read_tokenizer
+
+if TYPE_CHECKING:
+    from rnnx.infer.stream import Stream
 
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
@@ -132,6 +135,19 @@ class Predictor:
             encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
             yield from self._predict_window(encoded, threshold)
             done += len(window)
+
+    def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
+        """Begins an endless sequence, to be fed in chunks of any size.
+
+        Args:
+            threshold: As in `predict`.
+
+        Raises:
+            ModelError: If the bundle has no streaming file; `rnnx export --streaming` makes one.
+        """
+        from rnnx.infer.stream import open_stream
+
+        return open_stream(self._directory, device=self._asked_device, threshold=threshold)
 
     def _predict_window(self, encoded: Sequence[Encoded], threshold: float) -> list[Prediction | Values]:
         batches = self.reader.batches(encoded, self._batch_size)
