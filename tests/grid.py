@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import sys
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,18 +182,31 @@ def _general(refusal: str) -> str:
     return refusal.partition(") ")[2].partition(";")[0] or refusal
 
 
+def run_all(cells: Sequence[Cell], record: Path | None) -> dict[Cell, Outcome]:
+    """Runs cells; what stands in the record already is not run again, and what is run is added to it."""
+    outcomes: dict[Cell, Outcome] = {}
+    if record and record.is_file():
+        for line in record.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            outcomes[Cell(**row["cell"])] = Outcome(row["ratio"], row["refusal"], frozenset(row["operators"]))
+    for cell in cells:
+        if cell in outcomes:
+            continue
+        outcomes[cell] = outcome = run(cell)
+        if record:
+            row = {"cell": vars(cell), **vars(outcome), "operators": sorted(outcome.operators)}
+            with record.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    return {cell: outcomes[cell] for cell in cells}
+
+
 def main() -> None:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--record", type=Path, help="to go on from where an earlier run was stopped")
     args = parser.parse_args()
-    outcomes = {}
-    cells = every_cell()
-    for i, cell in enumerate(cells, 1):
-        outcomes[cell] = run(cell)
-        if i % 50 == 0:
-            print(f"{i} of {len(cells)}", file=sys.stderr, flush=True)  # noqa: T201
-    table = format_table(outcomes)
+    table = format_table(run_all(every_cell(), args.record))
     print(table)  # noqa: T201
     if args.write:
         text = README.read_text(encoding="utf-8")
