@@ -193,6 +193,10 @@ class ModelConfig:
             self._check_labels()
         elif self.labels:
             raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
+        if self.words and self.task != "tagging":
+            raise ValueError(f"task {self.task} takes no words in the config")
+        if self.words and self.tokenizer:
+            raise ValueError("the config has words and a tokenizer; a network reads its input in one way")
         if self.vocabulary_size < (4 if self.tokenizer or self.words else 0):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
@@ -203,5 +207,3 @@ class ModelConfig:
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
             raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
-        if self.words and (self.tokenizer or self.task != "tagging"):
-            raise ValueError(f"words have no place beside a tokenizer, nor in the task {self.task}")
