@@ -76,6 +76,8 @@ def read_network(model: keras.Model) -> Network:
         raise ModelError(f"model {model.name}: there is no recurrent layer in it")
     ends = _read_outputs(model, source)
     by_name = {node.name: node for node in nodes}
+    for name in ends.values():
+        _require_choice(by_name[name])
     if list(ends) == [OUTPUT_NAME] and not _gives_probabilities(by_name[ends[OUTPUT_NAME]]):
         ends = {VALUES_NAME: ends[OUTPUT_NAME]}
     read = {name for node in nodes for name in node.inputs}
@@ -124,6 +126,15 @@ def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 def _half_name(layer: Any, half: Any) -> str:
     return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+
+
+def _require_choice(node: Node) -> None:
+    layer = node.layer
+    if isinstance(layer, reference.Dense) and layer.activation == "softmax" and layer.kernel.shape[1] == 1:
+        raise ModelError(
+            f"layer {node.name} is a softmax over a single unit, which is 1 whatever it reads; "
+            "a single unit takes a sigmoid; nothing was exported"
+        )
 
 
 def _gives_probabilities(node: Node) -> bool:
