@@ -51,10 +51,11 @@ class Follower:
         """Reads to the end: a text by lines, or long pieces of them; ids and numbers by lines of whole positions."""
         number = 1
         while piece := file.readline(_MOST_LINE_BYTES):
+            is_cut = len(piece) == _MOST_LINE_BYTES and not piece.endswith(b"\n")
             if number == 1:
                 piece = piece.removeprefix(BYTE_ORDER_MARK)
             try:
-                answers = list(self._feed(piece))
+                answers = list(self._feed(piece, is_cut=is_cut))
             except ValueError as error:
                 self.failed_count += 1
                 terminal.error(f"{self._source}:{number}: {error}")
@@ -66,11 +67,10 @@ class Follower:
         if (answer := self._stream.finish()).words:  # behind a last piece that was as long as a piece can be
             self._write(number, [answer])
 
-    def _feed(self, piece: bytes) -> Iterator[StreamAnswer]:
+    def _feed(self, piece: bytes, *, is_cut: bool) -> Iterator[StreamAnswer]:
         if self._stream.config.tokenizer is not None:
             answer = self._stream.feed(piece)
-            is_end = not piece.endswith(b"\n") and len(piece) < _MOST_LINE_BYTES
-            if not is_end:
+            if is_cut or piece.endswith(b"\n"):
                 yield answer
                 return
             # The file ends without a newline: its last word ends too, and one answer to the whole is enough.
@@ -78,7 +78,7 @@ class Follower:
                 yield answer
             yield self._stream.finish()
             return
-        if not piece.endswith(b"\n") and len(piece) == _MOST_LINE_BYTES:
+        if is_cut:
             raise ValueError(f"the line is longer than {_MOST_LINE_BYTES} bytes")
         cells = piece.decode(errors="replace").replace(",", " ").split()
         one = self._stream.config.inputs[0]
