@@ -22,7 +22,8 @@ from rnnx.errors import (
 )
 
 if TYPE_CHECKING:
-    from rnnx.infer.predictor import Prediction, Predictor, load
+    from rnnx.infer.predictions import Prediction, Values
+    from rnnx.infer.predictor import Predictor, load
 
 __version__ = "0.1.0"
 
@@ -36,13 +37,14 @@ __all__ = [
     "Predictor",
     "RnnxError",
     "UsageError",
+    "Values",
     "__version__",
     "load",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Prediction", "Predictor", "load"):
+    if name in ("Prediction", "Predictor", "Values", "load"):
         from rnnx.infer import predictor
 
         return getattr(predictor, name)

@@ -25,9 +25,10 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
+from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 
 if TYPE_CHECKING:
-    from rnnx.infer.evaluate import Evaluation
+    from rnnx.infer.evaluate import Evaluation, ValueEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
@@ -36,7 +37,7 @@ _SOURCES = {
 }
 
 
-def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation) -> None:
+def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation | ValueEvaluation) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and its card anew.
 
     Args:
@@ -75,47 +76,19 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts = [f"# {config.name}", _summary(config)]
     if EVALUATION_NAME in files:
         parts.append(_evaluation(config, json.loads(files[EVALUATION_NAME])))
-    parts.append(f"## Use\n\n```python\n{embed_snippet(config, '.')}\n```" if not config.tokenizer else _use(config))
+    parts.append(_use(config))
     if TEXT_NAME in files:
         parts.append(_embed(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
     if PARITY_NAME in files:
-        parts.append(_proof(json.loads(files[PARITY_NAME]), PLOT_NAME in files))
+        parts.append(_proof(config, json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
     parts.append(f"## Files\n\n| file | bytes |\n|---|---:|\n{sizes}")
     tools = ", ".join(f"{name} {version}" for name, version in config.tools.items())
     parts.append(f"Made with {tools}. This page is generated; `rnnx export` writes it.")
     return "\n\n".join(parts) + "\n"
-
-
-def embed_snippet(config: ModelConfig, where: str) -> str:
-    """The shortest program that uses the bundle: by its shipped name, or by its path."""
-    if config.tokenizer is None:
-        given = ", ".join(
-            f'"{one.name}": np.{"ones" if one.kind == "ids" else "zeros"}((1, '
-            f"{', '.join('10' if size is None else str(size) for size in one.shape)}), "
-            f"np.{'int32' if one.kind == 'ids' else 'float32'})"
-            for one in config.inputs
-        )
-        return (
-            "import numpy as np, onnxruntime as ort\n"
-            'session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])\n'
-            f"answers = session.run(None, {{{given}}})"
-        )
-    return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
-
-
-def text_snippet(config: ModelConfig) -> str:
-    """The five lines that embed the text model, with onnxruntime alone."""
-    return (
-        "import numpy as np, onnxruntime as ort\n"
-        f'session = ort.InferenceSession("{TEXT_NAME}", providers=["CPUExecutionProvider"])\n'
-        'text = np.frombuffer(b"A text.", np.uint8)[None]\n'
-        'probs = session.run(["probs"], {"text": text})[0][0]\n'
-        f"print(dict(zip({list(config.labels)}, probs)))"
-    )
 
 
 def _embed(config: ModelConfig) -> str:
@@ -139,8 +112,8 @@ def _code(label: str) -> str:
 
 
 def _summary(config: ModelConfig) -> str:
-    if not config.labels:
-        return _summary_of_values(config)
+    if not config.tokenizer:
+        return _summary_of_arrays(config)
     meaning = f", the probability of {_code(config.labels[1])}" if config.output_size == 1 else ""
     return (
         f"Text classifier: {', '.join(map(_code, config.labels))}. "
@@ -150,26 +123,24 @@ def _summary(config: ModelConfig) -> str:
     )
 
 
-def _summary_of_values(config: ModelConfig) -> str:
-    inputs = "; ".join(
-        f"`{one.name}` {'int32' if one.kind == 'ids' else 'float32'} {_shape(one.shape)}"
-        f"{f', 0 to {one.size - 1}' if one.size else ''}"
-        for one in config.inputs
-    )
-    outputs = "; ".join(f"`{one.name}` float32 {_shape(one.shape)}" for one in config.outputs)
+def _summary_of_arrays(config: ModelConfig) -> str:
+    kind = {"classification": "Classifier of sequences", "tagging": "Tagger of sequences", "regression": "Regression"}
+    labels = f" {', '.join(map(_code, config.labels))}." if config.labels else ""
+    meaning = f", the probability of {_code(config.labels[1])}" if labels and config.output_size == 1 else ""
     return (
-        f"{'Regression' if config.task == 'regression' else 'Network'}: {config.parameter_count:,} parameters.\n\n"
-        f"`model.onnx` (opset {config.opset}): {inputs} in; {outputs} out."
+        f"{kind.get(config.task, 'Network')}:{labels} {config.parameter_count:,} parameters.\n\n"
+        f"`model.onnx` (opset {config.opset}): {'; '.join(describe_inputs(config))} in; "
+        f"{'; '.join(describe_outputs(config))} out{meaning}."
     )
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join(["batch", *("time" if size is None else str(size) for size in shape)]) + ")"
 
 
 def _use(config: ModelConfig) -> str:
     t = config.tokenizer
-    assert t is not None  # noqa: S101  # the caller asked
+    if t is None:
+        return (
+            f"## Use\n\n```python\n{embed_snippet(config, '.')}\n```\n\nWith onnxruntime alone:\n\n"
+            f"```python\n{session_snippet(config)}\n```"
+        )
     kept = "last" if t.truncation_side == "left" else "first"
     padding = f"up to {t.max_length}" if t.pad_to == "max_length" else "up to the longest of the batch"
     return (
@@ -183,6 +154,17 @@ def _use(config: ModelConfig) -> str:
 
 
 def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
+    measured = (
+        f"on {record['count']:,} {config.unit} of {record['dataset']}, "
+        f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
+        f"`rnnx evaluate {config.name} {_dataset(config, record['dataset'].split()[0])} --save`."
+    )
+    if "labels" not in record:
+        rows = "\n".join(
+            f"| {name} | {m['mae']:.6g} | {m['rmse']:.6g} | {'-' if m['r2'] is None else format(m['r2'], '.4f')} |"
+            for name, m in [("all", record), *((f"y[{i}]", m) for i, m in enumerate(record["outputs"]))]
+        )
+        return f"## Error\n\nMeasured {measured}\n\n| output | MAE | RMSE | R2 |\n|---|---:|---:|---:|\n{rows}"
     rows = "\n".join(
         f"| {_code(label)} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
         for label, m in record["labels"].items()
@@ -193,10 +175,8 @@ def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
         for label, row in zip(record["labels"], record["confusion"], strict=True)
     )
     return (
-        f"## Accuracy\n\n**{record['accuracy']:.4f}** on {record['count']:,} texts of {record['dataset']}, "
-        f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
-        f"`rnnx evaluate {config.name} {record['dataset'].split()[0]} --save`.\n\n"
-        f"| label | precision | recall | F1 | texts |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
+        f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}\n\n"
+        f"| label | precision | recall | F1 | {config.unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
         f"| true | {said} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
     )
 
@@ -204,22 +184,35 @@ def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
 def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: bool) -> str:
     t = config.training
     assert t is not None  # noqa: S101  # the caller asked
+    score, title = ("r2", "R2") if "r2" in history[0] else ("accuracy", "accuracy")
     rows = "\n".join(
-        f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == t.best_epoch else ''} | {epoch['accuracy']:.4f} | "
-        f"{epoch['loss']:.4f} | {epoch['validation_accuracy']:.4f} | {epoch['validation_loss']:.4f} |"
+        f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == t.best_epoch else ''} | {epoch[score]:.4f} | "
+        f"{epoch['loss']:.4f} | {epoch[f'validation_{score}']:.4f} | {epoch['validation_loss']:.4f} |"
         for epoch in history
     )
     source = f"\n\nData: {_SOURCES[t.dataset]}" if t.dataset in _SOURCES else ""
-    curves = f"\n\n![Accuracy and loss over the epochs]({CURVES_NAME})" if has_curves else ""
+    curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
+    task = " --task regression" if config.task == "regression" else ""
     return (
-        f"## Training\n\n`rnnx train {t.dataset} --recipe {t.recipe} --seed {t.seed}`: {t.train_count:,} texts, "
+        f"## Training\n\n`rnnx train {_dataset(config, t.dataset)} --recipe {t.recipe}{task} --seed {t.seed}`: "
+        f"{t.train_count:,} {config.unit}, "
         f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
-        "| epoch | accuracy | loss | validation accuracy | validation loss |\n|---:|---:|---:|---:|---:|\n"
+        f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
         f"{rows}{curves}{source}"
     )
 
 
-def _proof(parity: dict[str, Any], has_plot: bool) -> str:
+def _dataset(config: ModelConfig, name: str) -> str:
+    """A data set as the command line takes it."""
+    return f"{name}.npz" if config.unit == "sequences" else name
+
+
+def _proof(config: ModelConfig, parity: dict[str, Any], has_plot: bool) -> str:
+    ends, measure = (
+        ("ids to probabilities", " (in probability)")
+        if config.unit != "sequences"
+        else ("the inputs to the outputs", "")
+    )
     rows = "\n".join(
         f"| {runtime['runtime']} | {layer['layer']} | {layer['ratio']:.3g} | {runtime['max_abs_diff']:.2g} |"
         for runtime in parity["runtimes"]
@@ -240,10 +233,10 @@ def _proof(parity: dict[str, Any], has_plot: bool) -> str:
         f"## Proof\n\n{parity['verdict'][:1].upper()}{parity['verdict'][1:]}. `rnnx verify` makes this proof again, on "
         "any machine, from the file alone.\n\n"
         "Each step is compared with one float64 step of the NumPy reference from the runtime's own state before it; "
-        "the difference is set against what float32 rounding can do. `end to end`: from ids to probabilities, against "
+        f"the difference is set against what float32 rounding can do. `end to end`: from {ends}, against "
         "what all these roundings together can do to first order; the last column is that difference itself.\n\n"
         f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}{_decisions(parity)}\n\n"
-        f"What must not matter, and by how much it does (in probability):\n\n| file | asked | difference |\n"
+        f"What must not matter, and by how much it does{measure}:\n\n| file | asked | difference |\n"
         f"|---|---|---:|\n{ways}{plot}"
     )
 

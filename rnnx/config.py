@@ -78,12 +78,14 @@ class TrainingConfig:
     Attributes:
         recipe: The recipe's name.
         dataset: The data set as it was named on the command line (its last part, for a path).
-        train_count: Texts (or sentences) trained on.
+        train_count: Texts (or sentences, or sequences of numbers) trained on.
         validation_count: Those that the best epoch was chosen on.
         seed: Of the split, the start weights and the order of the batches.
         epochs: Epochs run.
         best_epoch: The epoch kept, from 1.
-        best_validation_accuracy: Of that epoch, in 0..1.
+        best_validation_accuracy: Of that epoch, in 0..1; None where values were trained for.
+        best_validation_r2: Of that epoch, the share of the values' variance that is explained, at most 1; None where
+            labels were trained for.
     """
 
     recipe: str
@@ -93,7 +95,8 @@ class TrainingConfig:
     seed: int
     epochs: int
     best_epoch: int
-    best_validation_accuracy: float
+    best_validation_accuracy: float | None
+    best_validation_r2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class OutputConfig:
     name: str
     shape: tuple[int | None, ...]
 
+
+# What is counted of a data set.
+Unit = Literal["texts", "sentences", "sequences"]
 
 Task = Literal["classification", "tagging", "regression", "values"]
 
@@ -170,6 +176,11 @@ class ModelConfig:
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
     format_version: int = FORMAT_VERSION
+
+    @property
+    def unit(self) -> Unit:
+        """What the network was trained on, one by one."""
+        return "sentences" if self.words else "texts" if self.tokenizer else "sequences"
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:

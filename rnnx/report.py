@@ -148,7 +148,7 @@ class ParityReport:
     """The proof of one export.
 
     Attributes:
-        text_count: Real texts among the probes.
+        text_count: Real texts among the probes, or sequences of numbers.
         trap_count: Made-up inputs among them.
         longest: The longest probe, in ids.
         runtimes: Keras first, then each file on each provider.
@@ -156,6 +156,7 @@ class ParityReport:
         invariance: What must not matter, per file.
         drift: Along a long sequence, per runtime and layer.
         decisions: Of a data set, where one was given.
+        unit: What `text_count` counts: `texts` or `sequences`.
     """
 
     text_count: int
@@ -166,6 +167,7 @@ class ParityReport:
     invariance: tuple[InvarianceReport, ...] = ()
     drift: tuple[DriftCurve, ...] = ()
     decisions: DecisionsReport | None = None
+    unit: str = "texts"
 
     @property
     def passed(self) -> bool:
@@ -181,8 +183,9 @@ class ParityReport:
         # Where the weights expand, the steps are proved and no decision is: that is said, not passed over.
         is_decided = any(runtime.label_count or not runtime.tie_count for runtime in self.runtimes)
         return (
-            f"proved: on {self.text_count} texts and {self.trap_count} traps, every step of every runtime is within "
-            f"{worst.worst.ratio:.3f} of what float32 rounding can do ({worst.runtime}, layer {worst.worst.layer})"
+            f"proved: on {self.text_count} {self.unit} and {self.trap_count} traps, every step of every runtime is "
+            f"within {worst.worst.ratio:.3f} of what float32 rounding can do "
+            f"({worst.runtime}, layer {worst.worst.layer})"
             f"{'' if is_decided else '; no label is beyond the reach of rounding'}"
         )
 

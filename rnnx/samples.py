@@ -1,7 +1,7 @@
 """Texts and sentences with the labels once recorded for them: what a later export of the model has to come to again.
 
 They tie the labels' order, the vocabulary and the tokenizer to the weights; none of these shows in the network itself.
-Standard library only.
+Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rnnx.errors import ModelError
 
@@ -41,6 +45,29 @@ class TaggedSample:
     words: tuple[bytes, ...]
     tags: tuple[str, ...]
     probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSample:
+    """A sequence of numbers and what the model said of it.
+
+    Attributes:
+        x: (time, features) float32.
+        probs: By label; empty where there are none.
+        values: What it put out, where there are no labels.
+    """
+
+    x: npt.NDArray[np.float32]
+    probs: dict[str, float]
+    values: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, x: npt.NDArray[np.float32], answer: npt.NDArray[Any], labels: Sequence[str]) -> SeriesSample:
+        """Names what a network put out, (outputs,), by the labels; a single sigmoid is spelled out."""
+        values = [float(value) for value in answer]
+        if not labels:
+            return cls(x, {}, tuple(values))
+        return cls(x, dict(zip(labels, [1.0 - values[0], *values] if len(values) == 1 else values, strict=True)))
 
 
 def samples_to_json(samples: Sequence[Sample]) -> bytes:
@@ -99,4 +126,38 @@ def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
         raise ModelError(f"samples: not a list of words, tags and probabilities ({error})") from error
     if any(not len(s.words) == len(s.tags) == len(s.probabilities) for s in samples):
         raise ModelError("samples: a sentence should have as many tags and probabilities as words")
+    return samples
+
+
+def series_samples_to_json(samples: Sequence[SeriesSample]) -> bytes:
+    """Formats sequences of numbers; a float32 in nine digits is read back as itself."""
+    rows = [
+        {
+            "x": [[float(f"{value:.9g}") for value in step] for step in s.x],
+            **({"probs": s.probs} if s.probs else {"values": list(s.values)}),
+        }
+        for s in samples
+    ]
+    return (json.dumps(rows) + "\n").encode()
+
+
+def series_samples_from_json(data: bytes) -> list[SeriesSample]:
+    """Reads sequences of numbers back.
+
+    Raises:
+        ModelError: If the file is not what `series_samples_to_json` writes.
+    """
+    try:
+        samples = [
+            SeriesSample(
+                np.array(row["x"], np.float32),
+                {str(label): float(value) for label, value in row.get("probs", {}).items()},
+                tuple(map(float, row.get("values", ()))),
+            )
+            for row in json.loads(data)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"samples: not a list of x with probs or values ({error})") from error
+    if any(s.x.ndim != 2 or not s.x.size for s in samples):
+        raise ModelError("samples: x should be (time, features)")
     return samples

@@ -45,6 +45,7 @@ def test_its_accuracies_are_those_of_the_bundles(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle.config.training is not None
     validation = bundle.config.training.best_validation_accuracy
+    assert validation is not None
     test = json.loads(bundle["evaluation.json"])["accuracy"]
     (row,) = (line for line in README.splitlines() if line.startswith(f"| [`{name}`]"))
     assert row.endswith(f"| {validation:.4f} | {test:.4f} |")

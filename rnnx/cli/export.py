@@ -12,9 +12,17 @@ import typer
 from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.errors import DataError
 
 if TYPE_CHECKING:
     from rnnx.export.decisions import DecisionTexts
+
+
+class SideName(StrEnum):
+    """The choices of `--padding-side` and `--truncation-side`."""
+
+    LEFT = "left"
+    RIGHT = "right"
 
 
 class StorageName(StrEnum):
@@ -40,13 +48,44 @@ def export(
     storage: Annotated[
         StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
     ] = StorageName.INT16,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a .keras file that reads ids of words: its tokens, one a line, in the order of the ids."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="For a .keras file: a,b,c in the order of its outputs, or a file of one a line.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="With --vocabulary: the most ids of a text. [default: 400]")
+    ] = None,
+    padding_side: Annotated[SideName, typer.Option(help="With --vocabulary: where texts were padded.")] = SideName.LEFT,
+    truncation_side: Annotated[
+        SideName, typer.Option(help="With --vocabulary: where long texts were cut.")
+    ] = SideName.LEFT,
+    start: Annotated[bool, typer.Option(help="With --vocabulary: whether each text began with id 1.")] = True,
+    strip_breaks: Annotated[
+        bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     with terminal.quiet_tensorflow():
-        (pipeline,) = import_stage("rnnx.export.pipeline")
+        pipeline, naming = import_stage("rnnx.export.pipeline", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
-        exported = pipeline.export(model, out, storage=storage.value, decisions=texts, on_stage=terminal.note)
+        names = naming.Names(
+            None if vocabulary is None else vocabulary.read_bytes(),
+            None if labels is None else _read_labels(labels),
+            max_length,
+            padding_side.value,
+            truncation_side.value,
+            start,
+            strip_breaks,
+        )
+        exported = pipeline.export(
+            model, out, storage=storage.value, decisions=texts, on_stage=terminal.note, names=names
+        )
     if as_json:
         terminal.write_json(
             {
@@ -61,6 +100,18 @@ def export(
         terminal.write(exported.report.verdict)
         terminal.write(str(exported.path))
     terminal.hint(f"rnnx verify {exported.path}")
+
+
+def _read_labels(labels: str) -> tuple[str, ...]:
+    """Labels between commas, or the lines of a file."""
+    path = Path(labels)
+    if not path.is_file():
+        return tuple(label.strip() for label in labels.split(","))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error}); one label a line is wanted") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _read_texts(dataset: str, data_dir: Path | None) -> DecisionTexts:

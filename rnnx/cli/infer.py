@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
+from rnnx.cli.answers import cells, headings, to_json
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.infer.inputs import Answer
+    from rnnx.config import ModelConfig
+    from rnnx.infer.inputs import Answer, Item
+    from rnnx.infer.predictor import Predictor
 
 # A table is laid out as a whole; this many rows go into one.
 _TABLE_ROWS = 200
@@ -29,7 +32,9 @@ class DeviceName(StrEnum):
 
 
 def infer(
-    files: Annotated[list[str], typer.Argument(help="Texts, one per file; - is stdin.", metavar="FILE...")],
+    files: Annotated[
+        list[str], typer.Argument(help="Texts, one per file, or .npy, .npz, .csv; - is stdin.", metavar="FILE...")
+    ],
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
@@ -44,10 +49,10 @@ def infer(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, flushed.")] = False,
 ) -> int:
-    """Classify texts with an exported model; needs no TensorFlow."""
+    """Run an exported model on texts, or on numbers; needs no TensorFlow."""
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other")
-    from rnnx.infer.inputs import answer, read_files, read_lines
+    from rnnx.infer.inputs import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
@@ -55,17 +60,30 @@ def infer(
         terminal.note(f"running on {predictor.device}")
     if threshold != DEFAULT_THRESHOLD and len(predictor.labels) != 2:
         raise UsageError(f"--threshold is for two labels; {model} has {len(predictor.labels)}")
-    items = (read_lines if lines else read_files)(files)
-    answers = _Counted(answer(predictor, items, threshold))
+    answers = _Counted(answer(predictor, _read(predictor, files, lines=lines), threshold))
+    position = "line" if predictor.config.tokenizer else "index"
     if as_json:
-        terminal.write_json([_to_json(a) for a in answers])
+        terminal.write_json([to_json(a, position) for a in answers])
     elif as_jsonl:
         for a in answers:
-            terminal.write_json(_to_json(a), indent=None)
+            terminal.write_json(to_json(a, position), indent=None)
     else:
-        _write_rows(answers, min(top, len(predictor.labels)), has_lines=lines)
+        shown = position if lines or position == "index" else None
+        _write_rows(answers, predictor.config, min(top, len(predictor.labels)), shown)
     terminal.hint(f"rnnx info {model}")
     return 1 if answers.failed_count else 0
+
+
+def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:
+    from rnnx.infer.arrays import read_arrays_of
+    from rnnx.infer.inputs import read_files, read_lines
+    from rnnx.infer.readers import ArrayReader
+
+    if not isinstance(predictor.reader, ArrayReader):
+        return read_lines(files) if lines else read_files(files)
+    if lines:
+        raise UsageError(f"--lines is for texts; this model reads {predictor.reader.describe()}")
+    return read_arrays_of(predictor.reader, files)
 
 
 class _Counted:
@@ -88,36 +106,14 @@ class _Counted:
                 update(done, "", None)
 
 
-def _to_json(a: Answer) -> dict[str, Any]:
-    item, prediction = a.item, a.prediction
-    head = {"source": item.source, "line": item.line}
-    if prediction is None:
-        return {**head, "status": "error", "error": item.error}
-    return {
-        **head,
-        "status": "ok",
-        "label": prediction.label,
-        "label_id": prediction.label_id,
-        "probability": round(prediction.probability, 6),
-        "probs": {label: round(value, 6) for label, value in prediction.probs.items()},
-        "tokens": prediction.tokens,
-        "truncated": prediction.truncated,
-    }
-
-
-def _write_rows(answers: _Counted, top: int, *, has_lines: bool) -> None:
-    columns = ["File", *(["Line"] if has_lines else []), *["Label", "Probability"] * top]
+def _write_rows(answers: _Counted, config: ModelConfig, top: int, position: str | None) -> None:
+    columns = ["File", *([position.capitalize()] if position else []), *headings(config, top)]
     rows: list[list[object]] = []
     for a in answers:
         if a.prediction is None:
             continue
-        row: list[object] = [a.item.source, *([a.item.line] if has_lines else [])]
-        chosen = a.prediction.label
-        # The chosen label first, which a threshold may have made the less likely one.
-        ranked = sorted(a.prediction.probs.items(), key=lambda pair: (pair[0] != chosen, -pair[1]))
-        for label, value in ranked[:top]:
-            row += [label, f"{value:.4f}"]
-        rows.append(row)
+        place = [getattr(a.item, position)] if position else []
+        rows.append([a.item.source, *place, *cells(config, a.prediction, top)])
         if not sys.stdout.isatty() or len(rows) == _TABLE_ROWS:
             terminal.write_table(columns, rows)
             rows = []

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from rnnx.bundle import DEFAULT_MODEL, PARITY_NAME, TEXT_NAME, Directory, find_directory, read_directory, shipped_names
-from rnnx.card import embed_snippet, text_snippet
 from rnnx.cli import terminal
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet
 from rnnx.errors import ModelError
+from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, text_snippet
 
 
 def info(
@@ -63,9 +63,10 @@ def _read_parity(directory: Directory) -> dict[str, Any] | None:
 
 def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tuple[str, object]]:
     yield from (("name", config.name), ("path", path), ("task", config.task))
-    yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
-    yield "input", f"ids int32 (batch, time), 0..{config.vocabulary_size - 1}"
-    yield "output", f"probs float32 (batch, {config.output_size})"
+    if config.labels:
+        yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
+    yield from (("input", port.replace("`", "")) for port in describe_inputs(config))
+    yield from (("output", port.replace("`", "")) for port in describe_outputs(config))
     if text := config.tokenizer:
         end = "last" if text.truncation_side == "left" else "first"
         yield "text", f"the {end} {text.max_length} ids; pads on the {text.padding_side}"
@@ -73,8 +74,11 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         yield "layer", line
     yield "parameters", f"{config.parameter_count:,}"
     if run := config.training:
-        yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} texts, seed {run.seed}"
-        yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation accuracy {run.best_validation_accuracy:.4f}"
+        yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} {config.unit}, seed {run.seed}"
+        name, score = ("accuracy", run.best_validation_accuracy)
+        if score is None:
+            name, score = ("R2", run.best_validation_r2)
+        yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation {name} {score or 0.0:.4f}"
     yield "opset", config.opset or "none: not exported yet"
     for name, size in sizes.items():
         yield "file", f"{name}, {size / 1e3:,.1f} kB"

@@ -1,4 +1,4 @@
-"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables; tagged sentences of treebanks.
+"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables; tagged sentences; numbers.
 
 Needs no extra (fetching the IMDB archive is the one exception). Texts stay bytes, as the tokenizer wants them; the
 test part is kept apart from the training part from the first moment.
@@ -11,21 +11,29 @@ from pathlib import Path
 from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
 from rnnx.datasets.examples import Dataset, Examples, split_by_label
 from rnnx.datasets.imdb import load_imdb
+from rnnx.datasets.npz import NPZ_ENDING, read_npz
 from rnnx.datasets.readers import Columns, read_dataset
 from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
+from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
 from rnnx.errors import UsageError
 
 __all__ = [
     "Columns",
     "Dataset",
     "Examples",
+    "Series",
+    "SeriesDataset",
+    "SeriesTask",
     "TaggedDataset",
     "TaggedSentences",
+    "is_series",
     "is_tagged",
     "load_dataset",
     "load_sentences",
+    "load_series",
     "split_by_label",
     "split_sentences",
+    "split_series",
 ]
 
 
@@ -49,10 +57,12 @@ def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | 
     path = Path(name)
     if not path.exists():
         raise UsageError(
-            f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv, .jsonl or .conllu"
+            f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv, .jsonl, .conllu or .npz"
         )
     if is_tagged(name):
         raise UsageError(f"{name}: has a tag for each word; here texts with a label each are wanted")
+    if is_series(name):
+        raise UsageError(f"{name}: holds sequences of numbers; here texts with a label each are wanted")
     return read_dataset(path, columns or Columns())
 
 
@@ -77,3 +87,27 @@ def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
     if not Path(name).is_file():
         raise UsageError(f"no data set {name!r}: give the path of a .conllu file")
     return load_conllu(Path(name))
+
+
+def is_series(name: str) -> bool:
+    """Whether a data set of that name holds sequences of numbers, and no texts."""
+    return name.lower().endswith(NPZ_ENDING)
+
+
+def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) -> SeriesDataset:
+    """Loads sequences of numbers.
+
+    Args:
+        name: The path of a `.npz` file.
+        task: Whether it has labels or values to be predicted.
+        data_dir: Only to be refused.
+
+    Raises:
+        DataError: If it cannot be read.
+        UsageError: If there is nothing of that name.
+    """
+    if data_dir is not None:
+        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
+    if not Path(name).is_file():
+        raise UsageError(f"no data set {name!r}: give the path of a .npz file")
+    return read_npz(Path(name), task)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.datasets.split import hold_out_by_label
 from rnnx.errors import DataError
 
 
@@ -108,12 +109,5 @@ def split_by_label(examples: Examples, fraction: float, seed: int) -> tuple[Exam
     Raises:
         DataError: If some label has a single example, so that one part would have none.
     """
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(examples), np.bool_)
-    for label_id in np.unique(examples.label_ids):
-        indices = np.flatnonzero(examples.label_ids == label_id)
-        if len(indices) < 2:
-            raise DataError(f"label {label_id} has a single training text; at least two are needed to hold one out")
-        count = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
-        held_out[rng.choice(indices, count, replace=False)] = True
+    held_out = hold_out_by_label(examples.label_ids, fraction, seed)
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))

@@ -68,7 +68,7 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
 def short_name(path: Path) -> str:
     """The name of a data set: that of its file or folder, without the ending and what a config would refuse."""
     name = path.resolve().name
-    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl", ".conllu"):
+    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl", ".conllu", ".npz"):
         name = name.removesuffix(ending)
     return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
 

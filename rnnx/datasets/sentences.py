@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.datasets.split import hold_out
 from rnnx.errors import DataError
 
 Sentence = tuple[bytes, ...]
@@ -131,7 +132,5 @@ def split_sentences(sentences: TaggedSentences, fraction: float, seed: int) -> t
     count = len(sentences)
     if count < 2:
         raise DataError("a single tagged sentence; at least two are needed to hold one out")
-    held_out = np.zeros(count, np.bool_)
-    chosen = min(max(round(count * fraction), 1), count - 1)
-    held_out[np.random.default_rng(seed).choice(count, chosen, replace=False)] = True
+    held_out = hold_out(count, fraction, seed)
     return sentences.take(np.flatnonzero(~held_out)), sentences.take(np.flatnonzero(held_out))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.parity import ProbeBatch
-from rnnx.reference import Input, Network
+from rnnx.reference import Dense, Input, Network, SimpleRNN
 
 Named: TypeAlias = dict[str, npt.NDArray[Any]]
 # (time, features) or whatever one row of an input is; the position along its first axis.
@@ -58,6 +58,7 @@ def make_number_traps(network: Network, length: int) -> dict[str, Named]:
         "one step": _draw(network, shortest, normal),
         "one step more": _draw(network, shortest + 1, normal),
         "half": _draw(network, max(length // 2, shortest), normal),
+        "where the first layer is most sensitive": _draw(network, length, _sensitive(network, rng)),
         "large": _draw(network, length, _normal(rng, 10.0)),
         "small": _draw(network, length, _normal(rng, 1e-3)),
         "the highest id, and jumps": _draw(network, length, _jumps),
@@ -81,6 +82,26 @@ def _normal(rng: np.random.Generator, scale: float) -> Draw:
         if one.kind == "ids":
             return rng.integers(min(1, one.size - 1), one.size, shape)
         return scale * rng.standard_normal(shape)
+
+    return draw
+
+
+def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
+    """Numbers that leave the first layer unsaturated: where a sensor's own lie, if the network was trained on them.
+
+    That is about the x with W x + b = 0, by least squares, each feature as far from it as moves the layer by about 1.
+    """
+    normal = _normal(rng, 1.0)
+
+    def draw(one: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        readers = [node.layer for node in network.nodes if one.name in node.inputs]
+        weighted = [layer for layer in readers if isinstance(layer, SimpleRNN | Dense)]
+        if one.kind == "ids" or not weighted:
+            return normal(one, shape)
+        kernel, bias = (np.concatenate([getattr(layer, name) for layer in weighted], -1) for name in ("kernel", "bias"))
+        centre = np.linalg.lstsq(kernel.T, -bias, rcond=None)[0]
+        norms = np.linalg.norm(kernel, axis=1)
+        return np.asarray(centre + normal(one, shape) / np.where(norms > 0, norms, 1.0))
 
     return draw
 

@@ -31,11 +31,13 @@ from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
+from rnnx.export.names import Names
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
+from rnnx.export.recorded import sequence_problems
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
@@ -71,6 +73,7 @@ def export(
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
+    names: Names | None = None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
 
@@ -80,6 +83,7 @@ def export(
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
         on_stage: Told what comes next.
+        names: For a bare `.keras` file, the words and labels that it does not hold.
 
     Raises:
         ModelError: If the model is broken, or of a kind that is not modelled.
@@ -90,7 +94,7 @@ def export(
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
-    source = open_source(model)
+    source = open_source(model, names)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     on_stage("converting with tf2onnx, and rewriting")
@@ -147,9 +151,12 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
         texts: What it is proved on, beside traps; the source's own if None.
     """
     texts = _texts(source) if texts is None else texts
-    probes = make_probes(source.network, texts, source.tokenizer)
+    sequences = [sample.x for sample in source.sequences]
+    probes = make_probes(source.network, texts, source.tokenizer, sequences)
     report = prove(source.model, source.network, forms, probes)
-    return dataclasses.replace(report, problems=tuple(_sample_problems(source, report.runtimes[0].max_abs_diff)))
+    problems = _sample_problems(source, report.runtimes[0].max_abs_diff) + sequence_problems(source)
+    unit = "texts" if source.tokenizer else "sequences"
+    return dataclasses.replace(report, problems=tuple(problems), unit=unit)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:

@@ -22,6 +22,8 @@ Named: TypeAlias = dict[str, npt.NDArray[Any]]
 _DEFAULT_LENGTH = 100
 _SINGLE_COUNT = 32
 _DRIFT_LENGTHS = 4
+# Keras runs each length of a sequence step by step in Python.
+_MOST_SEQUENCES = 16
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Probes:
 
     Attributes:
         batches: Each run as it is.
-        text_count: Rows that come from texts.
+        text_count: Rows that come from texts, or from sequences that were recorded.
         trap_count: Rows that were made up.
         long_batch: One row of four times the longest that the model reads; for the drift alone.
     """
@@ -52,13 +54,19 @@ def own_texts() -> list[bytes]:
     return data.splitlines()
 
 
-def make_probes(network: Network, texts: Sequence[bytes], tokenizer: Tokenizer | None) -> Probes:
+def make_probes(
+    network: Network,
+    texts: Sequence[bytes],
+    tokenizer: Tokenizer | None,
+    sequences: Sequence[npt.NDArray[np.float32]] = (),
+) -> Probes:
     """Makes the probes of one model.
 
     Args:
         network: Its reference, which says what it reads.
         texts: Real texts; left aside without a tokenizer.
         tokenizer: The model's own; None for a network without text.
+        sequences: Real sequences of numbers, each (time, features); left aside where ids are read.
 
     Returns:
         Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
@@ -66,7 +74,9 @@ def make_probes(network: Network, texts: Sequence[bytes], tokenizer: Tokenizer |
     """
     if not _reads_plain_ids(network):
         drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
-        return Probes(drawn, 0, sum(len(batch.names) for batch in drawn), long_batch)
+        real = _by_shape(sequences[:_MOST_SEQUENCES])
+        real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
+        return Probes((*drawn, *real), real_count, trap_count, long_batch)
     vocabulary_size = _vocabulary_size(network, tokenizer)
     length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
     traps = {**make_traps(tokenizer, vocabulary_size), **_single_words(vocabulary_size)}
@@ -81,6 +91,17 @@ def make_probes(network: Network, texts: Sequence[bytes], tokenizer: Tokenizer |
     )
     long_batch = ProbeBatch(words.astype(np.int32), (f"{_DRIFT_LENGTHS} times the longest",))
     return Probes(tuple(batches), len(text_rows), trap_count, long_batch)
+
+
+def _by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
+    """Sequences of one length together: nothing is padded."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for i, x in enumerate(sequences):
+        by_shape.setdefault(x.shape, []).append(i)
+    return [
+        ProbeBatch(np.stack([sequences[i] for i in chosen]), tuple(f"sequence {i + 1}" for i in chosen))
+        for chosen in by_shape.values()
+    ]
 
 
 def make_trap_inputs(network: Network, tokenizer: Tokenizer | None) -> dict[str, Named]:

@@ -20,12 +20,12 @@ from rnnx.bundle import (
     is_part_of_model,
     read_directory,
 )
-from rnnx.config import ModelConfig, Task, tool_versions
-from rnnx.errors import ModelError
+from rnnx.config import ModelConfig, tool_versions
+from rnnx.errors import ModelError, UsageError
 from rnnx.export.from_keras import load_keras, read_network
-from rnnx.export.ports import output_shapes
-from rnnx.reference import Dense, Network
-from rnnx.samples import Sample, samples_from_json
+from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
+from rnnx.reference import Network
+from rnnx.samples import Sample, SeriesSample, samples_from_json, series_samples_from_json
 from rnnx.text import Tokenizer, read_tokenizer
 from rnnx.train.run import describe
 
@@ -43,6 +43,7 @@ class Source:
         tokenizer: None for a network without text.
         samples: Texts with the labels that were recorded for them.
         files: What the bundle takes over unchanged.
+        sequences: Sequences of numbers with what was recorded for them.
     """
 
     config: ModelConfig
@@ -51,17 +52,25 @@ class Source:
     tokenizer: Tokenizer | None
     samples: list[Sample] = field(default_factory=list)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    sequences: list[SeriesSample] = field(default_factory=list)
 
 
-def open_source(model: str | Path) -> Source:
+def open_source(model: str | Path, names: Names | None = None) -> Source:
     """Opens a run or bundle (by path, or by a shipped name), or a `.keras` file.
 
+    Args:
+        model: Which.
+        names: For a bare `.keras` file, the words and labels that it does not hold.
+
     Raises:
-        ModelError: If it is broken, altered, or of a kind that is not modelled.
+        ModelError: If it is broken, altered, or of a kind that is not modelled, or the names do not fit it.
+        UsageError: If names are given for a run or a bundle, which has its own.
     """
     path = Path(model)
     if path.suffix == ".keras" and path.is_file() and not is_part_of_model(path):
-        return _from_keras_file(path)
+        return _from_keras_file(path, names or Names())
+    if names is not None and names != Names():
+        raise UsageError(f"{model}: a run or a bundle has its own vocabulary and labels; name a .keras file for others")
     directory = read_directory(find_directory(model))
     config = directory.config
     keras_model = _load_keras_bytes(directory[KERAS_NAME])
@@ -70,43 +79,33 @@ def open_source(model: str | Path) -> Source:
     _require_fit(keras_model, network, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     samples = samples_from_json(recorded) if recorded and tokenizer else []
+    is_series = recorded and not tokenizer and not config.words
+    sequences = series_samples_from_json(recorded) if recorded and is_series else []
     config = dataclasses.replace(config, architecture=describe(keras_model))
-    return Source(config, keras_model, network, tokenizer, samples, directory.files)
+    return Source(config, keras_model, network, tokenizer, samples, directory.files, sequences)
 
 
-def _from_keras_file(path: Path) -> Source:
+def _from_keras_file(path: Path, names: Names) -> Source:
     model = load_keras(path)
     network = read_network(model)
-    task, units = _read_task(network)
+    task, units = read_task(network)
+    tokenizer = read_tokenizer_of(network, task, names)
+    files = {KERAS_NAME: path.read_bytes()}
+    if tokenizer:
+        files[VOCABULARY_NAME] = tokenizer.vocabulary.to_bytes()
     config = ModelConfig(
         name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
-        labels=tuple(str(i) for i in range(max(units, 2))) if task in ("classification", "tagging") else (),
+        labels=name_labels(task, units, names),
         output_size=units,
-        vocabulary_size=max(one.size for one in network.inputs),
-        tokenizer=None,
+        vocabulary_size=len(tokenizer.vocabulary) if tokenizer else max(one.size for one in network.inputs),
+        tokenizer=tokenizer.config if tokenizer else None,
         architecture=describe(model),
         parameter_count=int(model.count_params()),
         training=None,
         tools=tool_versions("keras", "tensorflow", "numpy"),
         task=task,
     )
-    return Source(config, model, network, None, files={KERAS_NAME: path.read_bytes()})
-
-
-def _read_task(network: Network) -> tuple[Task, int]:
-    """What the network's output is good for, and how many numbers it has at a place.
-
-    One sigmoid, or a softmax, is a probability per label: for the whole input, or at each position. Everything else,
-    several outputs among it, is values.
-    """
-    shapes = output_shapes(network)
-    (end, shape), *others = [(network.ends[name], shape) for name, shape in shapes.items()]
-    units = shape[-1] or 0
-    activation = end.layer.activation if isinstance(end.layer, Dense) else None
-    is_probability = activation == ("sigmoid" if units == 1 else "softmax")
-    if others or not is_probability or len(shape) > 2:
-        return "values", units
-    return ("classification" if len(shape) == 1 else "tagging"), units
+    return Source(config, model, network, tokenizer, files=files)
 
 
 def _load_keras_bytes(data: bytes) -> keras.Model:
@@ -118,7 +117,7 @@ def _load_keras_bytes(data: bytes) -> keras.Model:
 
 def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
     """What a run or a bundle says of itself has to be what its network is."""
-    task, units = _read_task(network)
+    task, units = read_task(network)
     if config.task in ("classification", "tagging") and task != config.task:
         raise ModelError(
             f"model {model.name}: its output {model.output_shape} is not a probability {_PER[config.task]}; "

@@ -1,15 +1,17 @@
-"""How good a bundle is on labelled texts."""
+"""How good a bundle is on labelled texts or sequences, or how far off its values are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets import Examples
+from rnnx.datasets import Examples, Series
 from rnnx.errors import DataError
+from rnnx.infer.predictions import Values
 from rnnx.infer.predictor import Predictor
 
 
@@ -28,10 +30,10 @@ class Evaluation:
     """A bundle's figures on one data set.
 
     Attributes:
-        accuracy: The share of texts whose label is right.
+        accuracy: The share of texts (or sequences) whose label is right.
         labels: By name.
         confusion: Row: the true label; column: the predicted one; both in the order of the model's labels.
-        count: Texts.
+        count: Texts, or sequences.
     """
 
     accuracy: float
@@ -40,33 +42,118 @@ class Evaluation:
     count: int
 
 
+@dataclass(frozen=True)
+class ValueMetrics:
+    """How far off one output is.
+
+    Attributes:
+        mae: The mean absolute error.
+        rmse: The root of the mean square error.
+        r2: The share of the variance that is explained, at most 1; None where the expected values do not vary.
+    """
+
+    mae: float
+    rmse: float
+    r2: float | None
+
+
+@dataclass(frozen=True)
+class ValueEvaluation:
+    """A bundle's figures on one data set of values.
+
+    Attributes:
+        mae: The mean over the outputs, as the others.
+        rmse: Likewise.
+        r2: Likewise; None if it is for one of them.
+        outputs: One by one.
+        count: Sequences.
+    """
+
+    mae: float
+    rmse: float
+    r2: float | None
+    outputs: tuple[ValueMetrics, ...]
+    count: int
+
+
 def evaluate(
     predictor: Predictor,
-    examples: Examples,
+    examples: Examples | Series,
     labels: Sequence[str],
     *,
     on_text: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Predicts every example and compares.
+    """Predicts the label of every example and compares.
 
     Args:
         predictor: A bundle.
-        examples: Labelled texts.
+        examples: Labelled texts, or sequences.
         labels: What their label ids mean.
-        on_text: Told how many texts are done.
+        on_text: Told how many are done.
 
     Raises:
-        DataError: If the data set has a label that the model does not know.
+        DataError: If the data set has a label that the model does not know, or is not what it reads.
     """
     if strange := sorted(set(labels) - set(predictor.labels)):
         known = ", ".join(predictor.labels)
         raise DataError(f"the data set has the labels {', '.join(strange)}, the model knows {known}")
     to_model = np.array([predictor.labels.index(label) for label in labels])
-    actual = np.empty(len(examples), np.int64)
-    for i, prediction in enumerate(predictor.predict_stream(examples.texts)):
+    items: Sequence[Any] = examples.texts if isinstance(examples, Examples) else examples.rows
+    label_ids = examples.label_ids if isinstance(examples, Examples) else examples.targets.astype(np.int32)
+    actual = np.empty(len(items), np.int64)
+    for i, prediction in enumerate(predictor.predict_stream(items)):
         actual[i] = prediction.label_id
         on_text(i + 1)
-    return measure(to_model[examples.label_ids], actual, predictor.labels)
+    return measure(to_model[label_ids], actual, predictor.labels)
+
+
+def evaluate_values(
+    predictor: Predictor, series: Series, *, on_item: Callable[[int], None] = lambda done: None
+) -> ValueEvaluation:
+    """Predicts the values of every sequence and compares.
+
+    Args:
+        predictor: A bundle with one output.
+        series: Sequences with the values that are expected.
+        on_item: Told how many are done.
+
+    Raises:
+        DataError: If the data set is not what the model reads, or has other values than it gives.
+    """
+    outputs = predictor.config.outputs
+    if len(outputs) != 1 or outputs[0].shape != series.targets.shape[1:]:
+        given = ", ".join(f"{one.name} {one.shape}" for one in outputs)
+        raise DataError(f"y has {series.targets.shape[1]} values per sequence, the model gives {given}")
+    actual = np.empty(series.targets.shape)
+    for i, prediction in enumerate(predictor.predict_stream(series.rows)):
+        assert isinstance(prediction, Values)  # noqa: S101  # a model without labels
+        actual[i] = prediction.values
+        on_item(i + 1)
+    return measure_values(series.targets.astype(np.float64), actual)
+
+
+def measure_values(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> ValueEvaluation:
+    """Measures.
+
+    Args:
+        expected: (count, outputs).
+        actual: The same shape.
+    """
+    error = actual - expected
+    mae, square = np.abs(error).mean(axis=0), (error**2).mean(axis=0)
+    variance = expected.var(axis=0)
+    metrics = tuple(
+        ValueMetrics(float(mae[i]), float(np.sqrt(square[i])), float(1 - square[i] / variance[i]) if varies else None)
+        for i, varies in enumerate((expected != expected[:1]).any(axis=0))
+    )
+    shares = [one.r2 for one in metrics if one.r2 is not None]
+    return ValueEvaluation(
+        float(mae.mean()),
+        float(np.sqrt(square).mean()),
+        float(np.mean(shares)) if len(shares) == len(metrics) else None,
+        metrics,
+        len(expected),
+    )
 
 
 def measure(expected: npt.NDArray[np.integer], actual: npt.NDArray[np.integer], labels: Sequence[str]) -> Evaluation:

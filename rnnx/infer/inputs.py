@@ -1,4 +1,7 @@
-"""Files and lines as items: a text each, or the reason why there is none. A bad file never stops the rest."""
+"""Files and lines as items: a text each, or the reason why there is none. A bad file never stops the rest.
+
+An item may be a sequence of numbers too, which `rnnx.infer.arrays` reads; all are answered here.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rnnx.datasets.readers import BYTE_ORDER_MARK
-from rnnx.infer.predictor import Prediction, Predictor
+from rnnx.infer.predictions import Prediction, Values
+from rnnx.infer.predictor import Predictor
+from rnnx.infer.readers import Named
 
 STDIN = "-"
 # A window of answers holds at most this much text, however few the files.
 _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
+_NPY_MAGIC, _ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -25,23 +31,37 @@ class Item:
 
     Attributes:
         source: The file as it was named; `-` for stdin.
-        line: From 1; None where the file is one text.
+        line: From 1; None where the file is one text, or holds numbers.
         text: None if it cannot be read.
         error: Why not; or, beside a text, what is odd about it.
+        index: Of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
+        row: A sequence by input name; None for a text, and if it cannot be read.
     """
 
     source: str
     line: int | None
     text: bytes | None
     error: str | None = None
+    index: int | None = None
+    row: Named | None = None
+
+    @property
+    def given(self) -> bytes | Named | None:
+        """What the model is given; None if there is nothing."""
+        return self.text if self.row is None else self.row
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that it takes."""
+        return len(self.text or b"") if self.row is None else sum(values.nbytes for values in self.row.values())
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An item with its prediction; None where the item has no text."""
+    """An item with its prediction; None where there is nothing to be read, or the network gives no number."""
 
     item: Item
-    prediction: Prediction | None
+    prediction: Prediction | Values | None
 
 
 def read_files(sources: Iterable[str]) -> Iterator[Item]:
@@ -50,7 +70,7 @@ def read_files(sources: Iterable[str]) -> Iterator[Item]:
         try:
             data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
         except OSError as error:
-            yield Item(source, None, None, _reason(error))
+            yield Item(source, None, None, reason(error))
         else:
             yield _item(source, None, data.removeprefix(BYTE_ORDER_MARK), empty="the file is empty")
 
@@ -69,7 +89,7 @@ def read_lines(sources: Iterable[str]) -> Iterator[Item | None]:
                 with Path(source).open("rb") as file:
                     yield from _lines_of(source, file)
         except OSError as error:
-            yield Item(source, None, None, _reason(error))
+            yield Item(source, None, None, reason(error))
 
 
 def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
@@ -77,14 +97,22 @@ def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float)
 
     Args:
         predictor: A bundle.
-        items: From `read_files` or `read_lines`; None means that the next one may take a while.
+        items: From `read_files`, `read_lines` or `read_arrays_of`; None means that the next one may take a while.
         threshold: As in `Predictor.predict`.
     """
     for window in _windows(items, predictor.window):
-        texts = [item.text for item in window if item.text is not None]
-        predictions = iter(predictor.predict(texts, threshold=threshold))
+        given: list[Any] = [item.given for item in window if item.given is not None]
+        predictions = predictor.predict_stream(given, threshold=threshold)
         for item in window:
-            yield Answer(item, None if item.text is None else next(predictions))
+            prediction = None if item.given is None else next(predictions)
+            if prediction is not None and not prediction.is_finite:
+                yield Answer(replace(item, error=f"{_name(item)}the network gives no finite number"), None)
+            else:
+                yield Answer(item, prediction)
+
+
+def _name(item: Item) -> str:
+    return "" if item.index is None else f"sequence {item.index}: "
 
 
 def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
@@ -94,7 +122,7 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
     for item in items:
         if item is not None:
             window.append(item)
-            size += len(item.text or b"")
+            size += item.size_bytes
         if window and (item is None or len(window) == most or size > _WINDOW_BYTES):
             yield window
             window, size = [], 0
@@ -143,6 +171,8 @@ def _line_item(source: str, number: int, line: bytes) -> Item:
 def _item(source: str, line: int | None, text: bytes, empty: str | None) -> Item:
     if not text and empty:
         return Item(source, line, None, empty)
+    if text.startswith((_NPY_MAGIC, _ZIP_MAGIC)):
+        return Item(source, line, None, "not a text: an array of numpy's, or an archive; this model reads texts")
     if (at := text.find(b"\0")) >= 0:
         return Item(source, line, None, f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)")
     try:
@@ -152,7 +182,8 @@ def _item(source: str, line: int | None, text: bytes, empty: str | None) -> Item
     return Item(source, line, text)
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why a file cannot be read, in words."""
     if isinstance(error, IsADirectoryError):
         return "a folder, not a file; name the files in it"
     return error.strerror or str(error)

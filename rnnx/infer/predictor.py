@@ -1,15 +1,13 @@
-"""Texts in, predictions out: the same class for every bundle."""
+"""Texts or arrays in, predictions out: the same class for every bundle."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +22,14 @@ from rnnx.bundle import (
     read_directory,
 )
 from rnnx.errors import ModelError
+from rnnx.infer.predictions import Prediction, Values, choose_label
+from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
 from rnnx.infer.session import Device, Session, expected_device
 from rnnx.metadata import require_same
-from rnnx.text import Ids, read_tokenizer, to_bytes
+from rnnx.text import read_tokenizer
 
-T = TypeVar("T")
+# One batch (batch, time, ...), or sequences of any lengths (time, ...).
+Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_THRESHOLD = 0.5
@@ -42,27 +43,6 @@ SCAN_FROM_COLLECTED_STATES = 96
 _WINDOW_BATCHES = 32
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one text.
-
-    Attributes:
-        label: The chosen label.
-        label_id: Its index.
-        probability: Of that label, in 0..1.
-        probs: Of every label, by name; they sum to 1.
-        tokens: Words in the text.
-        truncated: Whether words were cut off, because the text is longer than the model reads.
-    """
-
-    label: str
-    label_id: int
-    probability: float
-    probs: dict[str, float]
-    tokens: int
-    truncated: bool
-
-
 class Predictor:
     """A loaded bundle.
 
@@ -70,6 +50,7 @@ class Predictor:
         config: Its description.
         labels: In the order of the label ids.
         device: `cpu` or `cuda`: what it really runs on.
+        reader: How it reads what it is given.
     """
 
     def __init__(
@@ -90,14 +71,11 @@ class Predictor:
 
         Raises:
             DeviceError: If CUDA is asked for and not there.
-            ModelError: If the bundle cannot be loaded, or is not for texts.
+            ModelError: If the bundle cannot be loaded, or is broken.
         """
         self.config = directory.config
         self.labels = self.config.labels
-        tokenizer = read_tokenizer(self.config, directory[VOCABULARY_NAME]) if self.config.tokenizer else None
-        if tokenizer is None:
-            raise ModelError(f"model {self.config.name}: made without a vocabulary; it reads ids, not texts")
-        self._tokenizer = tokenizer
+        self.reader = _make_reader(directory)
         self._directory = directory
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()
@@ -108,43 +86,76 @@ class Predictor:
         self._pool = ThreadPoolExecutor(threads or _core_count())
         self.window = batch_size * _WINDOW_BATCHES
 
-    def predict(self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD) -> list[Prediction]:
-        """Classifies texts.
+    @overload  # an array is no text, whatever it iterates over
+    def predict(  # type: ignore[overload-overlap]
+        self, inputs: Sequences | Mapping[str, Sequences], *, threshold: float = DEFAULT_THRESHOLD
+    ) -> list[Prediction] | list[Values]: ...
+
+    @overload
+    def predict(self, inputs: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD) -> list[Prediction]: ...
+
+    def predict(self, inputs: Any, *, threshold: float = DEFAULT_THRESHOLD) -> Any:
+        """Says of each text, or of each sequence of numbers or ids, what the model says.
 
         Args:
-            texts: Each one text, however long; a `str` is read as its UTF-8 bytes.
+            inputs: For a model that reads texts, any number of them, however long; a `str` is read as its UTF-8 bytes.
+                For any other, one array (batch, time, ...), or sequences (time, ...) of any lengths, or for several
+                inputs a mapping of their names to one or the other.
             threshold: With two labels, the probability from which the second one is chosen.
 
         Returns:
-            One prediction per text, in their order.
+            One per text or sequence, in their order: a `Prediction` where the model labels the whole of it, else
+            `Values`.
+
+        Raises:
+            DataError: If something is not what the model reads; names the input, and what that wants.
         """
-        if isinstance(texts, str | bytes):
-            raise TypeError("predict takes an iterable of texts; put a single one into a list")
-        return list(self.predict_stream(texts, threshold=threshold))
+        return list(self.predict_stream(self.reader.items(inputs), threshold=threshold))
 
+    @overload
     def predict_stream(
-        self, texts: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD
-    ) -> Iterator[Prediction]:
-        """Classifies texts as they come, in bounded memory; as `predict` otherwise."""
-        for window in chunks(texts, self.window):
-            yield from self._predict_window(window, threshold)
+        self,
+        inputs: Iterable[npt.NDArray[Any]] | Iterable[Mapping[str, npt.NDArray[Any]]],
+        *,
+        threshold: float = DEFAULT_THRESHOLD,
+    ) -> Iterator[Prediction] | Iterator[Values]: ...
 
-    def _predict_window(self, texts: Sequence[str | bytes], threshold: float) -> list[Prediction]:
-        encodings = [self._tokenizer.encode(to_bytes(text) if isinstance(text, str) else text) for text in texts]
-        # The longest first: the batches that take long do not come last, when other threads have nothing to do.
-        by_length = sorted(range(len(encodings)), key=lambda i: -len(encodings[i].ids))
-        batches = list(chunks(by_length, self._batch_size))
-        predictions: dict[int, Prediction] = {}
-        rows = ([encodings[i].ids for i in chosen] for chosen in batches)
+    @overload
+    def predict_stream(
+        self, inputs: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD
+    ) -> Iterator[Prediction]: ...
+
+    def predict_stream(self, inputs: Iterable[Any], *, threshold: float = DEFAULT_THRESHOLD) -> Iterator[Any]:
+        """Takes texts or sequences one by one as they come, in bounded memory; as `predict` otherwise."""
+        done = 0
+        for window in chunks(inputs, self.window):
+            encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
+            yield from self._predict_window(encoded, threshold)
+            done += len(window)
+
+    def _predict_window(self, encoded: Sequence[Encoded], threshold: float) -> list[Prediction | Values]:
+        batches = self.reader.batches(encoded, self._batch_size)
+        predictions: dict[int, Prediction | Values] = {}
+        rows = ([encoded[i].given for i in chosen] for chosen in batches)
         # One batch runs where it is; several on the cores there are, each alone: onnxruntime lets go of Python's lock.
         results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
-        for chosen, probs in zip(batches, results, strict=True):
-            for i, row in zip(chosen, probs, strict=True):
-                predictions[i] = self._choose(row, threshold, encodings[i].token_count, encodings[i].is_truncated)
-        return [predictions[i] for i in range(len(texts))]
+        for chosen, outputs in zip(batches, results, strict=True):
+            for row, i in enumerate(chosen):
+                answer = {name: values[row] for name, values in outputs.items()}
+                predictions[i] = self._answer(answer, encoded[i], threshold)
+        return [predictions[i] for i in range(len(encoded))]
 
-    def _run(self, rows: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        return self._session(self._form(len(rows))).run(self._tokenizer.pad(rows))[0]
+    def _answer(
+        self, outputs: Mapping[str, npt.NDArray[np.float32]], encoded: Encoded, threshold: float
+    ) -> Prediction | Values:
+        if self.config.task != "classification":
+            return Values(outputs, encoded.tokens)
+        (probs,) = outputs.values()
+        return choose_label(probs, self.labels, threshold, encoded.tokens, encoded.truncated)
+
+    def _run(self, rows: Sequence[Any]) -> dict[str, npt.NDArray[np.float32]]:
+        session = self._session(self._form(len(rows)))
+        return dict(zip(session.output_names, session.run(self.reader.stack(rows)), strict=True))
 
     def _form(self, rows: int) -> str:
         return choose_form(self.device, rows, self.config.recurrent_units or 0, self.config.collects_states)
@@ -158,13 +169,18 @@ class Predictor:
                 self._sessions[name] = session
             return self._sessions[name]
 
-    def _choose(self, row: npt.NDArray[np.float32], threshold: float, tokens: int, truncated: bool) -> Prediction:
-        values = [float(value) for value in row]
-        if len(values) == 1:  # one sigmoid: the probability of the second label
-            values = [1.0 - values[0], values[0]]
-        label_id = int(values[1] >= threshold) if len(values) == 2 else int(np.argmax(values))
-        probs = dict(zip(self.labels, values, strict=True))
-        return Prediction(self.labels[label_id], label_id, values[label_id], probs, tokens, truncated)
+
+def _make_reader(directory: Directory) -> Reader:
+    config = directory.config
+    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
+    if tokenizer:
+        return TextReader(config.name, tokenizer)
+    if config.words:
+        raise ModelError(f"model {config.name}: reads words, and there is no reader for them")
+    if not config.inputs:
+        directory[MODEL_NAME]  # says so if this is a run
+        raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")
+    return ArrayReader(config.name, config.inputs)
 
 
 def load(
@@ -194,13 +210,6 @@ def choose_form(device: Device, rows: int, units: int, collects_states: bool) ->
     """The file that is fastest for so many rows; the rest as in `rnnx.config.ModelConfig`, 0 units if unknown."""
     least = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
     return BATCH_NAME if device == "cpu" and rows * units >= least else MODEL_NAME
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """Cuts an iterable into tuples of `size`, the last one shorter (`itertools.batched`, which Python 3.11 lacks)."""
-    iterator = iter(items)
-    while chunk := tuple(islice(iterator, size)):
-        yield chunk
 
 
 def _core_count() -> int:

@@ -93,6 +93,39 @@ class WordSource:
         return tuple(inputs), tag_ids, weights
 
 
+@dataclass(frozen=True)
+class SeriesSource:
+    """Sequences of numbers with a label or values each.
+
+    A batch is (numbers (batch, time, features) float32, present (batch, time) bool: True where a sequence goes on),
+    and its targets: label ids (batch, 1) int32, or values (batch, outputs) float32.
+    """
+
+    rows: Sequence[npt.NDArray[np.float32]]
+    targets: npt.NDArray[np.int32] | npt.NDArray[np.float32]
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Steps of each sequence."""
+        return [len(row) for row in self.rows]
+
+    @property
+    def signature(self) -> Any:
+        """Specs of the two inputs and the targets."""
+        numbers = tf.TensorSpec((None, None, self.rows[0].shape[1]), tf.float32)
+        targets = tf.TensorSpec((None, self.targets.shape[1]), tf.as_dtype(self.targets.dtype))
+        return (numbers, tf.TensorSpec((None, None), tf.bool)), targets
+
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen sequences at their ends."""
+        rows = [self.rows[i] for i in chosen]
+        numbers = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[1]), np.float32)
+        present = np.zeros(numbers.shape[:2], np.bool_)
+        for i, row in enumerate(rows):
+            numbers[i, : len(row)], present[i, : len(row)] = row, True
+        return (numbers, present), self.targets[chosen]
+
+
 class Batches:
     """Batches of a source, in a new order each time they are iterated."""
 

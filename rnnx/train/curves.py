@@ -1,4 +1,4 @@
-"""The article's two plots side by side: accuracy and loss over the epochs, for training and validation."""
+"""The article's two plots side by side: accuracy (or R2) and loss over the epochs, for training and validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
     epochs = [epoch.epoch for epoch in history]
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     figure.suptitle(title)
-    for axes, what, attribute in zip(figure.subplots(1, 2), ("accuracy", "loss"), ("accuracy", "loss"), strict=True):
+    names = ("R2" if best.name == "r2" else best.name, "loss")
+    for axes, what, attribute in zip(figure.subplots(1, 2), names, ("score", "loss"), strict=True):
         axes.plot(epochs, [getattr(epoch, attribute) for epoch in history], "bo", label=f"Training {what}")
         values = [getattr(epoch, f"validation_{attribute}") for epoch in history]
         axes.plot(epochs, values, "b", label=f"Validation {what}")
@@ -32,7 +33,7 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
         axes.plot(
             [best.epoch], [kept], "o", mfc="none", mec="tab:red", ms=12, label=f"Kept: epoch {best.epoch}, {kept:.3f}"
         )
-        axes.set(title=f"Training and validation {what}", xlabel="Epoch", ylabel=what.capitalize())
+        axes.set(title=f"Training and validation {what}", xlabel="Epoch", ylabel=what[:1].upper() + what[1:])
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()

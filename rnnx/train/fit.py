@@ -10,18 +10,38 @@ import keras
 import numpy as np
 
 from rnnx.train.batches import Batches
-from rnnx.train.task import Task
+from rnnx.train.task import Score, Task
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of one epoch; accuracies in 0..1, losses in nats."""
+    """The figures of one epoch.
+
+    Attributes:
+        epoch: From 1.
+        loss: In nats; for values, the mean square error in standard deviations.
+        score: Accuracy in 0..1, or R2, at most 1.
+        validation_loss: Likewise.
+        validation_score: Likewise.
+        name: Which score it is.
+    """
 
     epoch: int
     loss: float
-    accuracy: float
+    score: float
     validation_loss: float
-    validation_accuracy: float
+    validation_score: float
+    name: Score = "accuracy"
+
+    def figures(self) -> dict[str, int | float]:
+        """By name, as the history holds them."""
+        return {
+            "epoch": self.epoch,
+            "loss": self.loss,
+            self.name: self.score,
+            "validation_loss": self.validation_loss,
+            f"validation_{self.name}": self.validation_score,
+        }
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,6 @@ class Progress:
     batch: int
     batches: int
     loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -46,11 +65,12 @@ class Observer:
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished (or interrupted) training; the model holds the weights of the best epoch.
+    """A finished (or interrupted) training.
 
     Attributes:
+        model: With the weights of the best epoch, as the run keeps it.
         history: One entry per whole epoch.
-        best: The epoch kept: highest validation accuracy, on a tie the lowest validation loss.
+        best: The epoch kept: highest validation score, on a tie the lowest validation loss.
         is_interrupted: Whether Ctrl-C ended it early.
     """
 
@@ -85,7 +105,7 @@ def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
         weighted_metrics=task.metrics(),
         jit_compile=False,
     )
-    keeper = _BestEpoch(observer, recipe.epochs, len(train))
+    keeper = _BestEpoch(observer, task.score, recipe.epochs, len(train))
     is_interrupted = False
     try:
         model.fit(
@@ -103,26 +123,27 @@ def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
     if keeper.best is None:
         raise ValueError("fit takes at least one epoch")
     model.set_weights(keeper.best_weights)
-    return Fit(model, tuple(keeper.history), keeper.best, is_interrupted)
+    return Fit(task.finish(model), tuple(keeper.history), keeper.best, is_interrupted)
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
     """Collects the history, keeps the weights of the best epoch, and tells the observer."""
 
-    def __init__(self, observer: Observer, epochs: int, batches: int) -> None:
+    def __init__(self, observer: Observer, score: Score, epochs: int, batches: int) -> None:
         super().__init__()
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.best_weights: list[np.ndarray[Any, Any]] = []
-        self._observer, self._epochs, self._batches = observer, epochs, batches
+        self._observer, self._score, self._epochs, self._batches = observer, score, epochs, batches
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         epoch = len(self.history) + 1
-        progress = Progress(epoch, self._epochs, batch + 1, self._batches, logs["loss"], logs["accuracy"])
+        progress = Progress(epoch, self._epochs, batch + 1, self._batches, logs["loss"])
         self._observer.on_batch(progress)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        done = Epoch(epoch + 1, logs["loss"], logs["accuracy"], logs["val_loss"], logs["val_accuracy"])
+        score, validation_score = logs[self._score], logs[f"val_{self._score}"]
+        done = Epoch(epoch + 1, logs["loss"], score, logs["val_loss"], validation_score, self._score)
         self.history.append(done)
         if self.best is None or _rank(done) > _rank(self.best):
             self.best, self.best_weights = done, self.model.get_weights()
@@ -130,4 +151,4 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
 
 
 def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_accuracy, -epoch.validation_loss
+    return epoch.validation_score, -epoch.validation_loss

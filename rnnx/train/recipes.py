@@ -63,6 +63,28 @@ class TaggerRecipe:
     by_length: bool
 
 
+@dataclass(frozen=True)
+class SeriesRecipe:
+    """Everything that decides a training on sequences of numbers, the data and the seed apart.
+
+    Attributes:
+        name: As on the command line.
+        build: (features, outputs, output activation) to the network, which reads standardised features and, as a
+            second input, which steps are there.
+        optimizer: (steps in the whole training) to the optimizer.
+        batch_size: Sequences a step.
+        epochs: Passes over the training sequences.
+        by_length: Whether batches hold sequences of similar length (the order stays random otherwise).
+    """
+
+    name: str
+    build: Callable[[int, int, str], keras.Model]
+    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    batch_size: int
+    epochs: int
+    by_length: bool
+
+
 def article_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
     """The article's classifier: Embedding 32, SimpleRNN 32, Dense; no mask, so the padding in front is read too."""
     return keras.Sequential(
@@ -123,6 +145,26 @@ def tagger_network(word_count: int, vocabulary_size: int, tags: int) -> keras.Mo
         x = layers.Dropout(0.2, name=f"dropout_{i}")(x)
     probs = layers.Dense(tags, activation="softmax", name="probs")(x)
     return keras.Model([ids, features], probs, name="tagger")
+
+
+def series_network(features: int, outputs: int, activation: str) -> keras.Model:
+    """Both directions over the steps, the mean of all states, one Dense.
+
+    The mean sees an oscillation wherever it stands, and a sequence of any length. Which steps are there comes in as an
+    input of its own, so that zero may be a value like any other; the network that is kept reads whole sequences and
+    has no such input.
+    """
+    x = keras.Input((None, features), name="x")
+    present = keras.Input((None,), dtype="bool", name="present")
+    y = layers.Bidirectional(layers.SimpleRNN(32, return_sequences=True), name="rnn")(x, mask=present)
+    y = layers.GlobalAveragePooling1D(name="mean")(y, mask=present)
+    y = layers.Dense(outputs, activation=activation, name="values" if activation == "linear" else "probs")(y)
+    return keras.Model([x, present], y, name="series")
+
+
+def _series_optimizer(steps: int) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(5e-3, steps)
+    return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
 
 
 def _tagger_optimizer(steps: int) -> keras.optimizers.Optimizer:
@@ -188,6 +230,21 @@ TAGGER_RECIPES = {
 }
 
 
+SERIES_RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        SeriesRecipe(
+            name="series",
+            build=series_network,
+            optimizer=_series_optimizer,
+            batch_size=32,
+            epochs=20,
+            by_length=True,
+        ),
+    )
+}
+
+
 def get_recipe(name: str) -> Recipe:
     """Finds a recipe for texts with a label each.
 
@@ -196,6 +253,8 @@ def get_recipe(name: str) -> Recipe:
     """
     if name in TAGGER_RECIPES:
         raise UsageError(f"recipe {name} wants a tag for each word: give it a .conllu file")
+    if name in SERIES_RECIPES:
+        raise UsageError(f"recipe {name} wants sequences of numbers: give it a .npz file")
     if name not in RECIPES:
         raise UsageError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
@@ -210,3 +269,14 @@ def get_tagger_recipe(name: str) -> TaggerRecipe:
     if name not in TAGGER_RECIPES:
         raise UsageError(f"no recipe {name!r} for tagged words; there is {', '.join(TAGGER_RECIPES)}")
     return TAGGER_RECIPES[name]
+
+
+def get_series_recipe(name: str) -> SeriesRecipe:
+    """Finds a recipe for sequences of numbers.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if name not in SERIES_RECIPES:
+        raise UsageError(f"no recipe {name!r} for sequences of numbers; there is {', '.join(SERIES_RECIPES)}")
+    return SERIES_RECIPES[name]

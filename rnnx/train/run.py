@@ -6,7 +6,7 @@ import dataclasses
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -21,19 +21,29 @@ from rnnx.bundle import (
     write_directory,
 )
 from rnnx.config import ModelConfig, TrainingConfig, tool_versions
-from rnnx.datasets import Dataset, TaggedDataset
+from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
-from rnnx.train.recipes import Recipe, TaggerRecipe
+from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
+from rnnx.train.series import series
 from rnnx.train.task import Task
 from rnnx.train.texts import classification
 from rnnx.train.words import tagging
 
+AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
+AnyRecipe: TypeAlias = Recipe | TaggerRecipe | SeriesRecipe
+
+_HOLDS = {
+    Dataset: "texts with a label each",
+    TaggedDataset: "a tag for each word: take --recipe tagger",
+    SeriesDataset: "sequences of numbers: take --recipe series",
+}
+
 
 def train(
-    dataset: Dataset | TaggedDataset,
-    recipe: Recipe | TaggerRecipe,
+    dataset: AnyDataset,
+    recipe: AnyRecipe,
     out: Path,
     *,
     epochs: int | None = None,
@@ -43,7 +53,7 @@ def train(
     """Trains a recipe on a data set and writes the run; the test part is not looked at.
 
     Args:
-        dataset: Labelled texts, or tagged sentences.
+        dataset: Labelled texts, tagged sentences, or sequences of numbers.
         recipe: What to train.
         out: The run's directory; an earlier run or bundle there is replaced.
         epochs: The recipe's own number if None.
@@ -51,7 +61,7 @@ def train(
         observer: Told of batches and epochs.
 
     Raises:
-        DataError: If some label has a single text, or a treebank a single tag or sentence.
+        DataError: If some label has a single example, or there is a single label, tag, sentence or sequence.
         UsageError: If something that is not rnnx's stands at `out`, or the recipe is for data of another kind.
         OSError: If the run cannot be written.
     """
@@ -64,35 +74,40 @@ def train(
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
-        VOCABULARY_NAME: task.vocabulary,
-        HISTORY_NAME: _json([dataclasses.asdict(epoch) for epoch in fitted.history]),
-        METRICS_NAME: _json({**dataclasses.asdict(fitted.best), "is_interrupted": fitted.is_interrupted}),
+        HISTORY_NAME: _json([epoch.figures() for epoch in fitted.history]),
+        METRICS_NAME: _json({**fitted.best.figures(), "is_interrupted": fitted.is_interrupted}),
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }
+    if task.vocabulary is not None:
+        files[VOCABULARY_NAME] = task.vocabulary
     write_directory(out, config, files)
     return fitted
 
 
-def make_task(dataset: Dataset | TaggedDataset, recipe: Recipe | TaggerRecipe, seed: int) -> Task:
+def make_task(dataset: AnyDataset, recipe: AnyRecipe, seed: int) -> Task:
     """Splits and encodes a data set for a recipe.
 
     Raises:
         DataError: If the training part is too small to hold some of it out, or holds no word.
         UsageError: If the recipe is for data of another kind.
     """
-    if isinstance(dataset, TaggedDataset):
-        if isinstance(recipe, TaggerRecipe):
+    match dataset, recipe:
+        case TaggedDataset(), TaggerRecipe():
             return tagging(dataset, recipe, seed)
-        raise UsageError(f"recipe {recipe.name} wants texts with a label each; for {dataset.name} take --recipe tagger")
-    if isinstance(recipe, Recipe):
-        return classification(dataset, recipe, seed)
+        case SeriesDataset(), SeriesRecipe():
+            return series(dataset, recipe, seed)
+        case Dataset(), Recipe():
+            return classification(dataset, recipe, seed)
+    wanted = {TaggerRecipe: "a tag for each word, as .conllu has", SeriesRecipe: "sequences of numbers, as .npz has"}
     raise UsageError(
-        f"recipe {recipe.name} wants a tag for each word, as .conllu has; {dataset.name} labels whole texts"
+        f"recipe {recipe.name} wants {wanted.get(type(recipe), 'texts with a label each')}; {dataset.name} holds "
+        f"{_HOLDS[type(dataset)]}"
     )
 
 
-def _describe_run(dataset: Dataset | TaggedDataset, task: Task, fitted: Fit, seed: int) -> ModelConfig:
+def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> ModelConfig:
+    best = round(fitted.best.validation_score, 6)
     training = TrainingConfig(
         recipe=task.recipe.name,
         dataset=dataset.name,
@@ -101,16 +116,17 @@ def _describe_run(dataset: Dataset | TaggedDataset, task: Task, fitted: Fit, see
         seed=seed,
         epochs=len(fitted.history),
         best_epoch=fitted.best.epoch,
-        best_validation_accuracy=round(fitted.best.validation_accuracy, 6),
+        best_validation_accuracy=best if task.score == "accuracy" else None,
+        best_validation_r2=best if task.score == "r2" else None,
     )
     return ModelConfig(
-        name=dataset.name if task.recipe.name == "default" else f"{dataset.name}-{task.recipe.name}",
+        name=dataset.name if task.recipe.name in ("default", "series") else f"{dataset.name}-{task.recipe.name}",
         labels=dataset.labels,
         output_size=fitted.model.output_shape[-1],
         vocabulary_size=task.vocabulary_size,
         tokenizer=task.tokenizer,
         words=task.words,
-        task="tagging" if task.words else "classification",
+        task=task.kind,
         architecture=describe(fitted.model),
         parameter_count=int(fitted.model.count_params()),
         training=training,

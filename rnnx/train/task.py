@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.config import TokenizerConfig, WordsConfig
+from rnnx.config import Task as Kind
+from rnnx.config import TokenizerConfig, Unit, WordsConfig
 from rnnx.train.batches import Source
-from rnnx.train.recipes import Recipe, TaggerRecipe
+from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 
+# The metric that the best epoch is chosen by, the highest: the share of right labels, or of the values' variance that
+# is explained.
+Score = Literal["accuracy", "r2"]
 VALIDATION_FRACTION = 0.2  # the article's
 _SAMPLE_COUNT = 64
 
@@ -25,29 +30,35 @@ class Task:
         recipe: Its optimizer, batch size, epochs and order are used.
         parts: Training and validation.
         counts: Texts or sentences in each, before any cut.
-        unit: What is counted: `texts` or `sentences`.
+        unit: What is counted.
+        kind: What kind of answer is learned.
         build: The network, its start weights drawn.
         loss: Of the network's output.
-        metrics: Made anew for each training, weighted by the batches' weights if they have any; one is `accuracy`.
-        vocabulary: The file.
+        metrics: Made anew for each training, weighted by the batches' weights if they have any; one is `score`.
+        vocabulary: The file; None for numbers.
         vocabulary_size: Its tokens.
-        tokenizer: None if sentences are tagged.
-        words: None if texts are classified.
+        tokenizer: None if it is not texts that are read.
+        words: None if it is not words that are tagged.
         samples: (network, seed) to some held-out examples with what it says of them, as a file.
+        score: What the best epoch is chosen by.
+        finish: The trained network to the one that the run keeps.
     """
 
-    recipe: Recipe | TaggerRecipe
+    recipe: Recipe | TaggerRecipe | SeriesRecipe
     parts: tuple[Source, Source]
     counts: tuple[int, int]
-    unit: str
+    unit: Unit
+    kind: Kind
     build: Callable[[], keras.Model]
     loss: str
     metrics: Callable[[], list[str | keras.metrics.Metric]]
-    vocabulary: bytes
+    vocabulary: bytes | None
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
     words: WordsConfig | None
     samples: Callable[[keras.Model, int], bytes]
+    score: Score = "accuracy"
+    finish: Callable[[keras.Model], keras.Model] = lambda model: model
 
 
 def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:

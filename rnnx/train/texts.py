@@ -44,6 +44,7 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         parts=(train, validation),
         counts=(len(parts[0]), len(parts[1])),
         unit="texts",
+        kind="classification",
         build=lambda: recipe.build(len(vocabulary), outputs, activation),
         loss=loss,
         metrics=lambda: ["accuracy"],

@@ -55,6 +55,7 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         parts=(_encode(train, encoder), _encode(validation, encoder)),
         counts=(len(train), len(validation)),
         unit="sentences",
+        kind="tagging",
         build=lambda: recipe.build(vocabulary.word_count, len(vocabulary), len(dataset.labels)),
         loss="sparse_categorical_crossentropy",
         metrics=lambda: [WordAccuracy(name="accuracy")],

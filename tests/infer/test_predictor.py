@@ -11,7 +11,8 @@ import pytest
 import rnnx
 from rnnx.bundle import BATCH_NAME, MODEL_NAME, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError
-from rnnx.infer.predictor import Predictor, choose_form, chunks
+from rnnx.infer.predictor import Predictor, choose_form
+from rnnx.infer.readers import chunks
 from rnnx.infer.session import Session
 
 TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]

@@ -185,9 +185,9 @@ def test_batches_of_words_carry_their_tags_and_weights() -> None:
 
 def test_data_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     texts = Dataset.from_pairs("t", make_texts(20, 1))
-    with pytest.raises(UsageError, match="for own-ud take --recipe tagger"):
+    with pytest.raises(UsageError, match="own-ud holds a tag for each word: take --recipe tagger"):
         train(DATA, get_recipe("default"), tmp_path / "run", observer=Observer())
-    with pytest.raises(UsageError, match="t labels whole texts"):
+    with pytest.raises(UsageError, match="t holds texts with a label each"):
         train(texts, tiny_tagger(), tmp_path / "run", observer=Observer())
     with pytest.raises(UsageError, match=r"give it a \.conllu file"):
         get_recipe("tagger")

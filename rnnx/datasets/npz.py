@@ -1,0 +1,199 @@
+"""Data sets of numbers in one `.npz` file, as numpy.savez writes it; nothing in it is ever unpickled.
+
+`x` (count, time, features) holds sequences and `y` a label or values for each; `x_test` and `y_test` are the official
+test part, if they are there. `lengths` (and `lengths_test`) say how many steps of each sequence count: the rest is
+padding and is not looked at.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.datasets.readers import short_name
+from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
+from rnnx.errors import DataError
+
+NPZ_ENDING = ".npz"
+
+_KEYS = ("x", "y", "lengths", "x_test", "y_test", "lengths_test")
+
+
+@dataclass(frozen=True)
+class _File:
+    """The arrays of a file; refusals name the file and the key."""
+
+    path: Path
+    arrays: dict[str, npt.NDArray[Any]]
+
+    def refuse(self, key: str, what: str) -> DataError:
+        return DataError(f"{self.path}: {key}: {what}")
+
+    def __getitem__(self, key: str) -> npt.NDArray[Any]:
+        if key not in self.arrays:
+            there = ", ".join(self.arrays) or "none"
+            raise self.refuse(key, f"is missing (the keys are {there}); save it by numpy.savez(FILE, x=..., y=...)")
+        return self.arrays[key]
+
+
+def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
+    """Reads a data set of numbers.
+
+    Args:
+        path: The file.
+        task: Whether `y` holds labels or values.
+
+    Raises:
+        DataError: If it is not as this module says; the message names the file, the key, and what to do.
+    """
+    file = _File(path, _read_arrays(path))
+    rows = _read_rows(file, "x", "lengths")
+    y = _read_targets(file, "y", task, len(rows))
+    has_test = any(f"{key}_test" in file.arrays for key in ("x", "y"))
+    test_rows = _read_rows(file, "x_test", "lengths_test") if has_test else None
+    y_test = _read_targets(file, "y_test", task, len(test_rows)) if test_rows is not None else None
+    if test_rows is not None and test_rows[0].shape[1] != rows[0].shape[1]:
+        raise file.refuse("x_test", f"has {test_rows[0].shape[1]} features, x has {rows[0].shape[1]}")
+    if y_test is not None and y_test.shape[1:] != y.shape[1:]:
+        raise file.refuse("y_test", f"has shape {y_test.shape}, y {y.shape}; they should differ in their count alone")
+    labels: tuple[str, ...] = ()
+    if task == "classification":
+        labels, y, y_test = _to_ids(file, y, y_test)
+    test = Series(test_rows, y_test) if test_rows is not None and y_test is not None else None
+    return SeriesDataset(short_name(path), task, labels, Series(rows, y), test)
+
+
+@contextmanager
+def no_pickle(what: str) -> Iterator[None]:
+    """Turns what numpy says of a broken or unsafe file into one line.
+
+    Args:
+        what: The file, and the key in it if there is one.
+
+    Raises:
+        DataError: For everything that reading `.npy` and `.npz` may raise.
+    """
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
+    except (ValueError, SyntaxError, TypeError) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
+            ) from error
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{what}: no array of numpy's ({reason}); write it again") from error
+    except MemoryError as error:
+        raise DataError(f"{what}: larger than the memory") from error
+
+
+def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.NDArray[Any]]:
+    """Reads the arrays of a `.npz` file that are wanted, by name.
+
+    Raises:
+        DataError: If it is none, or broken, or one of these holds Python objects.
+        OSError: If it cannot be read.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":  # numpy takes what it does not know for a pickle, and says so
+            raise DataError(f"{path}: not a .npz file; numpy.savez writes one")
+        file.seek(0)
+        with no_pickle(str(path)):
+            loaded = np.load(file, allow_pickle=False)
+        for key in filter(is_wanted, loaded.files):
+            with no_pickle(f"{path}: {key}"):
+                arrays[key] = loaded[key]
+    return arrays
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that a data set may have; others in the file are left alone."""
+    try:
+        return read_arrays(path, lambda key: key in _KEYS)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_rows(file: _File, key: str, lengths_key: str) -> list[Numbers]:
+    x = file[key]
+    if x.dtype.kind not in "iuf":
+        raise file.refuse(key, f"should hold numbers, not {x.dtype}")
+    if x.ndim != 3:
+        more = "; for one feature per step, add an axis: x[:, :, None]" if x.ndim == 2 else ""
+        raise file.refuse(key, f"should be (count, time, features), not {x.shape}{more}")
+    if not x.size:
+        raise file.refuse(key, f"is empty: {x.shape}")
+    lengths = _read_lengths(file, lengths_key, x)
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32, copy=False)
+    rows = [row[:length] for row, length in zip(x, lengths, strict=True)]
+    for i, row in enumerate(rows):
+        if not np.isfinite(row).all():
+            step, feature = np.argwhere(~np.isfinite(row))[0]
+            raise file.refuse(
+                key,
+                f"sequence {i}, step {step}, feature {feature} (from 0) is {row[step, feature]}; fill such places in, "
+                f"or leave them out by {lengths_key}",
+            )
+    return rows
+
+
+def _read_lengths(file: _File, key: str, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    count, time = x.shape[:2]
+    if key not in file.arrays:
+        return np.full(count, time, np.int64)
+    lengths = file[key]
+    if lengths.shape != (count,) or lengths.dtype.kind not in "iu":
+        raise file.refuse(key, f"should be {count} integers, one per sequence, not {lengths.dtype} {lengths.shape}")
+    if (wrong := np.flatnonzero((lengths < 1) | (lengths > time))).size:
+        raise file.refuse(key, f"{lengths[wrong[0]]} of sequence {wrong[0]} (from 0) should be in 1..{time}")
+    return lengths.astype(np.int64)
+
+
+def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.NDArray[Any]:
+    y = file[key]
+    if y.shape[:1] != (count,):
+        raise file.refuse(key, f"has shape {y.shape} for {count} sequences; it should have one entry for each")
+    if task == "classification":
+        if y.dtype.kind == "f":
+            raise file.refuse(key, "holds fractions, not labels; for values to be predicted take --task regression")
+        if y.dtype.kind not in "iubU" or y.ndim != 1:
+            raise file.refuse(key, f"should be (count,) integers or strings, a label each, not {y.dtype} {y.shape}")
+        return y
+    if y.dtype.kind not in "iuf":
+        raise file.refuse(key, f"should hold numbers for --task regression, not {y.dtype}; leave --task out for labels")
+    if y.ndim > 2 or not y.size:
+        raise file.refuse(key, f"should be (count,) or (count, outputs), not {y.shape}")
+    with np.errstate(over="ignore"):
+        values = y.astype(np.float32).reshape(count, -1)
+    if not np.isfinite(values).all():
+        row = np.argwhere(~np.isfinite(values))[0][0]
+        raise file.refuse(key, f"entry {row} (from 0) is not finite in float32: {y[row]}; leave that sequence out")
+    return values
+
+
+def _to_ids(
+    file: _File, y: npt.NDArray[Any], y_test: npt.NDArray[Any] | None
+) -> tuple[tuple[str, ...], npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
+    """Labels in their order (numbers by size, names by name), and their ids."""
+    values, ids = np.unique(y, return_inverse=True)
+    labels = tuple(str(value) for value in values)
+    if strange := [label for label in labels if not label or not label.isprintable()]:
+        raise file.refuse("y", f"the label {strange[0]!r} is not printable text; rename it")
+    if y_test is None:
+        return labels, ids.astype(np.int32), None
+    by_label = {label: i for i, label in enumerate(labels)}
+    names = [str(value) for value in y_test]
+    if strange := sorted(set(names) - set(labels)):
+        raise file.refuse("y_test", f"has labels that y has not: {', '.join(strange)}")
+    return labels, ids.astype(np.int32), np.array([by_label[name] for name in names], np.int32)

@@ -1,0 +1,117 @@
+"""Sequences of numbers as values, each with a label or with numbers to be predicted, and the split for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.datasets.split import hold_out, hold_out_by_label
+from rnnx.errors import DataError
+
+Numbers = npt.NDArray[np.float32]
+SeriesTask = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Sequences with what is to be learned of each.
+
+    Attributes:
+        rows: One (time, features) float32 per sequence, without padding; the times may differ.
+        targets: (count,) int32, indices into the data set's labels; or (count, outputs) float32, values.
+    """
+
+    rows: Sequence[Numbers]
+    targets: npt.NDArray[np.int32] | npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: npt.NDArray[np.intp]) -> Series:
+        """Picks sequences by index, in the order given."""
+        return Series([self.rows[i] for i in indices], self.targets[indices])
+
+
+@dataclass(frozen=True)
+class SeriesDataset:
+    """A data set of sequences of numbers.
+
+    Attributes:
+        name: Short, for file names and cards.
+        task: Whether a sequence has a label or values.
+        labels: A label's id is its index; empty for values.
+        train: The training part; validation is split off from this one alone.
+        test: The official test part, if there is one.
+    """
+
+    name: str
+    task: SeriesTask
+    labels: tuple[str, ...]
+    train: Series
+    test: Series | None
+
+    @property
+    def features(self) -> int:
+        """Numbers per step."""
+        return int(self.train.rows[0].shape[1])
+
+    def summary(self) -> str:
+        """How much there is to train on, in words."""
+        times = [len(row) for row in self.train.rows]
+        steps = f"{min(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
+        return f"{len(self.train):,} sequences of {steps} steps, {self.features} features each"
+
+    def choose(self, part: str | None) -> tuple[Series, str]:
+        """Picks a part to measure on.
+
+        Args:
+            part: `test` or `train`; None takes the test part if there is one.
+
+        Returns:
+            The sequences and the part's name.
+
+        Raises:
+            DataError: If the part is not there.
+        """
+        if part == "train" or (part is None and self.test is None):
+            return self.train, "train"
+        if self.test is None:
+            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
+        return self.test, "test"
+
+
+def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Series, Series]:
+    """Splits the training part at random, each label in the same proportion where there are labels.
+
+    Args:
+        dataset: At least two sequences, of each of at least two labels if it has labels.
+        fraction: The share of the second part, in 0..1.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of the data set.
+
+    Raises:
+        DataError: If there is a single sequence or label, or some label has a single sequence.
+    """
+    series = dataset.train
+    if dataset.task == "classification":
+        if len(dataset.labels) < 2:
+            raise DataError(
+                f"{dataset.name}: y holds one label ({dataset.labels[0]!r}); a classifier needs at least two"
+            )
+        counts = np.bincount(series.targets.astype(np.int64), minlength=len(dataset.labels))
+        if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
+            raise DataError(
+                f"{dataset.name}: a single sequence of {', '.join(single)}; at least two are needed to hold one out"
+            )
+        held_out = hold_out_by_label(series.targets.astype(np.int32), fraction, seed)
+    elif len(series) < 2:
+        raise DataError(f"{dataset.name}: a single sequence; at least two are needed to hold one out")
+    else:
+        held_out = hold_out(len(series), fraction, seed)
+    return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))

@@ -1,0 +1,43 @@
+"""What is held out for validation: the seeded choice, by label or at random."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import DataError
+
+
+def hold_out_by_label(label_ids: npt.NDArray[np.int32], fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Chooses examples at random, each label in the same proportion.
+
+    Args:
+        label_ids: (count,), at least two of each label.
+        fraction: The share that is held out, in 0..1.
+        seed: The same seed gives the same choice.
+
+    Returns:
+        (count,), True for what is held out.
+
+    Raises:
+        DataError: If some label has a single example, so that one part would have none.
+    """
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(label_ids), np.bool_)
+    for label_id in np.unique(label_ids):
+        indices = np.flatnonzero(label_ids == label_id)
+        if len(indices) < 2:
+            raise DataError(f"label {label_id} has a single training text; at least two are needed to hold one out")
+        held_out[rng.choice(indices, _share(len(indices), fraction), replace=False)] = True
+    return held_out
+
+
+def hold_out(count: int, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Chooses among `count` examples, at least two, at random; neither part is empty. Otherwise as by label."""
+    held_out = np.zeros(count, np.bool_)
+    held_out[np.random.default_rng(seed).choice(count, _share(count, fraction), replace=False)] = True
+    return held_out
+
+
+def _share(count: int, fraction: float) -> int:
+    return min(max(round(count * fraction), 1), count - 1)

@@ -1,0 +1,36 @@
+"""What was recorded for held-out sequences of numbers when their network was trained, beside what it gives now."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnx.export.source import Source
+from rnnx.propagation import decide
+from rnnx.rounding import UNIT_ROUNDOFF
+
+
+def sequence_problems(source: Source) -> list[str]:
+    """Compares each recorded sequence with what the reference says of it now: other labels, or another order, show.
+
+    Keras recorded it in float32; what its roundings can do to an answer, to first order, is its bound. A single
+    sigmoid was spelled out by one subtraction from 1.
+    """
+    problems = []
+    labels = source.config.labels
+    for i, sample in enumerate(source.sequences):
+        ((_, decision),) = decide(source.network, sample.x[None]).items()
+        row, bounds = decision.values[0], decision.bounds[0]
+        if labels and len(row) == 1:
+            row, bounds = np.array([1 - row[0], row[0]]), np.array([bounds[0] + UNIT_ROUNDOFF, bounds[0]])
+        recorded = dict(zip(labels, row, strict=True)).keys() == sample.probs.keys() if labels else not sample.probs
+        given = np.array([sample.probs[label] for label in labels] if recorded and labels else sample.values)
+        if given.shape != row.shape or not (np.abs(row - given) <= bounds).all():
+            problems.append(
+                f"sequence {i + 1} was recorded with {_list(given)}, and is given {_list(row)} now: the labels or the "
+                "weights were changed"
+            )
+    return problems
+
+
+def _list(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.6g}" for value in values[:4]) or "nothing"
