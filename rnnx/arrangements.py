@@ -29,6 +29,14 @@ class Reverse:
 
 
 @dataclass(frozen=True)
+class TakeMask:
+    """The values of the first input with the mask of the second: a mask handed to a layer beside what it reads."""
+
+    def __call__(self, x: Tensor, masked: Tensor) -> Tensor:
+        return Tensor(x.values, masked.mask)
+
+
+@dataclass(frozen=True)
 class Concatenate:
     """Joins the features of several inputs; a position counts where it counts in any of them."""
 

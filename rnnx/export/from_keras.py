@@ -14,6 +14,7 @@ from keras import layers
 
 from rnnx import cells, reference
 from rnnx.errors import ModelError
+from rnnx.export.explicit_masks import find_explicit_mask
 from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
@@ -59,6 +60,9 @@ def read_network(model: keras.Model) -> Network:
     source = {one.name: one.name for one in inputs.values()}
     for layer, readers in _wiring(model, inputs):
         reads = tuple(source[name] for name in readers)
+        if masked := find_explicit_mask(model, layer):
+            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
+            reads = (nodes[-1].name,)
         if is_passed_over(layer):
             source[layer.name] = reads[0]
         else:
@@ -162,8 +166,7 @@ def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[A
     owner = {id(tensor): inputs[tensor.name].name for tensor in model.inputs}
     owner |= {id(layer.output): layer.name for layer in working if not isinstance(layer.output, list | tuple)}
     for layer in working:
-        # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
-        # himself would be missed, and the proof would say so).
+        # Keras lists a mask as one more input, boolean. It travels with the values, or `find_explicit_mask` says so.
         tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads something outside the model")
