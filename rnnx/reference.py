@@ -156,8 +156,8 @@ class SimpleRNN(Recurrent):
 
 Layer: TypeAlias = (
     Embedding | Masking | Recurrent | Reverse | TakeMask | Concatenate | Merge | GlobalAveragePooling1D
-    | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU | Rescaling
-    | BatchNormalization | LayerNormalization
+    | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
+    | Rescaling | BatchNormalization | LayerNormalization
 )  # fmt: skip
 
 
