@@ -40,7 +40,7 @@ ALLOWED = {
     "diff": {"errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
     "verify": {
         "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference", "report", "states",
-        "text", "infer.session",
+        "text", "words", "infer.session",
     },
     "bundle": {"config", "errors", "schema"},
     "usage": {"bundle", "config"},
@@ -50,14 +50,14 @@ ALLOWED = {
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
-    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
+    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text", "words"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text", "words"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "activations", "bundle", "card", "cells", "config", "diff", "errors", "evidence", "invariance", "metadata",
         "onnxfile",
         "parity", "propagation", "reference", "report", "rewrites", "rounding", "samples", "schema", "text",
-        "text_form", "verify", "infer.session", "train.run",
+        "text_form", "verify", "words", "infer.session", "train.run",
     },
 }  # fmt: skip
 

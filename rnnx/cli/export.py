@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,7 @@ def export(
     model: Annotated[
         str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
     ] = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/ and its name]")] = None,
     decisions: Annotated[
         str | None, typer.Option(help="Compare every label of this data set too: its test part, if there is one.")
     ] = None,
@@ -68,9 +69,12 @@ def export(
     strip_breaks: Annotated[
         bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
     ] = False,
+    name: Annotated[str | None, typer.Option(help="What the bundle is called. [default: as the model]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
+    # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with terminal.quiet_tensorflow():
         pipeline, naming = import_stage("rnnx.export.pipeline", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
@@ -84,7 +88,7 @@ def export(
             strip_breaks,
         )
         exported = pipeline.export(
-            model, out, storage=storage.value, decisions=texts, on_stage=terminal.note, names=names
+            model, out, storage=storage.value, decisions=texts, on_stage=terminal.note, names=names, name=name
         )
     if as_json:
         terminal.write_json(

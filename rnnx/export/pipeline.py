@@ -26,7 +26,7 @@ from rnnx.bundle import (
 )
 from rnnx.card import write_card
 from rnnx.config import ModelConfig, tool_versions
-from rnnx.errors import ParityError
+from rnnx.errors import ParityError, UsageError
 from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
@@ -37,7 +37,8 @@ from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
-from rnnx.export.recorded import sequence_problems
+from rnnx.export.recorded import sentence_problems, sequence_problems
+from rnnx.export.sentences import sentence_batch
 from rnnx.export.source import Source, open_source
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
@@ -74,27 +75,31 @@ def export(
     decisions: DecisionTexts | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     names: Names | None = None,
+    name: str | None = None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
         model: A run, a bundle, a shipped name, or a `.keras` file.
-        out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
+        out: Where the bundle goes; `exported/NAME` by its name if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
         on_stage: Told what comes next.
         names: For a bare `.keras` file, the words and labels that it does not hold.
+        name: What the bundle is called; as the model if None.
 
     Raises:
         ModelError: If the model is broken, or of a kind that is not modelled.
         ParityError: If the proof fails; nothing is published then.
-        UsageError: If something that is not rnnx's stands at `out`.
+        UsageError: If something that is not rnnx's stands at `out`, or the name is none.
         OSError: If the bundle cannot be written; what stood there is untouched then.
     """
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
     source = open_source(model, names)
+    if name is not None:
+        source = _renamed(source, name)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     on_stage("converting with tf2onnx, and rewriting")
@@ -115,11 +120,11 @@ def export(
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     properties = _properties(source.config)
-    finished = {name: finish(source, form, report, properties) for name, form in forms.items()}
+    finished = {file: finish(source, form, report, properties) for file, form in forms.items()}
     if text_form:
         finished[TEXT_NAME] = finish_text(source, text_form, report, properties)
-    for name, data in finished.items():
-        again = verify_file(name, data, ["cpu"], source.tokenizer).report
+    for file, data in finished.items():
+        again = verify_file(file, data, ["cpu"], source.reader).report
         if not again.passed:
             raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
     on_stage(f"publishing {out}")
@@ -139,7 +144,14 @@ def export(
     )
     files[CARD_NAME] = write_card(config, files).encode()
     write_directory(out, config, files)
-    return Exported(out, report, {name: len(data) for name, data in files.items()})
+    return Exported(out, report, {file: len(content) for file, content in files.items()})
+
+
+def _renamed(source: Source, name: str) -> Source:
+    try:
+        return dataclasses.replace(source, config=dataclasses.replace(source.config, name=name))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] | None = None) -> ParityReport:
@@ -152,11 +164,13 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
     """
     texts = _texts(source) if texts is None else texts
     sequences = [sample.x for sample in source.sequences]
-    probes = make_probes(source.network, texts, source.tokenizer, sequences)
+    recorded = [sample.words for sample in source.sentences]
+    sentences = sentence_batch(source.encoder, recorded) if source.encoder and recorded else None
+    probes = make_probes(source.network, texts, source.tokenizer, sequences, sentences)
     report = prove(source.model, source.network, forms, probes)
-    problems = _sample_problems(source, report.runtimes[0].max_abs_diff) + sequence_problems(source)
-    unit = "texts" if source.tokenizer else "sequences"
-    return dataclasses.replace(report, problems=tuple(problems), unit=unit)
+    drift = report.runtimes[0].max_abs_diff
+    problems = _sample_problems(source, drift) + sequence_problems(source) + sentence_problems(source, drift)
+    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.unit)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
@@ -210,7 +224,9 @@ def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
 
 
 def _properties(config: ModelConfig) -> dict[str, str]:
-    metadata = ModelMetadata(config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer)
+    metadata = ModelMetadata(
+        config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer, config.words
+    )
     return {METADATA_KEY: to_json(metadata)}
 
 
@@ -220,7 +236,7 @@ def _bundle_files(source: Source, forms: Mapping[str, bytes], report: ParityRepo
     files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
     files[PLOT_NAME] = plot_proof(report)
     files |= data_sets(source)
-    if source.tokenizer:
+    if source.reader:
         files[GOLDEN_NAME] = _json(golden_rows(source))
     # Figures belong to the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)
