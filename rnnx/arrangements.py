@@ -32,7 +32,8 @@ class Reverse:
 class TakeMask:
     """The values of the first input with the mask of the second: a mask handed to a layer beside what it reads."""
 
-    def __call__(self, x: Tensor, masked: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        x, masked = inputs
         return Tensor(x.values, masked.mask)
 
 

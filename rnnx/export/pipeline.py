@@ -67,7 +67,7 @@ class Exported:
     sizes_bytes: dict[str, int]
 
 
-def export(
+def export(  # noqa: PLR0913  # as many as the command has
     model: str | Path,
     out: Path | None = None,
     *,

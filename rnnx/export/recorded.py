@@ -48,9 +48,7 @@ def sentence_problems(source: Source, keras_drift: float | None) -> list[str]:
     answers = source.network.predict(encoded._asdict())
     problems = []
     for i, (sample, rows) in enumerate(zip(source.sentences, answers, strict=True)):
-        given = [
-            float(row[ids[tag]]) if tag in ids else 0.0 for row, tag in zip(rows, sample.tags, strict=False)
-        ]
+        given = [float(row[ids[tag]]) if tag in ids else 0.0 for row, tag in zip(rows, sample.tags, strict=False)]
         off = np.abs(np.array(given) - sample.probabilities)
         if not (off <= allowed).all():
             k = int(np.nan_to_num(off, nan=np.inf).argmax())

@@ -1,4 +1,4 @@
-"""Sentences that a tagger's export is tried on, and its golden vectors: words, ids, features, tags and probabilities."""
+"""Sentences that the export of a tagger is tried on, and its golden vectors: words, ids, features and tags."""
 
 from __future__ import annotations
 

@@ -150,8 +150,7 @@ class Predictor:
             raise ModelError(f"model {self.config.name}: it tags no words; predict says what it has to say")
         if isinstance(words, str | bytes):
             raise TypeError("tag takes a list of words; predict takes texts")
-        (tagging,) = self.predict_stream([words])
-        return tagging  # type: ignore[return-value]  # what such a reader gives
+        return next(tag_texts(self.reader, [words], self.labels, self._tag, self.window))
 
     def _tag(self, encoded: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
         return [next(iter(outputs.values())) for outputs in self._run_window(encoded)]
