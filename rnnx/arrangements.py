@@ -38,6 +38,14 @@ class TakeMask:
 
 
 @dataclass(frozen=True)
+class LastPosition:
+    """What stands at the last position: behind a recurrence that puts all states out, its state at the end."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(x.values[:, -1])
+
+
+@dataclass(frozen=True)
 class Concatenate:
     """Joins the features of several inputs; a position counts where it counts in any of them."""
 

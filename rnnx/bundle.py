@@ -25,6 +25,7 @@ from rnnx.schema import from_json, to_json
 MODEL_NAME = "model.onnx"
 BATCH_NAME = "model.batch.onnx"
 TEXT_NAME = "model.text.onnx"
+STREAM_NAME = "model.stream.onnx"
 KERAS_NAME = "model.keras"
 VOCABULARY_NAME = "vocabulary.txt"
 HISTORY_NAME = "history.json"

@@ -141,7 +141,7 @@ class ModelConfig:
         output_size: Probabilities per answer (per word, if it tags): one for two labels that share a sigmoid, else one
             per label. Without labels, numbers per answer.
         vocabulary_size: Ids run from 0 to `vocabulary_size - 1`; 0 for a network that reads no ids.
-        tokenizer: None for a network without text, and for one that tags.
+        tokenizer: None for a network without text, and for one that reads words.
         architecture: One line per layer.
         parameter_count: Trainable and fixed numbers in the network.
         training: None for a model that rnnx did not train.
@@ -151,11 +151,11 @@ class ModelConfig:
         recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; 0 without a
             Scan, None before the export.
         collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
-        words: How a network that tags reads its words; None for any other.
         task: `classification` gives a label for a whole input, `tagging` one for each position, `regression` a number
             that was trained for; `values` are whatever the network puts out.
         inputs: Of the ONNX files; empty before the export.
         outputs: Of them.
+        words: How a network that tags words reads them; None for any other.
     """
 
     name: str
@@ -171,10 +171,10 @@ class ModelConfig:
     opset: int | None = None
     recurrent_units: int | None = None
     collects_states: bool = False
-    words: WordsConfig | None = None
     task: Task = "classification"
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
+    words: WordsConfig | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -193,8 +193,10 @@ class ModelConfig:
             self._check_labels()
         elif self.labels:
             raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
-        if self.words and (self.task != "tagging" or self.tokenizer):
-            raise ValueError(f"task {self.task} takes no words in the config, nor does a tokenizer beside them")
+        if self.words and self.task != "tagging":
+            raise ValueError(f"task {self.task} takes no words in the config")
+        if self.words and self.tokenizer:
+            raise ValueError("the config has words and a tokenizer; a network reads its input in one way")
         if self.vocabulary_size < (4 if self.tokenizer or self.words else 0):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"

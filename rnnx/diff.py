@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.carried import zero_states
 from rnnx.errors import ModelError, UsageError
 from rnnx.evidence import Evidence, read_evidence
 from rnnx.infer.session import Device, Session
@@ -154,7 +155,8 @@ class Side:
         Raises:
             ModelError: If it cannot read such an input.
         """
-        outputs = dict(zip(self._session.output_names, self._session.run(self._encode(given)), strict=True))
+        batch = {self._session.input_names[0]: self._encode(given), **zero_states(self.evidence.carried, 1)}
+        outputs = self._session.run_by_name(batch)
         states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
         probs = outputs["probs"][0]
         # One sigmoid is spelled out, as a file that reads text does it.

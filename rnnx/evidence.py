@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.carried import CarriedState
 from rnnx.cells import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
@@ -33,6 +34,7 @@ EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
 _MOST_NUMBERS = 1 << 28  # in one weight
+_MOST_UNITS = 1 << 16  # in one state
 # What an embedding may be stored as, beside float32.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 _KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
@@ -154,6 +156,7 @@ class Evidence:
         cases: The golden vectors.
         figures: The proof at export.
         tools: Name to version of what computed `runtime_probs`.
+        carried: For a streaming file, the states that it takes in and puts out.
     """
 
     inputs: tuple[Input, ...]
@@ -164,6 +167,7 @@ class Evidence:
     cases: tuple[GoldenCase, ...]
     figures: ParityReport
     tools: dict[str, str]
+    carried: tuple[CarriedState, ...] = ()
 
 
 def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
@@ -253,9 +257,13 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
     if properties.get(DIGEST_KEY) != _digest(properties, model):
         raise ModelError("the file was altered after its export: its digest is another one; get or export it again")
     try:
-        return from_json(Evidence, text)
+        evidence = from_json(Evidence, text)
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
+    for one in evidence.carried:
+        if one.layer not in evidence.states.names or not 0 < one.units <= _MOST_UNITS:
+            raise ModelError(f"the evidence in the file names a state {one.input!r:.80} that makes no sense")
+    return evidence
 
 
 def _digest(properties: Mapping[str, str], model: Any) -> str:

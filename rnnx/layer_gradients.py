@@ -63,6 +63,10 @@ def _pass_arranged(layer: reference.Layer, x: Tensor, output: Tensor, gradient: 
     match layer:
         case reference.Reverse():
             return gradient[:, ::-1]
+        case reference.LastPosition():
+            back = np.zeros_like(x.values)
+            back[:, -1] = gradient
+            return back
         case reference.Masking():
             assert output.mask is not None  # noqa: S101  # it makes one
             return np.where(output.mask[..., None], gradient, 0.0)

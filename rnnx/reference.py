@@ -35,6 +35,7 @@ from rnnx.arrangements import (
     Concatenate,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    LastPosition,
     Merge,
     Pooling1D,
     RepeatVector,
@@ -60,9 +61,9 @@ from rnnx.layers import (
 __all__ = [
     "ELU", "INPUT_NAME", "NUMBERS_NAME", "OUTPUT_NAME", "VALUES_NAME", "Activation", "ActivationName", "Array",
     "BatchNormalization", "Concatenate", "Dense", "Embedding", "Given", "GlobalAveragePooling1D", "GlobalMaxPooling1D",
-    "Input", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node", "Pooling1D",
-    "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "TakeMask", "Tensor", "ZeroPadding1D",
-    "activate",
+    "Input", "LastPosition", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node",
+    "Pooling1D", "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "TakeMask", "Tensor",
+    "ZeroPadding1D", "activate",
 ]  # fmt: skip
 
 
@@ -155,7 +156,8 @@ class SimpleRNN(Recurrent):
 
 
 Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Reverse | TakeMask | Concatenate | Merge | GlobalAveragePooling1D
+    Embedding | Masking | Recurrent | Reverse | TakeMask | LastPosition | Concatenate | Merge
+    | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
 )  # fmt: skip
@@ -224,6 +226,8 @@ def _padding_behind(layer: Layer, before: Sequence[_Padding], position_size: int
             return "masked" if first == "turned" else "turned"
         case Recurrent() if first == "masked" and layer.return_sequences:
             return "turned" if layer.go_backwards else "masked"
+        case LastPosition() if first != "none":
+            return None if first == "open" else "none"
         case Recurrent() | GlobalAveragePooling1D() if first != "none":
             return "none" if first == "masked" else None
         case GlobalMaxPooling1D() | Pooling1D() | ZeroPadding1D() if first != "none":

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.carried import CarriedState, from_zero
+from rnnx.chunks import Streamed, compare_chunks
 from rnnx.errors import ModelError
 from rnnx.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference
 from rnnx.infer.session import Device, Session, available_devices
@@ -43,12 +45,14 @@ class Candidate:
         model: Its bytes.
         recipe: How its states are seen.
         ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
+        carried: For a streaming file, the states that it takes in and puts out.
     """
 
     name: str
     model: bytes
     recipe: StatesRecipe
     ids: str | None = None
+    carried: tuple[CarriedState, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +64,14 @@ class Comparison:
         invariance: Beside itself.
         drift: Along the long batch, if there was one.
         answers: What the file gave, by output, one per batch.
+        chunked: Beside the reference, in chunks of several sizes; for a streaming file.
     """
 
     report: RuntimeReport
     invariance: tuple[InvarianceReport, ...]
     drift: tuple[DriftCurve, ...]
     answers: tuple[Answers, ...]
+    chunked: tuple[RuntimeReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,9 @@ def compare_file(
     stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
-    results = [dict(zip(stateful.output_names, stateful.run(given), strict=True)) for given in inputs]
-    own = [dict(zip(session.output_names, session.run(given), strict=True)) for given in inputs]
+    run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
+    results = [run_with_states(given) for given in inputs]
+    own = [run(given) for given in inputs]
     problems = []
     for batch, result, answers in zip(batches, results, own, strict=True):
         # The states came from a copy that puts them out: the file itself has to give the same bits.
@@ -129,15 +136,27 @@ def compare_file(
         report = dataclasses.replace(report, problems=(*report.problems, *problems))
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
-        return _answers(candidate, network, dict(zip(session.output_names, session.run(given), strict=True)))
+        return _answers(candidate, network, run(given))
 
     ways = compare_ways(name, network, ask, inputs[0], decisions[0])
     curves: list[DriftCurve] = []
     if long_batch is not None:
         given = _inputs(candidate, network, long_batch)
-        result = dict(zip(stateful.output_names, stateful.run(given), strict=True))
-        curves = trace_drift(name, network, long_batch, _outputs(candidate, network, result))
-    return Comparison(report, tuple(ways), tuple(curves), tuple(own))
+        curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
+    comparison = Comparison(report, tuple(ways), tuple(curves), tuple(own))
+    if not candidate.carried:
+        return comparison
+    file = Streamed(
+        candidate.name,
+        session.provider,
+        candidate.carried,
+        session.run_by_name,
+        stateful.run_by_name,
+        candidate.recipe.names,
+        lambda result: _outputs(candidate, network, result),
+    )
+    chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
+    return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
 
 
 def verify_file(
@@ -168,7 +187,7 @@ def verify_file(
     _require_golden(name, evidence, network, decisions[1:])
     if reader is not None:
         _require_same_ids(name, evidence, reader)
-    candidate = Candidate(name, data, evidence.states, evidence.ids)
+    candidate = Candidate(name, data, evidence.states, evidence.ids, evidence.carried)
     comparisons = [
         compare_file(candidate, place, network, batches, decisions)
         for device in devices
@@ -179,7 +198,7 @@ def verify_file(
         text_count,
         len(evidence.cases) - text_count,
         max(batch.time for batch in batches),
-        tuple(comparison.report for comparison in comparisons),
+        tuple(report for comparison in comparisons for report in (comparison.report, *comparison.chunked)),
         invariance=tuple(way for comparison in comparisons for way in comparison.invariance),
         unit=evidence.figures.unit,
     )

@@ -82,3 +82,32 @@ def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 def run_copy(tiny_run: Path, tmp_path: Path) -> Path:
     """A run to break."""
     return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def streaming_bundle(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained text classifier that reads forward and masks its padding, with its streaming file; read only."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    from rnnx.export.pipeline import export
+    from rnnx.train.fit import Observer
+    from rnnx.train.run import train
+    from tests.streams import forward_recipe
+
+    folder = tmp_path_factory.mktemp("streaming")
+    train(tiny_dataset, forward_recipe(), folder / "run", seed=3, observer=Observer())
+    export(folder / "run", folder / "bundle", streaming=True)
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="session")
+def stream_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles of bare networks with their streaming files, by what they give; read only."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    from rnnx.export.pipeline import export
+    from tests.streams import bare_networks
+
+    folder = tmp_path_factory.mktemp("streams")
+    for name, model in bare_networks().items():
+        model.save(folder / f"{name}.keras")
+        export(folder / f"{name}.keras", folder / name, streaming=True)
+    return {name: folder / name for name in bare_networks()}

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import rnnx
 from rnnx.bundle import find_directory, read_directory, shipped_names
 from rnnx.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_every_command_stands_in_the_readme() -> None:
@@ -25,19 +27,32 @@ def test_every_command_stands_in_the_readme() -> None:
 
 
 def test_its_python_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = [block for block in PYTHON if "my-stream" not in block]
     assert len(blocks) == 2
     shutil.copytree(find_directory("imdb"), tmp_path / "my-imdb")
     for block in blocks:
-        done = subprocess.run(  # noqa: S603  # the README's own code
-            [sys.executable, "-W", "ignore", "-c", block],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        assert done.stdout.startswith("pos ")
+        assert run_block(block, tmp_path).startswith("pos ")
+
+
+def test_its_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
+    (block,) = (block for block in PYTHON if "my-stream" in block)
+    shutil.copytree(streaming_bundle, tmp_path / "my-stream")
+    label, probability = run_block(block, tmp_path).split()
+    (expected,) = rnnx.load(streaming_bundle).predict(["A wonderful film; I loved every minute of it."])
+    assert label == expected.label
+    assert float(probability) == pytest.approx(expected.probability, abs=1e-6)
+
+
+def run_block(block: str, folder: Path) -> str:
+    done = subprocess.run(  # noqa: S603  # the README's own code
+        [sys.executable, "-W", "ignore", "-c", block],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -70,13 +70,16 @@ def export(
         bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="What the bundle is called. [default: as the model]")] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add model.stream.onnx: the states as inputs and outputs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with terminal.quiet_tensorflow():
-        pipeline, naming = import_stage("rnnx.export.pipeline", "rnnx.export.names")
+        pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(
             None if vocabulary is None else vocabulary.read_bytes(),
@@ -87,8 +90,10 @@ def export(
             start,
             strip_breaks,
         )
+        source = model if name is None and names == naming.Names() else sources.open_source(model, names)
+        source = source if name is None else sources.renamed(source, name)
         exported = pipeline.export(
-            model, out, storage=storage.value, decisions=texts, on_stage=terminal.note, names=names, name=name
+            source, out, storage=storage.value, decisions=texts, streaming=streaming, on_stage=terminal.note
         )
     if as_json:
         terminal.write_json(

@@ -36,6 +36,9 @@ def infer(
         list[str],
         typer.Argument(help="Texts, one per file, or .conllu, or .npy, .npz, .csv; - is stdin.", metavar="FILE..."),
     ],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The file, or stdin, is one text that grows: answers so far, line by line.")
+    ] = False,
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
@@ -54,6 +57,14 @@ def infer(
     """Run an exported model on texts, or on numbers; needs no TensorFlow."""
     if as_json + as_jsonl + as_conllu > 1:
         raise UsageError("--json, --jsonl and --conllu exclude each other")
+    if follow:
+        if as_json or as_conllu or lines or len(files) > 1:
+            raise UsageError(
+                "--follow reads one growing text, and answers by lines: one FILE, no --lines, --json or --conllu"
+            )
+        from rnnx.cli.follow import follow as follow_file
+
+        return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
     from rnnx.infer.inputs import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 
@@ -76,10 +87,8 @@ def infer(
             terminal.write_json(to_json(a, position), indent=None)
     elif as_conllu:
         tags.write_conllu(answers)
-    elif is_tagger:
-        tags.write_rows(answers, with_lines=lines or any(map(_is_treebank, files)))
     else:
-        shown = position if lines or position == "index" else None
+        shown = position if lines or position == "index" or any(map(_is_treebank, files)) else None
         _write_rows(answers, predictor.config, min(top, len(predictor.labels)), shown)
     terminal.hint(f"rnnx info {model}")
     return 1 if answers.failed_count else 0
@@ -139,6 +148,9 @@ class _Counted:
 def _write_rows(answers: _Counted, config: ModelConfig, top: int, position: str | None) -> None:
     from rnnx.infer.predictions import Tagging
 
+    if config.words is not None:
+        tags.write_rows(answers, with_lines=position is not None)
+        return
     columns = ["File", *([position.capitalize()] if position else []), *headings(config, top)]
     rows: list[list[object]] = []
     for a in answers:

@@ -50,6 +50,12 @@ def write_json(value: Any, *, indent: int | None = 2) -> None:
         sys.stdout.flush()
 
 
+def write_row(cells: Sequence[object]) -> None:
+    """Prints one tab-separated line, escaped, flushed: for answers that come one by one."""
+    sys.stdout.write("\t".join(printable(str(cell)) for cell in cells) + "\n")
+    sys.stdout.flush()
+
+
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stderr: bool = False) -> None:
     """Prints a table to a terminal, tab-separated lines without a head to a pipe."""
     stream = sys.stderr if to_stderr else sys.stdout

@@ -14,6 +14,7 @@ from rnnx.errors import DataError
 
 Numbers = npt.NDArray[np.float32]
 SeriesTask = Literal["classification", "regression"]
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,10 @@ def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Se
             )
         counts = np.bincount(series.targets.astype(np.int64), minlength=len(dataset.labels))
         if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
+            shown = ", ".join(single[:_MOST_SHOWN]) + (", ..." if len(single) > _MOST_SHOWN else "")
             raise DataError(
-                f"{dataset.name}: a single sequence of {', '.join(single)}; at least two are needed to hold one out"
+                f"{dataset.name}: a single sequence of {shown}; at least two are needed to hold one out (if y holds "
+                "values, take --task regression)"
             )
         held_out = hold_out_by_label(series.targets.astype(np.int32), fraction, seed)
     elif len(series) < 2:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnx.bundle import TEXT_NAME
+from rnnx.carried import zero_states
 from rnnx.errors import UsageError
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
 from rnnx.propagation import decide, label_ids
-from rnnx.reference import OUTPUT_NAME
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME
 from rnnx.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text import to_batch
@@ -57,7 +58,7 @@ def compare_decisions(
     if source.tokenizer is None:
         raise UsageError(f"model {source.config.name}: made without a vocabulary; it has no labels for texts")
     runs = {"keras": source.model.predict_on_batch}
-    runs |= {name: _Run(form.model.SerializeToString()) for name, form in forms.items()}
+    runs |= {name: _Run(form) for name, form in forms.items()}
     rows = [source.tokenizer.encode(text).ids for text in decisions.texts]
     from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -86,8 +87,9 @@ def compare_decisions(
 
 
 class _Run:
-    def __init__(self, model: bytes) -> None:
-        self._session = Session(model, device="cpu")
+    def __init__(self, form: Rewritten) -> None:
+        self._session = Session(form.model.SerializeToString(), device="cpu")
+        self._carried = form.carried
 
     def __call__(self, ids: np.ndarray) -> np.ndarray:
-        return self._session.run(ids)[0]
+        return self._session.run({INPUT_NAME: ids, **zero_states(self._carried, len(ids))})[0]

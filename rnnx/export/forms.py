@@ -5,21 +5,23 @@ from __future__ import annotations
 import keras
 import onnx
 
-from rnnx.bundle import BATCH_NAME, MODEL_NAME
+from rnnx.bundle import BATCH_NAME, MODEL_NAME, STREAM_NAME
 from rnnx.export.convert import check, convert
 from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
+from rnnx.rewrites.stream_form import replace_for_stream
 
 
-def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
+def build_forms(model: keras.Model, network: Network, streaming: bool = False) -> dict[str, Rewritten]:
     """Converts a model and writes its forms.
 
     Args:
         model: Ids (batch, time) int32 in, probabilities out.
         network: The reference of the same model.
+        streaming: Whether the form with states as inputs and outputs is wanted too.
 
     Returns:
         By file name: the recurrences as native operators; and for batches, and for engines that know no lengths, each
@@ -33,6 +35,8 @@ def build_forms(model: keras.Model, network: Network) -> dict[str, Rewritten]:
     forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
     if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
         del forms[BATCH_NAME]
+    if streaming:
+        forms[STREAM_NAME] = replace_for_stream(converted)
     for form in forms.values():
         check(form.model)
     return forms

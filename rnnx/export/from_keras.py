@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from rnnx import cells, reference
 from rnnx.errors import ModelError
 from rnnx.export.explicit_masks import find_explicit_mask
 from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, refusal, require
+from rnnx.export.ports import zeros
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
 # Those that ONNX's recurrent operators have.
@@ -34,6 +35,11 @@ _MERGES: Mapping[str, reference.Layer] = {
     "mul": reference.Merge("multiply"),
     "ave": reference.Merge("average"),
 }
+
+# Long enough for any pooling over some positions.
+_ANY_TIME = 60
+# An output of a layer, or an input of the model: its name, and which of its outputs.
+Port: TypeAlias = tuple[str, int]
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -56,22 +62,26 @@ def read_network(model: keras.Model) -> Network:
     """
     inputs = _read_inputs(model)
     nodes: list[Node] = []
-    # The node whose output a layer puts out, by the layer's name: its own, or the one that it passes on.
-    source = {one.name: one.name for one in inputs.values()}
+    # The node that gives an output of a layer, by the layer's name and the number of the output: the layer's own, or
+    # the one that it passes on. A memory has none.
+    source: dict[Port, str] = {(one.name, 0): one.name for one in inputs.values()}
     for layer, readers in _wiring(model, inputs):
-        reads = tuple(source[name] for name in readers)
+        if unknown := [name for name, i in readers if (name, i) not in source]:
+            raise refusal(layer, f"reads the memory of {unknown[0]}, which no step shows; only the state is modelled")
+        reads = tuple(source[port] for port in readers)
         if masked := find_explicit_mask(model, layer):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
             reads = (nodes[-1].name,)
-        if is_passed_over(layer):
-            source[layer.name] = reads[0]
-        else:
-            nodes += _read_layer(layer, reads)
-            source[layer.name] = nodes[-1].name
+        added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
+        nodes += added
+        source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
+    nodes = _without_unread_states(nodes, _read_outputs(model, source).values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
         raise ModelError(f"model {model.name}: there is no recurrent layer in it")
     ends = _read_outputs(model, source)
     by_name = {node.name: node for node in nodes}
+    for name in ends.values():
+        _require_choice(by_name[name])
     if list(ends) == [OUTPUT_NAME] and not _gives_probabilities(by_name[ends[OUTPUT_NAME]]):
         ends = {VALUES_NAME: ends[OUTPUT_NAME]}
     read = {name for node in nodes for name in node.inputs}
@@ -82,7 +92,30 @@ def read_network(model: keras.Model) -> Network:
         raise ModelError(f"model {model.name}: its input {unread[0]} is read by no layer")
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
-    return Network(nodes, tuple(sized), ends)
+    network = Network(nodes, tuple(sized), ends)
+    _require_states(network)
+    return network
+
+
+def _require_states(network: Network) -> None:
+    """A last state is that at the last position, unless zeros stand at masked ones."""
+    taken = {name for node in network.nodes if isinstance(node.layer, reference.LastPosition) for name in node.inputs}
+    zeroed = {name for name, layer in network.recurrent_nodes.items() if layer.zero_output_for_mask} & taken
+    if not zeroed:
+        return
+    tensors = network.forward(zeros(network, _ANY_TIME))
+    for node in network.nodes:
+        if node.name in zeroed and tensors[node.inputs[0]].mask is not None:
+            raise ModelError(
+                f"layer {node.name}: its last state is taken, and zeros are put out at masked positions "
+                "(zero_output_for_mask, as Bidirectional has it); one of them is modelled; nothing was exported"
+            )
+
+
+def _without_unread_states(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
+    """Leaves out the last states that a layer offers and nobody takes."""
+    read = {*ends, *(name for node in nodes for name in node.inputs)}
+    return [node for node in nodes if not isinstance(node.layer, reference.LastPosition) or node.name in read]
 
 
 def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
@@ -97,6 +130,15 @@ def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 def _half_name(layer: Any, half: Any) -> str:
     return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+
+
+def _require_choice(node: Node) -> None:
+    layer = node.layer
+    if isinstance(layer, reference.Dense) and layer.activation == "softmax" and layer.kernel.shape[1] == 1:
+        raise ModelError(
+            f"layer {node.name} is a softmax over a single unit, which is 1 whatever it reads; "
+            "a single unit takes a sigmoid; nothing was exported"
+        )
 
 
 def _gives_probabilities(node: Node) -> bool:
@@ -139,32 +181,41 @@ def _with_size(one: Input, nodes: list[Node]) -> Input:
     return dataclasses.replace(one, size=min((len(layer.table) for layer in tables), default=0))
 
 
-def _read_outputs(model: keras.Model, source: Mapping[str, str]) -> dict[str, str]:
-    """Output name to node: `probs` for a single one, else the names of their layers."""
+def _read_outputs(model: keras.Model, source: Mapping[Port, str]) -> dict[str, str]:
+    """Output name to node: `probs` for a single one, else the names of their layers, numbered where one has several."""
     if isinstance(model, keras.Sequential):
-        return {OUTPUT_NAME: source[model.layers[-1].name]}
-    layer_of = {id(layer.output): layer.name for layer in model.layers if not isinstance(layer.output, list | tuple)}
-    if any(id(tensor) not in layer_of for tensor in model.outputs):
+        return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
+    owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
+    if any(id(tensor) not in owner for tensor in model.outputs):
         raise ModelError(f"model {model.name}: an output of it is not that of one of its layers, used once")
-    names = [layer_of[id(tensor)] for tensor in model.outputs]
-    if len(set(names)) < len(names):
+    ports = [owner[id(tensor)] for tensor in model.outputs]
+    if len(set(ports)) < len(ports):
         raise ModelError(f"model {model.name}: two of its outputs are the same")
-    return {OUTPUT_NAME: source[names[0]]} if len(names) == 1 else {name: source[name] for name in names}
+    if unknown := [name for name, i in ports if (name, i) not in source]:
+        raise ModelError(f"model {model.name}: puts out the memory of {unknown[0]}, which no step shows")
+    if len(ports) == 1:
+        return {OUTPUT_NAME: source[ports[0]]}
+    return {f"{name}_{i}" if i else name: source[name, i] for name, i in ports}
 
 
-def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Each layer with the names of the layers, or inputs, that it reads."""
+def _owners(working: Iterable[Any]) -> dict[int, Port]:
+    """Which layer puts a tensor out; each is called once, so that a tensor has one owner."""
+    return {
+        id(tensor): (layer.name, i) for layer in working for i, tensor in enumerate(keras.tree.flatten(layer.output))
+    }
+
+
+def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
+    """Each layer with the layers, or inputs, that it reads."""
     working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
         # A Sequential that was loaded has called its layers twice; its order says all.
         before = next(iter(inputs.values())).name
         for layer in working:
-            yield layer, (before,)
+            yield layer, ((before, 0),)
             before = layer.name
         return
-    # Each layer is called once, so that its output has one owner.
-    owner = {id(tensor): inputs[tensor.name].name for tensor in model.inputs}
-    owner |= {id(layer.output): layer.name for layer in working if not isinstance(layer.output, list | tuple)}
+    owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
     for layer in working:
         # Keras lists a mask as one more input, boolean. It travels with the values, or `find_explicit_mask` says so.
         tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
@@ -173,22 +224,35 @@ def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[A
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)
 
 
-def _read_layer(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
+def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
+    """The nodes of a layer, and which of them gives each of its outputs; None for a memory, which no node gives."""
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
     # `type is`: a subclass may compute anything.
     if type(layer) in _RECURRENT:
         if len(inputs) != 1:
             raise refusal(layer, "is given its first state; only one that starts at zero is modelled")
-        yield Node(layer.name, _read_recurrent(layer), inputs)
-    elif type(layer) is layers.Bidirectional:
-        yield from _read_bidirectional(layer, inputs)
-    else:
-        yield Node(layer.name, read_layer(layer), inputs)
+        node = Node(layer.name, _read_recurrent(layer), inputs)
+        added, states = _read_states(layer, node)
+        return [node, *added], [node.name, *states]
+    if type(layer) is layers.Bidirectional:
+        return _read_bidirectional(layer, inputs)
+    return [Node(layer.name, read_layer(layer), inputs)], [layer.name]
+
+
+def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str | None]]:
+    """What `return_state` adds: the state after the last step, and after it the memory of an LSTM."""
+    if not layer.return_state:
+        return [], []
+    memory = [None] * (len(keras.tree.flatten(layer.cell.state_size)) - 1)
+    if not layer.return_sequences:
+        return [], [node.name, *memory]
+    last = Node(f"{node.name}.state", reference.LastPosition(), (node.name,))
+    return [last], [last.name, *memory]
 
 
 def _read_recurrent(layer: Any) -> reference.Recurrent:
-    require(layer, layer.get_config(), stateful=False, return_state=False, unroll=False)
+    require(layer, layer.get_config(), stateful=False, unroll=False)
     kind, cell = _RECURRENT[type(layer)], layer.cell
     bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
     settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
@@ -207,23 +271,32 @@ def _read_recurrent(layer: Any) -> reference.Recurrent:
     )
 
 
-def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> Iterator[Node]:
-    """Spells a Bidirectional out: two recurrences, the second one turned around again, side by side."""
-    if layer.merge_mode not in _MERGES:
-        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)}")
+def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
+    """Spells a Bidirectional out: two recurrences, the second one turned around again, and their merge if there is."""
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
         if type(half) not in _RECURRENT:
             raise refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
-    ends = []
+    if len(inputs) != 1:
+        raise refusal(layer, "is given its first states; only such as start at zero are modelled")
+    nodes: list[Node] = []
+    ends: list[str | None] = []
+    states: list[str | None] = []
     for half in halves:
-        name = _half_name(layer, half)
-        yield Node(name, _read_recurrent(half), inputs)
+        node = Node(_half_name(layer, half), _read_recurrent(half), inputs)
+        added, of_half = _read_states(half, node)
+        nodes += [node, *added]
+        states += of_half
+        ends.append(node.name)
         if half is layer.backward_layer and layer.return_sequences:
-            yield Node(f"{name}.reverse", reference.Reverse(), (name,))
-            name = f"{name}.reverse"
-        ends.append(name)
-    yield Node(layer.name, _MERGES[layer.merge_mode], tuple(ends))
+            nodes.append(Node(f"{node.name}.reverse", reference.Reverse(), (node.name,)))
+            ends[-1] = nodes[-1].name
+    if layer.merge_mode is None:
+        return nodes, [*ends, *states]
+    if layer.merge_mode not in _MERGES:
+        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)} and None")
+    merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(name for name in ends if name))
+    return [*nodes, merge], [merge.name, *states]
 
 
 def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:

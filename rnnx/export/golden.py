@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from rnnx.bundle import TESTDATA_NAME
+from rnnx.carried import zero_states
 from rnnx.config import tool_versions
 from rnnx.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.export.probes import Named, make_trap_inputs, own_texts
@@ -85,6 +86,11 @@ def data_sets(source: Source) -> dict[str, bytes]:
     return files
 
 
+def longest_row(source: Source) -> Named:
+    """The longest of the golden inputs, a batch of one."""
+    return max((given for _, given in _rows(source).values()), key=_time)
+
+
 def finish(source: Source, form: Rewritten, report: ParityReport, properties: Mapping[str, str]) -> bytes:
     """Puts the metadata and the evidence into a form.
 
@@ -121,8 +127,9 @@ def _finish(
     session = Session(model, device="cpu")
 
     def run(text: bytes | None, given: Named) -> dict[str, ArrayRecord]:
-        answers = session.run(given if ids_value is None else to_batch([text or b""]))
-        return {name: ArrayRecord.of(values[0]) for name, values in zip(session.output_names, answers, strict=True)}
+        batch = given if ids_value is None else {"text": to_batch([text or b""])}
+        answers = session.run_by_name({**batch, **zero_states(form.carried, 1)})
+        return {name: ArrayRecord.of(answers[name][0]) for name in network.ends}
 
     cases = tuple(
         GoldenCase(
@@ -148,6 +155,7 @@ def _finish(
         cases,
         figures,
         tools,
+        form.carried,
     )
     finished = onnx.ModelProto.FromString(model)
     onnx.helper.set_model_props(finished, with_evidence(properties, evidence, parsed))

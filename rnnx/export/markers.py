@@ -27,9 +27,13 @@ from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYP
 TF_TYPE = "PyFunc"
 
 
-def is_marked(layer: Recurrent) -> bool:
-    """Whether a layer is marked; a SimpleRNN of the usual kind is read from its Loop."""
-    return isinstance(layer, LSTM | GRU) or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
+def is_marked(layer: Recurrent, keras_layer: Any) -> bool:
+    """Whether a layer is marked; a SimpleRNN of the usual kind, whose state nobody takes, is read from its Loop."""
+    return (
+        keras_layer.return_state
+        or isinstance(layer, LSTM | GRU)
+        or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
+    )
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
     chosen = [
         (index, layer)
         for index, (name, layer) in enumerate(recurrent_layers(model))
-        if is_marked(network.recurrent_nodes[name])
+        if is_marked(network.recurrent_nodes[name], layer)
     ]
     for index, layer in chosen:
         layer.inner_loop = _emit(layer, index)

@@ -19,6 +19,7 @@ from rnnx.bundle import (
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
+    STREAM_NAME,
     TEXT_NAME,
     VOCABULARY_NAME,
     require_replaceable,
@@ -26,12 +27,11 @@ from rnnx.bundle import (
 )
 from rnnx.card import write_card
 from rnnx.config import ModelConfig, tool_versions
-from rnnx.errors import ParityError, UsageError
+from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
 from rnnx.export.decisions import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, per_label
-from rnnx.export.names import Names
+from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row, per_label
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
@@ -40,6 +40,7 @@ from rnnx.export.prove_text import add_text_answers, prove_text_form
 from rnnx.export.recorded import sentence_problems, sequence_problems
 from rnnx.export.sentences import sentence_batch
 from rnnx.export.source import Source, open_source
+from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.metadata import METADATA_KEY, ModelMetadata
 from rnnx.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
@@ -67,43 +68,41 @@ class Exported:
     sizes_bytes: dict[str, int]
 
 
-def export(  # noqa: PLR0913  # as many as the command has
-    model: str | Path,
+def export(
+    model: str | Path | Source,
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
+    streaming: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
-    names: Names | None = None,
-    name: str | None = None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
-        model: A run, a bundle, a shipped name, or a `.keras` file.
+        model: A run, a bundle, a shipped name, or a `.keras` file; or one of them opened.
         out: Where the bundle goes; `exported/NAME` by its name if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
+        streaming: Whether the bundle gets a file with the states as inputs and outputs too.
         on_stage: Told what comes next.
-        names: For a bare `.keras` file, the words and labels that it does not hold.
-        name: What the bundle is called; as the model if None.
 
     Raises:
         ModelError: If the model is broken, or of a kind that is not modelled.
         ParityError: If the proof fails; nothing is published then.
-        UsageError: If something that is not rnnx's stands at `out`, or the name is none.
+        UsageError: If something that is not rnnx's stands at `out`.
         OSError: If the bundle cannot be written; what stood there is untouched then.
     """
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
-    source = open_source(model, names)
-    if name is not None:
-        source = _renamed(source, name)
+    source = model if isinstance(model, Source) else open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
+    if streaming:
+        require_streamable(source.network, source.config)
     on_stage("converting with tf2onnx, and rewriting")
-    forms = build_forms(source.model, source.network)
+    forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
     texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
     report = prove_source(source, forms, texts)
@@ -131,6 +130,8 @@ def export(  # noqa: PLR0913  # as many as the command has
     files = _bundle_files(source, finished, report)
     if text_form and source.tokenizer:
         files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
+    if streaming:
+        files |= stream_data_sets(source.network, longest_row(source), forms[STREAM_NAME].carried)
     units, collects_states = read_steps(_last_form(forms).model)
     inputs, outputs = describe_ports(source.network)
     config = dataclasses.replace(
@@ -145,13 +146,6 @@ def export(  # noqa: PLR0913  # as many as the command has
     files[CARD_NAME] = write_card(config, files).encode()
     write_directory(out, config, files)
     return Exported(out, report, {file: len(content) for file, content in files.items()})
-
-
-def _renamed(source: Source, name: str) -> Source:
-    try:
-        return dataclasses.replace(source, config=dataclasses.replace(source.config, name=name))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] | None = None) -> ParityReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.config import InputConfig, OutputConfig
 from rnnx.reference import Network
@@ -25,12 +26,16 @@ def keeps_time(network: Network, output: str) -> bool:
     return all(_shapes(network, time)[output][0] == time for time in _TIMES)
 
 
-def _shapes(network: Network, time: int) -> dict[str, tuple[int, ...]]:
-    given = {
+def zeros(network: Network, time: int) -> dict[str, npt.NDArray[np.float32]]:
+    """One row of zeros for each input, as long as said where its time is open."""
+    return {
         one.name: np.zeros((1, *(time if size is None else size for size in one.shape)), np.float32)
         for one in network.inputs
     }
-    return {name: values.shape[1:] for name, values in network.answers(given).items()}
+
+
+def _shapes(network: Network, time: int) -> dict[str, tuple[int, ...]]:
+    return {name: values.shape[1:] for name, values in network.answers(zeros(network, time)).items()}
 
 
 def describe_ports(network: Network) -> tuple[tuple[InputConfig, ...], tuple[OutputConfig, ...]]:

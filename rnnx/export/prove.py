@@ -40,10 +40,10 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     invariance: list[InvarianceReport] = []
     answers = {}
     for name, form in forms.items():
-        candidate = Candidate(name, form.model.SerializeToString(), form.recipe())
+        candidate = Candidate(name, form.model.SerializeToString(), form.recipe(), carried=form.carried)
         for device in available_devices():
             compared = compare_file(candidate, device, network, batches, decisions, probes.long_batch)
-            runtimes.append(compared.report)
+            runtimes += [compared.report, *compared.chunked]
             invariance += compared.invariance
             drift += compared.drift
             answers[compared.report.runtime] = compared.answers[0]

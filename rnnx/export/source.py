@@ -106,6 +106,18 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
     return Source(config, keras_model, network, tokenizer, samples, directory.files, sequences, encoder, sentences)
 
 
+def renamed(source: Source, name: str) -> Source:
+    """The same model under another name.
+
+    Raises:
+        UsageError: If it cannot be one.
+    """
+    try:
+        return dataclasses.replace(source, config=dataclasses.replace(source.config, name=name))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _from_keras_file(path: Path, names: Names) -> Source:
     model = load_keras(path)
     network = read_network(model)

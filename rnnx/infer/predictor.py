@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.metadata import require_same
 from rnnx.text import read_tokenizer
 from rnnx.words.encoder import read_word_encoder
+
+if TYPE_CHECKING:
+    from rnnx.infer.stream import Stream
 
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
@@ -154,6 +157,19 @@ class Predictor:
 
     def _tag(self, encoded: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
         return [next(iter(outputs.values())) for outputs in self._run_window(encoded)]
+
+    def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
+        """Begins an endless sequence, to be fed in chunks of any size.
+
+        Args:
+            threshold: As in `predict`.
+
+        Raises:
+            ModelError: If the bundle has no streaming file; `rnnx export --streaming` makes one.
+        """
+        from rnnx.infer.stream import open_stream
+
+        return open_stream(self._directory, device=self._asked_device, threshold=threshold)
 
     def _predict_window(self, encoded: Sequence[Encoded], threshold: float) -> list[Prediction | Values]:
         outputs = self._run_window(encoded)

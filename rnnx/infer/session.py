@@ -32,6 +32,7 @@ class Session:
         provider: onnxruntime's name for it.
         metadata: The file's own key-value pairs.
         input_names: `ids` or `text` where there is one input.
+        input_shapes: By input: a number where a size is fixed, a name where it is not.
         output_names: `probs` first.
     """
 
@@ -68,6 +69,7 @@ class Session:
             self.device, self.provider = "cpu", got
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.input_names: list[str] = [one.name for one in self._session.get_inputs()]
+        self.input_shapes: dict[str, list[Any]] = {one.name: one.shape for one in self._session.get_inputs()}
         self.output_names = [output.name for output in self._session.get_outputs()]
 
     def run(self, batch: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
@@ -89,6 +91,10 @@ class Session:
         except Exception as error:  # as above
             raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
         return outputs
+
+    def run_by_name(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+        """Runs a batch as `run` does; each output under its name."""
+        return dict(zip(self.output_names, self.run(given), strict=True))
 
 
 def expected_device(device: Device) -> Device:

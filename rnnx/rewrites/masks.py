@@ -83,11 +83,14 @@ def move_rows(graph: Graph, name: str, order: Order, x: str, features: int) -> s
     return _take_rows(graph, f"{name}.moved", order, x, inverse, features)
 
 
-def carry(graph: Graph, name: str, order: Order, y: str, units: int) -> str:
-    """Brings the states y of a moved sequence back to their positions, and carries them; zero before the first."""
+def carry(graph: Graph, name: str, order: Order, y: str, units: int, first: str | None = None) -> str:
+    """Brings the states y of a moved sequence back to their positions, and carries them.
+
+    Before the first position that counts stands `first` (batch, units), zero if None.
+    """
     place = graph.add("Max", [order.last, graph.shared(0)], f"{name}.last_place")
     last = _take_rows(graph, f"{name}.carried", order, y, place, units)
-    return graph.add("Where", [order.is_started, last, graph.shared(0.0, np.float32)], f"{name}.states")
+    return graph.add("Where", [order.is_started, last, first or graph.shared(0.0, np.float32)], f"{name}.states")
 
 
 def _take_rows(graph: Graph, name: str, order: Order, values: str, place: str, features: int) -> str:

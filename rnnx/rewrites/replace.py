@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from rnnx.carried import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
 from rnnx.states import NATIVE, StatesRecipe, make_recipe
@@ -49,11 +50,13 @@ class Rewritten:
         model: What ships.
         extra: Nodes and constants that make the hidden states from what ships; for looking at them.
         states: By layer, the value that holds its states, in `model` or made by `extra`.
+        carried: For a streaming form, the states that it takes in and puts out.
     """
 
     model: onnx.ModelProto
     extra: onnx.GraphProto
     states: Mapping[str, str]
+    carried: tuple[CarriedState, ...] = ()
 
     def recipe(self) -> StatesRecipe:
         """How the hidden states are made from the model as it is now."""

@@ -37,22 +37,16 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
             behind; without them nobody takes what it gives there.
     """
     name, units = r.name, len(r.recurrent_kernel)
-    input_bias, recurrent_bias = r.bias if r.bias.ndim == 2 else (r.bias, np.zeros_like(r.bias))
-    biases = [_gates_in_order(r.operator, bias) for bias in (input_bias, recurrent_bias)]
-    weights = [
-        graph.add_constant(f"{name}.W", _gates_in_order(r.operator, r.kernel).T[None]),
-        graph.add_constant(f"{name}.R", _gates_in_order(r.operator, r.recurrent_kernel).T[None]),
-        graph.add_constant(f"{name}.B", np.concatenate(biases)[None]),
-    ]
+    weights = add_weights(graph, r)
     if r.mask is None:
-        y, last = _add_operator(graph, r, [r.x, *weights])
+        y, last = add_operator(graph, r, [r.x, *weights])
         states = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.states")
         return Written(states, states, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"))
-    x, order = _move(graph, r, r.mask)
+    x, order = move_input(graph, r, r.mask)
     if not has_lengths:
-        return _finish_without_lengths(graph, r, order, _add_operator(graph, r, [x, *weights])[0])
+        return _finish_without_lengths(graph, r, order, add_operator(graph, r, [x, *weights])[0])
     lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{name}.lengths_from_1")
-    y, last = _add_operator(graph, r, [x, *weights, lengths])
+    y, last = add_operator(graph, r, [x, *weights, lengths])
     zero = graph.shared(0.0, np.float32)
     is_empty = graph.add(
         "Unsqueeze",
@@ -90,7 +84,19 @@ def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -
     )
 
 
-def _move(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
+def add_weights(graph: Graph, r: Recurrence) -> list[str]:
+    """Adds W, R and B as the operator wants them."""
+    input_bias, recurrent_bias = r.bias if r.bias.ndim == 2 else (r.bias, np.zeros_like(r.bias))
+    biases = [_gates_in_order(r.operator, bias) for bias in (input_bias, recurrent_bias)]
+    return [
+        graph.add_constant(f"{r.name}.W", _gates_in_order(r.operator, r.kernel).T[None]),
+        graph.add_constant(f"{r.name}.R", _gates_in_order(r.operator, r.recurrent_kernel).T[None]),
+        graph.add_constant(f"{r.name}.B", np.concatenate(biases)[None]),
+    ]
+
+
+def move_input(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
+    """Moves what counts to the front: the input as the operator reads it, and where everything went."""
     if r.embedded is None:
         is_there = graph.add("Squeeze", [mask, graph.shared([2])], f"{r.name}.is_there")
         order = add_order(graph, r.name, is_there, "front")
@@ -102,8 +108,13 @@ def _move(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
     return graph.add("Gather", [r.embedded.table, moved], f"{r.name}.x", axis=0), order
 
 
-def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, str]:
-    y, last = f"{r.name}.Y", f"{r.name}.Y_h"
+def add_operator(graph: Graph, r: Recurrence, inputs: list[str], *, has_memory: bool = False) -> list[str]:
+    """Adds the operator.
+
+    Returns:
+        Y (time, 1, batch, units), Y_h (1, batch, units), and the memory Y_c of an LSTM if it is wanted.
+    """
+    outputs = [f"{r.name}.{kind}" for kind in ("Y", "Y_h", *(["Y_c"] if has_memory else []))]
     # A gate's activation comes first; an LSTM applies the other one twice.
     of_gates = r.recurrent_activation or ""
     activations = {
@@ -118,7 +129,7 @@ def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, 
         helper.make_node(
             r.operator,
             inputs,
-            [y, last],
+            outputs,
             name=r.name,
             hidden_size=len(r.recurrent_kernel),
             activations=activations,
@@ -128,7 +139,7 @@ def _add_operator(graph: Graph, r: Recurrence, inputs: list[str]) -> tuple[str, 
             **settings,
         )
     )
-    return y, last
+    return outputs
 
 
 def _gates_in_order(operator: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -137,10 +137,14 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
 def describe(model: keras.Model) -> tuple[str, ...]:
     """One line per layer: class, name, output shape, parameters."""
     return tuple(
-        f"{type(layer).__name__} {layer.name}: {_shape(layer.output.shape)}, {layer.count_params():,} parameters"
+        f"{type(layer).__name__} {layer.name}: {_shapes(layer)}, {layer.count_params():,} parameters"
         for layer in model.layers
         if not isinstance(layer, keras.layers.InputLayer)
     )
+
+
+def _shapes(layer: Any) -> str:
+    return " and ".join(_shape(tensor.shape) for tensor in keras.tree.flatten(layer.output))
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

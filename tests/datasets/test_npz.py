@@ -137,6 +137,7 @@ def test_the_split_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
     [
         ([1, 1, 1, 1], "classification", r"a: y holds one label \('1'\); a classifier needs at least two"),
         ([1, 1, 1, 2], "classification", "a: a single sequence of 2; at least two are needed to hold one out"),
+        ([1, 2, 3, 4], "classification", r"a: a single sequence of 1, 2, 3, 4; .* take --task regression"),
         ([1.0], "regression", "a: a single sequence; at least two are needed"),
     ],
 )

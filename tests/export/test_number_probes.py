@@ -23,10 +23,13 @@ def test_some_probes_lie_where_a_sensors_numbers_do() -> None:
     x = traps[SENSITIVE]["x"]
     assert x.shape == (1, 40, 2)
     assert abs(x.mean() - 1000) < 50
-    states = network.recurrent_nodes["rnn"].states(network.forward(traps[SENSITIVE])["x"])
-    around_zero = network.recurrent_nodes["rnn"].states(network.forward(traps["half"])["x"])
-    assert np.mean(np.abs(states) < 0.9) > 0.5
-    assert np.mean(np.abs(around_zero) < 0.9) < 0.1  # what made-up numbers alone would have tried
+    rnn = network.recurrent_nodes["rnn"]
+    seen, around_zero = (
+        rnn.states(network.forward(traps[name])["x"])[0, 5:].std(axis=0) for name in (SENSITIVE, "half")
+    )
+    # The states move from step to step, as around zero, where they are saturated, they hardly do.
+    assert np.median(seen) > 20 * np.median(around_zero)
+    assert (seen > around_zero).all()
 
 
 def test_they_are_run_alone_and_in_the_batch() -> None:

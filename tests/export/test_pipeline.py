@@ -224,14 +224,24 @@ def test_a_file_that_is_named_is_the_one_that_is_exported(tiny_run: Path, run_co
     assert export(run_copy / "model.keras", tmp_path / "out").path == tmp_path / "out"
 
 
-@pytest.mark.parametrize("activation", ["linear", "softmax"])
-def test_what_is_no_probability_is_refused(activation: str, tmp_path: Path) -> None:
+def with_head(activation: str) -> keras.Model:
     ids = keras.Input((None,), dtype="int32")
-    head = keras.layers.Dense(1, activation=activation)
-    model = keras.Sequential([ids, keras.layers.Embedding(9, 4), keras.layers.SimpleRNN(3), head])
-    model.save(tmp_path / "logits.keras")
-    with pytest.raises(ModelError, match=f"by {activation} is not a probability per text"):
-        export(tmp_path / "logits.keras", tmp_path / "out")
+    head = keras.layers.Dense(1, activation=activation, name="head")
+    return keras.Sequential([ids, keras.layers.Embedding(VOCABULARY_SIZE, 4), keras.layers.SimpleRNN(3), head])
+
+
+def test_a_run_that_should_label_texts_and_gives_no_probability_is_refused(run_copy: Path, tmp_path: Path) -> None:
+    run = read_directory(run_copy)
+    with_head("linear").save(tmp_path / "logits.keras")
+    write_directory(run_copy, run.config, {**run.files, "model.keras": (tmp_path / "logits.keras").read_bytes()})
+    with pytest.raises(ModelError, match="is not a probability per text"):
+        export(run_copy, tmp_path / "out")
+
+
+def test_a_softmax_over_one_unit_is_refused(tmp_path: Path) -> None:
+    with_head("softmax").save(tmp_path / "one.keras")
+    with pytest.raises(ModelError, match="layer head is a softmax over a single unit, which is 1 whatever it reads"):
+        export(tmp_path / "one.keras", tmp_path / "out")
 
 
 def contents(directory: Path) -> dict[str, bytes]:

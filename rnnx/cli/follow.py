@@ -1,0 +1,158 @@
+"""`rnnx infer --follow`: a sequence that grows on stdin, answered as it grows."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from rnnx.bundle import find_directory, read_directory
+from rnnx.cli import terminal
+from rnnx.datasets.readers import BYTE_ORDER_MARK
+from rnnx.errors import UsageError
+from rnnx.infer.stream import Stream, StreamAnswer, open_stream
+
+if TYPE_CHECKING:
+    from rnnx.infer.predictions import Prediction
+    from rnnx.infer.session import Device
+
+STDIN = "-"
+# A line that goes on and on is answered in pieces of this size.
+_MOST_LINE_BYTES = 1 << 16
+
+
+class Follower:
+    """Answers a sequence line by line, each answer flushed.
+
+    Attributes:
+        failed_count: Lines that could not be read.
+    """
+
+    def __init__(self, stream: Stream, source: str, top: int, *, as_jsonl: bool) -> None:
+        """Begins to follow.
+
+        Args:
+            stream: Of a bundle.
+            source: The file as it was named, for the answers.
+            top: How many labels a row shows.
+            as_jsonl: Whether answers are lines of JSON; else tab-separated.
+        """
+        self.failed_count = 0
+        self._stream = stream
+        self._source = source
+        self._top = top
+        self._as_jsonl = as_jsonl
+
+    def follow(self, file: BinaryIO) -> None:
+        """Reads to the end: a text by lines, or long pieces of them; ids and numbers by lines of whole positions."""
+        number = 1
+        while piece := file.readline(_MOST_LINE_BYTES):
+            if number == 1:
+                piece = piece.removeprefix(BYTE_ORDER_MARK)
+            try:
+                answers = list(self._feed(piece))
+            except ValueError as error:
+                self.failed_count += 1
+                terminal.error(f"{self._source}:{number}: {error}")
+                if self._as_jsonl:
+                    self._write_json(number, {"status": "error", "error": str(error)})
+            else:
+                self._write(number, answers)
+            number += piece.endswith(b"\n")
+        if (answer := self._stream.finish()).words:  # behind a last piece that was as long as a piece can be
+            self._write(number, [answer])
+
+    def _feed(self, piece: bytes) -> Iterator[StreamAnswer]:
+        if self._stream.config.tokenizer is not None:
+            answer = self._stream.feed(piece)
+            is_end = not piece.endswith(b"\n") and len(piece) < _MOST_LINE_BYTES
+            if not is_end:
+                yield answer
+                return
+            # The file ends without a newline: its last word ends too, and one answer to the whole is enough.
+            if self._stream.config.task != "classification":
+                yield answer
+            yield self._stream.finish()
+            return
+        if not piece.endswith(b"\n") and len(piece) == _MOST_LINE_BYTES:
+            raise ValueError(f"the line is longer than {_MOST_LINE_BYTES} bytes")
+        cells = piece.decode(errors="replace").replace(",", " ").split()
+        one = self._stream.config.inputs[0]
+        numbers = np.array([int(cell) if one.kind == "ids" else float(cell) for cell in cells])
+        shape = [size or 1 for size in one.shape[1:]]
+        if numbers.size % math.prod(shape):
+            raise ValueError(f"{numbers.size} numbers on a line, where a position has {math.prod(shape)}")
+        yield self._stream.feed(numbers.reshape(-1, *shape))
+
+    def _write(self, number: int, answers: list[StreamAnswer]) -> None:
+        task = self._stream.config.task
+        for answer in answers:
+            words: tuple[str | None, ...] = answer.words or (None,) * len(answer.predictions)
+            if task == "classification":
+                for prediction in answer.predictions:
+                    self._write_prediction(number, prediction, None)
+            elif task == "tagging":
+                for word, prediction in zip(words, answer.predictions, strict=True):
+                    self._write_prediction(number, prediction, word)
+            else:
+                self._write_values(number, answer)
+
+    def _write_prediction(self, number: int, prediction: Prediction, word: str | None) -> None:
+        if self._as_jsonl:
+            own = {} if word is None else {"word": word}
+            self._write_json(
+                number,
+                {
+                    "status": "ok",
+                    **own,
+                    "label": prediction.label,
+                    "label_id": prediction.label_id,
+                    "probability": round(prediction.probability, 6),
+                    "probs": {label: round(value, 6) for label, value in prediction.probs.items()},
+                    "tokens": prediction.tokens,
+                    "truncated": False,
+                },
+            )
+            return
+        ranked = sorted(prediction.probs.items(), key=lambda pair: (pair[0] != prediction.label, -pair[1]))
+        cells = [cell for label, value in ranked[: self._top] for cell in (label, f"{value:.4f}")]
+        terminal.write_row([number if word is None else word, *cells])
+
+    def _write_values(self, number: int, answer: StreamAnswer) -> None:
+        if self._as_jsonl:
+            values = {name: array.tolist() for name, array in answer.outputs.items()}
+            self._write_json(number, {"status": "ok", "values": values})
+            return
+        for array in answer.outputs.values():
+            for row in array.reshape(-1, array.shape[-1]):
+                terminal.write_row([number, *(f"{value:.6g}" for value in row)])
+
+    def _write_json(self, number: int, item: dict[str, Any]) -> None:
+        terminal.write_json({"source": self._source, "line": number, **item}, indent=None)
+
+
+def follow(model: str, source: str, device: Device, threshold: float, top: int, *, as_jsonl: bool) -> int:
+    """Follows a file, or stdin, to its end.
+
+    Returns:
+        The exit code: 1 if a line could not be read.
+
+    Raises:
+        ModelError: If the bundle is broken, or has no streaming file.
+        UsageError: If the network reads several inputs.
+        OSError: If the file cannot be opened.
+    """
+    stream = open_stream(read_directory(find_directory(model)), device=device, threshold=threshold)
+    if len(stream.config.inputs) > 1:
+        raise UsageError(f"{model} reads several inputs, which one growing file does not have; use Python's stream()")
+    follower = Follower(stream, source, top, as_jsonl=as_jsonl)
+    if source == STDIN:
+        follower.follow(sys.stdin.buffer)
+    else:
+        with Path(source).open("rb") as file:
+            follower.follow(file)
+    return 1 if follower.failed_count else 0

@@ -1,0 +1,91 @@
+"""Which networks can be streamed; and the test data of those that are."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import numpy_helper
+
+from rnnx.bundle import TESTDATA_NAME
+from rnnx.carried import CarriedState, with_time
+from rnnx.config import ModelConfig
+from rnnx.errors import ModelError
+from rnnx.export.probes import Named
+from rnnx.reference import Network, Recurrent
+
+# Layers whose output at a position follows from their inputs at that position, by the name of their class.
+_BY_POSITION = frozenset(
+    {
+        "Embedding", "Masking", "Dense", "Activation", "LeakyReLU", "ELU", "Rescaling", "BatchNormalization",
+        "LayerNormalization", "Concatenate", "Merge",
+    }
+)  # fmt: skip
+_MOST_FIRST_POSITIONS = 5
+
+
+def require_streamable(network: Network, config: ModelConfig) -> None:
+    """Makes sure that a network can read a sequence chunk by chunk.
+
+    Raises:
+        ModelError: If it cannot; names the layer, or the input, and the reason.
+    """
+    for one in network.inputs:
+        if not one.shape or one.shape[0] is not None:
+            raise _refusal(f"input {one.name}", f"has the fixed shape {one.shape}; its time should be None")
+    timed = with_time(network)
+    for node in network.nodes:
+        name = f"layer {node.name} ({type(node.layer).__name__})"
+        if isinstance(node.layer, Recurrent):
+            if node.layer.go_backwards:
+                raise _refusal(name, "reads the sequence from its end, which a stream does not have")
+        elif timed & set(node.inputs) and type(node.layer).__name__ not in _BY_POSITION:
+            raise _refusal(name, "looks at other positions than its own, and a stream has only those of its chunk")
+    if config.tokenizer and config.tokenizer.pad_to == "max_length" and not network.masks_zero:
+        length = config.tokenizer.max_length
+        raise _refusal(
+            f"model {config.name}",
+            f"pads every text to {length} ids and reads the padding as it reads words (no mask_zero): what stands in "
+            "front of a text depends on its length, which a stream does not know",
+        )
+
+
+def stream_data_sets(network: Network, given: Named, carried: tuple[CarriedState, ...]) -> dict[str, bytes]:
+    """ONNX's own form of test data for a streaming file: the first chunk of a sequence, and the rest of it.
+
+    Args:
+        network: The reference.
+        given: A sequence, a batch of any size.
+        carried: The file's states.
+
+    Returns:
+        File name (`testdata/stream/test_data_set_0/input_0.pb`) to content: the inputs of the network, then the first
+        states; its outputs, then the last states.
+    """
+    tensors, timed = network.forward(given), with_time(network)
+    after = {}
+    for node in network.nodes:
+        if isinstance(node.layer, Recurrent):
+            after[node.name] = node.layer.carried(tensors[node.inputs[0]])
+    cut = min(_MOST_FIRST_POSITIONS, next(iter(given.values())).shape[1] // 2)
+    first = {name: values[:, :cut] for name, values in given.items()}
+    files = {}
+    for i, (start, end) in enumerate(((0, cut), (cut, None)) if cut else ((0, None),)):
+        chunk = {name: values[:, start:end] for name, values in given.items()}
+        answers = network.answers(given if end is None else first)
+        outputs = {
+            name: answers[name][:, start:end] if node.name in timed else answers[name]
+            for name, node in network.ends.items()
+        }
+        for one in carried:
+            values = after[one.layer]["hc".index(one.input[-len("h_in")])]
+            chunk[one.input] = np.zeros_like(values[:, 0], np.float32) if start == 0 else values[:, start - 1]
+            outputs[one.output] = values[:, -1 if end is None else end - 1]
+        for kind, arrays in (("input", chunk), ("output", outputs)):
+            for k, (name, array) in enumerate(arrays.items()):
+                stored = array if array.dtype == np.int32 else array.astype(np.float32)
+                path = f"{TESTDATA_NAME}/stream/test_data_set_{i}/{kind}_{k}.pb"
+                files[path] = numpy_helper.from_array(np.ascontiguousarray(stored), name).SerializeToString()
+    return files
+
+
+def _refusal(what: str, reason: str) -> ModelError:
+    return ModelError(f"{what} {reason}; this model cannot be streamed, and nothing was exported")

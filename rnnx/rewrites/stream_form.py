@@ -1,0 +1,99 @@
+"""Recurrences as native operators that start from given states: for sequences that come in chunks and have no end.
+
+Each layer's state before the chunk is an input, (batch, units), and its state after it an output: `h_in` and `h_out`,
+for an LSTM its memory too, `c_in` and `c_out`; with several recurrent layers the layer's name stands in front. What is
+masked leaves the state as it is, also where it is a whole chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from rnnx.carried import CarriedState
+from rnnx.errors import ModelError
+from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.masks import carry
+from rnnx.rewrites.recurrence import Recurrence
+from rnnx.rewrites.replace import Rewritten, Written, replace_loops
+from rnnx.rewrites.rnn_form import add_operator, add_weights, move_input
+
+_KINDS = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("h", "c")}
+
+
+def replace_for_stream(model: onnx.ModelProto) -> Rewritten:
+    """Replaces every recurrence by one that starts from given states.
+
+    Args:
+        model: As for `replace_loops`; each recurrence goes forward.
+
+    Raises:
+        ModelError: If a Loop is not one that is known, or a name is taken.
+    """
+    carried: list[CarriedState] = []
+
+    def write(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
+        written = []
+        for r in recurrences:
+            states = _name_states(r, is_alone=len(recurrences) == 1)
+            written.append(_write_one(graph, r, states))
+            carried.extend(states)
+        return written
+
+    form = replace_loops(model, write)
+    return Rewritten(form.model, form.extra, form.states, tuple(carried))
+
+
+def _name_states(r: Recurrence, *, is_alone: bool) -> list[CarriedState]:
+    prefix = "" if is_alone else f"{r.name}."
+    units = len(r.recurrent_kernel)
+    return [CarriedState(r.name, f"{prefix}{kind}_in", f"{prefix}{kind}_out", units) for kind in _KINDS[r.operator]]
+
+
+def _write_one(graph: Graph, r: Recurrence, states: Sequence[CarriedState]) -> Written:
+    first = [_add_input(graph, state) for state in states]
+    initial = [graph.add("Unsqueeze", [value, graph.shared([0])], f"{value}.initial") for value in first]
+    weights = add_weights(graph, r)
+    has_memory = len(states) > 1
+    if r.mask is None:
+        y, *ends = add_operator(graph, r, [r.x, *weights, "", *initial], has_memory=has_memory)
+        last = [graph.add("Squeeze", [end, graph.shared([0])], f"{end}.last") for end in ends]
+        _add_outputs(graph, states, last)
+        values = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.states")
+        return Written(values, values, last[0])
+    x, order = move_input(graph, r, r.mask)
+    # A length of 0 is not safe in old onnxruntimes; what such a row gives is not taken.
+    lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{r.name}.lengths_from_1")
+    is_empty = graph.add("Equal", [order.lengths, graph.shared(0)], f"{r.name}.empty")
+    is_empty = graph.add("Unsqueeze", [is_empty, graph.shared([1])], f"{r.name}.is_empty")
+    y, *ends = add_operator(graph, r, [x, *weights, lengths, *initial], has_memory=has_memory)
+    last = []
+    for end, value in zip(ends, first, strict=True):
+        squeezed = graph.add("Squeeze", [end, graph.shared([0])], f"{end}.squeezed")
+        last.append(graph.add("Where", [is_empty, value, squeezed], f"{end}.last"))
+    _add_outputs(graph, states, last)
+    y = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.y")
+    values = carry(graph, r.name, order, y, len(r.recurrent_kernel), first[0])
+    zero = graph.shared(0.0, np.float32)
+    outputs = values if r.is_carried else graph.add("Where", [r.mask, values, zero], f"{r.name}.outputs")
+    return Written(values, outputs, last[0])
+
+
+def _add_input(graph: Graph, state: CarriedState) -> str:
+    if taken := {state.input, state.output} & {value.name for value in (*graph.proto.input, *graph.proto.output)}:
+        raise ModelError(f"the name {min(taken)} is that of a state, and taken by an input or output of the model")
+    graph.proto.input.append(_describe(state.input, state.units))
+    return state.input
+
+
+def _add_outputs(graph: Graph, states: Sequence[CarriedState], values: Sequence[str]) -> None:
+    for state, value in zip(states, values, strict=True):
+        graph.add("Identity", [value], state.output)
+        graph.proto.output.append(_describe(state.output, state.units))
+
+
+def _describe(name: str, units: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", units])

@@ -1,0 +1,100 @@
+"""`rnnx infer --follow`: answers while the text grows."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnnx
+from rnnx.cli import run
+
+Capture = pytest.CaptureFixture[str]
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_a_classifier_answers_after_every_line(
+    streaming_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    lines = [b"a wonderful film\n", b"\n", b"but dull and bor", b"ing\n", b"great"]
+    feed(monkeypatch, b"".join(lines))
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", "--jsonl"]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(item["line"], item["tokens"], item["status"]) for item in items] == [
+        (1, 3, "ok"),
+        (2, 3, "ok"),
+        (3, 7, "ok"),
+        (4, 8, "ok"),
+    ]
+    texts = ["a wonderful film", "a wonderful film", "a wonderful film but dull and boring"]
+    expected = rnnx.load(streaming_bundle).predict([*texts, f"{texts[-1]} great"])
+    for item, prediction in zip(items, expected, strict=True):
+        assert item["label"] == prediction.label
+        assert item["probability"] == pytest.approx(prediction.probability, abs=2e-6)
+    feed(monkeypatch, b"".join(lines))
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows] == [[str(item["line"]), item["label"]] for item in items]
+
+
+def test_an_answer_comes_before_the_text_ends(streaming_bundle: Path) -> None:
+    command = [sys.executable, "-m", "rnnx", "infer", "--model", str(streaming_bundle), "--follow", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for word in (b"wonderful\n", b"awful\n"):
+            process.stdin.write(word)
+            process.stdin.flush()
+            assert process.stdout.readline().split(b"\t")[1] in (b"pos", b"neg")
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_tagger_of_ids_answers_each_position(
+    stream_bundles: dict[str, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "ids.txt").write_bytes(b"3 4\n5,12\n\n7")
+    assert run(["infer", "--model", str(stream_bundles["tagger"]), "--follow", str(tmp_path / "ids.txt")]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["1", "1", "4"]
+    assert "ids.txt:2: ids should hold whole numbers in 0..11" in err
+
+
+def test_numbers_are_answered_with_values(
+    stream_bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    feed(monkeypatch, b"1,2,3\n1,2\nx,2,3\n0.5,0,1,1,1,1\n")
+    assert run(["infer", "--model", str(stream_bundles["sensor"]), "--follow", "-", "--jsonl"]) == 1
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(item["line"], item["status"]) for item in items] == [(1, "ok"), (2, "error"), (3, "error"), (4, "ok")]
+    assert "2 numbers on a line, where a position has 3" in items[1]["error"]
+    assert [len(item["values"]["values"]) for item in items if "values" in item] == [2, 2]
+
+
+def test_a_line_without_end_is_answered_in_pieces(
+    streaming_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    feed(monkeypatch, b"\xef\xbb\xbf" + b"awful " * 30_000 + b"film")  # two pieces of 65 536 bytes, and some
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", "--jsonl"]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [item["line"] for item in items] == [1, 1, 1]
+    assert items[-1]["tokens"] == 30_001
+    feed(monkeypatch, b"x" * 65_536)
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_what_cannot_be_followed_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "t.txt").write_text("good", encoding="utf-8")
+    assert run(["infer", "--follow", str(tmp_path / "t.txt")]) == 4
+    assert "no model.stream.onnx: export it with --streaming" in capsys.readouterr().err
+    for more in (["--json"], ["--lines"], [str(tmp_path / "t.txt")]):
+        assert run(["infer", "--follow", str(tmp_path / "t.txt"), *more]) == 2
+        assert "--follow reads one growing text" in capsys.readouterr().err

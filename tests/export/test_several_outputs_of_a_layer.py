@@ -1,0 +1,117 @@
+"""Layers that put out more than one thing: the last state beside the sequence, both directions apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+from keras import layers
+
+from rnnx.errors import ModelError
+from rnnx.export.forms import build_forms
+from rnnx.export.from_keras import read_network
+from rnnx.export.pipeline import export
+from rnnx.infer.session import Session
+
+pytestmark = pytest.mark.train
+
+IDS = np.array([[0, 0, 3, 4, 5, 1], [1, 2, 3, 8, 7, 0], [0, 2, 0, 6, 0, 2]], np.int32)
+KINDS = {"rnn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
+Build = Callable[[Any, Any], Any]
+
+
+def state_beside_the_sequence(kind: Any, x: Any) -> Any:
+    sequence, state, *_ = kind(5, return_sequences=True, return_state=True, name="cell")(x)
+    return [layers.Dense(2, name="tags")(sequence), layers.Dense(1, activation="sigmoid", name="label")(state)]
+
+
+def state_alone(kind: Any, x: Any) -> Any:
+    _, state, *_ = kind(5, return_sequences=True, return_state=True, go_backwards=True, name="cell")(x)
+    return layers.Dense(1, activation="sigmoid", name="label")(state)
+
+
+def state_twice(kind: Any, x: Any) -> Any:
+    last, state, *_ = kind(5, return_state=True, name="cell")(x)
+    return layers.Dense(3, activation="softmax", name="label")(layers.Add()([last, state]))
+
+
+def both_directions_apart(kind: Any, x: Any) -> Any:
+    forward, backward = layers.Bidirectional(kind(5, return_sequences=True), merge_mode=None, name="both")(x)
+    return [layers.Dense(2, name="first")(forward), layers.Dense(2, name="second")(backward)]
+
+
+def both_directions_with_states(kind: Any, x: Any) -> Any:
+    inner = kind(5, return_sequences=True, return_state=True)
+    sequence, *states = layers.Bidirectional(inner, name="both")(x)
+    forward, backward = states[0], states[len(states) // 2]
+    joined = layers.Concatenate()([forward, backward])
+    return [layers.Dense(2, name="tags")(sequence), layers.Dense(1, activation="sigmoid", name="label")(joined)]
+
+
+BUILDS: dict[str, Build] = {
+    build.__name__: build
+    for build in (
+        state_beside_the_sequence,
+        state_alone,
+        state_twice,
+        both_directions_apart,
+        both_directions_with_states,
+    )
+}
+
+
+def make(build: Build, kind: str, *, mask_zero: bool) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    return keras.Model(ids, build(KINDS[kind], layers.Embedding(9, 4, mask_zero=mask_zero)(ids)))
+
+
+@pytest.mark.parametrize("mask_zero", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", BUILDS)
+def test_reference_keras_and_the_forms_agree(name: str, kind: str, mask_zero: bool) -> None:
+    model = make(BUILDS[name], kind, mask_zero=mask_zero)
+    if mask_zero and name == "both_directions_with_states":
+        with pytest.raises(ModelError, match=r"layer both\.forward: its last state is taken, and zeros are put out"):
+            read_network(model)
+        return
+    network = read_network(model)
+    expected = network.answers(IDS)
+    for values, actual in zip(expected.values(), keras.tree.flatten(model(IDS, training=False)), strict=True):
+        np.testing.assert_allclose(values, np.asarray(actual), rtol=0, atol=1e-6)
+    for form in build_forms(model, network).values():
+        assert not {node.op_type for node in form.model.graph.node} & {"Loop"}
+        session = Session(form.model.SerializeToString(), device="cpu")
+        for values, actual in zip(expected.values(), session.run(IDS), strict=True):
+            np.testing.assert_allclose(values, actual, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_it_is_exported_and_proved(kind: str, tmp_path: Path) -> None:
+    make(state_beside_the_sequence, kind, mask_zero=True).save(tmp_path / "mine.keras")
+    assert export(tmp_path / "mine.keras", tmp_path / "out").report.passed
+
+
+def test_the_memory_of_an_lstm_is_refused_where_it_is_read() -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    _, _, memory = layers.LSTM(5, return_state=True, name="cell")(layers.Embedding(9, 4)(ids))
+    with pytest.raises(ModelError, match=r"layer head .* reads the memory of cell, which no step shows"):
+        read_network(keras.Model(ids, layers.Dense(1, name="head")(memory)))
+    with pytest.raises(ModelError, match="puts out the memory of cell"):
+        read_network(keras.Model(ids, memory))
+
+
+def test_a_first_state_that_is_given_is_refused() -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = layers.Embedding(9, 4)(ids)
+    _, state = layers.GRU(5, return_state=True, name="encoder")(x)
+    decoded = layers.GRU(5, name="decoder")(x, initial_state=state)
+    with pytest.raises(ModelError, match=r"layer decoder \(GRU\) is given its first state"):
+        read_network(keras.Model(ids, layers.Dense(1)(decoded)))

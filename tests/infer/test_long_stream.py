@@ -1,0 +1,109 @@
+"""A long stream: 100 000 steps in chunks of any size are those of the whole, and the memory stays what it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rnnx.infer.session import Session
+from rnnx.parity import Outputs, ProbeBatch, compare_runtime
+from rnnx.propagation import Decisions, label_ids
+from rnnx.reference import Network, SimpleRNN
+from rnnx.report import RuntimeReport
+from rnnx.rounding import step_bound
+from tests.streams import open_path, pieces_of, reference_of
+
+
+def undecided(network: Network, answers: npt.NDArray[np.float32]) -> dict[str, Decisions]:
+    """No end to end bound: the steps are what is looked at."""
+    unknown, nothing = np.full(answers.shape, np.inf), np.zeros(answers.shape[:-1], np.bool_)
+    name = next(iter(network.ends))
+    values = answers.astype(np.float64)
+    return {name: Decisions("values", values, unknown, unknown, label_ids("values", values), nothing)}
+
+
+def compare_states(network: Network, ids: npt.NDArray[np.int32], states: npt.NDArray[np.float32]) -> RuntimeReport:
+    batch, whole = ProbeBatch(ids[None], ("a long sequence",)), states[None]
+    outputs = Outputs({"values": whole}, {"rnn": whole})
+    return compare_runtime("stream", network, [batch], [outputs], [undecided(network, whole)])
+
+
+STEPS = 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_100_000_steps_in_chunks_are_those_of_the_whole(stream_bundles: dict[str, Path], size: int) -> None:
+    path = stream_bundles["states"]
+    ids = np.random.default_rng(0).integers(0, 50, STEPS).astype(np.int32)
+    ids[40_000:41_500] = 0  # nothing, for chunk after chunk
+    stream, network = open_path(path), reference_of(path)
+    states = np.concatenate([stream.feed(piece).outputs["values"] for piece in pieces_of(ids, size)])
+    assert states.shape == (STEPS, 8)
+    whole = Session((path / "model.onnx").read_bytes(), device="cpu").run(ids[None])[0][0]
+    for one in (states, whole):
+        report = compare_states(network, ids, one)
+        assert report.problems == ()
+        assert report.worst.ratio is not None
+        assert report.worst.ratio < 1
+    # The slope of tanh is at most 1, so what two runs are apart grows by the norm of U at most, and each step of either
+    # adds its bound: d' <= |U| d + 2 b, and so d <= 2 b / (1 - |U|).
+    layer = network.recurrent_nodes["rnn"]
+    assert isinstance(layer, SimpleRNN)
+    x = network.forward(ids[None], {"rnn": states[None]})[network.nodes[0].name].values[0]
+    before = np.concatenate([np.zeros((1, 8)), states[:-1]])
+    step = np.linalg.norm(step_bound(layer, x, before, np.zeros_like(x)), axis=1).max()
+    norm = np.linalg.norm(layer.recurrent_kernel, 2)
+    assert norm < 0.91
+    assert np.linalg.norm(states.astype(np.float64) - whole, axis=1).max() <= 2 * step / (1 - norm)
+    np.testing.assert_array_equal(states[-1], stream.state["h"])
+    broken = states.copy()
+    broken[50_000:] = np.roll(states, 1, axis=0)[50_000:]  # a position too late from here on
+    assert not compare_states(network, ids, broken).passed
+
+
+def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path]) -> None:
+    """What Python and NumPy hold; onnxruntime's own shows in the next test."""
+    stream = open_path(stream_bundles["states"])
+    ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)
+    peaks = []
+    tracemalloc.start()
+    for count in (10, 10, 200):
+        tracemalloc.reset_peak()
+        for _ in range(count):
+            stream.feed(ids)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert stream.position_count == 220 * 500
+    assert peaks[2] <= peaks[1] + 10_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
+def test_nor_does_that_of_the_process(stream_bundles: dict[str, Path]) -> None:
+    code = (
+        "import json, resource, sys\nimport numpy as np\nfrom rnnx.bundle import read_directory\n"
+        "from rnnx.infer.stream import open_stream\nfrom pathlib import Path\n"
+        "stream = open_stream(read_directory(Path(sys.argv[1])), device='cpu')\n"
+        "ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)\npeaks = []\n"
+        "for count in (20, 200):\n    for _ in range(count):\n        stream.feed(ids)\n"
+        "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "print(json.dumps([stream.position_count, *peaks]))\n"
+    )
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", code, str(stream_bundles["states"])],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    positions, before, after = json.loads(done.stdout)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert positions == 110_000
+    assert (after - before) * unit < 2 << 20  # 100 000 steps of states alone would be 3.2 MB

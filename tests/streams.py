@@ -1,0 +1,95 @@
+"""Networks that can be streamed, and how a test streams them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnx.bundle import read_directory
+from rnnx.evidence import read_evidence, read_reference
+from rnnx.infer.stream import Stream, open_stream
+from rnnx.onnxfile import parse_model, read_properties
+from rnnx.reference import Network
+
+if TYPE_CHECKING:
+    from rnnx.train.recipes import Recipe
+
+NAME = "model.stream.onnx"
+
+
+def open_path(path: Path) -> Stream:
+    """A stream of a bundle."""
+    return open_stream(read_directory(path), device="cpu")
+
+
+def reference_of(path: Path) -> Network:
+    """The reference, from the file alone."""
+    model = parse_model((path / NAME).read_bytes())
+    return read_reference(read_evidence(read_properties(model), model), model)
+
+
+def pieces_of(whole: Any, size: int) -> Iterator[Any]:
+    """A sequence in pieces, the last one shorter."""
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
+
+
+def forward_recipe() -> Recipe:
+    """A classifier that reads forward, its padding masked; short texts, few epochs."""
+    from keras import Input, Sequential, layers
+
+    from tests.conftest import tiny_recipe
+
+    def build(vocabulary_size: int, outputs: int, activation: str) -> Any:
+        return Sequential(
+            [
+                Input((None,), dtype="int32", name="ids"),
+                layers.Embedding(vocabulary_size, 8, mask_zero=True),
+                layers.SimpleRNN(8),
+                layers.Dense(outputs, activation=activation),
+            ]
+        )
+
+    recipe = tiny_recipe("article")
+    tokenizer = dataclasses.replace(recipe.tokenizer, pad_to="batch")
+    return dataclasses.replace(recipe, name="forward", tokenizer=tokenizer, build=build)
+
+
+def bare_networks() -> dict[str, Any]:
+    """A tagger of ids, all states of a layer, and a regression of numbers by two cells with gates."""
+    from keras import Input, Sequential, layers
+
+    ids = Input((None,), dtype="int32", name="ids")
+    networks = {
+        "tagger": Sequential(
+            [
+                ids,
+                layers.Embedding(12, 5, mask_zero=True),
+                layers.SimpleRNN(4, return_sequences=True),
+                layers.Dense(3, "softmax"),
+            ]
+        ),
+        "states": Sequential(
+            [ids, layers.Embedding(50, 8, mask_zero=True), layers.SimpleRNN(8, return_sequences=True, name="rnn")]
+        ),
+        "sensor": Sequential(
+            [
+                Input((None, 3), name="x"),
+                layers.LSTM(4, return_sequences=True, name="memory"),
+                layers.GRU(4, name="upper"),
+                layers.Dense(2),
+            ]
+        ),
+    }
+    rng = np.random.default_rng(2)
+    for model in networks.values():
+        model.set_weights([0.7 * rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    # A state that forgets: whatever it was off by becomes less with every step.
+    cell = networks["states"].get_layer("rnn").cell
+    rotation, _ = np.linalg.qr(rng.normal(size=(8, 8)))
+    cell.recurrent_kernel.assign(0.9 * rotation)
+    return networks
