@@ -39,7 +39,7 @@ def main() -> None:
     machine.restrict(1)
     from subjects import fresh_subject, limit_tensorflow, random_subject
 
-    from rnnx.bundle import shipped_names
+    from rnnx.bundle import find_directory, read_directory, shipped_names
 
     limit_tensorflow(1)
     lines = [
@@ -51,7 +51,8 @@ def main() -> None:
     ]
     lowest = 1.0
     subjects: list[Callable[[], Subject]] = [partial(random_subject, units, _SEED) for units in (32, 64, 128)]
-    subjects += [partial(fresh_subject, name) for name in shipped_names()]
+    texts = [name for name in shipped_names() if read_directory(find_directory(name)).config.tokenizer]
+    subjects += [partial(fresh_subject, name) for name in texts]
     subjects += [partial(_joined_subject, name) for name in _JOINED]
     for make in subjects:
         subject = make()

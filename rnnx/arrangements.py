@@ -29,6 +29,15 @@ class Reverse:
 
 
 @dataclass(frozen=True)
+class TakeMask:
+    """The values of the first input with the mask of the second: a mask handed to a layer beside what it reads."""
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        x, masked = inputs
+        return Tensor(x.values, masked.mask)
+
+
+@dataclass(frozen=True)
 class LastPosition:
     """What stands at the last position: behind a recurrence that puts all states out, its state at the end."""
 

@@ -25,6 +25,7 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
+from rnnx.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
     "imdb": "Large Movie Review Dataset v1.0 (Maas et al., Learning Word Vectors for Sentiment Analysis, ACL 2011), "
-    "https://ai.stanford.edu/~amaas/data/sentiment/."
+    "https://ai.stanford.edu/~amaas/data/sentiment/.",
+    "en_ewt-ud": "Universal Dependencies English Web Treebank, https://universaldependencies.org/treebanks/en_ewt/, "
+    "licensed under CC BY-SA 4.0. Whether a model made from it is under the same share-alike terms is for its user to "
+    "judge.",
 }
 
 
@@ -112,6 +116,8 @@ def _code(label: str) -> str:
 
 
 def _summary(config: ModelConfig) -> str:
+    if config.words:
+        return summary_of_tagger(config)
     if not config.tokenizer:
         return _summary_of_arrays(config)
     meaning = f", the probability of {_code(config.labels[1])}" if config.output_size == 1 else ""
@@ -136,6 +142,8 @@ def _summary_of_arrays(config: ModelConfig) -> str:
 
 def _use(config: ModelConfig) -> str:
     t = config.tokenizer
+    if config.words:
+        return use_of_tagger(config, config.words)
     if t is None:
         return (
             f"## Use\n\n```python\n{embed_snippet(config, '.')}\n```\n\nWith onnxruntime alone:\n\n"
@@ -154,10 +162,11 @@ def _use(config: ModelConfig) -> str:
 
 
 def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
+    unit = "words" if config.words else config.unit
     measured = (
-        f"on {record['count']:,} {config.unit} of {record['dataset']}, "
+        f"on {record['count']:,} {unit} of {record['dataset']}, "
         f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
-        f"`rnnx evaluate {config.name} {_dataset(config, record['dataset'].split()[0])} --save`."
+        f"`rnnx evaluate {config.name} {_dataset(config, record['dataset'])} --save`."
     )
     if "labels" not in record:
         rows = "\n".join(
@@ -174,9 +183,15 @@ def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
         f"| {_code(label)} | {' | '.join(f'{n:,}' for n in row)} |"
         for label, row in zip(record["labels"], record["confusion"], strict=True)
     )
+    unknown = (
+        f" Of the {record['unknown_count']:,} words that the vocabulary does not hold, "
+        f"{record['unknown_accuracy']:.4f} are right."
+        if record.get("unknown_count")
+        else ""
+    )
     return (
-        f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}\n\n"
-        f"| label | precision | recall | F1 | {config.unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
+        f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{unknown}\n\n"
+        f"| label | precision | recall | F1 | {unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
         f"| true | {said} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
     )
 
@@ -192,9 +207,10 @@ def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: 
     )
     source = f"\n\nData: {_SOURCES[t.dataset]}" if t.dataset in _SOURCES else ""
     curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
+    data = _dataset(config, f"{t.dataset} (train part)")
     task = " --task regression" if config.task == "regression" else ""
     return (
-        f"## Training\n\n`rnnx train {_dataset(config, t.dataset)} --recipe {t.recipe}{task} --seed {t.seed}`: "
+        f"## Training\n\n`rnnx train {data} --recipe {t.recipe}{task} --seed {t.seed}`: "
         f"{t.train_count:,} {config.unit}, "
         f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
         f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
@@ -202,8 +218,12 @@ def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: 
     )
 
 
-def _dataset(config: ModelConfig, name: str) -> str:
-    """A data set as the command line takes it."""
+def _dataset(config: ModelConfig, title: str) -> str:
+    """A data set as the command line takes it, from its name and part (`en_ewt-ud (test part)`)."""
+    name, _, part = title.partition(" ")
+    if config.words:
+        # A treebank is named by its training file, from which the others are found; or by one file alone.
+        return f"{name}-train.conllu" if part else f"{name}.conllu"
     return f"{name}.npz" if config.unit == "sequences" else name
 
 

@@ -116,7 +116,8 @@ class GoldenCase:
 
     Attributes:
         name: Such as `text 3` or `empty`.
-        text: The text, its bytes as UTF-8 with surrogate escapes; None for made-up ids.
+        text: The text, or the words of a sentence, one a line; its bytes as UTF-8 with surrogate escapes; None for
+            made-up ids.
         inputs: By name, without the batch; padding included.
         answers: By output name, without the batch, by the reference in float64.
         runtime_answers: The same by this file in onnxruntime on the exporting machine's CPU, float32.

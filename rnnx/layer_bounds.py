@@ -44,6 +44,8 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
             return np.zeros_like(output.values)  # a lookup
         case reference.Reverse() | reference.ZeroPadding1D() | reference.RepeatVector() | reference.Reshape():
             return layer(Tensor(error)).values  # the same numbers in other places
+        case reference.TakeMask():
+            return error  # ids are exact, and so is their mask
         case reference.LastPosition():
             return np.asarray(error[:, -1])
         case reference.Concatenate():

@@ -35,6 +35,8 @@ def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, 
     match layer:
         case reference.Embedding():
             return [np.zeros_like(x)]
+        case reference.TakeMask():
+            return [gradient, np.zeros_like(inputs[1].values)]  # no change of a number changes the mask
         case reference.Concatenate():
             ends = np.cumsum([i.values.shape[-1] for i in inputs])[:-1]
             return list(np.split(gradient, ends, axis=-1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnnx.config import ModelConfig, TokenizerConfig
+from rnnx.config import ModelConfig, TokenizerConfig, WordsConfig
 from rnnx.errors import ModelError
 from rnnx.schema import from_json
 
@@ -22,6 +22,7 @@ class ModelMetadata:
     labels: tuple[str, ...]
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
+    words: WordsConfig | None = None
 
 
 def read_metadata(properties: Mapping[str, str]) -> ModelMetadata:
@@ -49,7 +50,7 @@ def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
         metadata = read_metadata(properties)
     except ModelError as error:
         raise ModelError(f"model {config.name}: {error}") from error
-    for field in ("labels", "vocabulary_size", "tokenizer"):
+    for field in ("labels", "vocabulary_size", "tokenizer", "words"):
         said, expected = getattr(metadata, field), getattr(config, field)
         if said != expected:
             raise ModelError(f"model {config.name}: {field} is {expected} in config.json but {said} in the .onnx file")

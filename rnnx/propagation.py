@@ -26,7 +26,7 @@ from rnnx import reference
 from rnnx.layer_gradients import pass_back
 from rnnx.reference import Array, Given, Network, Node, Tensor
 from rnnx.rounding import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
-from rnnx.through_time import through_time
+from rnnx.through_time import Steps, linearize, through_time
 
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
 _MOST_POSITIONS = 4
@@ -80,15 +80,16 @@ def decide(network: Network, given: Given) -> dict[str, Decisions]:
     Returns:
         By output name.
     """
-    tensors = network.forward(given)
-    return {name: _decide_output(network, node, tensors) for name, node in network.ends.items()}
+    errors = _Errors(network, network.forward(given))
+    return {name: _decide_output(node, errors) for name, node in network.ends.items()}
 
 
-def _decide_output(network: Network, node: Node, tensors: dict[str, Tensor]) -> Decisions:
+def _decide_output(node: Node, errors: _Errors) -> Decisions:
+    tensors = errors.tensors
     values = tensors[node.name].values
     dense = node.layer if isinstance(node.layer, reference.Dense) else None
     if dense is None or dense.activation not in ("sigmoid", "softmax"):
-        bounds = _follow(values.shape, _places(values.shape), lambda seed: _carried(network, tensors, node.name, seed))
+        bounds = _follow(values.shape, _places(values.shape), lambda seed: errors.carried(node.name, seed))
         return Decisions(
             "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
         )
@@ -97,9 +98,7 @@ def _decide_output(network: Network, node: Node, tensors: dict[str, Tensor]) -> 
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
     places = _places(logits.shape)
-    carried = _follow(
-        logits.shape, places, lambda seed: _carried(network, tensors, node.inputs[0], seed @ dense.kernel.T)
-    )
+    carried = _follow(logits.shape, places, lambda seed: errors.carried(node.inputs[0], seed @ dense.kernel.T))
     logit_bounds = np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
     decide_head = _decide_sigmoid if dense.activation == "sigmoid" else _decide_softmax
     return decide_head(values, logits, logit_bounds)
@@ -148,36 +147,54 @@ def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
     return Decisions("softmax", probs, bounds, probs_bounds, top, lead.min(axis=-1) > rounding)
 
 
-def _carried(network: Network, tensors: dict[str, Tensor], start: str, gradient: Array) -> Array:
-    """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
+class _Errors:
+    """What rounding can do in each node of a network over one batch, for any number of passes backwards.
 
-    Args:
-        network: The network.
-        tensors: What each node puts out.
-        start: The node's name.
-        gradient: dz / d(its output), the shape of that.
+    Attributes:
+        tensors: What each node puts out; the inputs under their names.
     """
-    gradients: dict[str, Array] = {start: np.array(gradient)}
-    total = np.zeros(len(gradient))
-    read = {one.name for one in network.inputs}
-    with np.errstate(over="ignore", invalid="ignore"):
-        for node in reversed(network.nodes):
-            if node.name not in gradients:
-                continue
-            inputs = [tensors[name] for name in node.inputs]
-            if isinstance(node.layer, reference.Recurrent):
-                error, passed = through_time(node.layer, inputs[0], gradients[node.name])
-                back = [passed]
-            else:
-                exact = [np.zeros_like(x.values) for x in inputs]
-                own = output_error(node.layer, inputs, exact, tensors[node.name])
-                error = _sum_of_products(gradients[node.name], own)
-                back = pass_back(node.layer, inputs, tensors[node.name], gradients[node.name])
-            total += error
-            for name, value in zip(node.inputs, back, strict=True):
-                if name not in read:
-                    gradients[name] = gradients.get(name, 0.0) + value
-    return total
+
+    def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self._network = network
+        self._steps: dict[str, Steps] = {}
+        self._own: dict[str, Array | None] = {}
+
+    def carried(self, start: str, gradient: Array) -> Array:
+        """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
+
+        Args:
+            start: The node's name.
+            gradient: dz / d(its output), the shape of that.
+        """
+        gradients: dict[str, Array] = {start: np.array(gradient)}
+        total = np.zeros(len(gradient))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for node in reversed(self._network.nodes):
+                # A lookup rounds nothing, and nothing before it does.
+                if node.name not in gradients or isinstance(node.layer, reference.Embedding):
+                    continue
+                error, back = self._back(node, gradients.pop(node.name))
+                total += error
+                for name, value in zip(node.inputs, back, strict=True):
+                    gradients[name] = gradients[name] + value if name in gradients else value
+        return total
+
+    def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
+        """The sum over a node, (batch,), and dz / d(each of its inputs)."""
+        inputs = [self.tensors[name] for name in node.inputs]
+        if isinstance(node.layer, reference.Recurrent):
+            if node.name not in self._steps:
+                self._steps[node.name] = linearize(node.layer, inputs[0])
+            error, passed = through_time(node.layer, inputs[0], gradient, self._steps[node.name])
+            return error, [passed]
+        if node.name not in self._own:
+            exact = [np.zeros_like(x.values) for x in inputs]
+            own = output_error(node.layer, inputs, exact, self.tensors[node.name])
+            self._own[node.name] = own if own.any() else None
+        rounding = self._own[node.name]
+        error = np.zeros(len(gradient)) if rounding is None else _sum_of_products(gradient, rounding)
+        return error, pass_back(node.layer, inputs, self.tensors[node.name], gradient)
 
 
 def _sum_of_products(gradient: Array, error: Array) -> Array:

@@ -41,6 +41,7 @@ from rnnx.arrangements import (
     RepeatVector,
     Reshape,
     Reverse,
+    TakeMask,
     ZeroPadding1D,
 )
 from rnnx.layers import (
@@ -61,7 +62,7 @@ __all__ = [
     "ELU", "INPUT_NAME", "NUMBERS_NAME", "OUTPUT_NAME", "VALUES_NAME", "Activation", "ActivationName", "Array",
     "BatchNormalization", "Concatenate", "Dense", "Embedding", "Given", "GlobalAveragePooling1D", "GlobalMaxPooling1D",
     "Input", "LastPosition", "Layer", "LayerNormalization", "LeakyReLU", "Mask", "Masking", "Merge", "Network", "Node",
-    "Pooling1D", "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "Tensor",
+    "Pooling1D", "Recurrent", "RepeatVector", "Rescaling", "Reshape", "Reverse", "SimpleRNN", "TakeMask", "Tensor",
     "ZeroPadding1D", "activate",
 ]  # fmt: skip
 
@@ -155,7 +156,8 @@ class SimpleRNN(Recurrent):
 
 
 Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Reverse | LastPosition | Concatenate | Merge | GlobalAveragePooling1D
+    Embedding | Masking | Recurrent | Reverse | TakeMask | LastPosition | Concatenate | Merge
+    | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
 )  # fmt: skip
@@ -198,11 +200,44 @@ class Input:
 Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
-def _hands_on(layer: Layer) -> bool:
-    """Whether there is still a time, and so a mask, behind a layer that does not drop it."""
-    if isinstance(layer, Recurrent):
-        return layer.return_sequences
-    return not isinstance(layer, GlobalAveragePooling1D | LastPosition)
+# What stands at the positions of the padding: nothing, because the time is gone (or is no longer that of the inputs);
+# what the mask leaves out; the same, but the positions are turned around under a mask that is not; or something that a
+# layer over the time would read.
+_Padding: TypeAlias = Literal["none", "masked", "turned", "open"]
+
+
+def _padding_behind(layer: Layer, before: Sequence[_Padding], position_size: int | None) -> _Padding | None:
+    """What becomes of the padding behind a layer; None if the layer reads it.
+
+    Args:
+        layer: The layer.
+        before: What stands in each of its inputs.
+        position_size: How many numbers its input has at each position, where that is known.
+    """
+    first = before[0]
+    match layer:
+        case Embedding():
+            return "masked" if layer.mask_zero else first
+        case TakeMask():
+            return before[1] if first != "none" else first
+        case Concatenate() | Merge():
+            return first if len(set(before)) == 1 else "turned" if "turned" in before else "open"
+        case Reverse() if first != "none":
+            return "masked" if first == "turned" else "turned"
+        case Recurrent() if first == "masked" and layer.return_sequences:
+            return "turned" if layer.go_backwards else "masked"
+        case LastPosition() if first != "none":
+            return None if first == "open" else "none"
+        case Recurrent() | GlobalAveragePooling1D() if first != "none":
+            return "none" if first == "masked" else None
+        case GlobalMaxPooling1D() | Pooling1D() | ZeroPadding1D() if first != "none":
+            return None
+        case Reshape() if first != "none":
+            # One row for each position, as before; otherwise the padding comes among the rest.
+            return "open" if position_size and layer.shape == (-1, position_size) else None
+        case Masking() if first != "none":
+            return "open"  # a mask of its own takes the place of the one before
+    return first
 
 
 @dataclass(frozen=True)
@@ -232,26 +267,19 @@ class Network:
 
     @property
     def masks_zero(self) -> bool:
-        """Whether id 0 is padding that no layer sees; some, as Keras has them, see it nevertheless."""
-        masked: set[str] = set()
-        # Behind a layer that goes backwards the mask stands the other way round, until the sequence is turned again.
-        turned: set[str] = set()
+        """Whether zeros at a position are padding that no layer over the time sees; some, as Keras has them, see it."""
+        padding: dict[str, _Padding] = {one.name: "open" for one in self.inputs}
+        sizes = {one.name: int(np.prod([size or 0 for size in one.shape[1:]])) for one in self.inputs}
         for node in self.nodes:
-            is_masked = [name in masked for name in node.inputs]
-            if not isinstance(node.layer, Reverse) and turned & set(node.inputs):
+            behind = _padding_behind(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
+            if behind is None:
                 return False
-            if isinstance(node.layer, Recurrent) and node.layer.go_backwards and node.layer.return_sequences:
-                turned.add(node.name)
-            # These drop a mask and take every position; a merge does, where another input has none.
-            drops = isinstance(node.layer, GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | Reshape | Masking)
-            if any(is_masked) and (drops or not all(is_masked)):
-                return False
-            if getattr(node.layer, "mask_zero", False) or (any(is_masked) and _hands_on(node.layer)):
-                masked.add(node.name)
-        if turned & {node.name for node in self.ends.values()}:
-            return False
-        embeddings = [node.layer for node in self.nodes if isinstance(node.layer, Embedding)]
-        return bool(embeddings) and all(embedding.mask_zero for embedding in embeddings)
+            padding[node.name] = behind
+            if isinstance(node.layer, Embedding):
+                sizes[node.name] = sizes.get(node.inputs[0], 0) * node.layer.table.shape[-1]
+        # An input of a fixed time cannot be padded.
+        is_open = all(one.shape[0] is None for one in self.inputs)
+        return is_open and all(padding[end.name] != "turned" for end in self.ends.values())
 
     def named(self, given: Given) -> dict[str, npt.NDArray[Any]]:
         """The inputs by name, in their order.

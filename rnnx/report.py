@@ -148,7 +148,7 @@ class ParityReport:
     """The proof of one export.
 
     Attributes:
-        text_count: Real texts among the probes, or sequences of numbers.
+        text_count: Real texts among the probes, or sentences, or sequences of numbers.
         trap_count: Made-up inputs among them.
         longest: The longest probe, in ids.
         runtimes: Keras first, then each file on each provider.
@@ -156,7 +156,7 @@ class ParityReport:
         invariance: What must not matter, per file.
         drift: Along a long sequence, per runtime and layer.
         decisions: Of a data set, where one was given.
-        unit: What `text_count` counts: `texts` or `sequences`.
+        unit: What `text_count` counts: `texts`, `sentences` or `sequences`.
     """
 
     text_count: int

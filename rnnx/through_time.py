@@ -19,20 +19,21 @@ from rnnx.rounding import step_bound
 from rnnx.steps import Inexact, gru_bound, lstm_gates, states_before
 
 
-def through_time(layer: Recurrent, x: Tensor, gradient: Array) -> tuple[Array, Array]:
+def through_time(layer: Recurrent, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:
     """Carries dz / d(output) back through a recurrence.
 
     Args:
         layer: The recurrence.
         x: Its inputs, (batch, time, inputs), not turned around.
         gradient: dz / d(output), (batch, time, units) with `return_sequences`, otherwise (batch, units).
+        steps: From `linearize`, for who goes back over the same inputs more than once.
 
     Returns:
         The sum over all steps of |dz / d(result)| times the step's bound, (batch,); and dz / dx, the shape of
         `x.values`.
     """
+    steps = steps or linearize(layer, x)
     x = layer.in_order(x)
-    step = _linearize(layer, x)
     there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
     batch, time, _ = x.values.shape
     total = np.zeros(batch)
@@ -42,7 +43,7 @@ def through_time(layer: Recurrent, x: Tensor, gradient: Array) -> tuple[Array, A
         put_out = gradient[:, t] if layer.return_sequences else gradient if t == time - 1 else 0.0
         seen = np.where(there[:, t], put_out, 0.0) if layer.zero_output_for_mask else put_out
         carried = (carried[0] + seen, *carried[1:])
-        error, d_sum, before = step.back(t, carried)
+        error, d_sum, before = steps.back(t, carried)
         total += np.where(there[:, t, 0], error, 0.0)
         d_x[:, t] = np.where(there[:, t], d_sum @ layer.kernel.T, 0.0)
         carried = tuple(np.where(there[:, t], new, old) for new, old in zip(before, carried, strict=True))
@@ -73,7 +74,7 @@ def slope(name: ActivationName, output: Array) -> Array:
     raise TypeError(f"no derivative of {name}")
 
 
-class _Step:
+class Steps:
     """All steps of a recurrence, linearized where the reference stands."""
 
     def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
@@ -90,7 +91,7 @@ class _Step:
         raise NotImplementedError
 
 
-class _PlainStep(_Step):
+class _PlainSteps(Steps):
     def __init__(self, layer: SimpleRNN, x: Tensor) -> None:
         states = layer.states(x)
         self._layer = layer
@@ -104,7 +105,7 @@ class _PlainStep(_Step):
         return error, d_sum, (d_sum @ self._layer.recurrent_kernel.T,)
 
 
-class _GatedStep(_Step):
+class _GatedSteps(Steps):
     """A GRU: h = z h' + (1 - z) k, from h' before."""
 
     def __init__(self, layer: GRU, x: Tensor) -> None:
@@ -132,7 +133,7 @@ class _GatedStep(_Step):
         return error, np.concatenate([d_z, d_r, d_k], axis=1), (d_before + d_r @ u_r.T,)
 
 
-class _MemoryStep(_Step):
+class _MemorySteps(Steps):
     """An LSTM: c = f c' + i k, from c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor) -> None:
@@ -167,12 +168,14 @@ class _MemoryStep(_Step):
         return error, d_sum, (d_sum @ layer.recurrent_kernel.T, d_c * f)
 
 
-def _linearize(layer: Recurrent, x: Tensor) -> _Step:
+def linearize(layer: Recurrent, x: Tensor) -> Steps:
+    """Linearizes a recurrence along its states over the inputs `x`, which are not turned around."""
+    x = layer.in_order(x)
     match layer:
         case LSTM():
-            return _MemoryStep(layer, x)
+            return _MemorySteps(layer, x)
         case GRU():
-            return _GatedStep(layer, x)
+            return _GatedSteps(layer, x)
         case SimpleRNN():
-            return _PlainStep(layer, x)
+            return _PlainSteps(layer, x)
     raise TypeError(f"no derivative of {type(layer).__name__}")

@@ -25,6 +25,8 @@ def embed_snippet(config: ModelConfig, where: str) -> str:
     """The shortest program that uses the bundle: by its shipped name, or by its path."""
     if config.tokenizer:
         return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
+    if config.words:
+        return f'import rnnx\nprint([word.tag for word in rnnx.load({where!r}).predict(["A text."])[0].words])'
     arrays = {one.name: _array(one) for one in config.inputs}
     given = next(iter(arrays.values())) if len(arrays) == 1 else _mapping(arrays)
     answer = "label" if config.task == "classification" else "outputs"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rnnx.carried import CarriedState, from_zero
 from rnnx.chunks import Streamed, compare_chunks
 from rnnx.errors import ModelError
-from rnnx.evidence import Evidence, golden_states, read_evidence, read_reference
+from rnnx.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference
 from rnnx.infer.session import Device, Session, available_devices
 from rnnx.invariance import Answers, compare_ways
 from rnnx.onnxfile import parse_model, read_properties
@@ -27,6 +27,7 @@ from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Array, Dense, Network
 from rnnx.report import DriftCurve, InvarianceReport, ParityReport, RuntimeReport
 from rnnx.states import StatesRecipe, with_states
 from rnnx.text import Tokenizer, to_batch
+from rnnx.words.encoder import WordEncoder
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
 # probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
@@ -158,14 +159,17 @@ def compare_file(
     return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
 
 
-def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: Tokenizer | None = None) -> Verification:
+def verify_file(
+    name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None = None
+) -> Verification:
     """Proves a file again, from the evidence inside it.
 
     Args:
         name: For the report.
         data: The file.
         devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that are there.
-        tokenizer: The bundle's; checked against the golden texts. None for a file alone.
+        reader: The bundle's tokenizer, or what makes ids of its words; checked against the golden texts, or sentences.
+            None for a file alone.
 
     Raises:
         DeviceError: If a device is not there.
@@ -181,8 +185,8 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: To
     except ValueError as error:
         raise ModelError(f"{name}: the golden vectors do not fit the network: {error}") from error
     _require_golden(name, evidence, network, decisions[1:])
-    if tokenizer is not None:
-        _require_same_ids(name, evidence, tokenizer)
+    if reader is not None:
+        _require_same_ids(name, evidence, reader)
     candidate = Candidate(name, data, evidence.states, evidence.ids, evidence.carried)
     comparisons = [
         compare_file(candidate, place, network, batches, decisions)
@@ -196,6 +200,7 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], tokenizer: To
         max(batch.time for batch in batches),
         tuple(report for comparison in comparisons for report in (comparison.report, *comparison.chunked)),
         invariance=tuple(way for comparison in comparisons for way in comparison.invariance),
+        unit=evidence.figures.unit,
     )
     bits, differences = {}, {}
     for comparison in comparisons:
@@ -321,10 +326,14 @@ def _require_close(what: str, recorded: Array, actual: Array, drift: float = 0.0
         raise ModelError(f"{what}: the golden vector is not what the reference gives: the evidence is broken")
 
 
-def _require_same_ids(name: str, evidence: Evidence, tokenizer: Tokenizer) -> None:
+def _require_same_ids(name: str, evidence: Evidence, reader: Tokenizer | WordEncoder) -> None:
     for case in evidence.cases:
         if case.text is None:
             continue
-        ids = tokenizer.pad([tokenizer.encode(case.text.encode("utf-8", "surrogateescape")).ids])[0]
-        if ids.tolist() != list(case.inputs[INPUT_NAME].values):
+        text = case.text.encode("utf-8", "surrogateescape")
+        if isinstance(reader, WordEncoder):
+            read: Mapping[str, npt.NDArray[np.int32]] = reader.encode(text.split(b"\n"))._asdict()
+        else:
+            read = {INPUT_NAME: reader.pad([reader.encode(text).ids])[0]}
+        if {key: ArrayRecord.of(ids) for key, ids in read.items()} != case.inputs:
             raise ModelError(f"{name}: {case.name}: the vocabulary beside the file gives other ids than at its export")

@@ -42,24 +42,25 @@ ALLOWED = {
     "diff": {"carried", "errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
     "verify": {
         "carried", "chunks", "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference",
-        "report", "states", "text", "infer.session",
+        "report", "states", "text", "words", "infer.session",
     },
     "bundle": {"config", "errors", "schema"},
     "usage": {"bundle", "config"},
-    "card": {"bundle", "config", "embed", "errors", "usage"},
+    "card": {"bundle", "config", "embed", "errors", "tagger_card", "usage"},
+    "tagger_card": {"config", "usage"},
     "embed": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"carried", "errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
-    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text"},
+    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text", "words"},
     "train": {"bundle", "config", "datasets", "errors", "samples", "text", "words"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "activations", "bundle", "card", "carried", "cells", "config", "diff", "errors", "evidence", "invariance",
         "metadata", "onnxfile", "parity", "propagation", "reference", "report", "rewrites", "rounding", "samples",
         "schema", "text",
-        "text_form", "verify", "infer.session", "train.run",
+        "text_form", "verify", "words", "infer.session", "train.run",
     },
 }  # fmt: skip
 

@@ -19,7 +19,9 @@ from rnnx.reference import (
     Pooling1D,
     RepeatVector,
     Reshape,
+    Reverse,
     SimpleRNN,
+    TakeMask,
     Tensor,
     ZeroPadding1D,
 )
@@ -126,6 +128,12 @@ def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
         ([("x", ZeroPadding1D(1, 1), ("masked",))], False),
         ([("x", Reshape((-1, 2)), ("masked",))], False),
         ([("x", Masking(0.0), ("masked",))], False),  # a mask of its own takes the place of the one before
+        ([("both", Merge("add"), ("masked", "plain")), ("x", TakeMask(), ("both", "masked"))], True),
+        ([("both", Merge("add"), ("masked", "plain")), ("x", TakeMask(), ("both", "plain"))], False),
+        ([("row", Reshape((-1, 2)), ("plain",)), ("x", TakeMask(), ("row", "masked"))], True),
+        ([("row", Reshape((-1, 1)), ("plain",)), ("x", TakeMask(), ("row", "masked"))], False),
+        ([("x", Reverse(), ("masked",))], False),  # under a mask that is not turned around
+        ([("once", Reverse(), ("masked",)), ("x", Reverse(), ("once",))], True),
         ([("m", GlobalAveragePooling1D(), ("masked",)), ("x", RepeatVector(2), ("m",))], True),
         ([("m", GlobalAveragePooling1D(keepdims=True), ("masked",)), ("x", Reshape((1, 2)), ("m",))], True),
     ],

@@ -30,6 +30,7 @@ from rnnx.reference import (
     Rescaling,
     Reshape,
     Reverse,
+    TakeMask,
     Tensor,
     ZeroPadding1D,
 )
@@ -73,6 +74,7 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "zero padding": (ZeroPadding1D(1, 2), 1),
     "reshape": (Reshape((-1, 2, 3)), 1),
     "reverse": (Reverse(), 1),
+    "take mask": (TakeMask(), 2),
     "masking": (Masking(0.0), 1),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import rnnx
 from rnnx.bundle import find_directory, hash_bytes, read_directory, shipped_names
 from rnnx.card import write_card
 
@@ -14,7 +15,7 @@ NAMES = shipped_names()
 
 
 def test_these_are_shipped() -> None:
-    assert NAMES == ["imdb", "imdb-article"]
+    assert NAMES == ["imdb", "imdb-article", "pos"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,7 +26,7 @@ def test_a_bundle_is_whole_and_proved(name: str) -> None:
         [*bundle.files, "config.json"]
     )
     assert json.loads(bundle["parity.json"])["passed"] is True
-    assert len(bundle["model.onnx"]) < 8_000_000
+    assert all(len(data) < 8_000_000 for name, data in bundle.files.items() if name.endswith(".onnx"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,15 +35,26 @@ def test_a_card_is_what_the_other_files_say(name: str) -> None:
     assert bundle["README.md"].decode() == write_card(bundle.config, bundle.files)
     evaluation = json.loads(bundle["evaluation.json"])
     assert evaluation["model_sha256"] == hash_bytes(bundle["model.onnx"])
-    assert evaluation["count"] == 25_000
-    assert f"**{evaluation['accuracy']:.4f}** on 25,000 texts" in bundle["README.md"].decode()
+    count, unit = (25_094, "words") if name == "pos" else (25_000, "texts")
+    assert evaluation["count"] == count
+    assert f"**{evaluation['accuracy']:.4f}** on {count:,} {unit}" in bundle["README.md"].decode()
 
 
 def test_accuracies_are_those_that_were_promised() -> None:
     assert json.loads(read_directory(find_directory("imdb"))["evaluation.json"])["accuracy"] >= 0.86
+    assert json.loads(read_directory(find_directory("pos"))["evaluation.json"])["accuracy"] >= 0.94
     history = json.loads(read_directory(find_directory("imdb-article"))["history.json"])
     assert len(history) <= 10
     assert max(epoch["validation_accuracy"] for epoch in history) >= 0.82
+
+
+def test_the_tagger_names_its_treebank_and_tags() -> None:
+    card = read_directory(find_directory("pos"))["README.md"].decode()
+    assert "Universal Dependencies English Web Treebank" in card
+    assert "CC BY-SA 4.0" in card
+    tagging = rnnx.load("pos").tag(["They", "didn't", "see", "the", "old", "station", "in", "London", "."])
+    tags = [word.tag for word in tagging.words]
+    assert tags[:1] + tags[2:] == ["PRON", "VERB", "DET", "ADJ", "NOUN", "ADP", "PROPN", "PUNCT"]
 
 
 @pytest.mark.train

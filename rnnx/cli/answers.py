@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnnx.cli.tags import to_words
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -24,12 +26,14 @@ def to_json(a: Answer, position: str) -> dict[str, Any]:
         a: The answer.
         position: `line` or `index`: what says where in the source it stands.
     """
-    from rnnx.infer.predictions import Values
+    from rnnx.infer.predictions import Tagging, Values
 
     item, prediction = a.item, a.prediction
     head = {"source": item.source, position: getattr(item, position)}
     if prediction is None:
         return {**head, "status": "error", "error": item.error}
+    if isinstance(prediction, Tagging):
+        return {**head, "status": "ok", "words": to_words(prediction), "tokens": prediction.tokens}
     if isinstance(prediction, Values):
         outputs = {name: to_list(array) for name, array in prediction.outputs.items()}
         return {**head, "status": "ok", "outputs": outputs, "tokens": prediction.tokens}

@@ -71,10 +71,11 @@ def _say_where(one: InputDifference) -> str:
 
 def _open(model: str, device: DeviceName) -> Side:
     from rnnx.diff import Side
+    from rnnx.text import Tokenizer
 
-    files, tokenizer = read_files(model)
+    files, reader = read_files(model)
     name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
-    return Side(model, files[name], device.value, tokenizer)
+    return Side(model, files[name], device.value, reader if isinstance(reader, Tokenizer) else None)
 
 
 def _read_texts(path: Path) -> list[Input]:

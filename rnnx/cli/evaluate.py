@@ -67,30 +67,63 @@ def _measure(
     predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None, columns: Columns
 ) -> tuple[Evaluation | ValueEvaluation, str]:
     """The figures, and the name of what they were measured on."""
-    from rnnx.datasets import is_series, load_dataset, load_series
+    from rnnx.datasets import is_series, is_tagged, load_dataset
+
+    config = predictor.config
+    if config.words or is_tagged(dataset):
+        if not (config.words and is_tagged(dataset)):
+            reads = "sentences with a tag for each word: give a .conllu file" if config.words else "no tagged words"
+            raise DataError(f"{dataset}: model {config.name} reads {reads}")
+        return _measure_tags(predictor, dataset, part, data_dir)
+    if config.tokenizer is None or is_series(dataset):
+        return _measure_series(predictor, dataset, part, data_dir)
+    from rnnx.infer.evaluate import evaluate
+
+    texts = load_dataset(dataset, data_dir=data_dir, columns=columns)
+    examples, name = texts.choose(part)
+    with terminal.progress("evaluating") as update:
+        figures = evaluate(predictor, examples, texts.labels, on_text=lambda done: update(done, "", len(examples)))
+    return figures, f"{texts.name} ({name} part)"
+
+
+def _measure_tags(
+    predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
+) -> tuple[Evaluation, str]:
+    from rnnx.datasets import load_sentences
+    from rnnx.infer.evaluate import evaluate_tags
+
+    data = load_sentences(dataset, data_dir=data_dir)
+    sentences, name = data.choose(part)
+    # A file that has no other part beside it is the whole of what it is called.
+    title = f"{data.name} ({name} part)" if part or data.test or data.validation else data.name
+    with terminal.progress("evaluating") as update:
+        figures = evaluate_tags(
+            predictor, sentences, data.labels, on_sentence=lambda done: update(done, "", len(sentences))
+        )
+    return figures, title
+
+
+def _measure_series(
+    predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
+) -> tuple[Evaluation | ValueEvaluation, str]:
+    from rnnx.datasets import is_series, load_series
     from rnnx.infer.evaluate import evaluate, evaluate_values
     from rnnx.infer.readers import ArrayReader
 
-    reader = predictor.reader if isinstance(predictor.reader, ArrayReader) else None
-    if (reader is not None) != is_series(dataset):
-        wanted = f"{reader.describe()}: give a .npz file" if reader else "texts"
+    reader = predictor.reader
+    if not isinstance(reader, ArrayReader) or not is_series(dataset):
+        wanted = f"{reader.describe()}: give a .npz file" if isinstance(reader, ArrayReader) else "texts"
         raise DataError(f"{dataset}: model {predictor.config.name} reads {wanted}")
+    is_labelled = predictor.config.task == "classification"
+    data = load_series(dataset, "classification" if is_labelled else "regression", data_dir=data_dir)
+    series, name = data.choose(part)
+    figures: Evaluation | ValueEvaluation
     with terminal.progress("evaluating") as update:
-        if reader is None:
-            texts = load_dataset(dataset, data_dir=data_dir, columns=columns)
-            examples, name = texts.choose(part)
-            figures: Evaluation | ValueEvaluation = evaluate(
-                predictor, examples, texts.labels, on_text=lambda done: update(done, "", len(examples))
-            )
-            return figures, f"{texts.name} ({name} part)"
-        is_labelled = predictor.config.task == "classification"
-        data = load_series(dataset, "classification" if is_labelled else "regression", data_dir=data_dir)
-        series, name = data.choose(part)
         if is_labelled:
             figures = evaluate(predictor, series, data.labels, on_text=lambda done: update(done, "", len(series)))
         else:
             figures = evaluate_values(predictor, series, on_item=lambda done: update(done, "", len(series)))
-        return figures, f"{data.name} ({name} part)"
+    return figures, f"{data.name} ({name} part)"
 
 
 def _write_values(figures: ValueEvaluation) -> None:
@@ -107,7 +140,14 @@ def _write_values(figures: ValueEvaluation) -> None:
 
 
 def _write_labels(figures: Evaluation) -> None:
-    terminal.write_table(("", "Value"), [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)])
+    from rnnx.infer.evaluate import TagEvaluation
+
+    summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
+    if isinstance(figures, TagEvaluation):
+        unknown = "-" if figures.unknown_accuracy is None else f"{figures.unknown_accuracy:.4f}"
+        summary += [("sentences", figures.sentence_count), ("unknown words", figures.unknown_count)]
+        summary.append(("accuracy on these", unknown))
+    terminal.write_table(("", "Value"), summary)
     rows = [
         (label, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support, *row)
         for (label, m), row in zip(figures.labels.items(), figures.confusion, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,7 @@ def export(
     model: Annotated[
         str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
     ] = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/ and its name]")] = None,
     decisions: Annotated[
         str | None, typer.Option(help="Compare every label of this data set too: its test part, if there is one.")
     ] = None,
@@ -68,12 +69,15 @@ def export(
     strip_breaks: Annotated[
         bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
     ] = False,
+    name: Annotated[str | None, typer.Option(help="What the bundle is called. [default: as the model]")] = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Add model.stream.onnx: the states as inputs and outputs.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
+    # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with terminal.quiet_tensorflow():
         pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
@@ -86,7 +90,8 @@ def export(
             start,
             strip_breaks,
         )
-        source = model if names == naming.Names() else sources.open_source(model, names)
+        source = model if name is None and names == naming.Names() else sources.open_source(model, names)
+        source = source if name is None else sources.renamed(source, name)
         exported = pipeline.export(
             source, out, storage=storage.value, decisions=texts, streaming=streaming, on_stage=terminal.note
         )

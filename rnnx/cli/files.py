@@ -10,22 +10,25 @@ from rnnx.errors import ModelError
 
 if TYPE_CHECKING:
     from rnnx.text import Tokenizer
+    from rnnx.words.encoder import WordEncoder
 
 
-def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
+def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | None]:
     """Reads what a user names.
 
     Args:
         model: A shipped name, the path of a bundle, or one .onnx file, of a bundle or alone.
 
     Returns:
-        Name to content, all of a bundle or the one; and the bundle's tokenizer, None for a file alone or without text.
+        Name to content, all of a bundle or the one; and the bundle's tokenizer, or what makes ids of its words; None
+        for a file alone or without text.
 
     Raises:
         ModelError: If there is no such model, or it is broken or altered, or holds no .onnx file.
         OSError: If a file cannot be read.
     """
     from rnnx.text import read_tokenizer
+    from rnnx.words.encoder import read_word_encoder
 
     path = Path(model)
     is_file = path.suffix == ".onnx" and path.is_file()
@@ -35,5 +38,9 @@ def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | None]:
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
     if not files:
         raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
-    tokenizer = read_tokenizer(directory.config, directory[VOCABULARY_NAME]) if directory.config.tokenizer else None
-    return {path.name: files[path.name]} if is_file else files, tokenizer
+    config = directory.config
+    reader: Tokenizer | WordEncoder | None = None
+    if config.tokenizer or config.words:
+        vocabulary = directory[VOCABULARY_NAME]
+        reader = read_tokenizer(config, vocabulary) if config.tokenizer else read_word_encoder(config, vocabulary)
+    return {path.name: files[path.name]} if is_file else files, reader

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnx.bundle import DEFAULT_MODEL
-from rnnx.cli import terminal
+from rnnx.cli import tags, terminal
 from rnnx.cli.answers import cells, headings, to_json
 from rnnx.errors import UsageError
 
@@ -33,7 +33,8 @@ class DeviceName(StrEnum):
 
 def infer(
     files: Annotated[
-        list[str], typer.Argument(help="Texts, one per file, or .npy, .npz, .csv; - is stdin.", metavar="FILE...")
+        list[str],
+        typer.Argument(help="Texts, one per file, or .conllu, or .npy, .npz, .csv; - is stdin.", metavar="FILE..."),
     ],
     follow: Annotated[
         bool, typer.Option("--follow", help="The file, or stdin, is one text that grows: answers so far, line by line.")
@@ -51,13 +52,16 @@ def infer(
     ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, flushed.")] = False,
+    as_conllu: Annotated[bool, typer.Option("--conllu", help="CoNLL-U, of a model that tags words.")] = False,
 ) -> int:
     """Run an exported model on texts, or on numbers; needs no TensorFlow."""
-    if as_json and as_jsonl:
-        raise UsageError("--json and --jsonl exclude each other")
+    if as_json + as_jsonl + as_conllu > 1:
+        raise UsageError("--json, --jsonl and --conllu exclude each other")
     if follow:
-        if as_json or lines or len(files) > 1:
-            raise UsageError("--follow reads one growing text, and answers by lines: one FILE, no --lines, no --json")
+        if as_json or as_conllu or lines or len(files) > 1:
+            raise UsageError(
+                "--follow reads one growing text, and answers by lines: one FILE, no --lines, --json or --conllu"
+            )
         from rnnx.cli.follow import follow as follow_file
 
         return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
@@ -67,17 +71,24 @@ def infer(
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
     if device is DeviceName.AUTO and predictor.device != "cpu":
         terminal.note(f"running on {predictor.device}")
+    is_tagger = predictor.config.words is not None
+    if as_conllu and not is_tagger:
+        raise UsageError(f"--conllu is for models that tag words; {model} does not")
+    if is_tagger and (top > 1 or threshold != DEFAULT_THRESHOLD):
+        raise UsageError(f"-k and --threshold are for labels of whole texts; {model} tags words")
     if threshold != DEFAULT_THRESHOLD and len(predictor.labels) != 2:
         raise UsageError(f"--threshold is for two labels; {model} has {len(predictor.labels)}")
     answers = _Counted(answer(predictor, _read(predictor, files, lines=lines), threshold))
-    position = "line" if predictor.config.tokenizer else "index"
+    position = "line" if predictor.config.tokenizer or is_tagger else "index"
     if as_json:
         terminal.write_json([to_json(a, position) for a in answers])
     elif as_jsonl:
         for a in answers:
             terminal.write_json(to_json(a, position), indent=None)
+    elif as_conllu:
+        tags.write_conllu(answers)
     else:
-        shown = position if lines or position == "index" else None
+        shown = position if lines or position == "index" or any(map(_is_treebank, files)) else None
         _write_rows(answers, predictor.config, min(top, len(predictor.labels)), shown)
     terminal.hint(f"rnnx info {model}")
     return 1 if answers.failed_count else 0
@@ -88,11 +99,30 @@ def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[It
     from rnnx.infer.inputs import read_files, read_lines
     from rnnx.infer.readers import ArrayReader
 
+    if predictor.config.words is not None:
+        return _read_words(files, lines=lines)
     if not isinstance(predictor.reader, ArrayReader):
         return read_lines(files) if lines else read_files(files)
     if lines:
         raise UsageError(f"--lines is for texts; this model reads {predictor.reader.describe()}")
     return read_arrays_of(predictor.reader, files)
+
+
+def _is_treebank(file: str) -> bool:
+    from rnnx.datasets import is_tagged
+
+    return is_tagged(file)
+
+
+def _read_words(files: list[str], *, lines: bool) -> Iterator[Item | None]:
+    """Texts, and treebanks sentence by sentence."""
+    from rnnx.infer.inputs import read_files, read_lines, read_treebank
+
+    for file in files:
+        if _is_treebank(file):
+            yield from read_treebank(file)
+        else:
+            yield from read_lines([file]) if lines else read_files([file])
 
 
 class _Counted:
@@ -103,7 +133,7 @@ class _Counted:
         self._answers = answers
 
     def __iter__(self) -> Iterator[Answer]:
-        with terminal.progress("classifying") as update:
+        with terminal.progress("answering") as update:
             for done, a in enumerate(self._answers, 1):
                 where = a.item.source if a.item.line is None else f"{a.item.source}:{a.item.line}"
                 if a.prediction is None:
@@ -116,10 +146,15 @@ class _Counted:
 
 
 def _write_rows(answers: _Counted, config: ModelConfig, top: int, position: str | None) -> None:
+    from rnnx.infer.predictions import Tagging
+
+    if config.words is not None:
+        tags.write_rows(answers, with_lines=position is not None)
+        return
     columns = ["File", *([position.capitalize()] if position else []), *headings(config, top)]
     rows: list[list[object]] = []
     for a in answers:
-        if a.prediction is None:
+        if a.prediction is None or isinstance(a.prediction, Tagging):
             continue
         place = [getattr(a.item, position)] if position else []
         rows.append([a.item.source, *place, *cells(config, a.prediction, top)])

@@ -70,6 +70,8 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
     if text := config.tokenizer:
         end = "last" if text.truncation_side == "left" else "first"
         yield "text", f"the {end} {text.max_length} ids; pads on the {text.padding_side}"
+    if words := config.words:
+        yield "words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once"
     for line in config.architecture:
         yield "layer", line
     yield "parameters", f"{config.parameter_count:,}"

@@ -31,9 +31,9 @@ def verify(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.verify import verify_file
 
-    files, tokenizer = read_files(model)
+    files, reader = read_files(model)
     with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock
-        found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], tokenizer), files))
+        found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], reader), files))
     if as_json:
         terminal.write_json(
             [{**dataclasses.asdict(one), "passed": one.report.passed, "verdict": _say(one)} for one in found]

@@ -7,7 +7,8 @@ own and are passed over. Source: https://universaldependencies.org/format.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rnnx.datasets.readers import BYTE_ORDER_MARK, short_name
@@ -47,7 +48,7 @@ def read_conllu(path: Path) -> list[TaggedWords]:
     """
     try:
         with path.open("rb") as file:
-            sentences = list(_sentences(path, file))
+            sentences = [_tagged(path, sentence) for sentence in parse_conllu(path, file)]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not sentences:
@@ -55,35 +56,85 @@ def read_conllu(path: Path) -> list[TaggedWords]:
     return sentences
 
 
-def _sentences(path: Path, lines: Iterator[bytes]) -> Iterator[TaggedWords]:
-    words: list[bytes] = []
-    tags: list[str] = []
+@dataclass(frozen=True)
+class ConlluSentence:
+    """A sentence as its lines stand in the file.
+
+    Attributes:
+        first_line: The number of the first one, from 1.
+        lines: Without their ends; comments, multiword ranges and empty nodes too.
+        places: Which of them are words.
+    """
+
+    first_line: int
+    lines: tuple[bytes, ...]
+    places: tuple[int, ...]
+
+    @property
+    def words(self) -> tuple[bytes, ...]:
+        """The FORM of each word."""
+        return tuple(self.lines[i].split(b"\t")[1] for i in self.places)
+
+    @property
+    def tags(self) -> tuple[bytes, ...]:
+        """The UPOS of each word."""
+        return tuple(self.lines[i].split(b"\t")[3] for i in self.places)
+
+    def with_tags(self, tags: Sequence[str]) -> list[bytes]:
+        """The lines with other tags, one for each word; all else as it was."""
+        lines = list(self.lines)
+        for i, tag in zip(self.places, tags, strict=True):
+            columns = lines[i].split(b"\t")
+            lines[i] = b"\t".join([*columns[:3], tag.encode(), *columns[4:]])
+        return lines
+
+
+def parse_conllu(name: str | Path, lines: Iterable[bytes]) -> Iterator[ConlluSentence]:
+    """Reads sentences, whatever their tags are.
+
+    Args:
+        name: Of the file, for messages.
+        lines: Its lines.
+
+    Raises:
+        DataError: If it is no CoNLL-U; the message names the file and the line.
+    """
+    block: list[bytes] = []
+    places: list[int] = []
+    first = 1
     for number, raw in enumerate(lines, 1):
         line = (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).rstrip(b"\r\n")
-        if line.startswith(b"#"):
+        if not line.strip():
+            if places:
+                yield ConlluSentence(first, tuple(block), tuple(places))
+                block, places = [], []
             continue
-        if line.strip():
-            if token := _read_word(f"{path}:{number}", line, len(words) + 1):
-                words.append(token[0])
-                tags.append(token[1])
-        elif words:
-            yield TaggedWords(tuple(words), tuple(tags))
-            words, tags = [], []
-    if words:  # the last blank line is forgotten often
-        yield TaggedWords(tuple(words), tuple(tags))
+        first = first if block else number
+        if not line.startswith(b"#") and _is_word(f"{name}:{number}", line, len(places) + 1):
+            places.append(len(block))
+        block.append(line)
+    if places:  # the last blank line is forgotten often
+        yield ConlluSentence(first, tuple(block), tuple(places))
 
 
-def _read_word(where: str, line: bytes, expected_id: int) -> tuple[bytes, str] | None:
+def _is_word(where: str, line: bytes, expected_id: int) -> bool:
     columns = line.split(b"\t")
     if len(columns) != _COLUMN_COUNT:
         raise DataError(f"{where}: should have {_COLUMN_COUNT} columns between tabs, not {len(columns)}")
-    token_id, form, upos = columns[0], columns[1], columns[3].decode("utf-8", "surrogateescape")
+    token_id, form = columns[:2]
     if _PASSED_OVER.fullmatch(token_id):
-        return None
+        return False
     if token_id != b"%d" % expected_id:
         raise DataError(f"{where}: the ID should be {expected_id}, not {token_id!r:.20} (no blank line before it?)")
     if not form:
         raise DataError(f"{where}: the FORM (column 2) is empty")
-    if upos == "_" or not upos.isprintable() or not upos:
-        raise DataError(f"{where}: the UPOS tag (column 4) should be a name, not {upos!r:.20}")
-    return form, upos
+    return True
+
+
+def _tagged(path: Path, sentence: ConlluSentence) -> TaggedWords:
+    tags = [tag.decode("utf-8", "surrogateescape") for tag in sentence.tags]
+    for place, tag in zip(sentence.places, tags, strict=True):
+        if tag == "_" or not tag.isprintable() or not tag:
+            where = f"{path}:{sentence.first_line + place}"
+            raise DataError(f"{where}: the UPOS tag (column 4) should be a name, not {tag!r:.20}")
+    return TaggedWords(sentence.words, tuple(tags))

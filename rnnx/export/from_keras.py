@@ -14,6 +14,7 @@ from keras import layers
 
 from rnnx import cells, reference
 from rnnx.errors import ModelError
+from rnnx.export.explicit_masks import find_explicit_mask
 from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.export.ports import zeros
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
@@ -68,6 +69,9 @@ def read_network(model: keras.Model) -> Network:
         if unknown := [name for name, i in readers if (name, i) not in source]:
             raise refusal(layer, f"reads the memory of {unknown[0]}, which no step shows; only the state is modelled")
         reads = tuple(source[port] for port in readers)
+        if masked := find_explicit_mask(model, layer):
+            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
+            reads = (nodes[-1].name,)
         added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
         nodes += added
         source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
@@ -213,8 +217,7 @@ def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[A
         return
     owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
     for layer in working:
-        # Keras lists a mask as one more input, boolean. Here it travels with the values (a mask that somebody made
-        # himself would be missed, and the proof would say so).
+        # Keras lists a mask as one more input, boolean. It travels with the values, or `find_explicit_mask` says so.
         tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads something outside the model")

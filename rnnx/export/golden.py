@@ -15,6 +15,7 @@ from rnnx.carried import zero_states
 from rnnx.config import tool_versions
 from rnnx.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.export.probes import Named, make_trap_inputs, own_texts
+from rnnx.export.sentences import as_inputs, golden_sentence_rows, golden_sentences
 from rnnx.export.source import Source
 from rnnx.infer.session import Session
 from rnnx.onnxfile import parse_model
@@ -44,7 +45,9 @@ def golden_texts() -> list[bytes]:
 
 
 def golden_rows(source: Source) -> list[dict[str, object]]:
-    """What `golden.json` holds: text, ids, label and probabilities, for any language."""
+    """What `golden.json` holds: text, ids, label and probabilities, or the like of each word, for any language."""
+    if source.encoder:
+        return golden_sentence_rows(source)
     assert source.tokenizer  # noqa: S101  # the caller asked
     rows: list[dict[str, object]] = []
     for text in golden_texts():
@@ -170,13 +173,16 @@ def _time(given: Named) -> int:
 
 
 def _rows(source: Source) -> dict[str, tuple[bytes | None, Named]]:
-    """By name: the text where there is one, and the inputs as a batch of one, padded as the model's padding has it."""
+    """By name: the text (or the words, one a line) where there is one, and the inputs as a batch of one, padded."""
     rows: dict[str, tuple[bytes | None, Named]] = {}
     tokenizer = source.tokenizer
     if tokenizer:
         for i, text in enumerate(golden_texts()):
             ids = tokenizer.pad([tokenizer.encode(text).ids])
             rows[f"golden text {i + 1}"] = (text, source.network.named(ids))
+    if source.encoder:
+        for i, words in enumerate(golden_sentences(source, every=False)):
+            rows[f"golden sentence {i + 1}"] = (b"\n".join(words), as_inputs(source.encoder.encode(words)))
     for name, given in make_trap_inputs(source.network, tokenizer).items():
         rows[name] = (None, given)
     return rows

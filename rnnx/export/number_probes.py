@@ -125,22 +125,23 @@ def _blank(given: Named, positions: slice) -> Named:
 
 def _every_id(network: Network, length: int) -> list[ProbeBatch]:
     """Each id of each embedding at least once."""
-    if not (most := max(one.size for one in network.inputs)):
-        return []
-    fewest = min(
-        int(np.prod([length if size is None else size for size in one.shape])) for one in network.inputs if one.size
-    )
-    rng = np.random.default_rng(4)
+    counts = {
+        one.name: int(np.prod([length if size is None else size for size in one.shape]))
+        for one in network.inputs
+        if one.size
+    }
     rows = {}
-    for start in range(0, most, fewest):
+    rng = np.random.default_rng(4)
+    for i in range(max((-(-one.size // counts[one.name]) for one in network.inputs if one.size), default=0)):
 
-        def draw(one: Input, shape: tuple[int, ...], start: int = start) -> npt.NDArray[Any]:
+        def draw(one: Input, shape: tuple[int, ...], i: int = i) -> npt.NDArray[Any]:
             if one.kind == "ids":
-                return np.minimum(start + np.arange(int(np.prod(shape))), one.size - 1).reshape(shape)
+                count = counts[one.name]
+                return np.minimum(i * count + np.arange(count), one.size - 1).reshape(shape)
             return rng.standard_normal(shape)
 
-        rows[f"ids from {start}"] = _draw(network, length, draw)
-    return [_batch(rows)]
+        rows[f"every id, part {i + 1}"] = _draw(network, length, draw)
+    return [_batch(rows)] if rows else []
 
 
 def _shortest(network: Network) -> int:

@@ -37,7 +37,8 @@ from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
-from rnnx.export.recorded import sequence_problems
+from rnnx.export.recorded import sentence_problems, sequence_problems
+from rnnx.export.sentences import sentence_batch
 from rnnx.export.source import Source, open_source
 from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.metadata import METADATA_KEY, ModelMetadata
@@ -80,7 +81,7 @@ def export(
 
     Args:
         model: A run, a bundle, a shipped name, or a `.keras` file; or one of them opened.
-        out: Where the bundle goes; `exported/NAME` if None. A bundle there is replaced in one step.
+        out: Where the bundle goes; `exported/NAME` by its name if None. A bundle there is replaced in one step.
         storage: How the text form stores the embedding.
         decisions: Texts whose labels are compared too, one by one.
         streaming: Whether the bundle gets a file with the states as inputs and outputs too.
@@ -118,11 +119,11 @@ def export(
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     properties = _properties(source.config)
-    finished = {name: finish(source, form, report, properties) for name, form in forms.items()}
+    finished = {file: finish(source, form, report, properties) for file, form in forms.items()}
     if text_form:
         finished[TEXT_NAME] = finish_text(source, text_form, report, properties)
-    for name, data in finished.items():
-        again = verify_file(name, data, ["cpu"], source.tokenizer).report
+    for file, data in finished.items():
+        again = verify_file(file, data, ["cpu"], source.reader).report
         if not again.passed:
             raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
     on_stage(f"publishing {out}")
@@ -144,7 +145,7 @@ def export(
     )
     files[CARD_NAME] = write_card(config, files).encode()
     write_directory(out, config, files)
-    return Exported(out, report, {name: len(data) for name, data in files.items()})
+    return Exported(out, report, {file: len(content) for file, content in files.items()})
 
 
 def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] | None = None) -> ParityReport:
@@ -157,11 +158,13 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
     """
     texts = _texts(source) if texts is None else texts
     sequences = [sample.x for sample in source.sequences]
-    probes = make_probes(source.network, texts, source.tokenizer, sequences)
+    recorded = [sample.words for sample in source.sentences]
+    sentences = sentence_batch(source.encoder, recorded) if source.encoder and recorded else None
+    probes = make_probes(source.network, texts, source.tokenizer, sequences, sentences)
     report = prove(source.model, source.network, forms, probes)
-    problems = _sample_problems(source, report.runtimes[0].max_abs_diff) + sequence_problems(source)
-    unit = "texts" if source.tokenizer else "sequences"
-    return dataclasses.replace(report, problems=tuple(problems), unit=unit)
+    drift = report.runtimes[0].max_abs_diff
+    problems = _sample_problems(source, drift) + sequence_problems(source) + sentence_problems(source, drift)
+    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.unit)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
@@ -215,7 +218,9 @@ def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
 
 
 def _properties(config: ModelConfig) -> dict[str, str]:
-    metadata = ModelMetadata(config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer)
+    metadata = ModelMetadata(
+        config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer, config.words
+    )
     return {METADATA_KEY: to_json(metadata)}
 
 
@@ -225,7 +230,7 @@ def _bundle_files(source: Source, forms: Mapping[str, bytes], report: ParityRepo
     files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
     files[PLOT_NAME] = plot_proof(report)
     files |= data_sets(source)
-    if source.tokenizer:
+    if source.reader:
         files[GOLDEN_NAME] = _json(golden_rows(source))
     # Figures belong to the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)

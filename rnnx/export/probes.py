@@ -32,7 +32,7 @@ class Probes:
 
     Attributes:
         batches: Each run as it is.
-        text_count: Rows that come from texts, or from sequences that were recorded.
+        text_count: Rows that come from texts, or from sentences or sequences that were recorded.
         trap_count: Rows that were made up.
         long_batch: One row of four times the longest that the model reads; for the drift alone.
     """
@@ -59,6 +59,7 @@ def make_probes(
     texts: Sequence[bytes],
     tokenizer: Tokenizer | None,
     sequences: Sequence[npt.NDArray[np.float32]] = (),
+    sentences: ProbeBatch | None = None,
 ) -> Probes:
     """Makes the probes of one model.
 
@@ -67,6 +68,7 @@ def make_probes(
         texts: Real texts; left aside without a tokenizer.
         tokenizer: The model's own; None for a network without text.
         sequences: Real sequences of numbers, each (time, features); left aside where ids are read.
+        sentences: Real sentences, as the inputs of a network that reads words.
 
     Returns:
         Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
@@ -74,7 +76,7 @@ def make_probes(
     """
     if not _reads_plain_ids(network):
         drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
-        real = _by_shape(sequences[:_MOST_SEQUENCES])
+        real = _by_shape(sequences[:_MOST_SEQUENCES]) if sentences is None else [sentences]
         real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
         return Probes((*drawn, *real), real_count, trap_count, long_batch)
     vocabulary_size = _vocabulary_size(network, tokenizer)

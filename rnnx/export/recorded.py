@@ -1,4 +1,4 @@
-"""What was recorded for held-out sequences of numbers when their network was trained, beside what it gives now."""
+"""What was recorded for held-out sequences, or sentences, when their network was trained, beside what it gives now."""
 
 from __future__ import annotations
 
@@ -28,6 +28,34 @@ def sequence_problems(source: Source) -> list[str]:
             problems.append(
                 f"sequence {i + 1} was recorded with {_list(given)}, and is given {_list(row)} now: the labels or the "
                 "weights were changed"
+            )
+    return problems
+
+
+def sentence_problems(source: Source, keras_drift: float | None) -> list[str]:
+    """Compares each recorded tag and its probability with what the reference gives for its word now.
+
+    Args:
+        source: The model.
+        keras_drift: How far Keras, step by step, is from the reference on these very sentences and others; None if it
+            is not finite. In a graph, as it recorded them, it may drift by a few times that; six digits were recorded.
+    """
+    if not source.encoder or not source.sentences or keras_drift is None:
+        return []
+    allowed = 4 * keras_drift + 1e-6
+    ids = {label: i for i, label in enumerate(source.config.labels)}
+    encoded = source.encoder.pad([source.encoder.encode(sample.words) for sample in source.sentences])
+    answers = source.network.predict(encoded._asdict())
+    problems = []
+    for i, (sample, rows) in enumerate(zip(source.sentences, answers, strict=True)):
+        given = [float(row[ids[tag]]) if tag in ids else 0.0 for row, tag in zip(rows, sample.tags, strict=False)]
+        off = np.abs(np.array(given) - sample.probabilities)
+        if not (off <= allowed).all():
+            k = int(np.nan_to_num(off, nan=np.inf).argmax())
+            problems.append(
+                f"word {k + 1} of sentence {i + 1} was recorded as {sample.tags[k]!r} with "
+                f"{sample.probabilities[k]:.6f}, and is given {given[k]:.6f} now: the tags, the vocabulary or the "
+                "features were changed"
             )
     return problems
 

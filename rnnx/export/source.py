@@ -25,9 +25,17 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.export.from_keras import load_keras, read_network
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
 from rnnx.reference import Network
-from rnnx.samples import Sample, SeriesSample, samples_from_json, series_samples_from_json
+from rnnx.samples import (
+    Sample,
+    SeriesSample,
+    TaggedSample,
+    samples_from_json,
+    series_samples_from_json,
+    tagged_samples_from_json,
+)
 from rnnx.text import Tokenizer, read_tokenizer
 from rnnx.train.run import describe
+from rnnx.words.encoder import WordEncoder, WordIds, read_word_encoder
 
 _PER = {"classification": "per text", "tagging": "per position"}
 
@@ -44,6 +52,8 @@ class Source:
         samples: Texts with the labels that were recorded for them.
         files: What the bundle takes over unchanged.
         sequences: Sequences of numbers with what was recorded for them.
+        encoder: How words become ids; None for a network that reads none.
+        sentences: Sentences with the tags that were recorded for their words.
     """
 
     config: ModelConfig
@@ -53,6 +63,13 @@ class Source:
     samples: list[Sample] = field(default_factory=list)
     files: Mapping[str, bytes] = field(default_factory=dict)
     sequences: list[SeriesSample] = field(default_factory=list)
+    encoder: WordEncoder | None = None
+    sentences: list[TaggedSample] = field(default_factory=list)
+
+    @property
+    def reader(self) -> Tokenizer | WordEncoder | None:
+        """What makes ids of a text, or of a sentence."""
+        return self.tokenizer or self.encoder
 
 
 def open_source(model: str | Path, names: Names | None = None) -> Source:
@@ -76,13 +93,29 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
     keras_model = _load_keras_bytes(directory[KERAS_NAME])
     network = read_network(keras_model)
     tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
+    encoder = read_word_encoder(config, directory[VOCABULARY_NAME]) if config.words else None
     _require_fit(keras_model, network, config)
+    if encoder:
+        _require_words(network, encoder, config)
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     samples = samples_from_json(recorded) if recorded and tokenizer else []
     is_series = recorded and not tokenizer and not config.words
     sequences = series_samples_from_json(recorded) if recorded and is_series else []
+    sentences = tagged_samples_from_json(recorded) if recorded and encoder else []
     config = dataclasses.replace(config, architecture=describe(keras_model))
-    return Source(config, keras_model, network, tokenizer, samples, directory.files, sequences)
+    return Source(config, keras_model, network, tokenizer, samples, directory.files, sequences, encoder, sentences)
+
+
+def renamed(source: Source, name: str) -> Source:
+    """The same model under another name.
+
+    Raises:
+        UsageError: If it cannot be one.
+    """
+    try:
+        return dataclasses.replace(source, config=dataclasses.replace(source.config, name=name))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _from_keras_file(path: Path, names: Names) -> Source:
@@ -127,3 +160,17 @@ def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> N
         raise ModelError(f"the embedding has {rows} rows for a vocabulary of {config.vocabulary_size}")
     if units != config.output_size:
         raise ModelError(f"the output {model.output_shape} is not the output_size {config.output_size} of config.json")
+
+
+def _require_words(network: Network, encoder: WordEncoder, config: ModelConfig) -> None:
+    """The network has to read what the words of the config become."""
+    sizes = (encoder.vocabulary.word_count, len(encoder.vocabulary))
+    shapes: tuple[tuple[int | None, ...], ...] = ((None,), (None, len(encoder.config.features)))
+    expected = [(name, "ids", shape) for name, shape in zip(WordIds._fields, shapes, strict=True)]
+    actual = [(one.name, one.kind, one.shape) for one in network.inputs]
+    if actual != expected or any(one.size < size for one, size in zip(network.inputs, sizes, strict=True)):
+        there = "; ".join(f"{one.name} {one.shape} of {one.size} ids" for one in network.inputs)
+        raise ModelError(
+            f"model {config.name}: its words become {expected[0][0]} {shapes[0]} of {sizes[0]} and {expected[1][0]} "
+            f"{shapes[1]} of {sizes[1]} ids, but its network reads {there}"
+        )

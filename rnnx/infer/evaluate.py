@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets import Examples, Series
+from rnnx.datasets import Examples, Series, TaggedSentences
 from rnnx.errors import DataError
-from rnnx.infer.predictions import Values
+from rnnx.infer.predictions import Tagging, Values
 from rnnx.infer.predictor import Predictor
+from rnnx.infer.tagger import SentenceReader
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ class Evaluation:
     labels: dict[str, LabelMetrics]
     confusion: tuple[tuple[int, ...], ...]
     count: int
+
+
+@dataclass(frozen=True)
+class TagEvaluation(Evaluation):
+    """A tagger's figures on one treebank; texts are words here.
+
+    Attributes:
+        sentence_count: Sentences.
+        unknown_count: Words that the vocabulary does not hold.
+        unknown_accuracy: The share of these whose tag is right; None if there are none.
+    """
+
+    sentence_count: int
+    unknown_count: int
+    unknown_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -94,10 +110,7 @@ def evaluate(
     Raises:
         DataError: If the data set has a label that the model does not know, or is not what it reads.
     """
-    if strange := sorted(set(labels) - set(predictor.labels)):
-        known = ", ".join(predictor.labels)
-        raise DataError(f"the data set has the labels {', '.join(strange)}, the model knows {known}")
-    to_model = np.array([predictor.labels.index(label) for label in labels])
+    to_model = _label_ids(predictor, labels)
     items: Sequence[Any] = examples.texts if isinstance(examples, Examples) else examples.rows
     label_ids = examples.label_ids if isinstance(examples, Examples) else examples.targets.astype(np.int32)
     actual = np.empty(len(items), np.int64)
@@ -105,6 +118,54 @@ def evaluate(
         actual[i] = prediction.label_id
         on_text(i + 1)
     return measure(to_model[label_ids], actual, predictor.labels)
+
+
+def evaluate_tags(
+    predictor: Predictor,
+    sentences: TaggedSentences,
+    labels: Sequence[str],
+    *,
+    on_sentence: Callable[[int], None] = lambda done: None,
+) -> TagEvaluation:
+    """Tags the words of every sentence, as the treebank has them, and compares.
+
+    Args:
+        predictor: A bundle that tags words.
+        sentences: With the tags that are expected.
+        labels: What their tag ids mean.
+        on_sentence: Told how many are done.
+
+    Raises:
+        DataError: If the treebank has a tag that the model does not know, or the model tags no words.
+    """
+    reader = predictor.reader
+    if not isinstance(reader, SentenceReader):
+        raise DataError(f"model {predictor.config.name} tags no words")
+    to_model = _label_ids(predictor, labels)
+    actual: list[int] = []
+    given: Sequence[Any] = sentences.sentences
+    for i, tagging in enumerate(predictor.predict_stream(given)):
+        assert isinstance(tagging, Tagging)  # noqa: S101  # such a reader's
+        actual += [word.tag_id for word in tagging.words]
+        on_sentence(i + 1)
+    expected = to_model[np.concatenate(sentences.tag_ids)]
+    is_unknown = ~np.concatenate([reader.is_known(words) for words in sentences.sentences])
+    of_unknown = (expected == np.array(actual))[is_unknown]
+    figures = measure(expected, np.array(actual), predictor.labels)
+    return TagEvaluation(
+        **vars(figures),
+        sentence_count=len(sentences),
+        unknown_count=len(of_unknown),
+        unknown_accuracy=float(of_unknown.mean()) if len(of_unknown) else None,
+    )
+
+
+def _label_ids(predictor: Predictor, labels: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The model's label id for each of the data set's."""
+    if strange := sorted(set(labels) - set(predictor.labels)):
+        known = ", ".join(predictor.labels)
+        raise DataError(f"the data set has the labels {', '.join(strange)}, the model knows {known}")
+    return np.array([predictor.labels.index(label) for label in labels])
 
 
 def evaluate_values(

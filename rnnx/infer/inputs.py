@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rnnx.datasets.conllu import ConlluSentence, parse_conllu
 from rnnx.datasets.readers import BYTE_ORDER_MARK
-from rnnx.infer.predictions import Prediction, Values
+from rnnx.errors import DataError
+from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.readers import Named
 
@@ -36,6 +38,7 @@ class Item:
         error: Why not; or, beside a text, what is odd about it.
         index: Of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
         row: A sequence by input name; None for a text, and if it cannot be read.
+        sentence: One of a treebank, whose words are given; None for anything else.
     """
 
     source: str
@@ -44,15 +47,20 @@ class Item:
     error: str | None = None
     index: int | None = None
     row: Named | None = None
+    sentence: ConlluSentence | None = None
 
     @property
-    def given(self) -> bytes | Named | None:
+    def given(self) -> bytes | Named | tuple[bytes, ...] | None:
         """What the model is given; None if there is nothing."""
+        if self.sentence is not None:
+            return self.sentence.words
         return self.text if self.row is None else self.row
 
     @property
     def size_bytes(self) -> int:
         """The memory that it takes."""
+        if self.sentence is not None:
+            return sum(map(len, self.sentence.lines))
         return len(self.text or b"") if self.row is None else sum(values.nbytes for values in self.row.values())
 
 
@@ -61,7 +69,7 @@ class Answer:
     """An item with its prediction; None where there is nothing to be read, or the network gives no number."""
 
     item: Item
-    prediction: Prediction | Values | None
+    prediction: Prediction | Tagging | Values | None
 
 
 def read_files(sources: Iterable[str]) -> Iterator[Item]:
@@ -92,12 +100,24 @@ def read_lines(sources: Iterable[str]) -> Iterator[Item | None]:
             yield Item(source, None, None, reason(error))
 
 
+def read_treebank(source: str) -> Iterator[Item]:
+    """Reads each sentence of a CoNLL-U file; `line` is where it begins."""
+    try:
+        with Path(source).open("rb") as file:
+            for sentence in parse_conllu(source, file):
+                yield Item(source, sentence.first_line, None, sentence=sentence)
+    except OSError as error:
+        yield Item(source, None, None, reason(error))
+    except DataError as error:
+        yield Item(source, None, None, str(error).removeprefix(f"{source}:"))
+
+
 def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
     """Predicts what can be predicted; answers come in the order of the items.
 
     Args:
         predictor: A bundle.
-        items: From `read_files`, `read_lines` or `read_arrays_of`; None means that the next one may take a while.
+        items: From one of the `read_` functions; None means that the next one may take a while.
         threshold: As in `Predictor.predict`.
     """
     for window in _windows(items, predictor.window):

@@ -1,12 +1,14 @@
-"""What a model says of one input: a label with its probability, or the numbers that it puts out."""
+"""What a model says of one input: a label with its probability, a tag for each word, or the numbers it puts out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+
+from rnnx.text import to_bytes
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,72 @@ class Values:
     def is_finite(self) -> bool:
         """Whether every number is one."""
         return all(bool(np.isfinite(values).all()) for values in self.outputs.values())
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A word with its tag.
+
+    Attributes:
+        word: As it stands in the text; bytes that are not UTF-8 are lone surrogates.
+        tag: The likeliest.
+        tag_id: Its index.
+        probability: Of that tag, in 0..1.
+        start: `text[start:end]` is the word: characters of a `str`, bytes of a `bytes`; None if it came as a word.
+        end: Likewise.
+    """
+
+    word: str
+    tag: str
+    tag_id: int
+    probability: float
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """What a tagger says of one text, or of one sentence of words.
+
+    Attributes:
+        sentences: Each with at least one word.
+    """
+
+    sentences: tuple[tuple[TaggedWord, ...], ...]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sequence[TaggedWord]], text: object) -> Tagging:
+        """Collects sentences whose words know their place in the bytes of the text."""
+        if isinstance(text, str) and not text.isascii():
+            place = _character_places(text)
+            sentences = [[replace(one, start=place(one.start), end=place(one.end)) for one in s] for s in sentences]
+        return cls(tuple(map(tuple, sentences)))
+
+    @property
+    def words(self) -> tuple[TaggedWord, ...]:
+        """All words, whatever their sentence."""
+        return tuple(word for sentence in self.sentences for word in sentence)
+
+    @property
+    def tokens(self) -> int:
+        """How many words there are."""
+        return sum(map(len, self.sentences))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every probability is a number."""
+        return all(bool(np.isfinite(word.probability)) for word in self.words)
+
+
+def _character_places(text: str) -> Callable[[int | None], int]:
+    """Gives for a place in the bytes of a text that in its characters."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
+    data = to_bytes(text)
+    if sizes.sum() != len(data):  # lone surrogates that stand for a byte each
+        sizes = np.where((points >= 0xDC80) & (points <= 0xDCFF), 1, sizes)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    return lambda place: int(np.searchsorted(starts, place or 0))
 
 
 def choose_label(

@@ -22,11 +22,13 @@ from rnnx.bundle import (
     read_directory,
 )
 from rnnx.errors import ModelError
-from rnnx.infer.predictions import Prediction, Values, choose_label
+from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
 from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
 from rnnx.infer.session import Device, Session, expected_device
+from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.metadata import require_same
 from rnnx.text import read_tokenizer
+from rnnx.words.encoder import read_word_encoder
 
 if TYPE_CHECKING:
     from rnnx.infer.stream import Stream
@@ -98,17 +100,18 @@ class Predictor:
     def predict(self, inputs: Iterable[str | bytes], *, threshold: float = DEFAULT_THRESHOLD) -> list[Prediction]: ...
 
     def predict(self, inputs: Any, *, threshold: float = DEFAULT_THRESHOLD) -> Any:
-        """Says of each text, or of each sequence of numbers or ids, what the model says.
+        """Says of each text, sentence, or sequence of numbers or ids what the model says.
 
         Args:
             inputs: For a model that reads texts, any number of them, however long; a `str` is read as its UTF-8 bytes.
+                For one that tags words, a sentence may come as the list of its words too.
                 For any other, one array (batch, time, ...), or sequences (time, ...) of any lengths, or for several
                 inputs a mapping of their names to one or the other.
             threshold: With two labels, the probability from which the second one is chosen.
 
         Returns:
-            One per text or sequence, in their order: a `Prediction` where the model labels the whole of it, else
-            `Values`.
+            One per text or sequence, in their order: a `Prediction` where the model labels the whole of it, a `Tagging`
+            where it tags words, else `Values`.
 
         Raises:
             DataError: If something is not what the model reads; names the input, and what that wants.
@@ -130,11 +133,30 @@ class Predictor:
 
     def predict_stream(self, inputs: Iterable[Any], *, threshold: float = DEFAULT_THRESHOLD) -> Iterator[Any]:
         """Takes texts or sequences one by one as they come, in bounded memory; as `predict` otherwise."""
+        if isinstance(self.reader, SentenceReader):
+            yield from tag_texts(self.reader, inputs, self.labels, self._tag, self.window)
+            return
         done = 0
         for window in chunks(inputs, self.window):
             encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
             yield from self._predict_window(encoded, threshold)
             done += len(window)
+
+    def tag(self, words: Sequence[str | bytes]) -> Tagging:
+        """Tags one sentence, given as its words.
+
+        Raises:
+            ModelError: If the model tags no words.
+            DataError: If one of them is empty, or no word.
+        """
+        if not isinstance(self.reader, SentenceReader):
+            raise ModelError(f"model {self.config.name}: it tags no words; predict says what it has to say")
+        if isinstance(words, str | bytes):
+            raise TypeError("tag takes a list of words; predict takes texts")
+        return next(tag_texts(self.reader, [words], self.labels, self._tag, self.window))
+
+    def _tag(self, encoded: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
+        return [next(iter(outputs.values())) for outputs in self._run_window(encoded)]
 
     def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
         """Begins an endless sequence, to be fed in chunks of any size.
@@ -150,16 +172,20 @@ class Predictor:
         return open_stream(self._directory, device=self._asked_device, threshold=threshold)
 
     def _predict_window(self, encoded: Sequence[Encoded], threshold: float) -> list[Prediction | Values]:
+        outputs = self._run_window(encoded)
+        return [self._answer(one, given, threshold) for one, given in zip(outputs, encoded, strict=True)]
+
+    def _run_window(self, encoded: Sequence[Encoded]) -> list[dict[str, npt.NDArray[np.float32]]]:
+        """What the network puts out for each, whatever batch it ran in."""
         batches = self.reader.batches(encoded, self._batch_size)
-        predictions: dict[int, Prediction | Values] = {}
+        answers: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         rows = ([encoded[i].given for i in chosen] for chosen in batches)
         # One batch runs where it is; several on the cores there are, each alone: onnxruntime lets go of Python's lock.
         results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
         for chosen, outputs in zip(batches, results, strict=True):
             for row, i in enumerate(chosen):
-                answer = {name: values[row] for name, values in outputs.items()}
-                predictions[i] = self._answer(answer, encoded[i], threshold)
-        return [predictions[i] for i in range(len(encoded))]
+                answers[i] = {name: values[row] for name, values in outputs.items()}
+        return [answers[i] for i in range(len(encoded))]
 
     def _answer(
         self, outputs: Mapping[str, npt.NDArray[np.float32]], encoded: Encoded, threshold: float
@@ -188,11 +214,11 @@ class Predictor:
 
 def _make_reader(directory: Directory) -> Reader:
     config = directory.config
-    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
-    if tokenizer:
+    vocabulary = directory[VOCABULARY_NAME] if config.tokenizer or config.words else b""
+    if tokenizer := read_tokenizer(config, vocabulary):
         return TextReader(config.name, tokenizer)
-    if config.words:
-        raise ModelError(f"model {config.name}: reads words, and there is no reader for them")
+    if encoder := read_word_encoder(config, vocabulary):
+        return SentenceReader(config.name, encoder)
     if not config.inputs:
         directory[MODEL_NAME]  # says so if this is a run
         raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")

@@ -1,0 +1,93 @@
+"""Tagged words of `rnnx infer`: as rows of a table, as JSON, as CoNLL-U."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from rnnx.cli import terminal
+
+if TYPE_CHECKING:
+    from rnnx.infer.inputs import Answer
+    from rnnx.infer.predictions import TaggedWord, Tagging
+
+# A table is laid out as a whole; this many rows go into one.
+_TABLE_ROWS = 200
+
+
+def to_words(tagging: Tagging) -> list[dict[str, Any]]:
+    """The words of the contract: each with its tag, its sentence (from 1), and where it stands in the text."""
+    return [
+        {
+            "word": word.word,
+            "tag": word.tag,
+            "probability": round(word.probability, 6),
+            "sentence": number,
+            **({} if word.start is None else {"start": word.start, "end": word.end}),
+        }
+        for number, sentence in enumerate(tagging.sentences, 1)
+        for word in sentence
+    ]
+
+
+def write_rows(answers: Iterable[Answer], *, with_lines: bool) -> None:
+    """Prints a row for each word: file, line where texts are lines, sentence, word, tag, probability."""
+    columns = ["File", *(["Line"] if with_lines else []), "Sentence", "Word", "Tag", "Probability"]
+    rows: list[list[object]] = []
+    for item, tagging in _tagged(answers):
+        place = [item.line] if with_lines else []
+        for number, sentence in enumerate(tagging.sentences, 1):
+            rows += [[item.source, *place, number, word.word, word.tag, f"{word.probability:.4f}"] for word in sentence]
+        if not sys.stdout.isatty() or len(rows) >= _TABLE_ROWS:
+            terminal.write_table(columns, rows)
+            rows = []
+    if rows:
+        terminal.write_table(columns, rows)
+
+
+def write_conllu(answers: Iterable[Answer]) -> None:
+    """Prints CoNLL-U: of a treebank its own lines with the tags put in, of a text its words and nothing else.
+
+    Source: https://universaldependencies.org/format.html.
+    """
+    number = 0
+    for item, tagging in _tagged(answers):
+        if item.sentence is not None:
+            _write_lines(item.sentence.with_tags([word.tag for word in tagging.words]))
+            continue
+        for sentence in tagging.sentences:
+            number += 1
+            _write_lines(_to_lines(number, sentence))
+
+
+def _tagged(answers: Iterable[Answer]) -> Iterator[tuple[Any, Tagging]]:
+    from rnnx.infer.predictions import Tagging
+
+    for a in answers:
+        if isinstance(a.prediction, Tagging):
+            yield a.item, a.prediction
+
+
+def _to_lines(number: int, sentence: Sequence[TaggedWord]) -> list[bytes]:
+    # White space of any kind and length is a space: the text is what its words say, as the format wants it.
+    is_joined = [a.end is not None and a.end == b.start for a, b in pairwise(sentence)] + [True]
+    forms = [word.word.encode("utf-8", "surrogateescape") for word in sentence]
+    text = b"".join(form + (b"" if joined else b" ") for form, joined in zip(forms, is_joined, strict=True))
+    lines = [b"# sent_id = %d" % number, b"# text = " + text]
+    for i, (word, form) in enumerate(zip(sentence, forms, strict=True)):
+        no_space = b"SpaceAfter=No" if is_joined[i] and i + 1 < len(sentence) else b"_"
+        lines.append(b"\t".join([b"%d" % (i + 1), form, b"_", word.tag.encode(), *[b"_"] * 5, no_space]))
+    return lines
+
+
+def _write_lines(lines: Sequence[bytes]) -> None:
+    """Bytes as they are into a pipe; escaped to a terminal."""
+    if not sys.stdout.isatty():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"".join(line + b"\n" for line in [*lines, b""]))
+        return
+    for line in [*lines, b""]:
+        fields = line.decode("utf-8", "surrogateescape").split("\t")
+        sys.stdout.write("\t".join(map(terminal.printable, fields)) + "\n")

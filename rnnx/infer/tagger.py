@@ -1,0 +1,154 @@
+"""Texts, or sentences of words, in; each word with its tag out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import DataError
+from rnnx.infer.predictions import TaggedWord, Tagging
+from rnnx.infer.readers import Encoded, chunks
+from rnnx.text import UNKNOWN_ID, to_bytes
+from rnnx.words.encoder import WordEncoder, WordIds, pieces
+from rnnx.words.split import Word, split_text
+
+Array: TypeAlias = npt.NDArray[Any]
+# What the network gives for some pieces of sentences, (words, tags) or longer for each.
+Run: TypeAlias = Callable[[Sequence[Encoded]], Sequence[Array]]
+
+
+class _Piece(NamedTuple):
+    """As much of a sentence as the network reads at once.
+
+    Attributes:
+        item: Which text it is of.
+        begins: Whether a sentence begins with it.
+        words: Its words; none for a text without any.
+    """
+
+    item: int
+    begins: bool
+    words: Sequence[Word]
+
+
+class SentenceReader:
+    """Reads texts and sentences for a network that tags words.
+
+    Attributes:
+        encoder: Makes ids of words.
+    """
+
+    def __init__(self, name: str, encoder: WordEncoder) -> None:
+        self._name = name
+        self.encoder = encoder
+
+    def items(self, inputs: Any) -> Iterable[Any]:
+        """Any iterable of texts, or of sentences as lists of their words; a single one is a mistake."""
+        if isinstance(inputs, str | bytes):
+            raise TypeError("predict takes an iterable of texts; put a single one into a list")
+        return inputs  # type: ignore[no-any-return]  # `sentences` looks at each
+
+    def sentences(self, item: Any, index: int) -> Iterator[Sequence[Word]]:
+        """Cuts a text into sentences of words; a sentence of words is one, of words that stand nowhere (-1).
+
+        Raises:
+            DataError: If it is neither.
+        """
+        if isinstance(item, str | bytes):
+            yield from split_text(to_bytes(item) if isinstance(item, str) else item)
+            return
+        if not isinstance(item, Sequence) or not all(isinstance(word, str | bytes) and word for word in item):
+            raise DataError(
+                f"model {self._name} reads texts, or sentences as lists of words; item {index} is neither "
+                f"({type(item).__name__})"
+            )
+        if item:
+            yield [Word(to_bytes(word) if isinstance(word, str) else word, -1, -1) for word in item]
+
+    def encode(self, item: Any, index: int) -> Encoded:
+        """Looks up the words of a piece."""
+        return Encoded(self.encoder.encode(item), len(item), False)
+
+    def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
+        """Sentences of similar length together, the longest first, as texts are."""
+        return list(chunks(sorted(range(len(encoded)), key=lambda i: -encoded[i].tokens), size))
+
+    def stack(self, given: Sequence[WordIds]) -> dict[str, Array]:
+        """Pads."""
+        return self.encoder.pad(given)._asdict()
+
+    def is_known(self, words: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+        """Whether each word stands in the vocabulary."""
+        return np.asarray(self.encoder.encode(words).ids != UNKNOWN_ID)
+
+
+def tag_texts(
+    reader: SentenceReader, items: Iterable[Any], labels: Sequence[str], run: Run, window: int
+) -> Iterator[Tagging]:
+    """Tags texts as they come, in bounded memory.
+
+    Args:
+        reader: The model's.
+        items: Texts, or sentences as lists of words.
+        labels: By tag id.
+        run: Runs the network over some pieces of sentences.
+        window: How many it is given at once.
+
+    Yields:
+        One for each item, in their order.
+    """
+    given: dict[int, Any] = {}
+    sentences: list[list[TaggedWord]] = []
+    last = None
+    for some in chunks(_pieces(reader, items, given), window):
+        filled = [piece for piece in some if piece.words]
+        encoded = [reader.encode([word.word for word in piece.words], piece.item) for piece in filled]
+        answers = iter(run(encoded))
+        for piece in some:
+            if piece.item != last and last is not None:
+                yield Tagging.of(sentences, given.pop(last))
+                sentences = []
+            last = piece.item
+            if piece.words:
+                tagged = _choose(piece.words, next(answers), labels)
+                if piece.begins:
+                    sentences.append(tagged)
+                else:
+                    sentences[-1] += tagged
+    if last is not None:
+        yield Tagging.of(sentences, given.pop(last))
+
+
+def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any]) -> Iterator[_Piece]:
+    """Cuts the items; each waits in `given` until it is answered."""
+    for i, item in enumerate(items):
+        given[i] = item
+        is_empty = True
+        for words in reader.sentences(item, i):
+            for cut in pieces(len(words), reader.encoder.config.max_length):
+                is_empty = False
+                yield _Piece(i, cut.start == 0, words[cut])
+        if is_empty:
+            yield _Piece(i, True, ())
+
+
+def _choose(words: Sequence[Word], answer: Array, labels: Sequence[str]) -> list[TaggedWord]:
+    """The likeliest tag of each word; what stands behind the last one is padding."""
+    rows = answer[: len(words)]
+    if rows.shape[-1] == 1:  # one sigmoid: the probability of the second tag
+        rows = np.concatenate([1 - rows, rows], axis=-1)
+    tag_ids = rows.argmax(axis=-1)
+    return [
+        TaggedWord(
+            word.word.decode("utf-8", "surrogateescape"),
+            labels[tag_id],
+            int(tag_id),
+            float(row[tag_id]),
+            word.start if word.start >= 0 else None,
+            word.end if word.end >= 0 else None,
+        )
+        for word, tag_id, row in zip(words, tag_ids, rows, strict=True)
+    ]
