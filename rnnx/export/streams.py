@@ -16,7 +16,7 @@ from rnnx.reference import Network, Recurrent
 _BY_POSITION = frozenset(
     {
         "Embedding", "Masking", "Dense", "Activation", "LeakyReLU", "ELU", "Rescaling", "BatchNormalization",
-        "LayerNormalization", "Concatenate", "Merge",
+        "LayerNormalization", "TakeMask", "Concatenate", "Merge",
     }
 )  # fmt: skip
 _MOST_FIRST_POSITIONS = 5

@@ -19,6 +19,7 @@ from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
 from rnnx.export.from_keras import load_keras, read_network
 from rnnx.export.number_probes import make_number_probes
+from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
 from rnnx.reference import Embedding, Network, Node, TakeMask
@@ -170,3 +171,15 @@ def test_a_mask_of_ids_that_no_embedding_masks_is_refused() -> None:
     model = keras.Model(ids, layers.Dense(2)(layers.SimpleRNN(3, name="p")(x, mask=keras.ops.not_equal(ids, 0))))
     with pytest.raises(ModelError, match=r"layer p \(.*a mask of ids, which no Embedding with mask_zero looks up"):
         read_network(model)
+
+
+def test_a_mask_from_ids_beside_the_values_can_be_streamed(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    ids, others = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "others"))
+    words = layers.Embedding(12, 3, mask_zero=True, name="words")
+    x = rnn()(joined(words(ids), layers.Embedding(9, 3, name="values")(others)), mask=words.compute_mask(ids))
+    model = keras.Model([ids, others], layers.Dense(3, activation="softmax", name="probs")(x))
+    model.save(tmp_path / "m.keras")
+    exported = export(tmp_path / "m.keras", tmp_path / "out", streaming=True)
+    assert exported.report.passed
+    assert "model.stream.onnx" in exported.sizes_bytes
