@@ -181,7 +181,7 @@ def test_two_layers_with_the_same_weights_keep_apart() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([layers.LSTM(4, activation="gelu", name="memory")], r"layer memory \(LSTM\) has the activation 'gelu'"),
+        ([layers.LSTM(4, activation="gelu", name="memory")], r"layer memory \(LSTM\) steps by the activation 'gelu'"),
         ([layers.GRU(4, recurrent_activation="silu", name="gru")], r"layer gru .* the recurrent activation 'silu'"),
         ([layers.SimpleRNN(4, activation="selu", name="rnn")], r"layer rnn .* the activation 'selu'"),
         ([layers.LSTM(4, unroll=True, name="memory")], r"layer memory .* unroll=True"),

@@ -333,7 +333,6 @@ def test_several_ids_at_each_position() -> None:
         (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "each feature by its own number"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "has inputs of the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "joins along axis 1"),
-        (lambda x: layers.Bidirectional(rnn(), merge_mode=None, name="p")(x)[0], "merge_mode=None"),
         (lambda x: layers.PReLU(shared_axes=[1], name="p")(rnn()(x)), "is of a kind that is not modelled"),
     ],
 )  # fmt: skip
