@@ -170,7 +170,7 @@ def test_rows_without_a_word_stay_at_zero_in_every_layer() -> None:
         assert outputs[name].shape == (3, 3, 4)
         assert not outputs[name][:, [0, 2]].any()
         assert outputs[name][1:, 1].all()
-    assert not outputs["probs"][[0, 2]].any()
+    assert not outputs["values"][[0, 2]].any()
 
 
 def test_without_joining_the_graph_is_one_scan_per_layer(monkeypatch: pytest.MonkeyPatch) -> None:
