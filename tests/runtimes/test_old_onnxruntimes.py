@@ -32,7 +32,7 @@ import json, sys
 import numpy as np, onnxruntime as ort
 asked = json.load(sys.stdin)
 session = ort.InferenceSession(asked["file"], providers=["CPUExecutionProvider"])
-probs = [session.run(["probs"], {"ids": np.array(ids, np.int32)})[0].tolist() for ids in asked["batches"]]
+probs = [session.run(None, {"ids": np.array(ids, np.int32)})[0].tolist() for ids in asked["batches"]]
 print(json.dumps({"version": ort.__version__, "probs": probs}))
 """
 
