@@ -35,6 +35,8 @@ def prepare() -> None:
 
 def printable(text: str) -> str:
     """Escapes what could steer a terminal or break a line: control characters, escapes, lone surrogates."""
+    if text.isprintable():  # the rule; the look at each character takes a tenth of the time of `rnnx infer --lines`
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
