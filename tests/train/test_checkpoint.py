@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.train import checkpoint as module
 from rnnx.train.checkpoint import Checkpoint, checkpoint_place, remove_checkpoint
 
-WHO = {"recipe": "default", "seed": 3, "data": "a" * 64}
-ARRAYS = {
+WHO: dict[str, str | int] = {"recipe": "default", "seed": 3, "data": "a" * 64}
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
     "network/0": np.array([[1.5, np.nan, -0.0]], np.float32),
     "optimizer/0": np.array(7, np.int64),
     "file": np.zeros((0, 4), np.uint32),
@@ -103,7 +105,12 @@ def test_a_death_at_any_moment_of_a_save_leaves_a_whole_state(saved: Path, monke
 
     for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "fsync")):
         step = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *args, _step=step, **kwargs: (look(), _step(*args, **kwargs))[1])
+
+        def look_first(*args: Any, _step: Callable[..., Any] = step, **kwargs: Any) -> Any:
+            look()
+            return _step(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, look_first)
     Checkpoint(saved, WHO).save("fit", 4, ARRAYS | {"network/0": np.ones(9)}, None)
     monkeypatch.undo()
     found = []
