@@ -39,6 +39,12 @@ _SOURCES = {
     "licensed under CC BY-SA 4.0. Whether a model made from it is under the same share-alike terms is for its user to "
     "judge.",
 }
+# Why there are no more epochs in the table.
+_ENDINGS = {
+    "whole": "",
+    "stopped early": "\n\nIt stopped early, after epoch {}: nothing had improved in validation any more.",
+    "interrupted": "\n\nIt was interrupted after epoch {}.",
+}
 
 
 def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation | ValueEvaluation) -> None:
@@ -196,7 +202,7 @@ def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
     )
 
 
-def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: bool) -> str:
+def _training(config: ModelConfig, history: list[dict[str, Any]], has_curves: bool) -> str:
     t = config.training
     assert t is not None  # noqa: S101  # the caller asked
     score, title = ("r2", "R2") if "r2" in history[0] else ("accuracy", "accuracy")
@@ -214,7 +220,7 @@ def _training(config: ModelConfig, history: list[dict[str, float]], has_curves: 
         f"{t.train_count:,} {config.unit}, "
         f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
         f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
-        f"{rows}{curves}{source}"
+        f"{rows}{_ENDINGS[t.ending].format(t.epochs)}{curves}{source}"
     )
 
 

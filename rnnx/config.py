@@ -71,6 +71,10 @@ class WordsConfig:
             raise ValueError(f"words.features should be SUFFIX1..9, PREFIX1..9 or SHAPE, not {strange[0]!r:.40}")
 
 
+# Why a training has no more epochs: all were run, nothing improved any more, or Ctrl-C.
+Ending = Literal["whole", "stopped early", "interrupted"]
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """Where the weights come from; enough to train them again.
@@ -86,6 +90,7 @@ class TrainingConfig:
         best_validation_accuracy: Of that epoch, in 0..1; None where values were trained for.
         best_validation_r2: Of that epoch, the share of the values' variance that is explained, at most 1; None where
             labels were trained for.
+        ending: Why there are no more epochs.
     """
 
     recipe: str
@@ -97,6 +102,7 @@ class TrainingConfig:
     best_epoch: int
     best_validation_accuracy: float | None
     best_validation_r2: float | None = None
+    ending: Ending = "whole"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"train/curves.py", "export/plot.py"},
-    "tensorflow": {"export/convert.py", "export/markers.py", "train/batches.py"},
+    "tensorflow": {"export/convert.py", "export/markers.py", "train/batches.py", "train/determinism.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }

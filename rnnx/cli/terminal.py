@@ -111,8 +111,12 @@ def _has_colour(stream: TextIO) -> bool:
 
 
 @contextmanager
-def progress(description: str) -> Iterator[Callable[[int, str, int | None], None]]:
+def progress(description: str, *, has_time_left: bool = True) -> Iterator[Callable[[int, str, int | None], None]]:
     """Shows a bar on stderr once the work has taken a second, on a terminal only.
+
+    Args:
+        description: In front of the bar.
+        has_time_left: Whether to say how long the rest takes if each piece takes as long as the last ones.
 
     Yields:
         A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
@@ -123,7 +127,8 @@ def progress(description: str) -> Iterator[Callable[[int, str, int | None], None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [TimeRemainingColumn()] if has_time_left else []
     bar = Progress(*columns, TextColumn("{task.fields[words]}"), console=Console(stderr=True), transient=True)
     task = bar.add_task(description, total=None, words="")
     started, is_shown = time.monotonic(), False

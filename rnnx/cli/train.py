@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +12,59 @@ import typer
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.errors import UsageError
+from rnnx.train.pace import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from rnnx.datasets import Columns, SeriesTask
-    from rnnx.train.fit import Epoch, Progress
+    from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.run import AnyDataset, AnyRecipe
+
+
+class Teller:
+    """Says on stderr how long the epochs will take, where they stand, and how long they took."""
+
+    def __init__(self, place: Path, update: Callable[[int, str, int | None], None]) -> None:
+        """Takes the run's place, and what moves the bar."""
+        self._place, self._update = place, update
+        self._began = self._ended = time.monotonic()
+        self._first_epoch, self._has_told = 1, False
+
+    def on_resume(self, done: int, epochs: int) -> None:
+        """Says that an earlier process's epochs are taken up."""
+        self._first_epoch = done + 1
+        terminal.note(f"resuming after epoch {done} of {epochs}, from {self._place}.checkpoint")
+
+    def on_batch(self, p: Progress) -> None:
+        """Moves the bar; says once how long it will take."""
+        words = f"epoch {p.epoch}/{p.epochs}, loss {p.loss:.3f}"
+        if p.seconds_left is not None:
+            if not self._has_told:
+                whole = in_words(time.monotonic() - self._began + p.seconds_left)
+                terminal.note(f"about {whole} at most for {self._which(p.epochs)} on this machine")
+                self._has_told = True
+            words += f", {in_words(p.seconds_left)} left at most"
+        self._update((p.epoch - 1) * p.batches + p.batch, words, p.batches * p.epochs)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Says how an epoch went."""
+        terminal.note(_line(epoch))
+        self._ended = time.monotonic()
+
+    def on_end(self, fitted: Fit) -> None:
+        """Says how long they took, and why there are no more."""
+        if fitted.is_stopped_early:
+            flat = len(fitted.history) - fitted.best.epoch
+            terminal.note(f"stopped early: nothing has improved in validation for {flat} epochs")
+        if len(fitted.history) >= self._first_epoch:
+            terminal.note(f"{self._which(len(fitted.history))} took {in_words(self._ended - self._began)}")
+
+    def _which(self, last: int) -> str:
+        if last == self._first_epoch:
+            return f"epoch {last}"
+        return f"{last} epochs" if self._first_epoch == 1 else f"epochs {self._first_epoch} to {last}"
 
 
 class TaskName(StrEnum):
@@ -52,10 +99,17 @@ def train(
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the texts. [default: the recipe's]")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the start weights and the order.")] = 0,
+    is_fresh: Annotated[
+        bool, typer.Option("--fresh", help="Throw away what an earlier training left half done in OUT.checkpoint.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
-    """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch."""
+    """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch.
+
+    Killed or interrupted, the same command goes on from the last whole epoch.
+    """
     from rnnx.datasets import Columns
+    from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with terminal.quiet_tensorflow():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
@@ -63,18 +117,27 @@ def train(
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
         terminal.note(f"{data.name}: {data.summary()}{_labels(data.labels)}; recipe {chosen.name}")
-        with terminal.progress("training") as update:
-            observer = fitting.Observer(
-                on_batch=lambda p: update(*_on_bar(p)), on_epoch=lambda e: terminal.note(_line(e))
-            )
+        if is_fresh:
+            remove_checkpoint(checkpoint_place(place))
+        with terminal.progress("training", has_time_left=False) as update:
+            teller = Teller(place, update)
+            observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume)
             fitted = runs.train(data, chosen, place, epochs=epochs, seed=seed, observer=observer)
-    best = {"run": str(place), **fitted.best.figures(), "is_interrupted": fitted.is_interrupted}
+        teller.on_end(fitted)
+    best = {
+        "run": str(place),
+        **fitted.best.figures(),
+        "is_interrupted": fitted.is_interrupted,
+        "ending": fitted.ending,
+    }
     if as_json:
         terminal.write_json(best)
     else:
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
     if fitted.is_interrupted:
-        terminal.warning(f"stopped after epoch {len(fitted.history)}; {place} holds the best one so far")
+        terminal.warning(
+            f"stopped after epoch {len(fitted.history)}; {place} holds the best one so far; the same command goes on"
+        )
         return 130
     terminal.hint(f"rnnx export {place}")
     return None
@@ -105,11 +168,6 @@ def _load(
 
 def _labels(labels: tuple[str, ...]) -> str:
     return f", labels {', '.join(labels)}" if labels else ""
-
-
-def _on_bar(p: Progress) -> tuple[int, str, int]:
-    done = (p.epoch - 1) * p.batches + p.batch
-    return done, f"epoch {p.epoch}/{p.epochs}, loss {p.loss:.3f}", p.batches * p.epochs
 
 
 def _line(epoch: Epoch) -> str:

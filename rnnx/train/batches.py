@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Source(Protocol):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Steps of each example."""
+        """Steps that the network takes over each example alone."""
 
     @property
     def signature(self) -> Any:
@@ -46,8 +47,9 @@ class TextSource:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each text."""
-        return [len(row) for row in self.rows]
+        """Tokens of each text; where all are padded to the same length, that one."""
+        config = self.tokenizer.config
+        return [config.max_length if config.pad_to == "max_length" else len(row) for row in self.rows]
 
     @property
     def signature(self) -> Any:
@@ -127,34 +129,44 @@ class SeriesSource:
 
 
 class Batches:
-    """Batches of a source, in a new order each time they are iterated."""
+    """Batches of a source, in an order that the seed and the epoch decide, whatever was drawn before."""
 
     def __init__(self, source: Source, *, batch_size: int, by_length: bool, seed: int | None) -> None:
         """Keeps the source; `seed` None keeps its order (for validation), sorted by length if `by_length`."""
         self._source = source
-        self._batch_size, self._by_length = batch_size, by_length
-        self._rng = None if seed is None else np.random.default_rng(seed)
+        self._batch_size, self._by_length, self._seed = batch_size, by_length, seed
         self._lengths = np.array(source.lengths)
 
     def __len__(self) -> int:
         return math.ceil(len(self._lengths) / self._batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        return map(self._source.stack, self._shuffle())
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, from 1."""
+        return map(self._source.stack, self._order(epoch))
 
-    def as_tf(self) -> tf.data.Dataset:
-        """The same for Keras. The shapes are declared: Keras would take those of the first two batches for fixed."""
-        data = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=self._source.signature)
-        return data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+    def steps(self, epoch: int) -> list[int]:
+        """What each batch of an epoch costs: rows times the longest of them, the steps that the network takes."""
+        return [len(chosen) * int(self._lengths[chosen].max()) for chosen in self._order(epoch)]
 
-    def _shuffle(self) -> list[npt.NDArray[np.intp]]:
+    def as_tf(self, epochs: Sequence[int] = (1,)) -> tf.data.Dataset:
+        """Some epochs, one after the other, for Keras.
+
+        The shapes are declared: Keras would take those of the first two batches for fixed.
+        """
+        data = tf.data.Dataset.from_generator(
+            lambda: itertools.chain.from_iterable(map(self.epoch, epochs)), output_signature=self._source.signature
+        )
+        return data.apply(tf.data.experimental.assert_cardinality(len(self) * len(epochs))).prefetch(2)
+
+    def _order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
         size = self._batch_size
-        order = np.arange(len(self._lengths)) if self._rng is None else self._rng.permutation(len(self._lengths))
+        rng = None if self._seed is None else np.random.default_rng((self._seed, epoch))
+        order = np.arange(len(self._lengths)) if rng is None else rng.permutation(len(self._lengths))
         if self._by_length:
-            pool = size * _POOL_BATCHES if self._rng is not None else max(len(order), 1)
+            pool = size * _POOL_BATCHES if rng is not None else max(len(order), 1)
             pools = (order[start : start + pool] for start in range(0, len(order), pool))
             order = np.concatenate([chunk[np.argsort(self._lengths[chunk], kind="stable")] for chunk in pools])
         batches = [order[start : start + size] for start in range(0, len(order), size)]
-        if self._by_length and self._rng is not None:
-            batches = [batches[i] for i in self._rng.permutation(len(batches))]
+        if self._by_length and rng is not None:
+            batches = [batches[i] for i in rng.permutation(len(batches))]
         return batches

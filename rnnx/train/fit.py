@@ -1,16 +1,29 @@
-"""Fitting one network: epochs, the best one kept, an interrupt that loses nothing. Prints nothing."""
+"""Fitting one network: epochs, the best one kept, an end when nothing improves, a death that loses one epoch at most.
+
+Prints nothing.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from rnnx.config import Ending
 from rnnx.train.batches import Batches
+from rnnx.train.checkpoint import Checkpoint
+from rnnx.train.determinism import begin
+from rnnx.train.pace import Pace
+from rnnx.train.state import pack, put_state, take_state, unpack
 from rnnx.train.task import Score, Task
+
+_STAGE = "fit"
+# The first steps of a process say nothing of the others: TensorFlow traces and lays out memory in them.
+_WARM_UP_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -46,21 +59,32 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `batch` of `batches` in `epoch` of `epochs`, both from 1."""
+    """Where a training stands: `batch` of `batches` in `epoch` of `epochs`, both from 1.
+
+    Attributes:
+        epoch: The epoch that is going on.
+        epochs: At most so many.
+        batch: The batch that was just done.
+        batches: In each epoch.
+        loss: The mean over the epoch so far.
+        seconds_left: What all epochs left take at most, at the pace measured so far; None before there is one.
+    """
 
     epoch: int
     epochs: int
     batch: int
     batches: int
     loss: float
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
 class Observer:
-    """What to call while training goes on; each may be replaced."""
+    """What to call while training goes on; each may be replaced. `on_resume` takes (epochs done, epochs in all)."""
 
     on_batch: Callable[[Progress], None] = lambda progress: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    on_resume: Callable[[int, int], None] = lambda done, epochs: None
 
 
 @dataclass(frozen=True)
@@ -72,27 +96,38 @@ class Fit:
         history: One entry per whole epoch.
         best: The epoch kept: highest validation score, on a tie the lowest validation loss.
         is_interrupted: Whether Ctrl-C ended it early.
+        is_stopped_early: Whether it ended early because nothing had improved for the recipe's patience.
     """
 
     model: keras.Model
     history: tuple[Epoch, ...]
     best: Epoch
     is_interrupted: bool
+    is_stopped_early: bool = False
+
+    @property
+    def ending(self) -> Ending:
+        """Why there are no more epochs."""
+        return "interrupted" if self.is_interrupted else "stopped early" if self.is_stopped_early else "whole"
 
 
-def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
+def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | None = None) -> Fit:
     """Trains a recipe's network.
 
     Args:
         task: What to train, on what.
         seed: Of the start weights, the dropout and the order of the batches.
         observer: Told of batches and epochs.
+        checkpoint: Where each epoch is written down, and where an earlier process's are taken up: the end is the same
+            to the bit as if there had been one process.
 
     Raises:
         KeyboardInterrupt: If interrupted before one epoch was whole; there is nothing to keep then.
+        ModelError: If the checkpoint is damaged.
+        OSError: If it cannot be written.
     """
     recipe = task.recipe
-    keras.utils.set_random_seed(seed)
+    begin(seed)
     train, validation = (
         Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=part_seed)
         for source, part_seed in zip(task.parts, (seed, None), strict=True)
@@ -105,17 +140,21 @@ def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
         weighted_metrics=task.metrics(),
         jit_compile=False,
     )
-    keeper = _BestEpoch(observer, task.score, recipe.epochs, len(train))
+    keeper = _Keeper(task, (train, validation), observer, checkpoint)
+    done = keeper.resume(model)
     is_interrupted = False
     try:
-        model.fit(
-            train.as_tf(),
-            validation_data=validation.as_tf(),
-            epochs=recipe.epochs,
-            callbacks=[keeper],
-            shuffle=False,
-            verbose=0,
-        )
+        if not keeper.is_done:
+            model.fit(
+                train.as_tf(range(done + 1, recipe.epochs + 1)),
+                steps_per_epoch=len(train),
+                validation_data=validation.as_tf(),
+                initial_epoch=done,
+                epochs=recipe.epochs,
+                callbacks=[keeper],
+                shuffle=False,
+                verbose=0,
+            )
     except KeyboardInterrupt:
         if keeper.best is None:
             raise
@@ -123,23 +162,72 @@ def fit(task: Task, *, seed: int, observer: Observer) -> Fit:
     if keeper.best is None:
         raise ValueError("fit takes at least one epoch")
     model.set_weights(keeper.best_weights)
-    return Fit(task.finish(model), tuple(keeper.history), keeper.best, is_interrupted)
+    is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
+    return Fit(task.finish(model), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted)
 
 
-class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Collects the history, keeps the weights of the best epoch, and tells the observer."""
+class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
+    """Collects the history, keeps the best epoch's weights and the last one's state, and tells the observer."""
 
-    def __init__(self, observer: Observer, score: Score, epochs: int, batches: int) -> None:
+    def __init__(
+        self, task: Task, parts: tuple[Batches, Batches], observer: Observer, checkpoint: Checkpoint | None
+    ) -> None:
         super().__init__()
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.best_weights: list[np.ndarray[Any, Any]] = []
-        self._observer, self._score, self._epochs, self._batches = observer, score, epochs, batches
+        self._train, self._validation_steps = parts[0], parts[1].steps(1)
+        self._observer, self._checkpoint = observer, checkpoint
+        self._score, self._epochs, self._patience = task.score, task.recipe.epochs, task.recipe.patience
+        self._warm_up = {"train": _WARM_UP_BATCHES, "validation": 1}
+        self._steps: list[int] = []
+        self._since = 0.0
+        self._pace = Pace({})
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether nothing has improved for so long that nothing is expected any more."""
+        return bool(self._patience and self.best and len(self.history) - self.best.epoch >= self._patience)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is no epoch left."""
+        return self.is_out_of_patience or len(self.history) >= self._epochs
+
+    def resume(self, model: keras.Model) -> int:
+        """Takes up where an earlier process stopped.
+
+        Returns:
+            The epochs that are done.
+        """
+        model.optimizer.build(model.trainable_variables)
+        state = self._checkpoint.load(_STAGE) if self._checkpoint else None
+        if state:
+            put_state(model, state.arrays)
+            self.history = [Epoch(**figures) for figures in state.values["history"]]
+            self.best = self.history[state.values["best"] - 1]
+            self.best_weights = unpack("best", state.arrays)
+            self._observer.on_resume(len(self.history), self._epochs)
+        left = range(len(self.history) + 1, self._epochs + 1)
+        train = sum(sum(self._train.steps(epoch)) for epoch in left)
+        self._pace = Pace({"train": train, "validation": sum(self._validation_steps) * len(left)})
+        return len(self.history)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._steps = self._train.steps(epoch + 1)
+        self._since = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        self._measure("train", self._steps[batch])
         epoch = len(self.history) + 1
-        progress = Progress(epoch, self._epochs, batch + 1, self._batches, logs["loss"])
-        self._observer.on_batch(progress)
+        left = self._pace.seconds_left
+        self._observer.on_batch(Progress(epoch, self._epochs, batch + 1, len(self._steps), logs["loss"], left))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._since = time.perf_counter()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._measure("validation", self._validation_steps[batch])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         score, validation_score = logs[self._score], logs[f"val_{self._score}"]
@@ -147,7 +235,19 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
         self.history.append(done)
         if self.best is None or _rank(done) > _rank(self.best):
             self.best, self.best_weights = done, self.model.get_weights()
+        if self._checkpoint:
+            values = {"history": [asdict(epoch) for epoch in self.history], "best": self.best.epoch}
+            arrays = take_state(self.model) | pack("best", self.best_weights)
+            self._checkpoint.save(_STAGE, done.epoch, arrays, values)
+        self.model.stop_training = self.is_out_of_patience
         self._observer.on_epoch(done)
+
+    def _measure(self, part: str, steps: int) -> None:
+        now = time.perf_counter()
+        is_warm = self._warm_up[part] == 0
+        self._warm_up[part] -= not is_warm
+        self._pace.add(part, steps, now - self._since if is_warm else None)
+        self._since = now
 
 
 def _rank(epoch: Epoch) -> tuple[float, float]:

@@ -26,6 +26,7 @@ class Recipe:
         batch_size: Texts a step.
         epochs: Passes over the training texts.
         by_length: Whether batches hold texts of similar length (the order stays random otherwise).
+        patience: Epochs without a better validation after which training ends; None runs them all.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Recipe:
     batch_size: int
     epochs: int
     by_length: bool
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class TaggerRecipe:
         batch_size: Sentences a step.
         epochs: Passes over the training sentences.
         by_length: Whether batches hold sentences of similar length (the order stays random otherwise).
+        patience: Epochs without a better validation after which training ends; None runs them all.
     """
 
     name: str
@@ -61,6 +64,7 @@ class TaggerRecipe:
     batch_size: int
     epochs: int
     by_length: bool
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class SeriesRecipe:
         batch_size: Sequences a step.
         epochs: Passes over the training sequences.
         by_length: Whether batches hold sequences of similar length (the order stays random otherwise).
+        patience: Epochs without a better validation after which training ends; None runs them all.
     """
 
     name: str
@@ -83,6 +88,7 @@ class SeriesRecipe:
     batch_size: int
     epochs: int
     by_length: bool
+    patience: int | None = None
 
 
 def article_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
@@ -208,6 +214,7 @@ RECIPES = {
             batch_size=64,
             epochs=8,
             by_length=True,
+            patience=3,
         ),
     )
 }
@@ -225,6 +232,7 @@ TAGGER_RECIPES = {
             batch_size=32,
             epochs=8,
             by_length=True,
+            patience=3,
         ),
     )
 }
@@ -240,6 +248,7 @@ SERIES_RECIPES = {
             batch_size=32,
             epochs=20,
             by_length=True,
+            patience=6,
         ),
     )
 }

@@ -23,8 +23,10 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
+from rnnx.train.checkpoint import Checkpoint, checkpoint_place, require_checkpoint
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
+from rnnx.train.identity import identify
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.series import series
 from rnnx.train.task import Task
@@ -52,6 +54,10 @@ def train(
 ) -> Fit:
     """Trains a recipe on a data set and writes the run; the test part is not looked at.
 
+    Each epoch is written into `OUT.checkpoint`, beside the run. After a death, the same call goes on from there and
+    ends with the same weights and history, to the bit, as if nothing had happened; so it does after an interrupt,
+    which also writes the run as it stands. A run that is whole needs no checkpoint any more, and it is removed.
+
     Args:
         dataset: Labelled texts, tagged sentences, or sequences of numbers.
         recipe: What to train.
@@ -62,26 +68,34 @@ def train(
 
     Raises:
         DataError: If some label has a single example, or there is a single label, tag, sentence or sequence.
-        UsageError: If something that is not rnnx's stands at `out`, or the recipe is for data of another kind.
-        OSError: If the run cannot be written.
+        UsageError: If something that is not rnnx's stands at `out`, or the recipe is for data of another kind, or
+            another training is half done there.
+        ModelError: If the checkpoint is damaged.
+        OSError: If the run or the checkpoint cannot be written.
     """
     require_replaceable(out)
+    require_checkpoint(checkpoint_place(out))
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs)
     task = make_task(dataset, recipe, seed)
-    fitted = fit(task, seed=seed, observer=observer)
+    checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
+    fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
-        HISTORY_NAME: _json([epoch.figures() for epoch in fitted.history]),
-        METRICS_NAME: _json({**fitted.best.figures(), "is_interrupted": fitted.is_interrupted}),
+        HISTORY_NAME: _json(_history(fitted)),
+        METRICS_NAME: _json(
+            {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
+        ),
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }
     if task.vocabulary is not None:
         files[VOCABULARY_NAME] = task.vocabulary
     write_directory(out, config, files)
+    if not fitted.is_interrupted:
+        checkpoint.remove()
     return fitted
 
 
@@ -118,6 +132,7 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
         best_epoch=fitted.best.epoch,
         best_validation_accuracy=best if task.score == "accuracy" else None,
         best_validation_r2=best if task.score == "r2" else None,
+        ending=fitted.ending,
     )
     return ModelConfig(
         name=dataset.name if task.recipe.name in ("default", "series") else f"{dataset.name}-{task.recipe.name}",
@@ -132,6 +147,14 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
         training=training,
         tools=tool_versions("keras", "tensorflow", "numpy"),
     )
+
+
+def _history(fitted: Fit) -> list[dict[str, Any]]:
+    """The epochs; where more were meant to come, the last one says why they did not."""
+    epochs: list[dict[str, Any]] = [epoch.figures() for epoch in fitted.history]
+    if fitted.ending != "whole":
+        epochs[-1]["ending"] = fitted.ending
+    return epochs
 
 
 def describe(model: keras.Model) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -26,7 +29,7 @@ def make(count: int, *, by_length: bool, seed: int | None) -> Batches:
 @pytest.mark.parametrize("seed", [None, 3])
 def test_an_epoch_holds_every_row_once_with_its_label(by_length: bool, seed: int | None) -> None:
     seen = []
-    for ids, labels in make(100, by_length=by_length, seed=seed):
+    for ids, labels in make(100, by_length=by_length, seed=seed).epoch(1):
         assert ids.shape[0] == labels.shape[0] <= 8
         assert (ids.max(axis=1) == labels[:, 0] + 1).all()  # row i is filled with i + 1
         seen += labels[:, 0].tolist()
@@ -35,17 +38,36 @@ def test_an_epoch_holds_every_row_once_with_its_label(by_length: bool, seed: int
 
 def test_batches_of_similar_length_hold_less_padding() -> None:
     padding = {
-        by_length: sum(int((ids == 0).sum()) for ids, _ in make(400, by_length=by_length, seed=3))
+        by_length: sum(int((ids == 0).sum()) for ids, _ in make(400, by_length=by_length, seed=3).epoch(1))
         for by_length in (True, False)
     }
     assert padding[True] < padding[False] / 4
 
 
-def test_the_order_is_new_each_epoch_and_the_same_for_a_seed() -> None:
-    first, second = make(100, by_length=True, seed=3), make(100, by_length=True, seed=3)
-    order = [labels.tolist() for _, labels in first]
-    assert order == [labels.tolist() for _, labels in second]
-    assert order != [labels.tolist() for _, labels in first]
+def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
+    def order(batches: Batches, epoch: int) -> list[list[list[int]]]:
+        return [labels.tolist() for _, labels in batches.epoch(epoch)]
+
+    once = make(100, by_length=True, seed=3)
+    first, second = order(once, 1), order(once, 2)
+    assert first != second
+    assert first != order(make(100, by_length=True, seed=4), 1)
+    assert second == order(make(100, by_length=True, seed=3), 2), "no epoch before it was drawn in this one"
+
+
+def test_epochs_follow_one_another_for_keras() -> None:
+    batches = make(20, by_length=True, seed=3)
+    expected = [labels.tolist() for epoch in (4, 5) for _, labels in batches.epoch(epoch)]
+    assert expected == [labels.tolist() for _, labels in batches.as_tf((4, 5)).as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("pad_to", ["batch", "max_length"])
+def test_the_cost_of_a_batch_is_the_size_of_its_array(pad_to: Literal["batch", "max_length"]) -> None:
+    tokenizer = Tokenizer(dataclasses.replace(CONFIG, pad_to=pad_to), TOKENIZER.vocabulary)
+    rows = [np.ones(length, np.int32) for length in (3, 9, 1, 17, 2)]
+    source = TextSource(rows, np.zeros(5, np.int32), tokenizer)
+    batches = Batches(source, batch_size=2, by_length=False, seed=5)
+    assert [ids.size for ids, _ in batches.epoch(2)] == batches.steps(2)
 
 
 def test_keras_is_told_that_lengths_vary() -> None:

@@ -1,0 +1,66 @@
+"""What decides a training, as a few values: two with the same ones end with the same weights on the same machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnnx.config import tool_versions
+from rnnx.train.batches import Source
+from rnnx.train.task import Task
+
+_ROWS_AT_A_TIME = 256
+
+
+def identify(task: Task, seed: int) -> dict[str, str | int]:
+    """Names what decides a training: the data, the network, every number of the recipe, the seed, the versions.
+
+    Args:
+        task: What to train, on what.
+        seed: Of everything that is drawn.
+    """
+    steps = -(-len(task.parts[0].lengths) // task.recipe.batch_size) * task.recipe.epochs
+    optimizer = keras.saving.serialize_keras_object(task.recipe.optimizer(steps))
+    numbers = {
+        field.name: value
+        for field in dataclasses.fields(task.recipe)
+        if not callable(value := getattr(task.recipe, field.name))
+    }
+    return {
+        "recipe": task.recipe.name,
+        "seed": seed,
+        "epochs": task.recipe.epochs,
+        "data": _hash(*map(digest_source, task.parts), hashlib.sha256(task.vocabulary or b"").hexdigest()),
+        "network": _hash(_unnumbered(task.build().to_json())),
+        "settings": _hash(_unnumbered(json.dumps(optimizer)), json.dumps(numbers, default=dataclasses.asdict)),
+        **tool_versions("keras", "tensorflow", "numpy"),
+    }
+
+
+def digest_source(source: Source) -> str:
+    """The sha256 of all that a source gives, in its own order."""
+    digest = hashlib.sha256()
+    count = len(source.lengths)
+    for start in range(0, count, _ROWS_AT_A_TIME):
+        for array in _arrays(source.stack(np.arange(start, min(start + _ROWS_AT_A_TIME, count)))):
+            digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _arrays(batch: Any) -> list[np.ndarray[Any, Any]]:
+    return [np.asarray(leaf) for leaf in keras.tree.flatten(batch)]
+
+
+def _unnumbered(document: str) -> str:
+    """Without the numbers that Keras gives its names: they count what the process built before."""
+    return re.sub(r'_\d+"', '"', document)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

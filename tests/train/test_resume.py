@@ -1,0 +1,270 @@
+"""A training that dies and goes on ends as one that did not, to the bit."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import multiprocessing
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import h5py
+import keras
+
+from rnnx.bundle import HISTORY_NAME, KERAS_NAME, METRICS_NAME, read_directory
+from rnnx.card import write_card
+from rnnx.cli import run
+from rnnx.datasets import Dataset
+from rnnx.errors import ModelError, UsageError
+from rnnx.train.checkpoint import checkpoint_place
+from rnnx.train.fit import Epoch, Observer, Progress
+from rnnx.train.recipes import Recipe
+from rnnx.train.run import train
+from tests.conftest import make_texts, tiny_recipe
+
+pytestmark = pytest.mark.train
+
+# How often `rnnx train` is killed, both recipes together; RNNX_KILLS=50 takes about eight minutes.
+KILLS = int(os.environ.get("RNNX_KILLS", "5"))
+
+
+class DeathError(Exception):
+    """What stands for a power cut inside one process."""
+
+
+def weights_of(run_dir: Path) -> dict[str, bytes]:
+    """Name to bytes of every weight in a run's model."""
+    arrays: dict[str, bytes] = {}
+
+    def read(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = np.asarray(item[()]).tobytes()
+
+    with zipfile.ZipFile(run_dir / KERAS_NAME) as archive:
+        h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r").visititems(read)
+    assert arrays
+    return arrays
+
+
+def assert_same_run(expected: Path, actual: Path) -> None:
+    assert weights_of(expected) == weights_of(actual)
+    for name in (HISTORY_NAME, METRICS_NAME, "samples.json", "curves.png"):
+        assert read_directory(expected)[name] == read_directory(actual)[name], name
+
+
+def dying(epoch: int, batch: int | None) -> Observer:
+    """Dies after an epoch's batch, or after the epoch if that is None."""
+
+    def on_batch(p: Progress) -> None:
+        if (p.epoch, p.batch) == (epoch, batch):
+            raise DeathError
+
+    def on_epoch(done: Epoch) -> None:
+        if batch is None and done.epoch == epoch:
+            raise DeathError
+
+    return Observer(on_batch, on_epoch)
+
+
+def averaging_recipe() -> Recipe:
+    return dataclasses.replace(
+        tiny_recipe("default"),
+        optimizer=lambda steps: keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(5e-3, steps), use_ema=True, ema_momentum=0.9
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "article": lambda: tiny_recipe("article"),
+    "averaging": averaging_recipe,
+}
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_deaths_change_nothing(tiny_dataset: Dataset, tmp_path: Path, name: str) -> None:
+    """One in the first epoch, one in the third, one after it: when all is done but the run itself."""
+    recipe = RECIPES[name]()
+    train(tiny_dataset, recipe, tmp_path / "whole", seed=3, observer=Observer())
+    resumed: list[tuple[int, int]] = []
+    for epoch, batch in ((1, 4), (3, 7), (3, None)):
+        with pytest.raises(DeathError):
+            train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=dying(epoch, batch))
+    assert not (tmp_path / "run").exists()
+    observer = Observer(on_resume=lambda done, epochs: resumed.append((done, epochs)))
+    train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=observer)
+    assert resumed == [(3, 3)]
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    assert not checkpoint_place(tmp_path / "run").exists()
+
+
+def test_dropout_goes_on_where_it_stood(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """The same deaths with the generators' states left out of the checkpoint do change the weights."""
+    from rnnx.train import state
+
+    recipe = tiny_recipe("default")
+    train(tiny_dataset, recipe, tmp_path / "whole", seed=3, observer=Observer())
+    with pytest.raises(DeathError):
+        train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=dying(1, None))
+    put = state.put_state
+    with pytest.MonkeyPatch.context() as patch:
+
+        def put_without(model: keras.Model, arrays: state.Arrays) -> None:
+            fresh = state.take_state(model)
+            is_seed = [variable.name == "seed_generator_state" for variable in model.variables]
+            assert sum(is_seed) >= 3
+            put(model, {n: fresh[n] if n in seeds(is_seed) else array for n, array in arrays.items()})
+
+        patch.setattr("rnnx.train.fit.put_state", put_without)
+        train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=Observer())
+    assert weights_of(tmp_path / "whole") != weights_of(tmp_path / "run")
+
+
+def seeds(is_seed: list[bool]) -> set[str]:
+    return {f"network/{i}" for i, yes in enumerate(is_seed) if yes}
+
+
+def test_after_an_interrupt_there_is_a_run_and_the_same_call_goes_on(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    def stop(p: Progress) -> None:
+        if p.epoch == 3:
+            raise KeyboardInterrupt
+
+    recipe = tiny_recipe("default")
+    train(tiny_dataset, recipe, tmp_path / "whole", seed=3, observer=Observer())
+    fitted = train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=Observer(on_batch=stop))
+    assert fitted.ending == "interrupted"
+    assert [epoch.get("ending") for epoch in history_of(tmp_path / "run")] == [None, "interrupted"]
+    fitted = train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=Observer())
+    assert fitted.ending == "whole"
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def history_of(run_dir: Path) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = json.loads(read_directory(run_dir)[HISTORY_NAME])
+    return history
+
+
+def test_another_training_is_refused_and_loses_nothing(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    recipe = tiny_recipe("default")
+    with pytest.raises(DeathError):
+        train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=dying(2, None))
+    other_data = Dataset.from_pairs("tiny", make_texts(240, 7))
+    slower = dataclasses.replace(recipe, optimizer=lambda steps: keras.optimizers.AdamW(1e-4, weight_decay=1e-4))
+    for data, other, seed, told in (
+        (tiny_dataset, recipe, 4, "seed 3, not 4"),
+        (other_data, recipe, 3, "other data"),
+        (tiny_dataset, dataclasses.replace(recipe, epochs=4), 3, "epochs 3, not 4"),
+        (tiny_dataset, tiny_recipe("article"), 3, "recipe default, not article"),
+        (tiny_dataset, slower, 3, "other settings"),
+    ):
+        with pytest.raises(UsageError, match=rf"another training that is not done \(.*{told}.*--fresh"):
+            train(data, other, tmp_path / "run", seed=seed, observer=Observer())
+    resumed: list[int] = []
+    observer = Observer(on_resume=lambda done, epochs: resumed.append(done))
+    train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=observer)
+    assert resumed == [2]
+
+
+def test_the_state_of_another_network_is_refused() -> None:
+    from rnnx.train.state import put_state, take_state
+
+    models = []
+    for units in (3, 4):
+        models.append(keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)]))
+        models[-1].compile(optimizer="adam", loss="mse")
+        models[-1].optimizer.build(models[-1].trainable_variables)
+    with pytest.raises(ModelError, match=r"network/0 should be \(\(2, 4\), 'float32'\), not \(\(2, 3\), 'float32'\)"):
+        put_state(models[1], take_state(models[0]))
+
+
+def test_training_stops_when_nothing_improves(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """A learning rate of zero: validation stays what it is after the first epoch."""
+    flat = dataclasses.replace(
+        tiny_recipe("default"), epochs=9, patience=2, optimizer=lambda steps: keras.optimizers.SGD(0.0)
+    )
+    with pytest.raises(DeathError):
+        train(tiny_dataset, flat, tmp_path / "run", observer=dying(3, None))
+    fitted = train(tiny_dataset, flat, tmp_path / "run", observer=Observer())
+    assert [epoch.epoch for epoch in fitted.history] == [1, 2, 3], "it was out of patience when it died"
+    assert (fitted.best.epoch, fitted.ending) == (1, "stopped early")
+    assert history_of(tmp_path / "run")[-1]["ending"] == "stopped early"
+    directory = read_directory(tmp_path / "run")
+    assert directory.config.training is not None
+    assert directory.config.training.ending == "stopped early"
+    assert "It stopped early, after epoch 3" in write_card(directory.config, directory.files)
+
+
+def test_patience_begins_anew_with_each_better_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(tiny_recipe("default"), epochs=4, patience=1)
+    fitted = train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=Observer())
+    ranks = [(epoch.validation_score, -epoch.validation_loss) for epoch in fitted.history]
+    assert len(ranks) >= 2
+    assert all(later > max(ranks[: i + 1]) for i, later in enumerate(ranks[1:-1])), "all but the last are better"
+    assert len(ranks) == 4 or ranks[-1] <= max(ranks[:-1])
+
+
+def train_by_command(arguments: list[str], log: Path) -> None:
+    """In a process of its own: `rnnx train` with its streams in a file."""
+    with log.open("a", encoding="utf-8") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    os._exit(run(["train", *arguments]))
+
+
+def start(arguments: list[str], log: Path) -> Any:
+    """Starts it from a server that has imported TensorFlow and done nothing with it: no thread, no state to inherit."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rnnx.train.run", "rnnx.cli"])
+    process = context.Process(target=train_by_command, args=(arguments, log))
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork")
+@pytest.mark.parametrize(("recipe", "kills"), [("article", (KILLS + 1) // 2), ("default", KILLS // 2)])
+def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kills: int) -> None:
+    """`rnnx train` under SIGKILL, again and again until as many kills as were asked for have hit."""
+    table = tmp_path / "texts.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((t.decode(), label) for t, label in make_texts(600, 1))])
+    arguments = [str(table), "--epochs", "24", "--recipe", recipe, "--out"]
+    start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
+    began = time.monotonic()
+    whole = start([*arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
+    whole.join()
+    duration = time.monotonic() - began
+    assert whole.exitcode == 0, (tmp_path / "whole.log").read_text(encoding="utf-8")
+    rng = np.random.default_rng(11)
+    hits = trainings = 0
+    log = tmp_path / "run.log"
+    while hits < kills:
+        process = start([*arguments, str(tmp_path / "run")], log)
+        process.join(rng.uniform(0.15, 0.8) * duration)
+        process.kill()
+        process.join()
+        hits += process.exitcode == -9
+        if process.exitcode == 0:
+            trainings += 1
+            assert_same_run(tmp_path / "whole", tmp_path / "run")
+        else:
+            assert process.exitcode == -9, log.read_text(encoding="utf-8")
+    process = start([*arguments, str(tmp_path / "run")], log)
+    process.join()
+    assert process.exitcode == 0, log.read_text(encoding="utf-8")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+    assert not checkpoint_place(tmp_path / "run").exists()
+    resumed = log.read_text(encoding="utf-8").count("resuming after epoch")
+    print(f"{recipe}: {hits} kills, {resumed} resumed, {trainings + 1} trainings ended, {duration:.1f} s one alone")  # noqa: T201
+    assert resumed > 0
