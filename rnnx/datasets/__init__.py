@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
-from rnnx.datasets.examples import Dataset, Examples, split_by_label
+from rnnx.datasets.examples import Dataset, Examples, split_by_group, split_by_label
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.npz import NPZ_ENDING, read_npz
 from rnnx.datasets.readers import Columns, read_dataset
@@ -31,6 +31,7 @@ __all__ = [
     "load_dataset",
     "load_sentences",
     "load_series",
+    "split_by_group",
     "split_by_label",
     "split_sentences",
     "split_series",

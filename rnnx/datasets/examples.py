@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets.split import hold_out_by_label
+from rnnx.datasets.split import hold_out_by_label, hold_out_groups
 from rnnx.errors import DataError
 
 
@@ -19,17 +19,20 @@ class Examples:
     Attributes:
         texts: Raw bytes, one per example.
         label_ids: (count,) int32, indices into the data set's labels.
+        groups: What each text is about (the film of a review), so that validation can be on others; None if unknown.
     """
 
     texts: Sequence[bytes]
     label_ids: npt.NDArray[np.int32]
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, indices: npt.NDArray[np.intp]) -> Examples:
         """Picks examples by index, in the order given."""
-        return Examples([self.texts[i] for i in indices], self.label_ids[indices])
+        groups = None if self.groups is None else [self.groups[i] for i in indices]
+        return Examples([self.texts[i] for i in indices], self.label_ids[indices], groups)
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Dataset:
         labels: Sorted by name; a label's id is its index.
         train: The training part; validation is split off from this one alone.
         test: The official test part, if there is one.
+        unlabelled: Further training texts, which nobody labelled.
     """
 
     name: str
     labels: tuple[str, ...]
     train: Examples
     test: Examples | None
+    unlabelled: Sequence[bytes] = ()
 
     @classmethod
     def from_pairs(
@@ -70,7 +75,8 @@ class Dataset:
 
     def summary(self) -> str:
         """How much there is to train on, in words."""
-        return f"{len(self.train):,} labelled texts"
+        more = f", {len(self.unlabelled):,} unlabelled ones" if self.unlabelled else ""
+        return f"{len(self.train):,} labelled texts{more}"
 
     def choose(self, part: str | None) -> tuple[Examples, str]:
         """Picks a part to measure on.
@@ -110,4 +116,33 @@ def split_by_label(examples: Examples, fraction: float, seed: int) -> tuple[Exam
         DataError: If some label has a single example, so that one part would have none.
     """
     held_out = hold_out_by_label(examples.label_ids, fraction, seed)
+    return _part(examples, held_out)
+
+
+def split_by_group(examples: Examples, fraction: float, seed: int) -> tuple[Examples, Examples]:
+    """Splits examples so that no group has some on both sides: what is measured is how well others are judged.
+
+    Args:
+        examples: With their groups.
+        fraction: The share of the examples in the second part, in 0..1; it is met as nearly as whole groups can.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of `examples`.
+
+    Raises:
+        DataError: If no such split has every label in both parts.
+    """
+    if examples.groups is None:
+        raise ValueError("the examples have no groups")
+    held_out = hold_out_groups(examples.groups, fraction, seed)
+    parts = _part(examples, held_out)
+    labels = np.unique(examples.label_ids)
+    for part in parts:
+        if missing := sorted(set(labels.tolist()) - set(part.label_ids.tolist())):
+            raise DataError(f"split by group, one part would have no text of label {missing[0]}: too few groups")
+    return parts
+
+
+def _part(examples: Examples, held_out: npt.NDArray[np.bool_]) -> tuple[Examples, Examples]:
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))

@@ -13,11 +13,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from rnnx.datasets.examples import Dataset
+from rnnx.datasets.films import read_films
 from rnnx.errors import DataError
 from rnnx.text import to_bytes
 
@@ -74,29 +75,38 @@ def short_name(path: Path) -> str:
 
 
 def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, bytes]]) -> Dataset:
-    parts: dict[str, list[tuple[PurePosixPath, bytes, str]]] = {"train": [], "test": []}
+    parts: dict[str, list[tuple[PurePosixPath, bytes, str]]] = {"train": [], "test": [], UNLABELLED: []}
+    urls: dict[str, bytes] = {}
     for file, data in files:
-        parts[file.parts[-3]].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
+        if _is_url_list(file):
+            urls[file.stem.removeprefix("urls_")] = data
+            continue
+        part = UNLABELLED if file.parts[-2] == UNLABELLED else file.parts[-3]
+        parts[part].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
     if not parts["train"]:
         raise DataError(f"{path}: no train/<label>/*.txt inside; lay the texts out so, one folder per label")
     # Sorted by path: the order of a folder or an archive is an accident.
-    train, test = ([(data, label) for _, data, label in sorted(part)] for part in parts.values())
-    return Dataset.from_pairs(name, train, test)
+    train, test, unlabelled = (sorted(part) for part in parts.values())
+    dataset = Dataset.from_pairs(name, *([(data, label) for _, data, label in part] for part in (train, test)))
+    groups = read_films([(file, label) for file, _, label in train], urls)
+    labelled = replace(dataset.train, groups=groups)
+    return replace(dataset, train=labelled, unlabelled=[data for _, data, _ in unlabelled])
 
 
-def _is_labelled_text(file: PurePosixPath) -> bool:
-    return (
-        file.suffix == ".txt"
-        and len(file.parts) >= 3
-        and file.parts[-3] in ("train", "test")
-        and file.parts[-2] != UNLABELLED
-    )
+def _is_wanted(file: PurePosixPath) -> bool:
+    """Whether a file is a text of a part (labelled, or one of the training part that nobody labelled) or a url list."""
+    is_text = file.suffix == ".txt" and len(file.parts) >= 3 and file.parts[-3] in ("train", "test")
+    return (is_text and (file.parts[-3:-1] != ("test", UNLABELLED))) or _is_url_list(file)
+
+
+def _is_url_list(file: PurePosixPath) -> bool:
+    return len(file.parts) >= 2 and file.parts[-2] == "train" and file.match("urls_*.txt")
 
 
 def _walk_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for file in folder.glob("*/*/*.txt"):
+    for file in (*folder.glob("*/*.txt"), *folder.glob("*/*/*.txt")):
         relative = PurePosixPath(file.relative_to(folder).as_posix())
-        if _is_labelled_text(relative):
+        if _is_wanted(relative):
             yield relative, file.read_bytes()
 
 
@@ -104,13 +114,13 @@ def _walk_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
-                if not entry.is_dir() and _is_labelled_text(PurePosixPath(entry.filename)):
+                if not entry.is_dir() and _is_wanted(PurePosixPath(entry.filename)):
                     yield PurePosixPath(entry.filename), archive.read(entry)
         return
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
             stream: IO[bytes] | None
-            if member.isreg() and _is_labelled_text(PurePosixPath(member.name)) and (stream := tar.extractfile(member)):
+            if member.isreg() and _is_wanted(PurePosixPath(member.name)) and (stream := tar.extractfile(member)):
                 yield PurePosixPath(member.name), stream.read()
 
 

@@ -1,6 +1,8 @@
-"""What is held out for validation: the seeded choice, by label or at random."""
+"""What is held out for validation: the seeded choice, by label, by group or at random."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,16 @@ def hold_out(count: int, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
     held_out = np.zeros(count, np.bool_)
     held_out[np.random.default_rng(seed).choice(count, _share(count, fraction), replace=False)] = True
     return held_out
+
+
+def hold_out_groups(groups: Sequence[str], fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Chooses whole groups at random, until they hold that share of the examples; otherwise as by label."""
+    names, index, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    chosen = np.zeros(len(names), np.bool_)
+    chosen[order[before < _share(len(groups), fraction)]] = True
+    return np.asarray(chosen[index], np.bool_)
 
 
 def _share(count: int, fraction: float) -> int:

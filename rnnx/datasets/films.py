@@ -1,0 +1,35 @@
+"""Which film each IMDB review is about, from the url lists that its archive holds beside the labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+# `7_10.txt`: the review of line 7 (from 0), which gave the film 10 stars.
+_REVIEW_NAME = re.compile(r"(\d+)_\d+")
+_FILM_ID = re.compile(rb"tt\d+")
+
+
+def read_films(reviews: Sequence[tuple[PurePosixPath, str]], urls: Mapping[str, bytes]) -> list[str] | None:
+    """Names the film of each review.
+
+    Args:
+        reviews: File and label of each.
+        urls: By label, the list `train/urls_<label>.txt`: line N is the page of the film of review N.
+
+    Returns:
+        One film per review; None if the lists do not cover all of them, as in any data set but this one.
+    """
+    films = {
+        label: [match.group().decode() if (match := _FILM_ID.search(line)) else None for line in data.splitlines()]
+        for label, data in urls.items()
+    }
+    found: list[str] = []
+    for file, label in reviews:
+        name, lines = _REVIEW_NAME.fullmatch(file.stem), films.get(label, [])
+        film = lines[int(name[1])] if name and int(name[1]) < len(lines) else None
+        if film is None:
+            return None
+        found.append(film)
+    return found

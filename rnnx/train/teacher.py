@@ -1,0 +1,76 @@
+"""What unlabelled texts probably are: the soft labels of a linear model over runs of words, for the network to learn.
+
+A network that learns from labelled texts alone sees most words too rarely. The teacher reads pairs and triples of words
+directly, judges the unlabelled texts, and the network learns from both. Only labelled training texts decide what it
+says. Needs scikit-learn.
+
+Source: Wang and Manning, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, ACL 2012 (the features);
+Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (learning from probabilities).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
+
+from rnnx.text import tokenize
+
+_LONGEST_RUN = 3
+_LEAST_TEXT_COUNT = 2
+# The inverse strength of the penalty, chosen on films held out; from 10 to 40 the accuracy moves by 0.001.
+_INVERSE_PENALTY = 20.0
+
+
+def judge(
+    texts: Sequence[bytes],
+    label_ids: npt.NDArray[np.int32],
+    unlabelled: Sequence[bytes],
+    *,
+    strip_breaks: bool,
+) -> npt.NDArray[np.float32]:
+    """Learns from labelled texts and judges others.
+
+    Args:
+        texts: Labelled training texts.
+        label_ids: (count,), at least two different ones.
+        unlabelled: The texts to judge.
+        strip_breaks: As in `tokenize`.
+
+    Returns:
+        (unlabelled, labels) probabilities; rows sum to 1. The same texts give the same bits.
+    """
+    counter = CountVectorizer(
+        analyzer=lambda text: list(_runs(tokenize(text, strip_breaks=strip_breaks))),
+        binary=True,
+        min_df=min(_LEAST_TEXT_COUNT, len(texts)),
+        dtype=np.float32,
+    )
+    learned, judged = counter.fit_transform(texts), counter.transform(unlabelled)
+    count = int(label_ids.max()) + 1
+    # Two labels need one model: the other's probability is what is left.
+    scores = [_score(learned, label_ids == label_id, judged) for label_id in (range(count) if count > 2 else (1,))]
+    probs = np.stack(scores if count > 2 else [1 - scores[0], scores[0]], axis=1)
+    return np.asarray(probs / probs.sum(axis=1, keepdims=True), np.float32)
+
+
+def _runs(words: list[bytes]) -> Iterator[bytes]:
+    for length in range(1, _LONGEST_RUN + 1):
+        for start in range(len(words) - length + 1):
+            yield b" ".join(words[start : start + length])
+
+
+def _score(
+    learned: scipy.sparse.csr_matrix, is_label: npt.NDArray[np.bool_], judged: scipy.sparse.csr_matrix
+) -> npt.NDArray[np.float64]:
+    """The probability of one label, (judged,)."""
+    inside, outside = (1 + np.asarray(learned[part].sum(axis=0)).ravel() for part in (is_label, ~is_label))
+    ratio = scipy.sparse.diags(np.log((inside / inside.sum()) / (outside / outside.sum())))
+    model = LogisticRegression(C=_INVERSE_PENALTY, solver="liblinear", random_state=0)
+    model.fit(normalize(learned @ ratio), is_label)
+    return np.asarray(model.predict_proba(normalize(judged @ ratio))[:, 1])
