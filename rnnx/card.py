@@ -29,7 +29,7 @@ from rnnx.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 
 if TYPE_CHECKING:
-    from rnnx.infer.evaluate import Evaluation, ValueEvaluation
+    from rnnx.infer.metrics import Evaluation, ValueEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {

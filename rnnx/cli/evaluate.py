@@ -16,7 +16,7 @@ from rnnx.errors import DataError
 
 if TYPE_CHECKING:
     from rnnx.datasets import Columns
-    from rnnx.infer.evaluate import Evaluation, ValueEvaluation, ValueMetrics
+    from rnnx.infer.metrics import Evaluation, ValueEvaluation, ValueMetrics
     from rnnx.infer.predictor import Predictor
 
 
@@ -43,7 +43,7 @@ def evaluate(
     """Measure a bundle on labelled data: accuracy, precision, recall, F1, confusion; or on values: MAE, RMSE, R2."""
     from rnnx.card import save_evaluation
     from rnnx.datasets import Columns
-    from rnnx.infer.evaluate import ValueEvaluation
+    from rnnx.infer.metrics import ValueEvaluation
     from rnnx.infer.predictor import load
 
     if save:
@@ -140,7 +140,7 @@ def _write_values(figures: ValueEvaluation) -> None:
 
 
 def _write_labels(figures: Evaluation) -> None:
-    from rnnx.infer.evaluate import TagEvaluation
+    from rnnx.infer.metrics import TagEvaluation
 
     summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
     if isinstance(figures, TagEvaluation):
