@@ -18,6 +18,7 @@ ALLOWED = {
     "words": {"config", "errors", "text"},
     "samples": {"errors"},
     "metadata": {"config", "errors", "schema"},
+    "calibration": set(),
     "text": {"config", "errors"},
     "activations": set(),
     "layers": {"activations"},
@@ -53,8 +54,8 @@ ALLOWED = {
     "diagnosis": {"bundle", "errors", "infer.session"},
     "rewrites": {"carried", "errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
-    "infer": {"bundle", "config", "datasets", "errors", "metadata", "text", "words"},
-    "train": {"bundle", "config", "datasets", "errors", "samples", "text", "words"},
+    "infer": {"bundle", "calibration", "config", "datasets", "errors", "metadata", "text", "words"},
+    "train": {"bundle", "calibration", "config", "datasets", "errors", "samples", "text", "words"},
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
         "activations", "bundle", "card", "carried", "cells", "config", "diff", "errors", "evidence", "invariance",
