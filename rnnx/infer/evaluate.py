@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
 from rnnx.datasets import Examples, Series, TaggedSentences
 from rnnx.errors import DataError
-from rnnx.infer.metrics import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_values
-from rnnx.infer.predictions import Tagging, Values
+from rnnx.infer.metrics import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
+from rnnx.infer.predictions import Prediction, TaggedWord, Tagging, Values
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
 
@@ -32,16 +33,29 @@ def evaluate(
         on_text: Told how many are done.
 
     Raises:
-        DataError: If the data set has a label that the model does not know, or is not what it reads.
+        DataError: If the data set has a label that the model does not know, or is not what it reads, or if the network
+            gives no finite number for one of them.
     """
     to_model = _label_ids(predictor, labels)
     items: Sequence[Any] = examples.texts if isinstance(examples, Examples) else examples.rows
     label_ids = examples.label_ids if isinstance(examples, Examples) else examples.targets.astype(np.int32)
-    actual = np.empty(len(items), np.int64)
+    predictions: list[Prediction] = []
     for i, prediction in enumerate(predictor.predict_stream(items)):
-        actual[i] = prediction.label_id
+        _require_finite(prediction, "text" if isinstance(examples, Examples) else "sequence", i)
+        predictions.append(prediction)
         on_text(i + 1)
-    return measure(to_model[label_ids], actual, predictor.labels)
+    expected = to_model[label_ids]
+    actual = np.array([one.label_id for one in predictions])
+    probs = np.array([list(one.probs.values()) for one in predictions])
+    tokens = np.array([one.tokens for one in predictions])
+    is_cut = np.array([one.truncated for one in predictions])
+    return measure(
+        expected,
+        actual,
+        predictor.labels,
+        measure_calibration(probs, expected, actual),
+        measure_lengths(tokens, is_cut, expected == actual),
+    )
 
 
 def evaluate_tags(
@@ -60,28 +74,39 @@ def evaluate_tags(
         on_sentence: Told how many are done.
 
     Raises:
-        DataError: If the treebank has a tag that the model does not know, or the model tags no words.
+        DataError: If the treebank has a tag that the model does not know, the model tags no words, or it gives no
+            finite number for one of them.
     """
     reader = predictor.reader
     if not isinstance(reader, SentenceReader):
         raise DataError(f"model {predictor.config.name} tags no words")
     to_model = _label_ids(predictor, labels)
-    actual: list[int] = []
+    words: list[TaggedWord] = []
     given: Sequence[Any] = sentences.sentences
     for i, tagging in enumerate(predictor.predict_stream(given)):
         assert isinstance(tagging, Tagging)  # noqa: S101  # such a reader's
-        actual += [word.tag_id for word in tagging.words]
+        _require_finite(tagging, "sentence", i)
+        words += tagging.words
         on_sentence(i + 1)
     expected = to_model[np.concatenate(sentences.tag_ids)]
+    actual = np.array([word.tag_id for word in words])
     is_unknown = ~np.concatenate([reader.is_known(words) for words in sentences.sentences])
-    of_unknown = (expected == np.array(actual))[is_unknown]
-    figures = measure(expected, np.array(actual), predictor.labels)
+    of_unknown = (expected == actual)[is_unknown]
+    # A word comes with the probability of its tag alone: the other two figures would take those of all tags.
+    bins = measure_reliability(np.array([word.probability for word in words]), expected == actual)
+    calibration = Calibration(expected_calibration_error(bins), None, None, bins)
+    figures = measure(expected, actual, predictor.labels, calibration)
     return TagEvaluation(
         **vars(figures),
         sentence_count=len(sentences),
         unknown_count=len(of_unknown),
         unknown_accuracy=float(of_unknown.mean()) if len(of_unknown) else None,
     )
+
+
+def _require_finite(answer: Prediction | Tagging, what: str, index: int) -> None:
+    if not answer.is_finite:
+        raise DataError(f"{what} {index} (from 0): the network gives no finite number for it")
 
 
 def _label_ids(predictor: Predictor, labels: Sequence[str]) -> npt.NDArray[np.intp]:

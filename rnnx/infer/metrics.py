@@ -1,4 +1,4 @@
-"""Figures from what was expected and what came: for labels, for tags of words, for values. Imports numpy only."""
+"""Figures from what was expected and what came: for labels, for tags of words, for values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from rnnx.calibration import Calibration
+
+# Rows of accuracy by length: as many texts in each, as far as lengths allow.
+LENGTH_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,25 @@ class LabelMetrics:
 
 
 @dataclass(frozen=True)
+class LengthMetrics:
+    """How good a bundle is on texts (or sequences) of about the same length.
+
+    Attributes:
+        shortest: Of them, in tokens (or steps), before any cut.
+        longest: Likewise.
+        is_cut: Whether they are the ones that are longer than the model reads.
+        count: How many.
+        accuracy: The share whose label is right.
+    """
+
+    shortest: int
+    longest: int
+    is_cut: bool
+    count: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A bundle's figures on one data set.
 
@@ -28,12 +52,16 @@ class Evaluation:
         labels: By name.
         confusion: Row: the true label; column: the predicted one; both in the order of the model's labels.
         count: Texts, or sequences.
+        calibration: How far the probabilities can be taken at their word.
+        by_length: The shortest first, those that are cut last; none for the words of a tagger.
     """
 
     accuracy: float
     labels: dict[str, LabelMetrics]
     confusion: tuple[tuple[int, ...], ...]
     count: int
+    calibration: Calibration
+    by_length: tuple[LengthMetrics, ...]
 
 
 @dataclass(frozen=True)
@@ -85,13 +113,21 @@ class ValueEvaluation:
     count: int
 
 
-def measure(expected: npt.NDArray[np.integer], actual: npt.NDArray[np.integer], labels: Sequence[str]) -> Evaluation:
+def measure(
+    expected: npt.NDArray[np.integer],
+    actual: npt.NDArray[np.integer],
+    labels: Sequence[str],
+    calibration: Calibration,
+    by_length: tuple[LengthMetrics, ...] = (),
+) -> Evaluation:
     """Counts.
 
     Args:
         expected: (count,) true label ids.
         actual: (count,) predicted label ids.
         labels: The names of the ids.
+        calibration: Measured on the same.
+        by_length: Likewise.
     """
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (expected, actual), 1)
@@ -103,8 +139,36 @@ def measure(expected: npt.NDArray[np.integer], actual: npt.NDArray[np.integer], 
         for i, label in enumerate(labels)
     }
     count = len(expected)
-    return Evaluation(
-        float(right.sum() / max(count, 1)), metrics, tuple(tuple(map(int, row)) for row in confusion), count
+    rows = tuple(tuple(map(int, row)) for row in confusion)
+    return Evaluation(float(right.sum() / max(count, 1)), metrics, rows, count, calibration, by_length)
+
+
+def measure_lengths(
+    tokens: npt.NDArray[np.integer], is_cut: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_]
+) -> tuple[LengthMetrics, ...]:
+    """Counts what is right among texts of about the same length.
+
+    The rows end at the quintiles of all lengths, whatever a model reads of them: two models that are measured on the
+    same texts have the same rows, but for the texts that one of them cuts, which stand in a row of their own.
+
+    Args:
+        tokens: (count,) lengths before any cut; at least one.
+        is_cut: (count,) whether a text is longer than the model reads.
+        is_right: (count,) whether its label is right.
+    """
+    # `inverted_cdf`: a length that is there, not one between two of them.
+    ends = np.unique(np.quantile(tokens, np.arange(1, LENGTH_COUNT) / LENGTH_COUNT, method="inverted_cdf"))
+    rows = np.where(is_cut, len(ends) + 1, np.searchsorted(ends, tokens, side="left"))
+    return tuple(
+        LengthMetrics(
+            int(tokens[chosen].min()),
+            int(tokens[chosen].max()),
+            bool(is_cut[chosen][0]),
+            int(chosen.sum()),
+            float(is_right[chosen].mean()),
+        )
+        for row in np.unique(rows)
+        for chosen in [rows == row]
     )
 
 
