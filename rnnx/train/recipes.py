@@ -26,6 +26,7 @@ class Recipe:
         batch_size: Texts a step.
         epochs: Passes over the training texts.
         by_length: Whether batches hold texts of similar length (the order stays random otherwise).
+        has_temperature: Whether one is fitted on the validation part and folded into the head.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Recipe:
     batch_size: int
     epochs: int
     by_length: bool
+    has_temperature: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ RECIPES = {
             batch_size=64,
             epochs=8,
             by_length=True,
+            has_temperature=True,
         ),
     )
 }

@@ -70,12 +70,16 @@ def train(
         recipe = dataclasses.replace(recipe, epochs=epochs)
     task = make_task(dataset, recipe, seed)
     fitted = fit(task, seed=seed, observer=observer)
+    metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted}
+    if task.calibrate is not None:
+        tempered = task.calibrate(fitted.model)
+        fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
     config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
         HISTORY_NAME: _json([epoch.figures() for epoch in fitted.history]),
-        METRICS_NAME: _json({**fitted.best.figures(), "is_interrupted": fitted.is_interrupted}),
+        METRICS_NAME: _json(metrics),
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }
