@@ -13,6 +13,7 @@ from rnnx.bundle import (
     CURVES_NAME,
     EVALUATION_NAME,
     HISTORY_NAME,
+    METRICS_NAME,
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
@@ -25,7 +26,7 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
-from rnnx.evaluation_card import code, describe_evaluation
+from rnnx.evaluation_card import code, describe_evaluation, describe_temperature
 from rnnx.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 
@@ -88,6 +89,8 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
+        if (metrics := json.loads(files.get(METRICS_NAME, b"{}"))).get("temperature"):
+            parts.append(describe_temperature(metrics, config.unit))
     if PARITY_NAME in files:
         parts.append(_proof(config, json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)

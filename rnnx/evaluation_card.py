@@ -44,6 +44,19 @@ def describe_evaluation(config: ModelConfig, record: dict[str, Any], dataset: st
     return "\n\n".join(parts)
 
 
+def describe_temperature(metrics: dict[str, Any], unit: str) -> str:
+    """What the temperature that is folded into the head did to the validation part, from `metrics.json`."""
+    names = {"negative_log_likelihood": "negative log likelihood", "brier_score": "Brier score"}
+    names = {"expected_calibration_error": "expected calibration error", **names}
+    before, after = (metrics["validation_calibration"][when] for when in ("before", "after"))
+    rows = "\n".join(f"| {name} | {before[key]:.4f} | {after[key]:.4f} |" for key, name in names.items())
+    return (
+        f"The same command divided the logits by a temperature of {metrics['temperature']:.4f}, fitted on the "
+        f"validation {unit} and folded into the head; it changes probabilities, not labels:\n\n"
+        f"| on validation | before | after |\n|---|---:|---:|\n{rows}"
+    )
+
+
 def _errors(record: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {name} | {m['mae']:.6g} | {m['rmse']:.6g} | {'-' if m['r2'] is None else format(m['r2'], '.4f')} |"

@@ -71,6 +71,20 @@ def test_a_tagger_has_bins_but_neither_likelihood_nor_lengths() -> None:
     assert "By length" not in section
 
 
+def test_a_temperature_stands_beside_the_training() -> None:
+    bundle = read_directory(find_directory("imdb-article"))
+    calibration = record_of(bundle.config, "imdb")["calibration"]
+    better = calibration | {"expected_calibration_error": 0.0123}
+    metrics = json.loads(bundle["metrics.json"]) | {
+        "temperature": 1.5,
+        "validation_calibration": {"before": calibration, "after": better},
+    }
+    card = write_card(bundle.config, {**bundle.files, "metrics.json": json.dumps(metrics).encode()})
+    assert "divided the logits by a temperature of 1.5000, fitted on the validation texts" in card
+    assert "| expected calibration error | 0.4000 | 0.0123 |\n| negative log likelihood | 1.2040 | 1.2040 |" in card
+    assert "temperature" not in write_card(bundle.config, bundle.files)
+
+
 @pytest.mark.parametrize("name", ["imdb", "pos"])
 def test_an_evaluation_of_an_earlier_version_still_gives_a_card(name: str) -> None:
     bundle = read_directory(find_directory(name))
