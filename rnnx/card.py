@@ -13,6 +13,7 @@ from rnnx.bundle import (
     CURVES_NAME,
     EVALUATION_NAME,
     HISTORY_NAME,
+    METRICS_NAME,
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
@@ -25,11 +26,12 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
+from rnnx.evaluation_card import code, describe_evaluation, describe_temperature
 from rnnx.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 
 if TYPE_CHECKING:
-    from rnnx.infer.evaluate import Evaluation, ValueEvaluation
+    from rnnx.infer.metrics import Evaluation, ValueEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
@@ -85,13 +87,16 @@ def write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts = [f"# {config.name}", _summary(config)]
     if EVALUATION_NAME in files:
-        parts.append(_evaluation(config, json.loads(files[EVALUATION_NAME])))
+        record = json.loads(files[EVALUATION_NAME])
+        parts.append(describe_evaluation(config, record, _dataset(config, record["dataset"])))
     parts.append(_use(config))
     if TEXT_NAME in files:
         parts.append(_embed(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
+        if (metrics := json.loads(files.get(METRICS_NAME, b"{}"))).get("temperature"):
+            parts.append(describe_temperature(metrics, config.unit))
     if PARITY_NAME in files:
         parts.append(_proof(config, json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
@@ -116,19 +121,14 @@ def _embed(config: ModelConfig) -> str:
     )
 
 
-def _code(label: str) -> str:
-    """A label as code in a Markdown table."""
-    return "`" + label.replace("`", "'").replace("|", "\\|") + "`"
-
-
 def _summary(config: ModelConfig) -> str:
     if config.words:
         return summary_of_tagger(config)
     if not config.tokenizer:
         return _summary_of_arrays(config)
-    meaning = f", the probability of {_code(config.labels[1])}" if config.output_size == 1 else ""
+    meaning = f", the probability of {code(config.labels[1])}" if config.output_size == 1 else ""
     return (
-        f"Text classifier: {', '.join(map(_code, config.labels))}. "
+        f"Text classifier: {', '.join(map(code, config.labels))}. "
         f"{config.parameter_count:,} parameters.\n\n"
         f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
         f"`probs` float32 (batch, {config.output_size}) out{meaning}."
@@ -137,8 +137,8 @@ def _summary(config: ModelConfig) -> str:
 
 def _summary_of_arrays(config: ModelConfig) -> str:
     kind = {"classification": "Classifier of sequences", "tagging": "Tagger of sequences", "regression": "Regression"}
-    labels = f" {', '.join(map(_code, config.labels))}." if config.labels else ""
-    meaning = f", the probability of {_code(config.labels[1])}" if labels and config.output_size == 1 else ""
+    labels = f" {', '.join(map(code, config.labels))}." if config.labels else ""
+    meaning = f", the probability of {code(config.labels[1])}" if labels and config.output_size == 1 else ""
     return (
         f"{kind.get(config.task, 'Network')}:{labels} {config.parameter_count:,} parameters.\n\n"
         f"`model.onnx` (opset {config.opset}): {'; '.join(describe_inputs(config))} in; "
@@ -164,41 +164,6 @@ def _use(config: ModelConfig) -> str:
         f"a word is a run of `[a-z0-9']` or bytes >= 0x80. Line N of `vocabulary.txt` is id N - 1; an unknown word is 2"
         f"{'; a text begins with 1' if t.start else ''}. The {kept} {t.max_length} ids are read, "
         f"padded with 0 on the {t.padding_side} {padding}."
-    )
-
-
-def _evaluation(config: ModelConfig, record: dict[str, Any]) -> str:
-    unit = "words" if config.words else config.unit
-    measured = (
-        f"on {record['count']:,} {unit} of {record['dataset']}, "
-        f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
-        f"`rnnx evaluate {config.name} {_dataset(config, record['dataset'])} --save`."
-    )
-    if "labels" not in record:
-        rows = "\n".join(
-            f"| {name} | {m['mae']:.6g} | {m['rmse']:.6g} | {'-' if m['r2'] is None else format(m['r2'], '.4f')} |"
-            for name, m in [("all", record), *((f"y[{i}]", m) for i, m in enumerate(record["outputs"]))]
-        )
-        return f"## Error\n\nMeasured {measured}\n\n| output | MAE | RMSE | R2 |\n|---|---:|---:|---:|\n{rows}"
-    rows = "\n".join(
-        f"| {_code(label)} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
-        for label, m in record["labels"].items()
-    )
-    said = " | ".join(f"said {_code(label)}" for label in record["labels"])
-    confusion = "\n".join(
-        f"| {_code(label)} | {' | '.join(f'{n:,}' for n in row)} |"
-        for label, row in zip(record["labels"], record["confusion"], strict=True)
-    )
-    unknown = (
-        f" Of the {record['unknown_count']:,} words that the vocabulary does not hold, "
-        f"{record['unknown_accuracy']:.4f} are right."
-        if record.get("unknown_count")
-        else ""
-    )
-    return (
-        f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{unknown}\n\n"
-        f"| label | precision | recall | F1 | {unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
-        f"| true | {said} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
     )
 
 

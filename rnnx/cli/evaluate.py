@@ -16,7 +16,7 @@ from rnnx.errors import DataError
 
 if TYPE_CHECKING:
     from rnnx.datasets import Columns
-    from rnnx.infer.evaluate import Evaluation, ValueEvaluation, ValueMetrics
+    from rnnx.infer.metrics import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.infer.predictor import Predictor
 
 
@@ -40,10 +40,10 @@ def evaluate(
     save: Annotated[bool, typer.Option("--save", help="Write the figures into the bundle and its card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Measure a bundle on labelled data: accuracy, precision, recall, F1, confusion; or on values: MAE, RMSE, R2."""
+    """Measure a bundle on labelled data: accuracy, confusion, calibration, by length; or on values: MAE, RMSE, R2."""
     from rnnx.card import save_evaluation
     from rnnx.datasets import Columns
-    from rnnx.infer.evaluate import ValueEvaluation
+    from rnnx.infer.metrics import ValueEvaluation
     from rnnx.infer.predictor import load
 
     if save:
@@ -59,7 +59,7 @@ def evaluate(
     if isinstance(figures, ValueEvaluation):
         _write_values(figures)
     else:
-        _write_labels(figures)
+        _write_labels(figures, "steps" if predictor.config.tokenizer is None else "tokens")
     terminal.hint(f"rnnx info {bundle}")
 
 
@@ -139,10 +139,16 @@ def _write_values(figures: ValueEvaluation) -> None:
     )
 
 
-def _write_labels(figures: Evaluation) -> None:
-    from rnnx.infer.evaluate import TagEvaluation
+def _write_labels(figures: Evaluation, unit: str) -> None:
+    from rnnx.infer.metrics import TagEvaluation
 
+    calibration = figures.calibration
     summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
+    summary.append(("expected calibration error", f"{calibration.expected_calibration_error:.4f}"))
+    if calibration.negative_log_likelihood is not None:
+        summary.append(("negative log likelihood", f"{calibration.negative_log_likelihood:.4f}"))
+    if calibration.brier_score is not None:
+        summary.append(("Brier score", f"{calibration.brier_score:.4f}"))
     if isinstance(figures, TagEvaluation):
         unknown = "-" if figures.unknown_accuracy is None else f"{figures.unknown_accuracy:.4f}"
         summary += [("sentences", figures.sentence_count), ("unknown words", figures.unknown_count)]
@@ -154,3 +160,16 @@ def _write_labels(figures: Evaluation) -> None:
     ]
     columns = ("Label", "Precision", "Recall", "F1", "Support", *(f"said {label}" for label in figures.labels))
     terminal.write_table(columns, rows)
+    if figures.by_length:
+        lengths = [(_length(row, unit), f"{row.accuracy:.4f}", row.count) for row in figures.by_length]
+        terminal.write_table(("Length", "Accuracy", "Count"), lengths)
+    bins = [
+        (f"said with {b.low:.3f} to {b.high:.3f}", f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.count)
+        for b in calibration.bins
+    ]
+    terminal.write_table(("Probability", "Mean", "Right", "Count"), bins)
+
+
+def _length(row: LengthMetrics, unit: str) -> str:
+    lengths = f"{row.shortest} to {row.longest}" if row.longest > row.shortest else f"{row.shortest}"
+    return f"{'cut, ' if row.is_cut else ''}{lengths} {unit}"

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rnnx.train.fit import Epoch
+
+# Of the palette of Okabe and Ito, which people with any kind of colour vision tell apart; the shapes differ as well.
+_BLUE, _VERMILLION, _GREY = "#0072B2", "#D55E00", "#767676"
 
 
 def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
@@ -21,23 +27,53 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
     Returns:
         A PNG, 1200 x 450 pixels.
     """
-    epochs = [epoch.epoch for epoch in history]
     figure = Figure(figsize=(12, 4.5), layout="constrained")
-    figure.suptitle(title)
-    names = ("R2" if best.name == "r2" else best.name, "loss")
-    for axes, what, attribute in zip(figure.subplots(1, 2), names, ("score", "loss"), strict=True):
-        axes.plot(epochs, [getattr(epoch, attribute) for epoch in history], "bo", label=f"Training {what}")
-        values = [getattr(epoch, f"validation_{attribute}") for epoch in history]
-        axes.plot(epochs, values, "b", label=f"Validation {what}")
-        kept = getattr(best, f"validation_{attribute}")
-        axes.plot(
-            [best.epoch], [kept], "o", mfc="none", mec="tab:red", ms=12, label=f"Kept: epoch {best.epoch}, {kept:.3f}"
-        )
-        axes.set(title=f"Training and validation {what}", xlabel="Epoch", ylabel=what[:1].upper() + what[1:])
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend()
+    figure.suptitle(title, fontsize=13)
+    left, right = figure.subplots(1, 2)
+    _draw(left, history, best, "score")
+    _draw(right, history, best, "loss")
     png = io.BytesIO()
     # Without the Software key, which names the matplotlib version, the same history gives the same bytes.
     figure.savefig(png, dpi=100, format="png", metadata={"Software": None})
     return png.getvalue()
+
+
+def _draw(axes: Axes, history: Sequence[Epoch], best: Epoch, attribute: str) -> None:
+    """Draws one plot as the article does: dots for training, a line for validation."""
+    what = "loss" if attribute == "loss" else "R2" if best.name == "r2" else best.name
+    epochs = [epoch.epoch for epoch in history]
+    training = [getattr(epoch, attribute) for epoch in history]
+    validation = [getattr(epoch, f"validation_{attribute}") for epoch in history]
+    kept = getattr(best, f"validation_{attribute}")
+    axes.axvline(best.epoch, color=_GREY, lw=1, ls=":", zorder=1)
+    axes.plot(epochs, training, "o", color=_BLUE, ms=7, label=f"Training {what}")
+    # The small dots show a line of one epoch.
+    axes.plot(epochs, validation, ".-", color=_BLUE, lw=2, ms=5, label=f"Validation {what}")
+    axes.plot(
+        [best.epoch],
+        [kept],
+        "o",
+        mfc="none",
+        mec=_VERMILLION,
+        mew=2,
+        ms=13,
+        label=f"Kept: epoch {best.epoch}, validation {what} {kept:.4f}",
+    )
+    axes.set(title=f"Training and validation {what}", xlabel="Epoch", ylabel=what[:1].upper() + what[1:])
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.set_ylim(*_limits([value for value in (*training, *validation) if math.isfinite(value)], attribute))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.legend(framealpha=0.9)
+
+
+def _limits(values: Sequence[float], attribute: str) -> tuple[float | None, float | None]:
+    """From where to where the y axis goes: a loss from 0, a score from a tenth below; None leaves it to matplotlib."""
+    if not values:
+        return None, None
+    if attribute == "loss":
+        return 0, max(values) * 1.05 or None
+    lowest = math.floor(min(values) * 10 - 0.25) / 10
+    return max(lowest, 0.0) if min(values) >= 0 else lowest, min(max(values) + 0.1 * (max(values) - lowest), 1.005)

@@ -27,6 +27,7 @@ class Recipe:
         epochs: Passes over the training texts.
         by_length: Whether batches hold texts of similar length (the order stays random otherwise).
         patience: Epochs without a better validation after which training ends; None runs them all.
+        has_temperature: Whether one is fitted on the validation part and folded into the head.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     epochs: int
     by_length: bool
     patience: int | None = None
+    has_temperature: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,7 @@ RECIPES = {
             epochs=8,
             by_length=True,
             patience=3,
+            has_temperature=True,
         ),
     )
 }

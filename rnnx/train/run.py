@@ -80,14 +80,16 @@ def train(
     task = make_task(dataset, recipe, seed)
     checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
+    metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
+    if task.calibrate is not None:
+        tempered = task.calibrate(fitted.model)
+        fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
     config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
         HISTORY_NAME: _json(_history(fitted)),
-        METRICS_NAME: _json(
-            {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
-        ),
+        METRICS_NAME: _json(metrics),
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }

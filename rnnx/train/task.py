@@ -14,6 +14,7 @@ from rnnx.config import Task as Kind
 from rnnx.config import TokenizerConfig, Unit, WordsConfig
 from rnnx.train.batches import Source
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
+from rnnx.train.temperature import Tempered
 
 # The metric that the best epoch is chosen by, the highest: the share of right labels, or of the values' variance that
 # is explained.
@@ -42,6 +43,7 @@ class Task:
         samples: (network, seed) to some held-out examples with what it says of them, as a file.
         score: What the best epoch is chosen by.
         finish: The trained network to the one that the run keeps.
+        calibrate: That one to the same with a temperature folded in; None where the recipe asks for none.
     """
 
     recipe: Recipe | TaggerRecipe | SeriesRecipe
@@ -59,6 +61,7 @@ class Task:
     samples: Callable[[keras.Model, int], bytes]
     score: Score = "accuracy"
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
+    calibrate: Callable[[keras.Model], Tempered] | None = None
 
 
 def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:

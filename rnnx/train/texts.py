@@ -12,6 +12,7 @@ from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import TextSource
 from rnnx.train.recipes import Recipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
+from rnnx.train.temperature import temper
 
 
 def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
@@ -53,6 +54,7 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         tokenizer=recipe.tokenizer,
         words=None,
         samples=lambda model, seed: _samples(model, tokenizer, parts[1], dataset.labels, seed),
+        calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
     )
 
 

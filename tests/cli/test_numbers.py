@@ -56,6 +56,9 @@ def test_the_modes_are_learned(modes: Path, capsys: Capture) -> None:
     assert figures["count"] == 45
     assert figures["accuracy"] >= 0.9
     assert list(figures["labels"]) == sorted(MODES)
+    assert sum(one["count"] for one in figures["calibration"]["bins"]) == 45
+    (row,) = figures["by_length"]  # the test part has one length
+    assert row == {"shortest": 24, "longest": 24, "is_cut": False, "count": 45, "accuracy": figures["accuracy"]}
 
 
 def test_the_proof_saw_real_sequences(modes: Path) -> None:

@@ -1,33 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn import metrics
+from sklearn.metrics import brier_score_loss, log_loss
 
 import rnnx
 from rnnx.datasets import Examples
 from rnnx.errors import DataError
-from rnnx.infer.evaluate import evaluate, measure, measure_values
-
-LABELS = ("a", "b", "c")
-IDS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
-
-
-@given(IDS)
-def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
-    expected, actual = np.array(pairs).T
-    figures = measure(expected, actual, LABELS)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        expected, actual, labels=range(3), zero_division=0
-    )
-    assert figures.accuracy == pytest.approx(metrics.accuracy_score(expected, actual))
-    for i, label in enumerate(LABELS):
-        ours = figures.labels[label]
-        assert (ours.precision, ours.recall, ours.f1) == pytest.approx((precision[i], recall[i], f1[i]))
-        assert ours.support == support[i]
-    assert np.array_equal(metrics.confusion_matrix(expected, actual, labels=range(3)), figures.confusion)
+from rnnx.infer.evaluate import evaluate
+from tests.conftest import make_texts
 
 
 def test_labels_meet_by_name_not_by_id() -> None:
@@ -43,21 +27,32 @@ def test_a_label_that_the_model_does_not_know_is_named() -> None:
         evaluate(rnnx.load("imdb"), Examples([b"x"], np.array([0], np.int32)), ("sad", "pos"))
 
 
-@given(st.integers(2, 40), st.integers(1, 3), st.integers(0, 2**31))
-def test_figures_of_values_are_those_of_scikit_learn(count: int, outputs: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    expected = rng.normal(3, 2, (count, outputs))
-    actual = expected + rng.normal(0, 1, (count, outputs))
-    figures = measure_values(expected, actual)
-    assert figures.count == count
-    assert figures.mae == pytest.approx(metrics.mean_absolute_error(expected, actual))
-    assert figures.rmse == pytest.approx(metrics.root_mean_squared_error(expected, actual))
-    assert figures.r2 == pytest.approx(metrics.r2_score(expected, actual))
-    each = metrics.r2_score(expected, actual, multioutput="raw_values")
-    assert [one.r2 for one in figures.outputs] == pytest.approx(each.tolist())
+def test_an_answer_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = rnnx.load("imdb")
+    good = predictor.predict(["a"])[0]
+    bad = dataclasses.replace(good, probability=math.nan)
+    monkeypatch.setattr(predictor, "predict_stream", lambda items: iter([good, bad]))
+    with pytest.raises(DataError, match=r"text 1 \(from 0\): the network gives no finite number"):
+        evaluate(predictor, Examples([b"a", b"b"], np.array([0, 1], np.int32)), ("neg", "pos"))
 
 
-def test_values_that_do_not_vary_have_no_share_of_variance() -> None:
-    figures = measure_values(np.full((3, 1), 0.1), np.full((3, 1), 0.2))
-    assert figures.r2 is None
-    assert figures.mae == pytest.approx(0.1)
+def test_probabilities_and_lengths_are_measured_on_what_the_model_says() -> None:
+    """Short texts, and some that are longer than the 500 tokens that the article's network reads."""
+    pairs = make_texts(40, 5)
+    texts = [text if i % 4 else b" ".join([text] * 200) for i, (text, _) in enumerate(pairs)]
+    expected = np.array([label == "pos" for _, label in pairs], np.int32)
+    predictor = rnnx.load("imdb-article")
+    figures = evaluate(predictor, Examples(texts, expected), ("neg", "pos"))
+    predictions = predictor.predict(texts)
+    probs = np.array([one.probs["pos"] for one in predictions])
+    assert figures.calibration.negative_log_likelihood == pytest.approx(log_loss(expected, probs))
+    assert figures.calibration.brier_score == pytest.approx(brier_score_loss(expected, probs))
+    bins = figures.calibration.bins
+    assert sum(one.count * one.accuracy for one in bins) == pytest.approx(40 * figures.accuracy)
+    assert sum(one.count * one.confidence for one in bins) == pytest.approx(sum(p.probability for p in predictions))
+    cut = figures.by_length[-1]
+    assert (cut.is_cut, cut.count) == (True, 10)
+    assert cut.shortest > 500
+    assert [row.is_cut for row in figures.by_length[:-1]] == [False] * (len(figures.by_length) - 1)
+    assert sum(row.count for row in figures.by_length) == 40
+    assert figures.by_length[0].shortest == min(one.tokens for one in predictions)

@@ -1,0 +1,47 @@
+"""What `rnnx evaluate` prints, on texts of our own and the shipped network of the article, which reads 500 tokens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnx.cli import run
+from tests.conftest import make_texts
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    rows = [(text if i % 4 else b" ".join([text] * 200), label) for i, (text, label) in enumerate(make_texts(40, 5))]
+    lines = ["text,label", *(f'"{text.decode()}",{label}' for text, label in rows)]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(tmp_path / "t.csv")
+
+
+def test_a_pipe_gets_the_figures_of_the_json(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "imdb-article", table, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert set(figures) == {"accuracy", "labels", "confusion", "count", "calibration", "by_length"}
+    assert run(["evaluate", "imdb-article", table]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    calibration, by_length = figures["calibration"], figures["by_length"]
+    assert rows[:5] == [
+        ["accuracy", f"{figures['accuracy']:.4f}"],
+        ["count", "40"],
+        ["expected calibration error", f"{calibration['expected_calibration_error']:.4f}"],
+        ["negative log likelihood", f"{calibration['negative_log_likelihood']:.4f}"],
+        ["Brier score", f"{calibration['brier_score']:.4f}"],
+    ]
+    assert [row[0] for row in rows[5:7]] == ["neg", "pos"]
+    lengths, bins = rows[7 : 7 + len(by_length)], rows[7 + len(by_length) :]
+    assert lengths[0] == [
+        f"{by_length[0]['shortest']} to {by_length[0]['longest']} tokens",
+        f"{by_length[0]['accuracy']:.4f}",
+        str(by_length[0]["count"]),
+    ]
+    assert lengths[-1][0].startswith("cut, ")
+    assert [row[1:] for row in bins] == [
+        [f"{one['confidence']:.4f}", f"{one['accuracy']:.4f}", str(one["count"])] for one in calibration["bins"]
+    ]
+    assert bins[-1][0] == f"said with {calibration['bins'][-1]['low']:.3f} to {calibration['bins'][-1]['high']:.3f}"
