@@ -7,7 +7,7 @@ from typing import Any
 
 from rnnx.errors import MissingExtraError
 
-_EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib"}
+_EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "sklearn", "scipy"}
 
 
 def import_stage(*modules: str) -> list[Any]:

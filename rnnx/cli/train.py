@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnnx.datasets import Columns, SeriesTask
     from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.run import AnyDataset, AnyRecipe
+    from rnnx.train.task import StageProgress
 
 
 class Teller:
@@ -31,6 +32,7 @@ class Teller:
         self._place, self._update = place, update
         self._began = self._ended = time.monotonic()
         self._first_epoch, self._has_told = 1, False
+        self._stages: set[str] = set()
 
     def on_resume(self, done: int, epochs: int) -> None:
         """Says that an earlier process's epochs are taken up."""
@@ -47,6 +49,18 @@ class Teller:
                 self._has_told = True
             words += f", {in_words(p.seconds_left)} left at most"
         self._update((p.epoch - 1) * p.batches + p.batch, words, p.batches * p.epochs)
+
+    def on_stage(self, p: StageProgress) -> None:
+        """Moves the bar through what comes before the epochs; says once what it is and how long it will take."""
+        words = p.name
+        if p.seconds_left is not None:
+            words += f", {in_words(p.seconds_left)} left at most"
+        if p.name not in self._stages and (p.total == 1 or p.seconds_left is not None):
+            self._stages.add(p.name)
+            how_long = "" if p.seconds_left is None else f", about {in_words(p.seconds_left)} at most"
+            terminal.note(f"before the epochs: {p.name}{how_long}")
+        self._update(p.done, words, p.total)
+        self._began = self._ended = time.monotonic()
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Says how an epoch went."""
@@ -121,7 +135,7 @@ def train(
             remove_checkpoint(checkpoint_place(place))
         with terminal.progress("training", has_time_left=False) as update:
             teller = Teller(place, update)
-            observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume)
+            observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage)
             fitted = runs.train(data, chosen, place, epochs=epochs, seed=seed, observer=observer)
         teller.on_end(fitted)
     best = {

@@ -18,6 +18,10 @@ from rnnx.words.encoder import WordEncoder, WordIds
 # Batches of similar length are cut from shuffled pools of this many batches: little padding, still a random order.
 _POOL_BATCHES = 50
 
+# Lengths that batches of similar length are padded up to, four between a length and its double: what is compiled for a
+# length serves many batches, and no more than a fifth of the steps is padding.
+_LENGTHS = tuple(size << shift for shift in range(1, 24) for size in (4, 5, 6, 7))
+
 # As Keras takes it: (inputs, targets), or (inputs, targets, weights).
 Batch = tuple[Any, ...]
 
@@ -33,8 +37,8 @@ class Source(Protocol):
     def signature(self) -> Any:
         """What `stack` gives, as tensor specs; lengths that vary are declared as varying."""
 
-    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
-        """Pads the chosen examples into one batch."""
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+        """Pads the chosen examples into one batch, of as many steps as asked for, or else as the longest has."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,37 @@ class TextSource:
         """Specs of the ids and the label ids."""
         return tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32)
 
-    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
         """Pads the chosen texts as the tokenizer's config says."""
-        return self.tokenizer.pad([self.rows[i] for i in chosen]), self.label_ids[chosen, None]
+        ids = self.tokenizer.pad([self.rows[i] for i in chosen])
+        return _widen(ids, time, at_start=self.tokenizer.config.padding_side == "left"), self.label_ids[chosen, None]
+
+
+@dataclass(frozen=True)
+class SoftTextSource:
+    """Texts with a probability for each label: those that were labelled, and those that a teacher judged.
+
+    Attributes:
+        texts: Their rows; its label ids are not looked at.
+        probs: (texts, 1) float32 of the second label where there are two, else (texts, labels).
+    """
+
+    texts: TextSource
+    probs: npt.NDArray[np.float32]
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each text."""
+        return self.texts.lengths
+
+    @property
+    def signature(self) -> Any:
+        """Specs of the ids and the probabilities."""
+        return self.texts.signature[0], tf.TensorSpec((None, self.probs.shape[1]), tf.float32)
+
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+        """Pads the chosen texts as the tokenizer's config says."""
+        return self.texts.stack(chosen, time)[0], self.probs[chosen]
 
 
 @dataclass(frozen=True)
@@ -85,9 +117,9 @@ class WordSource:
         inputs = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, slots), tf.int32)
         return inputs, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
 
-    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
         """Pads the chosen sentences at their ends."""
-        inputs = self.encoder.pad([self.rows[i] for i in chosen])
+        inputs = WordIds(*(_widen(one, time) for one in self.encoder.pad([self.rows[i] for i in chosen])))
         tag_ids, weights = np.zeros(inputs.ids.shape, np.int32), np.zeros(inputs.ids.shape, np.float32)
         for row, i in enumerate(chosen):
             tag_ids[row, : len(self.tag_ids[i])] = self.tag_ids[i]
@@ -118,14 +150,21 @@ class SeriesSource:
         targets = tf.TensorSpec((None, self.targets.shape[1]), tf.as_dtype(self.targets.dtype))
         return (numbers, tf.TensorSpec((None, None), tf.bool)), targets
 
-    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
         """Pads the chosen sequences at their ends."""
         rows = [self.rows[i] for i in chosen]
         numbers = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[1]), np.float32)
         present = np.zeros(numbers.shape[:2], np.bool_)
         for i, row in enumerate(rows):
             numbers[i, : len(row)], present[i, : len(row)] = row, True
-        return (numbers, present), self.targets[chosen]
+        return (_widen(numbers, time), _widen(present, time)), self.targets[chosen]
+
+
+def _widen(batch: npt.NDArray[Any], time: int | None, *, at_start: bool = False) -> npt.NDArray[Any]:
+    """Pads (batch, time, ...) with zeros to so many steps; leaves it where it has as many, or None is asked for."""
+    missing = max((time or 0) - batch.shape[1], 0)
+    widths = (missing, 0) if at_start else (0, missing)
+    return np.pad(batch, ((0, 0), widths, *[(0, 0)] * (batch.ndim - 2))) if missing else batch
 
 
 class Batches:
@@ -142,11 +181,11 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, from 1."""
-        return map(self._source.stack, self._order(epoch))
+        return (self._source.stack(chosen, self._time(chosen)) for chosen in self._order(epoch))
 
     def steps(self, epoch: int) -> list[int]:
-        """What each batch of an epoch costs: rows times the longest of them, the steps that the network takes."""
-        return [len(chosen) * int(self._lengths[chosen].max()) for chosen in self._order(epoch)]
+        """What each batch of an epoch costs: the steps that the network takes, padding included, times the rows."""
+        return [len(chosen) * self._time(chosen) for chosen in self._order(epoch)]
 
     def as_tf(self, epochs: Sequence[int] = (1,)) -> tf.data.Dataset:
         """Some epochs, one after the other, for Keras.
@@ -157,6 +196,10 @@ class Batches:
             lambda: itertools.chain.from_iterable(map(self.epoch, epochs)), output_signature=self._source.signature
         )
         return data.apply(tf.data.experimental.assert_cardinality(len(self) * len(epochs))).prefetch(2)
+
+    def _time(self, chosen: npt.NDArray[np.intp]) -> int:
+        longest = max(int(self._lengths[chosen].max()), 1)
+        return min(next(length for length in _LENGTHS if length >= longest), max(int(self._lengths.max()), 1))
 
     def _order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
         size = self._batch_size

@@ -18,8 +18,9 @@ from rnnx.train.batches import Batches
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.determinism import begin
 from rnnx.train.pace import Pace
+from rnnx.train.recurrence import hasten
 from rnnx.train.state import pack, put_state, take_state, unpack
-from rnnx.train.task import Score, Task
+from rnnx.train.task import Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"
 # The first steps of a process say nothing of the others: TensorFlow traces and lays out memory in them.
@@ -85,6 +86,7 @@ class Observer:
     on_batch: Callable[[Progress], None] = lambda progress: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     on_resume: Callable[[int, int], None] = lambda done, epochs: None
+    on_stage: Callable[[StageProgress], None] = lambda progress: None
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,14 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
     """
     recipe = task.recipe
     begin(seed)
-    train, validation = (
-        Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=part_seed)
-        for source, part_seed in zip(task.parts, (seed, None), strict=True)
-    )
-    model = task.build()
-    # XLA compiles anew for each length of a batch, and its loop is slower than TensorFlow's on a CPU from 400 steps on.
+    kept = task.build()
+    model = hasten(kept)
+    source = task.parts[0]
+    if task.prepare:
+        source = task.prepare(model, Preparation(seed, checkpoint, observer.on_stage))
+    train = Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=seed)
+    validation = Batches(task.parts[1], batch_size=recipe.batch_size, by_length=recipe.by_length, seed=None)
+    # The recurrence is compiled by XLA already; the whole would be compiled anew for each length and gain nothing.
     model.compile(
         optimizer=recipe.optimizer(recipe.epochs * len(train)),
         loss=task.loss,
@@ -161,9 +165,11 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted = True
     if keeper.best is None:
         raise ValueError("fit takes at least one epoch")
-    model.set_weights(keeper.best_weights)
+    kept.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
-    return Fit(task.finish(model), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted)
+    return Fit(
+        task.finish(kept), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted
+    )
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -51,6 +52,11 @@ def digest_source(source: Source) -> str:
         for array in _arrays(source.stack(np.arange(start, min(start + _ROWS_AT_A_TIME, count)))):
             digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def hash_texts(texts: Iterable[bytes]) -> str:
+    """The sha256 of texts, in their order."""
+    return _hash(*(hashlib.sha256(text).hexdigest() for text in texts))
 
 
 def _arrays(batch: Any) -> list[np.ndarray[Any, Any]]:

@@ -3,7 +3,7 @@
 Keras multiplies by the input kernel at each step and hands its masks through the loop. Here one product serves all
 steps, the loop holds what has to be in it and nothing else, the gradient of the recurrent kernel is one product behind
 the loop, and both directions share one loop. What it computes is the same, up to the order of float32 sums. The
-network that a run keeps has Keras's own layers (`plain`).
+network that a run keeps has Keras's own layers.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ def hasten(model: keras.Model) -> keras.Model:
     Returns:
         A network with weights of its own, the same values in the same order.
     """
-    return _rebuild(model, _FAST)
 
+    def clone(layer: keras.Layer) -> keras.Layer:
+        target = _FAST[type(layer)] if type(layer) in _FAST and _is_plain(layer) else type(layer)
+        return target.from_config(layer.get_config())
 
-def plain(model: keras.Model) -> keras.Model:
-    """Makes the network that is kept of the one that was trained: Keras's own layers, the same weights."""
-    return _rebuild(model, _PLAIN)
+    fast = keras.models.clone_model(model, clone_function=clone)
+    fast.set_weights(model.get_weights())
+    return fast
 
 
 class FastSimpleRNN(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
@@ -59,19 +61,7 @@ class FastBidirectional(layers.Bidirectional):  # type: ignore[misc]  # keras sh
         return tf.concat([forward, backward], -1)
 
 
-_FAST = {layers.SimpleRNN: FastSimpleRNN, layers.Bidirectional: FastBidirectional}
-_PLAIN = {fast: slow for slow, fast in _FAST.items()}
-
-
-def _rebuild(model: keras.Model, classes: dict[type, type]) -> keras.Model:
-    def clone(layer: keras.Layer) -> keras.Layer:
-        target = classes.get(type(layer))
-        takes = target is not None and (classes is _PLAIN or _is_plain(layer))
-        return (target if takes and target is not None else type(layer)).from_config(layer.get_config())
-
-    rebuilt = keras.models.clone_model(model, clone_function=clone)
-    rebuilt.set_weights(model.get_weights())
-    return rebuilt
+_FAST: dict[Any, Any] = {layers.SimpleRNN: FastSimpleRNN, layers.Bidirectional: FastBidirectional}
 
 
 def _is_plain(layer: keras.Layer) -> bool:
@@ -148,7 +138,8 @@ def _forward(inputs: list[Any], kernels: list[Any], masks: list[Any]) -> list[An
         return t + 1, following, [array.write(t, h) for array, h in zip(written, following, strict=True)]
 
     start = [tf.zeros_like(x[0]) for x in inputs]
-    _, _, written = tf.while_loop(lambda t, *_: t < time, step, (0, start, _arrays(inputs, time)), maximum_iterations=time)
+    loop = (0, start, _arrays(inputs, time))
+    _, _, written = tf.while_loop(lambda t, *_: t < time, step, loop, maximum_iterations=time)
     return [array.stack() for array in written]
 
 
@@ -168,7 +159,8 @@ def _backward(upstream: list[Any], states: list[Any], kernels: list[Any], masks:
         return t - 1, following, [array.write(t, one) for array, one in zip(written, sums, strict=True)]
 
     start = [tf.zeros_like(h[0]) for h in states]
-    _, _, written = tf.while_loop(lambda t, *_: t >= 0, step, (time - 1, start, _arrays(states, time)), maximum_iterations=time)
+    loop = (time - 1, start, _arrays(states, time))
+    _, _, written = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=time)
     by_input = [array.stack() for array in written]
     by_kernel = [
         tf.matmul(_rows(h[:-1]), _rows(one[1:]), transpose_a=True) for h, one in zip(states, by_input, strict=True)

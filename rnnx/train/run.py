@@ -26,7 +26,7 @@ from rnnx.errors import UsageError
 from rnnx.train.checkpoint import Checkpoint, checkpoint_place, require_checkpoint
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
-from rnnx.train.identity import identify
+from rnnx.train.identity import hash_texts, identify
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.series import series
 from rnnx.train.task import Task
@@ -78,7 +78,10 @@ def train(
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs)
     task = make_task(dataset, recipe, seed)
-    checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
+    identity = identify(task, seed)
+    if isinstance(dataset, Dataset) and task.prepare:
+        identity["unlabelled"] = hash_texts(dataset.unlabelled)
+    checkpoint = Checkpoint(checkpoint_place(out), identity)
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
     if task.calibrate is not None:

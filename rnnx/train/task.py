@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rnnx.config import Task as Kind
 from rnnx.config import TokenizerConfig, Unit, WordsConfig
 from rnnx.train.batches import Source
+from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.temperature import Tempered
 
@@ -21,6 +22,31 @@ from rnnx.train.temperature import Tempered
 Score = Literal["accuracy", "r2"]
 VALIDATION_FRACTION = 0.2  # the article's
 _SAMPLE_COUNT = 64
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Where a stage before the epochs stands: `done` of `total`, and the seconds it takes at most from here."""
+
+    name: str
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a stage before the epochs may use.
+
+    Attributes:
+        seed: Of everything that is drawn.
+        checkpoint: Where a stage writes down what it has done, and takes it up again; None writes nothing.
+        on_stage: Told where it stands.
+    """
+
+    seed: int
+    checkpoint: Checkpoint | None
+    on_stage: Callable[[StageProgress], None]
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,8 @@ class Task:
         words: None if it is not words that are tagged.
         samples: (network, seed) to some held-out examples with what it says of them, as a file.
         score: What the best epoch is chosen by.
+        prepare: What comes before the epochs: sets start weights of the network, and gives what the epochs read
+            instead of `parts[0]`; None where there is no such thing.
         finish: The trained network to the one that the run keeps.
         calibrate: That one to the same with a temperature folded in; None where the recipe asks for none.
     """
@@ -52,7 +80,7 @@ class Task:
     unit: Unit
     kind: Kind
     build: Callable[[], keras.Model]
-    loss: str
+    loss: str | Callable[[Any, Any], Any]
     metrics: Callable[[], list[str | keras.metrics.Metric]]
     vocabulary: bytes | None
     vocabulary_size: int
@@ -60,6 +88,7 @@ class Task:
     words: WordsConfig | None
     samples: Callable[[keras.Model, int], bytes]
     score: Score = "accuracy"
+    prepare: Callable[[keras.Model, Preparation], Source] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None
 

@@ -4,7 +4,7 @@ A network that learns from labelled texts alone sees most words too rarely. The 
 directly, judges the unlabelled texts, and the network learns from both. Only labelled training texts decide what it
 says. Needs scikit-learn.
 
-Source: Wang and Manning, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, ACL 2012 (the features);
+Source: Wang and Manning, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, ACL 2012 (features);
 Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (learning from probabilities).
 """
 
@@ -46,12 +46,13 @@ def judge(
         (unlabelled, labels) probabilities; rows sum to 1. The same texts give the same bits.
     """
     counter = CountVectorizer(
-        analyzer=lambda text: list(_runs(tokenize(text, strip_breaks=strip_breaks))),
+        analyzer=lambda words: list(_runs(words)),
         binary=True,
         min_df=min(_LEAST_TEXT_COUNT, len(texts)),
         dtype=np.float32,
     )
-    learned, judged = counter.fit_transform(texts), counter.transform(unlabelled)
+    learned = counter.fit_transform(tokenize(text, strip_breaks=strip_breaks) for text in texts)
+    judged = counter.transform(tokenize(text, strip_breaks=strip_breaks) for text in unlabelled)
     count = int(label_ids.max()) + 1
     # Two labels need one model: the other's probability is what is left.
     scores = [_score(learned, label_ids == label_id, judged) for label_id in (range(count) if count > 2 else (1,))]

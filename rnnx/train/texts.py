@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from rnnx.datasets import Dataset, Examples, split_by_label
+from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
 from rnnx.samples import Sample, samples_to_json
 from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
-from rnnx.train.batches import TextSource
-from rnnx.train.recipes import Recipe
-from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
+from rnnx.train.batches import SoftTextSource, TextSource
+from rnnx.train.language_model import pretrain
+from rnnx.train.recipes import DEFAULT_UNITS, Recipe
+from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
+
+_TEACHER = "teacher"
 
 
 def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
     """Splits and encodes texts with a label each.
 
     Args:
-        dataset: Labelled texts; a fifth of each label is held out.
+        dataset: Labelled texts; some of each label are held out, or of whole groups, as the recipe says.
         recipe: What to train.
         seed: Of the split.
 
@@ -27,8 +34,11 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         DataError: If some label has a single text, or the texts hold no word.
     """
     _require_labels(dataset)
-    parts = split_by_label(dataset.train, VALIDATION_FRACTION, seed)
-    vocabulary = Vocabulary.build(parts[0].texts, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks)
+    parts = _split(dataset, recipe, seed)
+    unlabelled = dataset.unlabelled if recipe.pretraining_epochs else ()
+    vocabulary = Vocabulary.build(
+        (*parts[0].texts, *unlabelled), recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks
+    )
     if len(vocabulary) == len(SPECIAL_TOKENS):
         raise DataError(f"{dataset.name}: the training texts hold no word at all")
     tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
@@ -40,6 +50,7 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         if len(dataset.labels) == 2
         else (len(dataset.labels), "softmax", "sparse_categorical_crossentropy")
     )
+    is_soft = bool(unlabelled)
     return Task(
         recipe=recipe,
         parts=(train, validation),
@@ -47,15 +58,85 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         unit="texts",
         kind="classification",
         build=lambda: recipe.build(len(vocabulary), outputs, activation),
-        loss=loss,
-        metrics=lambda: ["accuracy"],
+        loss=_cross_entropy if is_soft else loss,
+        metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
         tokenizer=recipe.tokenizer,
         words=None,
+        prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
+        if is_soft
+        else None,
         samples=lambda model, seed: _samples(model, tokenizer, parts[1], dataset.labels, seed),
         calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
     )
+
+
+def _split(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Examples, Examples]:
+    if recipe.by_group and dataset.train.groups is not None:
+        return split_by_group(dataset.train, recipe.validation_fraction, seed)
+    return split_by_label(dataset.train, recipe.validation_fraction, seed)
+
+
+def _prepare(
+    model: keras.Model,
+    preparation: Preparation,
+    recipe: Recipe,
+    train: TextSource,
+    labelled: Examples,
+    unlabelled: Sequence[bytes],
+) -> SoftTextSource:
+    """Starts the network as a language model, and lets a teacher judge the texts that nobody labelled.
+
+    Returns:
+        Labelled and unlabelled texts, with a probability for each label.
+    """
+    tokenizer = train.tokenizer
+    judged = _judge(labelled, unlabelled, preparation, strip_breaks=recipe.tokenizer.strip_breaks)
+    rows = [*train.rows, *(tokenizer.encode(text).ids for text in unlabelled)]
+    embedding, *recurrences = pretrain(
+        rows, tokenizer, units=DEFAULT_UNITS, epochs=recipe.pretraining_epochs, preparation=preparation
+    )
+    model.get_layer("embedding").set_weights([embedding])
+    model.get_layer("rnn").set_weights(recurrences)
+    count = judged.shape[1]
+    smoothed = np.eye(count, dtype=np.float32)[labelled.label_ids] * (1 - recipe.smoothing) + recipe.smoothing / count
+    probs = np.concatenate([smoothed, judged]).astype(np.float32)
+    texts = TextSource(rows, np.zeros(len(rows), np.int32), tokenizer)
+    return SoftTextSource(texts, probs[:, 1:] if count == 2 else probs)
+
+
+def _judge(
+    labelled: Examples, unlabelled: Sequence[bytes], preparation: Preparation, *, strip_breaks: bool
+) -> npt.NDArray[np.float32]:
+    """The teacher's (unlabelled, labels), from the checkpoint if it has spoken already."""
+    from rnnx.train.teacher import judge  # scikit-learn takes a second to import, and few trainings need it
+
+    checkpoint = preparation.checkpoint
+    if checkpoint and (state := checkpoint.load(_TEACHER)):
+        return np.asarray(state.arrays["probs"])
+    preparation.on_stage(StageProgress("teacher", 0, 1))
+    probs = judge(labelled.texts, labelled.label_ids, unlabelled, strip_breaks=strip_breaks)
+    if checkpoint:
+        checkpoint.save(_TEACHER, 1, {"probs": probs}, None)
+    return probs
+
+
+def _cross_entropy(expected: Any, actual: Any) -> Any:
+    """Of label ids (batch, 1), which validation has, or of probabilities, which a teacher gives."""
+    if actual.shape[-1] == 1:
+        return keras.losses.binary_crossentropy(expected, actual)
+    if expected.shape[-1] == 1:
+        return keras.losses.sparse_categorical_crossentropy(expected, actual)
+    return keras.losses.categorical_crossentropy(expected, actual)
+
+
+def _agree(expected: Any, actual: Any) -> Any:
+    """Whether the likeliest labels are the same, (batch,); of the same kinds."""
+    if actual.shape[-1] == 1:
+        return keras.ops.equal(keras.ops.cast(expected[:, 0], "float32") > 0.5, actual[:, 0] > 0.5)
+    likeliest = expected[:, 0] if expected.shape[-1] == 1 else keras.ops.argmax(expected, axis=-1)
+    return keras.ops.equal(keras.ops.cast(likeliest, "int32"), keras.ops.argmax(actual, axis=-1))
 
 
 def _require_labels(dataset: Dataset) -> None:
