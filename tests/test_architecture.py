@@ -24,6 +24,7 @@ ALLOWED = {
     "arrangements": {"activations", "layers"},
     "reference": {"activations", "arrangements", "layers"},
     "cells": {"reference"},
+    "head": {"arrangements", "errors", "reference"},
     "roundoff": {"activations"},
     "layer_bounds": {"activations", "reference", "roundoff"},
     "layer_gradients": {"activations", "reference"},
