@@ -45,6 +45,10 @@ ALLOWED = {
         "carried", "chunks", "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference",
         "report", "states", "text", "words", "infer.session",
     },
+    "explain": {
+        "bundle", "errors", "evidence", "head", "onnxfile", "text", "infer.predictions", "infer.predictor",
+        "infer.readers", "infer.session",
+    },
     "bundle": {"config", "errors", "schema"},
     "usage": {"bundle", "config"},
     "card": {"bundle", "config", "embed", "errors", "tagger_card", "usage"},
