@@ -79,8 +79,12 @@ def _headline(place: str, explanation: Explanation) -> Text:
     if label != prediction.label:
         line.append(f", {label} {explanation.probability:.4f}", "bold")
     unknown = len(explanation.words) - explanation.known_count
-    line.append(f"  {prediction.tokens} words" + (f", {unknown} not known" if unknown else ""), "not bold dim")
+    line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} not known" if unknown else ""), "not bold dim")
     return line
+
+
+def _count(words: int) -> str:
+    return "1 word" if words == 1 else f"{words} words"
 
 
 def _coloured(text: bytes, explanation: Explanation) -> Text:
@@ -91,14 +95,14 @@ def _coloured(text: bytes, explanation: Explanation) -> Text:
     scale = max(_LEAST_EFFECT, *(abs(word.effect) for word in words))
     before = explanation.first_number - 1
     behind = explanation.prediction.tokens - before - len(words)
-    shown = Text(f"[{before} words before these are not read] " if before else "", "dim", end="")
+    shown = Text(f"[{_count(before)} before, not read] " if before else "", "dim", end="")
     at = words[0].start if before else 0
     for word in words:
         shown.append(_plain(text[at : word.start]), "not dim")
         shown.append(terminal.printable(word.word), _style(word, scale))
         at = word.end
     shown.append("" if behind else _plain(text[at:]).rstrip(), "not dim")
-    shown.append(f" [{behind} words behind these are not read]" if behind else "", "dim")
+    shown.append(f" [{_count(behind)} behind, not read]" if behind else "", "dim")
     return shown
 
 

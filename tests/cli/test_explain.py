@@ -171,6 +171,6 @@ def test_without_colour_a_person_gets_tables(good: str) -> None:
 def test_a_cut_is_shown_where_it_is(tmp_path: Path) -> None:
     path = write(tmp_path, "long.txt", b"start " + b"the " * 998 + b"end\n")
     shown = without_styles(on_a_terminal(["explain", "--model", "imdb-article", path], NO_COLOR=""))
-    assert "[500 words before these are not read] the the" in shown
+    assert "[500 words before, not read] the the" in shown
     assert "start" not in shown
     assert "the model reads" not in shown
