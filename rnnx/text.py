@@ -45,9 +45,9 @@ def to_batch(texts: Sequence[bytes]) -> npt.NDArray[np.uint8]:
 
 
 def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
-    """Maps a text to its lowered words and spaces, byte for byte (a `<br />` becomes one space)."""
+    """Maps a text to its lowered words and spaces, byte for byte: a word stands where it stood."""
     if strip_breaks:
-        text = text.replace(_LINE_BREAK, b" ")
+        text = text.replace(_LINE_BREAK, b" " * len(_LINE_BREAK))
     return text.translate(_TO_WORDS)
 
 
@@ -138,6 +138,13 @@ class Encoding(NamedTuple):
     is_truncated: bool
 
 
+class Span(NamedTuple):
+    """A word of a text: `text[start:end]`, in bytes."""
+
+    start: int
+    end: int
+
+
 class Tokenizer:
     """Texts to ids by a model's config and vocabulary."""
 
@@ -145,23 +152,47 @@ class Tokenizer:
         self.config = config
         self.vocabulary = vocabulary
 
+    @property
+    def word_room(self) -> int:
+        """The most words of a text that are read: cut on the left, the start goes before any word does."""
+        return self.config.max_length - (self.config.start and self.config.truncation_side == "right")
+
     def encode(self, text: bytes) -> Encoding:
         """Turns a text into ids. Takes memory for the kept words only, however long the text is."""
         config = self.config
-        mapped = to_words(text, strip_breaks=config.strip_breaks)
+        words, cut_count = self._split(to_words(text, strip_breaks=config.strip_breaks))
         keep_last = config.truncation_side == "left"
-        words = mapped.rsplit(None, config.max_length) if keep_last else mapped.split(None, config.max_length)
-        cut_count = 0
-        if len(words) > config.max_length:  # the remainder of the split, one piece
-            cut_count = _count_words(words.pop(0 if keep_last else -1))
         ids = self.vocabulary.encode(words)
         token_count = len(words) + cut_count
         if config.start:
             ids.insert(0, START_ID)
         ids = ids[-config.max_length :] if keep_last else ids[: config.max_length]
-        # Cut on the left, the start goes before any word does.
-        room = config.max_length if keep_last else config.max_length - config.start
-        return Encoding(np.array(ids, np.int32), token_count, is_truncated=token_count > room)
+        return Encoding(np.array(ids, np.int32), token_count, is_truncated=token_count > self.word_room)
+
+    def locate(self, text: bytes) -> list[Span]:
+        """Says where the words stand that `encode` keeps: the last ids of its row, in their order."""
+        mapped = to_words(text, strip_breaks=self.config.strip_breaks)
+        words, _ = self._split(mapped)
+        spans: list[Span] = []
+        # Nothing but spaces stands between one word and the next: the nearest place where a word fits is its own.
+        if self.config.truncation_side == "right":
+            for word in words[: self.word_room]:
+                start = mapped.index(word, spans[-1].end if spans else 0)
+                spans.append(Span(start, start + len(word)))
+            return spans
+        for word in reversed(words):
+            start = mapped.rindex(word, 0, spans[-1].start if spans else len(mapped))
+            spans.append(Span(start, start + len(word)))
+        return spans[::-1]
+
+    def _split(self, mapped: bytes) -> tuple[list[bytes], int]:
+        """The words that fit into a row without a start, and how many there are besides."""
+        most = self.config.max_length
+        keep_last = self.config.truncation_side == "left"
+        words = mapped.rsplit(None, most) if keep_last else mapped.split(None, most)
+        if len(words) <= most:
+            return words, 0
+        return words, _count_words(words.pop(0 if keep_last else -1))  # the remainder of the split, one piece
 
     def pad(self, rows: Sequence[Ids]) -> Ids:
         """Stacks rows into one batch.

@@ -25,6 +25,7 @@ ALLOWED = {
     "arrangements": {"activations", "layers"},
     "reference": {"activations", "arrangements", "layers"},
     "cells": {"reference"},
+    "head": {"arrangements", "errors", "reference"},
     "roundoff": {"activations"},
     "layer_bounds": {"activations", "reference", "roundoff"},
     "layer_gradients": {"activations", "reference"},
@@ -44,6 +45,10 @@ ALLOWED = {
     "verify": {
         "carried", "chunks", "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference",
         "report", "states", "text", "words", "infer.session",
+    },
+    "explain": {
+        "bundle", "errors", "evidence", "head", "onnxfile", "text", "infer.predictions", "infer.predictor",
+        "infer.readers", "infer.session",
     },
     "bundle": {"config", "errors", "schema"},
     "usage": {"bundle", "config"},

@@ -13,10 +13,11 @@ import pytest
 
 import rnnx
 from rnnx.bundle import find_directory, read_directory, shipped_names
-from rnnx.cli import app
+from rnnx.cli import app, run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXPLAINED = "The plot is dull and the jokes are worse, but the two leads are wonderful and the ending is great."
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -53,6 +54,27 @@ def run_block(block: str, folder: Path) -> str:
         timeout=60,
     )
     return done.stdout
+
+
+def test_its_explanation_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Up to the last digit shown, which the rounding of another processor may turn."""
+    command = "rnnx explain --model imdb-article review.txt"
+    block = README.split(f"$ {command}\n")[1].split("```")[0]
+    expected = [line.split("\t") for line in block.splitlines()]
+    (tmp_path / "review.txt").write_text(EXPLAINED, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run(command.split()[1:]) == 0
+    actual = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(*row[:4], row[6]) for row in expected] == [(*row[:4], row[6]) for row in actual]
+    for one, other in zip(expected, actual, strict=True):
+        assert [float(cell) for cell in one[4:6]] == pytest.approx([float(cell) for cell in other[4:6]], abs=1.01e-4)
+    (word,) = (json.loads(line) for line in README.splitlines() if line.startswith('{"word": "wonderful"'))
+    assert EXPLAINED[word["start"] : word["end"]] == word["word"]
+    assert run([*command.split()[1:], "--json"]) == 0
+    (found,) = (one for one in json.loads(capsys.readouterr().out)[0]["words"] if one["word"] == word["word"])
+    assert word == pytest.approx(found, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -105,6 +105,22 @@ def test_encoding_is_the_cut_of_all_ids(text: bytes, max_length: int, start: boo
     assert encoding.is_truncated == (len(words) > kept)
 
 
+@given(TEXTS, st.integers(1, 6), st.booleans(), st.sampled_from(["left", "right"]), st.booleans())
+def test_the_words_that_are_kept_stand_where_they_are_said_to(
+    text: bytes, max_length: int, start: bool, side: str, strip_breaks: bool
+) -> None:
+    config = TokenizerConfig(max_length, start, strip_breaks, "batch", "left", side)  # type: ignore[arg-type]  # from the strategy
+    tokenizer = Tokenizer(config, VOCABULARY)
+    # The rule as a regular expression over the text as it came, a break blanked out, its length kept.
+    whole = text.replace(b"<br />", b"......") if strip_breaks else text
+    everything = [match.span() for match in re.finditer(rb"[A-Za-z0-9'\x80-\xff]+", whole)]
+    kept = [i for i in tokenizer.encode(text).ids.tolist() if i != START_ID]
+    expected = everything[len(everything) - len(kept) :] if side == "left" else everything[: len(kept)]
+    spans = tokenizer.locate(text)
+    assert spans == expected
+    assert VOCABULARY.encode(text[a:b].lower() for a, b in spans) == kept
+
+
 def test_words_are_counted_across_chunks() -> None:
     # 3 MB: the words beyond the cut are counted in chunks of 1 MB, and some lie across two of them.
     for word in (b"ab ", b"abc ", b"abcd "):

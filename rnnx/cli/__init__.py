@@ -11,7 +11,7 @@ import sys
 import typer
 
 from rnnx import __version__
-from rnnx.cli import diff, doctor, embed, evaluate, export, infer, info, terminal, train, verify
+from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
 from rnnx.errors import DeviceError, ModelError, ParityError, RnnxError, UsageError
 
 OK, FAILED, USAGE, PARITY, MODEL, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -36,6 +36,7 @@ for command in (
     train.train,
     export.export,
     infer.infer,
+    explain.explain,
     verify.verify,
     diff.diff,
     evaluate.evaluate,

@@ -78,7 +78,7 @@ def infer(
         raise UsageError(f"-k and --threshold are for labels of whole texts; {model} tags words")
     if threshold != DEFAULT_THRESHOLD and len(predictor.labels) != 2:
         raise UsageError(f"--threshold is for two labels; {model} has {len(predictor.labels)}")
-    answers = _Counted(answer(predictor, _read(predictor, files, lines=lines), threshold))
+    answers = CountedAnswers(answer(predictor, _read(predictor, files, lines=lines), threshold))
     position = "line" if predictor.config.tokenizer or is_tagger else "index"
     if as_json:
         terminal.write_json([to_json(a, position) for a in answers])
@@ -125,15 +125,26 @@ def _read_words(files: list[str], *, lines: bool) -> Iterator[Item | None]:
             yield from read_lines([file]) if lines else read_files([file])
 
 
-class _Counted:
-    """Passes answers on, says on stderr what is wrong with each, and counts those without a prediction."""
+class CountedAnswers:
+    """Passes answers on, says on stderr what is wrong with each, and counts those without a prediction.
 
-    def __init__(self, answers: Iterator[Answer]) -> None:
+    Attributes:
+        failed_count: How many have none so far.
+    """
+
+    def __init__(self, answers: Iterator[Answer], *, has_bar: bool = True) -> None:
+        """Counts from here on.
+
+        Args:
+            answers: Of `rnnx.infer.inputs.answer`.
+            has_bar: Whether a progress bar may be shown: not among answers that are shown one by one.
+        """
         self.failed_count = 0
         self._answers = answers
+        self._has_bar = has_bar
 
     def __iter__(self) -> Iterator[Answer]:
-        with terminal.progress("answering") as update:
+        with terminal.progress("answering", is_wanted=self._has_bar) as update:
             for done, a in enumerate(self._answers, 1):
                 where = a.item.source if a.item.line is None else f"{a.item.source}:{a.item.line}"
                 if a.prediction is None:
@@ -145,7 +156,7 @@ class _Counted:
                 update(done, "", None)
 
 
-def _write_rows(answers: _Counted, config: ModelConfig, top: int, position: str | None) -> None:
+def _write_rows(answers: CountedAnswers, config: ModelConfig, top: int, position: str | None) -> None:
     from rnnx.infer.predictions import Tagging
 
     if config.words is not None:

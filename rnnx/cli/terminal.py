@@ -101,27 +101,31 @@ def hint(command: str) -> None:
 
 
 def _say(kind: str, message: str, colour: str) -> None:
-    label = f"\x1b[{colour}m{kind}:\x1b[0m" if _has_colour(sys.stderr) else f"{kind}:"
+    label = f"\x1b[{colour}m{kind}:\x1b[0m" if has_colour(sys.stderr) else f"{kind}:"
     sys.stderr.write(f"{label} {printable(message)}\n")
     sys.stderr.flush()
 
 
-def _has_colour(stream: TextIO) -> bool:
+def has_colour(stream: TextIO) -> bool:
+    """Whether what goes there may be coloured: a terminal that knows colours, and nobody who asked for none."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
-def progress(description: str, *, has_time_left: bool = True) -> Iterator[Callable[[int, str, int | None], None]]:
-    """Shows a bar on stderr once the work has taken a second, on a terminal only.
+def progress(
+    description: str, *, has_time_left: bool = True, is_wanted: bool = True
+) -> Iterator[Callable[[int, str, int | None], None]]:
+    """Shows a bar on stderr once the work has taken a second, on a terminal only, and only if it is wanted.
 
     Args:
         description: In front of the bar.
         has_time_left: Whether to say how long the rest takes if each piece takes as long as the last ones.
+        is_wanted: Whether to show it at all.
 
     Yields:
         A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
     """
-    if not sys.stderr.isatty():
+    if not is_wanted or not sys.stderr.isatty():
         yield lambda done, words, total: None
         return
     from rich.console import Console
@@ -129,7 +133,14 @@ def progress(description: str, *, has_time_left: bool = True) -> Iterator[Callab
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeRemainingColumn()] if has_time_left else []
-    bar = Progress(*columns, TextColumn("{task.fields[words]}"), console=Console(stderr=True), transient=True)
+    bar = Progress(
+        *columns,
+        TextColumn("{task.fields[words]}"),
+        console=Console(stderr=True),
+        transient=True,
+        # rich would write to its own stream, the terminal, what belongs into a pipe or a file.
+        redirect_stdout=sys.stdout.isatty(),
+    )
     task = bar.add_task(description, total=None, words="")
     started, is_shown = time.monotonic(), False
 

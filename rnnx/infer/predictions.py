@@ -126,6 +126,12 @@ def _character_places(text: str) -> Callable[[int | None], int]:
     return lambda place: int(np.searchsorted(starts, place or 0))
 
 
+def probs_of(row: npt.NDArray[np.floating]) -> list[float]:
+    """One probability per label, of one answer (outputs,): of a single sigmoid that of the second label is given."""
+    values = [float(value) for value in row]
+    return [1.0 - values[0], values[0]] if len(values) == 1 else values
+
+
 def choose_label(
     row: npt.NDArray[np.float32], labels: Sequence[str], threshold: float, tokens: int, truncated: bool
 ) -> Prediction:
@@ -138,9 +144,7 @@ def choose_label(
         tokens: For the prediction.
         truncated: Likewise.
     """
-    values = [float(value) for value in row]
-    if len(values) == 1:  # one sigmoid: the probability of the second label
-        values = [1.0 - values[0], values[0]]
+    values = probs_of(row)
     label_id = int(values[1] >= threshold) if len(values) == 2 else int(np.argmax(values))
     probs = dict(zip(labels, values, strict=True))
     return Prediction(labels[label_id], label_id, values[label_id], probs, tokens, truncated)

@@ -139,7 +139,7 @@ class Predictor:
         done = 0
         for window in chunks(inputs, self.window):
             encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
-            yield from self._predict_window(encoded, threshold)
+            yield from self.predict_encoded(encoded, threshold=threshold)
             done += len(window)
 
     def tag(self, words: Sequence[str | bytes]) -> Tagging:
@@ -171,7 +171,10 @@ class Predictor:
 
         return open_stream(self._directory, device=self._asked_device, threshold=threshold)
 
-    def _predict_window(self, encoded: Sequence[Encoded], threshold: float) -> list[Prediction | Values]:
+    def predict_encoded(
+        self, encoded: Sequence[Encoded], *, threshold: float = DEFAULT_THRESHOLD
+    ) -> list[Prediction | Values]:
+        """Says of what the reader has made of texts or sequences what `predict` says; of some that fit into memory."""
         outputs = self._run_window(encoded)
         return [self._answer(one, given, threshold) for one, given in zip(outputs, encoded, strict=True)]
 

@@ -53,11 +53,15 @@ class Reader(Protocol):
 
 
 class TextReader:
-    """Reads texts."""
+    """Reads texts.
+
+    Attributes:
+        tokenizer: Makes ids of them.
+    """
 
     def __init__(self, name: str, tokenizer: Tokenizer) -> None:
         self._name = name
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
 
     def items(self, inputs: Any) -> Iterable[str | bytes]:
         """Any iterable of texts; a single one is a mistake."""
@@ -73,7 +77,7 @@ class TextReader:
         """
         if not isinstance(item, str | bytes):
             raise DataError(f"model {self._name} reads texts; item {index} is of type {type(item).__name__}")
-        ids, token_count, is_truncated = self._tokenizer.encode(to_bytes(item) if isinstance(item, str) else item)
+        ids, token_count, is_truncated = self.tokenizer.encode(to_bytes(item) if isinstance(item, str) else item)
         return Encoded(ids, token_count, is_truncated)
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
@@ -85,7 +89,7 @@ class TextReader:
 
     def stack(self, given: Sequence[Ids]) -> Ids:
         """Pads."""
-        return self._tokenizer.pad(given)
+        return self.tokenizer.pad(given)
 
 
 class ArrayReader:

@@ -36,6 +36,11 @@ def test_inference_imports_no_framework(text: str) -> None:
     assert imported_by(["infer", "--lines", "--jsonl", text]) == set()
 
 
+def test_explaining_imports_no_framework(text: str) -> None:
+    assert imported_by(["explain", text]) == set()
+    assert imported_by(["explain", "--lines", "--jsonl", text]) == set()
+
+
 def test_info_and_doctor_import_no_framework() -> None:
     assert imported_by(["info"]) == set()
     assert imported_by(["doctor"]) == set()

@@ -19,7 +19,7 @@ from rnnx.datasets import Dataset
 from tests.conftest import make_texts
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("train", "export", "infer", "verify", "diff", "evaluate", "info", "embed", "doctor")
+COMMANDS = ("train", "export", "infer", "explain", "verify", "diff", "evaluate", "info", "embed", "doctor")
 
 
 def test_every_command_has_help(capsys: Capture) -> None:

@@ -50,3 +50,21 @@ def test_a_person_gets_a_table_and_the_next_command(text: str) -> None:
 def test_errors_are_red_unless_no_color(text: str) -> None:
     assert "\x1b[31merror:" in on_a_terminal(["infer", text + "x"], NO_COLOR="")
     assert "\x1b[31m" not in on_a_terminal(["infer", text + "x"], NO_COLOR="1")
+
+
+def test_a_progress_bar_leaves_the_data_in_the_pipe() -> None:
+    """A bar is shown on stderr, a terminal; stdout goes elsewhere, as in `rnnx infer --lines texts > labels`."""
+    code = (
+        "from rnnx.cli import terminal\nterminal._PROGRESS_DELAY_S = 0\n"
+        "with terminal.progress('working') as update:\n"
+        "    update(1, '', None)\n    terminal.write_row(['a', 1])\n    terminal.write_table(['n'], [[2]])\n"
+        "    terminal.write_json({}, indent=None)\n"
+    )
+    master, slave = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=slave, check=True, timeout=60, env=env)  # noqa: S603  # ours
+    os.close(slave)
+    assert b"working" in os.read(master, 65536)
+    os.close(master)
+    assert done.stdout == b"a\t1\n2\n{}\n"

@@ -1,0 +1,142 @@
+"""`rnnx explain`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnnx.bundle import DEFAULT_MODEL
+from rnnx.cli import terminal
+from rnnx.cli.answers import to_json
+from rnnx.cli.infer import CountedAnswers, DeviceName
+from rnnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnx.explain import Explainer, Explanation
+    from rnnx.infer.inputs import Answer, Item
+
+    Explained = tuple[Answer, Explanation | None]
+
+# A table is laid out as a whole; this many rows go into one.
+_TABLE_ROWS = 200
+
+
+def explain(
+    files: Annotated[list[str], typer.Argument(help="Texts, one per file; - is stdin.", metavar="FILE...")],
+    lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
+    model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
+    device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
+    label: Annotated[
+        str | None, typer.Option(help="The label whose probability it is about. [default: the predicted one]")
+    ] = None,
+    top: Annotated[
+        int, typer.Option("-k", min=1, help="On a terminal, how many of the strongest words to list, each way.")
+    ] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, flushed.")] = False,
+) -> int:
+    """Show the words that move the probability: what the head says at each, and what is lost without it."""
+    if as_json and as_jsonl:
+        raise UsageError("--json and --jsonl exclude each other")
+    from rnnx.explain import load_explainer
+    from rnnx.infer.inputs import answer, read_files, read_lines
+    from rnnx.infer.predictor import DEFAULT_THRESHOLD
+
+    explainer = load_explainer(model, device=device.value)
+    predictor = explainer.predictor
+    if label is not None and label not in predictor.labels:
+        raise UsageError(f"--label {label}: {model} has {', '.join(predictor.labels)}")
+    if device is DeviceName.AUTO and predictor.device != "cpu":
+        terminal.note(f"running on {predictor.device}")
+    items = read_lines(files) if lines else read_files(files)
+    is_read_along = sys.stdout.isatty() and not as_json
+    answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)
+    explained = _explain_all(explainer, answers, label)
+    if as_json:
+        terminal.write_json([_to_json(*one) for one in explained])
+    elif as_jsonl:
+        for one in explained:
+            terminal.write_json(_to_json(*one), indent=None)
+    else:
+        _show(explained, top, with_lines=lines)
+    terminal.hint(f"rnnx infer --model {model} {files[0]}")
+    return 1 if answers.failed_count else 0
+
+
+def _explain_all(explainer: Explainer, answers: CountedAnswers, label: str | None) -> Iterator[Explained]:
+    from rnnx.infer.predictions import Prediction
+
+    for a in answers:
+        if isinstance(a.prediction, Prediction) and a.item.text is not None:
+            yield a, explainer.explain(a.item.text, a.prediction, label)
+        else:
+            yield a, None
+
+
+def _to_json(a: Answer, explanation: Explanation | None) -> dict[str, Any]:
+    """The item that `rnnx infer` gives, and the words."""
+    item = to_json(a, "line")
+    if explanation is None:
+        return item
+    words = [
+        {
+            "word": word.word,
+            "start": word.start,
+            "end": word.end,
+            "is_known": word.is_known,
+            "probability": round(word.probability, 6),
+            "effect": round(word.effect, 6),
+        }
+        for word in explanation.words
+    ]
+    return {**item, "explained_label": explanation.label, "words": words}
+
+
+def _show(explained: Iterator[Explained], top: int, *, with_lines: bool) -> None:
+    """Texts in colour where there is colour, otherwise a row for each word; what is odd about a text on stderr."""
+    from rnnx.cli.highlight import write_strongest, write_text
+
+    is_coloured = terminal.has_colour(sys.stdout)
+    for a, explanation in explained:
+        if explanation is None:
+            continue
+        place = a.item.source if a.item.line is None else f"{a.item.source}:{a.item.line}"
+        if is_coloured:
+            write_text(place, a.item.text or b"", explanation)
+        else:
+            _write_rows(a.item, explanation, with_lines=with_lines)
+        if sys.stdout.isatty():
+            write_strongest(explanation, top)
+        sys.stdout.flush()
+        if note := _find_odd(explanation, is_cut_shown=is_coloured):
+            terminal.note(f"{place}: {note}")
+        if is_coloured:
+            terminal.write("")
+
+
+def _write_rows(item: Item, explanation: Explanation, *, with_lines: bool) -> None:
+    """A row for each word that was read; its number is that in the whole text, from 1."""
+    columns = ["File", *(["Line"] if with_lines else []), "Label", "Number", "Word", "Probability", "Effect", "Known"]
+    head = [item.source, *([item.line] if with_lines else []), explanation.label]
+    rows = [
+        [*head, number, word.word, f"{word.probability:.4f}", f"{word.effect:+.4f}", "yes" if word.is_known else "no"]
+        for number, word in enumerate(explanation.words, explanation.first_number)
+    ]
+    for start in range(0, len(rows), _TABLE_ROWS):
+        terminal.write_table(columns, rows[start : start + _TABLE_ROWS])
+
+
+def _find_odd(explanation: Explanation, *, is_cut_shown: bool) -> str:
+    """What a reader of the words alone would miss; empty if nothing."""
+    prediction, words = explanation.prediction, explanation.words
+    if not words:
+        return f"no words to explain; {prediction.label} is what the model says of nothing"
+    if not explanation.known_count:
+        return "no word of it is known, so none has an effect"
+    if prediction.truncated and not is_cut_shown:
+        which = "first" if explanation.first_number == 1 else "last"
+        return f"the model reads the {which} {len(words)} of the {prediction.tokens} words"
+    return ""

@@ -1,0 +1,151 @@
+"""An explained text on a terminal: its words in reading order, coloured by how they move the probability."""
+
+from __future__ import annotations
+
+import re
+import sys
+from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING
+
+from rnnx.cli import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from rnnx.explain import ExplainedWord, Explanation
+
+# From which share of the strongest effect on a word is shown in which way, the strongest first. Blue and orange: those
+# who cannot tell red from green tell these apart; and the strength shows without any colour.
+_LEVELS = (
+    (0.6, "bold #000000 on {}", "most"),
+    (0.3, "bold underline {}", "more"),
+    (0.12, "bold {}", "some"),
+    (0.04, "{}", "little"),
+)
+_FOR, _AGAINST = "#3f9fe8", "#f08c2e"
+# Below this an effect is what float32 rounds to.
+_LEAST_EFFECT = 1e-6
+_MOST_COLUMNS = 100  # a line that is longer is hard to read
+_BREAKS = re.compile(r"(?:\s*<br />\s*)+|(?:\r?\n)+")
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def write_text(place: str, text: bytes, explanation: Explanation) -> None:
+    """Prints what the model says, the text with its words coloured, and what the head says along it.
+
+    Args:
+        place: Where the text stands, for the headline.
+        text: The whole of it.
+        explanation: Of it.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    console.width = min(console.width, _MOST_COLUMNS)
+    console.print(_headline(place, explanation), soft_wrap=True)
+    if not explanation.words:
+        return
+    console.print()
+    console.print(_coloured(text, explanation))
+    console.print()
+    if any(word.effect for word in explanation.words):
+        console.print(_legend(explanation))
+    if line := _curve(console, explanation):
+        console.print(line)
+
+
+def write_strongest(explanation: Explanation, count: int) -> None:
+    """Prints a table of the strongest words, those for the label on the left."""
+    label, strongest = explanation.label, explanation.strongest(count)
+    against = explanation.strongest(count, against=True)
+    if not strongest and not against:
+        return
+    columns = (f"For {label}", "Effect", "Head", f"Against {label}", "Effect", "Head")
+    rows = [_cells(one) + _cells(other) for one, other in zip_longest(strongest, against)]
+    terminal.write_table(columns, rows)
+
+
+def _cells(word: ExplainedWord | None) -> tuple[str, str, str]:
+    return ("", "", "") if word is None else (word.word, f"{word.effect:+.4f}", f"{word.probability:.4f}")
+
+
+def _headline(place: str, explanation: Explanation) -> Text:
+    from rich.text import Text
+
+    prediction, label = explanation.prediction, explanation.label
+    line = Text(f"{terminal.printable(place)}  ", "bold")
+    line.append(f"{prediction.label} {prediction.probability:.4f}", "bold")
+    if label != prediction.label:
+        line.append(f", {label} {explanation.probability:.4f}", "bold")
+    unknown = len(explanation.words) - explanation.known_count
+    line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} not known" if unknown else ""), "not bold dim")
+    return line
+
+
+def _count(words: int) -> str:
+    return "1 word" if words == 1 else f"{words} words"
+
+
+def _coloured(text: bytes, explanation: Explanation) -> Text:
+    """The part of the text that was read, and how much there is besides."""
+    from rich.text import Text
+
+    words = explanation.words
+    scale = max(_LEAST_EFFECT, *(abs(word.effect) for word in words))
+    before = explanation.first_number - 1
+    behind = explanation.prediction.tokens - before - len(words)
+    shown = Text(f"[{_count(before)} before, not read] " if before else "", "dim", end="")
+    at = words[0].start if before else 0
+    for word in words:
+        shown.append(_plain(text[at : word.start]), "not dim")
+        shown.append(terminal.printable(word.word), _style(word, scale))
+        at = word.end
+    shown.append("" if behind else _plain(text[at:]).rstrip(), "not dim")
+    shown.append(f" [{_count(behind)} behind, not read]" if behind else "", "dim")
+    return shown
+
+
+def _plain(gap: bytes) -> str:
+    """What stands between words: line breaks of either kind as one, everything else as can be printed."""
+    lines = _BREAKS.split(gap.decode("utf-8", "surrogateescape").replace("\t", " "))
+    return "\n".join(map(terminal.printable, lines))
+
+
+def _style(word: ExplainedWord, scale: float) -> str:
+    if not word.is_known:
+        return "dim italic"
+    if abs(word.effect) < _LEAST_EFFECT:
+        return "not dim"
+    colour = _FOR if word.effect > 0 else _AGAINST
+    share = abs(word.effect) / scale
+    return next(("not dim " + style.format(colour) for least, style, _ in _LEVELS if share >= least), "not dim")
+
+
+def _legend(explanation: Explanation) -> Text:
+    from rich.text import Text
+
+    line = Text("")
+    for name, colour in (("for", _FOR), ("against", _AGAINST)):
+        line.append(f"{name} {explanation.label}: ", "dim")
+        for _, style, word in reversed(_LEVELS):
+            line.append(word, style.format(colour)).append(" ")
+        line.append("  ")
+    largest = max((word.effect for word in explanation.words), key=abs)
+    line.append(f"strongest {largest:+.4f}", "dim")
+    return line.append("  ").append("not known", "dim italic")
+
+
+def _curve(console: Console, explanation: Explanation) -> Text | None:
+    """What the head says from the first word to the last, as bars; None where they cannot be printed."""
+    from rich.text import Text
+
+    if not console.encoding.startswith("utf"):
+        return None
+    probs = [word.probability for word in explanation.words]
+    first, last = f"head, {explanation.label}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
+    width = min(len(probs), max(1, console.width - len(first) - len(last)))
+    cuts = [len(probs) * i // width for i in range(width + 1)]
+    means = [sum(probs[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    bars = "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)
+    return Text(first, "dim").append(bars, "not dim").append(last, "dim")

@@ -1,0 +1,176 @@
+"""`rnnx explain` as a user types it: every form of output, beside what `rnnx infer` says of the same files."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnx.cli import run
+from tests.cli.test_terminal import on_a_terminal
+
+Capture = pytest.CaptureFixture[str]
+TEXT = "A wonderful film,<br />I loved it, qzxv!"
+WORDS = ["A", "wonderful", "film", "I", "loved", "it", "qzxv"]
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    (tmp_path / "good.txt").write_text(TEXT, encoding="utf-8")
+    return str(tmp_path / "good.txt")
+
+
+def write(tmp_path: Path, name: str, data: bytes) -> str:
+    (tmp_path / name).write_bytes(data)
+    return str(tmp_path / name)
+
+
+def test_a_pipe_gets_a_line_for_each_word(good: str, capsys: Capture) -> None:
+    assert run(["explain", good]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[:4] for row in rows] == [[good, "pos", str(i), word] for i, word in enumerate(WORDS, 1)]
+    for row in rows:
+        assert 0 <= float(row[4]) <= 1
+        assert re.fullmatch(r"[+-][01]\.\d{4}", row[5])
+    assert [row[6] for row in rows] == ["yes"] * 6 + ["no"]
+    assert rows[-1][5] == "+0.0000"
+    assert err == ""
+
+
+@pytest.mark.parametrize("model", ["imdb", "imdb-article"])
+def test_json_is_what_infer_says_and_the_words(model: str, good: str, tmp_path: Path, capsys: Capture) -> None:
+    """The same files in the same call: the same bits."""
+    files = [good, write(tmp_path, "b.txt", b"awful " * 30), write(tmp_path, "c.txt", b"the " * 600), str(tmp_path)]
+    assert run(["infer", "--model", model, "--json", *files]) == 1
+    expected = json.loads(capsys.readouterr().out)
+    assert run(["explain", "--model", model, "--json", *files]) == 1
+    items = json.loads(capsys.readouterr().out)
+    for one, item in zip(expected, items, strict=True):
+        assert {key: item[key] for key in one} == one
+        assert item.keys() - one.keys() == ({"explained_label", "words"} if one["status"] == "ok" else set())
+    item = items[0]
+    assert item["explained_label"] == item["label"]
+    assert [word["word"] for word in item["words"]] == WORDS
+    assert [TEXT.encode()[word["start"] : word["end"]].decode() for word in item["words"]] == WORDS
+    assert [list(word) for word in item["words"]] == [["word", "start", "end", "is_known", "probability", "effect"]] * 7
+    assert items[2]["truncated"]
+    assert items[2]["words"][-1]["end"] == 600 * 4 - 1
+
+
+def test_lines_come_one_by_one(tmp_path: Path, capsys: Capture) -> None:
+    path = write(tmp_path, "l.txt", b"\xef\xbb\xbfgood film\r\n\nx\0y\nbad\n")
+    assert run(["explain", "--lines", "--jsonl", path]) == 1
+    out, err = capsys.readouterr()
+    items = [json.loads(line) for line in out.splitlines()]
+    assert [item["line"] for item in items] == [1, 2, 3, 4]
+    assert [[word["word"] for word in item.get("words", [])] for item in items] == [["good", "film"], [], [], ["bad"]]
+    assert items[0]["words"][0]["start"] == 0
+    assert err.startswith(f"error: {path}:3: not a text: a zero byte")
+    assert run(["explain", "--lines", path]) == 1
+    assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["1", "1", "4"]
+
+
+def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"wonderful")))
+    assert run(["explain", "-"]) == 0
+    assert capsys.readouterr().out.split("\t")[:4] == ["-", "pos", "1", "wonderful"]
+
+
+def test_a_label_may_be_asked_for(good: str, capsys: Capture) -> None:
+    assert run(["explain", "--json", "--label", "neg", good]) == 0
+    (item,) = json.loads(capsys.readouterr().out)
+    assert (item["label"], item["explained_label"]) == ("pos", "neg")
+    assert run(["explain", "--json", good]) == 0
+    (other,) = json.loads(capsys.readouterr().out)
+    for one, word in zip(item["words"], other["words"], strict=True):
+        assert one["effect"] == pytest.approx(-word["effect"], abs=1e-6)  # both rounded to six digits
+        assert one["probability"] == pytest.approx(1 - word["probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--label", "good"], 2, "--label good: imdb has neg, pos"),
+        (["--json", "--jsonl"], 2, "--json and --jsonl exclude each other"),
+        (["--model", "pos"], 2, "only a model that labels whole texts can be explained; pos tags words"),
+        (["--model", "nowhere"], 4, "nowhere: no such model or path; the shipped models are "),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    arguments: list[str], code: int, message: str, good: str, capsys: Capture
+) -> None:
+    assert run(["explain", *arguments, good]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {message}")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "said"),
+    [
+        (b"", 0, "error: {}: the file is empty"),
+        (b"... !", 0, "{}: no words to explain; "),
+        (b"qzxv vvqqz", 2, "{}: no word of it is known, so none has an effect"),
+        (b"a caf\xe9 film", 3, "warning: {}: not UTF-8 at byte 5; read byte by byte all the same"),
+        (b"the " * 600, 500, "{}: the model reads the last 500 of the 600 words"),
+    ],
+)
+def test_odd_texts_get_a_clear_answer(data: bytes, rows: int, said: str, tmp_path: Path, capsys: Capture) -> None:
+    path = write(tmp_path, "odd.txt", data)
+    assert run(["explain", "--model", "imdb-article", path]) == (0 if data else 1)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == rows
+    assert err.startswith(said.format(path))
+    assert len(err.splitlines()) == 1
+    if rows == 500:
+        assert out.splitlines()[0].split("\t")[2] == "101"
+
+
+def test_nothing_steers_the_terminal(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "good\x1b[2J film \x9b31m\u202e bad\x07\ttab".encode())
+    for environment in ({"NO_COLOR": ""}, {"NO_COLOR": "1"}):
+        shown = on_a_terminal(["explain", path], **environment)
+        assert "\x1b[2J" not in shown
+        assert not set("\x9b\u202e\x07\t") & set(shown)
+    assert "\\x1b" in on_a_terminal(["explain", path], NO_COLOR="")
+
+
+def without_styles(shown: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+
+def test_a_person_reads_the_text_in_colour(good: str) -> None:
+    shown = on_a_terminal(["explain", "--model", "imdb-article", "--label", "neg", good], NO_COLOR="")
+    plain = without_styles(shown)
+    assert "A wonderful film,\r\nI loved it, qzxv!" in plain  # the break as one
+    assert re.search(
+        rf"{re.escape(good)}  pos [01]\.\d+, neg [01]\.\d+  7 words, 1 not known", plain.replace("\r\n", "")
+    )
+    for part in ("for neg: little some more most", "strongest ", "head, neg: ", "For neg", "Against neg"):
+        assert part in plain
+    # The strongest of all, which speaks for one side or the other, is shown as such; what is not known as that.
+    assert re.search(r"\x1b\[1;[\d;]*48;[\d;]*m(wonderful|loved)\x1b\[0m", shown)
+    assert "\x1b[2;3mqzxv\x1b[0m" in shown
+
+
+def test_without_colour_a_person_gets_tables(good: str) -> None:
+    shown = on_a_terminal(["explain", good], NO_COLOR="1")
+    assert "Probability" in shown
+    assert "For pos" in shown
+    assert not re.search(r"\x1b\[[\d;]*[34]8;", shown)  # neither colour nor background
+    assert all(word in shown for word in WORDS)
+    assert "\t" not in shown
+
+
+def test_a_cut_is_shown_where_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path, "long.txt", b"start " + b"the " * 998 + b"end\n")
+    shown = without_styles(on_a_terminal(["explain", "--model", "imdb-article", path], NO_COLOR=""))
+    assert "[500 words before, not read] the the" in shown
+    assert "start" not in shown
+    assert "the model reads" not in shown
