@@ -438,6 +438,12 @@ def test_evaluation_counts_words_and_those_unknown(bundle: Path, tmp_path: Path,
     right = [e == a for w, e, a in zip(words, expected, actual, strict=True) if w not in known]
     assert figures["unknown_count"] == len(right) > 0
     assert figures["unknown_accuracy"] == pytest.approx(np.mean(right))
+    calibration = figures["calibration"]
+    assert sum(one["count"] for one in calibration["bins"]) == len(expected)
+    confidences = sum(word.probability for tagging in taggings for word in tagging.words)
+    assert sum(one["count"] * one["confidence"] for one in calibration["bins"]) == pytest.approx(confidences)
+    assert calibration["negative_log_likelihood"] is calibration["brier_score"] is None
+    assert figures["by_length"] == []
     card = (copy / "README.md").read_text(encoding="utf-8")
     assert f"**{figures['accuracy']:.4f}** on {len(expected):,} words of own-ud-test, measured" in card
     assert "`rnnx evaluate own own-ud-test.conllu --save`" in card
