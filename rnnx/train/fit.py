@@ -167,9 +167,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         raise ValueError("fit takes at least one epoch")
     kept.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
-    return Fit(
-        task.finish(kept), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted
-    )
+    return Fit(task.finish(kept), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted)
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
