@@ -81,7 +81,7 @@ def write_reviews(path: Path, data_dir: Path | None, count: int | None) -> tuple
         examples = examples.take(np.random.default_rng(0).permutation(len(examples))[:count])
     recipe = RECIPES["article"]
     held_out = hold_out_by_label(examples.label_ids, recipe.validation_fraction, 0)
-    seen = [examples.texts[i] for i in np.flatnonzero(~held_out)]
+    seen = examples.take(np.flatnonzero(~held_out)).texts
     vocabulary = Vocabulary.build(seen, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks)
     tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
     ids = tokenizer.pad([tokenizer.encode(text).ids for text in examples.texts])
