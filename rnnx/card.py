@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from rnnx.bundle import (
     read_directory,
     write_directory,
 )
+from rnnx.comparison import Compared
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet, targets
 from rnnx.errors import ModelError
@@ -49,13 +50,19 @@ _ENDINGS = {
 }
 
 
-def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation | ValueEvaluation) -> None:
+def save_evaluation(
+    bundle: str | Path,
+    dataset: str,
+    figures: Evaluation | ValueEvaluation,
+    beside: Sequence[tuple[str, Compared]] = (),
+) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and its card anew.
 
     Args:
         bundle: A shipped name, or a path.
         dataset: What was measured on, for the card.
         figures: The result.
+        beside: What was measured on the same data, this bundle first, each with the name or path given for it.
 
     Raises:
         ModelError: If the bundle is broken.
@@ -63,6 +70,9 @@ def save_evaluation(bundle: str | Path, dataset: str, figures: Evaluation | Valu
     """
     directory = read_directory(find_directory(bundle).resolve())
     record = {"dataset": dataset, "model_sha256": hash_bytes(directory[MODEL_NAME]), **dataclasses.asdict(figures)}
+    if beside:
+        record["beside"] = [Path(given).name for given, _ in beside[1:]]
+        record["side_by_side"] = [dataclasses.asdict(one) for _, one in beside]
     files = {**directory.files, EVALUATION_NAME: (json.dumps(record, indent=2) + "\n").encode()}
     files[CARD_NAME] = write_card(directory.config, files).encode()
     write_directory(directory.path, directory.config, files)
