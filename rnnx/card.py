@@ -43,6 +43,15 @@ _SOURCES = {
     "judge.",
 }
 # Why there are no more epochs in the table.
+# What a recipe does that its command does not say.
+_RECIPES = {
+    "article": "The article's network, vocabulary, optimizer and split, to the letter.",
+    "default": "Both directions of a SimpleRNN, their states pooled by mean and by maximum. Where a data set has "
+    "unlabelled texts (IMDB has 50,000), the embedding and both recurrences start as a language model of all training "
+    "texts, labelled or not; then a linear model of words, pairs and triples, learned from the labelled training texts "
+    "alone, says how likely each label is for the unlabelled ones, and the network learns from both. Where the films of "
+    "the reviews are known, whole films are held out for validation.",
+}
 _ENDINGS = {
     "whole": "",
     "stopped early": "\n\nIt stopped early, after epoch {}: nothing had improved in validation any more.",
@@ -193,7 +202,8 @@ def _training(config: ModelConfig, history: list[dict[str, Any]], has_curves: bo
     return (
         f"## Training\n\n`rnnx train {data} --recipe {t.recipe}{task} --seed {t.seed}`: "
         f"{t.train_count:,} {config.unit}, "
-        f"{t.validation_count:,} more held out for validation, which alone chose the epoch.\n\n"
+        f"{t.validation_count:,} more held out for validation, which alone chose the epoch."
+        f"{' ' + _RECIPES[t.recipe] if t.recipe in _RECIPES else ''}\n\n"
         f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
         f"{rows}{_ENDINGS[t.ending].format(t.epochs)}{curves}{source}"
     )
