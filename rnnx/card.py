@@ -49,8 +49,8 @@ _RECIPES = {
     "default": "Both directions of a SimpleRNN, their states pooled by mean and by maximum. Where a data set has "
     "unlabelled texts (IMDB has 50,000), the embedding and both recurrences start as a language model of all training "
     "texts, labelled or not; then a linear model of words, pairs and triples, learned from the labelled training texts "
-    "alone, says how likely each label is for the unlabelled ones, and the network learns from both. Where the films of "
-    "the reviews are known, whole films are held out for validation.",
+    "alone, says how likely each label is for the unlabelled ones, and the network learns from both. Where it is known "
+    "which film a review is about, whole films are held out for validation.",
 }
 _ENDINGS = {
     "whole": "",
