@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnnx.comparison import describe_comparison
 from rnnx.config import ModelConfig
 
 
@@ -23,10 +24,11 @@ def describe_evaluation(config: ModelConfig, record: dict[str, Any], dataset: st
     unit = "words" if config.words else config.unit
     # A data set without a test part is its training part, which may be asked for by name all the same.
     part = " --part train" if not config.words and record["dataset"].endswith("(train part)") else ""
+    beside = "".join(f" --beside {given}" for given in record.get("beside", ()))
     measured = (
         f"on {record['count']:,} {unit} of {record['dataset']}, "
         f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
-        f"`rnnx evaluate {config.name} {dataset}{part} --save`."
+        f"`rnnx evaluate {config.name} {dataset}{part}{beside} --save`."
     )
     if "labels" not in record:
         return f"## Error\n\nMeasured {measured}\n\n{_errors(record)}"
@@ -37,6 +39,8 @@ def describe_evaluation(config: ModelConfig, record: dict[str, Any], dataset: st
         else ""
     )
     parts = [f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{unknown}", _labels(record, unit)]
+    if side_by_side := record.get("side_by_side"):
+        parts.append(describe_comparison(side_by_side, unit))
     if by_length := record.get("by_length"):
         parts.append(_lengths(by_length, unit, config.unit == "texts"))
     if calibration := record.get("calibration"):

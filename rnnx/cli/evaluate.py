@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import find_directory, require_replaceable
+from rnnx.bundle import MODEL_NAME, find_directory, require_replaceable
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
-from rnnx.errors import DataError
+from rnnx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnx.comparison import Compared
     from rnnx.datasets import Columns
     from rnnx.infer.metrics import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.infer.predictor import Predictor
@@ -37,30 +40,75 @@ def evaluate(
     text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="Measure this bundle too, side by side; may be given several times.")
+    ] = None,
     save: Annotated[bool, typer.Option("--save", help="Write the figures into the bundle and its card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure a bundle on labelled data: accuracy, confusion, calibration, by length; or on values: MAE, RMSE, R2."""
     from rnnx.card import save_evaluation
+    from rnnx.comparison import compare
     from rnnx.datasets import Columns
     from rnnx.infer.metrics import ValueEvaluation
     from rnnx.infer.predictor import load
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
-    predictor = load(bundle, device=device.value)
-    chosen = None if part is None else part.value
-    figures, name = _measure(predictor, dataset, chosen, data_dir, Columns(text_column, label_column))
+    chosen, columns = None if part is None else part.value, Columns(text_column, label_column)
+    predictors = {given: load(given, device=device.value) for given in (bundle, *(beside or ()))}
+    predictor = predictors[bundle]
+    measured = {given: _measure(one, dataset, chosen, data_dir, columns) for given, one in predictors.items()}
+    figures, name = measured[bundle]
+    compared = []
+    for given, one in predictors.items() if beside else ():
+        told = _require_labels(given, measured[given][0])
+        error = told.calibration.expected_calibration_error
+        compared.append((given, compare(one.config, told.accuracy, error, one.config.files[MODEL_NAME])))
     if save:
-        save_evaluation(bundle, name, figures)
+        save_evaluation(bundle, name, figures, compared)
     if as_json:
-        terminal.write_json(dataclasses.asdict(figures))
+        more = {"side_by_side": [dataclasses.asdict(one) for _, one in compared]} if compared else {}
+        terminal.write_json({**dataclasses.asdict(figures), **more})
         return
     if isinstance(figures, ValueEvaluation):
         _write_values(figures)
     else:
         _write_labels(figures, "steps" if predictor.config.tokenizer is None else "tokens")
+        _write_side_by_side([one for _, one in compared])
     terminal.hint(f"rnnx info {bundle}")
+
+
+def _require_labels(given: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
+    from rnnx.infer.metrics import Evaluation
+
+    if not isinstance(figures, Evaluation):
+        raise UsageError(f"{given}: gives values; --beside compares the accuracy of models that give labels")
+    return figures
+
+
+def _write_side_by_side(compared: Sequence[Compared]) -> None:
+    from rnnx.comparison import measure_spreads
+
+    if not compared:
+        return
+    rows = [
+        (
+            one.name,
+            one.recipe or "-",
+            "-" if one.seed is None else one.seed,
+            one.parameter_count,
+            f"{one.accuracy:.4f}",
+            f"{one.expected_calibration_error:.4f}",
+        )
+        for one in compared
+    ]
+    terminal.write_table(("Model", "Recipe", "Seed", "Parameters", "Accuracy", "Calibration error"), rows)
+    if spreads := measure_spreads(compared):
+        terminal.write_table(
+            ("Recipe", "Seeds", "Mean", "Deviation", "Lowest", "Highest"),
+            [(s.recipe, s.count, *(f"{x:.4f}" for x in (s.mean, s.deviation, s.lowest, s.highest))) for s in spreads],
+        )
 
 
 def _measure(

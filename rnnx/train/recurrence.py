@@ -39,11 +39,11 @@ def hasten(model: keras.Model) -> keras.Model:
 class FastSimpleRNN(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
     """SimpleRNN with tanh, without dropout, from the state 0."""
 
-    def call(self, sequence: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """States (batch, time, units) of numbers (batch, time, features), or the last one (batch, units)."""
         if initial_state is not None:
-            return super().call(sequence, initial_state=initial_state, mask=mask, training=training)
-        (states,) = _run([self], sequence, mask)
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        (states,) = _run([self], sequences, mask)
         return states
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from rnnx.bundle import find_directory
 from rnnx.cli import run
 from tests.conftest import make_texts
 
@@ -45,3 +47,25 @@ def test_a_pipe_gets_the_figures_of_the_json(table: str, capsys: pytest.CaptureF
         [f"{one['confidence']:.4f}", f"{one['accuracy']:.4f}", str(one["count"])] for one in calibration["bins"]
     ]
     assert bins[-1][0] == f"said with {calibration['bins'][-1]['low']:.3f} to {calibration['bins'][-1]['high']:.3f}"
+
+
+def test_models_stand_side_by_side(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "mine"
+    shutil.copytree(find_directory("imdb-article"), bundle)
+    assert (
+        run(["evaluate", str(bundle), table, "--beside", "imdb", "--beside", "imdb-article", "--save", "--json"]) == 0
+    )
+    figures = json.loads(capsys.readouterr().out)
+    rows = figures["side_by_side"]
+    assert [row["name"] for row in rows] == ["imdb-article", "imdb", "imdb-article"]
+    assert rows[0]["accuracy"] == rows[2]["accuracy"] == figures["accuracy"]
+    assert rows[0]["model_sha256"] != rows[1]["model_sha256"]
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "--beside imdb --beside imdb-article --save" in card
+    assert f"| imdb | default | 0 | {rows[1]['parameter_count']:,} |" in card
+    assert run(["verify", str(bundle)]) == 0, "the bundle is whole after the card was written anew"
+
+
+def test_values_stand_beside_no_labels(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "imdb-article", table, "--beside", "pos"]) != 0
+    assert "pos" in capsys.readouterr().err
