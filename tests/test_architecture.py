@@ -78,7 +78,16 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"train/curves.py", "export/plot.py"},
-    "tensorflow": {"export/convert.py", "export/markers.py", "train/batches.py", "train/determinism.py"},
+    "tensorflow": {
+        "export/convert.py",
+        "export/markers.py",
+        "train/batches.py",
+        "train/determinism.py",
+        "train/language_model.py",
+        "train/recurrence.py",
+    },
+    "sklearn": {"train/teacher.py"},
+    "scipy": {"train/teacher.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }
