@@ -79,7 +79,6 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"train/curves.py", "export/plot.py"},
-    "sklearn": {"train/teacher.py"},
     "tensorflow": {
         "export/convert.py",
         "export/markers.py",
@@ -88,6 +87,8 @@ DOORS = {
         "train/language_model.py",
         "train/recurrence.py",
     },
+    "sklearn": {"train/teacher.py"},
+    "scipy": {"train/teacher.py"},
     "keras": {"train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }

@@ -97,7 +97,7 @@ def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: 
 
 
 def test_two_models_read_the_texts_with_their_own_vocabularies(capsys: Capture) -> None:
-    """20,000 words and 10,000: ids of the one mean nothing to the other."""
+    """29,000 words and 10,000: ids of the one mean nothing to the other."""
     assert run(["diff", "--json", "imdb", "imdb-article"]) in (0, 3)
     captured = capsys.readouterr()
     report = json.loads(captured.out)

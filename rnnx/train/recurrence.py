@@ -154,7 +154,7 @@ def _backward(upstream: list[Any], states: list[Any], kernels: list[Any], masks:
         for dy, h, kernel, mask, d in zip(upstream, states, transposed, masks, carried, strict=True):
             by_state, is_there = dy[t] + d, mask[t][:, None]
             by_sum = tf.where(is_there, by_state * (1 - h[t] * h[t]), 0.0)
-            following.append(by_sum @ kernel + tf.where(is_there, 0.0, by_state))
+            following.append(by_sum @ kernel + tf.where(is_there, tf.zeros_like(by_state), by_state))
             sums.append(by_sum)
         return t - 1, following, [array.write(t, one) for array, one in zip(written, sums, strict=True)]
 
@@ -169,8 +169,9 @@ def _backward(upstream: list[Any], states: list[Any], kernels: list[Any], masks:
 
 
 def _arrays(like: list[Any], time: Any) -> list[Any]:
-    return [tf.TensorArray(tf.float32, time, element_shape=one.shape[1:]) for one in like]
+    return [tf.TensorArray(one.dtype, time, element_shape=one.shape[1:]) for one in like]
 
 
 def _rows(one: Any) -> Any:
-    return tf.reshape(one, (-1, one.shape[-1]))
+    # Of networks of different widths in one process, no width stands in the trace.
+    return tf.reshape(one, (-1, tf.shape(one)[-1]))

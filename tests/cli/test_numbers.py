@@ -27,13 +27,17 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Which of three oscillations: `data.npz` with padding, and the bundle `modes` trained on it."""
+    """Which of three oscillations: `data.npz` with padding, and the bundle `modes` trained on it.
+
+    For 16 epochs: after 8 it gives some sequences of each mode no more than half of the probability, and which of those
+    it gets right hangs on the order of the batches; after 16 all six that are asked below have more than 0.8.
+    """
     folder = tmp_path_factory.mktemp("modes")
     (x, y), (x_test, y_test) = oscillations(150, 1), oscillations(45, 2)
     lengths = 24 - np.arange(len(x)) % 4
     x = np.where(np.arange(24)[:, None] < lengths[:, None, None], x, np.nan)
     data = save(folder / "modes.npz", x=x, y=y, lengths=lengths, x_test=x_test, y_test=y_test)
-    assert run(["train", str(data), "--out", str(folder / "run"), "--epochs", "8", "--seed", "3"]) == 0
+    assert run(["train", str(data), "--out", str(folder / "run"), "--epochs", "16", "--seed", "3"]) == 0
     assert run(["export", str(folder / "run"), "--out", str(folder / "modes")]) == 0
     return folder
 

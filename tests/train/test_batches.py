@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.config import TokenizerConfig
 from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
-from rnnx.train.batches import Batches, TextSource
+from rnnx.train.batches import Batches, SoftTextSource, TextSource
 
 pytestmark = pytest.mark.train
 
@@ -74,5 +77,41 @@ def test_keras_is_told_that_lengths_vary() -> None:
     """The first batches all have the same length here, and a later one has not."""
     rows = [np.ones(40, np.int32)] * 32 + [np.ones(7, np.int32)] * 8
     batches = Batches(TextSource(rows, np.zeros(40, np.int32), TOKENIZER), batch_size=8, by_length=False, seed=None)
-    assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 7)]
+    assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 8)], "7 are padded up to 8"
     assert int(batches.as_tf().cardinality()) == len(batches) == 5
+
+
+@given(st.lists(st.integers(0, 600), min_size=1, max_size=60), st.integers(1, 9))
+def test_few_lengths_are_compiled_and_little_of_them_is_padding(lengths: list[int], batch_size: int) -> None:
+    """Four lengths between one and its double: from one to the next it is at most a quarter more."""
+    tokenizer = Tokenizer(dataclasses.replace(CONFIG, max_length=600), TOKENIZER.vocabulary)
+    source = TextSource([np.ones(n, np.int32) for n in lengths], np.zeros(len(lengths), np.int32), tokenizer)
+    times = set()
+    for ids, _ in Batches(source, batch_size=batch_size, by_length=True, seed=1).epoch(1):
+        longest, time = int((ids > 0).sum(axis=1).max()), ids.shape[1]
+        assert max(longest, 1) <= time <= max(1.25 * longest, 8)
+        times.add(time)
+    doublings = math.ceil(math.log2(max(*lengths, 8) / 8))
+    assert len(times) <= 4 * doublings + 2, "the first one, four for each doubling, the longest text"
+
+
+def test_texts_are_padded_in_front_up_to_the_length() -> None:
+    batches = Batches(
+        TextSource([np.ones(n, np.int32) for n in (9, 12)], np.zeros(2, np.int32), TOKENIZER),
+        batch_size=1,
+        by_length=False,
+        seed=None,
+    )
+    assert [ids[0].tolist() for ids, _ in batches.epoch(1)] == [[0] + [1] * 9, [1] * 12]
+
+
+def test_a_teachers_probabilities_stay_with_their_texts() -> None:
+    rows = [np.full(n, n, np.int32) for n in (3, 11, 5, 7)]
+    probs = np.array([[0.3], [0.11], [0.5], [0.7]], np.float32)
+    source = SoftTextSource(TextSource(rows, np.zeros(4, np.int32), TOKENIZER), probs)
+    assert source.lengths == [3, 11, 5, 7]
+    batches = Batches(source, batch_size=2, by_length=True, seed=3)
+    seen = {int(ids[i].max()): float(one[0]) for ids, batch in batches.epoch(1) for i, one in enumerate(batch)}
+    assert seen == {len(row): float(one[0]) for row, one in zip(rows, probs, strict=True)}
+    for (_, expected), (_, actual) in zip(batches.epoch(1), batches.as_tf().as_numpy_iterator(), strict=True):
+        np.testing.assert_array_equal(expected, actual)
