@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from rnnx.datasets import Dataset, load_dataset, load_imdb
+from rnnx.datasets import Dataset, load_dataset
 from rnnx.datasets.films import read_films
 
 FILES = {
@@ -57,7 +57,7 @@ def test_a_review_knows_its_film_and_the_unlabelled_ones_are_there(tmp_path: Pat
 
 
 def test_the_imdb_folder_is_read_so_too(tmp_path: Path) -> None:
-    data = load_imdb(write(tmp_path / "aclImdb", FILES))
+    data = load_dataset("imdb", data_dir=write(tmp_path / "aclImdb", FILES))
     assert data.train.groups is not None
     assert len(data.unlabelled) == 2
 

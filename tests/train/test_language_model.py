@@ -69,7 +69,8 @@ def full_softmax(model: LanguageModel, ids: Ids) -> tuple[float, float]:
 
 def test_a_pattern_is_learned_far_below_what_frequencies_tell() -> None:
     """The unigram's loss is log 8 = 2.08 nats; the next word of the pattern is certain in both directions."""
-    rows, told = corpus(), []
+    rows = corpus()
+    told: list[StageProgress] = []
     weights = pretrain(rows, TOKENIZER, units=UNITS, epochs=40, preparation=prepared(told=told))
     assert [one.shape for one in weights] == [(SIZE, UNITS), *[(UNITS, UNITS), (UNITS, UNITS), (UNITS,)] * 2]
     assert [(p.done, p.total) for p in told] == [(i + 1, 80) for i in range(80)]
