@@ -67,6 +67,14 @@ class Teller:
         terminal.note(_line(epoch))
         self._ended = time.monotonic()
 
+    def on_interrupt(self) -> None:
+        """Says what is left of a training that was interrupted before an epoch was whole."""
+        place = Path(f"{self._place}.checkpoint")
+        if place.exists():
+            terminal.warning(f"stopped before an epoch was whole; the same command goes on from {place}")
+        else:
+            terminal.warning("stopped before anything was whole; nothing is kept, and the same command starts anew")
+
     def on_end(self, fitted: Fit) -> None:
         """Says how long they took, and why there are no more."""
         if fitted.is_stopped_early:
@@ -136,7 +144,11 @@ def train(
         with terminal.progress("training", has_time_left=False) as update:
             teller = Teller(place, update)
             observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage)
-            fitted = runs.train(data, chosen, place, epochs=epochs, seed=seed, observer=observer)
+            try:
+                fitted = runs.train(data, chosen, place, epochs=epochs, seed=seed, observer=observer)
+            except KeyboardInterrupt:
+                teller.on_interrupt()
+                raise
         teller.on_end(fitted)
     best = {
         "run": str(place),

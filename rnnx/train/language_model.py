@@ -33,13 +33,14 @@ from rnnx.train.task import Preparation, StageProgress
 
 Weights: TypeAlias = list[npt.NDArray[np.float32]]
 
-_STAGE = "language-model"
+_STAGE, _NAME = "language-model", "pretraining as a language model"
 _BATCH_SIZE = 64
 _DRAWN_COUNT = 512
 _DRAWING_POWER = 0.75
 _LEARNING_RATE = 3e-3
 _START_SCALE = 0.7  # of the orthogonal start of the recurrences: states fade, gradients do not explode
 _WARM_UP_BATCHES = 3
+_SHORTEST = 3  # the start and two words: without a word to tell in each direction, a batch's mean would be 0 / 0
 
 
 def pretrain(
@@ -48,7 +49,7 @@ def pretrain(
     """Trains the language model.
 
     Args:
-        rows: Encoded texts, (length,) each.
+        rows: Encoded texts, (length,) each, padded in front; those of less than two words tell nothing.
         tokenizer: That encoded them.
         units: Of each direction, and the width of the embedding.
         epochs: Passes over the texts.
@@ -60,6 +61,9 @@ def pretrain(
     """
     counts = np.bincount(np.concatenate(rows), minlength=len(tokenizer.vocabulary))
     model = LanguageModel(len(tokenizer.vocabulary), units, counts, preparation.seed)
+    rows = [row for row in rows if len(row) >= _SHORTEST]
+    if not rows:
+        return [np.array(variable) for variable in model.body.trainable_variables]
     source = TextSource(rows, np.zeros(len(rows), np.int32), tokenizer)
     batches = Batches(source, batch_size=_BATCH_SIZE, by_length=True, seed=preparation.seed)
     optimizer = keras.optimizers.Adam(
@@ -76,7 +80,7 @@ def pretrain(
             step(tf.constant(ids), tf.constant(model.draw(rng)))
             pace.add("train", work, time.perf_counter() - began if i >= _WARM_UP_BATCHES else None)
             at = (epoch - 1) * len(batches) + i + 1
-            preparation.on_stage(StageProgress("language model", at, epochs * len(batches), pace.seconds_left))
+            preparation.on_stage(StageProgress(_NAME, at, epochs * len(batches), pace.seconds_left))
         if preparation.checkpoint:
             arrays = pack("network", [np.array(v) for v in model.variables])
             arrays |= pack("optimizer", [np.array(v) for v in optimizer.variables])
@@ -125,6 +129,9 @@ class LanguageModel:
 
     def loss(self, ids: Any, drawn: Any) -> Any:
         """The mean of both directions' cross entropies, in nats, over the positions that have a next word.
+
+        It is there to be lowered, not to be read: a frequent word is drawn several times and stands as often among the
+        wrong ones, but once where it is right, so this is more than the cross entropy over all words.
 
         Args:
             ids: (batch, time), zeros in front.

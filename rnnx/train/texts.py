@@ -19,7 +19,7 @@ from rnnx.train.recipes import DEFAULT_UNITS, Recipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
-_TEACHER = "teacher"
+_TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
 
 
 def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
@@ -115,7 +115,7 @@ def _judge(
     checkpoint = preparation.checkpoint
     if checkpoint and (state := checkpoint.load(_TEACHER)):
         return np.asarray(state.arrays["probs"])
-    preparation.on_stage(StageProgress("teacher", 0, 1))
+    preparation.on_stage(StageProgress(_TEACHER_NAME, 0, 1))
     probs = judge(labelled.texts, labelled.label_ids, unlabelled, strip_breaks=strip_breaks)
     if checkpoint:
         checkpoint.save(_TEACHER, 1, {"probs": probs}, None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.datasets import Dataset, Examples, split_by_label
+from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
 
 
@@ -28,6 +28,48 @@ def test_a_split_is_stratified_disjoint_whole_and_repeatable(ids: list[int], see
 def test_a_label_with_one_text_cannot_be_split() -> None:
     with pytest.raises(DataError, match="single training text"):
         split_by_label(Examples([b"a", b"b", b"c"], np.array([0, 0, 1], np.int32)), 0.2, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=2, max_size=60),
+    st.floats(0.01, 0.99),
+    st.integers(0, 9),
+)
+def test_no_group_is_on_both_sides(pairs: list[tuple[int, str]], fraction: float, seed: int) -> None:
+    """Either every label is in both parts and about as much is held out as was asked for, or it is refused."""
+    ids, groups = [label_id for label_id, _ in pairs], [group for _, group in pairs]
+    examples = Examples([b"%d" % i for i in range(len(ids))], np.array(ids, np.int32), groups)
+    try:
+        kept, held_out = split_by_group(examples, fraction, seed)
+    except DataError as error:
+        assert "too few groups" in str(error)  # noqa: PT017  # either outcome is right; which, the draw decides
+        return
+    assert set(kept.groups or ()).isdisjoint(held_out.groups or ())
+    assert set(kept.label_ids.tolist()) == set(held_out.label_ids.tolist()) == set(ids)
+    wanted, largest = min(max(round(len(ids) * fraction), 1), len(ids) - 1), max(map(groups.count, groups))
+    assert wanted <= len(held_out) < wanted + largest, "the last group alone goes beyond"
+    again = split_by_group(examples, fraction, seed)[1]
+    assert (again.texts, again.groups) == (held_out.texts, held_out.groups)
+    for part in (kept, held_out):
+        indices = [int(text) for text in part.texts]
+        assert indices == sorted(indices)
+        assert [(ids[i], groups[i]) for i in indices] == list(zip(part.label_ids, part.groups or (), strict=True))
+    assert sorted([*kept.texts, *held_out.texts]) == sorted(examples.texts)
+
+
+def test_another_seed_holds_out_other_groups() -> None:
+    examples = Examples([b""] * 400, np.arange(400, dtype=np.int32) % 2, [str(i // 4) for i in range(400)])
+    first, second = (set(split_by_group(examples, 0.1, seed)[1].groups or ()) for seed in (0, 1))
+    assert len(first) == len(second) == 10
+    assert first != second
+
+
+def test_one_group_cannot_be_split_by_group() -> None:
+    examples = Examples([b"a", b"b", b"c", b"d"], np.array([0, 1, 0, 1], np.int32), ["film"] * 4)
+    with pytest.raises(DataError, match="one part would have no text of label 0: too few groups"):
+        split_by_group(examples, 0.5, 0)
+    with pytest.raises(ValueError, match="no groups"):
+        split_by_group(Examples([b"a"], np.zeros(1, np.int32)), 0.5, 0)
 
 
 def test_labels_are_sorted_and_printable() -> None:

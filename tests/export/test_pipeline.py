@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,11 @@ def test_a_wrong_graph_is_not_published(
 def test_one_corrupted_weight_is_not_published(
     which: int, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
 ) -> None:
-    """Any weight, off by 1e-3: three of each tensor's, drawn at random."""
+    """Any weight, off by 1e-3: three of each tensor's, drawn at random.
+
+    One entry of a kernel behind the pooling moves a probability by less than what rounding in all steps before may do;
+    that it is another one than Keras's is seen when the evidence is gathered, bit for bit.
+    """
 
     def corrupt(graph: onnx.ModelProto) -> None:
         rng = np.random.default_rng(which)
@@ -188,8 +193,10 @@ def test_one_corrupted_weight_is_not_published(
         change(tensor, add)
 
     form = ("model.onnx", "model.batch.onnx")[which % 2]
-    with pytest.raises(ParityError):
+    with pytest.raises((ParityError, ModelError)) as caught:
         exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out", form)
+    told = r"layer (detectors|probs): its kernel stands nowhere in the file"
+    assert isinstance(caught.value, ParityError) or re.fullmatch(told, str(caught.value))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -84,12 +84,12 @@ def bound(dtype: str, batch: int, time: int, largest: float) -> float:
 
 KINDS: dict[str, Callable[[], keras.Layer]] = {
     "states": lambda: simple(return_sequences=True),
-    "last state": lambda: simple(),
+    "last state": simple,
     "backwards": lambda: simple(return_sequences=True, go_backwards=True),
     "backwards, last state": lambda: simple(go_backwards=True),
     "zeros where masked": lambda: simple(return_sequences=True, zero_output_for_mask=True),
     "both": lambda: both(return_sequences=True),
-    "both, last states": lambda: both(),
+    "both, last states": both,
     "both, zeros where masked": lambda: both(return_sequences=True, zero_output_for_mask=True),
 }
 

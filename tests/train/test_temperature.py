@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -226,8 +227,8 @@ def test_a_head_that_takes_no_temperature_is_named() -> None:
 class _OneInput(SeriesSource):
     """Sequences of one length, for a network that reads no mask."""
 
-    def stack(self, chosen: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-        (numbers, _), targets = super().stack(chosen)
+    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> tuple[Any, ...]:
+        (numbers, _), targets = super().stack(chosen, time)
         return numbers, targets
 
 
