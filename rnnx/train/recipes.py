@@ -107,9 +107,9 @@ def article_network(vocabulary_size: int, outputs: int, activation: str) -> kera
     return keras.Sequential(
         [
             keras.Input((None,), dtype="int32", name="ids"),
-            layers.Embedding(vocabulary_size, 32),
-            layers.SimpleRNN(32),
-            layers.Dense(outputs, activation=activation),
+            layers.Embedding(vocabulary_size, 32, name="embedding"),
+            layers.SimpleRNN(32, name="simple_rnn"),
+            layers.Dense(outputs, activation=activation, name="dense"),
         ],
         name="article",
     )
