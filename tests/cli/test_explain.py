@@ -45,7 +45,7 @@ def test_a_pipe_gets_a_line_for_each_word(good: str, capsys: Capture) -> None:
 @pytest.mark.parametrize("model", ["imdb", "imdb-article"])
 def test_json_is_what_infer_says_and_the_words(model: str, good: str, tmp_path: Path, capsys: Capture) -> None:
     """The same files in the same call: the same bits."""
-    files = [good, write(tmp_path, "b.txt", b"awful " * 30), write(tmp_path, "c.txt", b"the " * 600), str(tmp_path)]
+    files = [good, write(tmp_path, "b.txt", b"awful " * 30), write(tmp_path, "c.txt", b"the " * 700), str(tmp_path)]
     assert run(["infer", "--model", model, "--json", *files]) == 1
     expected = json.loads(capsys.readouterr().out)
     assert run(["explain", "--model", model, "--json", *files]) == 1
@@ -59,7 +59,7 @@ def test_json_is_what_infer_says_and_the_words(model: str, good: str, tmp_path: 
     assert [TEXT.encode()[word["start"] : word["end"]].decode() for word in item["words"]] == WORDS
     assert [list(word) for word in item["words"]] == [["word", "start", "end", "is_known", "probability", "effect"]] * 7
     assert items[2]["truncated"]
-    assert items[2]["words"][-1]["end"] == 600 * 4 - 1
+    assert items[2]["words"][-1]["end"] == 700 * 4 - 1
 
 
 def test_lines_come_one_by_one(tmp_path: Path, capsys: Capture) -> None:
