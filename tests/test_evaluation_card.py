@@ -93,7 +93,7 @@ def test_an_evaluation_of_an_earlier_version_still_gives_a_card(name: str) -> No
     record.pop("by_length", None)
     card = write_card(bundle.config, {**bundle.files, "evaluation.json": json.dumps(record).encode()})
     assert f"**{record['accuracy']:.4f}** on" in card
-    assert "alibration" not in card
+    assert "### Calibration" not in card
     assert "By length" not in card
 
 

@@ -183,7 +183,7 @@ def pooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(5)
     ids = keras.Input((None,), dtype="int32")
     x = layers.Embedding(len(SPECIAL_TOKENS) + len(WORDS), 4)(ids)
-    x = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True))(x)
+    x = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True), name="both")(x)
     x = layers.Concatenate()([layers.GlobalMaxPooling1D()(x), layers.GlobalAveragePooling1D()(x)])
     keras.Model(ids, layers.Dense(3, activation="softmax", kernel_initializer="normal")(x)).save(folder / "m.keras")
     vocabulary = b"\n".join((*SPECIAL_TOKENS, *(word.encode() for word in WORDS)))
@@ -203,7 +203,7 @@ def test_padding_behind_and_three_labels(pooled: Path) -> None:
         row = tokenizer.pad([tokenizer.encode(text).ids])
         # The head at a position, written out: both states there, once for the maximum and once for the mean.
         tensors = network.forward(row)
-        (both,) = (n for n in network.nodes if n.name == "bidirectional")
+        (both,) = (n for n in network.nodes if n.name == "both")
         states = tensors[both.name].values[0, 1 : 1 + len(found.words)]
         logits = network.nodes[-1].layer.logits(np.concatenate([states, states], axis=-1))  # type: ignore[union-attr]
         powers = np.exp(logits)
