@@ -18,10 +18,6 @@ from rnnx.words.encoder import WordEncoder, WordIds
 # Batches of similar length are cut from shuffled pools of this many batches: little padding, still a random order.
 _POOL_BATCHES = 50
 
-# Lengths that batches of similar length are padded up to, four between a length and its double: what is compiled for a
-# length serves many batches, and no more than a fifth of the steps is padding.
-_LENGTHS = tuple(size << shift for shift in range(1, 24) for size in (4, 5, 6, 7))
-
 # As Keras takes it: (inputs, targets), or (inputs, targets, weights).
 Batch = tuple[Any, ...]
 
@@ -37,8 +33,8 @@ class Source(Protocol):
     def signature(self) -> Any:
         """What `stack` gives, as tensor specs; lengths that vary are declared as varying."""
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
-        """Pads the chosen examples into one batch, of as many steps as asked for, or else as the longest has."""
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen examples into one batch, of as many steps as the longest has, and one at least."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +56,9 @@ class TextSource:
         """Specs of the ids and the label ids."""
         return tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32)
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
         """Pads the chosen texts as the tokenizer's config says."""
-        ids = self.tokenizer.pad([self.rows[i] for i in chosen])
-        return _widen(ids, time, at_start=self.tokenizer.config.padding_side == "left"), self.label_ids[chosen, None]
+        return self.tokenizer.pad([self.rows[i] for i in chosen]), self.label_ids[chosen, None]
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,9 @@ class SoftTextSource:
         """Specs of the ids and the probabilities."""
         return self.texts.signature[0], tf.TensorSpec((None, self.probs.shape[1]), tf.float32)
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
         """Pads the chosen texts as the tokenizer's config says."""
-        return self.texts.stack(chosen, time)[0], self.probs[chosen]
+        return self.texts.stack(chosen)[0], self.probs[chosen]
 
 
 @dataclass(frozen=True)
@@ -117,9 +112,9 @@ class WordSource:
         inputs = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, slots), tf.int32)
         return inputs, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
         """Pads the chosen sentences at their ends."""
-        inputs = WordIds(*(_widen(one, time) for one in self.encoder.pad([self.rows[i] for i in chosen])))
+        inputs = self.encoder.pad([self.rows[i] for i in chosen])
         tag_ids, weights = np.zeros(inputs.ids.shape, np.int32), np.zeros(inputs.ids.shape, np.float32)
         for row, i in enumerate(chosen):
             tag_ids[row, : len(self.tag_ids[i])] = self.tag_ids[i]
@@ -150,21 +145,14 @@ class SeriesSource:
         targets = tf.TensorSpec((None, self.targets.shape[1]), tf.as_dtype(self.targets.dtype))
         return (numbers, tf.TensorSpec((None, None), tf.bool)), targets
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> Batch:
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
         """Pads the chosen sequences at their ends."""
         rows = [self.rows[i] for i in chosen]
-        numbers = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[1]), np.float32)
+        numbers = np.zeros((len(rows), max(1, *map(len, rows)), rows[0].shape[1]), np.float32)
         present = np.zeros(numbers.shape[:2], np.bool_)
         for i, row in enumerate(rows):
             numbers[i, : len(row)], present[i, : len(row)] = row, True
-        return (_widen(numbers, time), _widen(present, time)), self.targets[chosen]
-
-
-def _widen(batch: npt.NDArray[Any], time: int | None, *, at_start: bool = False) -> npt.NDArray[Any]:
-    """Pads (batch, time, ...) with zeros to so many steps; leaves it where it has as many, or None is asked for."""
-    missing = max((time or 0) - batch.shape[1], 0)
-    widths = (missing, 0) if at_start else (0, missing)
-    return np.pad(batch, ((0, 0), widths, *[(0, 0)] * (batch.ndim - 2))) if missing else batch
+        return (numbers, present), self.targets[chosen]
 
 
 class Batches:
@@ -181,7 +169,7 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, from 1."""
-        return (self._source.stack(chosen, self._time(chosen)) for chosen in self._order(epoch))
+        return (self._source.stack(chosen) for chosen in self._order(epoch))
 
     def steps(self, epoch: int) -> list[int]:
         """What each batch of an epoch costs: the steps that the network takes, padding included, times the rows."""
@@ -198,8 +186,7 @@ class Batches:
         return data.apply(tf.data.experimental.assert_cardinality(len(self) * len(epochs))).prefetch(2)
 
     def _time(self, chosen: npt.NDArray[np.intp]) -> int:
-        longest = max(int(self._lengths[chosen].max()), 1)
-        return min(next(length for length in _LENGTHS if length >= longest), max(int(self._lengths.max()), 1))
+        return max(int(self._lengths[chosen].max()), 1)
 
     def _order(self, epoch: int) -> list[npt.NDArray[np.intp]]:
         size = self._batch_size

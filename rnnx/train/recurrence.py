@@ -61,6 +61,10 @@ class FastBidirectional(layers.Bidirectional):  # type: ignore[misc]  # keras sh
         return tf.concat([forward, backward], -1)
 
 
+# What is compiled is compiled for one number of steps at most, and runs as many as a batch has: a few numbers serve all
+# batches, and no step of padding is taken.
+_LENGTHS = tuple(64 << shift for shift in range(24))
+
 _FAST: dict[Any, Any] = {layers.SimpleRNN: FastSimpleRNN, layers.Bidirectional: FastBidirectional}
 
 
@@ -115,20 +119,27 @@ def _recur(count: int, *arguments: Any) -> Any:
         # Outside a graph TensorFlow would take the gradient of the loop itself as well, and cannot hand it out of XLA.
         arguments = tuple(map(tf.stop_gradient, arguments))
         inputs, kernels, masks = (arguments[i * count : (i + 1) * count] for i in range(3))
-        states = _forward(list(inputs), list(kernels), list(masks))
+        time = tf.shape(inputs[0])[0]
+        present = _lengthen(time, masks)
+        states = _forward(time, _lengthen(time, inputs), list(kernels), present)
 
         def gradient(*upstream: Any) -> Any:
-            by_input, by_kernel = _backward(list(upstream), states, list(kernels), list(masks))
+            by_input = _backward(time, _lengthen(time, upstream), states, list(kernels), present)
+            by_input = [one[:time] for one in by_input]
+            by_kernel = [
+                tf.matmul(_rows(h[:time][:-1]), _rows(one[1:]), transpose_a=True)
+                for h, one in zip(states, by_input, strict=True)
+            ]
             return *by_input, *by_kernel, *(None for _ in masks)
 
-        return tuple(states), gradient
+        return tuple(one[:time] for one in states), gradient
 
     return run(*arguments)
 
 
 @tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
-def _forward(inputs: list[Any], kernels: list[Any], masks: list[Any]) -> list[Any]:
-    time = tf.shape(inputs[0])[0]
+def _forward(time: Any, inputs: list[Any], kernels: list[Any], masks: list[Any]) -> list[Any]:
+    """The states of the first `time` steps; behind them zeros."""
 
     def step(t: Any, states: list[Any], written: list[Any]) -> Any:
         following = [
@@ -138,15 +149,14 @@ def _forward(inputs: list[Any], kernels: list[Any], masks: list[Any]) -> list[An
         return t + 1, following, [array.write(t, h) for array, h in zip(written, following, strict=True)]
 
     start = [tf.zeros_like(x[0]) for x in inputs]
-    loop = (0, start, _arrays(inputs, time))
-    _, _, written = tf.while_loop(lambda t, *_: t < time, step, loop, maximum_iterations=time)
+    loop = (0, start, _arrays(inputs))
+    _, _, written = tf.while_loop(lambda t, *_: t < time, step, loop, maximum_iterations=tf.shape(inputs[0])[0])
     return [array.stack() for array in written]
 
 
 @tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
-def _backward(upstream: list[Any], states: list[Any], kernels: list[Any], masks: list[Any]) -> Any:
-    """Through time: the gradient of each step's sum x_t + h_{t-1} U, and of U."""
-    time = tf.shape(states[0])[0]
+def _backward(time: Any, upstream: list[Any], states: list[Any], kernels: list[Any], masks: list[Any]) -> list[Any]:
+    """Through time: the gradient of each of the first `time` steps' sum x_t + h_{t-1} U; behind them zeros."""
     transposed = [tf.transpose(kernel) for kernel in kernels]
 
     def step(t: Any, carried: list[Any], written: list[Any]) -> Any:
@@ -159,17 +169,19 @@ def _backward(upstream: list[Any], states: list[Any], kernels: list[Any], masks:
         return t - 1, following, [array.write(t, one) for array, one in zip(written, sums, strict=True)]
 
     start = [tf.zeros_like(h[0]) for h in states]
-    loop = (time - 1, start, _arrays(states, time))
-    _, _, written = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=time)
-    by_input = [array.stack() for array in written]
-    by_kernel = [
-        tf.matmul(_rows(h[:-1]), _rows(one[1:]), transpose_a=True) for h, one in zip(states, by_input, strict=True)
-    ]
-    return by_input, by_kernel
+    loop = (time - 1, start, _arrays(states))
+    _, _, written = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=tf.shape(states[0])[0])
+    return [array.stack() for array in written]
 
 
-def _arrays(like: list[Any], time: Any) -> list[Any]:
-    return [tf.TensorArray(one.dtype, time, element_shape=one.shape[1:]) for one in like]
+def _arrays(like: list[Any]) -> list[Any]:
+    return [tf.TensorArray(one.dtype, tf.shape(one)[0], element_shape=one.shape[1:]) for one in like]
+
+
+def _lengthen(time: Any, tensors: Sequence[Any]) -> list[Any]:
+    """Adds zeros behind, in the first axis, up to a length that many sequences share."""
+    missing = tf.gather(_LENGTHS, tf.searchsorted(_LENGTHS, time[None])[0]) - time
+    return [tf.pad(one, [[0, missing], *[[0, 0]] * (one.shape.rank - 1)]) for one in tensors]
 
 
 def _rows(one: Any) -> Any:

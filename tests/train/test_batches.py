@@ -1,7 +1,8 @@
+"""Batches: every example once, in an order of the seed's and the epoch's, no longer than they have to be."""
+
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal
 
 import numpy as np
@@ -77,32 +78,16 @@ def test_keras_is_told_that_lengths_vary() -> None:
     """The first batches all have the same length here, and a later one has not."""
     rows = [np.ones(40, np.int32)] * 32 + [np.ones(7, np.int32)] * 8
     batches = Batches(TextSource(rows, np.zeros(40, np.int32), TOKENIZER), batch_size=8, by_length=False, seed=None)
-    assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 8)], "7 are padded up to 8"
+    assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 7)]
     assert int(batches.as_tf().cardinality()) == len(batches) == 5
 
 
 @given(st.lists(st.integers(0, 600), min_size=1, max_size=60), st.integers(1, 9))
-def test_few_lengths_are_compiled_and_little_of_them_is_padding(lengths: list[int], batch_size: int) -> None:
-    """Four lengths between one and its double: from one to the next it is at most a quarter more."""
+def test_a_batch_is_as_long_as_its_longest_text(lengths: list[int], batch_size: int) -> None:
     tokenizer = Tokenizer(dataclasses.replace(CONFIG, max_length=600), TOKENIZER.vocabulary)
     source = TextSource([np.ones(n, np.int32) for n in lengths], np.zeros(len(lengths), np.int32), tokenizer)
-    times = set()
     for ids, _ in Batches(source, batch_size=batch_size, by_length=True, seed=1).epoch(1):
-        longest, time = int((ids > 0).sum(axis=1).max()), ids.shape[1]
-        assert max(longest, 1) <= time <= max(1.25 * longest, 8)
-        times.add(time)
-    doublings = math.ceil(math.log2(max(*lengths, 8) / 8))
-    assert len(times) <= 4 * doublings + 2, "the first one, four for each doubling, the longest text"
-
-
-def test_texts_are_padded_in_front_up_to_the_length() -> None:
-    batches = Batches(
-        TextSource([np.ones(n, np.int32) for n in (9, 12)], np.zeros(2, np.int32), TOKENIZER),
-        batch_size=1,
-        by_length=False,
-        seed=None,
-    )
-    assert [ids[0].tolist() for ids, _ in batches.epoch(1)] == [[0] + [1] * 9, [1] * 12]
+        assert ids.shape[1] == max(int((ids > 0).sum(axis=1).max()), 1)
 
 
 def test_a_teachers_probabilities_stay_with_their_texts() -> None:
