@@ -93,6 +93,39 @@ def carry(graph: Graph, name: str, order: Order, y: str, units: int, first: str 
     return graph.add("Where", [order.is_started, last, first or graph.shared(0.0, np.float32)], f"{name}.states")
 
 
+def flip(graph: Graph, values: str, features: int) -> str:
+    """Turns (time, batch, features) around."""
+    end = -(2**31)
+    return graph.add("Slice", [values, *(graph.shared([n]) for n in (-1, end, 0, -1))], f"{values}.flipped")
+
+
+def turn(graph: Graph, order: Order, end: End, values: str, features: int) -> str:
+    """Brings what lies in the order of a sequence that was moved to an end into that of the sequence turned around.
+
+    Both have what counts together, one from its first to its last, the other from its last to its first.
+
+    Args:
+        graph: Gets the nodes.
+        order: Of the moved sequence.
+        end: Where it was moved.
+        values: (time, batch, features).
+        features: Their number.
+    """
+
+    def add(op_type: str, inputs: list[str], suffix: str) -> str:
+        return graph.add(op_type, inputs, f"{values}.{suffix}")
+
+    time = add("Gather", [order.shape, graph.shared(0)], "time")
+    start = graph.shared(0) if end == "front" else add("Sub", [time, order.lengths], "start")
+    since = add("Sub", [order.position, start], "since_start")  # 0 to lengths - 1 where something counts
+    before = add("Sub", [order.lengths, add("Add", [since, graph.shared(1)], "from_1")], "before_end")  # the reverse
+    outside = add("Less", [add("Min", [since, before], "nearest_end"), graph.shared(0)], "outside")
+    mirrored = add("Add", [start, before], "mirrored")
+    # What does not count stays where it is; all of it is zero.
+    place = add("Where", [outside, order.position, mirrored], "place")
+    return _take_rows(graph, f"{values}.turned", order, values, place, features)
+
+
 def _take_rows(graph: Graph, name: str, order: Order, values: str, place: str, features: int) -> str:
     """values[place[t, b], b] of (time, batch, features), as one Gather of whole rows."""
     rows = graph.add("Reshape", [values, graph.shared([-1, features])], f"{name}.rows")

@@ -1,7 +1,7 @@
-"""Replaces the Loops and markers of a graph, and what reads them: the last state, and the sum over what counts.
+"""Replaces the Loops and markers of a graph, and what reads them: the last state, and what pools the states.
 
-tf2onnx spells both out from all states: a Slice of the last one; and, for a mean under a mask, where(mask, states, 0)
-summed over the time, both directions side by side. A form that knows its last state, or its sum, gives it directly.
+tf2onnx takes the last state from all of them by a Slice; a form that knows it gives it directly. Pooling has a room of
+its own, `rnnx.rewrites.pooling`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from onnx import TensorProto, helper
 
 from rnnx.carried import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
+from rnnx.rewrites.pooling import Pooled, replace_pooling
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
 from rnnx.states import NATIVE, StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
-_COUNTED = Op("Cast", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("pad")))))
-_SUM = Op("ReduceSum", Op("Add", Op("Mul", _COUNTED, Op("Transpose", Var("all"))), Op("Mul", Var("zero"), Var("rest"))))
-_BOTH = Op("Concat", Var("forward"), Op("ReverseSequence", Op("Transpose", Op("Transpose", Var("backward")))))
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ class Written:
         states: (time, batch, units), carried over masked positions, in the order of the loop.
         outputs: The same, or with zeros at masked positions, whichever the Loop gave.
         last: (batch, units), the state at the end.
-        total: (batch, units), the sum of the states over what counts; None where the form has none.
+        pooled: The outputs in an order of the form's own; None where it has none.
     """
 
     states: str
     outputs: str
     last: str
-    total: str | None = None
+    pooled: Pooled | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     results = write(graph, recurrences)
     written = {r.output: new for r, new in zip(recurrences, results, strict=True)}
     names = {r.name: written[r.output].states for r in recurrences}
-    _replace_sums(graph, written, {r.output for r in recurrences if r.is_turned})
+    pooled = {output: new.pooled for output, new in written.items() if new.pooled}
+    replace_pooling(graph, pooled, {r.output for r in recurrences if r.is_turned})
     _replace_last(graph, written, {r.output for r in recurrences if r.mask is not None and not r.is_carried})
     for output, new in written.items():
         graph.replace(output, new.outputs)
@@ -111,30 +110,6 @@ def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]
         start, end, axis = (None if bound is None else bound.tolist() for bound in bounds)
         if start == [-1] and axis == [0] and end is not None and end[0] >= 2**31 - 1:
             graph.replace(node.output[0], written[found["all"]].last)
-
-
-def _replace_sums(graph: Graph, written: Mapping[str, Written], turned: Set[str]) -> None:
-    """Replaces masked sums, where the mask stands in the order of the states.
-
-    Keras hands the mask of a layer that goes backwards on as it came: its states are then masked in the wrong places,
-    which is no sum over what counts. A Bidirectional turns its backward states around first.
-    """
-    for node in list(graph.proto.node):
-        found = graph.match(node.output[0], _SUM) if node.op_type == "ReduceSum" else None
-        axes = graph.constant(node.input[1]) if found else None
-        if found is None or axes is None or axes.tolist() != [1] or not _are_zero(graph, found["zero"], found["pad"]):
-            continue
-        both = graph.match(found["all"], _BOTH)
-        parts = {both["forward"]: False, both["backward"]: True} if both else {found["all"]: False}
-        totals = [written[part].total for part in parts if part in written and (part in turned) is parts[part]]
-        if len(totals) == len(parts) and all(totals):
-            name = f"{node.output[0]}.total"
-            graph.replace(node.output[0], graph.add("Concat", [total or "" for total in totals], name, axis=-1))
-
-
-def _are_zero(graph: Graph, *values: str) -> bool:
-    constants = [graph.constant(value) for value in values]
-    return all(constant is not None and not constant.any() for constant in constants)
 
 
 def _behind(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:

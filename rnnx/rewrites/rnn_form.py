@@ -7,7 +7,9 @@ empty row gives is replaced by zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from onnx import helper
 
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
-from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
+from rnnx.rewrites.masks import Order, add_order, carry, flip, move_ids, move_rows, turn
+from rnnx.rewrites.pooling import Pooled
 from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence
 from rnnx.rewrites.replace import Written
 
@@ -41,7 +44,9 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
     if r.mask is None:
         y, last = add_operator(graph, r, [r.x, *weights])
         states = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.states")
-        return Written(states, states, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"))
+        last = graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last")
+        pooled = Pooled(units, None, _add_maximum(graph, name, states), states, partial(flip, graph))
+        return Written(states, states, last, pooled)
     x, order = move_input(graph, r, r.mask)
     if not has_lengths:
         return _finish_without_lengths(graph, r, order, add_operator(graph, r, [x, *weights])[0])
@@ -53,35 +58,54 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
         [graph.add("Equal", [order.lengths, graph.shared(0)], f"{name}.empty"), graph.shared([1])],
         f"{name}.is_empty",
     )
-    states = carry(graph, name, order, graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y"), units)
-    # Behind its length a row is zero in Y.
-    total = graph.add("ReduceSum", [y, graph.shared([0, 1])], f"{name}.sum", keepdims=0)
+    y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
+    states = carry(graph, name, order, y, units)
+    # Behind its length a row is zero in Y, as often as there are masked positions.
+    total = graph.add("ReduceSum", [y, graph.shared([0])], f"{name}.sum", keepdims=0)
+    pooled = Pooled(units, graph.add("Where", [is_empty, zero, total], f"{name}.total"))
+    if not r.is_carried:
+        maximum = graph.add("Where", [is_empty, zero, _add_maximum(graph, name, y)], f"{name}.maximum")
+        moved = graph.add("Where", [is_empty, zero, y], f"{name}.counted")
+        pooled = dataclasses.replace(pooled, maximum=maximum, moved=moved, turn=_turn(graph, r, order))
     return Written(
         states,
         states if r.is_carried else graph.add("Where", [r.mask, states, zero], f"{name}.outputs"),
         graph.add(
             "Where", [is_empty, zero, graph.add("Squeeze", [last, graph.shared([0])], f"{name}.h")], f"{name}.last"
         ),
-        graph.add("Where", [is_empty, zero, total], f"{name}.total"),
+        pooled,
     )
 
 
 def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -> Written:
     """Takes the states of what counts from all that the operator gave, (time, 1, batch, units)."""
-    name, zero = r.name, graph.shared(0.0, np.float32)
+    name, units, zero = r.name, len(r.recurrent_kernel), graph.shared(0.0, np.float32)
     y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
-    states = carry(graph, name, order, y, len(r.recurrent_kernel))
+    states = carry(graph, name, order, y, units)
     ends = [graph.shared([-1]), graph.shared([2**31 - 1]), graph.shared([0])]
     last = graph.add("Slice", [states, *ends], f"{name}.last_step")
     counts = graph.add("Less", [order.position, order.lengths], f"{name}.counts_at")
     counts = graph.add("Unsqueeze", [counts, graph.shared([2])], f"{name}.counts_in")
     counted = graph.add("Where", [counts, y, zero], f"{name}.counted")
+    pooled = Pooled(units, graph.add("ReduceSum", [counted, graph.shared([0])], f"{name}.total", keepdims=0))
+    if not r.is_carried:
+        maximum = _add_maximum(graph, name, counted)
+        pooled = dataclasses.replace(pooled, maximum=maximum, moved=counted, turn=_turn(graph, r, order))
     return Written(
         states,
         states if r.is_carried else graph.add("Where", [r.mask or "", states, zero], f"{name}.outputs"),
         graph.add("Squeeze", [last, graph.shared([0])], f"{name}.last"),
-        graph.add("ReduceSum", [counted, graph.shared([0])], f"{name}.total", keepdims=0),
+        pooled,
     )
+
+
+def _turn(graph: Graph, r: Recurrence, order: Order) -> Callable[[str, int], str] | None:
+    return partial(turn, graph, order, "front") if r.is_turned else None
+
+
+def _add_maximum(graph: Graph, name: str, y: str) -> str:
+    """The maximum of (time, batch, units) over the time."""
+    return graph.add("ReduceMax", [y], f"{name}.largest", axes=[0], keepdims=0)
 
 
 def add_weights(graph: Graph, r: Recurrence) -> list[str]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -32,7 +33,8 @@ from onnx import TensorProto, helper
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.join import Joint, find_joints
-from rnnx.rewrites.masks import Order, add_order, carry, move_ids, move_rows
+from rnnx.rewrites.masks import Order, add_order, carry, flip, move_ids, move_rows, turn
+from rnnx.rewrites.pooling import Pooled
 from rnnx.rewrites.recurrence import ALPHAS, BETAS, NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written
 from rnnx.rewrites.rnn_form import write_native
@@ -223,11 +225,17 @@ def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, 
 
 def _finish(graph: Graph, r: Recurrence, order: Order | None, y: str, last: str) -> Written:
     """Brings the states of the moved sequence back to where they belong."""
+    units = len(r.recurrent_kernel)
+    maximum = graph.add("ReduceMax", [y], f"{r.name}.maximum", axes=[0], keepdims=0)
     if order is None:
-        return Written(y, y, last)
-    states = carry(graph, r.name, order, y, len(r.recurrent_kernel))
+        return Written(y, y, last, Pooled(units, None, maximum, y, partial(flip, graph)))
+    states = carry(graph, r.name, order, y, units)
     total = graph.add("ReduceSum", [y, graph.shared([0])], f"{r.name}.total", keepdims=0)
-    return Written(states, _outputs(graph, r, states), last, total)
+    pooled = Pooled(units, total)
+    if not r.is_carried:
+        # In front of what counts y is zero, as often as there are masked positions.
+        pooled = Pooled(units, total, maximum, y, partial(turn, graph, order, "back") if r.is_turned else None)
+    return Written(states, _outputs(graph, r, states), last, pooled)
 
 
 def _outputs(graph: Graph, r: Recurrence, states: str) -> str:
