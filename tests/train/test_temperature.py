@@ -227,8 +227,8 @@ def test_a_head_that_takes_no_temperature_is_named() -> None:
 class _OneInput(SeriesSource):
     """Sequences of one length, for a network that reads no mask."""
 
-    def stack(self, chosen: npt.NDArray[np.intp], time: int | None = None) -> tuple[Any, ...]:
-        (numbers, _), targets = super().stack(chosen, time)
+    def stack(self, chosen: npt.NDArray[np.intp]) -> tuple[Any, ...]:
+        (numbers, _), targets = super().stack(chosen)
         return numbers, targets
 
 
