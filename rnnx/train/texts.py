@@ -15,7 +15,8 @@ from rnnx.samples import Sample, samples_to_json
 from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
-from rnnx.train.recipes import DEFAULT_UNITS, Recipe
+from rnnx.train.networks import DEFAULT_UNITS
+from rnnx.train.recipes import Recipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 

@@ -23,7 +23,7 @@ from rnnx.calibration import measure_calibration
 from rnnx.errors import ModelError
 from rnnx.samples import samples_from_json
 from rnnx.train.batches import SeriesSource
-from rnnx.train.recipes import article_network
+from rnnx.train.networks import article_network
 from rnnx.train.temperature import (
     HIGHEST_TEMPERATURE,
     LOWEST_TEMPERATURE,
