@@ -58,6 +58,7 @@ class Teller:
         if p.name not in self._stages and (p.total == 1 or p.seconds_left is not None):
             self._stages.add(p.name)
             how_long = "" if p.seconds_left is None else f", about {in_words(p.seconds_left)} at most"
+            how_long += f"; the epochs behind it about {in_words(p.seconds_after)}" if p.seconds_after else ""
             terminal.note(f"before the epochs: {p.name}{how_long}")
         self._update(p.done, words, p.total)
         self._began = self._ended = time.monotonic()

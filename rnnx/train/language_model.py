@@ -80,7 +80,8 @@ def pretrain(
             step(tf.constant(ids), tf.constant(model.draw(rng)))
             pace.add("train", work, time.perf_counter() - began if i >= _WARM_UP_BATCHES else None)
             at = (epoch - 1) * len(batches) + i + 1
-            preparation.on_stage(StageProgress(_NAME, at, epochs * len(batches), pace.seconds_left))
+            after = pace.seconds_for(preparation.work_after)
+            preparation.on_stage(StageProgress(_NAME, at, epochs * len(batches), pace.seconds_left, after))
         if preparation.checkpoint:
             arrays = pack("network", [np.array(v) for v in model.variables])
             arrays |= pack("optimizer", [np.array(v) for v in optimizer.variables])

@@ -44,12 +44,21 @@ class Pace:
         A part that was not yet measured is taken to cost what the dearest one does: validation has no gradient and is
         cheaper than training.
         """
-        if self._batches < _LEAST_BATCHES or sum(self._seconds.values()) < _LEAST_SECONDS:
+        if self._is_unknown:
             return None
-        rates = {part: self._seconds[part] / work for part, work in self._work.items() if work}
-        if not rates:
-            return None
+        rates = self._rates()
         return sum(left * rates.get(part, max(rates.values())) for part, left in self._left.items())
+
+    def seconds_for(self, work: float) -> float | None:
+        """How long so much more of the dearest part would take; None before there is enough to tell by."""
+        return None if self._is_unknown else work * max(self._rates().values())
+
+    @property
+    def _is_unknown(self) -> bool:
+        return self._batches < _LEAST_BATCHES or sum(self._seconds.values()) < _LEAST_SECONDS or not self._rates()
+
+    def _rates(self) -> dict[str, float]:
+        return {part: self._seconds[part] / work for part, work in self._work.items() if work}
 
 
 def in_words(seconds: float) -> str:

@@ -26,12 +26,21 @@ _SAMPLE_COUNT = 64
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Where a stage before the epochs stands: `done` of `total`, and the seconds it takes at most from here."""
+    """Where a stage before the epochs stands.
+
+    Attributes:
+        name: What it does.
+        done: Of `total`.
+        total: In whatever the stage counts.
+        seconds_left: What the rest of it takes at most; None before there is a pace.
+        seconds_after: What the stages and epochs behind it take, about; None before there is a pace.
+    """
 
     name: str
     done: int
     total: int
     seconds_left: float | None = None
+    seconds_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,13 @@ class Preparation:
         seed: Of everything that is drawn.
         checkpoint: Where a stage writes down what it has done, and takes it up again; None writes nothing.
         on_stage: Told where it stands.
+        work_after: What comes behind the stage, in the stage's own steps times rows.
     """
 
     seed: int
     checkpoint: Checkpoint | None
     on_stage: Callable[[StageProgress], None]
+    work_after: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from rnnx.train.recipes import Recipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
+# What a word costs in an epoch over what it costs in the pretraining, measured over whole IMDB epochs.
+_EPOCH_OVER_PRETRAINING = 0.45
 _TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
 
 
@@ -95,6 +98,8 @@ def _prepare(
     tokenizer = train.tokenizer
     judged = _judge(labelled, unlabelled, preparation, strip_breaks=recipe.tokenizer.strip_breaks)
     rows = [*train.rows, *(tokenizer.encode(text).ids for text in unlabelled)]
+    work = _EPOCH_OVER_PRETRAINING * recipe.epochs * sum(map(len, rows))
+    preparation = dataclasses.replace(preparation, work_after=work)
     embedding, *recurrences = pretrain(
         rows, tokenizer, units=DEFAULT_UNITS, epochs=recipe.pretraining_epochs, preparation=preparation
     )

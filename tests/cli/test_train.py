@@ -15,6 +15,7 @@ from rnnx.cli.train import Teller
 from rnnx.train import fit
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.fit import Progress
+from rnnx.train.task import StageProgress
 from tests.conftest import make_texts
 
 pytestmark = pytest.mark.train
@@ -59,6 +60,14 @@ def test_the_time_is_told_once_as_soon_as_it_is_known(
         (912, "epoch 4/8, loss 0.500, 4 min left at most", 2400),
         (913, "epoch 4/8, loss 0.500, 4 min left at most", 2400),
     ]
+
+
+def test_a_stage_says_once_what_comes_behind_it(capfd: Capture) -> None:
+    teller = Teller(Path("runs/x"), lambda *bar: None)
+    for done, left, after in ((1, None, None), (12, 300.0, 210.0), (13, 299.0, 209.0)):
+        teller.on_stage(StageProgress("reading", done, 100, left, after))
+    told = "before the epochs: reading, about 5 min at most; the epochs behind it about 4 min\n"
+    assert capfd.readouterr().err == told
 
 
 def test_another_training_in_its_way_is_refused_until_it_is_thrown_away(

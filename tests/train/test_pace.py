@@ -30,6 +30,15 @@ def test_validation_costs_as_much_as_training_until_it_was_measured() -> None:
     assert pace.seconds_left == pytest.approx(1000 * 0.002 + 400 * 0.0005)
 
 
+def test_other_work_is_told_by_the_dearest_part() -> None:
+    pace = Pace({"train": 2000, "validation": 500})
+    for _ in range(9):
+        pace.add("train", 100, 0.2)
+    assert pace.seconds_for(50) is None
+    pace.add("validation", 100, 0.05)
+    assert pace.seconds_for(50) == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize(("batches", "seconds"), [(9, 5.0), (100, 0.009)])
 def test_too_little_was_seen_to_tell(batches: int, seconds: float) -> None:
     pace = Pace({"train": 10_000})
