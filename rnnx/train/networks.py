@@ -7,8 +7,9 @@ from keras import layers
 
 TAGGER_FEATURES = ("SUFFIX1", "SUFFIX2", "SUFFIX3", "SUFFIX4", "PREFIX1", "PREFIX2", "PREFIX3", "SHAPE")
 
-# Of the recipe `default`: of each direction, and the numbers of a word.
+# Of the recipe `default`: of each direction, and the numbers of a word; and what looks at both directions at once.
 DEFAULT_UNITS = 64
+DEFAULT_DETECTORS = 32
 
 
 def article_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
@@ -37,7 +38,7 @@ def default_network(vocabulary_size: int, outputs: int, activation: str) -> kera
     x = layers.SpatialDropout1D(0.1, name="feature_dropout")(x)
     states = layers.Bidirectional(layers.SimpleRNN(DEFAULT_UNITS, return_sequences=True), name="rnn")(x)
     mean = layers.GlobalAveragePooling1D(name="mean")(states)
-    detected = layers.Dense(2 * DEFAULT_UNITS, activation="relu", use_bias=False, name="detectors")(states)
+    detected = layers.Dense(DEFAULT_DETECTORS, activation="relu", use_bias=False, name="detectors")(states)
     x = layers.Concatenate(name="pooled")([mean, layers.GlobalMaxPooling1D(name="maximum")(detected)])
     x = layers.Dropout(0.3, name="dropout")(x)
     probs = layers.Dense(outputs, activation=activation, name="probs")(x)

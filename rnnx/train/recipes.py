@@ -106,7 +106,7 @@ class SeriesRecipe:
 
 
 def _default_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    schedule = keras.optimizers.schedules.CosineDecay(8e-3, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=1.0)
 
 
@@ -154,7 +154,7 @@ RECIPES = {
             build=default_network,
             optimizer=_default_optimizer,
             batch_size=128,
-            epochs=4,
+            epochs=3,
             by_length=True,
             patience=3,
             has_temperature=True,
