@@ -22,7 +22,7 @@ from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
 # What a word costs in an epoch over what it costs in the pretraining, measured over whole IMDB epochs.
-_EPOCH_OVER_PRETRAINING = 0.45
+_EPOCH_OVER_PRETRAINING = 0.3
 _TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
 
 
