@@ -36,7 +36,11 @@ def default_network(vocabulary_size: int, outputs: int, activation: str) -> kera
     x = layers.Embedding(vocabulary_size, DEFAULT_UNITS, mask_zero=True, name="embedding")(ids)
     x = layers.Dropout(0.2, noise_shape=(None, None, 1), name="word_dropout")(x)
     x = layers.SpatialDropout1D(0.1, name="feature_dropout")(x)
-    states = layers.Bidirectional(layers.SimpleRNN(DEFAULT_UNITS, return_sequences=True), name="rnn")(x)
+    # From labels alone, a start that fades comes to 0.88 in one epoch; one that keeps what it has to 0.72 up to 0.86
+    # (IMDB, three seeds each). With pretraining it is the language model's weights that count.
+    start = keras.initializers.Orthogonal(0.5)
+    recurrence = layers.SimpleRNN(DEFAULT_UNITS, recurrent_initializer=start, return_sequences=True)
+    states = layers.Bidirectional(recurrence, name="rnn")(x)
     mean = layers.GlobalAveragePooling1D(name="mean")(states)
     detected = layers.Dense(DEFAULT_DETECTORS, activation="relu", use_bias=False, name="detectors")(states)
     x = layers.Concatenate(name="pooled")([mean, layers.GlobalMaxPooling1D(name="maximum")(detected)])
