@@ -42,6 +42,7 @@ class Training:
     Attributes:
         system: Which.
         seed: Of the start weights and the order.
+        share: How much of an epoch lies between two validations.
         accuracy: Of each validation, in 0..1.
         ended_s: Seconds from the start to the end of each validation.
         training_s: Seconds of the training before each validation, without it.
@@ -49,6 +50,7 @@ class Training:
 
     system: str
     seed: int
+    share: float
     accuracy: Sequence[float]
     ended_s: Sequence[float]
     training_s: Sequence[float]
@@ -64,8 +66,8 @@ class Training:
 
     @property
     def epoch_s(self) -> float:
-        """Seconds of an epoch's training without validation, without the first one, which compiles; NaN of one alone."""
-        return statistics.median(self.training_s[1:] or [float("nan")])
+        """Seconds of an epoch's training without validation, the first stretch (it compiles) left out."""
+        return statistics.median(self.training_s[1:]) / self.share
 
 
 def write_reviews(path: Path, data_dir: Path | None, count: int | None) -> tuple[int, int]:
@@ -130,12 +132,12 @@ def _row(by_system: Mapping[str, Sequence[Training]], system: str, target: float
         _number(min(seconds), 1),
         _number(max(seconds), 1),
         f"{len(firsts)} of {len(runs)}",
-        _number(statistics.median(first + 1 for _, first in firsts), 2) if firsts else "-",
+        _number(statistics.median((first + 1) * run.share for run, first in firsts), 2) if firsts else "-",
         _number(statistics.median(run.accuracy[first] for run, first in firsts), 4) if firsts else "-",
         _number(max(max(run.accuracy) for run in runs), 4),
         ratio if np.isfinite(median) else "-",
-        "-" if np.isnan(pace) else f"{pace:.2f}",
-        "-" if np.isnan(pace) else f"{their_pace / pace:.2f}",
+        _number(pace, 2),
+        f"{their_pace / pace:.2f}",
     ]
 
 
@@ -176,9 +178,9 @@ def to_report(
         "",
         "Medians over seeds and rounds, each training in a process of its own. Seconds to the end of the first",
         "validation that reached the accuracy, with building, compiling and every validation until then, without",
-        "imports and encoding. rnnx's own network is trained for a single epoch (labels alone, no pretraining), the",
-        "other two for 20 epochs at most; where the script never reached it, the ratio is over the time it was tried.",
-        "An epoch's seconds are training alone, once all is compiled.",
+        "imports and encoding. rnnx's own network is validated after each quarter of an epoch (labels alone, no",
+        "pretraining), the other two after each epoch, for 20 epochs at most; where the script never reached it, the",
+        "ratio is over the time it was tried. An epoch's seconds are training alone, once all is compiled.",
     ]
     return "\n".join(lines) + "\n"
 
