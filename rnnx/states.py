@@ -75,9 +75,10 @@ def _restore_outputs(node: Any) -> None:
     """Lets a recurrence collect all its states again, which it was spared where nothing reads them."""
     if node.op_type in NATIVE and not node.output[0]:
         node.output[0] = f"{node.name}.Y"
-    if node.op_type == "Scan" and len(node.output) == 1:
-        node.output.append(f"{node.name}.y")
+    if node.op_type == "Scan" and 2 * len(node.output) == len(node.input):  # each state has an input to its steps
         body = next(a.g for a in node.attribute if a.name == "body")
-        out = f"{node.name}.h_out"
-        body.node.append(new_node("Identity", [body.output[0].name], [out]))
-        body.output.append(new_output(out))
+        for final, state in list(zip(node.output, body.output, strict=True)):
+            name = final.removesuffix(".final")
+            node.output.append(f"{name}.y")
+            body.node.append(new_node("Identity", [state.name], [f"{name}.h_out"]))
+            body.output.append(new_output(f"{name}.h_out"))

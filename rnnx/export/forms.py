@@ -50,5 +50,6 @@ def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
         has to write its states down at every step. 0 without a Scan, for there is no choice then.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
-    widths = [node.attribute[0].g.output[0].type.tensor_type.shape.dim[1].dim_value for node in scans]
-    return max(widths, default=0), all(len(node.output) > 1 for node in scans)
+    states = [list(node.attribute[0].g.output)[: len(node.input) // 2] for node in scans]
+    widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in some) for some in states]
+    return max(widths, default=0), all(2 * len(node.output) > len(node.input) for node in scans)

@@ -2,7 +2,8 @@
 
 A step of a small recurrence costs more for its call than for its arithmetic. One joint recurrence of the summed width
 has fewer calls, and products as the square of the width, many of them with zeros: so there is a width up to which it
-pays. What is joined has one activation and one order of its sequence; everything else stays by itself.
+pays. Two directions above it share the steps alone, with a product each. What runs together has one activation and one
+order of its sequence; everything else stays by itself.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ class Joint:
 
     members: tuple[Recurrence, ...]
     is_stack: bool = False
+
+    @property
+    def has_one_matrix(self) -> bool:
+        """Whether one product serves all; else each has its own, in the same steps."""
+        return self.is_stack or self.width <= MAX_WIDTH
 
     @property
     def width(self) -> int:
@@ -91,7 +97,7 @@ def _is_stackable(lower: Recurrence, upper: Recurrence) -> bool:
 
 
 def _is_pair(graph: Graph, one: Recurrence, other: Recurrence) -> bool:
-    if one.activation != other.activation or Joint((one, other)).width > MAX_WIDTH:
+    if one.activation != other.activation:
         return False
     if (one.mask is None) != (other.mask is None) or (one.mask is not None and one.activation in NOT_ZERO_AT_ZERO):
         return False

@@ -131,7 +131,10 @@ def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
     read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
     if node.op_type in NATIVE and node.output[0] not in read:
         node.output[0] = ""
-    if node.op_type == "Scan" and node.output[1] not in read:
-        del node.output[1]
+    states = len(node.input) // 2  # of a Scan: each has an input to its steps
+    if node.op_type == "Scan" and not read & set(node.output[states:]):
         body = node.attribute[0].g
-        del body.output[1], body.node[-1]
+        collected = {output.name for output in body.output[states:]}
+        kept = [inner for inner in body.node if inner.output[0] not in collected]
+        del node.output[states:], body.output[states:], body.node[:]
+        body.node.extend(kept)

@@ -23,21 +23,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
 
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.masks import Order, add_order, carry, flip, move_ids, move_rows, turn
 from rnnx.rewrites.pooling import Pooled
-from rnnx.rewrites.recurrence import ALPHAS, BETAS, NOT_ZERO_AT_ZERO, Embedded, Recurrence
+from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written
 from rnnx.rewrites.rnn_form import write_native
+from rnnx.rewrites.scan import Part, add_scan
 
 _TO_THE_END = 2**31 - 1
 
@@ -49,23 +48,25 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]
     """
     written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
-        one = joint.members[0]
-        both = _write_joint(graph, joint) if len(joint.members) > 1 else [_write_alone(graph, one)]
-        written |= zip(joint.members, both, strict=True)
+        if len(joint.members) == 1:
+            together = [_write_alone(graph, joint.members[0])]
+        else:
+            together = (_write_joint if joint.has_one_matrix else _write_beside)(graph, joint)
+        written |= zip(joint.members, together, strict=True)
     return [written[recurrence] for recurrence in recurrences]
 
 
 def _write_alone(graph: Graph, r: Recurrence) -> Written:
     if r.mask is None or (r.embedded is not None and r.activation not in NOT_ZERO_AT_ZERO):
         steps = _add_steps(graph, r)
-        y, last = _add_scan(graph, r.name, r.activation, _look_up(graph, r.name, steps.x), r.recurrent_kernel)
+        ((y, last),) = add_scan(graph, r.name, [_part(graph, r, steps)])
         return _finish(graph, r, steps.order, y, last)
     units = len(r.recurrent_kernel)
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
     order = add_order(graph, r.name, is_there, "front")
     x = _look_up(graph, r.name, _add_steps(graph, dataclasses.replace(r, mask=None)).x)
     x = move_rows(graph, r.name, order, x, units)
-    y, _ = _add_scan(graph, r.name, r.activation, x, r.recurrent_kernel)
+    ((y, _),) = add_scan(graph, r.name, [Part(r.name, r.activation, x, r.recurrent_kernel)])
     states = carry(graph, r.name, order, y, units)
     last = _slice(graph, states, f"{r.name}.last_step", {0: (-1, _TO_THE_END)})
     return Written(
@@ -73,6 +74,14 @@ def _write_alone(graph: Graph, r: Recurrence) -> Written:
         _outputs(graph, r, states),
         graph.add("Squeeze", [last, graph.shared([0])], f"{r.name}.last"),
     )
+
+
+def _write_beside(graph: Graph, joint: Joint) -> list[Written]:
+    """Two that are too wide for one matrix: a product each, in one Scan."""
+    steps = [_add_steps(graph, r) for r in joint.members]
+    parts = [_part(graph, r, of_one) for r, of_one in zip(joint.members, steps, strict=True)]
+    made = add_scan(graph, "+".join(part.name for part in parts), parts)
+    return [_finish(graph, r, s.order, y, last) for r, s, (y, last) in zip(joint.members, steps, made, strict=True)]
 
 
 def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
@@ -88,7 +97,7 @@ def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
         steps = [_add_steps(graph, r) for r in members]
         inputs = [s.x for s in steps]
     x = _look_up_together(graph, name, list(zip(members, inputs, strict=True)))
-    y, last = _add_scan(graph, name, first.activation, x, _blocks(joint, places))
+    ((y, last),) = add_scan(graph, name, [Part(name, first.activation, x, _blocks(joint, places))])
     written = []
     for r, of_one, place, delay in zip(members, steps, places, delays, strict=True):
         # How many steps run on after this layer's last one.
@@ -251,41 +260,8 @@ def _add_folded(graph: Graph, r: Recurrence, table: str) -> str:
     return graph.add("Add", [product, bias], f"{r.name}.folded")
 
 
-def _add_scan(graph: Graph, name: str, activation: str, x: str, matrix: npt.NDArray[np.float32]) -> tuple[str, str]:
-    """Adds the Scan; returns all states (time, batch, units) and the last one (batch, units)."""
-    units = len(matrix)
-    u = graph.add_constant(f"{name}.recurrent_kernel", matrix)
-    shape = graph.add("Shape", [x], f"{name}.x_shape")
-    batch = graph.add("Slice", [shape, graph.shared([1]), graph.shared([2]), graph.shared([0])], f"{name}.x_batch")
-    state_shape = graph.add("Concat", [batch, graph.shared([units])], f"{name}.state_shape", axis=0)
-    initial = graph.add("Expand", [graph.shared(0.0, np.float32), state_shape], f"{name}.initial")
-    body = _body(name, activation, u, units)
-    last, y = f"{name}.final", f"{name}.y"
-    graph.add_node(helper.make_node("Scan", [initial, x], [last, y], name=name, body=body, num_scan_inputs=1))
-    return y, last
-
-
-def _body(name: str, activation: str, u: str, units: int) -> onnx.GraphProto:
-    def value(part: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(part, TensorProto.FLOAT, ["batch", units])
-
-    h, x_t, total, new, out = (f"{name}.{part}" for part in ("h", "x_t", "total_t", "h_new", "h_out"))
-    nodes = [
-        helper.make_node("Gemm", [h, u, x_t], [total]),
-        _activate(activation, total, new),
-        # A body that lists one value as state and as output gives wrong numbers in onnxruntime: an Identity between.
-        helper.make_node("Identity", [new], [out]),
-    ]
-    return helper.make_graph(nodes, f"{name}.step", [value(h), value(x_t)], [value(new), value(out)])
-
-
-def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:
-    if activation == "Affine":  # of factor 1, the RNN operator's name for none at all
-        return helper.make_node("Identity", [total], [new])
-    given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
-    return helper.make_node(
-        activation, [total], [new], **{key: value for key, value in given.items() if value is not None}
-    )
+def _part(graph: Graph, r: Recurrence, steps: _Steps) -> Part:
+    return Part(r.name, r.activation, _look_up(graph, r.name, steps.x), r.recurrent_kernel)
 
 
 def _slice(graph: Graph, value: str, name: str, bounds: dict[int, tuple[int, int]]) -> str:

@@ -141,12 +141,26 @@ def test_what_does_not_fit_stays_by_itself(name: str) -> None:
     require_right(model, rewritten)
 
 
-@pytest.mark.parametrize(("activation", "mask_zero", "units"), [("tanh", False, 33), ("sigmoid", True, 4)])
-def test_directions_that_do_not_fit_stay_by_themselves(activation: str, mask_zero: bool, units: int) -> None:
-    both = Both(RNN(units, activation=activation), name="x")
-    model = build(both, layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
+def test_directions_that_do_not_fit_stay_by_themselves() -> None:
+    both = Both(RNN(4, activation="sigmoid"), name="x")
+    model = build(both, layers.Dense(1, activation="sigmoid"), mask_zero=True)
     rewritten = to_scans(model)
     assert sorted(scans(rewritten)) == ["x.backward", "x.forward"]
+    require_right(model, rewritten)
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_wide_directions_share_their_steps_with_a_product_each(mask_zero: bool, is_pooled: bool) -> None:
+    """Their states are seen where nothing reads them too."""
+    body = [Both(states(33), name="x"), Mean()] if is_pooled else [Both(RNN(33), name="x")]
+    model = build(*body, layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
+    rewritten = to_scans(model)
+    assert scans(rewritten) == ["x.forward+x.backward"]
+    (scan,) = (node for node in rewritten.model.graph.node if node.op_type == "Scan")
+    operators = [node.op_type for node in scan.attribute[0].g.node]
+    assert operators == (["Gemm", "Tanh", "Identity"] if is_pooled else ["Gemm", "Tanh"]) * 2
+    assert read_steps(rewritten.model) == (66, is_pooled)
     require_right(model, rewritten)
 
 
