@@ -158,7 +158,8 @@ def test_an_unknown_label_is_refused(explainer: Explainer) -> None:
 def test_a_run_is_not_a_bundle(tmp_path: Path) -> None:
     original = read_directory(find_directory("imdb"))
     files = {name: data for name, data in original.files.items() if not name.endswith(".onnx")}
-    write_directory(tmp_path / "m", original.config, {**files, "samples.json": b"[]"})
+    config = dataclasses.replace(original.config, recurrent_units=None)  # the export's own finding
+    write_directory(tmp_path / "m", config, {**files, "samples.json": b"[]"})
     with pytest.raises(ModelError, match=r"no model\.onnx: this is a training run; rnnx export"):
         load_explainer(tmp_path / "m")
 
