@@ -23,6 +23,7 @@ Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -68,7 +69,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Recurrent:
+class Recurrent(ABC):
     """A recurrence, whatever its step: what it carries from position to position, masks, order, and what it puts out.
 
     Attributes:
@@ -97,9 +98,9 @@ class Recurrent:
         """The size of the state."""
         return len(self.recurrent_kernel)
 
+    @abstractmethod
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
         """One step, from (..., inputs) and what is carried, each (..., units), to what is carried on."""
-        raise NotImplementedError
 
     def in_order(self, x: Tensor) -> Tensor:
         """Turns the input around if this layer reads backwards."""

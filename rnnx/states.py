@@ -77,7 +77,7 @@ def _restore_outputs(node: Any) -> None:
         node.output[0] = f"{node.name}.Y"
     if node.op_type == "Scan" and 2 * len(node.output) == len(node.input):  # each state has an input to its steps
         body = next(a.g for a in node.attribute if a.name == "body")
-        for final, state in list(zip(node.output, body.output, strict=True)):
+        for final, state in list(zip(node.output, body.output, strict=False)):  # a stranger's file may have fewer
             name = final.removesuffix(".final")
             node.output.append(f"{name}.y")
             body.node.append(new_node("Identity", [state.name], [f"{name}.h_out"]))

@@ -10,6 +10,8 @@ those of the formulas in `rnnx.cells`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from rnnx.activations import LEAKY_SLOPE
@@ -74,9 +76,10 @@ def slope(name: ActivationName, output: Array) -> Array:
     raise TypeError(f"no derivative of {name}")
 
 
-class Steps:
+class Steps(ABC):
     """All steps of a recurrence, linearized where the reference stands."""
 
+    @abstractmethod
     def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
         """Goes back over step t.
 
@@ -88,7 +91,6 @@ class Steps:
             The sum of |dz / d(result)| times bound, (batch,); dz / d(the sums x W + ...), (batch, gates times units);
             dz / d(what was carried before it).
         """
-        raise NotImplementedError
 
 
 class _PlainSteps(Steps):

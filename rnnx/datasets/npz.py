@@ -83,6 +83,7 @@ def no_pickle(what: str) -> Iterator[None]:
     """
     try:
         yield
+    # NotImplementedError is what zipfile raises for a way of packing that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
     except (ValueError, SyntaxError, TypeError) as error:
