@@ -11,6 +11,7 @@ from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
+from rnnx.rewrites.scan import count_states
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.rewrites.stream_form import replace_for_stream
 
@@ -50,6 +51,6 @@ def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
         has to write its states down at every step. 0 without a Scan, for there is no choice then.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
-    states = [list(node.attribute[0].g.output)[: len(node.input) // 2] for node in scans]
+    states = [list(node.attribute[0].g.output)[: count_states(node)] for node in scans]
     widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in some) for some in states]
-    return max(widths, default=0), all(2 * len(node.output) > len(node.input) for node in scans)
+    return max(widths, default=0), all(len(node.output) > count_states(node) for node in scans)

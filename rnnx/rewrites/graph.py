@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+TO_THE_END = 2**31 - 1  # as an end of a slice
 # Inputs of these may stand in either order.
 _COMMUTATIVE = frozenset({"Add", "Mul", "And", "Equal"})
 
@@ -128,6 +129,11 @@ class Graph:
     def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Adds a node, and returns the name of its one output; `clean` puts it into its place."""
         return self.add_node(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
+
+    def slice(self, value: str, name: str, bounds: Mapping[int, tuple[int, int]]) -> str:
+        """Adds a slice: by axis, from where to where."""
+        starts, ends = (self.shared([bound[i] for bound in bounds.values()]) for i in (0, 1))
+        return self.add("Slice", [value, starts, ends, self.shared(list(bounds))], name)
 
     def add_node(self, node: onnx.NodeProto) -> str:
         """Adds a node made elsewhere, and returns the name of its first output."""

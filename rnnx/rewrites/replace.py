@@ -18,6 +18,7 @@ from rnnx.carried import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.pooling import Pooled, replace_pooling
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
+from rnnx.rewrites.scan import count_states
 from rnnx.states import NATIVE, StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
@@ -38,6 +39,13 @@ class Written:
     outputs: str
     last: str
     pooled: Pooled | None = None
+
+
+def add_outputs(graph: Graph, r: Recurrence, states: str) -> str:
+    """Adds what a recurrence puts out, of its states (time, batch, units), carried over masked positions."""
+    if r.is_carried or r.mask is None:
+        return states
+    return graph.add("Where", [r.mask, states, graph.shared(0.0, np.float32)], f"{r.name}.outputs")
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,11 @@ def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
     read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
     if node.op_type in NATIVE and node.output[0] not in read:
         node.output[0] = ""
-    states = len(node.input) // 2  # of a Scan: each has an input to its steps
-    if node.op_type == "Scan" and not read & set(node.output[states:]):
+    if node.op_type != "Scan":
+        return
+    states = count_states(node)
+    # Of several steps in a turn, only those states are spared that a step behind does not need anyway: not worth it.
+    if len(node.input) == 2 * states and not read & set(node.output[states:]):
         body = node.attribute[0].g
         collected = {output.name for output in body.output[states:]}
         kept = [inner for inner in body.node if inner.output[0] not in collected]

@@ -1,4 +1,8 @@
-"""The Scan operator: several recurrences of one length, a Gemm and an activation each at every step."""
+"""The Scan operator: several recurrences of one length, a Gemm and an activation each at every step.
+
+A turn of the Scan may make several steps: then all but the last of them put their states out as they are. The last one
+needs a copy, since the Scan takes it on to its next turn.
+"""
 
 from __future__ import annotations
 
@@ -22,52 +26,71 @@ class Part:
     Attributes:
         name: For its values.
         activation: ONNX's name of it.
-        x: (time, batch, units), what goes into each step.
+        xs: What goes into the steps of a turn, in their order, (turns, batch, units) each; the same number in each part.
         matrix: (units, units), of the state before.
     """
 
     name: str
     activation: str
-    x: str
+    xs: Sequence[str]
     matrix: npt.NDArray[np.float32]
 
 
-def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[str, str]]:
-    """Adds the Scan; returns for each part all states (time, batch, units) and the last one (batch, units)."""
+def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[str], str]]:
+    """Adds the Scan.
+
+    Returns:
+        For each part: the states of each step of the turns, (turns, batch, units), and the last state (batch, units).
+    """
     initial = [_add_initial(graph, part) for part in parts]
-    made = [(f"{part.name}.y", f"{part.name}.final") for part in parts]
-    outputs = [*(last for _, last in made), *(y for y, _ in made)]
-    inputs = [*initial, *(part.x for part in parts)]
-    body = _body(graph, name, parts)
-    graph.add_node(helper.make_node("Scan", inputs, outputs, name=name, body=body, num_scan_inputs=len(parts)))
+    made = [([f"{part.name}.y{step}" for step in _steps(part)], f"{part.name}.final") for part in parts]
+    outputs = [*(last for _, last in made), *(y for ys, _ in made for y in ys)]
+    inputs = [*initial, *(x for part in parts for x in part.xs)]
+    body, count = _body(graph, name, parts), len(inputs) - len(parts)
+    graph.add_node(helper.make_node("Scan", inputs, outputs, name=name, body=body, num_scan_inputs=count))
     return made
+
+
+def count_states(scan: onnx.NodeProto) -> int:
+    """How many states a Scan carries; as many of its first inputs are their values at the start."""
+    return len(scan.input) - next(int(a.i) for a in scan.attribute if a.name == "num_scan_inputs")
+
+
+def _steps(part: Part) -> list[str]:
+    """What the names of the values of each step end in."""
+    return [f"_{i}" for i in range(len(part.xs))] if len(part.xs) > 1 else [""]
 
 
 def _add_initial(graph: Graph, part: Part) -> str:
     name, zero = part.name, graph.shared(0.0, np.float32)
-    shape = graph.add("Shape", [part.x], f"{name}.x_shape")
+    shape = graph.add("Shape", [part.xs[0]], f"{name}.x_shape")
     batch = graph.add("Slice", [shape, graph.shared([1]), graph.shared([2]), graph.shared([0])], f"{name}.x_batch")
     state_shape = graph.add("Concat", [batch, graph.shared([len(part.matrix)])], f"{name}.state_shape", axis=0)
     return graph.add("Expand", [zero, state_shape], f"{name}.initial")
 
 
 def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
-    def values(suffix: str) -> list[onnx.ValueInfoProto]:
-        return [
-            helper.make_tensor_value_info(f"{part.name}.{suffix}", TensorProto.FLOAT, ["batch", len(part.matrix)])
-            for part in parts
-        ]
+    def value(name: str, part: Part) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(part.matrix)])
 
-    nodes = []
+    nodes, states, inputs, finals, collected = [], [], [], [], []
     for part in parts:
         u = graph.add_constant(f"{part.name}.recurrent_kernel", part.matrix)
-        h, x_t, total, new, out = (f"{part.name}.{one}" for one in ("h", "x_t", "total_t", "h_new", "h_out"))
-        nodes.append(helper.make_node("Gemm", [h, u, x_t], [total]))
-        nodes.append(_activate(part.activation, total, new))
+        h = f"{part.name}.h"
+        states.append(value(h, part))
+        for step in _steps(part):
+            x_t, total, new = (f"{part.name}.{one}{step}" for one in ("x_t", "total_t", "h_new"))
+            nodes.append(helper.make_node("Gemm", [h, u, x_t], [total]))
+            nodes.append(_activate(part.activation, total, new))
+            inputs.append(value(x_t, part))
+            collected.append(value(new, part))
+            h = new
+        finals.append(collected.pop())
         # A body that lists one value both as state and as output gives wrong numbers in onnxruntime: an Identity.
-        nodes.append(helper.make_node("Identity", [new], [out]))
-    inputs, outputs = [*values("h"), *values("x_t")], [*values("h_new"), *values("h_out")]
-    return helper.make_graph(nodes, f"{name}.step", inputs, outputs)
+        out = f"{part.name}.h_out{_steps(part)[-1]}"
+        nodes.append(helper.make_node("Identity", [h], [out]))
+        collected.append(value(out, part))
+    return helper.make_graph(nodes, f"{name}.step", [*states, *inputs], [*finals, *collected])
 
 
 def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:

@@ -28,17 +28,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.folded import add_folded, add_folded_from_zero
+from rnnx.rewrites.graph import TO_THE_END, Graph
 from rnnx.rewrites.inputs import add_ids
 from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.masks import Order, add_order, carry, flip, move_ids, move_rows, turn
 from rnnx.rewrites.pooling import Pooled
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence
-from rnnx.rewrites.replace import Written
+from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.rnn_form import write_native
 from rnnx.rewrites.scan import Part, add_scan
 
-_TO_THE_END = 2**31 - 1
 
 
 def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
@@ -59,19 +59,19 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]
 def _write_alone(graph: Graph, r: Recurrence) -> Written:
     if r.mask is None or (r.embedded is not None and r.activation not in NOT_ZERO_AT_ZERO):
         steps = _add_steps(graph, r)
-        ((y, last),) = add_scan(graph, r.name, [_part(graph, r, steps)])
+        (((y,), last),) = add_scan(graph, r.name, [_part(graph, r, steps)])
         return _finish(graph, r, steps.order, y, last)
     units = len(r.recurrent_kernel)
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
     order = add_order(graph, r.name, is_there, "front")
     x = _look_up(graph, r.name, _add_steps(graph, dataclasses.replace(r, mask=None)).x)
     x = move_rows(graph, r.name, order, x, units)
-    ((y, _),) = add_scan(graph, r.name, [Part(r.name, r.activation, x, r.recurrent_kernel)])
+    (((y,), _),) = add_scan(graph, r.name, [Part(r.name, r.activation, [x], r.recurrent_kernel)])
     states = carry(graph, r.name, order, y, units)
-    last = _slice(graph, states, f"{r.name}.last_step", {0: (-1, _TO_THE_END)})
+    last = graph.slice(states, f"{r.name}.last_step", {0: (-1, TO_THE_END)})
     return Written(
         states,
-        _outputs(graph, r, states),
+        add_outputs(graph, r, states),
         graph.add("Squeeze", [last, graph.shared([0])], f"{r.name}.last"),
     )
 
@@ -81,7 +81,7 @@ def _write_beside(graph: Graph, joint: Joint) -> list[Written]:
     steps = [_add_steps(graph, r) for r in joint.members]
     parts = [_part(graph, r, of_one) for r, of_one in zip(joint.members, steps, strict=True)]
     made = add_scan(graph, "+".join(part.name for part in parts), parts)
-    return [_finish(graph, r, s.order, y, last) for r, s, (y, last) in zip(joint.members, steps, made, strict=True)]
+    return [_finish(graph, r, s.order, y, last) for r, s, ((y,), last) in zip(joint.members, steps, made, strict=True)]
 
 
 def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
@@ -97,18 +97,18 @@ def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
         steps = [_add_steps(graph, r) for r in members]
         inputs = [s.x for s in steps]
     x = _look_up_together(graph, name, list(zip(members, inputs, strict=True)))
-    ((y, last),) = add_scan(graph, name, [Part(name, first.activation, x, _blocks(joint, places))])
+    (((y,), last),) = add_scan(graph, name, [Part(name, first.activation, [x], _blocks(joint, places))])
     written = []
     for r, of_one, place, delay in zip(members, steps, places, delays, strict=True):
         # How many steps run on after this layer's last one.
         tail = delays[-1] - delay
-        time = (delay, -tail if tail else _TO_THE_END)
-        own = _slice(graph, y, f"{r.name}.y", {0: time, 2: place})
+        time = (delay, -tail if tail else TO_THE_END)
+        own = graph.slice(y, f"{r.name}.y", {0: time, 2: place})
         if tail:
-            last_step = _slice(graph, own, f"{r.name}.last_step", {0: (-1, _TO_THE_END)})
+            last_step = graph.slice(own, f"{r.name}.last_step", {0: (-1, TO_THE_END)})
             own_last = graph.add("Squeeze", [last_step, graph.shared([0])], f"{r.name}.final")
         else:
-            own_last = _slice(graph, last, f"{r.name}.final", {1: place})
+            own_last = graph.slice(last, f"{r.name}.final", {1: place})
         written.append(_finish(graph, r, of_one.order, own, own_last))
     return written
 
@@ -156,7 +156,7 @@ def _add_steps(graph: Graph, r: Recurrence, tail: int = 0) -> _Steps:
     """Adds the input of a recurrence, behind zeros under a mask; `tail` more steps, whatever they hold."""
     if r.embedded is not None:
         return _add_lookup(graph, r, r.embedded, tail)
-    x = _add_folded(graph, r, r.x)
+    x = add_folded(graph, r, r.x)
     if r.mask is None:
         return _Steps(_pad(graph, x, tail, rank=3))
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
@@ -170,16 +170,13 @@ def _add_lookup(graph: Graph, r: Recurrence, embedded: Embedded, tail: int) -> _
     ids = add_ids(graph, name, embedded)
     vocabulary = graph.constant(embedded.table)
     assert vocabulary is not None  # noqa: S101  # it would not be an `Embedded`
-    folded = _add_folded(graph, r, embedded.table)
     if r.mask is None:
+        folded = add_folded(graph, r, embedded.table)
         return _Steps(_Lookup(folded, len(vocabulary), _pad(graph, ids, tail, rank=2)))
     is_there = graph.add("Cast", [ids], f"{name}.is_there", to=onnx.TensorProto.BOOL)
     order = add_order(graph, name, is_there, "back")
-    zero_row = graph.add_constant(f"{name}.zero_row", np.zeros((1, len(r.bias)), np.float32))
-    words = _slice(graph, folded, f"{name}.folded_words", {0: (1, _TO_THE_END)})
-    table = graph.add("Concat", [zero_row, words], f"{name}.folded_from_zero", axis=0)
     moved = _pad(graph, move_ids(graph, name, order, ids), tail, rank=2)
-    return _Steps(_Lookup(table, len(vocabulary), moved), order)
+    return _Steps(_Lookup(add_folded_from_zero(graph, r, embedded.table), len(vocabulary), moved), order)
 
 
 def _look_up(graph: Graph, name: str, x: str | _Lookup) -> str:
@@ -216,7 +213,7 @@ def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, 
 
     zero, one = graph.shared(0), graph.shared(1)
     shape = add("Shape", [steps.x if isinstance(steps.x, str) else steps.x.index], "steps_shape")
-    shape = _slice(graph, shape, f"{name}.time_and_batch", {0: (0, 2)})
+    shape = graph.slice(shape, f"{name}.time_and_batch", {0: (0, 2)})
     time = add("Cast", [add("Gather", [shape, zero], "steps_int64", axis=0)], "steps", to=onnx.TensorProto.INT32)
     since = add("Unsqueeze", [add("Range", [zero, time, one], "step"), graph.shared([1])], "since_begin")
     if steps.order is not None:
@@ -244,30 +241,11 @@ def _finish(graph: Graph, r: Recurrence, order: Order | None, y: str, last: str)
     if not r.is_carried:
         # In front of what counts y is zero, as often as there are masked positions.
         pooled = Pooled(units, total, maximum, y, partial(turn, graph, order, "back") if r.is_turned else None)
-    return Written(states, _outputs(graph, r, states), last, pooled)
-
-
-def _outputs(graph: Graph, r: Recurrence, states: str) -> str:
-    if r.is_carried or r.mask is None:
-        return states
-    return graph.add("Where", [r.mask, states, graph.shared(0.0, np.float32)], f"{r.name}.outputs")
-
-
-def _add_folded(graph: Graph, r: Recurrence, table: str) -> str:
-    kernel = graph.add_constant(f"{r.name}.kernel", r.kernel)
-    bias = graph.add_constant(f"{r.name}.bias", r.bias)
-    product = graph.add("MatMul", [table, kernel], f"{r.name}.product")
-    return graph.add("Add", [product, bias], f"{r.name}.folded")
+    return Written(states, add_outputs(graph, r, states), last, pooled)
 
 
 def _part(graph: Graph, r: Recurrence, steps: _Steps) -> Part:
-    return Part(r.name, r.activation, _look_up(graph, r.name, steps.x), r.recurrent_kernel)
-
-
-def _slice(graph: Graph, value: str, name: str, bounds: dict[int, tuple[int, int]]) -> str:
-    """Slices by axis."""
-    starts, ends = (graph.shared([bound[i] for bound in bounds.values()]) for i in (0, 1))
-    return graph.add("Slice", [value, starts, ends, graph.shared(list(bounds))], name)
+    return Part(r.name, r.activation, [_look_up(graph, r.name, steps.x)], r.recurrent_kernel)
 
 
 def _pad(graph: Graph, value: str, count: int, rank: int) -> str:
