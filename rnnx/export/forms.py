@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import onnx
 
@@ -9,11 +11,13 @@ from rnnx.bundle import BATCH_NAME, MODEL_NAME, STREAM_NAME
 from rnnx.export.convert import check, convert
 from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
+from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan import count_states
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.rewrites.stream_form import replace_for_stream
+from rnnx.rewrites.unrolled import is_put_together
 
 
 def build_forms(model: keras.Model, network: Network, streaming: bool = False) -> dict[str, Rewritten]:
@@ -33,7 +37,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         ModelError: If something cannot be converted, is not known, or is refused by the checker.
     """
     converted = remove_negative_ids(convert(model, network))
-    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: replace_loops(converted, write_scan)}
+    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: _write_scans(converted)}
     if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
         del forms[BATCH_NAME]
     if streaming:
@@ -41,6 +45,12 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
     for form in forms.values():
         check(form.model)
     return forms
+
+
+def _write_scans(converted: onnx.ModelProto) -> Rewritten:
+    """The Scans, several steps in a turn where nobody asks for the states of all of them in one value."""
+    unrolled = replace_loops(converted, partial(write_scan, unrolls=True))
+    return replace_loops(converted, write_scan) if is_put_together(Graph(unrolled.model.graph)) else unrolled
 
 
 def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import onnx
 
@@ -42,6 +43,8 @@ class Pooled:
         moved: (time, batch, units), the outputs, each row in an order of its own.
         turn: (a value (time, batch, features) in that order, features) to the value in the order in which the form has
             a recurrence that reads from the other end.
+        apart: The outputs in several values (steps, batch, units), with more zeros than are masked; together in the
+            order of `moved`. Each one lies beside the same one of a recurrence that reads from the other end, turned.
     """
 
     units: int
@@ -49,6 +52,7 @@ class Pooled:
     maximum: str | None = None
     moved: str | None = None
     turn: Callable[[str, int], str] | None = None
+    apart: tuple[str, ...] = ()
 
 
 def replace_pooling(graph: Graph, pooled: Mapping[str, Pooled], turned: Set[str]) -> None:
@@ -103,31 +107,40 @@ def _replace_detectors(graph: Graph, node: onnx.NodeProto, pooled: Mapping[str, 
     parts = _directions(graph, states)
     if not pooled.keys() >= set(parts) or (len(parts) > 1 and parts[0] in turned):
         return
-    name, size = node.output[0], kernel.shape[1]
-    products = _add_products(graph, name, [pooled[part] for part in parts], found["kernel"], size)
-    if products is None:
+    name, chosen = node.output[0], [pooled[part] for part in parts]
+    if any(part.moved is None or (i and part.turn is None) for i, part in enumerate(chosen)):
         return
+    # What zeros give is below no other: then there may be more of them.
+    takes_zeros = activation == "Relu" and "bias" not in found and all(part.apart for part in chosen)
+    values = list(zip(*(part.apart if takes_zeros else (part.moved,) for part in chosen), strict=True))
+    products = _add_products(graph, name, chosen, values, found["kernel"], kernel.shape[1])
+    # Addition and activations are monotone: the largest one comes first, they come once.
+    total = products[0] if len(products) == 1 else graph.add("Max", products, f"{name}.largest_of_steps")
+    total = graph.add("ReduceMax", [total], f"{name}.largest", axes=[0], keepdims=0)
     if "bias" in found:
-        products = graph.add("Add", [products, found["bias"]], f"{name}.with_bias")
-    active = graph.add(activation, [products], f"{name}.active")
-    graph.replace(name, graph.add("ReduceMax", [active], f"{name}.largest", axes=[0], keepdims=0))
+        total = graph.add("Add", [total, found["bias"]], f"{name}.with_bias")
+    graph.replace(name, graph.add(activation, [total], f"{name}.active"))
 
 
-def _add_products(graph: Graph, name: str, parts: Sequence[Pooled], kernel: str, size: int) -> str | None:
-    """Adds [parts side by side] kernel, (time, batch, size), without putting them there.
+def _add_products(
+    graph: Graph, name: str, parts: Sequence[Pooled], values: Sequence[Sequence[Any]], kernel: str, size: int
+) -> list[str]:
+    """Adds [parts side by side] kernel, (time, batch, size), without putting them there; one for each set of values.
 
     The kernel stays whole in the file, where the proof looks for it.
     """
     places = list(pairwise(accumulate((part.units for part in parts), initial=0)))
-    products = []
-    for i, (part, (start, end)) in enumerate(zip(parts, places, strict=True)):
-        if part.moved is None or (i and part.turn is None):
-            return None
-        bounds = [graph.shared([bound]) for bound in (start, end, 0)]
-        own = graph.add("Slice", [kernel, *bounds], f"{name}.kernel_{i}") if len(parts) > 1 else kernel
-        product = graph.add("MatMul", [part.moved, own], f"{name}.product_{i}")
-        products.append(part.turn(product, size) if i and part.turn else product)
-    return graph.add("Add", products, f"{name}.products") if len(products) > 1 else products[0]
+    kernels = [kernel]
+    if len(parts) > 1:
+        kernels = [graph.slice(kernel, f"{name}.kernel_{i}", {0: place}) for i, place in enumerate(places)]
+    sums = []
+    for step, of_one in enumerate(values):
+        products = []
+        for i, (part, value, own) in enumerate(zip(parts, of_one, kernels, strict=True)):
+            product = graph.add("MatMul", [value, own], f"{name}.product_{i}_{step}")
+            products.append(part.turn(product, size) if i and part.turn else product)
+        sums.append(graph.add("Add", products, f"{name}.products_{step}") if len(products) > 1 else products[0])
+    return sums
 
 
 def _turned(graph: Graph, value: str) -> str | None:

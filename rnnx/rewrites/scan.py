@@ -26,7 +26,7 @@ class Part:
     Attributes:
         name: For its values.
         activation: ONNX's name of it.
-        xs: What goes into the steps of a turn, in their order, (turns, batch, units) each; the same number in each part.
+        xs: What goes into the steps of a turn, in their order, (turns, batch, units) each; as many in each part.
         matrix: (units, units), of the state before.
     """
 

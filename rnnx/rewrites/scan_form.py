@@ -38,21 +38,29 @@ from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.rnn_form import write_native
 from rnnx.rewrites.scan import Part, add_scan
+from rnnx.rewrites.unrolled import find_directions, write_unrolled
 
 
-
-def write_scan(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
+def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool = False) -> list[Written]:
     """Adds the recurrences, those in one Scan that can be.
 
     LSTM and GRU stay native operators, which batch well; without lengths, which engines beside onnxruntime get wrong.
+
+    Args:
+        graph: Changed in place.
+        recurrences: All of the graph.
+        unrolls: Whether wide directions make several steps in a turn, where `rnnx.rewrites.unrolled` can.
     """
     written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
-        if len(joint.members) == 1:
-            together = [_write_alone(graph, joint.members[0])]
+        directions = find_directions(joint.members) if unrolls and not joint.has_one_matrix else None
+        if directions is not None:
+            written |= zip(directions, write_unrolled(graph, *directions), strict=True)
+        elif len(joint.members) == 1:
+            written[joint.members[0]] = _write_alone(graph, joint.members[0])
         else:
             together = (_write_joint if joint.has_one_matrix else _write_beside)(graph, joint)
-        written |= zip(joint.members, together, strict=True)
+            written |= zip(joint.members, together, strict=True)
     return [written[recurrence] for recurrence in recurrences]
 
 

@@ -1,0 +1,117 @@
+"""Several steps in a turn of a Scan: for wide directions of a masked text whose states are pooled, for no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+import onnx
+from keras import layers
+
+from rnnx.export.forms import build_forms, read_steps
+from rnnx.export.from_keras import read_network
+from rnnx.infer.session import Session
+from rnnx.propagation import decide
+from rnnx.rewrites.replace import Rewritten
+from rnnx.rewrites.unrolled import STEPS
+from tests.export.test_from_keras import build
+from tests.export.test_join import Both, Mean, require_right, states
+from tests.export.test_pooling import Max, detectors
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
+
+# Too many for two of them to share a matrix.
+WIDE = 33
+
+
+def both(**options: object) -> keras.Layer:
+    return Both(states(WIDE, **options), name="x")
+
+
+UNROLLED: dict[str, Callable[[], list[keras.Layer]]] = {
+    "mean": lambda: [both(), Mean()],
+    "mean, softsign": lambda: [both(activation="softsign"), Mean()],
+    "detectors": lambda: [both(), detectors(use_bias=False), Max()],
+}
+# Without a mask, of one direction, in order, of zeros that are not free, or of states that may grow without bound.
+NOT_UNROLLED: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
+    "no mask": (False, lambda: [both(), Mean()]),
+    "narrow": (True, lambda: [Both(states(4), name="x"), Mean()]),
+    "one direction": (True, lambda: [states(70, name="x"), Mean()]),
+    "a layer above": (True, lambda: [both(), states(4, name="y"), Mean()]),
+    "maxima of the states": (True, lambda: [both(), Max()]),
+    "detectors with a bias": (True, lambda: [both(), detectors(), Max()]),
+    "tanh of detectors": (True, lambda: [both(), detectors(activation="tanh", use_bias=False), Max()]),
+    "relu": (True, lambda: [both(activation="relu"), Mean()]),
+    "sigmoid": (True, lambda: [both(activation="sigmoid"), Mean()]),
+}
+
+
+def to_scan(model: keras.Model) -> Rewritten:
+    return build_forms(model, read_network(model))["model.batch.onnx"]
+
+
+def bodies(form: onnx.ModelProto) -> list[list[str]]:
+    """The operators of each Scan's body."""
+    scans = [node for node in form.graph.node if node.op_type == "Scan"]
+    return [[node.op_type for node in scan.attribute[0].g.node] for scan in scans]
+
+
+@pytest.mark.parametrize("name", list(UNROLLED))
+def test_states_that_are_pooled_come_several_steps_in_a_turn(name: str) -> None:
+    """Every hidden state, and the result: rows of six ids, two short of whole turns."""
+    model = build(*UNROLLED[name](), layers.Dense(1, activation="sigmoid"), mask_zero=True)
+    form = to_scan(model)
+    (operators,) = bodies(form.model)
+    assert operators.count("Gemm") == 2 * STEPS
+    assert operators.count("Identity") == 2
+    assert read_steps(form.model) == (2 * WIDE, True)
+    require_right(model, form)
+
+
+@pytest.mark.parametrize("time", range(1, 2 * STEPS + 2))
+def test_rows_of_any_length_are_right(time: int) -> None:
+    """Whole turns and parts of one; every row alone gives the same bits as beside others, and behind more padding."""
+    ids = keras.Input((None,), dtype="int32")
+    x = both()(layers.Embedding(12, 3, mask_zero=True)(ids))
+    pooled = layers.Concatenate()([Mean()(x), Max()(detectors(use_bias=False)(x))])
+    model = keras.Model(ids, layers.Dense(1, activation="sigmoid")(pooled))
+    rng = np.random.default_rng(time)
+    batch = rng.integers(0, 12, (6, time), dtype=np.int32)
+    batch[:, -1] = 1  # the mean of nothing is NaN
+    batch[0] = rng.integers(1, 12, time)
+    session = Session(to_scan(model).model.SerializeToString(), device="cpu")
+    (expected,) = decide(read_network(model), batch).values()
+    (actual,) = session.run(batch)
+    assert (np.abs(expected.values - actual) <= expected.bounds).all()
+    for i, row in enumerate(batch):
+        np.testing.assert_array_equal(actual[i : i + 1], session.run(row[None])[0])
+        padded = np.concatenate([np.zeros(3, np.int32), row])[None]
+        np.testing.assert_array_equal(actual[i : i + 1], session.run(padded)[0])
+
+
+@pytest.mark.parametrize("name", list(NOT_UNROLLED))
+def test_what_asks_for_more_makes_one_step_in_a_turn(name: str) -> None:
+    mask_zero, made = NOT_UNROLLED[name]
+    model = build(*made(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
+    found = bodies(to_scan(model).model)
+    assert found
+    assert all(operators.count("Gemm") <= 2 for operators in found)
+
+
+def test_a_state_behind_the_text_that_counted_would_be_found() -> None:
+    """The zeros that the backward direction passes last hold states that are none."""
+    model = build(both(), Mean(), layers.Dense(1, activation="sigmoid"), mask_zero=True)
+    form = to_scan(model)
+    counted = [node for node in form.model.graph.node if node.name.endswith(".counted")]
+    assert len(counted) == STEPS
+    for node in counted:
+        node.op_type = "Identity"
+        del node.input[1:]
+    with pytest.raises(AssertionError, match="LayerReport"):
+        require_right(model, form)
