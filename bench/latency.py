@@ -5,7 +5,7 @@ The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid) with th
 
     pip install '.[train,cpu]' jax openvino ai-edge-litert torch
     python bench/latency.py
-    python bench/latency.py --bundle imdb
+    python bench/latency.py --bundle imdb [--texts reviews.txt]
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     stem = f"latency-{Path(arguments.bundle).name}" if arguments.bundle else "latency"
     markdown = ""
     for which in [arguments.bundle] if arguments.bundle else arguments.units:
-        subject = bundle_subject(which) if arguments.bundle else random_subject(which, _SEED)
+        subject = bundle_subject(which, arguments.texts) if arguments.bundle else random_subject(which, _SEED)
         results = _measure(subject, systems, arguments, results)
         # After each network: a peer that takes the process down leaves what was measured before.
         markdown = report.write(results, arguments.out, stem)
@@ -117,6 +117,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="more turns until this is used up, per shape")
     parser.add_argument("--systems", nargs="+", metavar="WORD", help="only those with one of these in their name")
     parser.add_argument("--bundle", help="a shipped model's name, or a bundle's path, in place of random weights")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="with --bundle: texts to read, one a line")
     parser.add_argument("--threads", type=int, default=1, help="threads of every system, and cores of the process")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", metavar="DIR")
     return parser.parse_args()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,13 +13,13 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from rnnx.bundle import find_directory, read_directory
+from rnnx.bundle import VOCABULARY_NAME, find_directory, read_directory
 from rnnx.config import TokenizerConfig
 from rnnx.export.convert import convert
 from rnnx.export.from_keras import read_network
 from rnnx.export.source import open_source
 from rnnx.reference import Dense, Embedding, Network, SimpleRNN
-from rnnx.text import Ids
+from rnnx.text import Ids, read_tokenizer
 
 VOCABULARY_SIZE, FEATURES = 10_000, 32
 # Those that read ids; the text form reads bytes and tokenizes too, so it is no peer of these.
@@ -63,6 +64,8 @@ class Subject:
         plain: None if the network is more than the systems written by hand can do.
         vocabulary_size: Ids run from 0 to one below it.
         tokenizer: None for random weights; else says where its rows are padded.
+        rows: The ids of real texts, to draw from; without them, ids are drawn from the whole vocabulary, the rare words
+            as often as the common ones.
     """
 
     name: str
@@ -73,9 +76,12 @@ class Subject:
     plain: PlainWeights | None
     vocabulary_size: int
     tokenizer: TokenizerConfig | None = None
+    rows: Sequence[Ids] = ()
 
     def ids(self, batch: int, time: int, rng: np.random.Generator) -> Ids:
         """Draws a batch; a bundle's rows have random lengths, the first one `time`, and are padded as it pads."""
+        if self.tokenizer is not None and self.rows:
+            return self._draw(self.tokenizer, batch, time, rng)
         rows = rng.integers(1, self.vocabulary_size, (batch, time), dtype=np.int32)
         if self.tokenizer is None:
             return rows
@@ -85,6 +91,18 @@ class Subject:
         if self.tokenizer.padding_side == "left":
             positions = positions[::-1]
         return np.where(positions < lengths, rows, np.int32(0))
+
+    def _draw(self, tokenizer: TokenizerConfig, batch: int, time: int, rng: np.random.Generator) -> Ids:
+        """Draws real texts, the first one of at least `time` ids; all cut to that, and padded."""
+        long = [row for row in self.rows if len(row) >= time]
+        if not long:
+            raise SystemExit(f"--texts: no text of {time} ids in it")
+        chosen = [long[rng.integers(len(long))], *(self.rows[i] for i in rng.integers(len(self.rows), size=batch - 1))]
+        drawn = np.zeros((batch, time), np.int32)
+        for row, ids in zip(drawn, chosen, strict=True):
+            kept = ids[-time:] if tokenizer.truncation_side == "left" else ids[:time]
+            row[slice(time - len(kept), None) if tokenizer.padding_side == "left" else slice(len(kept))] = kept
+        return drawn
 
 
 def limit_tensorflow(threads: int) -> None:
@@ -124,14 +142,23 @@ def model_subject(name: str, model: keras.Model) -> Subject:
     )
 
 
-def bundle_subject(name: str) -> Subject:
+def bundle_subject(name: str, texts: Path | None = None) -> Subject:
     """A bundle, by the name of a shipped one or by path: its files as they lie there, beside its Keras model.
+
+    Args:
+        name: The name or path.
+        texts: A file of texts to draw rows from, one a line.
 
     Raises:
         rnnx.errors.ModelError: If there is none, or it is broken, altered or without a tokenizer.
     """
     source = open_source(name)
     directory = read_directory(find_directory(name))
+    rows: list[Ids] = []
+    if texts is not None:
+        tokenizer = read_tokenizer(source.config, directory[VOCABULARY_NAME])
+        assert tokenizer is not None  # noqa: S101  # a bundle without one reads no texts
+        rows = [tokenizer.encode(line).ids for line in texts.read_bytes().splitlines()]
     return Subject(
         name=directory.config.name,
         model=source.model,
@@ -141,6 +168,7 @@ def bundle_subject(name: str) -> Subject:
         plain=_plain_weights(source.network),
         vocabulary_size=source.config.vocabulary_size,
         tokenizer=source.config.tokenizer,
+        rows=rows,
     )
 
 
