@@ -18,6 +18,8 @@ def add_folded(graph: Graph, r: Recurrence, table: str) -> str:
 
 def add_folded_from_zero(graph: Graph, r: Recurrence, table: str) -> str:
     """Adds the same of a vocabulary, (words, units), with zeros in the row of id 0, which keep a state at zero."""
-    zero_row = graph.add_constant(f"{r.name}.zero_row", np.zeros((1, len(r.bias)), np.float32))
+    zero_row = f"zero_row_{len(r.bias)}"
+    if graph.constant(zero_row) is None:
+        graph.add_constant(zero_row, np.zeros((1, len(r.bias)), np.float32))
     words = graph.slice(add_folded(graph, r, table), f"{r.name}.folded_words", {0: (1, TO_THE_END)})
     return graph.add("Concat", [zero_row, words], f"{r.name}.folded_from_zero", axis=0)
