@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from rnnx.admission import OPERATORS, require_admissible
 from rnnx.bundle import find_directory, shipped_names
 from rnnx.errors import ModelError
 from rnnx.infer.session import Session
+from rnnx.metadata import METADATA_KEY, read_metadata
 from rnnx.onnxfile import parse_model
 from rnnx.wire import FIELDS
 from tests.onnx_bytes import graph, message, model, node, port, tensor
@@ -194,3 +196,15 @@ def test_the_fields_are_those_of_onnx() -> None:
             message_type = field.message_type and field.message_type.name
             names = {field.TYPE_FLOAT: "float", field.TYPE_STRING: "string", field.TYPE_BYTES: "bytes"}
             assert type_.lstrip("*") == (message_type or names.get(field.type, "int"))
+
+
+def test_labels_in_the_metadata_are_names_too() -> None:
+    said = {
+        "name": "n",
+        "task": "classification",
+        "labels": ["a\x1b[31m", "b"],
+        "vocabulary_size": 9,
+        "tokenizer": None,
+    }
+    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' has control characters"):
+        read_metadata({METADATA_KEY: json.dumps(said)})
