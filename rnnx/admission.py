@@ -29,7 +29,7 @@ OPERATORS = frozenset(
         "LeakyRelu", "Less", "MatMul", "Max", "MaxPool", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad",
         "RNN", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceProd", "ReduceSum", "Relu", "Reshape",
         "ReverseSequence", "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus",
-        "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
+        "Softsign", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
 # Bytes of a number, by ONNX's data type: float32, uint8, int8, uint16, int16, int32, int64, bool, float16, float64.

@@ -24,7 +24,7 @@ Shape: TypeAlias = tuple[int, ...]
 _SAME = frozenset({"Cast", "CumSum", "Exp", "Identity", "Neg", "Not", "Reciprocal", "Slice", "Sqrt", "Tanh"})
 _NO_LARGER = _SAME | {"ReduceSum", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _ELEMENTWISE = frozenset(
-    {"Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Or", "Sub", "Where"}
+    {"Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Or", "Sub", "Sum", "Where"}
 )
 
 

@@ -62,7 +62,7 @@ ALLOWED = {
     "evaluation_card": {"comparison", "config"},
     "tagger_card": {"config", "usage"},
     "embed": {"bundle", "config", "errors", "schema"},
-    "datasets": {"errors", "text"},
+    "datasets": {"errors", "reading", "text"},
     "diagnosis": {"bundle", "errors", "floors", "infer.session"},
     "rewrites": {"carried", "errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
