@@ -7,6 +7,7 @@ written as JSON. Standard library only.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
@@ -15,6 +16,7 @@ from rnnx import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
+_MOST_LABEL_CHARACTERS = 1000
 # What `WordsConfig.features` may name; `rnnx.words.features` says what each is.
 FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 
@@ -22,6 +24,19 @@ FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 def tool_versions(*packages: str) -> dict[str, str]:
     """The versions of rnnx and of installed packages, for `ModelConfig.tools`."""
     return {"rnnx": __version__, **{package: version(package) for package in packages}}
+
+
+def require_printable(labels: Sequence[str]) -> None:
+    """Makes sure that labels are names that can be shown: none steers a terminal, breaks a line or turns the text.
+
+    Raises:
+        ValueError: Names the first one that is not.
+    """
+    for label in labels:
+        if not label.isprintable():
+            raise ValueError(f"labels should be printable; {label!r:.60} has control characters in it")
+        if not 1 <= len(label) <= _MOST_LABEL_CHARACTERS:
+            raise ValueError(f"labels should have 1 to {_MOST_LABEL_CHARACTERS} characters, not {len(label)}")
 
 
 @dataclass(frozen=True)
@@ -193,8 +208,7 @@ class ModelConfig:
             raise ValueError(f"format_version {self.format_version} is not {FORMAT_VERSION}: another rnnx wrote this")
         if not re.fullmatch(r"\w[\w .-]{0,99}", self.name):
             raise ValueError(f"name should be letters, digits, blanks, dots and dashes, not {self.name!r:.60}")
-        if not all(label.isprintable() and label for label in self.labels):
-            raise ValueError(f"labels should be printable, not {list(self.labels)!r:.60}")
+        require_printable(self.labels)
         if self.task in ("classification", "tagging"):
             self._check_labels()
         elif self.labels:

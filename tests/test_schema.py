@@ -45,6 +45,10 @@ def test_a_config_survives_its_file() -> None:
         (("tools",), [], "tools should be an object"),
         (("name",), "../../escaped", "name should be letters"),
         (("labels",), ["a\x1b", "b"], "labels should be printable"),
+        (("labels",), ["\u202eevitagen", "b"], r"'\\u202eevitagen' has control characters"),
+        (("labels",), ["a\tb", "b"], "has control characters"),
+        (("labels",), ["a" * 2000, "b"], "1 to 1000 characters, not 2000"),
+        (("parameter_count",), 10**30, "a number of more than 64 bits"),
         (("output_size",), 3, "output_size 3 does not fit 2 labels"),
         (("format_version",), 2, "format_version 2 is not 1"),
         (("task",), "poetry", "'poetry' is none of"),
@@ -69,7 +73,9 @@ def test_missing_fields_are_all_named() -> None:
         from_json(ModelConfig, json.dumps(data))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000, '{"a": 1e999}', '{"a": ' + "9" * 10_000 + "}"]
+)
 def test_what_is_no_document_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
         from_json(ModelConfig, text)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.datasets.archives import require_no_bomb
 from rnnx.datasets.readers import short_name
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
 from rnnx.errors import DataError
@@ -102,6 +103,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
 
     Raises:
         DataError: If it is none, or broken, or one of these holds Python objects.
+        UntrustedDataError: If they unpack to much more than the file has.
         OSError: If it cannot be read.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -111,6 +113,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
         file.seek(0)
         with no_pickle(str(path)):
             loaded = np.load(file, allow_pickle=False)
+        require_no_bomb(path, [one for one in loaded.zip.infolist() if is_wanted(one.filename.removesuffix(".npy"))])
         for key in filter(is_wanted, loaded.files):
             with no_pickle(f"{path}: {key}"):
                 arrays[key] = loaded[key]

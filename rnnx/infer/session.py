@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.admission import require_admissible
 from rnnx.errors import DeviceError, MissingExtraError, ModelError
 
 try:
@@ -46,8 +47,9 @@ class Session:
 
         Raises:
             DeviceError: If CUDA is asked for and not there.
-            ModelError: If onnxruntime cannot load the bytes.
+            ModelError: If the bytes may not be loaded, or onnxruntime cannot.
         """
+        require_admissible(model)
         self.device: Device = expected_device(device)
         self.provider = _PROVIDERS[self.device]
         options = ort.SessionOptions()

@@ -50,7 +50,7 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(model: bytes, monkeypatch: py
 
 @pytest.mark.parametrize("cut", [0, 1, 1000, -1000])
 def test_a_truncated_file_is_refused(model: bytes, cut: int) -> None:
-    with pytest.raises(ModelError, match="cannot load the model"):
+    with pytest.raises(ModelError, match="not an ONNX model"):
         Session(model[:cut], device="cpu")
 
 
