@@ -7,6 +7,7 @@ padding and is not looked at.
 
 from __future__ import annotations
 
+import lzma
 import tokenize
 import zipfile
 import zlib
@@ -86,7 +87,7 @@ def no_pickle(what: str) -> Iterator[None]:
     try:
         yield
     # NotImplementedError is what zipfile raises for a way of packing that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
     # TokenError is what numpy lets through of a header that is no Python.
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:

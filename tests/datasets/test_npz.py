@@ -135,6 +135,15 @@ def test_members_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
             read_npz(tmp_path / "a.npz", "classification")
 
 
+def test_a_member_that_lzma_cannot_unpack_is_damage(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x.npy", bytes(range(200)))
+    data = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(data[:50] + bytes(100) + data[150:])
+    with pytest.raises(DataError, match=r"a\.npz: x: damaged, or no file of numpy's \(Corrupt"):
+        read_npz(tmp_path / "a.npz", "classification")
+
+
 def test_the_split_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
     x, y = np.arange(100.0).reshape(50, 1, 2), np.arange(50) % 5 == 0
     data = read_npz(save(tmp_path / "a.npz", x=x, y=y), "classification")
