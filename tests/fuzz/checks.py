@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from hypothesis import event
+
 from tests.fuzz.job import SECRET, Job, Outcome
 
 # Of the commands that can be told apart here; 130 is Ctrl-C's.
@@ -65,6 +67,7 @@ class Fuzz:
         """
         outcome = self._runner.run(job)
         self.counts[self.test] += 1
+        event(f"exit code {outcome.code}")  # for --hypothesis-show-statistics
         if problem := find_problem(job, outcome, codes, notes):
             self.fail(job, outcome, problem)
         return outcome
