@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from hypothesis import event
+from hypothesis import currently_in_test_context, event
 
 from tests.fuzz.job import SECRET, Job, Outcome
 
@@ -67,7 +67,8 @@ class Fuzz:
         """
         outcome = self._runner.run(job)
         self.counts[self.test] += 1
-        event(f"exit code {outcome.code}")  # for --hypothesis-show-statistics
+        if currently_in_test_context():
+            event(f"exit code {outcome.code}")  # for --hypothesis-show-statistics
         if problem := find_problem(job, outcome, codes, notes):
             self.fail(job, outcome, problem)
         return outcome

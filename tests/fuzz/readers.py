@@ -10,6 +10,7 @@ from rnnx.errors import ModelError
 from rnnx.export.keras_file import clean_keras_file
 from rnnx.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
 from tests.fuzz.checks import MODEL, OK
+from tests.fuzz.misbehaviour import MISBEHAVIOURS
 
 READERS: dict[str, Callable[[bytes], Any]] = {
     "texts": samples_from_json,
@@ -26,7 +27,7 @@ def read(name: str, data: bytes) -> int:
         The exit code.
     """
     try:
-        READERS[name](data)
+        (READERS | MISBEHAVIOURS)[name](data)
     except ModelError as error:
         terminal.error(str(error))
         return MODEL
