@@ -27,7 +27,7 @@ from tests.fuzz.checks import Fuzz
 from tests.fuzz.conftest import slim
 from tests.fuzz.job import Job, Outcome, Sandbox
 
-_TOLD_EVERY = 100
+_TOLD_EVERY = 10
 # What it starts from: bytes long enough for any input.
 _SEEDS, _SEED_BYTES = 30, 4096
 
