@@ -11,6 +11,8 @@ import numpy.typing as npt
 from rnnx.config import ModelConfig
 from rnnx.errors import ModelError
 
+# How far rounding may take a probability out of 0..1.
+_ROUNDED = 1e-6
 Outputs = dict[str, npt.NDArray[np.float32]]
 
 
@@ -27,7 +29,8 @@ def require_outputs(config: ModelConfig, given: Mapping[str, Any], rows: int, ti
         The outputs of the config, in its order.
 
     Raises:
-        ModelError: If one is missing, or of another type or shape.
+        ModelError: If one is missing, or of another type or shape, or holds no probabilities where there are labels.
+            What is no number at all is for those who asked: a network that masks all it is given has no answer.
     """
     if not config.outputs:
         raise ModelError(f"model {config.name}: its config.json names no outputs; export it again")
@@ -40,6 +43,11 @@ def require_outputs(config: ModelConfig, given: Mapping[str, Any], rows: int, ti
             raise ModelError(
                 f"model {config.name}: output {one.name!r:.60} should be float32 {sizes}, and is {found:.80}: the file "
                 "and config.json do not belong together; get or export this model again"
+            )
+        if config.labels and ((values < -_ROUNDED) | (values > 1 + _ROUNDED)).any():
+            raise ModelError(
+                f"model {config.name}: output {one.name!r:.60} should hold probabilities, and has "
+                f"{values.min():.3g} to {values.max():.3g}; get or export this model again"
             )
     return {one.name: given[one.name] for one in config.outputs}
 

@@ -45,6 +45,15 @@ def test_other_outputs_are_refused(config: Any, values: Any, found: str) -> None
         require_outputs(config, {"probs": values}, 3, 5)
 
 
+@pytest.mark.parametrize("value", [-0.07, 1.07, np.inf])
+def test_what_is_no_probability_is_refused(value: float) -> None:
+    values = np.array([[0.5], [value], [0.5]], np.float32)
+    with pytest.raises(ModelError, match="should hold probabilities, and has"):
+        require_outputs(CONFIG, {"probs": values}, 3, 5)
+    assert require_outputs(POOLED, {"probs": values[:, :, None]}, 3, 5)
+    assert require_outputs(CONFIG, {"probs": np.full((3, 1), np.nan, np.float32)}, 3, 5)
+
+
 def test_a_config_without_outputs_is_refused() -> None:
     with pytest.raises(ModelError, match="names no outputs"):
         require_outputs(dataclasses.replace(CONFIG, outputs=()), {}, 3, 5)
