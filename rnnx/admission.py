@@ -40,6 +40,9 @@ _MOST_NODES = 20_000  # the largest form of the tests has 634
 _MOST_RANK = 8
 _MOST_PROPERTIES, _MOST_PROPERTY_BYTES = 64, 1 << 22
 
+_RECURRENT = ("RNN", "LSTM", "GRU")
+# By operator, the first input that may be left out with others behind it.
+_LEFT_OUT_FROM = {**dict.fromkeys(_RECURRENT, 3), "Clip": 1, "Pad": 2, "Slice": 3}
 # By operator, the input that says how large its output is.
 _SIZED_BY = {"Expand": 1, "Pad": 1, "Reshape": 1, "Tile": 1}
 
@@ -109,12 +112,22 @@ def _check_node(node: Message) -> None:
     if domain not in _DOMAINS or operator not in OPERATORS:
         name = operator if domain in _DOMAINS else f"{domain}.{operator}"
         raise ModelError(f"operator {name!r:.60} is none of those that the files of rnnx are made of")
+    _check_names(node)
     for attribute in node.get("attribute", ()):
         name = attribute.get("name", "")
         if any(abs(number) > MOST_INTEGER for number in (attribute.get("i", 0), *attribute.get("ints", ()))):
             raise ModelError(f"attribute {name!r:.60} of a {operator} is a number beyond {MOST_INTEGER:,}")
         if "t" in attribute or ("g" in attribute and (operator, name) != ("Scan", "body")):
             raise ModelError(f"attribute {name!r:.60} of a {operator} is a {'tensor' if 't' in attribute else 'graph'}")
+
+
+def _check_names(node: Message) -> None:
+    """An input or output that is left out has an empty name; where none may be, onnxruntime reads it all the same."""
+    operator, inputs, outputs = node.get("op_type", ""), node.get("input", []), node.get("output", [])
+    if "" in inputs[: _LEFT_OUT_FROM.get(operator, len(inputs))]:
+        raise ModelError(f"operator {operator}: an input is left out that it has to have")
+    if "" in outputs and operator not in _RECURRENT:
+        raise ModelError(f"operator {operator}: an output is left out that it has to have")
 
 
 def _read_tensor(tensor: Message) -> Constant:

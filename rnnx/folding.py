@@ -89,6 +89,8 @@ def _shape(node: Message, given: Sequence[Constant]) -> Shape | None:
         return None
     if operator in _ELEMENTWISE:
         return _broadcast(shapes)
+    if len(shapes) != 2 and operator in ("MatMul", "Gather"):
+        return None
     if operator == "MatMul" and min(map(len, shapes)) >= 2:
         return (*_broadcast([shape[:-2] for shape in shapes]), shapes[0][-2], shapes[1][-1])
     if operator in ("Concat", "Gather") and first:

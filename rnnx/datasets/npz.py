@@ -7,6 +7,8 @@ padding and is not looked at.
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -85,9 +87,10 @@ def no_pickle(what: str) -> Iterator[None]:
     try:
         yield
     # NotImplementedError is what zipfile raises for a way of packing that it does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
-    except (ValueError, SyntaxError, TypeError) as error:
+    # TokenError is what numpy lets through of a header that is no Python.
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
@@ -117,6 +120,8 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
         for key in filter(is_wanted, loaded.files):
             with no_pickle(f"{path}: {key}"):
                 arrays[key] = loaded[key]
+            if not isinstance(arrays[key], np.ndarray):  # of a file that is none of its own numpy gives the bytes
+                raise DataError(f"{path}: {key}: no array of numpy's; numpy.savez writes one")
     return arrays
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ from rnnx.schema import parse_json
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # The largest configuration of the tests has 0.1 MB. Weights: as many as an `.onnx` file may have.
 _MOST_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 _MOST_OBJECTS, _MOST_DEPTH = 100_000, 32
 
 # By module, or its place inside Keras, the classes that are known to compute and nothing else.
@@ -60,7 +62,7 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
         _check_weights(members[_WEIGHTS])
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGE as error:
         raise ModelError(
             f"{name}: not a .keras file, or a damaged one ({' '.join(str(error).split())[:200]})"
         ) from error
@@ -137,7 +139,7 @@ def _check_weights(data: bytes) -> None:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             sizes = [item.nbytes for item in _walk(h5py, file) if isinstance(item, h5py.Dataset)]
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, ArithmeticError) as error:  # of shapes beyond all bounds too
         raise ModelError(f"its {_WEIGHTS} is damaged ({' '.join(str(error).split())[:200]})") from error
     if sum(sizes) > _MOST_BYTES[_WEIGHTS]:
         raise ModelError(f"its {_WEIGHTS} declares {sum(sizes):,} bytes of weights; that is too many")

@@ -53,6 +53,12 @@ def packed(content: Members, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     return buffer.getvalue()
 
 
+def with_far_root(content: Members) -> None:
+    """Of the HDF5 file's end, and so of all that is read."""
+    weights = content["model.weights.h5"]
+    content["model.weights.h5"] = weights[:44] + bytes(7) + b"\x80" + weights[52:]
+
+
 def with_layer(**layer: Any) -> Callable[[Members], None]:
     """Another layer in place of the second one."""
 
@@ -177,6 +183,7 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
         with_weights(lambda f: f.create_dataset("x", (1 << 34,), "f4", chunks=(1 << 20,))),
         "declares 68,719,",
     ),
+    "an address beyond all bounds": (with_far_root, r"model\.weights\.h5 is damaged"),
     "no HDF5": (lambda m: m.update({"model.weights.h5": b"none"}), r"model\.weights\.h5 is damaged"),
 }
 

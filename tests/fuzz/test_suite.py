@@ -1,0 +1,44 @@
+"""The suite sees what it is there to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz import worker
+from tests.fuzz.checks import OK, Fuzz
+from tests.fuzz.job import Job
+from tests.fuzz.misbehaviour import MISBEHAVIOURS
+
+SEEN = {
+    "abort": r"the process died \(SIGABRT\)",
+    "hang": r"the process hung: no end after .* \(SIGKILL\)",
+    "raise": r"a traceback: \['IndexError",
+    "write beside": r"outside its target: .*written: .*/beside\.txt",
+    "write here": r"outside its target: .*changed: .*/here\.txt",
+    "write elsewhere": r"outside its target: .*written: /dev/full",
+    "read beside": r"outside its target: .*read: .*secret\.txt",
+    "start": r"outside its target: .*subprocess\.Popen",
+    "steer": r"stdout holds '\\x1b'",
+    "log": r"a line on stderr that says neither error nor warning",
+    "long": r"a line of 5009 characters",
+}
+
+
+@pytest.fixture(scope="module")
+def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzz]:
+    folder = tmp_path_factory.mktemp("suite")
+    own = worker.Worker(folder / "worker")
+    yield Fuzz(own, {}, folder / "broken")
+    own.stop()
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOURS)
+def test_a_misbehaviour_is_seen(name: str, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    fuzz.run(Job((), {"a": b"text"}, reader="texts"), (4,))  # the process is there, and does its work
+    if name == "hang":
+        monkeypatch.setattr(worker, "DEADLINE_S", 1.0)
+    with pytest.raises(AssertionError, match=SEEN[name]) as seen:
+        fuzz.run(Job((), {"a": b"text"}, reader=name), (OK,))
+    assert f"reader '{name}'" in str(seen.value)
