@@ -110,7 +110,7 @@ def _show(explained: Iterator[Explained], top: int, *, with_lines: bool) -> None
             _write_rows(a.item, explanation, with_lines=with_lines)
         if sys.stdout.isatty():
             write_strongest(explanation, top)
-        sys.stdout.flush()
+        terminal.flush()
         if note := _find_odd(explanation, is_cut_shown=is_coloured):
             terminal.note(f"{place}: {note}")
         if is_coloured:
