@@ -169,10 +169,12 @@ def test_there_may_be_nothing_to_throw_away(place: Path) -> None:
 
 
 def test_a_second_training_is_kept_out_until_the_first_one_ends(place: Path) -> None:
+    is_running = "another training into the same place is running; let it end, or"
     with hold_checkpoint(place):
-        for act in (lambda: hold_checkpoint(place).__enter__(), lambda: remove_checkpoint(place)):
-            with pytest.raises(UsageError, match="another training into the same place is running; let it end, or"):
-                act()
+        with pytest.raises(UsageError, match=is_running), hold_checkpoint(place):
+            pass
+        with pytest.raises(UsageError, match=is_running):
+            remove_checkpoint(place)
         Checkpoint(place, WHO).save("fit", 1, ARRAYS, {})
     with hold_checkpoint(place):  # what was saved is there for the next one
         checkpoint = Checkpoint(place, WHO)
