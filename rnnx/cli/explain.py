@@ -56,7 +56,7 @@ def explain(
     answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)
     explained = _explain_all(explainer, answers, label)
     if as_json:
-        terminal.write_json([_to_json(*one) for one in explained])
+        terminal.write_json_list(_to_json(*one) for one in explained)
     elif as_jsonl:
         for one in explained:
             terminal.write_json(_to_json(*one), indent=None)

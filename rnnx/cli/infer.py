@@ -81,7 +81,7 @@ def infer(
     answers = CountedAnswers(answer(predictor, _read(predictor, files, lines=lines), threshold))
     position = "line" if predictor.config.tokenizer or is_tagger else "index"
     if as_json:
-        terminal.write_json([to_json(a, position) for a in answers])
+        terminal.write_json_list(to_json(a, position) for a in answers)
     elif as_jsonl:
         for a in answers:
             terminal.write_json(to_json(a, position), indent=None)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -100,6 +100,16 @@ def write_json(value: Any, *, indent: int | None = 2) -> None:
     put(json.dumps(value, indent=indent, allow_nan=False) + "\n")
     if indent is None:
         flush()
+
+
+def write_json_list(values: Iterable[Any]) -> None:
+    """Prints a JSON document that is a list, one item after the other as they come."""
+    is_empty = True
+    for value in values:
+        text = json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n  ")
+        put(f"{'[' if is_empty else ','}\n  {text}")
+        is_empty = False
+    put("[]\n" if is_empty else "\n]\n")
 
 
 def write_row(cells: Sequence[object]) -> None:

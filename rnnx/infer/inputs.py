@@ -126,12 +126,22 @@ def read_treebank(source: str) -> Iterator[Item]:
     """Reads each sentence of a CoNLL-U file; `line` is where it begins."""
     try:
         with Path(source).open("rb") as file:
-            for sentence in parse_conllu(source, file):
+            for sentence in parse_conllu(source, _bounded(source, file)):
                 yield Item(source, sentence.first_line, None, sentence=sentence)
     except OSError as error:
         yield Item(source, None, None, reason(error))
     except DataError as error:
         yield Item(source, None, None, str(error).removeprefix(f"{source}:"))
+
+
+def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a treebank, as long as its sentences can be held."""
+    size = 0
+    for number, line in enumerate(iter(partial(file.readline, MOST_WHOLE_BYTES), b""), 1):
+        size = size + len(line) if line.strip() else 0
+        if size >= MOST_WHOLE_BYTES:
+            raise DataError(f"{source}:{number}: a sentence of {MOST_WHOLE_BYTES >> 20} MB (no blank line before it?)")
+        yield line
 
 
 def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:

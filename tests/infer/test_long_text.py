@@ -6,6 +6,7 @@ import dataclasses
 import io
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import rnnx
 from rnnx.config import TokenizerConfig
 from rnnx.infer import inputs, long_text
-from rnnx.infer.inputs import Item, read_files, read_lines
+from rnnx.infer.inputs import Item, read_files, read_lines, read_treebank
 from rnnx.infer.long_text import ReadText, TextCollector
 from rnnx.infer.readers import TextReader
 from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
@@ -41,7 +42,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("side", ["left", "right"])
 @given(pieces=PIECES, has_start=st.booleans(), strip_breaks=st.booleans())
 def test_it_is_encoded_and_looked_at_as_a_whole(
-    side: str, pieces: list[bytes], has_start: bool, strip_breaks: bool
+    side: Literal["left", "right"], pieces: list[bytes], has_start: bool, strip_breaks: bool
 ) -> None:
     config = TokenizerConfig(6, has_start, strip_breaks, "batch", "left", "left")
     tokenizer = Tokenizer(dataclasses.replace(config, truncation_side=side), WORDS)
@@ -100,7 +101,7 @@ def test_items_are_the_same_however_little_is_held(
     assert sum(item.encoded is not None for item in short) == 8
     for expected, actual in zip(whole, short, strict=True):
         assert (actual.source, actual.line, actual.error) == (expected.source, expected.line, expected.error)
-        given = [item.given for item in (expected, actual) if item.given is not None]
+        given: list[Any] = [item.given for item in (expected, actual) if item.given is not None]
         assert len(given) in (0, 2)
         if given:
             assert predictor.predict(given[:1]) == predictor.predict(given[1:])
@@ -112,3 +113,15 @@ def test_what_has_to_be_whole_is_refused_when_it_is_too_long(tmp_path: Path, mon
     items = [item for item in read_lines([str(tmp_path / "a.txt")]) if item]
     assert [item.text for item in items] == [b"fine", None, b"awful"]
     assert "longer than the" in (items[1].error or "")
+
+
+def test_a_sentence_of_a_treebank_that_goes_on_and_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "MOST_WHOLE_BYTES", 400)
+    word = "1\tfine\t_\tADJ" + "\t_" * 6 + "\n"
+    for end in ("x" * 500, "# a comment\n" * 50):
+        (tmp_path / "a.conllu").write_text(f"{word}\n" * 30 + end, encoding="utf-8")
+        items = list(read_treebank(str(tmp_path / "a.conllu")))
+        assert len(items) == 31
+        assert "a sentence of 0 MB" in (items[-1].error or "")
