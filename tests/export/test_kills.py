@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -54,11 +55,16 @@ class Exports:
         """What lies beside the bundle."""
         return {path.name for path in self.out.parent.iterdir()} - {self.out.name} if self.count else set()
 
-    def kill(self, seconds: float, *, once_publishing: bool) -> str:
-        """Begins one and kills it after so many seconds, of the whole or of the publishing; says where that fell."""
-        before, beside = self.name(), self.hidden()
-        process = self._start()
-        while once_publishing and process.is_alive() and not self.hidden() - beside:
+    def kill(self, once: str, seconds: float) -> str:
+        """Begins one, and kills it so many seconds after it has begun, or publishes, or has replaced the old one."""
+        before, beside, place = self.name(), self.hidden(), self._identity()
+        has_come = {
+            "begun": lambda: True,
+            "publishing": lambda: self.hidden() - beside,
+            "replaced": lambda: self._identity() != place,
+        }[once]
+        process = self.start()
+        while process.is_alive() and not has_come():
             time.sleep(0.0005)
         process.join(seconds)
         process.kill()
@@ -77,7 +83,7 @@ class Exports:
     def end(self) -> tuple[float, float]:
         """Lets one end, which leaves nothing behind; the seconds of the whole and of the publishing."""
         beside, began, published = self.hidden(), time.monotonic(), 0.0
-        process = self._start()
+        process = self.start()
         while process.is_alive():
             if not published and self.hidden() - beside:
                 published = time.monotonic()
@@ -93,24 +99,28 @@ class Exports:
         """Of the bundle that stands there, whole; None if there is none."""
         return read_directory(self.out).config.name if self.out.exists() else None
 
-    def _start(self) -> Any:
+    def _identity(self) -> int | None:
+        return self.out.stat().st_ino if self.out.exists() else None
+
+    def start(self) -> Any:
+        """Begins one."""
         self.count += 1
         self.out.parent.mkdir(exist_ok=True)
         return start([*self._arguments, "--name", str(self.count)], self.log, self.scratch)
 
 
 def test_kills_leave_the_old_bundle_or_the_new_one(tmp_path: Path, capsys: Capture) -> None:
-    """Half of them anywhere in an export, half within the moments of its publishing."""
+    """Half of them anywhere in an export, half while it publishes: at any moment of that, or when the old one goes."""
     exports = Exports(tmp_path)
     start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
     whole, publishing = exports.end()
     rng = np.random.default_rng([7, KILLS])
     fell: Counter[str] = Counter()
     while sum(fell.values()) < KILLS:
-        once_publishing = fell.total() % 2 == 0
+        once = ("publishing", "begun", "replaced", "begun")[fell.total() % 4]
         # The end of the publishing is the end of the process; few kills hit just before that.
-        longest = 0.8 * publishing if once_publishing else whole
-        where = exports.kill(rng.uniform(0, longest), once_publishing=once_publishing)
+        longest = {"begun": whole, "publishing": 0.8 * publishing, "replaced": 0.1 * publishing}[once]
+        where = exports.kill(once, rng.uniform(0, longest))
         if where == "too late":
             continue
         fell[where] += 1
@@ -125,3 +135,24 @@ def test_kills_leave_the_old_bundle_or_the_new_one(tmp_path: Path, capsys: Captu
     print(f"killed {dict(fell)}; an export alone takes {whole:.1f} s, its publishing {publishing:.2f} s")  # noqa: T201
     assert fell["before"]
     assert fell["while it is written"] + fell["while the old one goes"] + fell["after"]
+
+
+def test_ctrl_c_leaves_nothing_but_the_old_bundle_or_the_new_one(tmp_path: Path) -> None:
+    exports = Exports(tmp_path)
+    whole, _ = exports.end()
+    rng = np.random.default_rng(KILLS)
+    for _ in range((KILLS + 3) // 4):
+        before, log = exports.name(), tmp_path / "interrupted.txt"
+        exports.log = log
+        process = exports.start()
+        process.join(rng.uniform(0.2, 0.9) * whole)
+        os.kill(process.pid, signal.SIGINT)
+        process.join()
+        said = log.read_text(encoding="utf-8")
+        log.unlink()
+        assert process.exitcode in (0, 130), said
+        assert "Traceback" not in said
+        assert ("error: interrupted\n" in said) == (process.exitcode == 130)
+        assert exports.name() in (before, str(exports.count))
+        assert not exports.hidden()
+        assert not list(exports.scratch.iterdir())
