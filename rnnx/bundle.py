@@ -1,25 +1,22 @@
 """Runs and bundles on disk: a directory of files whose hashes stand in its `config.json`.
 
 A directory is read once, whole, as bytes; every missing or altered file is named at once. It is written beside its
-place and exchanged with what stood there in one step, so that a reader meets the old one or the new one. Standard
-library only.
+place and exchanged with what stood there in one step (`rnnx.publish`), so that a reader meets the old one or the new
+one. Standard library only.
 """
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import hashlib
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rnnx.config import CONFIG_NAME, ModelConfig
 from rnnx.errors import ModelError, UsageError
+from rnnx.publish import publish
 from rnnx.reading import read_file, require_loadable
 from rnnx.schema import from_json, to_json
 
@@ -49,6 +46,8 @@ _PACKAGE = Path(__file__).parent
 # In a wheel the shipped models lie inside the package, in a checkout beside it.
 _SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
 SAMPLES_PATH = _SHIPPED / "embed"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,10 @@ def read_directory(path: Path) -> Directory:
         ModelError: If the config is broken, or files are missing or altered; all of them are named. If a file is not to
             be trusted; the first is named.
     """
+    return _undisturbed(_read_directory, path)
+
+
+def _read_directory(path: Path) -> Directory:
     config = _read_config(path)
     files: dict[str, bytes] = {}
     missing, altered = [], []
@@ -168,6 +171,10 @@ def require_replaceable(out: Path) -> None:
     Raises:
         UsageError: If something else stands there, which rnnx does not overwrite.
     """
+    _undisturbed(_require_replaceable, out)
+
+
+def _require_replaceable(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UsageError(f"{out}: not a directory; choose another --out")
     if not out.is_dir() or not any(out.iterdir()):
@@ -181,6 +188,25 @@ def require_replaceable(out: Path) -> None:
         raise UsageError(f"{out}: holds files that rnnx did not write ({', '.join(others)}); choose another --out")
 
 
+def _undisturbed(look: Callable[[Path], T], path: Path) -> T:
+    """Looks at a directory, once more if what is wrong with it may be that it was exchanged under our eyes."""
+    while True:
+        before = _identity(path)
+        try:
+            return look(path)
+        except (ModelError, UsageError, OSError):
+            if _identity(path) == before:
+                raise
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns
+
+
 def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) -> ModelConfig:
     """Writes a run or a bundle in place of what stood there.
 
@@ -191,55 +217,9 @@ def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) 
         UsageError: If something that is not rnnx's stands there.
         OSError: If it cannot be written; what stood there is untouched then.
     """
-    require_replaceable(out)
     config = dataclasses.replace(config, files={name: hash_bytes(data) for name, data in sorted(files.items())})
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp closes it to others
+    with publish(out, require_replaceable) as folder:
         for name, data in {**files, CONFIG_NAME: to_json(config).encode()}.items():
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            with (temporary / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        _move_into_place(temporary, out)
-    except OSError as error:
-        # A full disk shows at a write, which knows no name; the reader wants to know the place.
-        raise OSError(error.errno, error.strerror, str(out)) from error
-    finally:
-        # The half-written new one, or the old one after the exchange.
-        shutil.rmtree(temporary, ignore_errors=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
     return config
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _move_into_place(temporary: Path, out: Path) -> None:
-    if not out.exists() or not any(out.iterdir()):
-        temporary.replace(out)
-        return
-    if _exchange(temporary, out):
-        return
-    # Where directories cannot be exchanged, two renames: a reader between them finds nothing, never a mixture.
-    old = temporary.with_name(f"{temporary.name}-old")
-    out.rename(old)
-    try:
-        temporary.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(a: Path, b: Path) -> bool:
-    """Swaps two directories in one step, where the kernel and the file system can (Linux: renameat2)."""
-    if sys.platform != "linux":
-        return False
-    at_fdcwd, rename_exchange = -100, 2
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    return renameat2 is not None and renameat2(at_fdcwd, os.fsencode(a), at_fdcwd, os.fsencode(b), rename_exchange) == 0

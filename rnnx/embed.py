@@ -5,14 +5,15 @@ The samples lie under `exported/embed/`, one directory per target, beside the sh
 
 from __future__ import annotations
 
+import errno
 import shutil
-import tempfile
 import textwrap
 from pathlib import Path
 
 from rnnx.bundle import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
 from rnnx.config import CONFIG_NAME
 from rnnx.errors import ModelError, UsageError
+from rnnx.publish import publish
 from rnnx.schema import to_json
 
 # The few lines that matter, in files that the tests run as they are: where each lies, and its language in Markdown.
@@ -76,20 +77,21 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
     """
     if target not in targets():
         raise UsageError(f"no sample for {target!r}; there are {', '.join(targets())}")
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise UsageError(f"{out}: something stands there already; choose another --out")
+    _require_free(out)
     directory = read_directory(find_directory(bundle))
     if TEXT_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {TEXT_NAME}: not a text model, or of an older rnnx; export it again")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        project = temporary / out.name
-        shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED)
+    with publish(out, _require_free) as project:
+        try:
+            shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
+        except shutil.Error as error:  # holds (from, to, why) of each file that failed
+            raise OSError(errno.EIO, str(error.args[0][0][-1])) from error
         for name in (TEXT_NAME, GOLDEN_NAME):
             (project / name).write_bytes(directory[name])
         (project / CONFIG_NAME).write_text(to_json(directory.config), encoding="utf-8")
-        project.replace(out)  # takes the place of nothing, or of an empty directory
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+
+
+def _require_free(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise UsageError(f"{out}: something stands there already; choose another --out")

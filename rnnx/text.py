@@ -159,14 +159,21 @@ class Tokenizer:
 
     def encode(self, text: bytes) -> Encoding:
         """Turns a text into ids. Takes memory for the kept words only, however long the text is."""
+        words, cut_count = self._split(to_words(text, strip_breaks=self.config.strip_breaks))
+        return self.encode_words(words, len(words) + cut_count)
+
+    def encode_words(self, words: Sequence[bytes], token_count: int) -> Encoding:
+        """Turns the words of a text into ids.
+
+        Args:
+            words: As many as a row has room for, or all; of a longer text, those at the end that is kept.
+            token_count: How many the whole text has.
+        """
         config = self.config
-        words, cut_count = self._split(to_words(text, strip_breaks=config.strip_breaks))
-        keep_last = config.truncation_side == "left"
         ids = self.vocabulary.encode(words)
-        token_count = len(words) + cut_count
         if config.start:
             ids.insert(0, START_ID)
-        ids = ids[-config.max_length :] if keep_last else ids[: config.max_length]
+        ids = ids[-config.max_length :] if config.truncation_side == "left" else ids[: config.max_length]
         return Encoding(np.array(ids, np.int32), token_count, is_truncated=token_count > self.word_room)
 
     def locate(self, text: bytes) -> list[Span]:

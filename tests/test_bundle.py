@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx import bundle
+from rnnx import publish
 from rnnx.bundle import find_directory, read_directory, require_replaceable, write_directory
 from rnnx.errors import ModelError, UsageError
 from tests.test_schema import CONFIG
@@ -54,7 +54,7 @@ def test_a_second_writing_replaces_the_first_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     if not can_exchange:
-        monkeypatch.setattr(bundle, "_exchange", lambda a, b: False)
+        monkeypatch.setattr(publish, "_exchange", lambda a, b: False)
     write_directory(tmp_path / "m", CONFIG, FILES)
     write_directory(tmp_path / "m", CONFIG, {"c.txt": b"third"})
     assert names(tmp_path) == ["m"]

@@ -5,16 +5,26 @@ Stages are imported inside the commands, so that `rnnx infer` never loads what `
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
+from types import FrameType
 
 import typer
 
 from rnnx import __version__
 from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
-from rnnx.errors import DeviceError, ModelError, ParityError, RnnxError, UntrustedDataError, UsageError
+from rnnx.errors import (
+    DeviceError,
+    MissingExtraError,
+    ModelError,
+    ParityError,
+    RnnxError,
+    UntrustedDataError,
+    UsageError,
+)
 
 OK, FAILED, USAGE, PARITY, UNTRUSTED, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ends
 
 _EXIT_CODES: dict[type[RnnxError], int] = {
     UsageError: USAGE,
@@ -61,8 +71,27 @@ def _root(
     """Train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere."""
 
 
+class _Interruption:
+    """Remembers that Ctrl-C was pressed: a library that is being imported makes an error of its own of that.
+
+    Attributes:
+        has_come: Whether it was.
+    """
+
+    has_come = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.has_come = True
+        raise KeyboardInterrupt
+
+
+_interruption = _Interruption()
+
+
 def main() -> None:
     """Runs the command line and exits with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interruption)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -70,11 +99,24 @@ def run(arguments: list[str]) -> int:
     """Runs one command; every expected failure becomes one line on stderr and an exit code."""
     terminal.prepare()
     try:
-        # typer answers Ctrl-C itself, with the exit code and without a word.
-        code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
-        sys.stdout.flush()
-        if code == INTERRUPTED:
-            terminal.error("interrupted")
+        code = _run(arguments)
+        terminal.flush()
+    except terminal.StdoutError as error:
+        terminal.give_up_stdout()
+        if error.is_broken_pipe:  # the reader has gone (`| head`), and needs no telling
+            return BROKEN_PIPE
+        terminal.error(str(error))
+        return FAILED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        terminal.error(f"{where}{error.strerror or error}")
+        return FAILED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = _call(arguments)
     except _PARSER_ERROR as error:
         terminal.error(f"{error.format_message()} (rnnx {' '.join(arguments[:1])} --help)")  # type: ignore[attr-defined]
         return USAGE
@@ -83,15 +125,23 @@ def run(arguments: list[str]) -> int:
             terminal.print_report(error.report, to_stderr=True)
         terminal.error(str(error))
         return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), FAILED)
-    except (KeyboardInterrupt, typer.Abort):
+    if code == INTERRUPTED:
         terminal.error("interrupted")
+    return code
+
+
+def _call(arguments: list[str]) -> int:
+    try:
+        # typer answers Ctrl-C itself, with the exit code and without a word.
+        code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`| head`); what Python would still flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        terminal.error(f"{where}{error.strerror or error}")
-        return FAILED
+    except (_PARSER_ERROR, RnnxError, OSError, terminal.StdoutError) as error:
+        if _interruption.has_come and isinstance(error, MissingExtraError):
+            return INTERRUPTED
+        raise
+    except Exception:
+        if _interruption.has_come:
+            return INTERRUPTED
+        raise
     return code if isinstance(code, int) else OK

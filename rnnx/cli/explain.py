@@ -56,7 +56,7 @@ def explain(
     answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)
     explained = _explain_all(explainer, answers, label)
     if as_json:
-        terminal.write_json([_to_json(*one) for one in explained])
+        terminal.write_json_list(_to_json(*one) for one in explained)
     elif as_jsonl:
         for one in explained:
             terminal.write_json(_to_json(*one), indent=None)
@@ -110,7 +110,7 @@ def _show(explained: Iterator[Explained], top: int, *, with_lines: bool) -> None
             _write_rows(a.item, explanation, with_lines=with_lines)
         if sys.stdout.isatty():
             write_strongest(explanation, top)
-        sys.stdout.flush()
+        terminal.flush()
         if note := _find_odd(explanation, is_cut_shown=is_coloured):
             terminal.note(f"{place}: {note}")
         if is_coloured:

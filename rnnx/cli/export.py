@@ -13,6 +13,7 @@ import typer
 from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def export(
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with terminal.quiet_tensorflow():
+    with terminal.quiet_tensorflow(), own_temporary_files():
         pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(

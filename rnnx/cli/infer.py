@@ -81,7 +81,7 @@ def infer(
     answers = CountedAnswers(answer(predictor, _read(predictor, files, lines=lines), threshold))
     position = "line" if predictor.config.tokenizer or is_tagger else "index"
     if as_json:
-        terminal.write_json([to_json(a, position) for a in answers])
+        terminal.write_json_list(to_json(a, position) for a in answers)
     elif as_jsonl:
         for a in answers:
             terminal.write_json(to_json(a, position), indent=None)
@@ -97,12 +97,13 @@ def infer(
 def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:
     from rnnx.infer.arrays import read_arrays_of
     from rnnx.infer.inputs import read_files, read_lines
-    from rnnx.infer.readers import ArrayReader
+    from rnnx.infer.readers import ArrayReader, TextReader
 
     if predictor.config.words is not None:
         return _read_words(files, lines=lines)
     if not isinstance(predictor.reader, ArrayReader):
-        return read_lines(files) if lines else read_files(files)
+        tokenizer = predictor.reader.tokenizer if isinstance(predictor.reader, TextReader) else None
+        return read_lines(files, tokenizer) if lines else read_files(files, tokenizer)
     if lines:
         raise UsageError(f"--lines is for texts; this model reads {predictor.reader.describe()}")
     return read_arrays_of(predictor.reader, files)

@@ -89,9 +89,8 @@ def _to_lines(number: int, sentence: Sequence[TaggedWord]) -> list[bytes]:
 def _write_lines(lines: Sequence[bytes]) -> None:
     """Bytes as they are into a pipe; escaped to a terminal."""
     if not sys.stdout.isatty():
-        sys.stdout.flush()
-        sys.stdout.buffer.write(b"".join(line + b"\n" for line in [*lines, b""]))
+        terminal.put(b"".join(line + b"\n" for line in [*lines, b""]))
         return
     for line in [*lines, b""]:
         fields = line.decode("utf-8", "surrogateescape").split("\t")
-        sys.stdout.write("\t".join(map(terminal.printable, fields)) + "\n")
+        terminal.put("\t".join(map(terminal.printable, fields)) + "\n")

@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -35,6 +35,56 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class StdoutError(Exception):
+    """Stdout takes nothing more: a full disk, a reader that has gone. No OSError, which typer would take for its own.
+
+    Attributes:
+        is_broken_pipe: Whether the reader has gone.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"stdout: {error.strerror or error}")
+        self.is_broken_pipe = isinstance(error, BrokenPipeError)
+
+
+def put(data: str | bytes) -> None:
+    """Writes to stdout as it is.
+
+    Raises:
+        StdoutError: If that takes nothing more.
+    """
+    try:
+        if isinstance(data, str):
+            sys.stdout.write(data)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+    except OSError as error:
+        raise StdoutError(error) from error
+
+
+def flush() -> None:
+    """Hands on what was put.
+
+    Raises:
+        StdoutError: As for `put`.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise StdoutError(error) from error
+
+
+def give_up_stdout() -> None:
+    """Drops what stdout still holds, which Python would try to write at its end, and complain once more."""
+    _give_up(sys.stdout)
+
+
+def _give_up(stream: TextIO) -> None:
+    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:  # not a file of the system's: nothing to drop
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
 def printable(text: str) -> str:
     """Escapes what could steer a terminal or break a line: control characters, escapes, lone surrogates."""
     if text.isprintable():  # the rule; the look at each character takes a tenth of the time of `rnnx infer --lines`
@@ -44,20 +94,30 @@ def printable(text: str) -> str:
 
 def write(text: str) -> None:
     """Prints lines of data, escaped."""
-    sys.stdout.write("\n".join(printable(line) for line in text.split("\n")) + "\n")
+    put("\n".join(printable(line) for line in text.split("\n")) + "\n")
 
 
 def write_json(value: Any, *, indent: int | None = 2) -> None:
     """Prints a JSON document; on one line, flushed, if `indent` is None."""
-    sys.stdout.write(json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    put(json.dumps(value, indent=indent, allow_nan=False) + "\n")
     if indent is None:
-        sys.stdout.flush()
+        flush()
+
+
+def write_json_list(values: Iterable[Any]) -> None:
+    """Prints a JSON document that is a list, one item after the other as they come."""
+    is_empty = True
+    for value in values:
+        text = json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n  ")
+        put(f"{'[' if is_empty else ','}\n  {text}")
+        is_empty = False
+    put("[]\n" if is_empty else "\n]\n")
 
 
 def write_row(cells: Sequence[object]) -> None:
     """Prints one tab-separated line, escaped, flushed: for answers that come one by one."""
-    sys.stdout.write("\t".join(printable(str(cell)) for cell in cells) + "\n")
-    sys.stdout.flush()
+    put("\t".join(printable(str(cell)) for cell in cells) + "\n")
+    flush()
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stderr: bool = False) -> None:
@@ -65,7 +125,11 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
     stream = sys.stderr if to_stderr else sys.stdout
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     if not stream.isatty():
-        stream.writelines("\t".join(row) + "\n" for row in cells)
+        text = "".join("\t".join(row) + "\n" for row in cells)
+        if to_stderr:
+            _tell(text)
+        else:
+            put(text)
         return
     from rich import box
     from rich.console import Console
@@ -92,8 +156,7 @@ def warning(message: str) -> None:
 
 def note(message: str) -> None:
     """Says in one line what is going on."""
-    sys.stderr.write(printable(message) + "\n")
-    sys.stderr.flush()
+    _tell(f"{printable(message)}\n")
 
 
 def hint(command: str) -> None:
@@ -104,8 +167,16 @@ def hint(command: str) -> None:
 
 def _say(kind: str, message: str, colour: str) -> None:
     label = f"\x1b[{colour}m{kind}:\x1b[0m" if has_colour(sys.stderr) else f"{kind}:"
-    sys.stderr.write(f"{label} {_shorten(printable(message))}\n")
-    sys.stderr.flush()
+    _tell(f"{label} {_shorten(printable(message))}\n")
+
+
+def _tell(text: str) -> None:
+    """To stderr; where that takes nothing more, the work goes on all the same."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
 
 
 def _shorten(message: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import UsageError
 from rnnx.train.pace import in_words
 
@@ -134,7 +135,7 @@ def train(
     from rnnx.datasets import Columns
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
-    with terminal.quiet_tensorflow():
+    with terminal.quiet_tensorflow(), own_temporary_files():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
         columns = Columns(text_column, label_column)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rnnx.infer.readers import ArrayReader
 # The one array of a file whose network has one input, whatever that is called.
 _ONLY_KEY = "x"
 _LENGTHS_KEY = "lengths"
+_MOST_CSV_BYTES = 64 << 20
 
 
 def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item]:
@@ -54,13 +57,16 @@ def _read(reader: ArrayReader, source: str) -> list[Any]:
     path = Path(source)
     match ".csv" if source == STDIN else path.suffix.lower():
         case ".csv":
-            data = sys.stdin.buffer.read() if source == STDIN else path.read_bytes()
+            with nullcontext(sys.stdin.buffer) if source == STDIN else path.open("rb") as stream:
+                data = stream.read(_MOST_CSV_BYTES + 1)
+            if len(data) > _MOST_CSV_BYTES:
+                raise DataError(f"longer than the {_MOST_CSV_BYTES >> 20} MB that a .csv may have; give it as .npy")
             return _read_csv(_only_input(reader), data)
         case ".npy":
             one = _only_input(reader)
             with no_pickle("this file"), path.open("rb") as file:
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            return _take_apart(one, array)
+                values = np.lib.format.read_array(file, allow_pickle=False)
+            return _take_apart(one, values)
         case ".npz":
             return _read_npz(reader, path)
     raise DataError(f"not .npy, .npz or .csv; this model reads {reader.describe()}")
@@ -72,13 +78,13 @@ def _only_input(reader: ArrayReader) -> InputConfig:
     return reader.inputs[0]
 
 
-def _take_apart(one: InputConfig, array: npt.NDArray[Any]) -> list[Any]:
+def _take_apart(one: InputConfig, values: npt.NDArray[Any]) -> list[Any]:
     """A batch into its sequences; anything else is one, and checked as such."""
-    if array.ndim != 1 + len(one.shape):
-        return [array]
-    if not len(array):
-        raise DataError(f"{one.name}: the array is empty: {array.shape}")
-    return list(array)
+    if values.ndim != 1 + len(one.shape):
+        return [values]
+    if not len(values):
+        raise DataError(f"{one.name}: the array is empty: {values.shape}")
+    return list(values)
 
 
 def _read_npz(reader: ArrayReader, path: Path) -> list[Any]:
@@ -107,23 +113,39 @@ def _read_csv(one: InputConfig, data: bytes) -> list[Any]:
     is_ids = one.kind == "ids"
     if len(one.shape) != (1 if is_ids else 2):
         raise DataError(f"this model reads sequences with more axes than a .csv has; give {one.name} as .npy")
+    rows: list[npt.NDArray[Any]] = []
+    steps, width = array("d"), 0
     try:
-        lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+        for number, numbers in _parse_csv(data, int if is_ids else float):
+            if is_ids:
+                rows.append(np.array(numbers))
+                continue
+            width = width or len(numbers)
+            if len(numbers) != width:
+                raise DataError(f"line {number}: {len(numbers)} numbers where the first one has {width}")
+            steps.extend(numbers)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"no table of numbers ({error})") from error
-    rows: list[npt.NDArray[Any]] = []
-    for number, cells in enumerate(lines, 1):
+    if not rows and not steps:
+        raise DataError("holds no line of numbers")
+    return rows if is_ids else [np.array(steps).reshape(-1, width)]
+
+
+def _parse_csv(data: bytes, parse: Callable[[str], float]) -> Iterator[tuple[int, list[float]]]:
+    """The lines with numbers, and their own numbers from 1."""
+    head_error: DataError | None = None
+    number = 0
+    lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    for number, cells in enumerate(csv.reader(lines, strict=True), 1):
         if not cells:
             continue
         try:
-            rows.append(np.array([int(cell) if is_ids else float(cell) for cell in cells]))
+            yield number, list(map(parse, cells))
         except (ValueError, OverflowError) as error:
-            if number == 1 and len(lines) > 1:  # the names of the columns
-                continue
-            wanted = "integers" if is_ids else "numbers"
-            raise DataError(f"line {number}: should hold {wanted}, separated by commas ({error})") from error
-        if not is_ids and len(rows[-1]) != len(rows[0]):
-            raise DataError(f"line {number}: {len(rows[-1])} numbers where the first one has {len(rows[0])}")
-    if not rows:
-        raise DataError("holds no line of numbers")
-    return list(rows) if is_ids else [np.stack(rows)]
+            wanted = "integers" if parse is int else "numbers"
+            wrong = DataError(f"line {number}: should hold {wanted}, separated by commas ({error})")
+            if number > 1:
+                raise wrong from error
+            head_error = wrong  # the names of the columns, if there is more
+    if head_error and number == 1:
+        raise head_error

@@ -9,22 +9,26 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from rnnx.datasets.conllu import ConlluSentence, parse_conllu
-from rnnx.datasets.readers import BYTE_ORDER_MARK
 from rnnx.errors import DataError
+from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
-from rnnx.infer.readers import Named
+from rnnx.infer.readers import Encoded, Named
+from rnnx.text import Tokenizer
 
 STDIN = "-"
 # A window of answers holds at most this much text, however few the files.
 _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
-_NPY_MAGIC, _ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
+_NO_TEXT = (b"\x93NUMPY", b"PK\x03\x04")
+_NO_TEXT_ERROR = "not a text: an array of numpy's, or an archive; this model reads texts"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Item:
         index: Of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
         row: A sequence by input name; None for a text, and if it cannot be read.
         sentence: One of a treebank, whose words are given; None for anything else.
+        encoded: What the model reads of a text that was too long to be held; None for anything else.
     """
 
     source: str
@@ -48,10 +53,13 @@ class Item:
     index: int | None = None
     row: Named | None = None
     sentence: ConlluSentence | None = None
+    encoded: Encoded | None = None
 
     @property
-    def given(self) -> bytes | Named | tuple[bytes, ...] | None:
+    def given(self) -> bytes | Named | tuple[bytes, ...] | Encoded | None:
         """What the model is given; None if there is nothing."""
+        if self.encoded is not None:
+            return self.encoded
         if self.sentence is not None:
             return self.sentence.words
         return self.text if self.row is None else self.row
@@ -59,6 +67,8 @@ class Item:
     @property
     def size_bytes(self) -> int:
         """The memory that it takes."""
+        if self.encoded is not None:
+            return int(self.encoded.given.nbytes)
         if self.sentence is not None:
             return sum(map(len, self.sentence.lines))
         return len(self.text or b"") if self.row is None else sum(values.nbytes for values in self.row.values())
@@ -72,19 +82,31 @@ class Answer:
     prediction: Prediction | Tagging | Values | None
 
 
-def read_files(sources: Iterable[str]) -> Iterator[Item]:
-    """Reads each file as one text."""
+def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> Iterator[Item]:
+    """Reads each file as one text.
+
+    Args:
+        sources: Their names.
+        tokenizer: The bundle's own, which makes memory for texts of any length; None if they are needed as a whole.
+    """
     for source in sources:
+        text = TextCollector(tokenizer)
         try:
-            data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+            with nullcontext(sys.stdin.buffer) if source == STDIN else Path(source).open("rb") as file:
+                for piece in iter(partial(file.read, PIECE_BYTES), b""):
+                    text.add(piece)
         except OSError as error:
             yield Item(source, None, None, reason(error))
         else:
-            yield _item(source, None, data.removeprefix(BYTE_ORDER_MARK), empty="the file is empty")
+            yield _item(source, None, text.take(), empty="the file is empty")
 
 
-def read_lines(sources: Iterable[str]) -> Iterator[Item | None]:
+def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> Iterator[Item | None]:
     """Reads each line of each file as one text; an empty line is a text without words.
+
+    Args:
+        sources: Their names.
+        tokenizer: As for `read_files`.
 
     Yields:
         Items; None where stdin has nothing more to give yet.
@@ -92,10 +114,10 @@ def read_lines(sources: Iterable[str]) -> Iterator[Item | None]:
     for source in sources:
         try:
             if source == STDIN:
-                yield from _lines_of_stdin()
+                yield from _lines_of_stdin(tokenizer)
             else:
                 with Path(source).open("rb") as file:
-                    yield from _lines_of(source, file)
+                    yield from _lines_of(source, file, tokenizer)
         except OSError as error:
             yield Item(source, None, None, reason(error))
 
@@ -104,12 +126,22 @@ def read_treebank(source: str) -> Iterator[Item]:
     """Reads each sentence of a CoNLL-U file; `line` is where it begins."""
     try:
         with Path(source).open("rb") as file:
-            for sentence in parse_conllu(source, file):
+            for sentence in parse_conllu(source, _bounded(source, file)):
                 yield Item(source, sentence.first_line, None, sentence=sentence)
     except OSError as error:
         yield Item(source, None, None, reason(error))
     except DataError as error:
         yield Item(source, None, None, str(error).removeprefix(f"{source}:"))
+
+
+def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a treebank, as long as its sentences can be held."""
+    size = 0
+    for number, line in enumerate(iter(partial(file.readline, MOST_WHOLE_BYTES), b""), 1):
+        size = size + len(line) if line.strip() else 0
+        if size >= MOST_WHOLE_BYTES:
+            raise DataError(f"{source}:{number}: a sentence of {MOST_WHOLE_BYTES >> 20} MB (no blank line before it?)")
+        yield line
 
 
 def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
@@ -150,25 +182,25 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
         yield window
 
 
-def _lines_of_stdin() -> Iterator[Item | None]:
+def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
     """The lines of stdin, with a None wherever nothing more has come yet."""
     try:
         descriptor = sys.stdin.fileno()
     except OSError:  # not a file of the system's: a test's, a notebook's
-        yield from _lines_of(STDIN, sys.stdin.buffer)
+        yield from _lines_of(STDIN, sys.stdin.buffer, tokenizer)
         return
-    number, pieces = 0, [b""]
+    number, text = 0, TextCollector(tokenizer)
     while chunk := os.read(descriptor, _CHUNK_BYTES):
         first, *lines = chunk.split(b"\n")
-        pieces.append(first)
+        text.add(first)
         for rest in lines:
             number += 1
-            yield _line_item(STDIN, number, b"".join(pieces))
-            pieces = [rest]
+            yield _line_item(STDIN, number, text.take())
+            text.add(rest)
         if not _has_more(descriptor):
             yield None
-    if last := b"".join(pieces):
-        yield _line_item(STDIN, number + 1, last)
+    if text.has_begun:
+        yield _line_item(STDIN, number + 1, text.take())
 
 
 def _has_more(descriptor: int) -> bool:
@@ -178,28 +210,57 @@ def _has_more(descriptor: int) -> bool:
         return True
 
 
-def _lines_of(source: str, file: BinaryIO) -> Iterator[Item]:
-    for number, line in enumerate(file, 1):
-        yield _line_item(source, number, line.removesuffix(b"\n"))
+def _lines_of(source: str, file: BinaryIO, tokenizer: Tokenizer | None) -> Iterator[Item]:
+    number, text = 1, TextCollector(tokenizer)
+    for piece in iter(partial(file.readline, PIECE_BYTES), b""):
+        text.add(piece.removesuffix(b"\n"))
+        if piece.endswith(b"\n"):
+            yield _line_item(source, number, text.take())
+            number += 1
+    if text.has_begun:
+        yield _line_item(source, number, text.take())
 
 
-def _line_item(source: str, number: int, line: bytes) -> Item:
-    text = line.removesuffix(b"\r")
-    return _item(source, number, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text, empty=None)
+def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
+    return _item(source, number, text.removesuffix(b"\r") if isinstance(text, bytes) else text, empty=None)
 
 
-def _item(source: str, line: int | None, text: bytes, empty: str | None) -> Item:
+def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | None) -> Item:
+    if isinstance(text, ReadText):
+        return _long_item(source, line, text)
     if not text and empty:
         return Item(source, line, None, empty)
-    if text.startswith((_NPY_MAGIC, _ZIP_MAGIC)):
-        return Item(source, line, None, "not a text: an array of numpy's, or an archive; this model reads texts")
+    if text.startswith(_NO_TEXT):
+        return Item(source, line, None, _NO_TEXT_ERROR)
     if (at := text.find(b"\0")) >= 0:
-        return Item(source, line, None, f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)")
+        return Item(source, line, None, _zero_error(at))
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        return Item(source, line, text, f"not UTF-8 at byte {error.start}; read byte by byte all the same")
+        return Item(source, line, text, _utf8_warning(error.start))
     return Item(source, line, text)
+
+
+def _long_item(source: str, line: int | None, text: ReadText) -> Item:
+    if text.head.startswith(_NO_TEXT):
+        return Item(source, line, None, _NO_TEXT_ERROR)
+    if text.encoding is None:
+        most = f"{MOST_WHOLE_BYTES >> 20} MB"
+        return Item(
+            source, line, None, f"longer than the {most} that can be read as a whole; cut it into several texts"
+        )
+    if text.zero_at is not None:
+        return Item(source, line, None, _zero_error(text.zero_at))
+    warning = None if text.invalid_at is None else _utf8_warning(text.invalid_at)
+    return Item(source, line, None, warning, encoded=Encoded(*text.encoding))
+
+
+def _zero_error(at: int) -> str:
+    return f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)"
+
+
+def _utf8_warning(at: int) -> str:
+    return f"not UTF-8 at byte {at}; read byte by byte all the same"
 
 
 def reason(error: OSError) -> str:

@@ -70,11 +70,13 @@ class TextReader:
         return inputs  # type: ignore[no-any-return]  # `encode` looks at each
 
     def encode(self, item: Any, index: int) -> Encoded:
-        """Turns a text into ids.
+        """Turns a text into ids; one that is `Encoded` already stays what it is.
 
         Raises:
             DataError: If it is something else.
         """
+        if isinstance(item, Encoded):
+            return item
         if not isinstance(item, str | bytes):
             raise DataError(f"model {self._name} reads texts; item {index} is of type {type(item).__name__}")
         ids, token_count, is_truncated = self.tokenizer.encode(to_bytes(item) if isinstance(item, str) else item)

@@ -7,6 +7,7 @@ from rnnx.text import Tokenizer, to_words
 _BREAK = b"<br />"
 # A word that goes on and on is held back up to here; what any vocabulary knows is shorter.
 _MOST_HELD_BYTES = 1 << 16
+_NEAR_BYTES = 1 << 10
 
 
 class TextStream:
@@ -49,5 +50,8 @@ class TextStream:
             for length in range(len(_BREAK) - 1, 0, -1):
                 if text.endswith(_BREAK[:length]):
                     return len(text) - length  # what stands in front of a `<` is finished
-        words = to_words(text, strip_breaks=False)
-        return words.rfind(b" ") + 1
+        # Nearly always there is a space close to the end.
+        start = max(0, len(text) - _NEAR_BYTES)
+        if (at := to_words(text[start:], strip_breaks=False).rfind(b" ")) >= 0:
+            return start + at + 1
+        return to_words(text[:start], strip_breaks=False).rfind(b" ") + 1

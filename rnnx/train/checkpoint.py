@@ -2,8 +2,8 @@
 
 A folder of one `.npz` per stage (a pretraining, the training itself) and `checkpoint.json`, which names the one that
 counts of each, with its sha256. A save writes a new `.npz` whole, then exchanges `checkpoint.json` in one step, then
-drops the older `.npz`: whenever the process dies, the last whole epoch can be read. Nothing is ever unpickled. NumPy
-and the standard library only.
+drops the older `.npz`: whenever the process dies, the last whole epoch can be read. Who trains holds the folder, and
+nobody else trains into the same place meanwhile. Nothing is ever unpickled. NumPy and the standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError, UsageError
+from rnnx.locks import lock_folder
+from rnnx.publish import sync_folder
 
 _FORMAT_VERSION = 1
 _INDEX_NAME = "checkpoint.json"
@@ -125,7 +128,9 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Throws the folder away: the training is done."""
-        remove_checkpoint(self.place)
+        require_checkpoint(self.place)
+        if self.place.is_dir():
+            _clear(self.place)
         self._stages = {}
 
     def _require_same(self, found: Mapping[str, str | int]) -> None:
@@ -150,15 +155,47 @@ def require_checkpoint(place: Path) -> None:
         raise UsageError(f"{place}: holds files that rnnx did not write ({', '.join(strange)}); choose another --out")
 
 
+@contextmanager
+def hold_checkpoint(place: Path) -> Iterator[None]:
+    """Keeps every other training out of a place, until the end or the death of this process.
+
+    The folder is made for it; at the end it goes away unless something was saved in it.
+
+    Raises:
+        UsageError: If another training holds it, or something else stands there.
+        OSError: If it cannot be made.
+    """
+    require_checkpoint(place)
+    while True:
+        place.mkdir(parents=True, exist_ok=True)
+        if lock := lock_folder(place):
+            break
+        if place.exists():  # else another training has just ended and removed it
+            raise UsageError(
+                f"{place}: another training into the same place is running; let it end, or choose another --out"
+            )
+    try:
+        yield
+    finally:
+        if lock.is_on(place):
+            with suppress(OSError):  # not empty
+                place.rmdir()
+        lock.release()
+
+
 def remove_checkpoint(place: Path) -> None:
     """Throws a checkpoint away, if there is one.
 
     Raises:
-        UsageError: If something else stands there.
+        UsageError: If something else stands there, or a training is running there.
     """
     require_checkpoint(place)
-    if not place.is_dir():
-        return
+    if place.is_dir():
+        with hold_checkpoint(place):
+            _clear(place)
+
+
+def _clear(place: Path) -> None:
     # The index first: without it, what a death in between leaves counts for nothing.
     (place / _INDEX_NAME).unlink(missing_ok=True)
     for path in place.iterdir():
@@ -219,9 +256,4 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-    if os.name == "posix":  # the new name is on disk only with its folder; Windows cannot open one
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)

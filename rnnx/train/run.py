@@ -23,7 +23,7 @@ from rnnx.bundle import (
 from rnnx.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
-from rnnx.train.checkpoint import Checkpoint, checkpoint_place, require_checkpoint
+from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.identity import hash_texts, identify
@@ -69,14 +69,18 @@ def train(
     Raises:
         DataError: If some label has a single example, or there is a single label, tag, sentence or sequence.
         UsageError: If something that is not rnnx's stands at `out`, or the recipe is for data of another kind, or
-            another training is half done there.
+            another training is half done there, or running.
         ModelError: If the checkpoint is damaged.
         OSError: If the run or the checkpoint cannot be written.
     """
     require_replaceable(out)
-    require_checkpoint(checkpoint_place(out))
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs)
+    with hold_checkpoint(checkpoint_place(out)):
+        return _train(dataset, recipe, out, seed, observer)
+
+
+def _train(dataset: AnyDataset, recipe: AnyRecipe, out: Path, seed: int, observer: Observer) -> Fit:
     task = make_task(dataset, recipe, seed)
     identity = identify(task, seed)
     if isinstance(dataset, Dataset) and task.prepare:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rnnx.config import InputConfig
+from rnnx.infer import arrays
 from rnnx.infer.arrays import read_arrays_of
 from rnnx.infer.inputs import Item
 from rnnx.infer.readers import ArrayReader
@@ -98,6 +99,14 @@ def test_a_bad_file_is_an_error_for_that_item(tmp_path: Path, name: str, content
     assert message in str(items[1].error)
     assert "\n" not in str(items[1].error)
     assert str(bad) not in str(items[1].error)
+
+
+def test_a_table_that_goes_on_and_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "_MOST_CSV_BYTES", 1 << 20)
+    good, long = write(tmp_path / "a.csv", "1,2\n" * (1 << 18)), write(tmp_path / "b.csv", "1" * (1 << 21))
+    first, second = read(NUMBERS, good, long)
+    assert rows([first])[0][-1] == [1, 2]
+    assert second.error == "longer than the 1 MB that a .csv may have; give it as .npy"
 
 
 def test_a_bad_row_of_a_batch_is_an_error_for_that_row(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from rnnx.errors import ModelError, UsageError
 from rnnx.train import checkpoint as module
-from rnnx.train.checkpoint import Checkpoint, checkpoint_place, remove_checkpoint
+from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint, remove_checkpoint
 
 WHO: dict[str, str | int] = {"recipe": "default", "seed": 3, "data": "a" * 64}
 ARRAYS: dict[str, np.ndarray[Any, Any]] = {
@@ -163,4 +165,42 @@ def test_what_is_not_ours_is_left_alone(saved: Path) -> None:
 
 def test_there_may_be_nothing_to_throw_away(place: Path) -> None:
     remove_checkpoint(place)
+    assert not place.exists()
+
+
+def test_a_second_training_is_kept_out_until_the_first_one_ends(place: Path) -> None:
+    is_running = "another training into the same place is running; let it end, or"
+    with hold_checkpoint(place):
+        with pytest.raises(UsageError, match=is_running), hold_checkpoint(place):
+            pass
+        with pytest.raises(UsageError, match=is_running):
+            remove_checkpoint(place)
+        Checkpoint(place, WHO).save("fit", 1, ARRAYS, {})
+    with hold_checkpoint(place):  # what was saved is there for the next one
+        checkpoint = Checkpoint(place, WHO)
+        assert checkpoint.load("fit") is not None
+        checkpoint.remove()
+    assert not place.exists()
+
+
+def test_a_folder_that_holds_nothing_goes_with_its_lock(place: Path) -> None:
+    with hold_checkpoint(place):
+        assert place.is_dir()
+    assert not place.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock")
+def test_the_lock_of_a_killed_training_dies_with_it(place: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from rnnx.train.checkpoint import hold_checkpoint\n"
+        "with hold_checkpoint(Path(sys.argv[1])): print('here', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        with pytest.raises(UsageError, match="is running"), hold_checkpoint(place):
+            pass
+        process.kill()
+    with hold_checkpoint(place):
+        pass
     assert not place.exists()

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-import multiprocessing
 import os
 import time
 import zipfile
@@ -24,7 +23,6 @@ import keras
 
 from rnnx.bundle import HISTORY_NAME, KERAS_NAME, METRICS_NAME, read_directory
 from rnnx.card import write_card
-from rnnx.cli import run
 from rnnx.datasets import Dataset
 from rnnx.errors import ModelError, UsageError
 from rnnx.train.checkpoint import checkpoint_place
@@ -32,6 +30,7 @@ from rnnx.train.fit import Epoch, Observer, Progress
 from rnnx.train.recipes import Recipe
 from rnnx.train.run import train
 from tests.conftest import make_texts, tiny_recipe
+from tests.processes import start
 
 pytestmark = pytest.mark.train
 
@@ -214,23 +213,6 @@ def test_patience_begins_anew_with_each_better_epoch(tiny_dataset: Dataset, tmp_
     assert len(ranks) == 4 or ranks[-1] <= max(ranks[:-1])
 
 
-def train_by_command(arguments: list[str], log: Path) -> None:
-    """In a process of its own: `rnnx train` with its streams in a file."""
-    with log.open("a", encoding="utf-8") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-    os._exit(run(["train", *arguments]))
-
-
-def start(arguments: list[str], log: Path) -> Any:
-    """Starts it from a server that has imported TensorFlow and done nothing with it: no thread, no state to inherit."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rnnx.train.run", "rnnx.cli"])
-    process = context.Process(target=train_by_command, args=(arguments, log))
-    process.start()
-    return process
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork")
 @pytest.mark.parametrize(("recipe", "kills"), [("article", (KILLS + 1) // 2), ("default", KILLS // 2)])
@@ -242,7 +224,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kil
     arguments = [str(table), "--epochs", "24", "--recipe", recipe, "--out"]
     start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
     began = time.monotonic()
-    whole = start([*arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
+    whole = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
     whole.join()
     duration = time.monotonic() - began
     assert whole.exitcode == 0, (tmp_path / "whole.log").read_text(encoding="utf-8")
@@ -251,7 +233,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kil
     log = tmp_path / "run.log"
     # A kill before the first epoch is whole leaves nothing to resume: there are more until one does.
     while hits < kills or (resumed == 0 and hits < kills + 8):
-        process = start([*arguments, str(tmp_path / "run")], log)
+        process = start(["train", *arguments, str(tmp_path / "run")], log)
         process.join(rng.uniform(0.15, 0.8) * duration)
         process.kill()
         process.join()
@@ -262,7 +244,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kil
         else:
             assert process.exitcode == -9, log.read_text(encoding="utf-8")
         resumed = log.read_text(encoding="utf-8").count("resuming after epoch")
-    process = start([*arguments, str(tmp_path / "run")], log)
+    process = start(["train", *arguments, str(tmp_path / "run")], log)
     process.join()
     assert process.exitcode == 0, log.read_text(encoding="utf-8")
     assert_same_run(tmp_path / "whole", tmp_path / "run")

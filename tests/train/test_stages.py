@@ -23,7 +23,8 @@ from rnnx.train.fit import Observer
 from rnnx.train.run import make_task, train
 from rnnx.train.task import StageProgress
 from tests.conftest import make_texts, tiny_recipe
-from tests.train.test_resume import DeathError, assert_same_run, dying, start, weights_of
+from tests.processes import start
+from tests.train.test_resume import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train
 
@@ -203,7 +204,7 @@ def test_kills_in_every_stage_change_nothing(tmp_path: Path) -> None:
     data = write_reviews(tmp_path / "reviews", 400, 200)
     arguments = [str(data), "--epochs", "6", "--out"]
     start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
-    first = start([*arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
+    first = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
     first.join()
     assert first.exitcode == 0, (tmp_path / "whole.log").read_text(encoding="utf-8")
     rng = np.random.default_rng(11)
@@ -213,7 +214,7 @@ def test_kills_in_every_stage_change_nothing(tmp_path: Path) -> None:
         for stage in STAGES:
             log = tmp_path / "run.log"
             log.write_text("", encoding="utf-8")
-            process = start([*arguments, str(tmp_path / "run")], log)
+            process = start(["train", *arguments, str(tmp_path / "run")], log)
             while process.is_alive() and not is_in(stage, place, log):
                 time.sleep(0.002)
             time.sleep(rng.uniform(0, 0.2))
@@ -221,7 +222,7 @@ def test_kills_in_every_stage_change_nothing(tmp_path: Path) -> None:
             process.join()
             assert process.exitcode in (0, -9), log.read_text(encoding="utf-8")
             hits[stage] += process.exitcode == -9
-        last = start([*arguments, str(tmp_path / "run")], tmp_path / "last.log")
+        last = start(["train", *arguments, str(tmp_path / "run")], tmp_path / "last.log")
         last.join()
         assert last.exitcode == 0, (tmp_path / "last.log").read_text(encoding="utf-8")
         assert_same_run(tmp_path / "whole", tmp_path / "run")
