@@ -58,7 +58,7 @@ ALLOWED = {
     "tagger_card": {"config", "usage"},
     "embed": {"bundle", "config", "errors"},
     "datasets": {"errors", "text"},
-    "diagnosis": {"bundle", "errors", "infer.session"},
+    "diagnosis": {"bundle", "errors", "infer.cuda", "infer.predictor", "infer.session"},
     "rewrites": {"carried", "errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
     "infer": {"bundle", "calibration", "config", "datasets", "errors", "metadata", "text", "words"},
