@@ -16,9 +16,6 @@ PYTHONPATH=. "$python" bench/cuda.py --check || exit
 
 "$python" -m venv "$venv"
 export VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH" PIP_DISABLE_PIP_VERSION_CHECK=1
-pip install --quiet -e '.[cuda,train,dev]'
-# The peers are not needed for the rest; what does not install is named in the report.
-for peer in torch 'jax[cuda13]'; do
-  pip install --quiet "$peer" || echo "$peer does not install here" >&2
-done
+# Together, so that they agree on NVIDIA's libraries; all but the comparison does without the peers.
+pip install --quiet -e '.[cuda,train,dev]' torch 'jax[cuda13]' || pip install --quiet -e '.[cuda,train,dev]'
 python bench/cuda.py "$@"

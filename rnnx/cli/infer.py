@@ -97,10 +97,10 @@ def infer(
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:
     """Says where `auto` runs, if that could have been elsewhere."""
-    from rnnx.infer.session import has_cuda_build
+    from rnnx.infer.session import has_choice
 
-    if asked is DeviceName.AUTO and has_cuda_build():
-        terminal.note(f"running on {predictor.device}; --device cpu or --device cuda asks for one")
+    if asked is DeviceName.AUTO and has_choice():
+        terminal.note(f"running on {predictor.device}")
 
 
 def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:

@@ -175,6 +175,11 @@ def devices_for(model: bytes) -> list[Device]:
     return devices
 
 
+def has_choice() -> bool:
+    """Whether `auto` may come to either device, for all that is known before one is looked for."""
+    return CUDA_FROM_STATES is not None and has_cuda_build()
+
+
 def has_cuda_build() -> bool:
     """Whether the installed onnxruntime is the one for CUDA, which says nothing of a card."""
     return _PROVIDERS["cuda"] in ort.get_available_providers()
