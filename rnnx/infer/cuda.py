@@ -90,6 +90,19 @@ def find_cards(machine: Machine | None = None) -> list[Card]:
     return [_read_card(driver, i) for i in range(_read(driver.cuDeviceGetCount))]
 
 
+def find_load_error(provider: Path) -> str:
+    """Why onnxruntime could not load its own library for CUDA; to be asked after it has tried, and not before.
+
+    Returns:
+        What the loader says, with the name of what is missing; empty if nothing is in the way of loading it.
+    """
+    try:
+        ctypes.CDLL(str(provider))
+    except OSError as error:
+        return str(error)
+    return ""
+
+
 def _driver_problems(major: int, machine: Machine) -> list[str]:
     wanted = f"driver {_LEAST_DRIVERS.get(major, 'for CUDA ' + str(major))} or newer"
     try:

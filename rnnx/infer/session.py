@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError
-from rnnx.infer.cuda import find_problems
+from rnnx.infer.cuda import find_load_error, find_problems
 
 try:
     import onnxruntime as ort
@@ -130,7 +131,9 @@ def _open_on_cuda(model: bytes, options: Any) -> Any:
         _open(model, ort.SessionOptions())  # raises if it is the file that is broken
         raise DeviceError(f"CUDA is here, but no session opens on it: {_one_line(error.__cause__)}") from error
     if (got := session.get_providers()[0]) != name:  # without a word, when a library is missing (#23372)
-        raise DeviceError(f"asked for CUDA, onnxruntime gave {got}; what it says on stderr is why")
+        provider = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+        reason = find_load_error(provider) or "it does not say why; see what nvidia-smi says"
+        raise DeviceError(f"asked for CUDA, onnxruntime gave {got}: {reason}")
     subgraphs = session.get_provider_graph_assignment_info()
     left = {node.op_type for one in subgraphs if one.ep_name != name for node in one.get_nodes()} & _RECURRENCES
     if left:
