@@ -11,6 +11,7 @@ import json
 import math
 import types
 import typing
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def _read(kind: Any, data: Any, where: str) -> Any:
 
 def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
     _require(isinstance(data, dict), "an object", data, where)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     required = {
         field.name
         for field in dataclasses.fields(kind)
@@ -125,6 +126,12 @@ def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
     if unknown := sorted(data.keys() - hints.keys()):
         raise ValueError(f"unknown: {', '.join(prefix + name for name in unknown)}")
     return kind(**{name: _read(hints[name], item, prefix + name) for name, item in data.items()})
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The fields of a dataclass; evaluated once, since a file's evidence has some hundred values of one class."""
+    return typing.get_type_hints(kind)
 
 
 def _require(condition: bool, what: str, data: Any, where: str) -> None:
