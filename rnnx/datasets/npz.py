@@ -7,6 +7,7 @@ padding and is not looked at.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -87,7 +88,8 @@ def no_pickle(what: str) -> Iterator[None]:
     # NotImplementedError is what zipfile raises for a way of packing that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
-    except (ValueError, SyntaxError, TypeError) as error:
+    # TokenError is what numpy lets through of a header that is no Python.
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
@@ -117,6 +119,8 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
         for key in filter(is_wanted, loaded.files):
             with no_pickle(f"{path}: {key}"):
                 arrays[key] = loaded[key]
+            if not isinstance(arrays[key], np.ndarray):  # of a file that is none of its own numpy gives the bytes
+                raise DataError(f"{path}: {key}: no array of numpy's; numpy.savez writes one")
     return arrays
 
 
