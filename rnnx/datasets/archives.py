@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,11 @@ def read_archive(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Memb
         tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, RuntimeError: If it is damaged.
         OSError: If it cannot be read.
     """
-    return _read_zip(path, is_wanted) if path.suffix.lower() == ".zip" else _read_tar(path, is_wanted)
+    try:
+        yield from (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, is_wanted)
+    except (ValueError, ArithmeticError, LookupError, struct.error) as error:
+        # What tarfile and zipfile let through of headers that make no sense.
+        raise tarfile.TarError(f"a header makes no sense: {error}") from error
 
 
 def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:

@@ -159,3 +159,16 @@ def test_a_named_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "d" / "train" / "pos" / "1.txt")
     with pytest.raises(DataError, match=r"1\.txt: not a regular file"):
         load_dataset(str(tmp_path / "d"))
+
+
+def test_a_header_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"GNU.sparse.map": "x"}))
+    with pytest.raises(DataError, match=r"a\.tar: the archive is damaged .*a header makes no sense: invalid literal"):
+        load_dataset(str(path))
+
+
+def test_a_member_that_says_it_is_endless_is_refused_at_once(tmp_path: Path) -> None:
+    """Python's tarfile would read its way to the end of it, which takes longer than anybody lives."""
+    path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"size": "9" * 30}))
+    with pytest.raises(UntrustedDataError, match=r"a\.tar: unpacks .*9,999,999"):
+        load_dataset(str(path))
