@@ -56,12 +56,14 @@ class Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors reach us as exceptions, warnings are onnxruntime's own affair
+        ort.set_default_logger_severity(4)  # what has no session yet is logged here
         providers: list[Any] = [self.provider]
         if self.device == "cuda":
             ort.preload_dlls()
             providers = [(self.provider, _CUDA_OPTIONS)]
         try:
             self._session = ort.InferenceSession(model, options, providers=providers)
+            self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's exceptions share no other base
             raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
         got = self._session.get_providers()[0]
@@ -69,7 +71,6 @@ class Session:
             if device == "cuda":
                 raise DeviceError(f"asked for CUDA, onnxruntime gave {got}; rnnx doctor says what is missing")
             self.device, self.provider = "cpu", got
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.input_names: list[str] = [one.name for one in self._session.get_inputs()]
         self.input_shapes: dict[str, list[Any]] = {one.name: one.shape for one in self._session.get_inputs()}
         self.output_names = [output.name for output in self._session.get_outputs()]

@@ -8,6 +8,8 @@ import pytest
 
 from rnnx.errors import DeviceError, ModelError
 from rnnx.infer.session import Session
+from tests.onnx_bytes import graph, message, node, tensor
+from tests.onnx_bytes import model as build
 
 MODEL = Path(__file__).parents[2] / "exported" / "imdb" / "model.onnx"
 
@@ -46,6 +48,25 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(model: bytes, monkeypatch: py
         Session(model, device="cuda")
     automatic = Session(model, device="auto")
     assert (automatic.device, automatic.provider) == ("cpu", "CPUExecutionProvider")
+
+
+@pytest.fixture
+def strange(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A file that onnxruntime has something to say about, past those who would have refused it before."""
+    monkeypatch.setattr("rnnx.infer.session.require_admissible", lambda data: None)
+    unsqueeze = node("Unsqueeze", ["x", "axes"], ["y"])
+    return build(graph([unsqueeze], [tensor("axes", [1 << 62], bytes(8), data_type=7)]))
+
+
+def test_onnxruntime_writes_nothing_of_its_own(strange: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match="cannot load the model"):
+        Session(strange, device="cpu")
+    assert capfd.readouterr().err == ""
+
+
+def test_metadata_that_is_no_text_is_refused(model: bytes, strange: bytes) -> None:
+    with pytest.raises(ModelError, match=r"cannot load the model: .*codec can't decode"):
+        Session(model + message((14, [(1, b"\xff"), (2, "value")])), device="cpu")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 1000, -1000])
