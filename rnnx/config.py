@@ -145,6 +145,8 @@ class OutputConfig:
     shape: tuple[int | None, ...]
 
 
+# Of an input or an output; an embedding of a million words is the largest that a network may have.
+_MOST_NAME_CHARACTERS, _MOST_AXES, _MOST_SIZE = 1000, 8, 1 << 20
 # What is counted of a data set.
 Unit = Literal["texts", "sentences", "sequences"]
 
@@ -221,6 +223,29 @@ class ModelConfig:
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
             )
+
+        self._check_ports()
+
+    def _check_ports(self) -> None:
+        ports: tuple[InputConfig | OutputConfig, ...] = (*self.inputs, *self.outputs)
+        if len({one.name for one in self.inputs}) + len({one.name for one in self.outputs}) != len(ports):
+            raise ValueError("two inputs or two outputs have the same name")
+        if any(one.kind == "ids" and one.size < 1 for one in self.inputs):
+            raise ValueError("an input of ids should say how many there are")
+        if not all(one.shape for one in self.inputs):
+            raise ValueError("an input should have a time")
+        for one in ports:
+            if not one.name.isprintable() or not 1 <= len(one.name) <= _MOST_NAME_CHARACTERS:
+                raise ValueError(f"inputs and outputs should have printable names, not {one.name!r:.60}")
+            if len(one.shape) > _MOST_AXES or any(
+                not 1 <= size <= _MOST_SIZE for size in one.shape if size is not None
+            ):
+                raise ValueError(f"{one.name!r:.60} should not have the shape {list(one.shape)!r:.60}")
+        rank = {"classification": 1, "tagging": 2}.get(self.task)
+        if self.outputs and rank:
+            shapes = [one.shape for one in self.outputs]
+            if len(shapes) != 1 or len(shapes[0]) != rank or shapes[0][-1] != self.output_size:
+                raise ValueError(f"outputs of the shapes {shapes!r:.60} do not fit {len(self.labels)} labels")
 
     def _check_labels(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rnnx.config import ModelConfig, TokenizerConfig, TrainingConfig
+from rnnx.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig, TrainingConfig
 from rnnx.schema import from_json, to_json
 
 TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
@@ -64,6 +64,33 @@ def test_a_wrong_field_is_named(path: tuple[str, ...], value: object, reason: st
     target[path[-1]] = value
     with pytest.raises(ValueError, match=reason):
         from_json(ModelConfig, json.dumps(data))
+
+
+IDS, X = InputConfig("ids", "ids", (None,), 9), InputConfig("x", "numbers", (None, 2), 0)
+PROBS = OutputConfig("probs", (1,))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "reason"),
+    [
+        ((IDS, IDS), (), "have the same name"),
+        ((), (PROBS, PROBS), "have the same name"),
+        ((dataclasses.replace(IDS, size=0),), (), "should say how many there are"),
+        ((dataclasses.replace(IDS, shape=()),), (), "should have a time"),
+        ((dataclasses.replace(IDS, name="a\x1b[2J"),), (), "should have printable names"),
+        ((dataclasses.replace(IDS, name=""),), (), "should have printable names"),
+        ((dataclasses.replace(X, shape=(None, 0)),), (), "'x' should not have the shape"),
+        ((dataclasses.replace(X, shape=(None, 1 << 40)),), (), "'x' should not have the shape"),
+        ((IDS,), (PROBS, dataclasses.replace(PROBS, name="more")), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (2,)),), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (None, 1)),), "do not fit 2 labels"),
+    ],
+)
+def test_ports_that_make_no_sense_are_refused(
+    inputs: tuple[InputConfig, ...], outputs: tuple[OutputConfig, ...], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        dataclasses.replace(CONFIG, inputs=inputs, outputs=outputs)
 
 
 def test_missing_fields_are_all_named() -> None:
