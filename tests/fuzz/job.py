@@ -37,6 +37,8 @@ class Job:
         stdin: What comes in.
         is_terminal: Whether stdout and stderr say that they are a terminal.
         target: The only place in the folder where it may write; None for none.
+        reader: The name of a reader to call with the first file, instead of a command: one that stands behind
+            TensorFlow on the command line.
     """
 
     arguments: tuple[str, ...]
@@ -44,9 +46,12 @@ class Job:
     stdin: bytes = b""
     is_terminal: bool = False
     target: str | None = None
+    reader: str | None = None
 
     def command(self) -> str:
         """As a user would type it."""
+        if self.reader:
+            return f"(the reader {self.reader!r} of tests.fuzz.readers, on {next(iter(self.files))})"
         return f"rnnx {' '.join(map(ascii, self.arguments))}"
 
 
@@ -104,6 +109,7 @@ class Sandbox:
     def execute(self, job: Job) -> Outcome:
         """Runs a job."""
         from rnnx.cli import run
+        from tests.fuzz.readers import read
 
         self._prepare(job)
         for fd, stream in enumerate(self._streams):
@@ -117,7 +123,7 @@ class Sandbox:
         code, escaped = None, ""
         self._seen = []
         try:
-            code = run(list(job.arguments))
+            code = run(list(job.arguments)) if job.reader is None else read(job.reader, next(iter(job.files.values())))
         except BaseException:  # noqa: BLE001  # whatever gets here is what the user would have seen as a traceback
             escaped = traceback.format_exc()
         finally:

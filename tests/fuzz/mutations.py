@@ -42,7 +42,7 @@ NASTY_TEXTS = (
 )  # fmt: skip
 
 # Longer than any buffer that is cut into pieces here.
-_MOST_BYTES = 150_000
+_MOST_BYTES = 70_000
 
 
 def deep(depth: int, kind: str = "[") -> Any:
@@ -128,7 +128,7 @@ def mangled(draw: st.DrawFn, data: bytes, *, least: int = 1, most: int = 4) -> b
 
 def joined(pieces: Sequence[bytes], most: int = 30) -> st.SearchStrategy[bytes]:
     """Pieces one behind the other, some of them many times."""
-    one = st.tuples(st.sampled_from(pieces), st.sampled_from((1, 1, 1, 1, 1, 1, 2, 3, 40, 600)))
+    one = st.tuples(st.sampled_from(pieces), st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 3, 40, 400)))
     return st.lists(one, max_size=most).map(
         lambda drawn: b"".join(piece * count for piece, count in drawn)[:_MOST_BYTES]
     )

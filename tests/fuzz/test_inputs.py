@@ -48,7 +48,7 @@ def _check_answers(fuzz: Fuzz, job: Job, outcome: Outcome, expected: list[tuple[
         fuzz.fail(job, outcome, f"{len(outcome.out.splitlines())} rows for {len(expected)} items and {failed} errors")
 
 
-@fuzzed(2600)
+@fuzzed(2200)
 @given(st.lists(st.tuples(texts.names, texts.text_bytes), min_size=1, max_size=3), _FORMS, st.booleans(), st.booleans())
 def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str, ...], lines: bool, tty: bool) -> None:
     files = {name: data[:_SHOWN] if tty else data for name, data in given_files}
@@ -63,7 +63,7 @@ def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str
     _check_answers(fuzz, job, outcome, expected)
 
 
-@fuzzed(800)
+@fuzzed(600)
 @given(texts.text_bytes, _FORMS, st.booleans())
 def test_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> None:
     model = ("--model", str(fuzz.bundles["texts"]))
@@ -86,7 +86,7 @@ def test_explain(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tt
         _check_answers(fuzz, job, outcome, expected)
 
 
-@fuzzed(900)
+@fuzzed(700)
 @given(texts.text_bytes, st.sampled_from(("texts", "ids", "sensor")), st.sampled_from(((), ("--jsonl",))))
 def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("infer", "--follow", "--model", str(fuzz.bundles[name]), *form, "-"), stdin=data)
@@ -95,7 +95,7 @@ def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> No
         read_json(line)
 
 
-@fuzzed(1600)
+@fuzzed(1300)
 @given(
     st.one_of(texts.text_bytes, texts.treebanks),
     st.sampled_from(("a.txt", "a.conllu")),
@@ -113,7 +113,7 @@ def test_words(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines:
         _check_answers(fuzz, job, outcome, expected)
 
 
-@fuzzed(2200)
+@fuzzed(1800)
 @given(
     st.one_of(
         arrays.npy().map(lambda data: ("a.npy", data)),
@@ -132,7 +132,7 @@ def test_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str
         assert [answer[1] for answer in answers] in ([None], list(range(len(answers))))
 
 
-@fuzzed(1900)
+@fuzzed(1600)
 @given(
     st.one_of(
         datasets.csv_files.map(lambda data: ("a.csv", data)),
@@ -146,7 +146,7 @@ def test_tables(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> N
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
-@fuzzed(1900)
+@fuzzed(1600)
 @given(datasets.archives, st.sampled_from(((), ("--json",), ("--part", "train"))))
 def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     name = f"reviews{file[0]}"
@@ -161,7 +161,7 @@ def test_treebanks(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) ->
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
-@fuzzed(1300)
+@fuzzed(1000)
 @given(arrays.npz(), st.sampled_from(("series", "sensor")), st.sampled_from(((), ("--json",))))
 def test_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles[name]), "a.npz", *form), {"a.npz": data})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +25,8 @@ from tests.fuzz.mutations import NASTY_BYTES, edited_json, joined, mangled
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 ANY = (OK, FAILED, USAGE, PARITY, MODEL)
-_NOTES = ("b/a.txt", "a.txt:", "0 of ", "1 of ", "2 of ", "3 of ", "4 of ")
+# What explain and diff say besides.
+_NOTES = ("a.txt:", *(f"{count} of " for count in range(100)))
 _DATA = {
     "a.txt": b"a great film\nand a boring one\n",
     "a.csv": b"text,label\ngreat,pos\nbad,neg\n",
@@ -70,7 +74,7 @@ def _bundle(files: Mapping[str, bytes], changed: Mapping[str, bytes], *, is_hash
     return {**{f"b/{name}": data for name, data in files.items()}, **_DATA}
 
 
-@fuzzed(1800)
+@fuzzed(1600)
 @given(st.data(), st.sampled_from(_ASKED))
 def test_configs(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
     name, command = asked
@@ -102,7 +106,7 @@ _TOKENS = (
 )
 
 
-@fuzzed(700)
+@fuzzed(600)
 @given(
     st.data(),
     st.sampled_from([pair for pair in _ASKED if pair[0] in ("texts", "words")]),
@@ -115,7 +119,7 @@ def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[s
     fuzz.run(Job(command, _bundle(files, {"vocabulary.txt": new}, is_hashed=True)), ANY, notes=_NOTES)
 
 
-@fuzzed(1200)
+@fuzzed(1000)
 @given(
     st.data(),
     st.sampled_from(("golden.json", "parity.json", "history.json", "metrics.json", "evaluation.json")),
@@ -147,7 +151,7 @@ def _changed(name: str, files: Mapping[str, bytes]) -> st.SearchStrategy[bytes]:
     )
 
 
-@fuzzed(2200)
+@fuzzed(2000)
 @given(st.data(), st.sampled_from([pair for pair in _ASKED if pair[1][0] in ("infer", "evaluate")]))
 def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
     name, command = asked
@@ -159,7 +163,7 @@ def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ..
     fuzz.run(Job(command, _bundle(files, new, is_hashed=True)), ANY, notes=_NOTES)
 
 
-@fuzzed(600)
+@fuzzed(500)
 @given(st.data(), st.sampled_from(_PROVING))
 def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> None:
     files = fuzz.files["texts"]
@@ -174,3 +178,48 @@ def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> No
 def test_single_files(fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[str, ...]) -> None:
     new = data.draw(_changed("model.onnx", fuzz.files[name]))
     fuzz.run(Job(("verify", "alone.onnx", *form), {"alone.onnx": new}), (OK, PARITY, MODEL))
+
+
+@st.composite
+def keras_files(draw: st.DrawFn, data: bytes) -> bytes:
+    """A `.keras` file with another configuration, other weights, other members, or other bytes."""
+    how = draw(st.integers(0, 7))
+    if how == 0:
+        return draw(mangled(data))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    if how == 1:
+        members[draw(st.sampled_from(("more", "../secret.txt", "config.json/", "assets/vocabulary.txt")))] = b"text"
+    elif how == 2:
+        del members[draw(st.sampled_from(sorted(members)))]
+    elif how < 5:
+        members["model.weights.h5"] = draw(mangled(members["model.weights.h5"]))
+    else:
+        members["config.json"] = draw(edited_json(json.loads(members["config.json"])))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", draw(st.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+@fuzzed(1000)
+@given(st.data())
+def test_keras_files(fuzz: Fuzz, data: st.DataObject) -> None:
+    new = data.draw(keras_files(fuzz.files["texts"]["model.keras"]))
+    fuzz.run(Job((), {"a.keras": new}, reader="keras"), (OK, MODEL))
+
+
+_SAMPLES: dict[str, Any] = {
+    "texts": [{"text": "a great film", "label": "pos", "probability": 0.9}] * 2,
+    "words": [{"words": ["a", "cat"], "tags": ["DET", "NOUN"], "probabilities": [0.9, 0.8]}],
+    "series": [{"x": [[1.0, 2.0]], "probs": {"a": 0.5, "b": 0.5}}, {"x": [[1.0, 2.0], [3, 4]], "values": [1.5]}],
+}
+
+
+@fuzzed(500)
+@given(st.data(), st.sampled_from(sorted(_SAMPLES)))
+def test_samples(fuzz: Fuzz, data: st.DataObject, name: str) -> None:
+    document = _SAMPLES[name]
+    new = data.draw(st.one_of(edited_json(document), mangled(json.dumps(document).encode())))
+    fuzz.run(Job((), {"samples.json": new}, reader=name), (OK, MODEL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import multiprocessing
 import os
@@ -134,5 +135,7 @@ def prepare() -> None:
     import rnnx.infer.inputs
     import rnnx.verify
 
+    with contextlib.suppress(ImportError):
+        import h5py  # noqa: F401  # which starts a process to ask what processor this is
     # Typer makes its commands anew at each call, which takes forty times as long as many a run.
     rnnx.cli.app = typer.main.get_command(rnnx.cli.app)  # type: ignore[assignment]
