@@ -151,7 +151,7 @@ def test_tables(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> N
 def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     name = f"reviews{file[0]}"
     job = Job(("evaluate", str(fuzz.bundles["texts"]), name, *form), {name: file[1]})
-    _check_figures(job, fuzz.run(job, (OK, FAILED)))
+    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
 
 
 @fuzzed(900)
@@ -165,7 +165,7 @@ def test_treebanks(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) ->
 @given(arrays.npz(), st.sampled_from(("series", "sensor")), st.sampled_from(((), ("--json",))))
 def test_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles[name]), "a.npz", *form), {"a.npz": data})
-    _check_figures(job, fuzz.run(job, (OK, FAILED)))
+    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
 
 
 _TYPED = (
