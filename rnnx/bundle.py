@@ -20,6 +20,7 @@ from pathlib import Path
 
 from rnnx.config import CONFIG_NAME, ModelConfig
 from rnnx.errors import ModelError, UsageError
+from rnnx.reading import read_file, require_loadable
 from rnnx.schema import from_json, to_json
 
 MODEL_NAME = "model.onnx"
@@ -40,6 +41,9 @@ EVALUATION_NAME = "evaluation.json"
 CARD_NAME = "README.md"
 
 DEFAULT_MODEL = "imdb"
+
+# The shipped ones have 26 files and 26 MB at most, and a config.json of 5 kB.
+_MOST_FILES, _MOST_BYTES, _MOST_CONFIG_BYTES = 1000, 1 << 32, 1 << 20
 
 _PACKAGE = Path(__file__).parent
 # In a wheel the shipped models lie inside the package, in a checkout beside it.
@@ -108,24 +112,31 @@ def read_directory(path: Path) -> Directory:
     """Reads a run or a bundle and checks every hash.
 
     Raises:
-        ModelError: If the config is broken, or files are missing or altered; all of them are named.
+        ModelError: If the config is broken, or files are missing or altered; all of them are named. If a file is not to
+            be trusted; the first is named.
     """
     config = _read_config(path)
     files: dict[str, bytes] = {}
     missing, altered = [], []
+    if strange := [name for name in config.files if not _is_plain(name)]:
+        raise ModelError(f"{path / CONFIG_NAME}: files: {strange[0]!r:.60} is not a plain file name")
+    if len(config.files) > _MOST_FILES:
+        raise ModelError(f"{path / CONFIG_NAME}: names {len(config.files):,} files; {_MOST_FILES} are the most")
     for name, sha256 in config.files.items():
-        if not _is_plain(name):
-            raise ModelError(f"{path / CONFIG_NAME}: files: {name!r} is not a plain file name")
         try:
-            files[name] = (path / name).read_bytes()
+            files[name] = read_file(path / name, folder=path)
         except OSError:
             missing.append(name)
             continue
         if hash_bytes(files[name]) != sha256:
             altered.append(name)
+        if sum(map(len, files.values())) > _MOST_BYTES:
+            raise ModelError(f"{path}: its files have more than {_MOST_BYTES >> 20} MB together")
     if missing or altered:
         found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
         raise ModelError(f"{path}: {'; '.join(found)}; get or export this model again")
+    for name, data in files.items():
+        require_loadable(path / name, data)
     return Directory(path, config, files)
 
 
@@ -139,8 +150,10 @@ def _is_plain(name: str) -> bool:
 
 def _read_config(path: Path) -> ModelConfig:
     try:
-        return from_json(ModelConfig, (path / CONFIG_NAME).read_bytes())
-    except (OSError, ValueError) as error:
+        return from_json(ModelConfig, read_file(path / CONFIG_NAME, _MOST_CONFIG_BYTES))
+    except OSError as error:
+        raise ModelError(f"{path / CONFIG_NAME}: {error.strerror or error}") from error
+    except ValueError as error:
         raise ModelError(f"{path / CONFIG_NAME}: {error}") from error
 
 

@@ -99,7 +99,7 @@ def write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     """
     try:
         return _write_card(config, files)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"model {config.name}: its history, evaluation or proof is broken ({error!r})") from error
 
 

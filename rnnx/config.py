@@ -7,6 +7,7 @@ written as JSON. Standard library only.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
@@ -15,6 +16,7 @@ from rnnx import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
+_MOST_LABEL_CHARACTERS = 1000
 # What `WordsConfig.features` may name; `rnnx.words.features` says what each is.
 FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 
@@ -22,6 +24,19 @@ FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 def tool_versions(*packages: str) -> dict[str, str]:
     """The versions of rnnx and of installed packages, for `ModelConfig.tools`."""
     return {"rnnx": __version__, **{package: version(package) for package in packages}}
+
+
+def require_printable(labels: Sequence[str]) -> None:
+    """Makes sure that labels are names that can be shown: none steers a terminal, breaks a line or turns the text.
+
+    Raises:
+        ValueError: Names the first one that is not.
+    """
+    for label in labels:
+        if not label.isprintable():
+            raise ValueError(f"labels should be printable; {label!r:.60} has control characters in it")
+        if not 1 <= len(label) <= _MOST_LABEL_CHARACTERS:
+            raise ValueError(f"labels should have 1 to {_MOST_LABEL_CHARACTERS} characters, not {len(label)}")
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,8 @@ class OutputConfig:
     shape: tuple[int | None, ...]
 
 
+# Of an input or an output; an embedding of a million words is the largest that a network may have.
+_MOST_NAME_CHARACTERS, _MOST_AXES, _MOST_SIZE = 1000, 8, 1 << 20
 # What is counted of a data set.
 Unit = Literal["texts", "sentences", "sequences"]
 
@@ -193,8 +210,7 @@ class ModelConfig:
             raise ValueError(f"format_version {self.format_version} is not {FORMAT_VERSION}: another rnnx wrote this")
         if not re.fullmatch(r"\w[\w .-]{0,99}", self.name):
             raise ValueError(f"name should be letters, digits, blanks, dots and dashes, not {self.name!r:.60}")
-        if not all(label.isprintable() and label for label in self.labels):
-            raise ValueError(f"labels should be printable, not {list(self.labels)!r:.60}")
+        require_printable(self.labels)
         if self.task in ("classification", "tagging"):
             self._check_labels()
         elif self.labels:
@@ -207,6 +223,29 @@ class ModelConfig:
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
             )
+
+        self._check_ports()
+
+    def _check_ports(self) -> None:
+        ports: tuple[InputConfig | OutputConfig, ...] = (*self.inputs, *self.outputs)
+        if len({one.name for one in self.inputs}) + len({one.name for one in self.outputs}) != len(ports):
+            raise ValueError("two inputs or two outputs have the same name")
+        if any(one.kind == "ids" and one.size < 1 for one in self.inputs):
+            raise ValueError("an input of ids should say how many there are")
+        if not all(one.shape for one in self.inputs):
+            raise ValueError("an input should have a time")
+        for one in ports:
+            if not one.name.isprintable() or not 1 <= len(one.name) <= _MOST_NAME_CHARACTERS:
+                raise ValueError(f"inputs and outputs should have printable names, not {one.name!r:.60}")
+            if len(one.shape) > _MOST_AXES or any(
+                not 1 <= size <= _MOST_SIZE for size in one.shape if size is not None
+            ):
+                raise ValueError(f"{one.name!r:.60} should not have the shape {list(one.shape)!r:.60}")
+        rank = {"classification": 1, "tagging": 2}.get(self.task)
+        if self.outputs and rank:
+            shapes = [one.shape for one in self.outputs]
+            if len(shapes) != 1 or len(shapes[0]) != rank or shapes[0][-1] != self.output_size:
+                raise ValueError(f"outputs of the shapes {shapes!r:.60} do not fit {len(self.labels)} labels")
 
     def _check_labels(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rnnx.bundle import DEFAULT_MODEL, shipped_names
 from rnnx.errors import MissingExtraError, RnnxError
+from rnnx.floors import FLOORS, describe_floor
 from rnnx.infer.cuda import find_cards
 
 _PURPOSES = {
@@ -23,8 +24,6 @@ _PURPOSES = {
     "onnx": "export: [train]",
     "matplotlib": "curves: [train]",
 }
-# Below these, a known hole is open; the reasons stand in pyproject.toml.
-_FLOORS = {"onnxruntime": (1, 27), "onnxruntime-gpu": (1, 28), "onnx": (1, 21), "keras": (3, 13, 2)}
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,9 @@ def _version_problems(versions: dict[str, str | None]) -> list[str]:
         )
     if not versions["onnxruntime"] and not versions["onnxruntime-gpu"]:
         problems.append("no onnxruntime, so nothing can be inferred: pip install 'rnnx[cpu]', or 'rnnx[cuda]'")
-    for name, floor in _FLOORS.items():
-        found = versions[name]
-        if found and _numbers(found) < floor:
-            wanted = ".".join(map(str, floor))
-            problems.append(f"{name} {found} is older than {wanted}, which mended a hole: pip install -U {name}")
-    return problems
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.partition("+")[0].split(".")[:3] if part.isdigit())
+    return problems + [
+        problem for name in FLOORS if (found := versions[name]) is not None and (problem := describe_floor(name, found))
+    ]
 
 
 def _version(name: str) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rnnx.bundle import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
 from rnnx.config import CONFIG_NAME
 from rnnx.errors import ModelError, UsageError
+from rnnx.schema import to_json
 
 # The few lines that matter, in files that the tests run as they are: where each lies, and its language in Markdown.
 _SNIPPETS = {
@@ -87,7 +88,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED)
         for name in (TEXT_NAME, GOLDEN_NAME):
             (project / name).write_bytes(directory[name])
-        shutil.copyfile(directory.path / CONFIG_NAME, project / CONFIG_NAME)
+        (project / CONFIG_NAME).write_text(to_json(directory.config), encoding="utf-8")
         project.replace(out)  # takes the place of nothing, or of an empty directory
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -24,6 +24,10 @@ class DataError(RnnxError):
     """A text, a file of texts or a dataset cannot be read as what it should be."""
 
 
+class UntrustedDataError(DataError):
+    """A dataset that is not what it says it is, or made to do harm: an archive that leads out of itself, or a bomb."""
+
+
 class MissingExtraError(RnnxError):
     """A package of an optional extra is not installed; the message names the extra."""
 

@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,14 @@ from rnnx.errors import ModelError
 from rnnx.onnxfile import graph_sha256, read_tensor
 from rnnx.reference import Array, Given, Input, Network, Node
 from rnnx.report import ParityReport
-from rnnx.schema import from_json, to_json
+from rnnx.schema import from_json, read_fields, to_json
 from rnnx.states import StatesRecipe
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
 _MOST_NUMBERS = 1 << 28  # in one weight
-_MOST_UNITS = 1 << 16  # in one state
+_MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
 # What an embedding may be stored as, beside float32.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 _KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
@@ -209,14 +209,32 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
         if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
             raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
         weights = {name: _read_weight(layer.name, name, record, tensors) for name, record in layer.weights.items()}
+        kind = _KINDS[layer.kind]
         try:
-            nodes.append(Node(layer.name, _KINDS[layer.kind](**layer.settings, **weights), layer.inputs))
-        except TypeError as error:
+            nodes.append(Node(layer.name, kind(**_read_settings(kind, layer), **weights), layer.inputs))
+        except (TypeError, ValueError) as error:
             raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
         known.add(layer.name)
     if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
         raise ModelError("the evidence in the file describes no network")
     return Network(nodes, evidence.inputs, evidence.outputs)
+
+
+def _read_settings(kind: type, layer: LayerRecord) -> dict[str, Any]:
+    """What a layer takes besides its weights.
+
+    Raises:
+        ValueError: If it does not fit the layer, or is absurd.
+    """
+    arrays = {name for name, hint in get_type_hints(kind).items() if "ndarray" in str(hint)}
+    if strange := sorted(layer.weights.keys() - arrays):
+        raise ValueError(f"{strange[0]!r:.60} is no weight of a {layer.kind}")
+    settings = read_fields(kind, layer.settings, "settings")
+    for name, value in settings.items():
+        sizes = value if isinstance(value, tuple) else (value,)
+        if any(abs(size) > _MOST_UNITS for size in sizes if isinstance(size, int)):
+            raise ValueError(f"{name} is {value!r:.60}; {_MOST_UNITS} is the most")
+    return settings
 
 
 def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple[StateRecord, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnnx.config import ModelConfig, TokenizerConfig, WordsConfig
+from rnnx.config import ModelConfig, TokenizerConfig, WordsConfig, require_printable
 from rnnx.errors import ModelError
 from rnnx.schema import from_json
 
@@ -23,6 +23,9 @@ class ModelMetadata:
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
     words: WordsConfig | None = None
+
+    def __post_init__(self) -> None:
+        require_printable(self.labels)
 
 
 def read_metadata(properties: Mapping[str, str]) -> ModelMetadata:
@@ -53,4 +56,6 @@ def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
     for field in ("labels", "vocabulary_size", "tokenizer", "words"):
         said, expected = getattr(metadata, field), getattr(config, field)
         if said != expected:
-            raise ModelError(f"model {config.name}: {field} is {expected} in config.json but {said} in the .onnx file")
+            raise ModelError(
+                f"model {config.name}: {field} is {expected!r:.200} in config.json but {said!r:.200} in the .onnx file"
+            )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
+from rnnx.admission import require_admissible
 from rnnx.errors import ModelError
 
 FLOAT, INT32, FLOAT16 = 1, 6, 10
@@ -70,8 +71,9 @@ def parse_model(data: bytes) -> Any:
         The ModelProto; its fields are those of onnx.proto.
 
     Raises:
-        ModelError: If the bytes are no model.
+        ModelError: If the bytes are no model, or one that may not be loaded.
     """
+    require_admissible(data)
     return _parse("ModelProto", data)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError
+from rnnx.schema import parse_json
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def samples_from_json(data: bytes) -> list[Sample]:
     try:
         return [
             Sample(row["text"].encode("utf-8", "surrogateescape"), str(row["label"]), float(row["probability"]))
-            for row in json.loads(data)
+            for row in parse_json(data)
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"samples: not a list of text, label and probability ({error})") from error
@@ -120,7 +121,7 @@ def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
                 tuple(map(str, row["tags"])),
                 tuple(map(float, row["probabilities"])),
             )
-            for row in json.loads(data)
+            for row in parse_json(data)
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"samples: not a list of words, tags and probabilities ({error})") from error
@@ -154,7 +155,7 @@ def series_samples_from_json(data: bytes) -> list[SeriesSample]:
                 {str(label): float(value) for label, value in row.get("probs", {}).items()},
                 tuple(map(float, row.get("values", ()))),
             )
-            for row in json.loads(data)
+            for row in parse_json(data)
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"samples: not a list of x with probs or values ({error})") from error

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_MOST_DIGITS = 18  # 2^63 has 19
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
@@ -32,11 +36,49 @@ def from_json(cls: type[T], text: str | bytes) -> T:
     Raises:
         ValueError: If the text is not JSON, or does not fit `cls`; the message names the field.
     """
+    return typing.cast(T, _read(cls, parse_json(text), ""))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Reads a document that anybody may have written.
+
+    Raises:
+        ValueError: If it is not JSON, or nested too deeply, or holds a number that is none or has more than 64 bits.
+    """
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
-    return typing.cast(T, _read(cls, data, ""))
+
+
+def read_fields(cls: type, data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Reads some fields of a dataclass from JSON values.
+
+    Args:
+        cls: The dataclass.
+        data: Values by the name of the field.
+        where: What they belong to, for the message.
+
+    Raises:
+        ValueError: If there is no such field, or a value does not fit it.
+    """
+    hints = typing.get_type_hints(cls)
+    if unknown := sorted(data.keys() - {field.name for field in dataclasses.fields(cls)}):
+        raise ValueError(f"unknown: {where}.{unknown[0]!s:.60}")
+    return {name: _read(hints[name], value, f"{where}.{name}") for name, value in data.items()}
+
+
+def _read_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.40} is a number of more than 64 bits")
+    return value
+
+
+def _read_int(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text:.40} is a number of more than 64 bits")
+    return int(text)
 
 
 def _refuse_constant(name: str) -> float:
@@ -72,7 +114,7 @@ def _read(kind: Any, data: Any, where: str) -> Any:
 
 def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
     _require(isinstance(data, dict), "an object", data, where)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     required = {
         field.name
         for field in dataclasses.fields(kind)
@@ -84,6 +126,12 @@ def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
     if unknown := sorted(data.keys() - hints.keys()):
         raise ValueError(f"unknown: {', '.join(prefix + name for name in unknown)}")
     return kind(**{name: _read(hints[name], item, prefix + name) for name, item in data.items()})
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The fields of a dataclass; evaluated once, since a file's evidence has some hundred values of one class."""
+    return typing.get_type_hints(kind)
 
 
 def _require(condition: bool, what: str, data: Any, where: str) -> None:

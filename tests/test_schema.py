@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rnnx.config import ModelConfig, TokenizerConfig, TrainingConfig
+from rnnx.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig, TrainingConfig
 from rnnx.schema import from_json, to_json
 
 TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
@@ -45,6 +45,10 @@ def test_a_config_survives_its_file() -> None:
         (("tools",), [], "tools should be an object"),
         (("name",), "../../escaped", "name should be letters"),
         (("labels",), ["a\x1b", "b"], "labels should be printable"),
+        (("labels",), ["\u202eevitagen", "b"], r"'\\u202eevitagen' has control characters"),
+        (("labels",), ["a\tb", "b"], "has control characters"),
+        (("labels",), ["a" * 2000, "b"], "1 to 1000 characters, not 2000"),
+        (("parameter_count",), 10**30, "a number of more than 64 bits"),
         (("output_size",), 3, "output_size 3 does not fit 2 labels"),
         (("format_version",), 2, "format_version 2 is not 1"),
         (("task",), "poetry", "'poetry' is none of"),
@@ -62,6 +66,33 @@ def test_a_wrong_field_is_named(path: tuple[str, ...], value: object, reason: st
         from_json(ModelConfig, json.dumps(data))
 
 
+IDS, X = InputConfig("ids", "ids", (None,), 9), InputConfig("x", "numbers", (None, 2), 0)
+PROBS = OutputConfig("probs", (1,))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "reason"),
+    [
+        ((IDS, IDS), (), "have the same name"),
+        ((), (PROBS, PROBS), "have the same name"),
+        ((dataclasses.replace(IDS, size=0),), (), "should say how many there are"),
+        ((dataclasses.replace(IDS, shape=()),), (), "should have a time"),
+        ((dataclasses.replace(IDS, name="a\x1b[2J"),), (), "should have printable names"),
+        ((dataclasses.replace(IDS, name=""),), (), "should have printable names"),
+        ((dataclasses.replace(X, shape=(None, 0)),), (), "'x' should not have the shape"),
+        ((dataclasses.replace(X, shape=(None, 1 << 40)),), (), "'x' should not have the shape"),
+        ((IDS,), (PROBS, dataclasses.replace(PROBS, name="more")), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (2,)),), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (None, 1)),), "do not fit 2 labels"),
+    ],
+)
+def test_ports_that_make_no_sense_are_refused(
+    inputs: tuple[InputConfig, ...], outputs: tuple[OutputConfig, ...], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        dataclasses.replace(CONFIG, inputs=inputs, outputs=outputs)
+
+
 def test_missing_fields_are_all_named() -> None:
     data = json.loads(to_json(CONFIG))
     del data["labels"], data["name"]
@@ -69,7 +100,9 @@ def test_missing_fields_are_all_named() -> None:
         from_json(ModelConfig, json.dumps(data))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000, '{"a": 1e999}', '{"a": ' + "9" * 10_000 + "}"]
+)
 def test_what_is_no_document_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
         from_json(ModelConfig, text)

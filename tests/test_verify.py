@@ -128,6 +128,29 @@ def test_golden_vectors_that_do_not_fit_are_refused(tiny_bundle: Path) -> None:
             verify_file("model.onnx", data, ["cpu"])
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"activation": ["tanh"]}, "none of 'linear'"),
+        ({"activation": "tanh", "go_backwards": 1}, "go_backwards should be of type bool"),
+        ({"activation": "tanh", "colour": "red"}, r"unknown: settings\.colour"),
+        ({"activation": "tanh", "kernel": [[1.0]]}, "kernel should be of type ndarray"),
+    ],
+)
+def test_a_layer_of_the_record_is_read_by_its_schema(
+    tiny_bundle: Path, settings: dict[str, object], reason: str
+) -> None:
+    def change(model: Any, properties: dict[str, str]) -> None:
+        evidence = json.loads(properties[EVIDENCE_KEY])
+        layer = next(layer for layer in evidence["layers"] if layer["kind"] == "SimpleRNN")
+        layer["settings"] = settings
+        properties[EVIDENCE_KEY] = json.dumps(evidence)
+
+    data = rewrite((tiny_bundle / "model.onnx").read_bytes(), change, seal=True)
+    with pytest.raises(ModelError, match=reason):
+        verify_file("model.onnx", data, ["cpu"])
+
+
 def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
     model = parse_model((tiny_bundle / "model.onnx").read_bytes())
     del model.metadata_props[:]

@@ -12,14 +12,15 @@ import typer
 
 from rnnx import __version__
 from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
-from rnnx.errors import DeviceError, ModelError, ParityError, RnnxError, UsageError
+from rnnx.errors import DeviceError, ModelError, ParityError, RnnxError, UntrustedDataError, UsageError
 
-OK, FAILED, USAGE, PARITY, MODEL, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+OK, FAILED, USAGE, PARITY, UNTRUSTED, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 _EXIT_CODES: dict[type[RnnxError], int] = {
     UsageError: USAGE,
     ParityError: PARITY,
-    ModelError: MODEL,
+    ModelError: UNTRUSTED,
+    UntrustedDataError: UNTRUSTED,
     DeviceError: DEVICE,
 }
 # typer's own usage errors; the class moved between its versions, its place above BadParameter did not.

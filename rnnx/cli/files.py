@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnx.bundle import VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
 from rnnx.errors import ModelError
+from rnnx.reading import read_file, require_loadable
 
 if TYPE_CHECKING:
     from rnnx.text import Tokenizer
@@ -24,7 +25,7 @@ def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | 
         for a file alone or without text.
 
     Raises:
-        ModelError: If there is no such model, or it is broken or altered, or holds no .onnx file.
+        ModelError: If there is no such model, or it is broken, altered or not to be trusted, or holds no .onnx file.
         OSError: If a file cannot be read.
     """
     from rnnx.text import read_tokenizer
@@ -33,7 +34,9 @@ def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | 
     path = Path(model)
     is_file = path.suffix == ".onnx" and path.is_file()
     if is_file and not is_part_of_model(path):
-        return {path.name: path.read_bytes()}, None
+        data = read_file(path)
+        require_loadable(path, data)
+        return {path.name: data}, None
     directory = read_directory(find_directory(model))
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
     if not files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from rnnx.cli import terminal
 from rnnx.config import ModelConfig
 from rnnx.embed import read_snippet
 from rnnx.errors import ModelError
+from rnnx.schema import parse_json
 from rnnx.usage import describe_inputs, describe_outputs, embed_snippet, text_snippet
 
 
@@ -36,10 +37,8 @@ def info(
     parity = _read_parity(directory)
     sizes = {name: len(data) for name, data in directory.files.items()}
     if as_json:
-        config_json = json.loads((directory.path / "config.json").read_bytes())
-        terminal.write_json(
-            {"path": str(directory.path), "sizes_bytes": sizes, "config": config_json, "parity": parity}
-        )
+        said = dataclasses.asdict(config)
+        terminal.write_json({"path": str(directory.path), "sizes_bytes": sizes, "config": said, "parity": parity})
         return
     proof = ("proof", parity["verdict"] if parity else "none: rnnx export makes one")
     terminal.write_table(("", "Value"), [*_rows(directory.path, config, sizes), proof])
@@ -55,7 +54,7 @@ def _read_parity(directory: Directory) -> dict[str, Any] | None:
     if PARITY_NAME not in directory.files:
         return None
     try:
-        parity: dict[str, Any] = json.loads(directory[PARITY_NAME])
+        parity: dict[str, Any] = parse_json(directory[PARITY_NAME])
         return {**parity, "verdict": str(parity["verdict"])}
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{directory.path / PARITY_NAME}: not a proof ({error}); export the model again") from error

@@ -41,10 +41,14 @@ def write_rows(answers: Iterable[Answer], *, with_lines: bool) -> None:
         for number, sentence in enumerate(tagging.sentences, 1):
             rows += [[item.source, *place, number, word.word, word.tag, f"{word.probability:.4f}"] for word in sentence]
         if not sys.stdout.isatty() or len(rows) >= _TABLE_ROWS:
-            terminal.write_table(columns, rows)
+            _write_tables(columns, rows)
             rows = []
-    if rows:
-        terminal.write_table(columns, rows)
+    _write_tables(columns, rows)
+
+
+def _write_tables(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    for start in range(0, len(rows), _TABLE_ROWS):
+        terminal.write_table(columns, rows[start : start + _TABLE_ROWS])
 
 
 def write_conllu(answers: Iterable[Answer]) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rnnx.report import ParityReport
 
 _PROGRESS_DELAY_S = 1.0
+# A message may quote what a file holds, whatever that is; of a longer one the middle is left out.
+_MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
 
 
 def prepare() -> None:
@@ -102,8 +104,14 @@ def hint(command: str) -> None:
 
 def _say(kind: str, message: str, colour: str) -> None:
     label = f"\x1b[{colour}m{kind}:\x1b[0m" if has_colour(sys.stderr) else f"{kind}:"
-    sys.stderr.write(f"{label} {printable(message)}\n")
+    sys.stderr.write(f"{label} {_shorten(printable(message))}\n")
     sys.stderr.flush()
+
+
+def _shorten(message: str) -> str:
+    if len(message) <= _MOST_CHARACTERS:
+        return message
+    return f"{message[: _MOST_CHARACTERS - _LAST_CHARACTERS]} ... {message[-_LAST_CHARACTERS:]}"
 
 
 def has_colour(stream: TextIO) -> bool:
@@ -125,7 +133,8 @@ def progress(
     Yields:
         A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
     """
-    if not is_wanted or not sys.stderr.isatty():
+    # Where a terminal cannot move its cursor, rich draws no bar but ends it all the same, with an empty line.
+    if not is_wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda done, words, total: None
         return
     from rich.console import Console

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rnnx.datasets.examples import Dataset
 from rnnx.datasets.readers import Columns, read_dataset
-from rnnx.errors import DataError, MissingExtraError
+from rnnx.errors import DataError, MissingExtraError, UntrustedDataError
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"
@@ -28,7 +28,8 @@ def load_imdb(data_dir: Path | None) -> Dataset:
             archive is fetched into Keras's cache (84 MB, once).
 
     Raises:
-        DataError: If there is no such thing, or it is not the archive that it should be.
+        DataError: If there is no such thing.
+        UntrustedDataError: If it is not the archive that it should be; its hash is looked at whenever it is read.
         MissingExtraError: If it has to be fetched and Keras is not installed.
     """
     path = find_imdb(data_dir) if data_dir else fetch_imdb()
@@ -80,6 +81,6 @@ def _require_hash(path: Path) -> None:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "md5").hexdigest()
     if digest != ARCHIVE_MD5:
-        raise DataError(
+        raise UntrustedDataError(
             f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}"
         )

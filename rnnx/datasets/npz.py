@@ -7,6 +7,7 @@ padding and is not looked at.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.datasets.archives import require_no_bomb
 from rnnx.datasets.readers import short_name
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
 from rnnx.errors import DataError
@@ -86,7 +88,8 @@ def no_pickle(what: str) -> Iterator[None]:
     # NotImplementedError is what zipfile raises for a way of packing that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
-    except (ValueError, SyntaxError, TypeError) as error:
+    # TokenError is what numpy lets through of a header that is no Python.
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
@@ -102,6 +105,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
 
     Raises:
         DataError: If it is none, or broken, or one of these holds Python objects.
+        UntrustedDataError: If they unpack to much more than the file has.
         OSError: If it cannot be read.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -111,9 +115,12 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
         file.seek(0)
         with no_pickle(str(path)):
             loaded = np.load(file, allow_pickle=False)
+        require_no_bomb(path, [one for one in loaded.zip.infolist() if is_wanted(one.filename.removesuffix(".npy"))])
         for key in filter(is_wanted, loaded.files):
             with no_pickle(f"{path}: {key}"):
                 arrays[key] = loaded[key]
+            if not isinstance(arrays[key], np.ndarray):  # of a file that is none of its own numpy gives the bytes
+                raise DataError(f"{path}: {key}: no array of numpy's; numpy.savez writes one")
     return arrays
 
 

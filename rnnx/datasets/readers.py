@@ -1,6 +1,6 @@
 """Data sets on disk: folders and archives of `train/<label>/*.txt`, and tables.
 
-Archives are read in memory, member by member; nothing is ever unpacked to disk.
+Archives are read by `rnnx.datasets.archives`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
 
+from rnnx.datasets.archives import read_archive
 from rnnx.datasets.examples import Dataset
 from rnnx.datasets.films import read_films
-from rnnx.errors import DataError
+from rnnx.errors import DataError, ModelError
+from rnnx.reading import read_file
 from rnnx.text import to_bytes
 
 # The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
@@ -43,13 +44,14 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
 
     Raises:
         DataError: If it cannot be read as what it should be; the message names file and line where there is one.
+        UntrustedDataError: If it is an archive that leads out of itself, or a bomb.
     """
     name = short_name(path)
     try:
         if path.is_dir():
             return _from_files(path, name, _walk_folder(path))
         if path.name.lower().endswith(_ARCHIVE_ENDINGS):
-            return _from_files(path, name, _walk_archive(path))
+            return _from_files(path, name, read_archive(path, _is_wanted))
         reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
         if reader is None:
             raise DataError(
@@ -107,21 +109,14 @@ def _walk_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     for file in (*folder.glob("*/*.txt"), *folder.glob("*/*/*.txt")):
         relative = PurePosixPath(file.relative_to(folder).as_posix())
         if _is_wanted(relative):
-            yield relative, file.read_bytes()
+            yield relative, _read_text(file)
 
 
-def _walk_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                if not entry.is_dir() and _is_wanted(PurePosixPath(entry.filename)):
-                    yield PurePosixPath(entry.filename), archive.read(entry)
-        return
-    with tarfile.open(path, "r|*") as tar:
-        for member in tar:
-            stream: IO[bytes] | None
-            if member.isreg() and _is_wanted(PurePosixPath(member.name)) and (stream := tar.extractfile(member)):
-                yield PurePosixPath(member.name), stream.read()
+def _read_text(file: Path) -> bytes:
+    try:
+        return read_file(file)
+    except ModelError as error:
+        raise DataError(str(error)) from error
 
 
 def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:

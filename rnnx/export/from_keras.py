@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -16,7 +17,10 @@ from rnnx import cells, reference
 from rnnx.errors import ModelError
 from rnnx.export.explicit_masks import find_explicit_mask
 from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, refusal, require
+from rnnx.export.keras_file import clean_keras_file
 from rnnx.export.ports import zeros
+from rnnx.floors import require_floor
+from rnnx.reading import read_file
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
 # Those that ONNX's recurrent operators have.
@@ -43,15 +47,35 @@ Port: TypeAlias = tuple[str, int]
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Loads a `.keras` file in safe mode.
+    """Loads a `.keras` file as `load_keras_bytes` does.
 
     Raises:
-        ModelError: If Keras refuses it.
+        ModelError: As there, and if it is no regular file, or too large.
+        OSError: If it cannot be read.
     """
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the broken part raised
-        raise ModelError(f"{path.name}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
+    return load_keras_bytes(read_file(path), path.name)
+
+
+def load_keras_bytes(data: bytes, name: str) -> keras.Model:
+    """Loads the content of a `.keras` file, looked through before, in safe mode.
+
+    Args:
+        data: The content.
+        name: Of the file, for the messages.
+
+    Raises:
+        MissingExtraError: If this Keras is so old that a file could run code in it.
+        ModelError: If the file may not be loaded, or Keras refuses it.
+    """
+    require_floor("keras", keras.__version__)
+    data = clean_keras_file(data, name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(data)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises whatever the broken part raised
+            raise ModelError(f"{name}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
 
 
 def read_network(model: keras.Model) -> Network:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,9 @@ from rnnx.bundle import (
 )
 from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ModelError, UsageError
-from rnnx.export.from_keras import load_keras, read_network
+from rnnx.export.from_keras import load_keras_bytes, read_network
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
+from rnnx.reading import read_file
 from rnnx.reference import Network
 from rnnx.samples import (
     Sample,
@@ -90,7 +90,7 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
         raise UsageError(f"{model}: a run or a bundle has its own vocabulary and labels; name a .keras file for others")
     directory = read_directory(find_directory(model))
     config = directory.config
-    keras_model = _load_keras_bytes(directory[KERAS_NAME])
+    keras_model = load_keras_bytes(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
     network = read_network(keras_model)
     tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
     encoder = read_word_encoder(config, directory[VOCABULARY_NAME]) if config.words else None
@@ -119,11 +119,12 @@ def renamed(source: Source, name: str) -> Source:
 
 
 def _from_keras_file(path: Path, names: Names) -> Source:
-    model = load_keras(path)
+    data = read_file(path)
+    model = load_keras_bytes(data, str(path))
     network = read_network(model)
     task, units = read_task(network)
     tokenizer = read_tokenizer_of(network, task, names)
-    files = {KERAS_NAME: path.read_bytes()}
+    files = {KERAS_NAME: data}
     if tokenizer:
         files[VOCABULARY_NAME] = tokenizer.vocabulary.to_bytes()
     config = ModelConfig(
@@ -139,13 +140,6 @@ def _from_keras_file(path: Path, names: Names) -> Source:
         task=task,
     )
     return Source(config, model, network, tokenizer, files=files)
-
-
-def _load_keras_bytes(data: bytes) -> keras.Model:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / KERAS_NAME
-        path.write_bytes(data)
-        return load_keras(path)
 
 
 def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:

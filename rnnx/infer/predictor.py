@@ -22,6 +22,7 @@ from rnnx.bundle import (
     read_directory,
 )
 from rnnx.errors import DeviceError, ModelError, NoKernelError
+from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
 from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
 from rnnx.infer.session import Device, Session, choose_device
@@ -207,8 +208,11 @@ class Predictor:
         return choose_label(probs, self.labels, threshold, encoded.tokens, encoded.truncated)
 
     def _run(self, rows: Sequence[Any]) -> dict[str, npt.NDArray[np.float32]]:
+        batch = self.reader.stack(rows)
+        time = (next(iter(batch.values())) if isinstance(batch, dict) else batch).shape[1]
         session = self._session(self._form(len(rows)))
-        return dict(zip(session.output_names, session.run(self.reader.stack(rows)), strict=True))
+        given = dict(zip(session.output_names, session.run(batch), strict=True))
+        return require_outputs(self.config, given, len(rows), time)
 
     def _form(self, rows: int) -> str:
         return choose_form(self.device, rows, self.config.recurrent_units or 0, self.config.collects_states)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.admission import require_admissible
 from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError
 from rnnx.infer.cuda import find_load_error, find_problems
 
@@ -62,16 +63,21 @@ class Session:
 
         Raises:
             DeviceError: If CUDA is asked for and not there, or has no kernel for a recurrence of the file.
-            ModelError: If onnxruntime cannot load the bytes.
+            ModelError: If the bytes may not be loaded, or onnxruntime cannot.
         """
+        require_admissible(model)
         self.device = choose_device(device)
         self.provider = _PROVIDERS[self.device]
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors reach us as exceptions, warnings are onnxruntime's own affair
+        ort.set_default_logger_severity(4)  # what has no session yet is logged here
         self._session = _open_on_cuda(model, options) if self.device == "cuda" else _open(model, options)
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
         self.input_names: list[str] = [one.name for one in self._session.get_inputs()]
         self.input_shapes: dict[str, list[Any]] = {one.name: one.shape for one in self._session.get_inputs()}
         self.output_names = [output.name for output in self._session.get_outputs()]

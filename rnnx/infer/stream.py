@@ -7,7 +7,7 @@ network was trained on, and nothing is padded. Needs numpy and onnxruntime.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rnnx.bundle import STREAM_NAME, VOCABULARY_NAME, Directory
 from rnnx.config import InputConfig, ModelConfig
 from rnnx.errors import ModelError
+from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.infer.session import Device, Session
@@ -29,6 +30,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Chunk: TypeAlias = str | bytes | npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 _STATE_INPUT = re.compile(r"((?:.+\.)?[hc])_in")
+_MOST_UNITS = 1 << 16
 _HELD, _COUNT = "text", "positions"
 
 
@@ -79,6 +81,11 @@ class Stream:
         self._names = [match[1] for match in found if f"{match[1]}_out" in session.output_names]
         if not self._names:
             raise ModelError(f"model {config.name}: {STREAM_NAME} takes no states")
+        shapes = {name: session.input_shapes[f"{name}_in"] for name in self._names}
+        if strange := [name for name, shape in shapes.items() if not _is_state(shape)]:
+            raise ModelError(f"model {config.name}: {STREAM_NAME} has no size for its state {strange[0]!r:.60}")
+        if not config.inputs:
+            raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")
         self.reset()
 
     def reset(self) -> None:
@@ -163,12 +170,15 @@ class Stream:
     def _run(self, given: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
         """Runs a chunk, keeps the states, and returns the outputs without the batch."""
         results = self._session.run_by_name({**given, **{f"{name}_in": self._states[name] for name in self._names}})
+        time = next(iter(given.values())).shape[1]
+        outputs = {name: values[0] for name, values in require_outputs(self.config, results, 1, time).items()}
         states = {name: results[f"{name}_out"] for name in self._names}
+        if any(values.shape != self._states[name].shape for name, values in states.items()):
+            raise ModelError(f"model {self.config.name}: {STREAM_NAME} puts out states of another shape than it takes")
         if not all(np.isfinite(values).all() for values in states.values()):
             raise ModelError(f"model {self.config.name}: its state is not finite any more after this chunk")
         self._states = states
-        self.position_count += next(iter(given.values())).shape[1]
-        outputs = {one.name: results[one.name][0] for one in self.config.outputs}
+        self.position_count += time
         self._latest = {name: values for name, values in outputs.items() if not self._has_time(name)}
         return outputs
 
@@ -237,6 +247,11 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
     session = Session(directory[STREAM_NAME], device=device)
     require_same(session.metadata, config)
     return Stream(session, config, tokenizer, threshold)
+
+
+def _is_state(shape: Sequence[Any]) -> bool:
+    """Whether a state is (batch, units), of a number of units that a layer can have."""
+    return len(shape) == 2 and isinstance(shape[1], int) and 1 <= shape[1] <= _MOST_UNITS
 
 
 def _as_input(one: InputConfig, values: Any) -> Array:

@@ -180,7 +180,7 @@ def _read_index(place: Path) -> dict[str, Any]:
     path = place / _INDEX_NAME
     try:
         index = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, "no JSON") from error
     if not isinstance(index, dict) or index.pop("sha256", None) != _digest(index):
         raise _damaged(path, "altered")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rnnx.cli import terminal
+
 
 def on_a_terminal(arguments: list[str], **environment: str) -> str:
     """Runs rnnx with a terminal on stdout and stderr, and returns all that it wrote."""
@@ -50,6 +52,19 @@ def test_a_person_gets_a_table_and_the_next_command(text: str) -> None:
 def test_errors_are_red_unless_no_color(text: str) -> None:
     assert "\x1b[31merror:" in on_a_terminal(["infer", text + "x"], NO_COLOR="")
     assert "\x1b[31m" not in on_a_terminal(["infer", text + "x"], NO_COLOR="1")
+
+
+def test_a_long_message_loses_its_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.error("a" * 5000 + ": do this")
+    err = capsys.readouterr().err
+    assert len(err) < 1100
+    assert err.startswith("error: aaa")
+    assert err.endswith("a: do this\n")
+
+
+def test_a_terminal_without_a_cursor_gets_no_bar(text: str) -> None:
+    """Rich draws none there, and ends it with an empty line."""
+    assert "" not in on_a_terminal(["infer", text], TERM="dumb").splitlines()
 
 
 def test_a_progress_bar_leaves_the_data_in_the_pipe() -> None:

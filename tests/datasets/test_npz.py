@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,19 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         load_series(str(tmp_path / "no.npz"), "classification")
     with pytest.raises(UsageError, match="holds sequences of numbers; here texts with a label each are wanted"):
         load_dataset(str(path))
+
+
+def test_members_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
+    """Bytes under a name of our own, which numpy hands out as bytes; a header that is no Python, which it tokenizes."""
+    header = b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'" + b" " * 1
+    for name, content, told in (
+        ("x", b"text", "no array of numpy's; numpy"),
+        ("x.npy", header, "no array of numpy's \\("),
+    ):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr(name, content)
+        with pytest.raises(DataError, match=rf"a\.npz: x: {told}"):
+            read_npz(tmp_path / "a.npz", "classification")
 
 
 def test_the_split_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:

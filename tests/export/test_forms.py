@@ -11,6 +11,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
 import onnx
+import onnxruntime as ort
 from keras import layers
 from onnx import numpy_helper
 
@@ -97,7 +98,10 @@ def test_the_code_for_negative_ids_goes_and_nothing_else() -> None:
     gather = next(node for node in cleaned.graph.node if node.op_type == "Gather")
     assert gather.input[1] == "ids"
     assert "Not" not in {node.op_type for node in cleaned.graph.node}
-    (expected,), (actual,) = (Session(m.SerializeToString(), device="cpu").run(IDS) for m in (converted, cleaned))
+    with pytest.raises(ModelError, match="operator 'Loop'"):  # which rnnx's own session never runs
+        Session(converted.SerializeToString(), device="cpu")
+    sessions = [ort.InferenceSession(m.SerializeToString()) for m in (converted, cleaned)]
+    (expected,), (actual,) = (session.run(None, {"ids": IDS}) for session in sessions)
     np.testing.assert_array_equal(expected, actual)
     again = remove_negative_ids(cleaned)
     assert [n.op_type for n in again.graph.node] == [n.op_type for n in cleaned.graph.node]

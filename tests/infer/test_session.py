@@ -10,6 +10,8 @@ from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
 from rnnx.infer import session as module
 from rnnx.infer.session import Session, available_devices, choose_device, cuda_problems, devices_for
 from tests.fake_cuda import CPU, CUDA, FakeCuda
+from tests.onnx_bytes import graph, message, node, tensor
+from tests.onnx_bytes import model as build
 
 MODEL = Path(__file__).parents[2] / "exported" / "imdb" / "model.onnx"
 
@@ -86,8 +88,12 @@ def test_a_session_that_cuda_refuses_is_not_a_broken_model(model: bytes, cuda: F
         Session(model, device="cuda")
     with pytest.raises(DeviceError):  # a proof that leaves out a device which should be there is none
         devices_for(model)
+
+
+def test_a_broken_model_is_not_a_session_that_cuda_refuses(strange: bytes, cuda: FakeCuda) -> None:
+    cuda.provider = ""
     with pytest.raises(ModelError, match="cannot load the model"):
-        Session(model[:1000], device="cuda")
+        Session(strange, device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +122,28 @@ def test_auto_goes_by_the_measured_figure(monkeypatch: pytest.MonkeyPatch, cuda:
     assert choose_device("auto", 4096) == "cpu"
 
 
+@pytest.fixture
+def strange(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A file that onnxruntime has something to say about, past those who would have refused it before."""
+    monkeypatch.setattr("rnnx.infer.session.require_admissible", lambda data: None)
+    unsqueeze = node("Unsqueeze", ["x", "axes"], ["y"])
+    return build(graph([unsqueeze], [tensor("axes", [1 << 62], bytes(8), data_type=7)]))
+
+
+def test_onnxruntime_writes_nothing_of_its_own(strange: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match="cannot load the model"):
+        Session(strange, device="cpu")
+    assert capfd.readouterr().err == ""
+
+
+def test_metadata_that_is_no_text_is_refused(model: bytes, strange: bytes) -> None:
+    with pytest.raises(ModelError, match=r"cannot load the model: .*codec can't decode"):
+        Session(model + message((14, [(1, b"\xff"), (2, "value")])), device="cpu")
+
+
 @pytest.mark.parametrize("cut", [0, 1, 1000, -1000])
 def test_a_truncated_file_is_refused(model: bytes, cut: int) -> None:
-    with pytest.raises(ModelError, match="cannot load the model"):
+    with pytest.raises(ModelError, match="not an ONNX model"):
         Session(model[:cut], device="cpu")
 
 

@@ -1,0 +1,140 @@
+"""Archives of texts and of numbers from anywhere: read in memory, member by member, and never unpacked to disk.
+
+An archive that would lead out of its folder or fill the memory is refused whole, even though nothing of it would be
+written: whoever made it meant harm, or it was damaged. Standard library only.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, cast
+
+from rnnx.errors import UntrustedDataError
+
+# The IMDB archive has 100 thousand members, the longest of 14 kB, and unpacks to 6 times its size.
+_MOST_MEMBERS = 2_000_000
+_MOST_MEMBER_BYTES = 1 << 26
+_MOST_TIMES_PACKED, _MOST_UNPACKED_BYTES, _NO_BOMB_BYTES = 100, 1 << 34, 1 << 30
+_MOST_XZ_MEMORY_BYTES = 1 << 28  # xz -9 takes a quarter of it
+
+Members = Iterator[tuple[PurePosixPath, bytes]]
+
+
+def read_archive(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
+    """Reads the wanted members of a `.zip` or `.tar.*` file, in their order.
+
+    Raises:
+        UntrustedDataError: If a member leads out of the archive, or is a link or a device, or too much is packed.
+        tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, RuntimeError: If it is damaged.
+        OSError: If it cannot be read.
+    """
+    try:
+        yield from (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, is_wanted)
+    except (ValueError, ArithmeticError, LookupError, struct.error) as error:
+        # What tarfile and zipfile let through of headers that make no sense.
+        raise tarfile.TarError(f"a header makes no sense: {error}") from error
+
+
+def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Makes sure that members of a `.zip` (or `.npz`) file do not unpack to much more than they are.
+
+    zipfile reads no more of a member than it declares.
+
+    Raises:
+        UntrustedDataError: If they do.
+    """
+    unpacked, most = sum(entry.file_size for entry in entries), _most_unpacked(path)
+    if unpacked > most or len(entries) > _MOST_MEMBERS:
+        raise _bomb(path, f"to {unpacked:,} bytes in {len(entries):,} members", most)
+
+
+def _read_zip(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
+    with zipfile.ZipFile(path) as archive:
+        require_no_bomb(path, archive.infolist())
+        for entry in archive.infolist():
+            mode = stat.S_IFMT(entry.external_attr >> 16)
+            _require_plain(path, entry.filename, is_plain=mode in (0, stat.S_IFREG, stat.S_IFDIR))
+        for entry in archive.infolist():
+            if not entry.is_dir() and is_wanted(PurePosixPath(entry.filename)):
+                _require_member_size(path, entry.filename, entry.file_size)
+                yield PurePosixPath(entry.filename), archive.read(entry)
+
+
+def _read_tar(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
+    with _decompress(path) as unpacked, tarfile.open(fileobj=_Bounded(path, unpacked), mode="r:") as tar:
+        for count, member in enumerate(tar):
+            _require_plain(path, member.name, is_plain=member.isreg() or member.isdir())
+            if count > _MOST_MEMBERS:
+                raise _bomb(path, f"to more than {_MOST_MEMBERS:,} members", _most_unpacked(path))
+            tar.members = []  # type: ignore[attr-defined]  # or it would keep them all
+            if member.isreg() and is_wanted(PurePosixPath(member.name)):
+                _require_member_size(path, member.name, member.size)
+                stream = cast("IO[bytes]", tar.extractfile(member))
+                yield PurePosixPath(member.name), stream.read()
+
+
+def _decompress(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if head.startswith(b"\xfd7zXZ"):
+        lzma.LZMADecompressor(memlimit=_MOST_XZ_MEMORY_BYTES).decompress(head, max_length=1)
+        return cast("IO[bytes]", lzma.open(path))
+    if head.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(path))
+    return cast("IO[bytes]", bz2.open(path) if head.startswith(b"BZh") else path.open("rb"))
+
+
+class _Bounded(io.RawIOBase):
+    """What a file unpacks to, up to the most that it may; no piece of it is larger than a member may be."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file, self._most = path, file, _most_unpacked(path)
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MOST_MEMBER_BYTES:  # a header that says that it is as long
+            raise _bomb(self._path, f"to a piece of {size:,} bytes", _MOST_MEMBER_BYTES)
+        self._require(self._file.tell() + size)
+        return self._file.read(size)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self._require(place)
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def _require(self, place: int) -> None:
+        if place > self._most + tarfile.RECORDSIZE:
+            raise _bomb(self._path, f"to {place:,} bytes or more", self._most)
+
+
+def _require_plain(path: Path, name: str, *, is_plain: bool) -> None:
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(name).is_absolute() or kind(name).drive or ".." in kind(name).parts:
+            raise UntrustedDataError(f"{path}: its member {name!r:.80} leads out of the archive; nothing of it is read")
+    if not is_plain:
+        raise UntrustedDataError(f"{path}: its member {name!r:.80} is a link or a device; nothing of it is read")
+
+
+def _require_member_size(path: Path, name: str, size: int) -> None:
+    if size > _MOST_MEMBER_BYTES:
+        raise _bomb(path, f"its member {name!r:.80} to {size:,} bytes", _MOST_MEMBER_BYTES)
+
+
+def _most_unpacked(path: Path) -> int:
+    packed = path.stat().st_size
+    return max(packed, min(_MOST_UNPACKED_BYTES, max(_NO_BOMB_BYTES, _MOST_TIMES_PACKED * packed)))
+
+
+def _bomb(path: Path, what: str, most: int) -> UntrustedDataError:
+    return UntrustedDataError(f"{path}: unpacks {what}, where {most:,} are the most; it is not read")

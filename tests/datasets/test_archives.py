@@ -1,0 +1,174 @@
+"""Archives that lead out of themselves, or unpack to more than fits; and those that only look so."""
+
+from __future__ import annotations
+
+import copy
+import io
+import lzma
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnx.datasets import load_dataset, load_series
+from rnnx.errors import DataError, UntrustedDataError
+
+MiB = 1 << 20
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes = b"good", **fields: object) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def write_tar(path: Path, spoil: Callable[[tarfile.TarFile], None], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        add(tar, "r/train/pos/1.txt")
+        spoil(tar)
+        add(tar, "r/train/neg/1.txt", b"bad")
+    return path
+
+
+def write_zip(path: Path, *entries: zipfile.ZipInfo | str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry in ("r/train/pos/1.txt", "r/train/neg/1.txt", *entries):
+            archive.writestr(entry, b"text")
+    return path
+
+
+def link_entry() -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("r/train/pos/2.txt")
+    entry.external_attr = 0o120777 << 16
+    return entry
+
+
+ESCAPES: dict[str, Callable[[Path], Path]] = {
+    "tar ..": lambda folder: write_tar(folder / "a.tar", lambda tar: add(tar, "../evil.txt")),
+    "tar .. inside": lambda folder: write_tar(folder / "a.tar.gz", lambda tar: add(tar, "r/../../evil.txt"), "w:gz"),
+    "tar absolute": lambda folder: write_tar(folder / "a.tar.xz", lambda tar: add(tar, "/tmp/evil.txt"), "w:xz"),  # noqa: S108
+    "tar drive": lambda folder: write_tar(folder / "a.tar", lambda tar: add(tar, "C:\\evil.txt")),
+    "tar symlink": lambda folder: write_tar(
+        folder / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    ),
+    "tar hard link": lambda folder: write_tar(
+        folder / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", b"", type=tarfile.LNKTYPE, linkname="../../x")
+    ),
+    "tar device": lambda folder: write_tar(
+        folder / "a.tar.bz2", lambda tar: add(tar, "r/train/pos/2.txt", b"", type=tarfile.CHRTYPE, devmajor=1), "w:bz2"
+    ),
+    "tar pipe": lambda folder: write_tar(folder / "a.tar", lambda tar: add(tar, "r/p", b"", type=tarfile.FIFOTYPE)),
+    "zip ..": lambda folder: write_zip(folder / "a.zip", "../../evil.txt"),
+    "zip backslashes": lambda folder: write_zip(folder / "a.zip", "..\\evil.txt"),
+    "zip absolute": lambda folder: write_zip(folder / "a.zip", "/evil.txt"),
+    "zip link": lambda folder: write_zip(folder / "a.zip", link_entry()),
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_what_leads_out_of_an_archive_is_refused_whole(name: str, tmp_path: Path) -> None:
+    path = ESCAPES[name](tmp_path)
+    with pytest.raises(UntrustedDataError, match=r"leads out of the archive|is a link or a device"):
+        load_dataset(str(path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def overlapping_zip(path: Path) -> Path:
+    """One member of 60 MB, packed into 60 kB, that stands in the directory forty times."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("r/train/pos/0.txt", bytes(60 * MiB))
+        for i in range(1, 40):
+            entry = copy.copy(archive.filelist[0])
+            entry.filename = f"r/train/pos/{i}.txt"
+            archive.filelist.append(entry)
+    return path
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """The header of a member, without what it announces."""
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf()
+
+
+def write_headers(path: Path, *headers: bytes) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        add(tar, "r/train/pos/1.txt")
+        assert tar.fileobj is not None
+        for one in headers:
+            tar.fileobj.write(one)
+    return path
+
+
+BOMBS: dict[str, Callable[[Path], Path]] = {
+    "zip": lambda folder: overlapping_zip(folder / "a.zip"),
+    "a wanted member": lambda folder: write_headers(folder / "a.tar.gz", header("r/train/pos/2.txt", 1 << 32)),
+    "a member that nobody wants": lambda folder: write_headers(folder / "a.tgz", header("zeros", 1 << 32)),
+    "a long name": lambda folder: write_headers(folder / "a.tgz", header("x", 1 << 32, tarfile.GNUTYPE_LONGNAME)),
+    "a long header": lambda folder: write_headers(folder / "a.tgz", header("x", 1 << 32, tarfile.XHDTYPE)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UntrustedDataError, match=r"unpacks .*to .*bytes.* are the most; it is not read"):
+        load_dataset(str(BOMBS[name](tmp_path)))
+
+
+def test_an_xz_file_that_wants_much_memory_is_refused(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "a.tar", lambda tar: None).read_bytes()
+    path = tmp_path / "b.tar.xz"
+    path.write_bytes(lzma.compress(tar, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 29}]))
+    with pytest.raises(DataError, match=r"emory usage limit"):
+        load_dataset(str(path))
+    path.write_bytes(lzma.compress(tar, preset=9))
+    assert len(load_dataset(str(path)).train) == 2
+
+
+def test_much_of_little_use_is_no_bomb(tmp_path: Path) -> None:
+    """A text that is one letter over and over packs to a thousandth; and what nobody reads may be long."""
+
+    def more(tar: tarfile.TarFile) -> None:
+        add(tar, "r/train/pos/2.txt", b"a" * 5 * MiB)
+        add(tar, "r/features.bin", bytes(80 * MiB))
+
+    data = load_dataset(str(write_tar(tmp_path / "a.tar.gz", more, "w:gz")))
+    assert [len(text) for text in data.train.texts] == [3, 4, 5 * MiB]
+
+
+def test_an_array_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.zeros((4, 3, 2), np.float32), y=np.arange(4))
+    data = bytearray(path.read_bytes())
+    directory = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))  # of x, the first of the two
+    data[directory + 24 : directory + 28] = (0xFFFF_FFF0).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(UntrustedDataError, match="unpacks to 4,294,9"):
+        load_series(str(path), "classification")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_named_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "d" / "train" / "pos").mkdir(parents=True)
+    os.mkfifo(tmp_path / "d" / "train" / "pos" / "1.txt")
+    with pytest.raises(DataError, match=r"1\.txt: not a regular file"):
+        load_dataset(str(tmp_path / "d"))
+
+
+def test_a_header_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"GNU.sparse.map": "x"}))
+    with pytest.raises(DataError, match=r"a\.tar: the archive is damaged .*a header makes no sense: invalid literal"):
+        load_dataset(str(path))
+
+
+def test_a_member_that_says_it_is_endless_is_refused_at_once(tmp_path: Path) -> None:
+    """Python's tarfile would read its way to the end of it, which takes longer than anybody lives."""
+    path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"size": "9" * 30}))
+    with pytest.raises(UntrustedDataError, match=r"a\.tar: unpacks .*9,999,999"):
+        load_dataset(str(path))

@@ -1,0 +1,33 @@
+"""Readers that the command line calls behind TensorFlow, to be called without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rnnx.cli import terminal
+from rnnx.errors import ModelError
+from rnnx.export.keras_file import clean_keras_file
+from rnnx.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
+from tests.fuzz.checks import MODEL, OK
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    "texts": samples_from_json,
+    "words": tagged_samples_from_json,
+    "series": series_samples_from_json,
+    "keras": lambda data: clean_keras_file(data, "a.keras"),
+}
+
+
+def read(name: str, data: bytes) -> int:
+    """Reads a file; a refusal is said as the command line says it.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        READERS[name](data)
+    except ModelError as error:
+        terminal.error(str(error))
+        return MODEL
+    return OK

@@ -1,0 +1,22 @@
+"""The targets led by coverage, where atheris is installed; RNNX_FUZZ_SECONDS=600 gives each of them ten minutes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris (Linux, up to Python 3.13)")
+
+SECONDS = os.environ.get("RNNX_FUZZ_SECONDS", "10")
+
+
+@pytest.mark.parametrize("target", ["test_archives", "test_tables", "test_configs", "test_numbers", "test_models"])
+def test_what_reaches_new_lines_fails_nowhere(target: str, bundles: dict[str, Path]) -> None:
+    command = [sys.executable, "-m", "tests.fuzz.guided", str(bundles["texts"].parent), target, SECONDS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert "00 inputs\n" in done.stderr

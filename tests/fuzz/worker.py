@@ -1,0 +1,141 @@
+"""A process that runs jobs, so that one that crashes, hangs or eats the memory is seen as what it is."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import typer
+
+from tests.fuzz.job import Job, Outcome, Sandbox
+
+DEADLINE_S = 10.0
+# How many times that a machine may take that gives the process next to no time.
+_PATIENCE = 12
+# Address space; the process itself takes about one of it. Files of some kilobytes have no business beyond that.
+_MOST_MEMORY_BYTES = 4 << 30
+# What a run leaves behind in the process (sessions, caches) is not to reach the limit.
+_JOBS_PER_PROCESS = 4000
+
+
+class Worker:
+    """Runs jobs in a process of its own; a new one after each that died.
+
+    Attributes:
+        count: Jobs that came to an end, whatever end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder where the process may lie about."""
+        self.count = 0
+        self._folder = folder
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection
+        self._jobs_left = 0
+
+    def run(self, job: Job) -> Outcome:
+        """Runs a job; a process that dies or takes longer than the deadline is an outcome too."""
+        if self._process is None or self._jobs_left == 0:
+            self._start()
+        self.count += 1
+        self._jobs_left -= 1
+        try:
+            self._connection.send(job)
+            if self._is_answered():
+                outcome: Outcome = self._connection.recv()
+                return outcome
+            how = f"hung: no end after {DEADLINE_S:.0f} s"
+        except (EOFError, OSError):
+            how = "died"
+        return Outcome(None, death=f"{how} ({self.stop()})\n{self._last_words()}")
+
+    def _is_answered(self) -> bool:
+        """Waits for the answer, beyond the deadline too as long as the machine has been busy with other work."""
+        began_s, _ = self._look()
+        for _ in range(_PATIENCE):
+            if self._connection.poll(DEADLINE_S):
+                return True
+            used_s, state = self._look()
+            if state != "R" or used_s - began_s > DEADLINE_S / 2:
+                return False
+        return False
+
+    def _look(self) -> tuple[float, str]:
+        """The processor time that the process has had, and whether it wants more (R)."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0]
+
+    def stop(self) -> str:
+        """Ends the process; says how it ended."""
+        if self._process is None:
+            return ""
+        self._connection.close()
+        self._process.join(0.5)
+        self._process.kill()
+        self._process.join()
+        code, self._process = self._process.exitcode or 0, None
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def _start(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, self._folder), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._jobs_left = _JOBS_PER_PROCESS
+        assert self._connection.poll(120), "the worker did not start"
+        self._connection.recv()
+
+    def _last_words(self) -> str:
+        log = self._folder / "faults.log"
+        return log.read_text(encoding="utf-8", errors="replace")[-6000:] if log.exists() else ""
+
+
+def serve(connection: Connection, folder: Path) -> None:
+    """The process: runs what comes until the other end is closed."""
+    sandbox = Sandbox(folder / "sandbox")
+    prepare()
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with (folder / "faults.log").open("w", encoding="utf-8") as log:
+        faulthandler.enable(log, all_threads=False)
+        connection.send(None)
+        while True:
+            try:
+                job = connection.recv()
+            except EOFError:
+                return
+            faulthandler.dump_traceback_later(0.9 * DEADLINE_S, file=log)
+            outcome = sandbox.execute(job)
+            faulthandler.cancel_dump_traceback_later()
+            connection.send(outcome)
+
+
+def prepare() -> None:
+    """Imports what the first job of a kind would, and makes the command line once."""
+    import rnnx.cli.evaluate
+    import rnnx.cli.follow
+    import rnnx.comparison
+    import rnnx.diff
+    import rnnx.embed
+    import rnnx.explain
+    import rnnx.infer.arrays
+    import rnnx.infer.evaluate
+    import rnnx.infer.inputs
+    import rnnx.verify
+
+    with contextlib.suppress(ImportError):
+        import h5py  # noqa: F401  # which starts a process to ask what processor this is
+    # Typer makes its commands anew at each call, which takes forty times as long as many a run.
+    rnnx.cli.app = typer.main.get_command(rnnx.cli.app)  # type: ignore[assignment]
