@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rnnx.carried import zero_states
 from rnnx.errors import ModelError, UsageError
-from rnnx.evidence import Evidence, read_evidence
+from rnnx.evidence import Evidence, read_evidence, refusing_misfits
 from rnnx.infer.session import Device, Session
 from rnnx.metadata import read_metadata
 from rnnx.onnxfile import parse_model, read_properties
@@ -153,12 +153,16 @@ class Side:
             The probabilities (labels,), and by layer the states (time, units).
 
         Raises:
-            ModelError: If it cannot read such an input.
+            ModelError: If it cannot read such an input, or puts out something else than its evidence says.
         """
         batch = {self._session.input_names[0]: self._encode(given), **zero_states(self.evidence.carried, 1)}
         outputs = self._session.run_by_name(batch)
-        states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
-        probs = outputs["probs"][0]
+        with refusing_misfits(self.name):
+            states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
+            if any(one.ndim != 2 for one in states.values()):
+                raise ValueError("its states are not (time, batch, units)")
+            probs = outputs["probs"][0]
+            self.label(probs if len(probs) > 1 else np.repeat(probs, 2))
         # One sigmoid is spelled out, as a file that reads text does it.
         return probs if len(probs) == len(self.labels) else np.array([1 - probs[0], probs[0]], np.float32), states
 
@@ -192,7 +196,8 @@ def golden_inputs(a: Side, b: Side) -> list[Input]:
         if case.text is not None and read_texts:
             inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
         elif read_ids:
-            inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
+            with refusing_misfits(a.name):
+                inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
     if not inputs:
         raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
     return inputs

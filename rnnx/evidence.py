@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -168,6 +169,23 @@ class Evidence:
     figures: ParityReport
     tools: dict[str, str]
     carried: tuple[CarriedState, ...] = ()
+
+
+@contextmanager
+def refusing_misfits(name: str) -> Iterator[None]:
+    """What a record leads to that does not fit its file, or says what cannot be computed: one line, and no traceback.
+
+    Args:
+        name: Of the file, for the message.
+
+    Raises:
+        ModelError: For whatever arrays of other shapes and names of nothing raise.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{name}: its evidence does not fit it ({type(error).__name__}: {reason})") from error
 
 
 def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rnnx.carried import CarriedState, from_zero
 from rnnx.chunks import Streamed, compare_chunks
 from rnnx.errors import ModelError
-from rnnx.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference
+from rnnx.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
 from rnnx.infer.session import Device, Session, devices_for
 from rnnx.invariance import Answers, compare_ways
 from rnnx.onnxfile import parse_model, read_properties
@@ -175,6 +175,11 @@ def verify_file(
         DeviceError: If a device is not there.
         ModelError: If the file is broken, was altered, or carries no evidence.
     """
+    with refusing_misfits(name):
+        return _verify(name, data, devices, reader)
+
+
+def _verify(name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None) -> Verification:
     model = parse_model(data)
     properties = read_properties(model)
     evidence = read_evidence(properties, model)

@@ -151,6 +151,41 @@ def test_a_layer_of_the_record_is_read_by_its_schema(
         verify_file("model.onnx", data, ["cpu"])
 
 
+def break_ids(evidence: dict[str, Any]) -> None:
+    evidence["cases"][0]["inputs"]["ids"]["values"][-1] = 10**6
+
+
+def break_kernel(evidence: dict[str, Any]) -> None:
+    layer = next(layer for layer in evidence["layers"] if layer["kind"] == "SimpleRNN")
+    layer["weights"]["recurrent_kernel"] = layer["weights"]["bias"]
+
+
+def break_states(evidence: dict[str, Any]) -> None:
+    evidence["states"]["names"] = dict.fromkeys(evidence["states"]["names"], "probs")
+
+
+def break_order(evidence: dict[str, Any]) -> None:
+    evidence["layers"][0]["inputs"] = []
+
+
+@pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order])
+def test_evidence_that_does_not_fit_its_file_is_one_line(
+    tiny_bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], capsys: Capture
+) -> None:
+    def spoil(model: Any, properties: dict[str, str]) -> None:
+        evidence = json.loads(properties[EVIDENCE_KEY])
+        change(evidence)
+        properties[EVIDENCE_KEY] = json.dumps(evidence)
+
+    path = tmp_path / "alone.onnx"
+    path.write_bytes(rewrite((tiny_bundle / "model.onnx").read_bytes(), spoil, seal=True))
+    for arguments in (["verify", str(path)], ["diff", str(path), str(path)]):
+        code = run(arguments)
+        err = capsys.readouterr().err
+        if arguments[0] == "verify" or code:  # diff has no use for the layers
+            assert (code, len(err.splitlines())) == (4, 1), err
+
+
 def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
     model = parse_model((tiny_bundle / "model.onnx").read_bytes())
     del model.metadata_props[:]

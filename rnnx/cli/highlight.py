@@ -41,7 +41,7 @@ def write_text(place: str, text: bytes, explanation: Explanation) -> None:
     """
     from rich.console import Console
 
-    console = Console(file=sys.stdout, markup=False, highlight=False)
+    console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
     console.width = min(console.width, _MOST_COLUMNS)
     console.print(_headline(place, explanation), soft_wrap=True)
     if not explanation.words:

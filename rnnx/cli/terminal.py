@@ -77,7 +77,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
         table.add_column(printable(column), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
         table.add_row(*row, style=None)
-    Console(file=stream, markup=False, highlight=False).print(table)
+    Console(file=stream, markup=False, emoji=False, highlight=False).print(table)
 
 
 def error(message: str) -> None:

@@ -16,7 +16,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from rnnx.errors import UntrustedDataError
@@ -119,9 +119,9 @@ class _Bounded(io.RawIOBase):
 
 
 def _require_plain(path: Path, name: str, *, is_plain: bool) -> None:
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(name).is_absolute() or kind(name).drive or ".." in kind(name).parts:
-            raise UntrustedDataError(f"{path}: its member {name!r:.80} leads out of the archive; nothing of it is read")
+    plain = name.replace("\\", "/")  # which is what Windows makes of it
+    if plain.startswith("/") or plain[1:2] == ":" or ".." in plain.split("/"):
+        raise UntrustedDataError(f"{path}: its member {name!r:.80} leads out of the archive; nothing of it is read")
     if not is_plain:
         raise UntrustedDataError(f"{path}: its member {name!r:.80} is a link or a device; nothing of it is read")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -83,3 +84,32 @@ def test_a_progress_bar_leaves_the_data_in_the_pipe() -> None:
     assert b"working" in os.read(master, 65536)
     os.close(master)
     assert done.stdout == b"a\t1\n2\n{}\n"
+
+
+# Escapes of either kind, a bell, what turns the direction of writing, a tab, a new line, and what rich would read.
+HOSTILE = "\x1b[31m\x9b2J\x07\u202e\u2066a\tb\nc [red]x[/red] :bomb:"
+
+
+@pytest.mark.parametrize("arguments", [["infer"], ["explain"], ["infer", "--model", "pos"]])
+def test_no_name_and_no_text_steers_the_terminal(arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / HOSTILE.replace("/", "_")
+    path.write_text(f"fine {HOSTILE} film", encoding="utf-8")
+    shown = on_a_terminal([*arguments, str(path)], NO_COLOR="1", COLUMNS="400")
+    assert not {"\x9b", "\x07", "\u202e", "\u2066"} & set(shown)
+    assert "\x1b[31m" not in shown
+    assert "\x1b[2J" not in shown
+    assert "\\x1b[31m\\x9b2J\\x07\\u202e\\u2066a\\tb\\nc [red]x[_red] :bomb:" in shown  # the file's name, in full
+
+
+def test_a_pipe_gets_one_line_and_json_the_exact_name(tmp_path: Path) -> None:
+    path = tmp_path / HOSTILE.replace("/", "_")
+    path.write_text("fine", encoding="utf-8")
+    for option in ([], ["--jsonl"]):
+        command = [sys.executable, "-m", "rnnx", "infer", *option, str(path)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603  # ours
+        assert len(out.splitlines()) == 1
+        assert out.isascii()
+        if option:
+            assert json.loads(out)["source"] == str(path)
+        else:
+            assert len(out.split("\t")) == 3
