@@ -5,6 +5,9 @@ onnxruntime, on the operators that tf2onnx writes, and of TensorFlow, in units o
 `of_input`, and less so many u of the result.
 
     python bench/activations.py [--stride 16] [NAME ...]
+
+With `--device cuda`, onnxruntime's operators on the card, and what cuDNN computes inside a recurrence: tanh as an RNN
+of one unit, one step, W = 1 and R = 0; sigmoid as the update gate of such a GRU, from a state of 1 on.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
 
 from rnnx.activations import ACTIVATIONS, ActivationName
+from rnnx.infer.session import Device, Session
 from rnnx.rewrites.erfc import replace_erfc
 
 Floats = npt.NDArray[np.float32]
@@ -32,18 +38,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=[name for name in ACTIVATIONS if name not in ("linear", "relu")])
     parser.add_argument("--stride", type=int, default=1, help="look at every n-th number of the inner range")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     print(f"| activation | runtime | {' | '.join(f'less {r} u y' for r in _RELATIVE)} |")
     print(f"|---|---|{'---|' * len(_RELATIVE)}")
     for name in arguments.names:
-        for runtime, worst in measure(name, arguments.stride).items():
+        for runtime, worst in measure(name, arguments.stride, arguments.device).items():
             print(f"| {name} | {runtime} | {' | '.join(f'{w:.2f}' for w in worst)} |", flush=True)
 
 
-def measure(name: ActivationName, stride: int) -> dict[str, npt.NDArray[np.float64]]:
+def measure(name: ActivationName, stride: int, device: Device = "cpu") -> dict[str, npt.NDArray[np.float64]]:
     """The largest errors of each runtime, in units of u, by how many u of the result are allowed for."""
-    runtimes = load_runtimes(name)
+    runtimes = load_runtimes(name) if device == "cpu" else load_on_cuda(name)
     worst = {runtime: np.zeros(len(_RELATIVE)) for runtime in runtimes}
     for x in blocks(stride):
         expected = ACTIVATIONS[name].value(x.astype(np.float64))
@@ -69,6 +76,58 @@ def load_runtimes(name: ActivationName) -> dict[str, Any]:
     import keras
     import onnxruntime
     import tensorflow as tf
+
+    function = keras.activations.get(name)
+    model = to_onnx(name)
+    session = Session(model.SerializeToString(), device="cpu")
+    operators = "+".join(node.op_type for node in model.graph.node)
+    return {
+        f"onnxruntime {onnxruntime.__version__} ({operators})": lambda x: session.run(x)[0],
+        f"tensorflow {tf.__version__}": lambda x: np.asarray(function(tf.constant(x))),
+    }
+
+
+def load_on_cuda(name: ActivationName) -> dict[str, Any]:
+    """What computes an activation on the card."""
+    import onnxruntime
+
+    model = to_onnx(name)
+    session = Session(model.SerializeToString(), device="cuda")
+    operators = "+".join(node.op_type for node in model.graph.node)
+    runtimes = {f"onnxruntime {onnxruntime.__version__}, CUDA ({operators})": lambda x: session.run(x)[0]}
+    if name in ("tanh", "sigmoid"):
+        operator = "RNN" if name == "tanh" else "GRU"
+        recurrence = Session(one_unit(operator), device="cuda")
+        runtimes[f"cuDNN, {operator}"] = lambda x: run_one_unit(recurrence, x)
+    return runtimes
+
+
+def one_unit(operator: str) -> bytes:
+    """A recurrence whose state after one step is tanh(x) as an RNN, h0 sigmoid(x) as a GRU."""
+    gates, activations = (1, ["Tanh"]) if operator == "RNN" else (3, ["Sigmoid", "Tanh"])
+    weights = {"W": np.zeros((1, gates, 1)), "R": np.zeros((1, gates, 1)), "B": np.zeros((1, 2 * gates))}
+    weights["W"][0, 0] = 1.0  # the update gate is the first; what would be new is tanh(0)
+    settings: dict[str, Any] = {} if operator == "RNN" else {"linear_before_reset": 1}
+    inputs = ["x", "W", "R", "B", "", "h0"]
+    node = helper.make_node(operator, inputs, ["", "h"], hidden_size=1, activations=activations, **settings)
+    x, h0, h = (helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, [1, None, 1]) for key in ("x", "h0", "h"))
+    constants = [numpy_helper.from_array(values.astype(np.float32), key) for key, values in weights.items()]
+    graph = helper.make_graph([node], "one_unit", [x, h0], [h], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def run_one_unit(recurrence: Session, x: Floats) -> Floats:
+    """The state after one step from 1, for each x."""
+    given = x[None, :, None]
+    return recurrence.run({"x": given, "h0": np.ones_like(given)})[0].ravel()
+
+
+def to_onnx(name: ActivationName) -> Any:
+    """The operators that tf2onnx writes for an activation."""
+    import keras
+    import tensorflow as tf
     import tf2onnx
 
     function = keras.activations.get(name)
@@ -76,13 +135,7 @@ def load_runtimes(name: ActivationName) -> dict[str, Any]:
     with tf.device("/CPU:0"):
         traced = tf.function(function, input_signature=signature)
         model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=13)
-    model = replace_erfc(model)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    operators = "+".join(node.op_type for node in model.graph.node)
-    return {
-        f"onnxruntime {onnxruntime.__version__} ({operators})": lambda x: session.run(None, {"x": x})[0],
-        f"tensorflow {tf.__version__}": lambda x: np.asarray(function(tf.constant(x))),
-    }
+    return replace_erfc(model)
 
 
 if __name__ == "__main__":

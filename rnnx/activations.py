@@ -9,7 +9,8 @@ were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-
 2.21; tests/test_activations.py looks at the installed versions again. Of a result that grows, so many whole u are
 allowed for as the largest relative error has; the next whole number above what is left is the absolute allowance. Two
 are derived: silu is x times a sigmoid, whose 3 u count |x| times, and a product; a hard_sigmoid has a sum and a
-product with a rounded 1/6, or two sums and a division, 2 u and what is of second order.
+product with a rounded 1/6, or two sums and a division, 2 u and what is of second order. On CUDA none was measured yet
+(`--device cuda`); `rnnx.roundoff` has what NVIDIA says of its functions.
 
 Imports numpy only.
 

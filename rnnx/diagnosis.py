@@ -6,9 +6,10 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from rnnx.bundle import shipped_names
-from rnnx.errors import MissingExtraError
+from rnnx.bundle import DEFAULT_MODEL, shipped_names
+from rnnx.errors import MissingExtraError, RnnxError
 from rnnx.floors import FLOORS, describe_floor
+from rnnx.infer.cuda import find_cards
 
 _PURPOSES = {
     "rnnx": "itself",
@@ -42,6 +43,7 @@ class Diagnosis:
         python: Its version.
         packages: Those that matter.
         providers: What onnxruntime offers.
+        cards: What CUDA can use, where onnxruntime is the one for CUDA: name and compute capability.
         models: The shipped ones.
         problems: Each with its remedy; empty if all is well.
     """
@@ -49,6 +51,7 @@ class Diagnosis:
     python: str
     packages: tuple[Package, ...]
     providers: tuple[str, ...]
+    cards: tuple[str, ...]
     models: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -65,14 +68,28 @@ def diagnose() -> Diagnosis:
             providers = available_providers()
         except MissingExtraError as error:
             problems.append(f"onnxruntime is installed but does not load ({error.__cause__}); install it again")
-    if versions["onnxruntime-gpu"] and "CUDAExecutionProvider" not in providers:
-        problems.append(
-            "onnxruntime-gpu offers no CUDA: pip uninstall onnxruntime onnxruntime-gpu; pip install 'rnnx[cuda]'"
-        )
     if not (models := tuple(shipped_names())):
         problems.append("no shipped model is found; install rnnx again")
+    cards: tuple[str, ...] = ()
+    if versions["onnxruntime-gpu"] and providers:
+        cards = tuple(f"{card.name} ({card.capability[0]}.{card.capability[1]})" for card in find_cards())
+        problems += _cuda_problems(models)
     packages = tuple(Package(name, versions[name], purpose) for name, purpose in _PURPOSES.items())
-    return Diagnosis(platform.python_version(), packages, providers, models, tuple(problems))
+    return Diagnosis(platform.python_version(), packages, providers, cards, models, tuple(problems))
+
+
+def _cuda_problems(models: tuple[str, ...]) -> list[str]:
+    """What is known to be in the way of CUDA; if nothing is, what a shipped model says when it runs there."""
+    from rnnx.infer.predictor import load
+    from rnnx.infer.session import cuda_problems
+
+    problems = list(cuda_problems())
+    if not problems and DEFAULT_MODEL in models:
+        try:
+            load(DEFAULT_MODEL, device="cuda").predict(["A fine film."])
+        except RnnxError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _version_problems(versions: dict[str, str | None]) -> list[str]:

@@ -40,6 +40,10 @@ class DeviceError(RnnxError):
     """The device asked for is not there."""
 
 
+class NoKernelError(DeviceError):
+    """The device is there, and has no kernel for a recurrence of the file."""
+
+
 class ParityError(RnnxError):
     """The exported file does not compute what Keras computed; nothing was published.
 

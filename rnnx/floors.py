@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rnnx.errors import MissingExtraError
 
-FLOORS = {"onnxruntime": (1, 27), "onnxruntime-gpu": (1, 27), "onnx": (1, 21), "keras": (3, 13, 2)}
+FLOORS = {"onnxruntime": (1, 27), "onnxruntime-gpu": (1, 28), "onnx": (1, 21), "keras": (3, 13, 2)}
 
 
 def describe_floor(package: str, version: str) -> str:

@@ -18,7 +18,7 @@ from rnnx.carried import CarriedState, from_zero
 from rnnx.chunks import Streamed, compare_chunks
 from rnnx.errors import ModelError
 from rnnx.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
-from rnnx.infer.session import Device, Session, available_devices
+from rnnx.infer.session import Device, Session, devices_for
 from rnnx.invariance import Answers, compare_ways
 from rnnx.onnxfile import parse_model, read_properties
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
@@ -167,7 +167,7 @@ def verify_file(
     Args:
         name: For the report.
         data: The file.
-        devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that are there.
+        devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that can.
         reader: The bundle's tokenizer, or what makes ids of its words; checked against the golden texts, or sentences.
             None for a file alone.
 
@@ -196,7 +196,7 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer
     comparisons = [
         compare_file(candidate, place, network, batches, decisions)
         for device in devices
-        for place in (available_devices() if device == "auto" else [device])
+        for place in (devices_for(data) if device == "auto" else [device])
     ]
     text_count = sum(case.text is not None for case in evidence.cases)
     report = ParityReport(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from rnnx.datasets import Dataset
 
 if TYPE_CHECKING:
     from rnnx.train.recipes import Recipe
+    from tests.fake_cuda import FakeCuda
 
 # TensorFlow logs and looks for a GPU on import; the tests are about neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -111,3 +113,14 @@ def stream_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         model.save(folder / f"{name}.keras")
         export(folder / f"{name}.keras", folder / name, streaming=True)
     return {name: folder / name for name in bare_networks()}
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
+    """A machine with CUDA, as far as rnnx can see."""
+    from rnnx.infer import session
+    from tests.fake_cuda import FakeCuda
+
+    session._library_problems.cache_clear()
+    yield FakeCuda(monkeypatch)
+    session._library_problems.cache_clear()

@@ -65,7 +65,7 @@ ALLOWED = {
     "tagger_card": {"config", "usage"},
     "embed": {"bundle", "config", "errors", "publish", "schema"},
     "datasets": {"errors", "reading", "text"},
-    "diagnosis": {"bundle", "errors", "floors", "infer.session"},
+    "diagnosis": {"bundle", "errors", "floors", "infer.cuda", "infer.predictor", "infer.session"},
     "rewrites": {"carried", "errors", "states"},
     "text_form": {"config", "errors", "reference", "rewrites", "states", "text"},
     "infer": {"admission", "bundle", "calibration", "config", "datasets", "errors", "metadata", "text", "words"},

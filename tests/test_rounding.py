@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnx.reference import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
-from rnnx.rounding import UNIT_ROUNDOFF, gamma, output_error, own_error, step_bound
+from rnnx.rounding import UNIT_ROUNDOFF, exp_roundoffs, gamma, output_error, own_error, sigmoid_roundoffs, step_bound
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -32,6 +34,34 @@ def test_a_right_step_keeps_the_bound_in_any_order(seed: int, inputs: int, units
     actual = float32_step(layer, x, h, rng.permutation(inputs + units))
     bound = step_bound(layer, x, h, np.zeros(inputs))
     assert (np.abs(layer.step(x, h) - actual) <= bound).all()
+
+
+def test_what_nvidia_says_of_its_functions_is_allowed_for() -> None:
+    """Its tanhf and expf: within 2 units in the last place of the correctly rounded result: 2.5 of the exact one."""
+    y = np.concatenate([np.geomspace(1e-30, 1, 2000), np.linspace(0, 1, 2001)[1:]])
+    ulps = 2.5 * np.spacing(y.astype(np.float32)).astype(np.float64)
+    assert (ulps <= own_error("tanh", y)).all()
+    assert (ulps <= exp_roundoffs() * UNIT_ROUNDOFF * y).all()
+    # A sigmoid by its definition, below 0 by 1 - sigmoid(-x): exp, a sum, a division, a difference.
+    e = np.linspace(0, 1, 1001)  # exp(-|x|)
+    high = 1 / (1 + e)
+    error = high**2 * 2.5 * np.spacing(e.astype(np.float32)) + 2 * UNIT_ROUNDOFF * high
+    assert (error + UNIT_ROUNDOFF * (1 - high) <= sigmoid_roundoffs()).all()
+
+
+def test_the_hardware_s_own_tanh_would_break_the_bound() -> None:
+    """PTX's tanh.approx.f32 may be off by 2^-11 of the result; TF32 keeps 11 bits of a factor."""
+    rng = np.random.default_rng(0)
+    kernel, recurrent_kernel, bias = (rng.normal(size=shape) / 6 for shape in ((32, 32), (32, 32), (32,)))
+    layer = SimpleRNN(kernel, recurrent_kernel, bias, "tanh", return_sequences=True)
+    x, h = rng.normal(size=32), rng.uniform(-1, 1, 32)
+    exact, bound = layer.step(x, h), step_bound(layer, x, h, np.zeros(32))
+    assert (np.abs(exact) * 2.0**-11 > 5 * bound).any()
+    steps = [2.0 ** (np.floor(np.log2(np.abs(factor))) - 10) for factor in (kernel, x)]
+    off = dataclasses.replace(layer, kernel=np.round(kernel / steps[0]) * steps[0]).step(
+        np.round(x / steps[1]) * steps[1], h
+    )
+    assert (np.abs(exact - off) > 5 * bound).any()
 
 
 def test_a_step_that_is_off_breaks_the_bound() -> None:

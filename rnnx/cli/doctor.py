@@ -25,6 +25,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
             ("", "Value"),
             [
                 ("providers", ", ".join(diagnosis.providers) or "none"),
+                ("cards", ", ".join(diagnosis.cards) or "none"),
                 ("models", ", ".join(diagnosis.models) or "none"),
             ],
         )

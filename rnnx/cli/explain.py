@@ -11,7 +11,7 @@ import typer
 from rnnx.bundle import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.answers import to_json
-from rnnx.cli.infer import CountedAnswers, DeviceName
+from rnnx.cli.infer import CountedAnswers, DeviceName, say_device
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def explain(
     predictor = explainer.predictor
     if label is not None and label not in predictor.labels:
         raise UsageError(f"--label {label}: {model} has {', '.join(predictor.labels)}")
-    if device is DeviceName.AUTO and predictor.device != "cpu":
-        terminal.note(f"running on {predictor.device}")
+    say_device(device, predictor)
     items = read_lines(files) if lines else read_files(files)
     is_read_along = sys.stdout.isatty() and not as_json
     answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import distributions
 from typing import Any
 
 from rnnx.errors import MissingExtraError
@@ -22,4 +23,6 @@ def import_stage(*modules: str) -> list[Any]:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_PACKAGES:
             raise
-        raise MissingExtraError(f"{package} is not installed: pip install 'rnnx[train,cpu]'") from error
+        # The other onnxruntime, on top of the one that is there, would break both.
+        runtime = "cuda" if any(distributions(name="onnxruntime-gpu")) else "cpu"
+        raise MissingExtraError(f"{package} is not installed: pip install 'rnnx[train,{runtime}]'") from error

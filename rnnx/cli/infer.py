@@ -42,9 +42,11 @@ def infer(
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts that run together.")] = 64,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Texts that run together. [default: 64, on CUDA 1024]")
+    ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Batches that run at once. [default: the cores there are]")
+        int | None, typer.Option(min=1, help="Batches that run at once. [default: the cores there are, on CUDA 1]")
     ] = None,
     top: Annotated[int, typer.Option("-k", min=1, help="How many labels to show, the likeliest first.")] = 1,
     threshold: Annotated[
@@ -69,8 +71,7 @@ def infer(
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
-    if device is DeviceName.AUTO and predictor.device != "cpu":
-        terminal.note(f"running on {predictor.device}")
+    say_device(device, predictor)
     is_tagger = predictor.config.words is not None
     if as_conllu and not is_tagger:
         raise UsageError(f"--conllu is for models that tag words; {model} does not")
@@ -92,6 +93,14 @@ def infer(
         _write_rows(answers, predictor.config, min(top, len(predictor.labels)), shown)
     terminal.hint(f"rnnx info {model}")
     return 1 if answers.failed_count else 0
+
+
+def say_device(asked: DeviceName, predictor: Predictor) -> None:
+    """Says where `auto` runs, if that could have been elsewhere."""
+    from rnnx.infer.session import has_choice
+
+    if asked is DeviceName.AUTO and has_choice():
+        terminal.note(f"running on {predictor.device}")
 
 
 def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:

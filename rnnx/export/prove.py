@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rnnx.export.from_keras import recurrent_layers
 from rnnx.export.probes import Probes
-from rnnx.infer.session import available_devices
+from rnnx.infer.session import devices_for
 from rnnx.invariance import compare_forms
 from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.propagation import decide
@@ -41,7 +41,7 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
     answers = {}
     for name, form in forms.items():
         candidate = Candidate(name, form.model.SerializeToString(), form.recipe(), carried=form.carried)
-        for device in available_devices():
+        for device in devices_for(candidate.model):
             compared = compare_file(candidate, device, network, batches, decisions, probes.long_batch)
             runtimes += [compared.report, *compared.chunked]
             invariance += compared.invariance
@@ -67,7 +67,8 @@ def run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Output
     given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
     last: dict[str, npt.NDArray[np.float32]] = {}
     inputs = list(network.named(batch.given).values())
-    with _recorded(model, given, last):
+    # Where TensorFlow has a card, its matrix products are in TF32, which is not what is proved.
+    with keras.device("cpu:0"), _recorded(model, given, last):
         outputs = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))
     answers = {name: np.asarray(values) for name, values in zip(network.ends, outputs, strict=True)}
     # Keras calls the cell once more up front, for the shapes of its outputs.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rnnx.export.golden import per_label
 from rnnx.export.text_probes import make_text_batches
-from rnnx.infer.session import available_devices
+from rnnx.infer.session import devices_for
 from rnnx.parity import ProbeBatch
 from rnnx.propagation import decide
 from rnnx.reference import OUTPUT_NAME
@@ -18,7 +18,7 @@ from rnnx.verify import Candidate, Comparison, compare_file
 
 
 def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequence[bytes]) -> list[Comparison]:
-    """Compares a text form with `rnnx.text` and with the reference, on each device that is there.
+    """Compares a text form with `rnnx.text` and with the reference, on each device where it can run.
 
     Args:
         name: The file's, for the report.
@@ -37,7 +37,8 @@ def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequ
     ]
     decisions = [decide(form.network, batch.given) for batch in batches]
     candidate = Candidate(name, form.rewritten.model.SerializeToString(), form.rewritten.recipe(), form.ids)
-    return [compare_file(candidate, device, form.network, batches, decisions) for device in available_devices()]
+    devices = devices_for(candidate.model)
+    return [compare_file(candidate, device, form.network, batches, decisions) for device in devices]
 
 
 def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> bytes:

@@ -21,11 +21,11 @@ from rnnx.bundle import (
     find_directory,
     read_directory,
 )
-from rnnx.errors import ModelError
+from rnnx.errors import DeviceError, ModelError, NoKernelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
 from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
-from rnnx.infer.session import Device, Session, expected_device
+from rnnx.infer.session import Device, Session, choose_device
 from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.metadata import require_same
 from rnnx.text import read_tokenizer
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
-DEFAULT_BATCH_SIZE = 64
+# On CUDA a step is a launch or two from the host, whatever it works on: few steps of many rows. 1024 fill a card; the
+# figure is not measured yet (bench/cuda.py does).
+DEFAULT_BATCH_SIZES: Mapping[Device, int] = {"cpu": 64, "cuda": 1024}
 DEFAULT_THRESHOLD = 0.5
 # On a CPU the Scan form is faster from this many numbers of state a step on (rows times units), the RNN operator below:
 # with 32 units from two rows on, with 64 always; where all states are written down as well, which costs a Scan one more
@@ -46,7 +48,7 @@ DEFAULT_THRESHOLD = 0.5
 SCAN_FROM_STATES = 64
 SCAN_FROM_COLLECTED_STATES = 96
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.
-_WINDOW_BATCHES = 32
+_WINDOW_BATCHES: Mapping[Device, int] = {"cpu": 32, "cuda": 8}
 
 
 class Predictor:
@@ -64,16 +66,16 @@ class Predictor:
         directory: Directory,
         *,
         device: Device = "auto",
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int | None = None,
         threads: int | None = None,
     ) -> None:
         """Makes a predictor of a bundle that was read.
 
         Args:
             directory: From `rnnx.bundle.read_directory`.
-            device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
-            batch_size: Texts that run together.
-            threads: Batches that run at once; as many as there are cores if None.
+            device: `auto` takes CUDA where it is there and a batch is large enough; `cuda` never lands on the CPU.
+            batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
+            threads: Batches that run at once; on the CPU as many as there are cores if None, on CUDA one.
 
         Raises:
             DeviceError: If CUDA is asked for and not there.
@@ -85,12 +87,18 @@ class Predictor:
         self._directory = directory
         self._sessions: dict[str, Session] = {}
         self._lock = Lock()
-        self._asked_device = device
-        self.device = expected_device(device)
-        self.device = self._session(self._form(rows=1)).device
-        self._batch_size = batch_size
-        self._pool = ThreadPoolExecutor(threads or _core_count())
-        self.window = batch_size * _WINDOW_BATCHES
+        rows = batch_size or DEFAULT_BATCH_SIZES["cuda"]
+        self.device = choose_device(device, rows * (self.config.recurrent_units or 0))
+        try:
+            self._session(self._form(rows=1))
+        except DeviceError:
+            if device == "cuda":
+                raise
+            self.device = "cpu"  # it was the choice of `auto`
+            self._session(self._form(rows=1))
+        self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
+        self._pool = ThreadPoolExecutor(threads or (_core_count() if self.device == "cpu" else 1))
+        self.window = self._batch_size * _WINDOW_BATCHES[self.device]
 
     @overload  # an array is no text, whatever it iterates over
     def predict(  # type: ignore[overload-overlap]
@@ -170,7 +178,7 @@ class Predictor:
         """
         from rnnx.infer.stream import open_stream
 
-        return open_stream(self._directory, device=self._asked_device, threshold=threshold)
+        return open_stream(self._directory, device=self.device, threshold=threshold)
 
     def predict_encoded(
         self, encoded: Sequence[Encoded], *, threshold: float = DEFAULT_THRESHOLD
@@ -213,10 +221,19 @@ class Predictor:
         """The session of a form, loaded when it is first needed: a single text needs one of them only."""
         with self._lock:
             if name not in self._sessions:
-                session = Session(self._directory[name], device=self._asked_device)
+                session = self._open(name)
                 require_same(session.metadata, self.config)
                 self._sessions[name] = session
             return self._sessions[name]
+
+    def _open(self, name: str) -> Session:
+        try:
+            return Session(self._directory[name], device=self.device)
+        except NoKernelError:
+            # What has no kernel of its own on CUDA, such as an RNN with relu, runs there as a Scan, step by step.
+            if BATCH_NAME not in self._directory.files:
+                raise
+            return Session(self._directory[BATCH_NAME], device=self.device)
 
 
 def _make_reader(directory: Directory) -> Reader:
@@ -236,16 +253,16 @@ def load(
     model: str | Path = DEFAULT_MODEL,
     *,
     device: Device = "auto",
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     threads: int | None = None,
 ) -> Predictor:
     """Loads a bundle for inference.
 
     Args:
         model: The name of a shipped model, or the path of a bundle.
-        device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
-        batch_size: Texts that run together.
-        threads: Batches that run at once; as many as there are cores if None.
+        device: `auto` takes CUDA where it is there and a batch is large enough; `cuda` never lands on the CPU.
+        batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
+        threads: Batches that run at once; on the CPU as many as there are cores if None, on CUDA one.
 
     Raises:
         DeviceError: If CUDA is asked for and not there.

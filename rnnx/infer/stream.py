@@ -233,7 +233,7 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
 
     Args:
         directory: From `rnnx.bundle.read_directory`.
-        device: `auto` takes CUDA if it is there; `cuda` never lands on the CPU.
+        device: `auto` is the CPU, which one row suits best; `cuda` never lands on it.
         threshold: As for `Stream`.
 
     Raises:

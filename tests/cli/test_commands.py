@@ -14,8 +14,9 @@ import pytest
 
 import rnnx
 from rnnx.bundle import find_directory, read_directory
-from rnnx.cli import app, run
+from rnnx.cli import app, extras, run
 from rnnx.datasets import Dataset
+from rnnx.errors import MissingExtraError
 from tests.conftest import make_texts
 
 Capture = pytest.CaptureFixture[str]
@@ -206,3 +207,13 @@ def test_a_broken_model_is_exit_4_and_a_failed_proof_exit_3(
     assert run(["export", str(run_copy), "--out", str(tmp_path / "out")]) == 4
     assert "altered: model.keras" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("installed", "extra"), [([], "cpu"), ([object()], "cuda")])
+def test_the_missing_extra_is_named_beside_the_onnxruntime_that_is_there(
+    installed: list[object], extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "distributions", lambda name: installed)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(MissingExtraError, match=rf"keras is not installed: pip install 'rnnx\[train,{extra}\]'"):
+        extras.import_stage("keras")

@@ -13,6 +13,8 @@ import pytest
 
 from rnnx.bundle import find_directory
 from rnnx.cli import run
+from rnnx.infer import session
+from tests.fake_cuda import FakeCuda
 
 
 @pytest.fixture
@@ -183,12 +185,27 @@ def test_names_are_escaped_before_they_reach_a_terminal(tmp_path: Path, capsys: 
 
 
 def test_cuda_that_is_not_there_is_exit_5(good: str, capsys: Capture) -> None:
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if not (problems := session.cuda_problems()):
         pytest.skip("CUDA is here; this is about machines without it")
     assert run(["infer", "--device", "cuda", good]) == 5
-    assert "no CUDA in this onnxruntime" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: no CUDA here: {problems[0]}")
+    assert len(err.splitlines()) == 1
+
+
+def test_auto_says_where_it_runs_once_it_has_a_choice(
+    good: str, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["infer", good]) == 0
+    assert capsys.readouterr().err == ""
+    for figure, device in ((1, "cuda"), (10**9, "cpu")):
+        monkeypatch.setattr(session, "CUDA_FROM_STATES", figure)
+        assert run(["infer", good]) == 0
+        assert capsys.readouterr().err == f"running on {device}\n"
+    assert run(["infer", "--device", "cuda", good]) == 0
+    assert capsys.readouterr().err == ""
+    assert len(cuda.asked) == 4
 
 
 def test_a_pipe_is_answered_as_it_is_written() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import onnx
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
+import onnx
 from keras import layers
 
 from rnnx.export.convert import check, convert

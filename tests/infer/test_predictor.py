@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle import BATCH_NAME, MODEL_NAME, find_directory, read_directory, write_directory
-from rnnx.errors import ModelError
+from rnnx.bundle import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
+from rnnx.errors import ModelError, NoKernelError
+from rnnx.infer import session
 from rnnx.infer.predictor import Predictor, choose_form
 from rnnx.infer.readers import chunks
 from rnnx.infer.session import Session
+from tests.fake_cuda import CPU, CUDA, FakeCuda
 
 TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]
 
@@ -143,3 +145,39 @@ def test_a_scan_pays_from_64_numbers_a_step_on(rows: int, units: int, form: int)
 )
 def test_a_scan_that_writes_its_states_down_pays_later(rows: int, units: int, form: int) -> None:
     assert choose_form("cpu", rows, units, collects_states=True) == (MODEL_NAME, BATCH_NAME)[form]
+
+
+def test_on_cuda_batches_are_large_and_the_operator_is_the_form(cuda: FakeCuda) -> None:
+    predictor = rnnx.load("imdb", device="cuda")
+    assert (predictor.device, predictor.window) == ("cuda", 8 * 1024)
+    assert [p.label for p in predictor.predict(TEXTS[:2])] == ["pos", "neg"]
+    assert len(cuda.asked) == 1  # one session, for one row and for many
+    assert rnnx.load("imdb", device="cuda", batch_size=10).window == 80
+
+
+def test_what_has_no_kernel_on_cuda_runs_there_as_a_scan(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    read = Directory.__getitem__
+
+    def remember(self: Directory, name: str) -> bytes:
+        names.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(Directory, "__getitem__", remember)
+    monkeypatch.setattr(cuda, "placed_in", lambda: [("RNN", CPU)] if names[-1] == MODEL_NAME else [("Scan", CUDA)])
+    assert rnnx.load("imdb", device="cuda").device == "cuda"
+    assert names[-2:] == [MODEL_NAME, BATCH_NAME]
+    monkeypatch.setattr(cuda, "placed_in", lambda: [("RNN", CPU)])
+    with pytest.raises(NoKernelError):
+        rnnx.load("imdb", device="cuda")
+
+
+def test_auto_lands_on_the_cpu_where_cuda_lets_it_down(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CUDA_FROM_STATES", 128)
+    assert rnnx.load("imdb").device == "cuda"
+    assert rnnx.load("imdb", batch_size=1).device == "cuda"  # 128 units
+    assert rnnx.load("imdb-article", batch_size=1).device == "cpu"
+    cuda.provider = ""
+    predictor = rnnx.load("imdb")
+    assert (predictor.device, predictor.window) == ("cpu", 32 * 64)
+    assert [p.label for p in predictor.predict(TEXTS[:2])] == ["pos", "neg"]

@@ -1,0 +1,199 @@
+"""One system of bench/cuda_speed.py in a process of its own: PyTorch, JAX and onnxruntime each bring their own cuDNN.
+
+Started with the system's name and a folder that holds `model.onnx`, `model.batch.onnx`, `tf2onnx.onnx` and
+`weights.npz`; answers a line of JSON on stdout for each line on stdin:
+
+    {"cell": FOLDER}   opens `ids.npy`, runs it, compares with `expected.npy`: {"max_abs_diff": ..., "ms": [...]}
+    {"calls": N}       runs it so many times: {"ms": [...]}
+
+Each timed call takes ids as a NumPy array in the memory of the host and gives probabilities as one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Run = Callable[[Ids], Floats]
+_WARM_CALLS = 3
+_CPU_ROWS = 64  # what the predictor runs together on a CPU
+
+
+def open_session(name: str) -> Callable[[Path, Ids], Run]:
+    """A file in the session that users run."""
+
+    def prepare(folder: Path, ids: Ids) -> Run:
+        from rnnx.infer.session import Session
+
+        session = Session((folder / name).read_bytes(), device="cuda")
+        return lambda given: session.run(given)[0]
+
+    return prepare
+
+
+def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
+    """`model.onnx` for one shape, its input and output always in the same memory of the card; captured as a graph."""
+
+    def prepare(folder: Path, ids: Ids) -> Run:
+        import onnxruntime as ort
+
+        from rnnx.infer.session import CUDA_OPTIONS, cuda_problems
+
+        if problems := cuda_problems():
+            raise RuntimeError(problems[0])
+        options = ort.SessionOptions()
+        options.use_deterministic_compute = True
+        settings = {**CUDA_OPTIONS, "enable_cuda_graph": str(int(captures))}
+        session = ort.InferenceSession(
+            (folder / "model.onnx").read_bytes(),
+            options,
+            providers=[("CUDAExecutionProvider", settings)],
+            enable_fallback=0,
+        )
+        given = ort.OrtValue.ortvalue_from_numpy(ids, "cuda", 0)
+        probs = ort.OrtValue.ortvalue_from_shape_and_type((len(ids), 1), np.float32, "cuda", 0)
+        binding = session.io_binding()
+        binding.bind_ortvalue_input(session.get_inputs()[0].name, given)
+        binding.bind_ortvalue_output(session.get_outputs()[0].name, probs)
+
+        def run(ids: Ids) -> Floats:
+            given.update_inplace(ids)
+            session.run_with_iobinding(binding)
+            result: Floats = probs.numpy()
+            return result
+
+        return run
+
+    return prepare
+
+
+def open_cpu(folder: Path, ids: Ids) -> Run:
+    """What `rnnx infer` does on the CPU with so many rows: batches of 64, as many at once as there are cores."""
+    from rnnx.infer.session import Session
+
+    name = "model.onnx" if len(ids) == 1 else "model.batch.onnx"
+    session = Session((folder / name).read_bytes(), device="cpu")
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+
+    def run(ids: Ids) -> Floats:
+        parts = [ids[i : i + _CPU_ROWS] for i in range(0, len(ids), _CPU_ROWS)]
+        if len(parts) == 1:
+            return session.run(ids)[0]
+        return np.concatenate(list(pool.map(lambda part: session.run(part)[0], parts)))
+
+    return run
+
+
+def open_torch(folder: Path, ids: Ids) -> Run:
+    """PyTorch's nn.RNN, which is cuDNN's; TF32 off, as for all others."""
+    torch: Any = importlib.import_module("torch")
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    weights = {key: torch.tensor(value) for key, value in np.load(folder / "weights.npz").items()}
+    embedding = torch.nn.Embedding.from_pretrained(weights["table"])
+    features, units = weights["kernel"].shape
+    rnn = torch.nn.RNN(features, units, batch_first=True)
+    dense = torch.nn.Linear(units, 1)
+    rnn.load_state_dict(
+        {
+            "weight_ih_l0": weights["kernel"].T,
+            "weight_hh_l0": weights["recurrent_kernel"].T,
+            "bias_ih_l0": weights["bias"],
+            "bias_hh_l0": torch.zeros(units),
+        }
+    )
+    dense.load_state_dict({"weight": weights["dense_kernel"].T, "bias": weights["dense_bias"]})
+    modules = [module.eval().cuda() for module in (embedding, rnn, dense)]
+
+    def run(ids: Ids) -> Floats:
+        with torch.inference_mode():
+            _, last = modules[1](modules[0](torch.from_numpy(ids).cuda()))
+            probs: Floats = torch.sigmoid(modules[2](last[0])).cpu().numpy()
+        return probs
+
+    return run
+
+
+def open_jax(folder: Path, ids: Ids) -> Run:
+    """JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    jax: Any = importlib.import_module("jax")
+
+    if jax.default_backend() != "gpu":
+        raise RuntimeError(f"JAX is on {jax.default_backend()}")
+    jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
+    weights = np.load(folder / "weights.npz")
+    names = ("folded", "recurrent_kernel", "dense_kernel", "dense_bias")
+    arrays = [jax.device_put(weights[name]) for name in names]
+
+    @jax.jit  # type: ignore[untyped-decorator]  # JAX is imported untyped, since it need not be there
+    def predict(ids: Any, table: Any, recurrent_kernel: Any, dense_kernel: Any, dense_bias: Any) -> Any:
+        def step(h: Any, x_t: Any) -> tuple[Any, None]:
+            return jax.numpy.tanh(x_t + h @ recurrent_kernel), None
+
+        start = jax.numpy.zeros((ids.shape[0], table.shape[1]), table.dtype)
+        last, _ = jax.lax.scan(step, start, table[ids.T])
+        return jax.nn.sigmoid(last @ dense_kernel + dense_bias)
+
+    return lambda given: np.asarray(predict(given, *arrays))
+
+
+SYSTEMS: dict[str, Callable[[Path, Ids], Run]] = {
+    "rnnx model.onnx": open_session("model.onnx"),
+    "rnnx model.onnx, buffers kept": open_bound(captures=False),
+    "rnnx model.onnx, CUDA graph": open_bound(captures=True),
+    "rnnx model.batch.onnx": open_session("model.batch.onnx"),
+    "rnnx on the CPU, all cores": open_cpu,
+    "tf2onnx's graph": open_session("tf2onnx.onnx"),
+    "PyTorch nn.RNN": open_torch,
+    "JAX lax.scan": open_jax,
+}
+
+
+def time_calls(run: Run, ids: Ids, count: int) -> list[float]:
+    """Milliseconds of each call."""
+    times = []
+    for _ in range(count):
+        before = time.perf_counter()
+        run(ids)
+        times.append((time.perf_counter() - before) * 1e3)
+    return times
+
+
+def main(name: str, folder: Path) -> None:
+    """Answers until stdin ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    run: Run | None = None
+    ids: Ids = np.zeros((0, 0), np.int32)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            if "cell" in asked:
+                cell = Path(asked["cell"])
+                ids, expected = np.load(cell / "ids.npy"), np.load(cell / "expected.npy")
+                run = SYSTEMS[name](folder, ids)
+                actual = run(ids)
+                off = float(np.abs(expected - actual).max()) if actual.shape == expected.shape else None
+                answer: dict[str, Any] = {"max_abs_diff": off, "ms": time_calls(run, ids, _WARM_CALLS)}
+            else:
+                assert run is not None  # noqa: S101  # a cell comes first
+                answer = {"ms": time_calls(run, ids, asked["calls"])}
+        except Exception as error:  # noqa: BLE001  # a system that fails is a result, whatever it raised
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

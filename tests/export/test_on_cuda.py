@@ -1,0 +1,49 @@
+"""Exports on a machine with a card: every file is proved there too, except those that CUDA has no kernel for."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+from rnnx.export.forms import build_forms
+from rnnx.export.from_keras import read_network
+from rnnx.export.prove import prove
+from rnnx.infer.session import cuda_problems
+from tests import grid
+
+pytestmark = [pytest.mark.gpu, pytest.mark.train]
+
+
+@pytest.fixture(autouse=True)
+def _needs_a_card() -> None:
+    if problems := cuda_problems():
+        pytest.skip(f"no CUDA here: {problems[0]}")
+
+
+@pytest.mark.parametrize("layer_count", [1, 2])
+@pytest.mark.parametrize("is_masked", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+@pytest.mark.parametrize(
+    ("kind", "activation", "native", "scan"),
+    [
+        ("SimpleRNN", "tanh", True, True),
+        ("SimpleRNN", "relu", False, True),
+        ("LSTM", "tanh", True, True),
+        ("GRU", "tanh", True, True),
+        ("GRU, reset before", "tanh", False, False),
+        ("LSTM", "relu", False, False),
+    ],
+)
+def test_an_export_is_proved_on_cuda_where_it_has_kernels(
+    kind: str, activation: str, native: bool, scan: bool, direction: str, is_masked: bool, layer_count: int
+) -> None:
+    cell = grid.Cell(kind, direction, "ids", is_masked, True, activation, layer_count)
+    model = grid.make(cell)
+    network = read_network(model)
+    forms = build_forms(model, network)
+    report = prove(model, network, forms, grid.probes(cell))
+    assert report.passed, report.verdict
+    on_card = {one.runtime.split(",")[0] for one in report.runtimes if "CUDA" in one.runtime}
+    can = {"model.onnx": native, "model.batch.onnx": scan}
+    assert on_card == {name for name in forms if can[name]}
