@@ -140,7 +140,7 @@ def _call(arguments: list[str]) -> int:
         if _interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
         raise
-    except Exception:
+    except Exception:  # an interrupt inside a library comes out as whatever it makes of one; all else goes on up
         if _interruption.has_come:
             return INTERRUPTED
         raise

@@ -86,8 +86,8 @@ def no_pickle(what: str) -> Iterator[None]:
     """
     try:
         yield
-    # NotImplementedError is what zipfile raises for a way of packing that it does not know.
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+    # RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
     # TokenError is what numpy lets through of a header that is no Python.
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:

@@ -23,7 +23,9 @@ from rnnx.schema import parse_json
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # The largest configuration of the tests has 0.1 MB. Weights: as many as an `.onnx` file may have.
 _MOST_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
+# RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know; ValueError is its
+# own for a header that makes no sense, and that of names and JSON that are no text.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 _MOST_OBJECTS, _MOST_DEPTH = 100_000, 32
 
 # By module, or its place inside Keras, the classes that are known to compute and nothing else.

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable
 
 import onnx
+from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from rnnx.errors import ModelError
 from rnnx.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
 from rnnx.metadata import METADATA_KEY
 from rnnx.onnxfile import parse_model, read_properties
@@ -218,7 +220,7 @@ def _nest(draw: st.DrawFn, model: ModelProto) -> None:
         node.attribute.append(AttributeProto(name="then_branch", type=AttributeProto.GRAPH, g=inner))
         try:
             inner = GraphProto(name="outer", node=[node])
-        except Exception:  # noqa: BLE001  # protobuf has errors of several kinds for what is too deep
+        except DecodeError:  # deeper than what protobuf reads
             break
     model.graph.node.add(op_type="If", input=["on"], output=["out"]).attribute.add(
         name="then_branch", type=AttributeProto.GRAPH
@@ -271,7 +273,7 @@ def sealed(data: bytes) -> bytes:
         light = parse_model(data)
         digest = _digest(read_properties(light), light)
         model = ModelProto.FromString(data)
-    except Exception:  # noqa: BLE001  # what a reader says of such a file is for the run to show
+    except (ModelError, DecodeError):  # what a command says of such a file is for the run to show
         return data
     for entry in model.metadata_props:
         if entry.key == DIGEST_KEY:
