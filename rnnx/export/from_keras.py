@@ -20,7 +20,6 @@ from rnnx.export.from_keras_layers import float64, is_passed_over, read_layer, r
 from rnnx.export.keras_file import clean_keras_file
 from rnnx.export.ports import zeros
 from rnnx.floors import require_floor
-from rnnx.reading import read_file
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
 # Those that ONNX's recurrent operators have.
@@ -46,17 +45,7 @@ _ANY_TIME = 60
 Port: TypeAlias = tuple[str, int]
 
 
-def load_keras(path: Path) -> keras.Model:
-    """Loads a `.keras` file as `load_keras_bytes` does.
-
-    Raises:
-        ModelError: As there, and if it is no regular file, or too large.
-        OSError: If it cannot be read.
-    """
-    return load_keras_bytes(read_file(path), path.name)
-
-
-def load_keras_bytes(data: bytes, name: str) -> keras.Model:
+def load_keras(data: bytes, name: str) -> keras.Model:
     """Loads the content of a `.keras` file, looked through before, in safe mode.
 
     Args:

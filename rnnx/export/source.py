@@ -21,7 +21,7 @@ from rnnx.bundle import (
 )
 from rnnx.config import ModelConfig, tool_versions
 from rnnx.errors import ModelError, UsageError
-from rnnx.export.from_keras import load_keras_bytes, read_network
+from rnnx.export.from_keras import load_keras, read_network
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
 from rnnx.reading import read_file
 from rnnx.reference import Network
@@ -90,7 +90,7 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
         raise UsageError(f"{model}: a run or a bundle has its own vocabulary and labels; name a .keras file for others")
     directory = read_directory(find_directory(model))
     config = directory.config
-    keras_model = load_keras_bytes(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
+    keras_model = load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
     network = read_network(keras_model)
     tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
     encoder = read_word_encoder(config, directory[VOCABULARY_NAME]) if config.words else None
@@ -120,7 +120,7 @@ def renamed(source: Source, name: str) -> Source:
 
 def _from_keras_file(path: Path, names: Names) -> Source:
     data = read_file(path)
-    model = load_keras_bytes(data, str(path))
+    model = load_keras(data, str(path))
     network = read_network(model)
     task, units = read_task(network)
     tokenizer = read_tokenizer_of(network, task, names)

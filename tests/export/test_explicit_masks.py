@@ -128,7 +128,7 @@ def test_a_mask_that_travels_anyway_is_not_spelled_out() -> None:
 def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
     model = make(BODIES["twice"])
     model.save(tmp_path / "m.keras")
-    saved, loaded = read_network(model), read_network(load_keras(tmp_path / "m.keras"))
+    saved, loaded = read_network(model), read_network(load_keras((tmp_path / "m.keras").read_bytes(), "m.keras"))
     given = {"ids": IDS, "features": FEATURES}
     np.testing.assert_array_equal(saved.predict(given), loaded.predict(given))
     taken = [[node.inputs[1] for node in one.nodes if isinstance(node.layer, TakeMask)] for one in (saved, loaded)]

@@ -296,7 +296,7 @@ def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
         ]
     )
     model.save(tmp_path / "model.keras")
-    loaded = read_network(load_keras(tmp_path / "model.keras"))
+    loaded = read_network(load_keras((tmp_path / "model.keras").read_bytes(), "model.keras"))
     np.testing.assert_array_equal(read_network(model).predict(IDS), loaded.predict(IDS))
 
 
