@@ -45,7 +45,8 @@ ALLOWED = {
     "states": {"errors", "onnxfile"},
     "invariance": {"propagation", "reference", "report"},
     "chunks": {"carried", "invariance", "parity", "propagation", "reference", "report"},
-    "evidence": {"carried", "cells", "errors", "onnxfile", "reference", "report", "schema", "states"},
+    "weights": {"errors", "onnxfile", "reference"},
+    "evidence": {"carried", "cells", "errors", "onnxfile", "reference", "report", "schema", "states", "weights"},
     "diff": {"carried", "errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
     "verify": {
         "carried", "chunks", "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference",
