@@ -48,9 +48,13 @@ ALLOWED = {
     "weights": {"errors", "onnxfile", "reference"},
     "evidence": {"carried", "cells", "errors", "onnxfile", "reference", "report", "schema", "states", "weights"},
     "diff": {"carried", "errors", "evidence", "metadata", "onnxfile", "reference", "states", "text", "infer.session"},
+    "candidate": {
+        "carried", "chunks", "errors", "invariance", "parity", "propagation", "reference", "report", "states", "text",
+        "infer.session",
+    },
     "verify": {
-        "carried", "chunks", "errors", "evidence", "invariance", "onnxfile", "parity", "propagation", "reference",
-        "report", "states", "text", "words", "infer.session",
+        "candidate", "errors", "evidence", "onnxfile", "parity", "propagation", "reference", "report", "text", "words",
+        "infer.session",
     },
     "explain": {
         "bundle", "errors", "evidence", "head", "onnxfile", "text", "infer.predictions", "infer.predictor",
@@ -75,8 +79,8 @@ ALLOWED = {
     },
     # From other stages: the session that users run, and the one line a layer that training writes.
     "export": {
-        "activations", "bundle", "card", "carried", "cells", "config", "diff", "errors", "evidence", "floors",
-        "invariance", "metadata", "onnxfile", "parity", "propagation", "reading", "reference", "report",
+        "activations", "bundle", "candidate", "card", "carried", "cells", "config", "diff", "errors", "evidence",
+        "floors", "invariance", "metadata", "onnxfile", "parity", "propagation", "reading", "reference", "report",
         "rewrites", "rounding", "samples", "schema", "text", "text_form", "verify", "words", "infer.session",
         "train.run",
     },

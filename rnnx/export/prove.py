@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.candidate import Candidate, compare_file
 from rnnx.export.from_keras import recurrent_layers
 from rnnx.export.probes import Probes
 from rnnx.infer.session import devices_for
@@ -19,7 +20,6 @@ from rnnx.propagation import decide
 from rnnx.reference import Network
 from rnnx.report import InvarianceReport, ParityReport
 from rnnx.rewrites.replace import Rewritten
-from rnnx.verify import Candidate, compare_file
 
 
 def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], probes: Probes) -> ParityReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from rnnx.candidate import Candidate, Comparison, compare_file
 from rnnx.export.golden import per_label
 from rnnx.export.text_probes import make_text_batches
 from rnnx.infer.session import devices_for
@@ -14,7 +15,6 @@ from rnnx.reference import OUTPUT_NAME
 from rnnx.rounding import UNIT_ROUNDOFF
 from rnnx.text import Tokenizer
 from rnnx.text_form.build import TextForm
-from rnnx.verify import Candidate, Comparison, compare_file
 
 
 def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequence[bytes]) -> list[Comparison]:

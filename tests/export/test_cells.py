@@ -18,6 +18,7 @@ import onnx
 from keras import layers
 
 from rnnx.bundle import read_directory
+from rnnx.candidate import Candidate, compare_file
 from rnnx.errors import ModelError, ParityError
 from rnnx.evidence import read_evidence, read_reference
 from rnnx.export.convert import convert
@@ -32,7 +33,7 @@ from rnnx.parity import ProbeBatch, compare_runtime
 from rnnx.propagation import decide
 from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.text import Tokenizer, Vocabulary
-from rnnx.verify import Candidate, compare_file, verify_file
+from rnnx.verify import verify_file
 from tests.conftest import tiny_recipe
 from tests.export.test_from_keras import build
 from tests.export.test_pipeline import change, drop_bias, exports_after, floats

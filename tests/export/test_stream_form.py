@@ -17,6 +17,7 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.bundle import read_directory
+from rnnx.candidate import Candidate, compare_file
 from rnnx.carried import in_chunks
 from rnnx.cli import run
 from rnnx.errors import ModelError, ParityError
@@ -28,7 +29,7 @@ from rnnx.export.pipeline import export
 from rnnx.infer.session import Session
 from rnnx.propagation import decide
 from rnnx.rewrites.replace import Rewritten
-from rnnx.verify import Candidate, compare_file, verify_file
+from rnnx.verify import verify_file
 from tests.export.test_from_keras import build
 from tests.streams import NAME, bare_networks
 
