@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jax_scan import jit_predict
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -138,15 +139,7 @@ def open_jax(folder: Path, ids: Ids) -> Run:
     names = ("folded", "recurrent_kernel", "dense_kernel", "dense_bias")
     arrays = [jax.device_put(weights[name]) for name in names]
 
-    @jax.jit  # type: ignore[untyped-decorator]  # JAX is imported untyped, since it need not be there
-    def predict(ids: Any, table: Any, recurrent_kernel: Any, dense_kernel: Any, dense_bias: Any) -> Any:
-        def step(h: Any, x_t: Any) -> tuple[Any, None]:
-            return jax.numpy.tanh(x_t + h @ recurrent_kernel), None
-
-        start = jax.numpy.zeros((ids.shape[0], table.shape[1]), table.dtype)
-        last, _ = jax.lax.scan(step, start, table[ids.T])
-        return jax.nn.sigmoid(last @ dense_kernel + dense_bias)
-
+    predict = jit_predict(jax)
     return lambda given: np.asarray(predict(given, *arrays))
 
 

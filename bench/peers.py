@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnxruntime as ort
 import tensorflow as tf
+from jax_scan import jit_predict
 from subjects import Floats, PlainWeights, Subject
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -170,21 +171,12 @@ def open_jax(subject: Subject, threads: int) -> Prepare:
     """JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
     jax: Any = importlib.import_module("jax")
     weights = _plain(subject)
-    # As arguments: constants would be folded again for every shape.
     arrays = [
         jax.device_put(array)
         for array in (weights.folded, weights.recurrent_kernel, weights.dense_kernel, weights.dense_bias)
     ]
 
-    @jax.jit  # type: ignore[untyped-decorator]  # JAX is imported untyped, since it need not be there
-    def predict(ids: Any, table: Any, recurrent_kernel: Any, dense_kernel: Any, dense_bias: Any) -> Any:
-        def step(h: Any, x_t: Any) -> tuple[Any, None]:
-            return jax.numpy.tanh(x_t + h @ recurrent_kernel), None
-
-        start = jax.numpy.zeros((ids.shape[0], table.shape[1]), table.dtype)
-        last, _ = jax.lax.scan(step, start, table[ids.T])
-        return jax.nn.sigmoid(last @ dense_kernel + dense_bias)
-
+    predict = jit_predict(jax)
     return lambda batch, time: lambda ids: np.asarray(predict(ids, *arrays))
 
 
