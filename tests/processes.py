@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnx.cli import run
+from rnnx.cli.interrupts import interruption
 
 
 def start(arguments: list[str], log: Path, scratch: Path | None = None) -> Any:
@@ -29,6 +30,7 @@ def start(arguments: list[str], log: Path, scratch: Path | None = None) -> Any:
 
 def _run_command(arguments: list[str], log: Path, scratch: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    interruption.install()
     if scratch:
         tempfile.tempdir = str(scratch)
     with log.open("a", encoding="utf-8") as stream:

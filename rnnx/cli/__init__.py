@@ -5,14 +5,13 @@ Stages are imported inside the commands, so that `rnnx infer` never loads what `
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 
 import typer
 
 from rnnx import __version__
 from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
+from rnnx.cli.interrupts import interruption
 from rnnx.errors import (
     DeviceError,
     MissingExtraError,
@@ -71,27 +70,9 @@ def _root(
     """Train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere."""
 
 
-class _Interruption:
-    """Remembers that Ctrl-C was pressed: a library that is being imported makes an error of its own of that.
-
-    Attributes:
-        has_come: Whether it was.
-    """
-
-    has_come = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.has_come = True
-        raise KeyboardInterrupt
-
-
-_interruption = _Interruption()
-
-
 def main() -> None:
     """Runs the command line and exits with its code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interruption)
+    interruption.install()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -137,11 +118,11 @@ def _call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except (_PARSER_ERROR, RnnxError, OSError, terminal.StdoutError) as error:
-        if _interruption.has_come and isinstance(error, MissingExtraError):
+        if interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
         raise
     except Exception:  # an interrupt inside a library comes out as whatever it makes of one; all else goes on up
-        if _interruption.has_come:
+        if interruption.has_come:
             return INTERRUPTED
         raise
     return code if isinstance(code, int) else OK

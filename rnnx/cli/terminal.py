@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rnnx.cli.interrupts import interruption
 from rnnx.errors import RnnxError
 
 if TYPE_CHECKING:
@@ -203,10 +204,11 @@ def progress(
 
     Yields:
         A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
+        It raises the KeyboardInterrupt that a library has swallowed since.
     """
     # Where a terminal cannot move its cursor, rich draws no bar but ends it all the same, with an empty line.
     if not is_wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda done, words, total: None
+        yield lambda done, words, total: interruption.check()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -226,6 +228,7 @@ def progress(
 
     def update(done: int, words: str, total: int | None) -> None:
         nonlocal is_shown
+        interruption.check()
         if not is_shown and time.monotonic() - started > _PROGRESS_DELAY_S:
             bar.start()
             is_shown = True

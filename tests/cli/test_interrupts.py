@@ -1,0 +1,77 @@
+"""Ctrl-C where a library swallows it: in processes of their own, so that pytest does not get it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BEGIN = """
+import os, signal, sys, time
+from rnnx.cli import terminal
+from rnnx.cli.interrupts import interruption
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interruption.install()
+
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+"""
+IN_DEL = """
+class Library:
+    def __del__(self):
+        press()
+
+Library()
+"""
+IN_A_BARE_EXCEPT = """
+try:
+    press()
+except BaseException:
+    pass
+"""
+GO_ON = """
+try:
+    time.sleep(10)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+NEXT_PIECE = """
+try:
+    with terminal.progress("working") as update:
+        update(1, "", 2)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+OTHER = """
+class Library:
+    def __del__(self):
+        raise ValueError("of another kind")
+
+Library()
+"""
+
+
+def run_python(*pieces: str) -> tuple[int, str]:
+    command = [sys.executable, "-c", "".join((BEGIN, *pieces))]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)  # noqa: S603  # ours
+    return done.returncode, done.stderr
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def test_one_that_hits_a_destructor_comes_again() -> None:
+    assert run_python(IN_DEL, GO_ON) == (130, "")
+
+
+def test_one_that_a_library_catches_is_raised_before_the_next_piece_of_work() -> None:
+    assert run_python(IN_A_BARE_EXCEPT, NEXT_PIECE) == (130, "")
+
+
+def test_another_error_of_a_destructor_is_told_as_ever() -> None:
+    code, said = run_python(OTHER)
+    assert code == 0
+    assert "of another kind" in said
