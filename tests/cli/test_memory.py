@@ -81,14 +81,14 @@ def test_every_line_is_answered_in_order_in_constant_memory() -> None:
                 assert item.keys() == ANSWER_KEYS
                 assert item["tokens"] == len(tokenize(line, strip_breaks=True))
                 assert item["truncated"] == (item["tokens"] > 500)
-            if number * 10 % LINES == 0:
+            if (number + LINES // 20) * 10 % LINES == 0:  # a process that has written its last line may be gone
                 peaks[number] = memory_mb(process, "VmHWM")
         feeding.join()
         assert process.wait() == 1, "some lines are no texts"
     said = ", ".join(f"{number:,}: {peak:.0f} MB" for number, peak in peaks.items())
     print(f"{LINES:,} lines in {time.monotonic() - began:.0f} s; at most, up to line {said}")  # noqa: T201
     assert len(peaks) == 10
-    assert max(peaks.values()) - peaks[LINES // 10] < MOST_GROWTH_MB
+    assert max(peaks.values()) - peaks[LINES // 20] < MOST_GROWTH_MB
 
 
 @pytest.mark.parametrize("options", [(), ("--lines",)])
