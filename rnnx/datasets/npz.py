@@ -12,7 +12,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.datasets.archives import require_no_bomb
+from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.readers import short_name
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
 from rnnx.errors import DataError
@@ -101,27 +102,39 @@ def no_pickle(what: str) -> Iterator[None]:
         raise DataError(f"{what}: larger than the memory") from error
 
 
-def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.NDArray[Any]]:
-    """Reads the arrays of a `.npz` file that are wanted, by name.
+@contextmanager
+def open_npz(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[dict[str, FileArray]]:
+    """Opens the arrays of a `.npz` file that are wanted, by name.
 
     Raises:
         DataError: If it is none, or broken, or one of these holds Python objects.
         UntrustedDataError: If they unpack to much more than the file has.
         OSError: If it cannot be read.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {}
     with path.open("rb") as file:
-        if file.read(2) != b"PK":  # numpy takes what it does not know for a pickle, and says so
+        if file.read(2) != b"PK":
             raise DataError(f"{path}: not a .npz file; numpy.savez writes one")
         file.seek(0)
-        with no_pickle(str(path)):
-            loaded = np.load(file, allow_pickle=False)
-        require_no_bomb(path, [one for one in loaded.zip.infolist() if is_wanted(one.filename.removesuffix(".npy"))])
-        for key in filter(is_wanted, loaded.files):
+        with ExitStack() as opened:
+            with no_pickle(str(path)):
+                archive = opened.enter_context(zipfile.ZipFile(file))
+            chosen = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            chosen = {key: info for key, info in chosen.items() if is_wanted(key)}
+            require_no_bomb(path, list(chosen.values()))
+            arrays = {}
+            for key, info in chosen.items():
+                with no_pickle(f"{path}: {key}"):
+                    arrays[key] = open_array(opened.enter_context(archive.open(info)), info.file_size)
+            yield arrays
+
+
+def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.NDArray[Any]]:
+    """Reads the arrays of a `.npz` file that are wanted, by name; raises what `open_npz` does."""
+    arrays = {}
+    with open_npz(path, is_wanted) as opened:
+        for key, array in opened.items():
             with no_pickle(f"{path}: {key}"):
-                arrays[key] = loaded[key]
-            if not isinstance(arrays[key], np.ndarray):  # of a file that is none of its own numpy gives the bytes
-                raise DataError(f"{path}: {key}: no array of numpy's; numpy.savez writes one")
+                arrays[key] = array.read()
     return arrays
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.config import InputConfig
-from rnnx.datasets.npz import no_pickle, read_arrays
+from rnnx.datasets.npy import FileArray, open_array
+from rnnx.datasets.npz import no_pickle, open_npz
 from rnnx.errors import DataError
 from rnnx.infer.inputs import STDIN, Item, reason
 from rnnx.infer.readers import ArrayReader
@@ -39,20 +41,20 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
         Items with a `row`, or with an error.
     """
     for source in sources:
+        count = 0
         try:
-            rows = _read(reader, source)
+            for index, row in enumerate(_read(reader, source)):
+                count = index + 1
+                try:
+                    yield Item(source, None, None, index=index, row=reader.encode(row, index).given)
+                except DataError as error:
+                    yield Item(source, None, None, str(error), index=index)
         except (DataError, OSError) as error:
             said = reason(error) if isinstance(error, OSError) else str(error).removeprefix(f"{source}: ")
-            yield Item(source, None, None, said)
-            continue
-        for index, row in enumerate(rows):
-            try:
-                yield Item(source, None, None, index=index, row=reader.encode(row, index).given)
-            except DataError as error:
-                yield Item(source, None, None, str(error), index=index)
+            yield Item(source, None, None, said, index=count or None)
 
 
-def _read(reader: ArrayReader, source: str) -> list[Any]:
+def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
     """The sequences of a file as they stand there."""
     path = Path(source)
     match ".csv" if source == STDIN else path.suffix.lower():
@@ -61,15 +63,17 @@ def _read(reader: ArrayReader, source: str) -> list[Any]:
                 data = stream.read(_MOST_CSV_BYTES + 1)
             if len(data) > _MOST_CSV_BYTES:
                 raise DataError(f"longer than the {_MOST_CSV_BYTES >> 20} MB that a .csv may have; give it as .npy")
-            return _read_csv(_only_input(reader), data)
+            yield from _read_csv(_only_input(reader), data)
         case ".npy":
             one = _only_input(reader)
-            with no_pickle("this file"), path.open("rb") as file:
-                values = np.lib.format.read_array(file, allow_pickle=False)
-            return _take_apart(one, values)
+            with path.open("rb") as file:
+                with no_pickle("this file"):
+                    values = open_array(file, os.fstat(file.fileno()).st_size)
+                yield from _take_apart(one, values, "this file")
         case ".npz":
-            return _read_npz(reader, path)
-    raise DataError(f"not .npy, .npz or .csv; this model reads {reader.describe()}")
+            yield from _read_npz(reader, path)
+        case _:
+            raise DataError(f"not .npy, .npz or .csv; this model reads {reader.describe()}")
 
 
 def _only_input(reader: ArrayReader) -> InputConfig:
@@ -78,34 +82,58 @@ def _only_input(reader: ArrayReader) -> InputConfig:
     return reader.inputs[0]
 
 
-def _take_apart(one: InputConfig, values: npt.NDArray[Any]) -> list[Any]:
-    """A batch into its sequences; anything else is one, and checked as such."""
-    if values.ndim != 1 + len(one.shape):
-        return [values]
-    if not len(values):
+def _is_batch(one: InputConfig, values: FileArray) -> bool:
+    """Whether there is one axis more than a sequence has; anything else is one sequence, and checked as such."""
+    return len(values.shape) == 1 + len(one.shape)
+
+
+def _count(one: InputConfig, values: FileArray) -> int:
+    """The sequences in an array."""
+    count = values.shape[0] if _is_batch(one, values) else 1
+    if not count:
         raise DataError(f"{one.name}: the array is empty: {values.shape}")
-    return list(values)
+    return count
 
 
-def _read_npz(reader: ArrayReader, path: Path) -> list[Any]:
+def _take_apart(one: InputConfig, values: FileArray, where: str) -> Iterator[npt.NDArray[Any]]:
+    """The sequences in an array, read as they are needed."""
+    rows = values.rows() if _is_batch(one, values) else map(FileArray.read, [values])
+    for _ in range(_count(one, values)):
+        with no_pickle(where):
+            row = next(rows)
+        yield row
+
+
+def _read_npz(reader: ArrayReader, path: Path) -> Iterator[Any]:
     names = [one.name for one in reader.inputs]
     wanted = {*names, _LENGTHS_KEY, *([_ONLY_KEY] if len(names) == 1 else [])}
-    arrays = read_arrays(path, wanted.__contains__)
-    if len(names) == 1 and names[0] not in arrays and _ONLY_KEY in arrays:
-        arrays[names[0]] = arrays[_ONLY_KEY]
-    if missing := [name for name in names if name not in arrays]:
-        raise DataError(f"no array {' and no array '.join(missing)} in it; this model reads {reader.describe()}")
-    parts = [_take_apart(one, arrays[one.name]) for one in reader.inputs]
-    if len({len(part) for part in parts}) > 1:
-        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in names)
-        raise DataError(f"the arrays hold different numbers of sequences: {shapes}")
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True)]
-    if _LENGTHS_KEY not in names and len(names) == 1 and _LENGTHS_KEY in arrays:
-        lengths = arrays[_LENGTHS_KEY]
-        if lengths.shape != (len(rows),) or lengths.dtype.kind not in "iu":
-            raise DataError(f"lengths should be {len(rows)} integers, not {lengths.dtype} {lengths.shape}")
-        rows = [{name: row[name][:length] for name in row} for row, length in zip(rows, lengths, strict=True)]
-    return rows
+    with open_npz(path, wanted.__contains__) as arrays:
+        if len(names) == 1 and names[0] not in arrays and _ONLY_KEY in arrays:
+            arrays[names[0]] = arrays[_ONLY_KEY]
+        if missing := [name for name in names if name not in arrays]:
+            raise DataError(f"no array {' and no array '.join(missing)} in it; this model reads {reader.describe()}")
+        counts = [_count(one, arrays[one.name]) for one in reader.inputs]
+        if len(set(counts)) > 1:
+            shapes = ", ".join(f"{name} {arrays[name].shape}" for name in names)
+            raise DataError(f"the arrays hold different numbers of sequences: {shapes}")
+        lengths = _read_lengths(arrays, counts[0]) if _LENGTHS_KEY not in names and len(names) == 1 else None
+        parts = [_take_apart(one, arrays[one.name], f"{path}: {one.name}") for one in reader.inputs]
+        for index, row in enumerate(zip(*parts, strict=True)):
+            yield {n: v if lengths is None else v[: lengths[index]] for n, v in zip(names, row, strict=True)}
+
+
+def _read_lengths(arrays: Mapping[str, FileArray], count: int) -> npt.NDArray[Any] | None:
+    """The steps of each sequence that count; None if all of them do."""
+    if _LENGTHS_KEY not in arrays:
+        return None
+    found = arrays[_LENGTHS_KEY]
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise DataError(f"lengths should be {count} integers, not {found.dtype} {found.shape}")
+    with no_pickle(_LENGTHS_KEY):
+        lengths = found.read()
+    if (wrong := np.flatnonzero(lengths < 1)).size:
+        raise DataError(f"lengths: {lengths[wrong[0]]} of sequence {wrong[0]} (from 0) should be at least 1")
+    return lengths
 
 
 def _read_csv(one: InputConfig, data: bytes) -> list[Any]:

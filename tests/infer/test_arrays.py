@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,65 @@ def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.array([None, 1]))
     for item in read(NUMBERS, tmp_path / "a.npy", tmp_path / "a.npz"):
         assert "holds Python objects, not numbers, and is not unpickled" in str(item.error)
+
+
+def test_a_batch_of_any_size_is_read_row_by_row(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((1_000, 4_000, 2)).astype(np.float32)
+    np.save(tmp_path / "a.npy", x)
+    np.savez(tmp_path / "b.npz", x=x)
+    for name in ("a.npy", "b.npz"):
+        tracemalloc.start()
+        try:
+            for item, expected in zip(read_arrays_of(NUMBERS, [str(tmp_path / name)]), x, strict=True):
+                assert item.row is not None
+                assert np.array_equal(item.row["x"], expected)
+            assert tracemalloc.get_traced_memory()[1] < x.nbytes / 4
+        finally:
+            tracemalloc.stop()
+
+
+def test_rows_that_lie_interleaved_are_the_same(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.asfortranarray(X))
+    np.savez(tmp_path / "b.npz", x=np.asfortranarray(X))
+    assert rows(read(NUMBERS, tmp_path / "a.npy")) == rows(read(NUMBERS, tmp_path / "b.npz")) == X.tolist()
+
+
+def test_a_file_that_is_cut_off_is_refused_before_its_first_row(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(data[:-1])
+    (item,) = read(NUMBERS, tmp_path / "a.npy")
+    assert item.index is None
+    assert "the header promises (2, 3, 2) of float64, and 95 bytes follow" in str(item.error)
+
+
+def test_a_file_that_is_damaged_inside_says_from_which_row_on(tmp_path: Path) -> None:
+    """A row has a block of its own; zipfile finds the damage at the end of the member at the latest."""
+    x = np.random.default_rng(0).standard_normal((3, 1 << 17, 2))
+    np.savez(tmp_path / "a.npz", x=x)
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[len(data) * 5 // 6] ^= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    *good, bad = read(NUMBERS, tmp_path / "a.npz")
+    assert [item.index for item in good] == [0, 1]
+    assert bad.index == 2
+    assert "damaged" in str(bad.error)
+
+
+@pytest.mark.parametrize("length", [0, -1])
+def test_a_sequence_without_steps_is_refused(tmp_path: Path, length: int) -> None:
+    np.savez(tmp_path / "a.npz", x=X, lengths=[3, length])
+    (item,) = read(NUMBERS, tmp_path / "a.npz")
+    assert item.error == f"lengths: {length} of sequence 1 (from 0) should be at least 1"
+
+
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+def test_tables_with_named_columns_are_no_numbers(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(2, [("größe", "f4")]))
+    np.save(tmp_path / "b.npy", np.zeros(2, [("\u5927", "f4")]))
+    first, second = read(IDS, tmp_path / "a.npy", tmp_path / "b.npy")
+    assert "should hold integers" in str(first.error)
+    assert "format 3.0 is for tables with named columns" in str(second.error)
 
 
 def test_several_inputs_want_an_npz_with_all_of_them(tmp_path: Path) -> None:
