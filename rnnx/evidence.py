@@ -35,6 +35,7 @@ from rnnx.weights import WeightRecord, find_weight, read_weight
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
+_MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
 _MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
 _KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
 # Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
@@ -270,6 +271,8 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
         evidence = from_json(Evidence, text)
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
+    if len(evidence.cases) > _MOST_CASES:
+        raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
     for one in evidence.carried:
         if one.layer not in evidence.states.names or not 0 < one.units <= _MOST_UNITS:
             raise ModelError(f"the evidence in the file names a state {one.input!r:.80} that makes no sense")

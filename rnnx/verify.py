@@ -27,7 +27,7 @@ from rnnx.words.encoder import WordEncoder
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
 # probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
-_REFERENCE_TOLERANCE = 1e-9
+REFERENCE_TOLERANCE = 1e-9
 _FLOAT64_OVER_FLOAT32 = 2.0**-29
 
 
@@ -176,7 +176,7 @@ def _require_golden(
 
 
 def _require_close(what: str, recorded: Array, actual: Array, drift: float = 0.0) -> None:
-    allowed = _REFERENCE_TOLERANCE + drift
+    allowed = REFERENCE_TOLERANCE + drift
     if recorded.shape != actual.shape or not np.abs(recorded - actual).max(initial=0.0) <= allowed:
         raise ModelError(f"{what}: the golden vector is not what the reference gives: the evidence is broken")
 

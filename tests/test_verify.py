@@ -168,7 +168,11 @@ def break_order(evidence: dict[str, Any]) -> None:
     evidence["layers"][0]["inputs"] = []
 
 
-@pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order])
+def repeat_cases(evidence: dict[str, Any]) -> None:
+    evidence["cases"] *= 100
+
+
+@pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order, repeat_cases])
 def test_evidence_that_does_not_fit_its_file_is_one_line(
     tiny_bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], capsys: Capture
 ) -> None:
@@ -184,6 +188,7 @@ def test_evidence_that_does_not_fit_its_file_is_one_line(
         err = capsys.readouterr().err
         if arguments[0] == "verify" or code:  # diff has no use for the layers
             assert (code, len(err.splitlines())) == (4, 1), err
+        assert ("cases, and 64 are the most" in err) == (change is repeat_cases)
 
 
 def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
