@@ -31,6 +31,8 @@ from rnnx.through_time import Steps, linearize, through_time
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
 _MOST_POSITIONS = 4
 _MOST_NUMBERS = 64
+# So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
+_MOST_AT_ONCE = 1 << 18
 
 Head: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
@@ -89,7 +91,7 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
     values = tensors[node.name].values
     dense = node.layer if isinstance(node.layer, reference.Dense) else None
     if dense is None or dense.activation not in ("sigmoid", "softmax"):
-        bounds = _follow(values.shape, _places(values.shape), lambda seed: errors.carried(node.name, seed))
+        bounds = _follow(errors, values.shape, lambda repeated, seeds: repeated.carried(node.name, seeds))
         return Decisions(
             "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
         )
@@ -97,8 +99,8 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
     linear = reference.Dense(dense.kernel, dense.bias, "linear")
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
-    places = _places(logits.shape)
-    carried = _follow(logits.shape, places, lambda seed: errors.carried(node.inputs[0], seed @ dense.kernel.T))
+    before, weights = node.inputs[0], dense.kernel.T
+    carried = _follow(errors, logits.shape, lambda repeated, seeds: repeated.carried(before, seeds @ weights))
     logit_bounds = np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
     decide_head = _decide_sigmoid if dense.activation == "sigmoid" else _decide_softmax
     return decide_head(values, logits, logit_bounds)
@@ -113,14 +115,22 @@ def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(*positions[i], int(k)) for i in chosen for k in numbers]
 
 
-def _follow(shape: tuple[int, ...], places: list[tuple[int, ...]], carry: Callable[[Array], Array]) -> Array:
-    """The bound of each number that is followed, by one pass backwards from it; infinite for the others."""
-    bounds = np.full(shape, np.inf)
-    for place in places:
-        at: tuple[slice | int, ...] = (slice(None), *place)
-        seed = np.zeros(shape)
-        seed[at] = 1.0
-        bounds[at] = carry(seed)
+def _follow(errors: _Errors, shape: tuple[int, ...], carry: Callable[[_Errors, Array], Array]) -> Array:
+    """The bound of each number that is followed, by a pass backwards from it; infinite for the others.
+
+    Several passes are made at once: the batch stands there several times, each with a seed of its own.
+    """
+    bounds, places = np.full(shape, np.inf), _places(shape)
+    together = max(1, min(len(places), _MOST_AT_ONCE // errors.largest))
+    repeated = errors.repeated(together)
+    for first in range(0, len(places), together):
+        chosen: list[tuple[slice | int, ...]] = [(slice(None), *at) for at in places[first : first + together]]
+        seeds = np.zeros((together, *shape))
+        for seed, at in zip(seeds, chosen, strict=False):  # the last ones may be fewer
+            seed[at] = 1.0
+        carried = carry(repeated, seeds.reshape(-1, *shape[1:])).reshape(together, -1)
+        for one, at in zip(carried, chosen, strict=False):
+            bounds[at] = one
     return np.asarray(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf))
 
 
@@ -159,6 +169,21 @@ class _Errors:
         self._network = network
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
+
+    @property
+    def largest(self) -> int:
+        """The numbers in the largest of the tensors."""
+        return max(x.values.size for x in self.tensors.values())
+
+    def repeated(self, count: int) -> _Errors:
+        """The same of a batch that stands there so many times, one after the other."""
+        tensors = {
+            name: Tensor(
+                np.concatenate([x.values] * count), None if x.mask is None else np.concatenate([x.mask] * count)
+            )
+            for name, x in self.tensors.items()
+        }
+        return _Errors(self._network, tensors)
 
     def carried(self, start: str, gradient: Array) -> Array:
         """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).

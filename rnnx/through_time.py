@@ -38,17 +38,21 @@ def through_time(layer: Recurrent, x: Tensor, gradient: Array, steps: Steps | No
     x = layer.in_order(x)
     there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
     batch, time, _ = x.values.shape
+    if not layer.return_sequences:
+        gradient = np.concatenate([np.zeros((batch, time - 1, layer.units)), gradient[:, None]], axis=1)
+    if layer.zero_output_for_mask:
+        gradient = np.where(there, gradient, 0.0)
     total = np.zeros(batch)
-    d_x = np.zeros_like(x.values)
+    d_sums = np.zeros((batch, time, layer.kernel.shape[1]))
     carried = (np.zeros((batch, layer.units)),) * layer.carried_count
-    for t in range(time - 1, -1, -1):
-        put_out = gradient[:, t] if layer.return_sequences else gradient if t == time - 1 else 0.0
-        seen = np.where(there[:, t], put_out, 0.0) if layer.zero_output_for_mask else put_out
-        carried = (carried[0] + seen, *carried[1:])
+    # Behind the last output that z depends on there is nothing to carry.
+    for t in range(int(np.flatnonzero(gradient.any(axis=(0, 2))).max(initial=-1)), -1, -1):
+        carried = (carried[0] + gradient[:, t], *carried[1:])
         error, d_sum, before = steps.back(t, carried)
         total += np.where(there[:, t, 0], error, 0.0)
-        d_x[:, t] = np.where(there[:, t], d_sum @ layer.kernel.T, 0.0)
+        d_sums[:, t] = np.where(there[:, t], d_sum, 0.0)
         carried = tuple(np.where(there[:, t], new, old) for new, old in zip(before, carried, strict=True))
+    d_x = d_sums @ layer.kernel.T
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
 
 

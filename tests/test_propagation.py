@@ -178,3 +178,18 @@ def test_a_text_without_an_answer_is_not_certain() -> None:
     decisions = decide(NETWORKS["mean"], np.zeros((1, 4), np.int32))["probs"]
     assert not decisions.is_certain.any()
     assert np.isinf(decisions.logit_bounds).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_several_passes_at_once_give_what_one_at_a_time_gives(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network with many numbers at many positions; where fewer are left for the last turn too."""
+    tags = Node("probs", Dense(draw(10, 5), draw(5), "softmax"), ("both",))
+    network = Network([*NETWORKS["mean"].nodes[:5], tags])
+    given = IDS[:rows]
+    found = []
+    for most in (1, 7 * given.size * 10):
+        monkeypatch.setattr("rnnx.propagation._MOST_AT_ONCE", most)
+        found.append(decide(network, given)["probs"])
+    one, several = found
+    assert np.isfinite(one.logit_bounds).all(axis=(0, 2)).sum() == 4
+    np.testing.assert_allclose(several.logit_bounds, one.logit_bounds, rtol=1e-12)
