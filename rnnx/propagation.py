@@ -169,21 +169,28 @@ class _Errors:
         self._network = network
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
+        self._repeated: dict[int, _Errors] = {}
 
     @property
     def largest(self) -> int:
         """The numbers in the largest of the tensors."""
-        return max(x.values.size for x in self.tensors.values())
+        return max(1, *(x.values.size for x in self.tensors.values()))
 
     def repeated(self, count: int) -> _Errors:
-        """The same of a batch that stands there so many times, one after the other."""
-        tensors = {
+        """The same of a batch that stands there so many times, one after the other; made once for all outputs."""
+        if count == 1:
+            return self
+        if count not in self._repeated:
+            self._repeated[count] = _Errors(self._network, self._repeat(count))
+        return self._repeated[count]
+
+    def _repeat(self, count: int) -> dict[str, Tensor]:
+        return {
             name: Tensor(
                 np.concatenate([x.values] * count), None if x.mask is None else np.concatenate([x.mask] * count)
             )
             for name, x in self.tensors.items()
         }
-        return _Errors(self._network, tensors)
 
     def carried(self, start: str, gradient: Array) -> Array:
         """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
