@@ -50,7 +50,7 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
                 except DataError as error:
                     yield Item(source, None, None, str(error), index=index)
         except (DataError, OSError) as error:
-            said = reason(error) if isinstance(error, OSError) else str(error).removeprefix(f"{source}: ")
+            said = reason(error) if isinstance(error, OSError) else str(error).removeprefix(f"{Path(source)}: ")
             yield Item(source, None, None, said, index=count or None)
 
 

@@ -193,3 +193,10 @@ def test_several_inputs_want_an_npz_with_all_of_them(tmp_path: Path) -> None:
     assert "hand them in by name, in a .npz" in errors[0]
     assert errors[1].startswith("no array b in it")
     assert errors[2] == "the arrays hold different numbers of sequences: a (2, 3, 2), b (1, 2)"
+
+
+def test_a_file_is_named_once_however_its_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "a.npz", x=np.array([None]))
+    monkeypatch.chdir(tmp_path)
+    (item,) = read_arrays_of(NUMBERS, ["./a.npz"])
+    assert str(item.error).startswith("x: holds Python objects")
