@@ -121,7 +121,9 @@ def _call(arguments: list[str]) -> int:
         if interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
         raise
-    except Exception:  # an interrupt inside a library comes out as whatever it makes of one; all else goes on up
+    # A library that Ctrl-C hits may raise anything: extension modules turn it into errors of their own. There is no list
+    # of these to catch; without a Ctrl-C nothing is held back here.
+    except Exception:
         if interruption.has_come:
             return INTERRUPTED
         raise
