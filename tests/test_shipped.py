@@ -86,5 +86,6 @@ def assert_alike(recorded: Any, made: Any) -> None:
             assert_alike(*pair)
     elif isinstance(recorded, float):
         assert abs(recorded - made) <= REFERENCE_TOLERANCE
+        assert recorded == pytest.approx(made, rel=1e-6, abs=0)  # a tolerance is itself near that of the file
     else:
         assert recorded == made
