@@ -121,8 +121,8 @@ def _call(arguments: list[str]) -> int:
         if interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
         raise
-    # A library that Ctrl-C hits may raise anything: extension modules turn it into errors of their own. There is no list
-    # of these to catch; without a Ctrl-C nothing is held back here.
+    # A library that Ctrl-C hits may raise anything: extension modules turn it into errors of their own. There is no
+    # list of these to catch; without a Ctrl-C nothing is held back here.
     except Exception:
         if interruption.has_come:
             return INTERRUPTED
