@@ -1,4 +1,4 @@
-"""How far a runtime's own activations are off: the numbers of `rnnx.activations` that no theorem gives.
+"""How far a runtime's own activations are off: the numbers of `rnnx.reference.activations` that no theorem gives.
 
 Over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere: the largest error of
 onnxruntime, on the operators that tf2onnx writes, and of TensorFlow, in units of u = 2^-24, less the entry's
@@ -22,8 +22,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rnnx.activations import ACTIVATIONS, ActivationName
-from rnnx.infer.session import Device, Session
+from rnnx.reference.activations import ACTIVATIONS, ActivationName
+from rnnx.runtime.session import Device, Session
 from rnnx.rewrites.erfc import replace_erfc
 
 Floats = npt.NDArray[np.float32]

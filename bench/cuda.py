@@ -24,7 +24,7 @@ from pathlib import Path
 
 import machine
 
-from rnnx.infer.cuda import find_cards, find_problems
+from rnnx.runtime.cuda import find_cards, find_problems
 
 _ROOT = Path(__file__).parents[1]
 _BUNDLES = ("imdb", "imdb-article", "pos")

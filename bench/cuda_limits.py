@@ -15,7 +15,7 @@ import onnxruntime as ort
 from onnx import helper
 
 from rnnx.errors import DeviceError
-from rnnx.infer.session import CUDA_OPTIONS, cuda_problems
+from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
 
 _SIZE = 8192  # of a square matrix: 1.1e12 operations, and 268 MB
 _ROUNDS = 10

@@ -214,7 +214,7 @@ def _verdicts(cells: Sequence[Cell]) -> list[str]:
     lines.append(f"- Cells behind PyTorch: {', '.join(behind) or 'none'} (of {len(pairs)}; none wanted).")
     found = crossover(cells)
     figure = "no size from which CUDA is always faster" if found is None else f"CUDA_FROM_STATES = {found}"
-    return [*lines, f"- For rnnx/infer/session.py: {figure}."]
+    return [*lines, f"- For rnnx/runtime/session.py: {figure}."]
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ python bench/cuda_tf32.py
 
 from __future__ import annotations
 
-from rnnx.bundle import find_directory, read_directory, shipped_names
+from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 from rnnx.errors import DeviceError
 from rnnx.infer import session
-from rnnx.verify import verify_file
+from rnnx.proof.verify import verify_file
 
 
 def main() -> None:

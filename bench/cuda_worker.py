@@ -36,7 +36,7 @@ def open_session(name: str) -> Callable[[Path, Ids], Run]:
     """A file in the session that users run."""
 
     def prepare(folder: Path, ids: Ids) -> Run:
-        from rnnx.infer.session import Session
+        from rnnx.runtime.session import Session
 
         session = Session((folder / name).read_bytes(), device="cuda")
         return lambda given: session.run(given)[0]
@@ -50,7 +50,7 @@ def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
     def prepare(folder: Path, ids: Ids) -> Run:
         import onnxruntime as ort
 
-        from rnnx.infer.session import CUDA_OPTIONS, cuda_problems
+        from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
 
         if problems := cuda_problems():
             raise RuntimeError(problems[0])
@@ -82,7 +82,7 @@ def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
 
 def open_cpu(folder: Path, ids: Ids) -> Run:
     """What `rnnx infer` does on the CPU with so many rows: batches of 64, as many at once as there are cores."""
-    from rnnx.infer.session import Session
+    from rnnx.runtime.session import Session
 
     name = "model.onnx" if len(ids) == 1 else "model.batch.onnx"
     session = Session((folder / name).read_bytes(), device="cpu")

@@ -22,8 +22,8 @@ import machine
 if TYPE_CHECKING:
     from subjects import Floats, Subject
 
-    from rnnx.infer.session import Session
-    from rnnx.text import Ids
+    from rnnx.runtime.session import Session
+    from rnnx.text.tokenizer import Ids
 
 _LOWEST = 0.9
 _SEED = 0
@@ -39,7 +39,7 @@ def main() -> None:
     machine.restrict(1)
     from subjects import fresh_subject, limit_tensorflow, random_subject
 
-    from rnnx.bundle import find_directory, read_directory, shipped_names
+    from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 
     limit_tensorflow(1)
     lines = [
@@ -77,7 +77,7 @@ def _measure(subject: Subject, batch: int, time: int, seconds: float) -> tuple[f
 
     from rnnx.export.forms import read_steps
     from rnnx.infer.predictor import choose_form
-    from rnnx.infer.session import Session
+    from rnnx.runtime.session import Session
 
     ids = subject.ids(batch, time, np.random.default_rng(_SEED))
     expected = subject.network.predict(ids)

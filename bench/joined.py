@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import keras
     from subjects import Floats
 
-    from rnnx.infer.session import Session
-    from rnnx.reference import Network
-    from rnnx.text import Ids
+    from rnnx.runtime.session import Session
+    from rnnx.reference.network import Network
+    from rnnx.text.tokenizer import Ids
 
 _SEED = 0
 
@@ -34,8 +34,8 @@ def main() -> None:
     from measure import require_right, time_runs
     from subjects import VOCABULARY_SIZE
 
-    from rnnx.export.from_keras import read_network
-    from rnnx.infer.session import Session
+    from rnnx.keras_models.read_network import read_network
+    from rnnx.runtime.session import Session
 
     kind = "masked" if arguments.masked else "unmasked"
     print(

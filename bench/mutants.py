@@ -13,13 +13,13 @@ import onnx
 from networks import Case
 from onnx import numpy_helper
 
-from rnnx.parity import Outputs
-from rnnx.reference import Array, SimpleRNN, Tensor
+from rnnx.proof.compare import Outputs
+from rnnx.reference.network import Array, SimpleRNN, Tensor
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
-from rnnx.rounding import step_bound
+from rnnx.rounding.step_bound import step_bound
 
 F = TypeVar("F", np.float32, np.float64)
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from rnnx.export.from_keras import read_network
-from rnnx.parity import ProbeBatch
-from rnnx.propagation import Decisions, decide
-from rnnx.reference import Network
+from rnnx.keras_models.read_network import read_network
+from rnnx.proof.compare import ProbeBatch
+from rnnx.rounding.decisions import Decisions, decide
+from rnnx.reference.network import Network
 
 VOCABULARY_SIZE = 60
 

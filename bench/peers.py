@@ -20,8 +20,8 @@ from jax_scan import jit_predict
 from subjects import Floats, PlainWeights, Subject
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from rnnx.infer.session import Session
-from rnnx.text import Ids
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import Ids
 
 Run: TypeAlias = Callable[[Ids], Floats]
 # Batch and time to what runs batches of that shape.
@@ -64,7 +64,7 @@ def open_form(name: str) -> Callable[[Subject, int], Prepare]:
 
 
 def open_default_graph(subject: Subject, threads: int) -> Prepare:
-    """What tf2onnx gives, in a session with the same options; `rnnx.infer.session` takes no Loop."""
+    """What tf2onnx gives, in a session with the same options; `rnnx.runtime.session` takes no Loop."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
     session = ort.InferenceSession(subject.default_graph, options, providers=["CPUExecutionProvider"])

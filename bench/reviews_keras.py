@@ -12,8 +12,8 @@ from pathlib import Path
 
 import keras
 
-from rnnx.bundle import KERAS_NAME, VOCABULARY_NAME, find_directory, read_directory
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.bundle.directory import KERAS_NAME, VOCABULARY_NAME, find_directory, read_directory
+from rnnx.text.tokenizer import Tokenizer, Vocabulary
 
 BATCH_SIZE = 128
 

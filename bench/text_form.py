@@ -1,4 +1,4 @@
-"""The text form of a bundle on many texts: its ids against `rnnx.text`, and what each storage does to the labels.
+"""The text form of a bundle on many texts: its ids against `rnnx.text.tokenizer`, and what each storage does to the labels.
 
     python bench/text_form.py ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
     python bench/text_form.py storage [--model imdb] [--data-dir DIR] [--part validation]
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle import BATCH_NAME
+from rnnx.bundle.directory import BATCH_NAME
 from rnnx.datasets import load_dataset, split_by_label
 from rnnx.export.forms import build_forms
 from rnnx.export.source import Source, open_source
-from rnnx.infer.session import Session
-from rnnx.states import with_states
-from rnnx.text import Tokenizer, to_batch
+from rnnx.runtime.session import Session
+from rnnx.onnx_file.visible_states import with_states
+from rnnx.text.tokenizer import Tokenizer, to_batch
 from rnnx.text_form.build import TextForm, build_text_form
 from rnnx.text_form.storage import Storage
 from rnnx.train.task import VALIDATION_FRACTION
@@ -73,7 +73,7 @@ def compare_ids(source: Source, texts: Sequence[bytes], fuzz_count: int) -> int:
     wrong = 0
     for what, items in ((f"{len(texts):,} reviews", texts), (f"{fuzz_count:,} fuzzed", fuzz(tokenizer, fuzz_count))):
         differing = sum(_differ(session, index, tokenizer, items[i : i + _BATCH]) for i in range(0, len(items), _BATCH))
-        print(f"{what}: {differing} with other ids than rnnx.text")
+        print(f"{what}: {differing} with other ids than rnnx.text.tokenizer")
         wrong += differing
     return int(wrong > 0)
 

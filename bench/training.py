@@ -26,8 +26,8 @@ import machine
 import numpy as np
 
 from rnnx.datasets import load_dataset
-from rnnx.datasets.split import hold_out_by_label
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.datasets.hold_out import hold_out_by_label
+from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.train.recipes import RECIPES
 
 HERE = Path(__file__).parent

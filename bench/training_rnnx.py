@@ -18,12 +18,12 @@ import time
 import keras
 import numpy as np
 
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import Batches, TextSource
 from rnnx.train.determinism import begin
 from rnnx.train.fit import Epoch, Observer, Progress, fit
 from rnnx.train.recipes import RECIPES, Recipe
-from rnnx.train.recurrence import hasten
+from rnnx.train.fast_rnn import hasten
 from rnnx.train.task import Task
 
 WORDS, BATCH_SIZE = 10_000, 128

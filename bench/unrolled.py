@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import onnx
     from subjects import Floats
 
-    from rnnx.infer.session import Session
-    from rnnx.text import Ids
+    from rnnx.runtime.session import Session
+    from rnnx.text.tokenizer import Ids
 
 _SEED = 0
 
@@ -34,7 +34,7 @@ def main() -> None:
     from subjects import bundle_subject
 
     from rnnx.export.convert import convert
-    from rnnx.infer.session import Session
+    from rnnx.runtime.session import Session
     from rnnx.rewrites.embedding import remove_negative_ids
 
     subject = bundle_subject(arguments.bundle)

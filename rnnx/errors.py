@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnx.report import ParityReport
+    from rnnx.proof.report import ParityReport
 
 
 class RnnxError(Exception):

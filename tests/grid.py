@@ -21,10 +21,10 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
-from rnnx.export.from_keras import read_network
+from rnnx.keras_models.read_network import read_network
 from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
-from rnnx.parity import ProbeBatch
+from rnnx.proof.compare import ProbeBatch
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- grid: begin -->\n", "<!-- grid: end -->\n"

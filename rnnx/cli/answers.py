@@ -11,8 +11,8 @@ from rnnx.cli.tags import to_words
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from rnnx.config import ModelConfig
-    from rnnx.infer.inputs import Answer
+    from rnnx.bundle.config import ModelConfig
+    from rnnx.infer.text_files import Answer
     from rnnx.infer.predictions import Prediction, Values
 
 # A float32 has no more digits than these to tell.

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import MODEL_NAME
+from rnnx.bundle.directory import MODEL_NAME
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
-from rnnx.cli.files import read_files
+from rnnx.cli.onnx_files import read_files
 from rnnx.cli.infer import DeviceName
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.diff import Input, InputDifference, Side
+    from rnnx.proof.diff import Input, InputDifference, Side
 
 LABELS_DIFFER = 3
 
@@ -35,7 +35,7 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Compare two models, or one on two devices: where they part first, by how much, whether a label flips."""
-    from rnnx.diff import compare, golden_inputs
+    from rnnx.proof.diff import compare, golden_inputs
 
     if plot is not None:
         (drawing,) = import_stage("rnnx.export.plot")
@@ -70,8 +70,8 @@ def _say_where(one: InputDifference) -> str:
 
 
 def _open(model: str, device: DeviceName) -> Side:
-    from rnnx.diff import Side
-    from rnnx.text import Tokenizer
+    from rnnx.proof.diff import Side
+    from rnnx.text.tokenizer import Tokenizer
 
     files, reader = read_files(model)
     name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
@@ -79,7 +79,7 @@ def _open(model: str, device: DeviceName) -> Side:
 
 
 def _read_texts(path: Path) -> list[Input]:
-    from rnnx.diff import Input
+    from rnnx.proof.diff import Input
 
     data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     return [Input(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]

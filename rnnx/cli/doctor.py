@@ -12,7 +12,7 @@ from rnnx.cli import terminal
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
     """Say which runtimes, providers and versions are here, and what is wrong with them."""
-    from rnnx.diagnosis import diagnose
+    from rnnx.infer.doctor import diagnose
 
     diagnosis = diagnose()
     if as_json:

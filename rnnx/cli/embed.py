@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
-from rnnx.embed import targets, write_project
+from rnnx.bundle.embed import targets, write_project
 
 
 def embed(

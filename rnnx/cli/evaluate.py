@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import MODEL_NAME, find_directory, require_replaceable
+from rnnx.bundle.directory import MODEL_NAME, find_directory, require_replaceable
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.errors import DataError, UsageError
@@ -17,9 +17,9 @@ from rnnx.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnx.comparison import Compared
+    from rnnx.metrics.side_by_side import Compared
     from rnnx.datasets import Columns
-    from rnnx.infer.metrics import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
+    from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.infer.predictor import Predictor
 
 
@@ -47,10 +47,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure a bundle on labelled data: accuracy, confusion, calibration, by length; or on values: MAE, RMSE, R2."""
-    from rnnx.card import save_evaluation
-    from rnnx.comparison import compare
+    from rnnx.card.card import save_evaluation
+    from rnnx.metrics.side_by_side import compare
     from rnnx.datasets import Columns
-    from rnnx.infer.metrics import ValueEvaluation
+    from rnnx.metrics.figures import ValueEvaluation
     from rnnx.infer.predictor import load
 
     if save:
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _require_labels(given: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
-    from rnnx.infer.metrics import Evaluation
+    from rnnx.metrics.figures import Evaluation
 
     if not isinstance(figures, Evaluation):
         raise UsageError(f"{given}: gives values; --beside compares the accuracy of models that give labels")
@@ -88,7 +88,7 @@ def _require_labels(given: str, figures: Evaluation | ValueEvaluation) -> Evalua
 
 
 def _write_side_by_side(compared: Sequence[Compared]) -> None:
-    from rnnx.comparison import measure_spreads
+    from rnnx.metrics.side_by_side import measure_spreads
 
     if not compared:
         return
@@ -156,7 +156,7 @@ def _measure_series(
 ) -> tuple[Evaluation | ValueEvaluation, str]:
     from rnnx.datasets import is_series, load_series
     from rnnx.infer.evaluate import evaluate, evaluate_values
-    from rnnx.infer.readers import ArrayReader
+    from rnnx.infer.encoders import ArrayReader
 
     reader = predictor.reader
     if not isinstance(reader, ArrayReader) or not is_series(dataset):
@@ -188,7 +188,7 @@ def _write_values(figures: ValueEvaluation) -> None:
 
 
 def _write_labels(figures: Evaluation, unit: str) -> None:
-    from rnnx.infer.metrics import TagEvaluation
+    from rnnx.metrics.figures import TagEvaluation
 
     calibration = figures.calibration
     summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]

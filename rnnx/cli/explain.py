@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.answers import to_json
 from rnnx.cli.infer import CountedAnswers, DeviceName, say_device
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.explain import Explainer, Explanation
-    from rnnx.infer.inputs import Answer, Item
+    from rnnx.infer.explain import Explainer, Explanation
+    from rnnx.infer.text_files import Answer, Item
 
     Explained = tuple[Answer, Explanation | None]
 
@@ -41,8 +41,8 @@ def explain(
     """Show the words that move the probability: what the head says at each, and what is lost without it."""
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other")
-    from rnnx.explain import load_explainer
-    from rnnx.infer.inputs import answer, read_files, read_lines
+    from rnnx.infer.explain import load_explainer
+    from rnnx.infer.text_files import answer, read_files, read_lines
     from rnnx.infer.predictor import DEFAULT_THRESHOLD
 
     explainer = load_explainer(model, device=device.value)

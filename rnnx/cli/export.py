@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import DataError
 
 if TYPE_CHECKING:
-    from rnnx.export.decisions import DecisionTexts
+    from rnnx.export.label_comparison import DecisionTexts
 
 
 class SideName(StrEnum):
@@ -126,7 +126,7 @@ def _read_labels(labels: str) -> tuple[str, ...]:
 
 def _read_texts(dataset: str, data_dir: Path | None) -> DecisionTexts:
     from rnnx.datasets import Columns, load_dataset
-    from rnnx.export.decisions import DecisionTexts
+    from rnnx.export.label_comparison import DecisionTexts
 
     data = load_dataset(dataset, data_dir=data_dir, columns=Columns())
     examples, part = data.choose(None)

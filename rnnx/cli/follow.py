@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from rnnx.bundle import find_directory, read_directory
+from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.cli import terminal
-from rnnx.datasets.readers import BYTE_ORDER_MARK
+from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.errors import UsageError
 from rnnx.infer.stream import Stream, StreamAnswer, open_stream
 
 if TYPE_CHECKING:
     from rnnx.infer.predictions import Prediction
-    from rnnx.infer.session import Device
+    from rnnx.runtime.session import Device
 
 STDIN = "-"
 # A line that goes on and on is answered in pieces of this size.

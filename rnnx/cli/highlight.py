@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from rnnx.explain import ExplainedWord, Explanation
+    from rnnx.infer.explain import ExplainedWord, Explanation
 
 # From which share of the strongest effect on a word is shown in which way, the strongest first. Blue and orange: those
 # who cannot tell red from green tell these apart; and the strength shows without any colour.

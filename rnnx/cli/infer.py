@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import tags, terminal
 from rnnx.cli.answers import cells, headings, to_json
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.config import ModelConfig
-    from rnnx.infer.inputs import Answer, Item
+    from rnnx.bundle.config import ModelConfig
+    from rnnx.infer.text_files import Answer, Item
     from rnnx.infer.predictor import Predictor
 
 # A table is laid out as a whole; this many rows go into one.
@@ -67,7 +67,7 @@ def infer(
         from rnnx.cli.follow import follow as follow_file
 
         return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
-    from rnnx.infer.inputs import answer
+    from rnnx.infer.text_files import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
 
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
@@ -97,16 +97,16 @@ def infer(
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:
     """Says where `auto` runs, if that could have been elsewhere."""
-    from rnnx.infer.session import has_choice
+    from rnnx.runtime.session import has_choice
 
     if asked is DeviceName.AUTO and has_choice():
         terminal.note(f"running on {predictor.device}")
 
 
 def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:
-    from rnnx.infer.arrays import read_arrays_of
-    from rnnx.infer.inputs import read_files, read_lines
-    from rnnx.infer.readers import ArrayReader, TextReader
+    from rnnx.infer.array_files import read_arrays_of
+    from rnnx.infer.text_files import read_files, read_lines
+    from rnnx.infer.encoders import ArrayReader, TextReader
 
     if predictor.config.words is not None:
         return _read_words(files, lines=lines)
@@ -126,7 +126,7 @@ def _is_treebank(file: str) -> bool:
 
 def _read_words(files: list[str], *, lines: bool) -> Iterator[Item | None]:
     """Texts, and treebanks sentence by sentence."""
-    from rnnx.infer.inputs import read_files, read_lines, read_treebank
+    from rnnx.infer.text_files import read_files, read_lines, read_treebank
 
     for file in files:
         if _is_treebank(file):
@@ -146,7 +146,7 @@ class CountedAnswers:
         """Counts from here on.
 
         Args:
-            answers: Of `rnnx.infer.inputs.answer`.
+            answers: Of `rnnx.infer.text_files.answer`.
             has_bar: Whether a progress bar may be shown: not among answers that are shown one by one.
         """
         self.failed_count = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnx.publish import temporary_folder
+from rnnx.files.publish import temporary_folder
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnx.cli import terminal
 
 if TYPE_CHECKING:
-    from rnnx.infer.inputs import Answer
+    from rnnx.infer.text_files import Answer
     from rnnx.infer.predictions import TaggedWord, Tagging
 
 # A table is laid out as a whole; this many rows go into one.

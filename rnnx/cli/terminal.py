@@ -17,7 +17,7 @@ from rnnx.cli.interrupts import interruption
 from rnnx.errors import RnnxError
 
 if TYPE_CHECKING:
-    from rnnx.report import ParityReport
+    from rnnx.proof.report import ParityReport
 
 _PROGRESS_DELAY_S = 1.0
 # A message may quote what a file holds, whatever that is; of a longer one the middle is left out.

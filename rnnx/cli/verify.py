@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
-from rnnx.cli.files import read_files
+from rnnx.cli.onnx_files import read_files
 from rnnx.cli.infer import DeviceName
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
-    from rnnx.verify import Verification
+    from rnnx.proof.verify import Verification
 
 
 def verify(
@@ -29,7 +29,7 @@ def verify(
     """Prove a file again on this machine, from the evidence inside it."""
     # Hundreds of small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from rnnx.verify import verify_file
+    from rnnx.proof.verify import verify_file
 
     files, reader = read_files(model)
     with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnx.datasets.readers import BYTE_ORDER_MARK, short_name
+from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK, short_name
 from rnnx.datasets.sentences import TaggedDataset, TaggedWords
 from rnnx.errors import DataError
 

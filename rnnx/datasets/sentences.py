@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets.split import hold_out
+from rnnx.datasets.hold_out import hold_out
 from rnnx.errors import DataError
 
 Sentence = tuple[bytes, ...]

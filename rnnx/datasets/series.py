@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets.split import hold_out, hold_out_by_label
+from rnnx.datasets.hold_out import hold_out, hold_out_by_label
 from rnnx.errors import DataError
 
 Numbers = npt.NDArray[np.float32]

@@ -10,19 +10,19 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from rnnx.bundle import TESTDATA_NAME
-from rnnx.carried import zero_states
-from rnnx.config import tool_versions
-from rnnx.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
+from rnnx.bundle.directory import TESTDATA_NAME
+from rnnx.reference.streaming import zero_states
+from rnnx.bundle.config import tool_versions
+from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.export.probes import Named, make_trap_inputs, own_texts
-from rnnx.export.sentences import as_inputs, golden_sentence_rows, golden_sentences
+from rnnx.export.probes_of_sentences import as_inputs, golden_sentence_rows, golden_sentences
 from rnnx.export.source import Source
-from rnnx.infer.session import Session
-from rnnx.onnxfile import parse_model
-from rnnx.reference import Network
-from rnnx.report import ParityReport
+from rnnx.runtime.session import Session
+from rnnx.onnx_file.messages import parse_model
+from rnnx.reference.network import Network
+from rnnx.proof.report import ParityReport
 from rnnx.rewrites.replace import Rewritten
-from rnnx.text import to_batch
+from rnnx.text.tokenizer import to_batch
 from rnnx.text_form.build import TextForm
 
 # Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnx.config import Task, TokenizerConfig
+from rnnx.bundle.config import Task, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
 from rnnx.export.ports import output_shapes
-from rnnx.reference import Dense, Network
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.reference.network import Dense, Network
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400
 

@@ -6,8 +6,8 @@ import io
 
 from matplotlib.figure import Figure
 
-from rnnx.diff import DiffReport
-from rnnx.report import ParityReport
+from rnnx.proof.diff import DiffReport
+from rnnx.proof.report import ParityReport
 
 _SMALLEST = 1e-12  # a difference of zero has no place on a logarithmic axis
 

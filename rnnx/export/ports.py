@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.config import InputConfig, OutputConfig
-from rnnx.reference import Network
+from rnnx.bundle.config import InputConfig, OutputConfig
+from rnnx.reference.network import Network
 
 # Two times, to see which sizes follow the time; long enough for any pooling over some positions.
 _TIMES = (60, 120)

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.export.number_probes import make_number_probes, make_number_traps
-from rnnx.parity import ProbeBatch
-from rnnx.reference import Network
-from rnnx.text import START_ID, UNKNOWN_ID, Ids, Tokenizer
+from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
+from rnnx.proof.compare import ProbeBatch
+from rnnx.reference.network import Network
+from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 
 # Inputs by name, as a batch of one.
 Named: TypeAlias = dict[str, npt.NDArray[Any]]

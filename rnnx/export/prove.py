@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.candidate import Candidate, compare_file
-from rnnx.export.from_keras import recurrent_layers
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.keras_models.read_network import recurrent_layers
 from rnnx.export.probes import Probes
-from rnnx.infer.session import devices_for
-from rnnx.invariance import compare_forms
-from rnnx.parity import Outputs, ProbeBatch, compare_runtime, trace_drift
-from rnnx.propagation import decide
-from rnnx.reference import Network
-from rnnx.report import InvarianceReport, ParityReport
+from rnnx.runtime.session import devices_for
+from rnnx.proof.invariance import compare_forms
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
+from rnnx.rounding.decisions import decide
+from rnnx.reference.network import Network
+from rnnx.proof.report import InvarianceReport, ParityReport
 from rnnx.rewrites.replace import Rewritten
 
 

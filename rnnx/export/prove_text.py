@@ -1,24 +1,24 @@
-"""Proves a text form: its ids are those of `rnnx.text`, all of them, and what follows is within the rounding bound."""
+"""Proves a text form: its ids are those of `rnnx.text.tokenizer`, all of them, and what follows is within the rounding bound."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from rnnx.candidate import Candidate, Comparison, compare_file
+from rnnx.proof.compare_file import Candidate, Comparison, compare_file
 from rnnx.export.golden import per_label
-from rnnx.export.text_probes import make_text_batches
-from rnnx.infer.session import devices_for
-from rnnx.parity import ProbeBatch
-from rnnx.propagation import decide
-from rnnx.reference import OUTPUT_NAME
-from rnnx.rounding import UNIT_ROUNDOFF
-from rnnx.text import Tokenizer
+from rnnx.export.probes_of_texts import make_text_batches
+from rnnx.runtime.session import devices_for
+from rnnx.proof.compare import ProbeBatch
+from rnnx.rounding.decisions import decide
+from rnnx.reference.network import OUTPUT_NAME
+from rnnx.rounding.step_bound import UNIT_ROUNDOFF
+from rnnx.text.tokenizer import Tokenizer
 from rnnx.text_form.build import TextForm
 
 
 def prove_text_form(name: str, form: TextForm, tokenizer: Tokenizer, texts: Sequence[bytes]) -> list[Comparison]:
-    """Compares a text form with `rnnx.text` and with the reference, on each device where it can run.
+    """Compares a text form with `rnnx.text.tokenizer` and with the reference, on each device where it can run.
 
     Args:
         name: The file's, for the report.

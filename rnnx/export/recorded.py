@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnnx.export.source import Source
-from rnnx.propagation import decide
-from rnnx.rounding import UNIT_ROUNDOFF
+from rnnx.rounding.decisions import decide
+from rnnx.rounding.step_bound import UNIT_ROUNDOFF
 
 
 def sequence_problems(source: Source) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from rnnx.bundle import (
+from rnnx.bundle.directory import (
     GOLDEN_NAME,
     KERAS_NAME,
     SAMPLES_NAME,
@@ -19,13 +19,13 @@ from rnnx.bundle import (
     is_part_of_model,
     read_directory,
 )
-from rnnx.config import ModelConfig, tool_versions
+from rnnx.bundle.config import ModelConfig, tool_versions
 from rnnx.errors import ModelError, UsageError
-from rnnx.export.from_keras import load_keras, read_network
+from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
-from rnnx.reading import read_file
-from rnnx.reference import Network
-from rnnx.samples import (
+from rnnx.files.read import read_file
+from rnnx.reference.network import Network
+from rnnx.bundle.samples import (
     Sample,
     SeriesSample,
     TaggedSample,
@@ -33,9 +33,9 @@ from rnnx.samples import (
     series_samples_from_json,
     tagged_samples_from_json,
 )
-from rnnx.text import Tokenizer, read_tokenizer
+from rnnx.text.tokenizer import Tokenizer, read_tokenizer
 from rnnx.train.run import describe
-from rnnx.words.encoder import WordEncoder, WordIds, read_word_encoder
+from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
 
 _PER = {"classification": "per text", "tagging": "per position"}
 

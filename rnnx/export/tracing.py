@@ -15,7 +15,7 @@ def whole_sequences(model: keras.Model) -> Iterator[None]:
     """Calls what a TimeDistributed wraps once for all positions, instead of once for each.
 
     Keras maps over an open time by a loop that tf2onnx converts wrongly: it answers for one row of the batch per
-    position. What is accepted inside (`rnnx.export.from_keras_layers`) works on each position by itself, so that it is
+    position. What is accepted inside (`rnnx.keras_models.read_layers`) works on each position by itself, so that it is
     the same. The proof runs Keras itself as it is.
     """
     wrapped = [layer for layer in model.layers if type(layer) is layers.TimeDistributed]

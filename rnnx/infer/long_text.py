@@ -6,9 +6,9 @@ import codecs
 from collections import deque
 from dataclasses import dataclass
 
-from rnnx.datasets.readers import BYTE_ORDER_MARK
+from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.infer.text_stream import TextStream
-from rnnx.text import Encoding, Tokenizer
+from rnnx.text.tokenizer import Encoding, Tokenizer
 
 # A text up to here is held as it is.
 PIECE_BYTES = 1 << 20

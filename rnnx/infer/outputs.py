@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.config import ModelConfig
+from rnnx.bundle.config import ModelConfig
 from rnnx.errors import ModelError
 
 # How far rounding may take a probability out of 0..1.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.text import to_bytes
+from rnnx.text.tokenizer import to_bytes
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle import (
+from rnnx.bundle.directory import (
     BATCH_NAME,
     DEFAULT_MODEL,
     MODEL_NAME,
@@ -24,12 +24,12 @@ from rnnx.bundle import (
 from rnnx.errors import DeviceError, ModelError, NoKernelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
-from rnnx.infer.readers import ArrayReader, Encoded, Reader, TextReader, chunks
-from rnnx.infer.session import Device, Session, choose_device
+from rnnx.infer.encoders import ArrayReader, Encoded, Reader, TextReader, chunks
+from rnnx.runtime.session import Device, Session, choose_device
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.metadata import require_same
-from rnnx.text import read_tokenizer
-from rnnx.words.encoder import read_word_encoder
+from rnnx.bundle.metadata import require_same
+from rnnx.text.tokenizer import read_tokenizer
+from rnnx.text.word_encoder import read_word_encoder
 
 if TYPE_CHECKING:
     from rnnx.infer.stream import Stream
@@ -72,7 +72,7 @@ class Predictor:
         """Makes a predictor of a bundle that was read.
 
         Args:
-            directory: From `rnnx.bundle.read_directory`.
+            directory: From `rnnx.bundle.directory.read_directory`.
             device: `auto` takes CUDA where it is there and a batch is large enough; `cuda` never lands on the CPU.
             batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
             threads: Batches that run at once; on the CPU as many as there are cores if None, on CUDA one.
@@ -273,7 +273,7 @@ def load(
 
 
 def choose_form(device: Device, rows: int, units: int, collects_states: bool) -> str:
-    """The file that is fastest for so many rows; the rest as in `rnnx.config.ModelConfig`, 0 units if unknown."""
+    """The file that is fastest for so many rows; the rest as in `rnnx.bundle.config.ModelConfig`, 0 units if unknown."""
     least = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
     return BATCH_NAME if device == "cpu" and rows * units >= least else MODEL_NAME
 

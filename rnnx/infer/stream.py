@@ -14,16 +14,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle import STREAM_NAME, VOCABULARY_NAME, Directory
-from rnnx.config import InputConfig, ModelConfig
+from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.config import InputConfig, ModelConfig
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
-from rnnx.infer.session import Device, Session
+from rnnx.runtime.session import Device, Session
 from rnnx.infer.text_stream import TextStream
-from rnnx.metadata import require_same
-from rnnx.text import START_ID, Tokenizer, read_tokenizer, to_bytes
+from rnnx.bundle.metadata import require_same
+from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes
 
 Array: TypeAlias = npt.NDArray[Any]
 # A piece of text; ids (time,) or numbers (time, features), as anything that numpy takes; several inputs by name.
@@ -232,7 +232,7 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
     """Begins a sequence for a bundle that was read.
 
     Args:
-        directory: From `rnnx.bundle.read_directory`.
+        directory: From `rnnx.bundle.directory.read_directory`.
         device: `auto` is the CPU, which one row suits best; `cuda` never lands on it.
         threshold: As for `Stream`.
 

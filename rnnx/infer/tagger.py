@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from rnnx.errors import DataError
 from rnnx.infer.predictions import TaggedWord, Tagging
-from rnnx.infer.readers import Encoded, chunks
-from rnnx.text import UNKNOWN_ID, to_bytes
-from rnnx.words.encoder import WordEncoder, WordIds, pieces
-from rnnx.words.split import Word, split_text
+from rnnx.infer.encoders import Encoded, chunks
+from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes
+from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
+from rnnx.text.sentence_split import Word, split_text
 
 Array: TypeAlias = npt.NDArray[Any]
 # What the network gives for some pieces of sentences, (words, tags) or longer for each.

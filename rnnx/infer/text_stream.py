@@ -1,8 +1,8 @@
-"""Text that comes in pieces, to words: those of `rnnx.text` for the whole, wherever it was cut."""
+"""Text that comes in pieces, to words: those of `rnnx.text.tokenizer` for the whole, wherever it was cut."""
 
 from __future__ import annotations
 
-from rnnx.text import Tokenizer, to_words
+from rnnx.text.tokenizer import Tokenizer, to_words
 
 _BREAK = b"<br />"
 # A word that goes on and on is held back up to here; what any vocabulary knows is shorter.

@@ -20,7 +20,7 @@ import onnx
 from rnnx.errors import ModelError
 from rnnx.rewrites.graph import Graph
 
-# How many roundings TensorFlow's own fold may have, and the reference's float64 has not (`rnnx.layer_bounds`).
+# How many roundings TensorFlow's own fold may have, and the reference's float64 has not (`rnnx.rounding.layer_bounds`).
 _FOLDED = 10 * 2.0**-24
 
 

@@ -1,7 +1,7 @@
 """Replaces the Loops and markers of a graph, and what reads them: the last state, and what pools the states.
 
 tf2onnx takes the last state from all of them by a Slice; a form that knows it gives it directly. Pooling has a room of
-its own, `rnnx.rewrites.pooling`.
+its own, `rnnx.rewrites.pooled_states`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.carried import CarriedState
+from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
-from rnnx.rewrites.pooling import Pooled, replace_pooling
+from rnnx.rewrites.pooled_states import Pooled, replace_pooling
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
 from rnnx.rewrites.scan import count_states
-from rnnx.states import NATIVE, StatesRecipe, make_recipe
+from rnnx.onnx_file.visible_states import NATIVE, StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
 

@@ -1,6 +1,6 @@
 """Recurrences as the native operators RNN, LSTM and GRU: for apps, GPUs and other runtimes.
 
-The operators take lengths, not masks (`rnnx.rewrites.masks`): what counts is moved to the front. A length of 0 makes
+The operators take lengths, not masks (`rnnx.rewrites.masked_order`): what counts is moved to the front. A length of 0 makes
 the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
 empty row gives is replaced by zero.
 """
@@ -18,9 +18,9 @@ import onnx
 from onnx import helper
 
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.inputs import add_ids
-from rnnx.rewrites.masks import Order, add_order, carry, flip, move_ids, move_rows, turn
-from rnnx.rewrites.pooling import Pooled
+from rnnx.rewrites.loop_ids import add_ids
+from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, move_rows, turn
+from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence
 from rnnx.rewrites.replace import Written
 

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.carried import CarriedState
+from rnnx.reference.streaming import CarriedState
 from rnnx.errors import ModelError
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.masks import carry
+from rnnx.rewrites.masked_order import carry
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops
 from rnnx.rewrites.rnn_form import add_operator, add_weights, move_input

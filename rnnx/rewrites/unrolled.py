@@ -19,11 +19,11 @@ from functools import partial
 
 from onnx import TensorProto
 
-from rnnx.rewrites.folded import add_folded_from_zero
+from rnnx.rewrites.folded_table import add_folded_from_zero
 from rnnx.rewrites.graph import TO_THE_END, Graph
-from rnnx.rewrites.inputs import add_ids
-from rnnx.rewrites.masks import add_order, carry, flip, move_ids
-from rnnx.rewrites.pooling import Pooled
+from rnnx.rewrites.loop_ids import add_ids
+from rnnx.rewrites.masked_order import add_order, carry, flip, move_ids
+from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.scan import Part, add_scan

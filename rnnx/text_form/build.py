@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.reference import INPUT_NAME, Network
+from rnnx.reference.network import INPUT_NAME, Network
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten
-from rnnx.text import Tokenizer, Vocabulary
+from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import Storage, store
-from rnnx.text_form.tokenizer import add_tokenizer
+from rnnx.text_form.tokenizer_nodes import add_tokenizer
 
 TEXT_NAME = "text"
 _PROBS_NAME = "probs"

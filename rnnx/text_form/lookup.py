@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from rnnx.rewrites.graph import Graph
-from rnnx.text import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
+from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
 from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack
 
 INT32 = onnx.TensorProto.INT32

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from rnnx.text import Ids, Tokenizer
-from rnnx.words.encoder import WordEncoder, WordIds
+from rnnx.text.tokenizer import Ids, Tokenizer
+from rnnx.text.word_encoder import WordEncoder, WordIds
 
 # Batches of similar length are cut from shuffled pools of this many batches: little padding, still a random order.
 _POOL_BATCHES = 50

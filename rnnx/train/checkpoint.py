@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError, UsageError
-from rnnx.locks import lock_folder
-from rnnx.publish import sync_folder
+from rnnx.files.locks import lock_folder
+from rnnx.files.publish import sync_folder
 
 _FORMAT_VERSION = 1
 _INDEX_NAME = "checkpoint.json"

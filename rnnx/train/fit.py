@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnnx.config import Ending
+from rnnx.bundle.config import Ending
 from rnnx.train.batches import Batches
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.determinism import begin
 from rnnx.train.pace import Pace
-from rnnx.train.recurrence import hasten
-from rnnx.train.state import pack, put_state, take_state, unpack
+from rnnx.train.fast_rnn import hasten
+from rnnx.train.saved_state import pack, put_state, take_state, unpack
 from rnnx.train.task import Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"

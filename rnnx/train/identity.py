@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnnx.config import tool_versions
+from rnnx.bundle.config import tool_versions
 from rnnx.train.batches import Source
 from rnnx.train.task import Task
 

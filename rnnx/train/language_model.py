@@ -24,11 +24,11 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from rnnx.text import START_ID, UNKNOWN_ID, Ids, Tokenizer
+from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 from rnnx.train.batches import Batches, TextSource
 from rnnx.train.pace import Pace
-from rnnx.train.recurrence import hasten
-from rnnx.train.state import pack, unpack
+from rnnx.train.fast_rnn import hasten
+from rnnx.train.saved_state import pack, unpack
 from rnnx.train.task import Preparation, StageProgress
 
 Weights: TypeAlias = list[npt.NDArray[np.float32]]

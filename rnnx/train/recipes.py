@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import keras
 
-from rnnx.config import TokenizerConfig, WordsConfig
+from rnnx.bundle.config import TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
 from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
-from rnnx.words.vocabulary import VocabularySize
+from rnnx.text.word_vocabulary import VocabularySize
 
 
 @dataclass(frozen=True)

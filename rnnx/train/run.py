@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from rnnx.bundle import (
+from rnnx.bundle.directory import (
     CURVES_NAME,
     HISTORY_NAME,
     KERAS_NAME,
@@ -20,7 +20,7 @@ from rnnx.bundle import (
     require_replaceable,
     write_directory,
 )
-from rnnx.config import ModelConfig, TrainingConfig, tool_versions
+from rnnx.bundle.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
@@ -28,10 +28,10 @@ from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.identity import hash_texts, identify
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
-from rnnx.train.series import series
+from rnnx.train.numbers import series
 from rnnx.train.task import Task
-from rnnx.train.texts import classification
-from rnnx.train.words import tagging
+from rnnx.train.classification import classification
+from rnnx.train.tagging import tagging
 
 AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
 AnyRecipe: TypeAlias = Recipe | TaggerRecipe | SeriesRecipe

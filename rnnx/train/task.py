@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.config import Task as Kind
-from rnnx.config import TokenizerConfig, Unit, WordsConfig
+from rnnx.bundle.config import Task as Kind
+from rnnx.bundle.config import TokenizerConfig, Unit, WordsConfig
 from rnnx.train.batches import Source
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe

@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
-from rnnx.text import tokenize
+from rnnx.text.tokenizer import tokenize
 
 _LONGEST_RUN = 3
 _LEAST_TEXT_COUNT = 2  # where some word stands in two texts

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.calibration import Calibration, measure_calibration
+from rnnx.metrics.calibration import Calibration, measure_calibration
 from rnnx.errors import ModelError
 from rnnx.train.batches import Source
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from rnnx.bundle import find_directory, read_directory
+from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.cli import app, extras, run
 from rnnx.datasets import Dataset
 from rnnx.errors import MissingExtraError

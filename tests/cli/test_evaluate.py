@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle import find_directory
+from rnnx.bundle.directory import find_directory
 from rnnx.cli import run
 from tests.conftest import make_texts
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnx.bundle import find_directory, read_directory
+from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.cli import run
 from tests.disks import make_read_only, small_disk
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle import find_directory
+from rnnx.bundle.directory import find_directory
 from rnnx.cli import run
 from rnnx.infer import session
 from tests.fake_cuda import FakeCuda

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from rnnx.text import tokenize
+from rnnx.text.tokenizer import tokenize
 
 pytestmark = [
     pytest.mark.slow,

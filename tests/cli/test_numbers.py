@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 from sklearn import metrics
 
 import rnnx
-from rnnx.bundle import read_directory
+from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.errors import DataError
 from rnnx.infer.predictions import Prediction, Values
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_one_clear_line(modes: Path, tmp_path: Path, capsys
 def test_another_order_of_the_labels_is_not_published(modes: Path, tmp_path: Path, capsys: Capture) -> None:
     import dataclasses
 
-    from rnnx.bundle import write_directory
+    from rnnx.bundle.directory import write_directory
 
     original = read_directory(modes / "run")
     config = dataclasses.replace(original.config, labels=("mid", "fast", "slow"))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rnnx.cli import tags, terminal
-from rnnx.infer.inputs import Answer, Item
+from rnnx.infer.text_files import Answer, Item
 from rnnx.infer.predictions import TaggedWord, Tagging
 
 

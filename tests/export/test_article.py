@@ -12,10 +12,10 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 from keras import layers
 
-from rnnx.bundle import BATCH_NAME, MODEL_NAME
-from rnnx.export.from_keras import read_network
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME
+from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import Exported, export
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
 

@@ -17,25 +17,25 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.bundle import read_directory
-from rnnx.candidate import Candidate, compare_file
+from rnnx.bundle.directory import read_directory
+from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.errors import ModelError, ParityError
-from rnnx.evidence import read_evidence, read_reference
+from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.export.convert import convert
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.from_keras import read_network, recurrent_layers
+from rnnx.keras_models.read_network import read_network, recurrent_layers
 from rnnx.export.pipeline import export
 from rnnx.export.prove import run_keras
 from rnnx.infer.predictor import Predictor
-from rnnx.infer.session import Session
-from rnnx.onnxfile import parse_model
-from rnnx.parity import ProbeBatch, compare_runtime
-from rnnx.propagation import decide
+from rnnx.runtime.session import Session
+from rnnx.onnx_file.messages import parse_model
+from rnnx.proof.compare import ProbeBatch, compare_runtime
+from rnnx.rounding.decisions import decide
 from rnnx.rewrites.recurrence import MARKER_DOMAIN
-from rnnx.text import Tokenizer, Vocabulary
-from rnnx.verify import verify_file
+from rnnx.text.tokenizer import Tokenizer, Vocabulary
+from rnnx.proof.verify import verify_file
 from tests.conftest import tiny_recipe
-from tests.export.test_from_keras import build
+from tests.keras_models.test_read_network import build
 from tests.export.test_pipeline import change, drop_bias, exports_after, floats
 
 if TYPE_CHECKING:

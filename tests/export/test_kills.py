@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
-from rnnx.bundle import read_directory
+from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.datasets import Dataset
 from rnnx.train.fit import Observer

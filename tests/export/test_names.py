@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 import rnnx
-from rnnx.bundle import read_directory
+from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.infer.predictions import Prediction, Values
 

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.export.forms import build_forms
-from rnnx.export.from_keras import read_network
+from rnnx.keras_models.read_network import read_network
 from rnnx.export.prove import prove
-from rnnx.infer.session import cuda_problems
+from rnnx.runtime.session import cuda_problems
 from tests import grid
 
 pytestmark = [pytest.mark.gpu, pytest.mark.train]

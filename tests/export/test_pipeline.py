@@ -20,7 +20,7 @@ import keras
 import onnx
 from onnx import numpy_helper
 
-from rnnx.bundle import read_directory, write_directory
+from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms

@@ -15,15 +15,15 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.bundle import MODEL_NAME, read_directory
+from rnnx.bundle.directory import MODEL_NAME, read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
-from rnnx.export.from_keras import read_network
+from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import Exported, export
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 from rnnx.rewrites.replace import Rewritten
-from rnnx.verify import verify_file
+from rnnx.proof.verify import verify_file
 
 pytestmark = pytest.mark.train
 

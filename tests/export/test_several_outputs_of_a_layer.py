@@ -16,9 +16,9 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
-from rnnx.export.from_keras import read_network
+from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import export
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
 

@@ -16,21 +16,21 @@ import onnx
 from keras import layers
 from onnx import numpy_helper
 
-from rnnx.bundle import read_directory
-from rnnx.candidate import Candidate, compare_file
-from rnnx.carried import in_chunks
+from rnnx.bundle.directory import read_directory
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.reference.streaming import in_chunks
 from rnnx.cli import run
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
-from rnnx.export.from_keras import read_network
-from rnnx.export.number_probes import make_number_probes
+from rnnx.keras_models.read_network import read_network
+from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.pipeline import export
-from rnnx.infer.session import Session
-from rnnx.propagation import decide
+from rnnx.runtime.session import Session
+from rnnx.rounding.decisions import decide
 from rnnx.rewrites.replace import Rewritten
-from rnnx.verify import verify_file
-from tests.export.test_from_keras import build
+from rnnx.proof.verify import verify_file
+from tests.keras_models.test_read_network import build
 from tests.streams import NAME, bare_networks
 
 pytestmark = pytest.mark.train

@@ -14,14 +14,14 @@ import onnx
 from keras import layers
 
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.from_keras import read_network
-from rnnx.infer.session import Session
-from rnnx.propagation import decide
+from rnnx.keras_models.read_network import read_network
+from rnnx.runtime.session import Session
+from rnnx.rounding.decisions import decide
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rewrites.unrolled import STEPS
-from tests.export.test_from_keras import build
+from tests.keras_models.test_read_network import build
 from tests.export.test_join import Both, Mean, require_right, states
-from tests.export.test_pooling import Max, detectors
+from tests.export.test_pooled_states import Max, detectors
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from rnnx.bundle import read_directory, write_directory
+from rnnx.bundle.directory import read_directory, write_directory
 from tests.fuzz.checks import Fuzz
 from tests.fuzz.worker import Worker
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from rnnx.errors import ModelError
-from rnnx.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
-from rnnx.metadata import METADATA_KEY
-from rnnx.onnxfile import parse_model, read_properties
+from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
+from rnnx.bundle.metadata import METADATA_KEY
+from rnnx.onnx_file.messages import parse_model, read_properties
 from tests.fuzz.mutations import NASTY_BYTES, edited_json, mangled, texts
 
 _OPERATORS = (

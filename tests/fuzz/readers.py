@@ -7,8 +7,8 @@ from typing import Any
 
 from rnnx.cli import terminal
 from rnnx.errors import ModelError
-from rnnx.export.keras_file import clean_keras_file
-from rnnx.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
+from rnnx.keras_models.keras_file import clean_keras_file
+from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
 from tests.fuzz.checks import MODEL, OK
 from tests.fuzz.misbehaviour import MISBEHAVIOURS
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx", reason="needs the [train] extra")
 
-from rnnx.config import CONFIG_NAME
+from rnnx.bundle.config import CONFIG_NAME
 from tests.fuzz import graphs
 from tests.fuzz.checks import FAILED, MODEL, OK, PARITY, USAGE, Fuzz
 from tests.fuzz.conftest import fuzzed

@@ -126,14 +126,14 @@ def prepare() -> None:
     """Imports what the first job of a kind would, and makes the command line once."""
     import rnnx.cli.evaluate
     import rnnx.cli.follow
-    import rnnx.comparison
-    import rnnx.diff
-    import rnnx.embed
-    import rnnx.explain
-    import rnnx.infer.arrays
+    import rnnx.metrics.side_by_side
+    import rnnx.proof.diff
+    import rnnx.bundle.embed
+    import rnnx.infer.explain
+    import rnnx.infer.array_files
     import rnnx.infer.evaluate
-    import rnnx.infer.inputs
-    import rnnx.verify
+    import rnnx.infer.text_files
+    import rnnx.proof.verify
 
     with contextlib.suppress(ImportError):
         import h5py  # noqa: F401  # which starts a process to ask what processor this is

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnx.infer.session import Session
-from rnnx.parity import Outputs, ProbeBatch, compare_runtime
-from rnnx.propagation import Decisions, label_ids
-from rnnx.reference import Network, SimpleRNN
-from rnnx.report import RuntimeReport
-from rnnx.rounding import step_bound
+from rnnx.runtime.session import Session
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
+from rnnx.rounding.decisions import Decisions, label_ids
+from rnnx.reference.network import Network, SimpleRNN
+from rnnx.proof.report import RuntimeReport
+from rnnx.rounding.step_bound import step_bound
 from tests.streams import open_path, pieces_of, reference_of
 
 
@@ -88,7 +88,7 @@ def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
 def test_nor_does_that_of_the_process(stream_bundles: dict[str, Path]) -> None:
     code = (
-        "import json, resource, sys\nimport numpy as np\nfrom rnnx.bundle import read_directory\n"
+        "import json, resource, sys\nimport numpy as np\nfrom rnnx.bundle.directory import read_directory\n"
         "from rnnx.infer.stream import open_stream\nfrom pathlib import Path\n"
         "stream = open_stream(read_directory(Path(sys.argv[1])), device='cpu')\n"
         "ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)\npeaks = []\n"

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnx
-from rnnx.config import TokenizerConfig
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.infer import inputs, long_text
-from rnnx.infer.inputs import Item, read_files, read_lines, read_treebank
+from rnnx.infer.text_files import Item, read_files, read_lines, read_treebank
 from rnnx.infer.long_text import ReadText, TextCollector
-from rnnx.infer.readers import TextReader
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.infer.encoders import TextReader
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 WORDS = Vocabulary((*SPECIAL_TOKENS, b"film", b"good", "é".encode()))
 PIECES = st.lists(

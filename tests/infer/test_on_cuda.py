@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle import GOLDEN_NAME, find_directory, read_directory
+from rnnx.bundle.directory import GOLDEN_NAME, find_directory, read_directory
 from rnnx.cli import run
-from rnnx.evidence import EVIDENCE_KEY, Evidence, with_evidence
-from rnnx.infer.session import Session, cuda_problems
-from rnnx.onnxfile import parse_model, read_properties
-from rnnx.schema import from_json
-from rnnx.verify import verify_file
+from rnnx.proof.evidence import EVIDENCE_KEY, Evidence, with_evidence
+from rnnx.runtime.session import Session, cuda_problems
+from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.strict_json import from_json
+from rnnx.proof.verify import verify_file
 
 pytestmark = pytest.mark.gpu
 

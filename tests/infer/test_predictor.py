@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError, NoKernelError
 from rnnx.infer import session
 from rnnx.infer.predictor import Predictor, choose_form
-from rnnx.infer.readers import chunks
-from rnnx.infer.session import Session
+from rnnx.infer.encoders import chunks
+from rnnx.runtime.session import Session
 from tests.fake_cuda import CPU, CUDA, FakeCuda
 
 TEXTS = ["A wonderful film, I loved it.", "Awful. A waste of time.", "", "the " * 3000 + "worst film ever", "qzx"]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle import read_directory
-from rnnx.config import TokenizerConfig
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.errors import ModelError
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 from rnnx.infer.stream import Stream
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from tests.streams import NAME, open_path, pieces_of, reference_of
 
 TEXT = b"the film<br />was wonderful, it's a qqqq caf\xc3\xa9 and  the plot moving"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.config import TokenizerConfig
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.infer.text_stream import TextStream
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary, tokenize
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, tokenize
 
 
 def make_stream(*, strip_breaks: bool) -> TextStream:

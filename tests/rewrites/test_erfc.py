@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="needs the [train] extra")
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 from rnnx.rewrites.erfc import replace_erfc
 
 pytestmark = pytest.mark.train

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.errors import ModelError
-from rnnx.infer.session import Session
+from rnnx.runtime.session import Session
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 
 pytestmark = pytest.mark.train

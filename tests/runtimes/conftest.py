@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle import find_directory
+from rnnx.bundle.directory import find_directory
 from tests.runtimes.matrix import format_matrix
 from tests.runtimes.samples import Row
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.text import to_batch
+from rnnx.text.tokenizer import to_batch
 from tests.runtimes.samples import Row
 
 _WIDTH = 4096  # no golden text is longer

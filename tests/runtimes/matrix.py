@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnx.bundle import SAMPLES_PATH, find_directory
+from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from tests.runtimes import page
 from tests.runtimes.engines import ENGINES, run_golden
 from tests.runtimes.samples import NEEDS, Project, Row, missing

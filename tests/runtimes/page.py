@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rnnx.embed import write_project
+from rnnx.bundle.embed import write_project
 from tests.runtimes.samples import GOLDEN, Row
 
 _DRIVER = Path(__file__).parent / "page.mjs"

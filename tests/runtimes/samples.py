@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rnnx.embed import write_project
+from rnnx.bundle.embed import write_project
 
 # Per target: the programs that have to be there, and how to get them.
 NEEDS = {

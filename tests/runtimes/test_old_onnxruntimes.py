@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnx.bundle import BATCH_NAME, MODEL_NAME, find_directory, read_directory, shipped_names
-from rnnx.infer.session import Session
-from rnnx.text import Ids, Tokenizer, Vocabulary
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, find_directory, read_directory, shipped_names
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import Ids, Tokenizer, Vocabulary
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
@@ -104,9 +104,9 @@ CELLS = ("LSTM", "GRU", "GRU, reset before")
 def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArray[np.float64]]]:
     """The forms of a network, and what the reference gives for the batches; built once for all runtimes."""
     from rnnx.export.forms import build_forms
-    from rnnx.export.from_keras import read_network
+    from rnnx.keras_models.read_network import read_network
     from tests.export.test_cells import build_cells
-    from tests.export.test_from_keras import MODELS
+    from tests.keras_models.test_read_network import MODELS
 
     model = build_cells(name, mask_zero) if name in CELLS else MODELS[name](mask_zero)
     network = read_network(model)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.bundle import read_directory
-from rnnx.infer.session import Session
-from rnnx.text import to_batch
+from rnnx.bundle.directory import read_directory
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import to_batch
 from tests.runtimes.page import LONG_WORDS, big_text, drive, missing, read_row
 from tests.runtimes.samples import Row
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.embed import targets
+from rnnx.bundle.embed import targets
 from tests.runtimes.engines import ENGINES, run_golden
 from tests.runtimes.samples import NEEDS, Project, Row, missing
 

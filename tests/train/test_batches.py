@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
-from rnnx.config import TokenizerConfig
-from rnnx.text import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.bundle.config import TokenizerConfig
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import Batches, SoftTextSource, TextSource
 
 pytestmark = pytest.mark.train

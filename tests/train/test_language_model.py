@@ -11,8 +11,8 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 import tensorflow as tf
 
-from rnnx.config import TokenizerConfig
-from rnnx.text import SPECIAL_TOKENS, START_ID, UNKNOWN_ID, Ids, Tokenizer, Vocabulary
+from rnnx.bundle.config import TokenizerConfig
+from rnnx.text.tokenizer import SPECIAL_TOKENS, START_ID, UNKNOWN_ID, Ids, Tokenizer, Vocabulary
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.language_model import LanguageModel, pretrain
 from rnnx.train.task import Preparation, StageProgress

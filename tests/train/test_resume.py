@@ -21,8 +21,8 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import h5py
 import keras
 
-from rnnx.bundle import HISTORY_NAME, KERAS_NAME, METRICS_NAME, read_directory
-from rnnx.card import write_card
+from rnnx.bundle.directory import HISTORY_NAME, KERAS_NAME, METRICS_NAME, read_directory
+from rnnx.card.card import write_card
 from rnnx.datasets import Dataset
 from rnnx.errors import ModelError, UsageError
 from rnnx.train.checkpoint import checkpoint_place
@@ -176,7 +176,7 @@ def test_another_training_is_refused_and_loses_nothing(tiny_dataset: Dataset, tm
 
 
 def test_the_state_of_another_network_is_refused() -> None:
-    from rnnx.train.state import put_state, take_state
+    from rnnx.train.saved_state import put_state, take_state
 
     models = []
     for units in (3, 4):

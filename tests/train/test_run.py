@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
-from rnnx.bundle import read_directory
+from rnnx.bundle.directory import read_directory
 from rnnx.datasets import Dataset
 from rnnx.errors import UsageError
-from rnnx.samples import samples_from_json
-from rnnx.text import Vocabulary
+from rnnx.bundle.samples import samples_from_json
+from rnnx.text.tokenizer import Vocabulary
 from rnnx.train.fit import Observer
 from rnnx.train.run import train
 from tests.conftest import make_texts, tiny_recipe

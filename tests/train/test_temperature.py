@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from keras import layers
 from scipy.optimize import minimize_scalar
 
-from rnnx.bundle import read_directory
-from rnnx.calibration import measure_calibration
+from rnnx.bundle.directory import read_directory
+from rnnx.metrics.calibration import measure_calibration
 from rnnx.errors import ModelError
-from rnnx.samples import samples_from_json
+from rnnx.bundle.samples import samples_from_json
 from rnnx.train.batches import SeriesSource
 from rnnx.train.networks import article_network
 from rnnx.train.temperature import (
@@ -280,7 +280,7 @@ def test_a_run_has_the_temperature_that_its_recipe_asks_for(tiny_run: Path) -> N
     assert sum(one["count"] for one in calibration["after"]["bins"]) == 24  # a tenth of 240
     right = sum(one["count"] * one["accuracy"] for one in calibration["after"]["bins"])
     assert right / 24 == pytest.approx(metrics["validation_accuracy"], abs=1e-6)  # Keras's is of float32
-    from rnnx.text import Tokenizer, Vocabulary
+    from rnnx.text.tokenizer import Tokenizer, Vocabulary
 
     assert run.config.tokenizer is not None
     tokenizer = Tokenizer(run.config.tokenizer, Vocabulary.from_bytes(run["vocabulary.txt"]))

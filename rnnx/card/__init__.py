@@ -1,0 +1,1 @@
+"""The model card: a README.md written from the files of a bundle."""

@@ -1,0 +1,49 @@
+"""The .onnx files that a user names: those of a bundle, or one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.errors import ModelError
+from rnnx.files.read import read_file, require_loadable
+
+if TYPE_CHECKING:
+    from rnnx.text.tokenizer import Tokenizer
+    from rnnx.text.word_encoder import WordEncoder
+
+
+def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | None]:
+    """Reads what a user names.
+
+    Args:
+        model: A shipped name, the path of a bundle, or one .onnx file, of a bundle or alone.
+
+    Returns:
+        Name to content, all of a bundle or the one; and the bundle's tokenizer, or what makes ids of its words; None
+        for a file alone or without text.
+
+    Raises:
+        ModelError: If there is no such model, or it is broken, altered or not to be trusted, or holds no .onnx file.
+        OSError: If a file cannot be read.
+    """
+    from rnnx.text.tokenizer import read_tokenizer
+    from rnnx.text.word_encoder import read_word_encoder
+
+    path = Path(model)
+    is_file = path.suffix == ".onnx" and path.is_file()
+    if is_file and not is_part_of_model(path):
+        data = read_file(path)
+        require_loadable(path, data)
+        return {path.name: data}, None
+    directory = read_directory(find_directory(model))
+    files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
+    if not files:
+        raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
+    config = directory.config
+    reader: Tokenizer | WordEncoder | None = None
+    if config.tokenizer or config.words:
+        vocabulary = directory[VOCABULARY_NAME]
+        reader = read_tokenizer(config, vocabulary) if config.tokenizer else read_word_encoder(config, vocabulary)
+    return {path.name: files[path.name]} if is_file else files, reader

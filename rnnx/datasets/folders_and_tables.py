@@ -1,0 +1,169 @@
+"""Data sets on disk: folders and archives of `train/<label>/*.txt`, and tables.
+
+Archives are read by `rnnx.datasets.archives`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from rnnx.datasets.archives import read_archive
+from rnnx.datasets.texts import Dataset
+from rnnx.datasets.films import read_films
+from rnnx.errors import DataError, ModelError
+from rnnx.files.read import read_file
+from rnnx.text.tokenizer import to_bytes
+
+# The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
+UNLABELLED = "unsup"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+_CSV_FIELD_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns (or JSON keys) of a table hold the text and the label."""
+
+    text: str = "text"
+    label: str = "label"
+
+
+def read_dataset(path: Path, columns: Columns) -> Dataset:
+    """Reads a data set, by what the path is and how it ends.
+
+    Raises:
+        DataError: If it cannot be read as what it should be; the message names file and line where there is one.
+        UntrustedDataError: If it is an archive that leads out of itself, or a bomb.
+    """
+    name = short_name(path)
+    try:
+        if path.is_dir():
+            return _from_files(path, name, _walk_folder(path))
+        if path.name.lower().endswith(_ARCHIVE_ENDINGS):
+            return _from_files(path, name, read_archive(path, _is_wanted))
+        reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
+        if reader is None:
+            raise DataError(
+                f"{path}: not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv, .jsonl or .conllu"
+            )
+        return Dataset.from_pairs(name, reader(path, columns))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
+    except RuntimeError as error:  # what zipfile says of passwords and, by a subclass of it, of odd compressions
+        raise DataError(
+            f"{path}: the archive cannot be read ({error}); pack it without a password, by deflate"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def short_name(path: Path) -> str:
+    """The name of a data set: that of its file or folder, without the ending and what a config would refuse."""
+    name = path.resolve().name
+    for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl", ".conllu", ".npz"):
+        name = name.removesuffix(ending)
+    return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
+
+
+def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, bytes]]) -> Dataset:
+    parts: dict[str, list[tuple[PurePosixPath, bytes, str]]] = {"train": [], "test": [], UNLABELLED: []}
+    urls: dict[str, bytes] = {}
+    for file, data in files:
+        if _is_url_list(file):
+            urls[file.stem.removeprefix("urls_")] = data
+            continue
+        part = UNLABELLED if file.parts[-2] == UNLABELLED else file.parts[-3]
+        parts[part].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
+    if not parts["train"]:
+        raise DataError(f"{path}: no train/<label>/*.txt inside; lay the texts out so, one folder per label")
+    # Sorted by path: the order of a folder or an archive is an accident.
+    train, test, unlabelled = (sorted(part) for part in parts.values())
+    dataset = Dataset.from_pairs(name, *([(data, label) for _, data, label in part] for part in (train, test)))
+    groups = read_films([(file, label) for file, _, label in train], urls)
+    labelled = replace(dataset.train, groups=groups)
+    return replace(dataset, train=labelled, unlabelled=[data for _, data, _ in unlabelled])
+
+
+def _is_wanted(file: PurePosixPath) -> bool:
+    """Whether a file is a text of a part (labelled, or one of the training part that nobody labelled) or a url list."""
+    is_text = file.suffix == ".txt" and len(file.parts) >= 3 and file.parts[-3] in ("train", "test")
+    return (is_text and (file.parts[-3:-1] != ("test", UNLABELLED))) or _is_url_list(file)
+
+
+def _is_url_list(file: PurePosixPath) -> bool:
+    return len(file.parts) >= 2 and file.parts[-2] == "train" and file.match("urls_*.txt")
+
+
+def _walk_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for file in (*folder.glob("*/*.txt"), *folder.glob("*/*/*.txt")):
+        relative = PurePosixPath(file.relative_to(folder).as_posix())
+        if _is_wanted(relative):
+            yield relative, _read_text(file)
+
+
+def _read_text(file: Path) -> bytes:
+    try:
+        return read_file(file)
+    except ModelError as error:
+        raise DataError(str(error)) from error
+
+
+def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    csv.field_size_limit(_CSV_FIELD_LIMIT_BYTES)
+    # surrogateescape carries bytes that are not UTF-8 through to the tokenizer, which is defined on bytes.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.DictReader(file, delimiter=delimiter, strict=True)
+        try:
+            _require_columns(path, columns, rows.fieldnames or [])
+            for row in rows:
+                yield _pair(path, rows.line_num, row, columns)
+        except csv.Error as error:
+            raise DataError(f"{path}: the row after line {rows.line_num}: {error} (a quote too many?)") from error
+
+
+def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape"))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}:{number}: not a line of JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}:{number}: should be a JSON object, not {type(row).__name__}")
+            _require_columns(path, columns, list(row), number)
+            yield _pair(path, number, row, columns)
+
+
+def _require_columns(path: Path, columns: Columns, found: Iterable[str], line: int = 1) -> None:
+    found = list(found)
+    if missing := [column for column in (columns.text, columns.label) if column not in found]:
+        names = ", ".join(map(repr, found)) or "none"
+        raise DataError(
+            f"{path}:{line}: no column {' and no column '.join(map(repr, missing))}; the columns are {names}; "
+            "name yours with --text-column and --label-column"
+        )
+
+
+def _pair(path: Path, line: int, row: dict[str, object], columns: Columns) -> tuple[bytes, str]:
+    text, label = row[columns.text], row[columns.label]
+    if isinstance(label, int):  # JSON: 0 and 1, true and false
+        label = json.dumps(label)
+    if not isinstance(text, str) or not isinstance(label, str) or not label.strip():
+        raise DataError(
+            f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}"
+        )
+    return to_bytes(text), label.strip()

@@ -1,0 +1,148 @@
+"""Labelled texts as values, and the seeded split into training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.datasets.hold_out import hold_out_by_label, hold_out_groups
+from rnnx.errors import DataError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts with their labels.
+
+    Attributes:
+        texts: Raw bytes, one per example.
+        label_ids: (count,) int32, indices into the data set's labels.
+        groups: What each text is about (the film of a review), so that validation can be on others; None if unknown.
+    """
+
+    texts: Sequence[bytes]
+    label_ids: npt.NDArray[np.int32]
+    groups: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: npt.NDArray[np.intp]) -> Examples:
+        """Picks examples by index, in the order given."""
+        groups = None if self.groups is None else [self.groups[i] for i in indices]
+        return Examples([self.texts[i] for i in indices], self.label_ids[indices], groups)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A labelled data set.
+
+    Attributes:
+        name: Short, for file names and cards.
+        labels: Sorted by name; a label's id is its index.
+        train: The training part; validation is split off from this one alone.
+        test: The official test part, if there is one.
+        unlabelled: Further training texts, which nobody labelled.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Examples
+    test: Examples | None
+    unlabelled: Sequence[bytes] = ()
+
+    @classmethod
+    def from_pairs(
+        cls, name: str, train: Iterable[tuple[bytes, str]], test: Iterable[tuple[bytes, str]] = ()
+    ) -> Dataset:
+        """Builds a data set from (text, label) pairs.
+
+        Raises:
+            DataError: If there is no text, a label cannot be printed, or the test part has one that training has not.
+        """
+        train, test = list(train), list(test)
+        labels = tuple(sorted({label for _, label in train}))
+        if not labels:
+            raise DataError(f"{name}: no labelled text in the training part")
+        if strange := [label for label in labels if not label.isprintable()]:
+            raise DataError(f"{name}: the label {strange[0]!r} is not printable text; rename it")
+        if strange := sorted({label for _, label in test} - set(labels)):
+            raise DataError(f"{name}: the test part has labels that the training part has not: {', '.join(strange)}")
+        ids = {label: i for i, label in enumerate(labels)}
+        return cls(name, labels, _examples(train, ids), _examples(test, ids) if test else None)
+
+    def summary(self) -> str:
+        """How much there is to train on, in words."""
+        more = f", {len(self.unlabelled):,} unlabelled ones" if self.unlabelled else ""
+        return f"{len(self.train):,} labelled texts{more}"
+
+    def choose(self, part: str | None) -> tuple[Examples, str]:
+        """Picks a part to measure on.
+
+        Args:
+            part: `test` or `train`; None takes the test part if there is one.
+
+        Returns:
+            The examples and the part's name.
+
+        Raises:
+            DataError: If the part is not there.
+        """
+        if part == "train" or (part is None and self.test is None):
+            return self.train, "train"
+        if self.test is None:
+            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
+        return self.test, "test"
+
+
+def _examples(pairs: list[tuple[bytes, str]], ids: dict[str, int]) -> Examples:
+    return Examples([text for text, _ in pairs], np.array([ids[label] for _, label in pairs], np.int32))
+
+
+def split_by_label(examples: Examples, fraction: float, seed: int) -> tuple[Examples, Examples]:
+    """Splits examples at random, each label in the same proportion.
+
+    Args:
+        examples: At least two of each label.
+        fraction: The share of the second part, in 0..1.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of `examples`.
+
+    Raises:
+        DataError: If some label has a single example, so that one part would have none.
+    """
+    held_out = hold_out_by_label(examples.label_ids, fraction, seed)
+    return _part(examples, held_out)
+
+
+def split_by_group(examples: Examples, fraction: float, seed: int) -> tuple[Examples, Examples]:
+    """Splits examples so that no group has some on both sides: what is measured is how well others are judged.
+
+    Args:
+        examples: With their groups.
+        fraction: The share of the examples in the second part, in 0..1; it is met as nearly as whole groups can.
+        seed: The same seed gives the same split.
+
+    Returns:
+        The larger part and the held-out part, each in the order of `examples`.
+
+    Raises:
+        DataError: If no such split has every label in both parts.
+    """
+    if examples.groups is None:
+        raise ValueError("the examples have no groups")
+    held_out = hold_out_groups(examples.groups, fraction, seed)
+    parts = _part(examples, held_out)
+    labels = np.unique(examples.label_ids)
+    for part in parts:
+        if missing := sorted(set(labels.tolist()) - set(part.label_ids.tolist())):
+            raise DataError(f"split by group, one part would have no text of label {missing[0]}: too few groups")
+    return parts
+
+
+def _part(examples: Examples, held_out: npt.NDArray[np.bool_]) -> tuple[Examples, Examples]:
+    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))

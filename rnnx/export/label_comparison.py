@@ -1,0 +1,95 @@
+"""The labels of a whole data set: Keras, every file, and the reference, text by text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnx.bundle.directory import TEXT_NAME
+from rnnx.reference.streaming import zero_states
+from rnnx.errors import UsageError
+from rnnx.export.source import Source
+from rnnx.runtime.session import Session
+from rnnx.rounding.decisions import decide, label_ids
+from rnnx.reference.network import INPUT_NAME, OUTPUT_NAME
+from rnnx.proof.report import DecisionsReport
+from rnnx.rewrites.replace import Rewritten
+from rnnx.text.tokenizer import to_batch
+from rnnx.text_form.build import TextForm
+
+_BATCH_SIZE = 256
+_STEP_TEST_TEXTS = 60
+
+
+@dataclass(frozen=True)
+class DecisionTexts:
+    """The texts of a data set.
+
+    Attributes:
+        dataset: Its name and part, for the report.
+        texts: Raw bytes.
+    """
+
+    dataset: str
+    texts: Sequence[bytes]
+
+    def some(self) -> list[bytes]:
+        """A few of them, from all over, for the step test too."""
+        return [self.texts[i] for i in range(0, len(self.texts), max(len(self.texts) // _STEP_TEST_TEXTS, 1))]
+
+
+def compare_decisions(
+    source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, decisions: DecisionTexts
+) -> DecisionsReport:
+    """Labels every text with everything and compares.
+
+    Args:
+        source: The model, Keras and reference.
+        forms: By file name.
+        text_form: If there is one. Its embedding may be stored with fewer bits, which makes another network of it: its
+            labels are counted where they differ from Keras's, and are held against no bound.
+        decisions: The texts.
+
+    Raises:
+        UsageError: If the model does not read texts.
+    """
+    if source.tokenizer is None:
+        raise UsageError(f"model {source.config.name}: made without a vocabulary; it has no labels for texts")
+    runs = {"keras": source.model.predict_on_batch}
+    runs |= {name: _Run(form) for name, form in forms.items()}
+    rows = [source.tokenizer.encode(text).ids for text in decisions.texts]
+    from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
+    by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    differing, wrong = dict.fromkeys(forms, 0), dict.fromkeys(runs, 0)
+    if from_text is not None:
+        differing[TEXT_NAME] = 0
+    max_ratio = dict.fromkeys(runs, 0.0)
+    certain_count = 0
+    for first in range(0, len(rows), _BATCH_SIZE):
+        chosen = by_length[first : first + _BATCH_SIZE]
+        ids = source.tokenizer.pad([rows[i] for i in chosen])
+        expected = decide(source.network, ids)[OUTPUT_NAME]
+        certain_count += int(expected.is_certain.sum())
+        probs = {name: np.asarray(run(ids)) for name, run in runs.items()}
+        labels = {name: label_ids(expected.head, values) for name, values in probs.items()}
+        for name, values in probs.items():
+            wrong[name] += int(((labels[name] != expected.label_ids) & expected.is_certain).sum())
+            ratio = (np.abs(expected.values - values) / expected.bounds).max()
+            max_ratio[name] = max(max_ratio[name], float(np.nan_to_num(ratio, nan=1e300)))
+        for name in forms:
+            differing[name] += int((labels[name] != labels["keras"]).sum())
+        if from_text is not None:
+            answers = from_text.run(to_batch([decisions.texts[i] for i in chosen]))[0]
+            differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"].reshape(len(ids))).sum())
+    return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
+
+
+class _Run:
+    def __init__(self, form: Rewritten) -> None:
+        self._session = Session(form.model.SerializeToString(), device="cpu")
+        self._carried = form.carried
+
+    def __call__(self, ids: np.ndarray) -> np.ndarray:
+        return self._session.run({INPUT_NAME: ids, **zero_states(self._carried, len(ids))})[0]

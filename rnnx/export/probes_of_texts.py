@@ -1,0 +1,66 @@
+"""What a text form is tried on: real texts, every word there is, words that are nearly one, and bytes of all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+
+_NEAR_COUNT = 2000
+_MEGABYTE = 1 << 20
+
+
+def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict[str, bytes]]:
+    """Makes the batches, each a name to a text.
+
+    Args:
+        texts: Real texts.
+        tokenizer: The model's own.
+
+    Returns:
+        Texts and traps mixed; every word of the vocabulary; words near to one; and each trap alone.
+    """
+    length = tokenizer.config.max_length
+    words = tokenizer.vocabulary.tokens[len(SPECIAL_TOKENS) :]
+    traps = _traps(words, length)
+    mixed = {f"text {i + 1}": text for i, text in enumerate(texts)} | traps
+    every_word = {f"words from {line[0]!r}": b" ".join(line) for line in _lines(words, length)}
+    near_words = {f"near {line[0]!r}": b" ".join(line) for line in _lines(_near(words), length)}
+    alone = [{f"{name}, alone": text} for name, text in traps.items()]
+    return [mixed, every_word, near_words, *alone, {"a megabyte": (b"the film " * _MEGABYTE)[:_MEGABYTE]}]
+
+
+def _traps(words: Sequence[bytes], length: int) -> dict[str, bytes]:
+    word = words[0]
+    longest = max(words, key=len)
+    return {
+        "empty": b"",
+        "one space": b" ",
+        "zeros": b"\0\0 " + word + b"\0" + word + b"\0",
+        "every byte": bytes(range(256)),
+        "every byte, apart": b" ".join(bytes([i]) for i in range(256)),
+        "not UTF-8": word + b"\xff\xfe " + b"\x80" + word + b" \xc3",
+        "breaks": b"<br />br<br />" + word + b"<br />br <br />",
+        "breaks of other kinds": b"<BR /> <br/> <br  /> <br / > < br /> br /> <br <br /> /> <br /",
+        "upper case": word.upper() + b" " + longest.upper(),
+        "longest word": longest,
+        "longer than the longest word": longest + b"a " + longest + longest,
+        "a word of 5 kB": b"a" * 5000,
+        "one less than the longest text": b" ".join([word] * max(length - 1, 1)),
+        "the longest text": b" ".join([longest] * length),
+        "one more than the longest text": b"zzqqzz " + b" ".join([word] * length),
+    }
+
+
+def _near(words: Sequence[bytes]) -> Iterator[bytes]:
+    """Words with a byte more, a byte less, and the last byte another one."""
+    step = max(len(words) // _NEAR_COUNT, 1)
+    for word in words[::step]:
+        yield from (word + b"s", word[1:] or b"q", word[:-1] + bytes([word[-1] ^ 1]))
+
+
+def _lines(words: Sequence[bytes] | Iterator[bytes], length: int) -> Iterator[list[bytes]]:
+    iterator = iter(words)
+    while line := list(islice(iterator, length)):
+        yield line

@@ -1,0 +1,270 @@
+"""Keras's layers that are not recurrent, each read into its counterpart in the reference, or refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, TypeAlias, get_args
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnnx import reference
+from rnnx.reference.activations import ActivationName
+from rnnx.errors import ModelError
+from rnnx.reference.network import Array
+
+# These do nothing once training is over.
+_PASSED_OVER = (
+    layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout,
+    layers.ActivityRegularization, layers.Identity,
+)  # fmt: skip
+_ACTIVATIONS = get_args(ActivationName)
+_MERGES: Mapping[type, Any] = {
+    layers.Add: "add",
+    layers.Subtract: "subtract",
+    layers.Multiply: "multiply",
+    layers.Average: "average",
+    layers.Maximum: "maximum",
+    layers.Minimum: "minimum",
+}
+
+# What a layer is given: (batch, ...), None where the size is open.
+Shape: TypeAlias = tuple[int | None, ...]
+
+
+def is_passed_over(layer: Any) -> bool:
+    """Whether a layer does nothing at inference, at every position or at once."""
+    inner = layer.layer if type(layer) is layers.TimeDistributed else layer
+    return isinstance(inner, _PASSED_OVER)
+
+
+def read_layer(layer: Any) -> reference.Layer:
+    """Reads a layer that is not recurrent.
+
+    Raises:
+        ModelError: If it, or a setting of it, is not modelled.
+    """
+    given = keras.tree.flatten(layer.input)
+    return _read(layer, tuple(given[0].shape))
+
+
+def _read(layer: Any, shape: Shape) -> reference.Layer:
+    if layer.dtype_policy.name != "float32":
+        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
+    config = layer.get_config()
+    if config.get("lora_rank") is not None or getattr(layer, "quantization_mode", None):
+        raise refusal(layer, "is quantized or has LoRA weights")
+    # `type`: a subclass may compute anything.
+    reader = _READERS.get(type(layer))
+    if reader is None:
+        raise refusal(layer, "is of a kind that is not modelled")
+    return reader(layer, shape)
+
+
+def _read_embedding(layer: Any, _: Shape) -> reference.Embedding:
+    return reference.Embedding(float64(layer.embeddings), layer.mask_zero)
+
+
+def _read_masking(layer: Any, _: Shape) -> reference.Masking:
+    origin = layer.input._keras_history.operation
+    if not isinstance(origin, layers.InputLayer | layers.Embedding):
+        raise refusal(layer, "masks what was computed, where rounding may decide; modelled is an input or an embedding")
+    return reference.Masking(float(np.float32(layer.mask_value)))
+
+
+def _read_dense(layer: Any, _: Shape) -> reference.Dense:
+    bias = float64(layer.bias) if layer.use_bias else np.zeros(layer.units)
+    return reference.Dense(float64(layer.kernel), bias, read_activation(layer))
+
+
+def _read_activation_layer(layer: Any, _: Shape) -> reference.Activation:
+    return reference.Activation(read_activation(layer))
+
+
+def _read_relu(layer: Any, _: Shape) -> reference.Activation | reference.LeakyReLU:
+    require(layer, layer.get_config(), max_value=None, threshold=0.0)
+    slope = float(layer.negative_slope)
+    return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
+
+
+def _read_leaky_relu(layer: Any, _: Shape) -> reference.LeakyReLU:
+    return reference.LeakyReLU(float(layer.negative_slope))
+
+
+def _read_elu(layer: Any, _: Shape) -> reference.ELU:
+    return reference.ELU(float(layer.alpha))
+
+
+def _read_softmax(layer: Any, shape: Shape) -> reference.Activation:
+    _require_last(layer, layer.axis, shape)
+    # Its own argument: Keras lists a mask as one more input.
+    if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
+        raise refusal(layer, "would take the mask of positions for one of features; Activation('softmax') is modelled")
+    return reference.Activation("softmax")
+
+
+def _read_batch_normalization(layer: Any, shape: Shape) -> reference.BatchNormalization:
+    _require_last(layer, layer.axis, shape)
+    return reference.BatchNormalization(
+        mean=float64(layer.moving_mean),
+        variance=float64(layer.moving_variance),
+        gamma=float64(layer.gamma) if layer.scale else None,
+        beta=float64(layer.beta) if layer.center else None,
+        epsilon=float(layer.epsilon),
+    )
+
+
+def _read_layer_normalization(layer: Any, shape: Shape) -> reference.LayerNormalization:
+    _require_last(layer, layer.axis, shape)
+    require(layer, layer.get_config(), rms_scaling=False)
+    return reference.LayerNormalization(
+        gamma=float64(layer.gamma) if layer.scale else None,
+        beta=float64(layer.beta) if layer.center else None,
+        epsilon=float(layer.epsilon),
+    )
+
+
+def _read_rescaling(layer: Any, _: Shape) -> reference.Rescaling:
+    if np.ndim(layer.scale) or np.ndim(layer.offset):
+        raise refusal(layer, "scales each feature by its own number; one for all is modelled")
+    return reference.Rescaling(float(layer.scale), float(layer.offset))
+
+
+def _read_concatenate(layer: Any, shape: Shape) -> reference.Concatenate:
+    if layer.axis not in (-1, len(shape) - 1):
+        raise refusal(layer, f"joins along axis {layer.axis}; only the last one is modelled")
+    return reference.Concatenate()
+
+
+def _read_merge(layer: Any, shape: Shape) -> reference.Merge:
+    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    if any(other != shape for other in shapes):
+        raise refusal(layer, f"has inputs of the shapes {', '.join(map(str, shapes))}; equal ones are modelled")
+    return reference.Merge(_MERGES[type(layer)])
+
+
+def _read_global_pooling(layer: Any, _: Shape) -> reference.Layer:
+    require(layer, layer.get_config(), data_format="channels_last")
+    pooling: reference.Layer = getattr(reference, type(layer).__name__)(keepdims=bool(layer.keepdims))
+    return pooling
+
+
+def _read_pooling(layer: Any, shape: Shape) -> reference.Pooling1D:
+    require(layer, layer.get_config(), data_format="channels_last")
+    (size,), (stride,) = layer.pool_size, layer.strides
+    is_padded = layer.padding == "same"
+    if not is_padded and (shape[1] is None or shape[1] < size):
+        raise refusal(layer, "has padding='valid' over an open time, where a short sequence leaves nothing; 'same' is")
+    operation: Any = "maximum" if type(layer) is layers.MaxPooling1D else "average"
+    return reference.Pooling1D(operation, int(size), int(stride), is_padded)
+
+
+def _read_zero_padding(layer: Any, _: Shape) -> reference.ZeroPadding1D:
+    require(layer, layer.get_config(), data_format="channels_last")
+    before, after = layer.padding
+    return reference.ZeroPadding1D(int(before), int(after))
+
+
+def _read_repeat(layer: Any, _: Shape) -> reference.RepeatVector:
+    return reference.RepeatVector(int(layer.n))
+
+
+def _read_reshape(layer: Any, shape: Shape) -> reference.Reshape:
+    """A Reshape or Flatten of what is fixed, or of the features of each position."""
+    require(layer, layer.get_config(), data_format="channels_last")
+    before, after = shape[1:], tuple(layer.output.shape[1:])
+    if None not in before:
+        return reference.Reshape(tuple(int(size or 0) for size in after))
+    positions, *features = before
+    rest = [size for size in after[1:] if size is not None]
+    is_per_position = positions is None and None not in features and after[:1] == (None,)
+    if is_per_position and len(rest) == len(after) - 1 and prod(rest) == prod(size or 0 for size in features):
+        return reference.Reshape((-1, *rest))
+    raise refusal(
+        layer, "puts positions of an open time where features were; modelled is a fixed time, or each position"
+    )
+
+
+def _read_time_distributed(layer: Any, shape: Shape) -> reference.Layer:
+    """What works on each position by itself is the same at all of them."""
+    if type(layer.layer) not in _PER_POSITION:
+        wrapped = type(layer.layer).__name__
+        raise refusal(layer, f"wraps a {wrapped}; modelled is what works on each position by itself, such as Dense")
+    return _read(layer.layer, (shape[0], *shape[2:]))
+
+
+def _refuse_permute(layer: Any, _: Shape) -> reference.Layer:
+    raise refusal(layer, "puts features where the time was, so that nothing tells what a position is")
+
+
+_READERS: Mapping[type, Callable[[Any, Shape], reference.Layer]] = {
+    layers.Embedding: _read_embedding,
+    layers.Masking: _read_masking,
+    layers.Dense: _read_dense,
+    layers.Activation: _read_activation_layer,
+    layers.ReLU: _read_relu,
+    layers.LeakyReLU: _read_leaky_relu,
+    layers.ELU: _read_elu,
+    layers.Softmax: _read_softmax,
+    layers.BatchNormalization: _read_batch_normalization,
+    layers.LayerNormalization: _read_layer_normalization,
+    layers.Rescaling: _read_rescaling,
+    layers.Concatenate: _read_concatenate,
+    **dict.fromkeys(_MERGES, _read_merge),
+    layers.GlobalAveragePooling1D: _read_global_pooling,
+    layers.GlobalMaxPooling1D: _read_global_pooling,
+    layers.AveragePooling1D: _read_pooling,
+    layers.MaxPooling1D: _read_pooling,
+    layers.ZeroPadding1D: _read_zero_padding,
+    layers.RepeatVector: _read_repeat,
+    layers.Reshape: _read_reshape,
+    layers.Flatten: _read_reshape,
+    layers.Permute: _refuse_permute,
+    layers.TimeDistributed: _read_time_distributed,
+}
+_PER_POSITION = (
+    layers.Dense, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.BatchNormalization,
+    layers.LayerNormalization, layers.Rescaling,
+)  # fmt: skip
+
+
+def read_activation(layer: Any) -> ActivationName:
+    """The activation of a layer or a cell.
+
+    Raises:
+        ModelError: If it is not modelled.
+    """
+    name = keras.activations.serialize(layer.activation)
+    if name not in _ACTIVATIONS:
+        raise refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
+    chosen: ActivationName = name
+    return chosen
+
+
+def float64(variable: Any) -> Array:
+    """A weight in float64."""
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
+
+def require(layer: Any, config: dict[str, Any], **settings: object) -> None:
+    """Refuses a layer with another setting than these.
+
+    Raises:
+        ModelError: With the setting.
+    """
+    for name, value in settings.items():
+        if config.get(name, value) != value:
+            raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is modelled")
+
+
+def _require_last(layer: Any, axis: Any, shape: Shape) -> None:
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    if axes not in ([-1], [len(shape) - 1]):
+        raise refusal(layer, f"works along the axis {axis}; only the last one is modelled")
+
+
+def refusal(layer: Any, reason: str) -> ModelError:
+    """The error that names a layer and why it is not exported."""
+    return ModelError(f"layer {layer.name} ({type(layer).__name__}) {reason}; nothing was exported")

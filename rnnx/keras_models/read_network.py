@@ -1,0 +1,321 @@
+"""A Keras model to the reference network: the layers by Keras's own names and weights, refused where not modelled."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnnx import cells, reference
+from rnnx.errors import ModelError
+from rnnx.keras_models.explicit_masks import find_explicit_mask
+from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
+from rnnx.keras_models.keras_file import clean_keras_file
+from rnnx.export.ports import zeros
+from rnnx.versions import require_floor
+from rnnx.reference.network import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
+
+# Those that ONNX's recurrent operators have.
+_RECURRENT_ACTIVATIONS = (
+    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+)  # fmt: skip
+_RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
+    layers.SimpleRNN: reference.SimpleRNN,
+    layers.LSTM: cells.LSTM,
+    layers.GRU: cells.GRU,
+}
+# What a Bidirectional does with its two halves.
+_MERGES: Mapping[str, reference.Layer] = {
+    "concat": reference.Concatenate(),
+    "sum": reference.Merge("add"),
+    "mul": reference.Merge("multiply"),
+    "ave": reference.Merge("average"),
+}
+
+# Long enough for any pooling over some positions.
+_ANY_TIME = 60
+# An output of a layer, or an input of the model: its name, and which of its outputs.
+Port: TypeAlias = tuple[str, int]
+
+
+def load_keras(data: bytes, name: str) -> keras.Model:
+    """Loads the content of a `.keras` file, looked through before, in safe mode.
+
+    Args:
+        data: The content.
+        name: Of the file, for the messages.
+
+    Raises:
+        MissingExtraError: If this Keras is so old that a file could run code in it.
+        ModelError: If the file may not be loaded, or Keras refuses it.
+    """
+    require_floor("keras", keras.__version__)
+    data = clean_keras_file(data, name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(data)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises whatever the broken part raised
+            raise ModelError(f"{name}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
+
+
+def read_network(model: keras.Model) -> Network:
+    """Builds the reference network of a Keras model.
+
+    Raises:
+        ModelError: For a layer, or a setting of a layer, that the reference does not model; names it and the reason.
+    """
+    inputs = _read_inputs(model)
+    nodes: list[Node] = []
+    # The node that gives an output of a layer, by the layer's name and the number of the output: the layer's own, or
+    # the one that it passes on. A memory has none.
+    source: dict[Port, str] = {(one.name, 0): one.name for one in inputs.values()}
+    for layer, readers in _wiring(model, inputs):
+        if unknown := [name for name, i in readers if (name, i) not in source]:
+            raise refusal(layer, f"reads the memory of {unknown[0]}, which no step shows; only the state is modelled")
+        reads = tuple(source[port] for port in readers)
+        if masked := find_explicit_mask(model, layer):
+            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
+            reads = (nodes[-1].name,)
+        added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
+        nodes += added
+        source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
+    nodes = _without_unread_states(nodes, _read_outputs(model, source).values())
+    if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
+        raise ModelError(f"model {model.name}: there is no recurrent layer in it")
+    ends = _read_outputs(model, source)
+    by_name = {node.name: node for node in nodes}
+    for name in ends.values():
+        _require_choice(by_name[name])
+    if list(ends) == [OUTPUT_NAME] and not _gives_probabilities(by_name[ends[OUTPUT_NAME]]):
+        ends = {VALUES_NAME: ends[OUTPUT_NAME]}
+    read = {name for node in nodes for name in node.inputs}
+    if unread := [node.name for node in nodes if node.name not in read | set(ends.values())]:
+        raise ModelError(f"model {model.name}: layer {unread[0]} has no effect on its output")
+    sized = [_with_size(one, nodes) for one in inputs.values()]
+    if unread := [one.name for one in sized if one.name not in read]:
+        raise ModelError(f"model {model.name}: its input {unread[0]} is read by no layer")
+    if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
+        ends = {}
+    network = Network(nodes, tuple(sized), ends)
+    _require_states(network)
+    return network
+
+
+def _require_states(network: Network) -> None:
+    """A last state is that at the last position, unless zeros stand at masked ones."""
+    taken = {name for node in network.nodes if isinstance(node.layer, reference.LastPosition) for name in node.inputs}
+    zeroed = {name for name, layer in network.recurrent_nodes.items() if layer.zero_output_for_mask} & taken
+    if not zeroed:
+        return
+    tensors = network.forward(zeros(network, _ANY_TIME))
+    for node in network.nodes:
+        if node.name in zeroed and tensors[node.inputs[0]].mask is not None:
+            raise ModelError(
+                f"layer {node.name}: its last state is taken, and zeros are put out at masked positions "
+                "(zero_output_for_mask, as Bidirectional has it); one of them is modelled; nothing was exported"
+            )
+
+
+def _without_unread_states(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
+    """Leaves out the last states that a layer offers and nobody takes."""
+    read = {*ends, *(name for node in nodes for name in node.inputs)}
+    return [node for node in nodes if not isinstance(node.layer, reference.LastPosition) or node.name in read]
+
+
+def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Keras's own recurrent layers, the halves of a Bidirectional apart, by the names of their nodes in the network."""
+    for layer in model.layers:
+        if type(layer) in _RECURRENT:
+            yield layer.name, layer
+        elif isinstance(layer, layers.Bidirectional):
+            for half in (layer.forward_layer, layer.backward_layer):
+                yield _half_name(layer, half), half
+
+
+def _half_name(layer: Any, half: Any) -> str:
+    return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
+
+
+def _require_choice(node: Node) -> None:
+    layer = node.layer
+    if isinstance(layer, reference.Dense) and layer.activation == "softmax" and layer.kernel.shape[1] == 1:
+        raise ModelError(
+            f"layer {node.name} is a softmax over a single unit, which is 1 whatever it reads; "
+            "a single unit takes a sigmoid; nothing was exported"
+        )
+
+
+def _gives_probabilities(node: Node) -> bool:
+    return isinstance(node.layer, reference.Dense) and node.layer.activation in ("sigmoid", "softmax")
+
+
+def _read_inputs(model: keras.Model) -> dict[str, Input]:
+    """By Keras's own name. A single one is `ids` or `x`; several keep their names."""
+    found = {}
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape[1:])
+        kind: Literal["ids", "numbers"] = "ids" if _is_looked_up(model, tensor) else "numbers"
+        if not shape or any(size is None for size in shape[1:]):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} is no sequence: (batch, time, ...)"
+            )
+        name = tensor.name if len(model.inputs) > 1 else INPUT_NAME if kind == "ids" else NUMBERS_NAME
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ModelError(f"model {model.name}: its input should have a plain name, not {name!r:.60}")
+        found[tensor.name] = Input(name, kind, shape)
+    return found
+
+
+def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
+    if isinstance(model, keras.Sequential):
+        return isinstance(next(iter(model.layers), None), layers.Embedding)
+    readers = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer) and any(tensor is one for one in keras.tree.flatten(layer.input))
+    ]
+    if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
+        raise refusal(readers[0], f"reads {tensor.name} beside an Embedding that looks it up")
+    return bool(readers) and isinstance(readers[0], layers.Embedding)
+
+
+def _with_size(one: Input, nodes: list[Node]) -> Input:
+    """Ids run up to the smallest table that they are looked up in."""
+    tables = [node.layer for node in nodes if one.name in node.inputs and isinstance(node.layer, reference.Embedding)]
+    return dataclasses.replace(one, size=min((len(layer.table) for layer in tables), default=0))
+
+
+def _read_outputs(model: keras.Model, source: Mapping[Port, str]) -> dict[str, str]:
+    """Output name to node: `probs` for a single one, else the names of their layers, numbered where one has several."""
+    if isinstance(model, keras.Sequential):
+        return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
+    owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
+    if any(id(tensor) not in owner for tensor in model.outputs):
+        raise ModelError(f"model {model.name}: an output of it is not that of one of its layers, used once")
+    ports = [owner[id(tensor)] for tensor in model.outputs]
+    if len(set(ports)) < len(ports):
+        raise ModelError(f"model {model.name}: two of its outputs are the same")
+    if unknown := [name for name, i in ports if (name, i) not in source]:
+        raise ModelError(f"model {model.name}: puts out the memory of {unknown[0]}, which no step shows")
+    if len(ports) == 1:
+        return {OUTPUT_NAME: source[ports[0]]}
+    return {f"{name}_{i}" if i else name: source[name, i] for name, i in ports}
+
+
+def _owners(working: Iterable[Any]) -> dict[int, Port]:
+    """Which layer puts a tensor out; each is called once, so that a tensor has one owner."""
+    return {
+        id(tensor): (layer.name, i) for layer in working for i, tensor in enumerate(keras.tree.flatten(layer.output))
+    }
+
+
+def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
+    """Each layer with the layers, or inputs, that it reads."""
+    working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        # A Sequential that was loaded has called its layers twice; its order says all.
+        before = next(iter(inputs.values())).name
+        for layer in working:
+            yield layer, ((before, 0),)
+            before = layer.name
+        return
+    owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
+    for layer in working:
+        # Keras lists a mask as one more input, boolean. It travels with the values, or `find_explicit_mask` says so.
+        tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+        if any(id(tensor) not in owner for tensor in tensors):
+            raise refusal(layer, "is used more than once, or reads something outside the model")
+        yield layer, tuple(owner[id(tensor)] for tensor in tensors)
+
+
+def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
+    """The nodes of a layer, and which of them gives each of its outputs; None for a memory, which no node gives."""
+    if layer.dtype_policy.name != "float32":
+        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
+    # `type is`: a subclass may compute anything.
+    if type(layer) in _RECURRENT:
+        if len(inputs) != 1:
+            raise refusal(layer, "is given its first state; only one that starts at zero is modelled")
+        node = Node(layer.name, _read_recurrent(layer), inputs)
+        added, states = _read_states(layer, node)
+        return [node, *added], [node.name, *states]
+    if type(layer) is layers.Bidirectional:
+        return _read_bidirectional(layer, inputs)
+    return [Node(layer.name, read_layer(layer), inputs)], [layer.name]
+
+
+def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str | None]]:
+    """What `return_state` adds: the state after the last step, and after it the memory of an LSTM."""
+    if not layer.return_state:
+        return [], []
+    memory = [None] * (len(keras.tree.flatten(layer.cell.state_size)) - 1)
+    if not layer.return_sequences:
+        return [], [node.name, *memory]
+    last = Node(f"{node.name}.state", reference.LastPosition(), (node.name,))
+    return [last], [last.name, *memory]
+
+
+def _read_recurrent(layer: Any) -> reference.Recurrent:
+    require(layer, layer.get_config(), stateful=False, unroll=False)
+    kind, cell = _RECURRENT[type(layer)], layer.cell
+    bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
+    settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
+    for name in ("activation", "recurrent_activation"):
+        if not hasattr(cell, name):
+            continue
+        settings[name] = _recurrent_activation(layer, name)
+    return kind(
+        kernel=float64(cell.kernel),
+        recurrent_kernel=float64(cell.recurrent_kernel),
+        bias=float64(cell.bias) if cell.use_bias else np.zeros(bias_shape),
+        return_sequences=layer.return_sequences,
+        go_backwards=layer.go_backwards,
+        zero_output_for_mask=layer.zero_output_for_mask,
+        **settings,
+    )
+
+
+def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
+    """Spells a Bidirectional out: two recurrences, the second one turned around again, and their merge if there is."""
+    halves = [layer.forward_layer, layer.backward_layer]
+    for half in halves:
+        if type(half) not in _RECURRENT:
+            raise refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
+    if len(inputs) != 1:
+        raise refusal(layer, "is given its first states; only such as start at zero are modelled")
+    nodes: list[Node] = []
+    ends: list[str | None] = []
+    states: list[str | None] = []
+    for half in halves:
+        node = Node(_half_name(layer, half), _read_recurrent(half), inputs)
+        added, of_half = _read_states(half, node)
+        nodes += [node, *added]
+        states += of_half
+        ends.append(node.name)
+        if half is layer.backward_layer and layer.return_sequences:
+            nodes.append(Node(f"{node.name}.reverse", reference.Reverse(), (node.name,)))
+            ends[-1] = nodes[-1].name
+    if layer.merge_mode is None:
+        return nodes, [*ends, *states]
+    if layer.merge_mode not in _MERGES:
+        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)} and None")
+    merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(name for name in ends if name))
+    return [*nodes, merge], [merge.name, *states]
+
+
+def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:
+    name = keras.activations.serialize(getattr(layer, role))
+    if name not in _RECURRENT_ACTIVATIONS:
+        known = ", ".join(_RECURRENT_ACTIVATIONS)
+        raise refusal(layer, f"steps by the {role.replace('_', ' ')} {name!r}; ONNX's operators have {known}")
+    chosen: reference.ActivationName = name
+    return chosen

@@ -1,0 +1,228 @@
+"""The proof: whether another computation of a network is right, and by how much (`rnnx.proof.report` holds the answer).
+
+Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part
+ways, and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state
+before it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding.step_bound`) of the runtime's
+state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The ratio of
+difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
+
+Beside it stands the whole way, from ids to probabilities, against what all these roundings together can do
+(`rnnx.rounding.decisions`): it decides which labels have to be the same.
+
+Imports numpy only; runs nothing but the reference; prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.rounding.decisions import Decisions, label_ids
+from rnnx.reference.network import Array, Dense, Given, Network, Node, Recurrent, Tensor
+from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
+from rnnx.rounding.step_bound import output_error
+from rnnx.rounding.recurrent_bounds import expect_steps
+
+# Half of what a probability can be: beyond it, a wrong one may pass.
+_SAYS_NOTHING = 0.5
+_CURVE_POINTS = 48
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeBatch:
+    """Inputs that run as one batch.
+
+    Attributes:
+        given: The inputs: by name, or the single one: ids (batch, time) int32.
+        names: What each row is, such as `empty` or `text 3`.
+        texts: What each row comes from, for files that read text; None if it was made up.
+    """
+
+    given: Given
+    names: tuple[str, ...]
+    texts: tuple[bytes, ...] | None = None
+
+    @property
+    def time(self) -> int:
+        """The longest time of its inputs."""
+        arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
+        return max(int(values.shape[1]) for values in arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a runtime gave for one batch.
+
+    Attributes:
+        answers: By output name, float32: (batch, 1) or (batch, classes), (batch, time, classes), or whatever it is.
+        states: By recurrent layer, float32 (batch, time, units), in the order of their computation.
+    """
+
+    answers: Mapping[str, npt.NDArray[np.float32]]
+    states: Mapping[str, npt.NDArray[np.float32]]
+
+
+def compare_runtime(
+    runtime: str,
+    network: Network,
+    batches: Sequence[ProbeBatch],
+    outputs: Sequence[Outputs],
+    decisions: Sequence[Mapping[str, Decisions]],
+) -> RuntimeReport:
+    """Compares one runtime with the reference.
+
+    Args:
+        runtime: Its name in the report.
+        network: The reference.
+        batches: What was run.
+        outputs: What came out, one per batch.
+        decisions: What the reference says of each batch, end to end, and which labels rounding cannot change.
+    """
+    problems: list[str] = []
+    layers: dict[str, LayerReport] = {}
+    diffs: list[float] = []
+    label_count = tie_count = 0
+    smallest_bound = np.inf
+    for batch, out, expected in zip(batches, outputs, decisions, strict=True):
+        if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
+            problems += form_problems
+            continue
+        compared, bound = _compare_layers(network, batch, out)
+        smallest_bound = min(smallest_bound, bound)
+        for name, decision in expected.items():
+            actual = out.answers[name]
+            compared.append(_largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
+            diffs.append(float(np.abs(decision.values - actual).max()))
+            certain = decision.is_certain
+            wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
+            label_count += int(certain.sum())
+            tie_count += 0 if decision.head == "values" else int((~certain).sum())
+            rows = dict.fromkeys(wrong[:, 0].tolist())
+            problems += [f"another label than the reference on {batch.names[row]!r}" for row in rows]
+        for report in compared:
+            if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
+                layers[report.layer] = report
+    if diffs and smallest_bound >= _SAYS_NOTHING:
+        problems.append(
+            "the bound of the probabilities says nothing on any probe: the weights are too large for float32"
+        )
+    is_finite = bool(diffs) and np.isfinite(diffs).all()
+    return RuntimeReport(
+        runtime,
+        tuple(layers.values()) or (_not_finite(next(iter(network.ends)), "every probe"),),
+        max(diffs) if is_finite else None,
+        label_count,
+        tie_count,
+        tuple(problems),
+    )
+
+
+def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outputs) -> list[DriftCurve]:
+    """Follows the states of each recurrent layer along a long sequence.
+
+    Args:
+        runtime: Its name in the report.
+        network: The reference.
+        batch: One row or several.
+        outputs: What came out.
+    """
+    own = network.forward(batch.given)
+    given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
+    curves = []
+    for node in network.nodes:
+        if not isinstance(node.layer, Recurrent):
+            continue
+        actual = outputs.states[node.name].astype(np.float64)
+        time = actual.shape[1]
+        steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
+        drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
+        # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
+        x = given[node.inputs[0]]
+        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
+        difference = np.abs(expected - actual)
+        ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+        flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
+        at = [values.transpose(1, 0, 2).reshape(time, -1)[np.arange(time), flat] for values in (difference, bound)]
+        figures = (tuple(np.minimum(np.nan_to_num(v[steps], nan=1e300), 1e300).tolist()) for v in (drift, *at))
+        curves.append(DriftCurve(runtime, node.name, tuple(steps.tolist()), *figures))
+    return curves
+
+
+def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32] | None) -> str | None:
+    if actual is None:
+        return f"there is no output {name}"
+    if actual.dtype != np.float32:
+        return f"{name} should be float32, not {actual.dtype}"
+    if actual.shape != expected.values.shape:
+        return f"{name} should be of shape {expected.values.shape}, not {actual.shape}"
+    return None
+
+
+def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tuple[list[LayerReport], float]:
+    """Walks the network along the runtime's own states, with the rounding that its inputs may carry.
+
+    Returns:
+        The largest ratio of each layer and output, and the smallest bound of a probability; 0 where there is none.
+    """
+    states = {name: values.astype(np.float64) for name, values in actual.states.items()}
+    recurrent = network.recurrent_nodes
+    if missing := recurrent.keys() - states.keys():
+        raise ValueError(f"no states of {', '.join(sorted(missing))}")
+    tensors = network.forward(batch.given, states)
+    errors: dict[str, Array] = {one.name: np.zeros(tensors[one.name].values.shape) for one in network.inputs}
+    reports = []
+    for node in network.nodes:
+        inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
+        if isinstance(node.layer, Recurrent):
+            reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
+            errors[node.name] = np.zeros_like(tensors[node.name].values)  # from here on, the runtime's own states
+        else:
+            errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
+    for name, node in network.ends.items():
+        reports.append(_largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
+    smallest = [float(errors[node.name].max(axis=-1).min()) for node in network.ends.values() if _is_probability(node)]
+    return reports, min(smallest, default=0.0)
+
+
+def _is_probability(node: Node) -> bool:
+    return isinstance(node.layer, Dense) and node.layer.activation in ("sigmoid", "softmax")
+
+
+def _compare_steps(
+    name: str, layer: Recurrent, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
+) -> LayerReport:
+    return _largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
+
+
+def _largest_ratio(
+    layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
+) -> LayerReport:
+    difference = np.abs(expected - actual)
+    # A bound of 0 allows nothing but equality.
+    ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+    bad = ~np.isfinite(difference)
+    where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)
+    row, unit = int(where[0]), int(where[-1])
+    step = int(where[1]) if ratio.ndim > 2 else None
+    if bad.any():
+        return _not_finite(layer, batch.names[row], step, unit)
+    return LayerReport(
+        layer,
+        float(min(ratio[where], 1e300)),
+        batch.names[row],
+        step,
+        unit,
+        float(difference[where]),
+        float(bound[where]),
+    )
+
+
+def _not_finite(layer: str, probe: str, step: int | None = None, unit: int = 0) -> LayerReport:
+    return LayerReport(layer, None, probe, step, unit, None, None)
+
+
+def _rank(report: LayerReport) -> float:
+    return np.inf if report.ratio is None else report.ratio

@@ -1,0 +1,170 @@
+"""One exported file on one device, beside the reference and beside itself: the comparison that the proof is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.reference.streaming import CarriedState, from_zero
+from rnnx.proof.chunked import Streamed, compare_chunks
+from rnnx.errors import ModelError
+from rnnx.runtime.session import Device, Session
+from rnnx.proof.invariance import Answers, compare_ways
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
+from rnnx.rounding.decisions import Decisions
+from rnnx.reference.network import INPUT_NAME, OUTPUT_NAME, Dense, Network
+from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
+from rnnx.onnx_file.visible_states import StatesRecipe, with_states
+from rnnx.text.tokenizer import to_batch
+
+_OTHER_IDS = "ids differ"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A file to be compared.
+
+    Attributes:
+        name: Of the file.
+        model: Its bytes.
+        recipe: How its states are seen.
+        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
+        carried: For a streaming file, the states that it takes in and puts out.
+    """
+
+    name: str
+    model: bytes
+    recipe: StatesRecipe
+    ids: str | None = None
+    carried: tuple[CarriedState, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What came out for one file on one device.
+
+    Attributes:
+        report: Beside the reference.
+        invariance: Beside itself.
+        drift: Along the long batch, if there was one.
+        answers: What the file gave, by output, one per batch.
+        chunked: Beside the reference, in chunks of several sizes; for a streaming file.
+    """
+
+    report: RuntimeReport
+    invariance: tuple[InvarianceReport, ...]
+    drift: tuple[DriftCurve, ...]
+    answers: tuple[Answers, ...]
+    chunked: tuple[RuntimeReport, ...] = ()
+
+
+def compare_file(
+    candidate: Candidate,
+    device: Device,
+    network: Network,
+    batches: Sequence[ProbeBatch],
+    decisions: Sequence[Mapping[str, Decisions]],
+    long_batch: ProbeBatch | None = None,
+) -> Comparison:
+    """Runs a file on a device and compares it with the reference, and with itself.
+
+    Args:
+        candidate: The file.
+        device: `cpu` or `cuda`.
+        network: The reference.
+        batches: What to run; the first one holds rows of many lengths.
+        decisions: What the reference says of each batch.
+        long_batch: What the drift is followed along; not for a file that reads text.
+
+    Raises:
+        DeviceError: If the device is not there.
+        ModelError: If onnxruntime cannot load or run the file.
+    """
+    session = Session(candidate.model, device=device)
+    stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
+    name = f"{candidate.name}, {session.provider}"
+    inputs = [_inputs(candidate, network, batch) for batch in batches]
+    run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
+    results = [run_with_states(given) for given in inputs]
+    own = [run(given) for given in inputs]
+    problems = []
+    for batch, result, answers in zip(batches, results, own, strict=True):
+        # The states came from a copy that puts them out: the file itself has to give the same bits.
+        if not all(np.array_equal(values, result[key], equal_nan=True) for key, values in answers.items()):
+            problems.append(f"the file and its copy with states differ on the batch of {batch.names[0]!r}")
+        if candidate.ids is not None:
+            problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
+    outputs = [_outputs(candidate, network, result) for result in results]
+    if any(problem.startswith(_OTHER_IDS) for problem in problems):
+        # Behind other ids no state can be the right one; the ids are what is wrong.
+        report = RuntimeReport(name, (), None, 0, 0, tuple(problems))
+    else:
+        report = compare_runtime(name, network, batches, outputs, decisions)
+        report = dataclasses.replace(report, problems=(*report.problems, *problems))
+
+    def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
+        return _answers(candidate, network, run(given))
+
+    ways = compare_ways(name, network, ask, inputs[0], decisions[0])
+    curves: list[DriftCurve] = []
+    if long_batch is not None:
+        given = _inputs(candidate, network, long_batch)
+        curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
+    comparison = Comparison(report, tuple(ways), tuple(curves), tuple(own))
+    if not candidate.carried:
+        return comparison
+    file = Streamed(
+        candidate.name,
+        session.provider,
+        candidate.carried,
+        session.run_by_name,
+        stateful.run_by_name,
+        candidate.recipe.names,
+        lambda result: _outputs(candidate, network, result),
+    )
+    chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
+    return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
+
+
+def _inputs(candidate: Candidate, network: Network, batch: ProbeBatch) -> dict[str, npt.NDArray[Any]]:
+    return network.named(batch.given) if candidate.ids is None else {"text": to_batch(batch.texts or ())}
+
+
+def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+    states = {layer: result[name].transpose(1, 0, 2) for layer, name in candidate.recipe.names.items()}
+    return Outputs(_answers(candidate, network, result), states)
+
+
+def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
+    """The network's own outputs: a file that reads text spells a sigmoid out as two probabilities."""
+    if candidate.ids is not None and _ends_in_sigmoid(network):
+        return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
+    if missing := network.ends.keys() - result.keys():
+        raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
+    return {name: result[name] for name in network.ends}
+
+
+def _ends_in_sigmoid(network: Network) -> bool:
+    head = network.nodes[-1].layer
+    return isinstance(head, Dense) and head.activation == "sigmoid"
+
+
+def _text_problems(
+    network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
+) -> list[str]:
+    """The ids have to be those of `rnnx.text.tokenizer`, and the first label's probability one subtraction away."""
+    expected = network.named(batch.given)[INPUT_NAME]
+    if ids.dtype != np.int32 or ids.shape != expected.shape:
+        return [f"{_OTHER_IDS}: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"]
+    rows = np.flatnonzero((expected != ids).any(axis=1))
+    problems = [f"{_OTHER_IDS} from those of rnnx.text.tokenizer on {batch.names[row]!r}" for row in rows]
+    if _ends_in_sigmoid(network) and not (
+        probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
+    ):
+        problems.append(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}")
+    return problems

@@ -1,0 +1,249 @@
+"""Two files, or one file on two devices, on the same inputs: where they part first, by how much, and what comes of it.
+
+The states of each are read from the file itself (`rnnx.onnx_file.visible_states`). Needs numpy and onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.reference.streaming import zero_states
+from rnnx.errors import ModelError, UsageError
+from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
+from rnnx.runtime.session import Device, Session
+from rnnx.bundle.metadata import read_metadata
+from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.reference.network import INPUT_NAME
+from rnnx.onnx_file.visible_states import with_states
+from rnnx.text.tokenizer import Ids, Tokenizer, to_batch
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: a text, or ids where there is none.
+
+    Attributes:
+        name: For the report.
+        text: Raw bytes; None for ids.
+        ids: (time,) int32; None for a text.
+    """
+
+    name: str
+    text: bytes | None
+    ids: Ids | None = None
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where two computations of the same layers part first.
+
+    Attributes:
+        layer: The first layer, in the order of the computation, whose states differ.
+        step: The first position of it, in the order of its computation.
+        unit: With the largest difference there.
+        difference: That difference.
+    """
+
+    layer: str
+    step: int
+    unit: int
+    difference: float
+
+
+@dataclass(frozen=True)
+class InputDifference:
+    """What differs on one input.
+
+    Attributes:
+        name: The input's.
+        labels: What each of the two says.
+        max_abs_diff: In probability; None if the two have other labels.
+        parting: None if no bit differs, or if the layers are not the same.
+        max_state_diff: Of any state; None if the layers are not the same.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    max_abs_diff: float | None
+    parting: Parting | None
+    max_state_diff: float | None
+
+    @property
+    def flips(self) -> bool:
+        """Whether the label is another one."""
+        return len(set(self.labels)) > 1
+
+
+@dataclass(frozen=True)
+class StepCurve:
+    """The largest difference of a layer's states at each step, over all inputs that are as long."""
+
+    layer: str
+    differences: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """Everything that was compared.
+
+    Attributes:
+        names: Of the two.
+        inputs: One by one.
+        curves: Per layer; empty if the layers are not the same.
+    """
+
+    names: tuple[str, ...]
+    inputs: tuple[InputDifference, ...]
+    curves: tuple[StepCurve, ...]
+
+    @property
+    def flip_count(self) -> int:
+        """Inputs whose label is another one."""
+        return sum(one.flips for one in self.inputs)
+
+
+class Side:
+    """One of the two: a file with its states visible.
+
+    Attributes:
+        name: For the report.
+        labels: In the order of the label ids.
+        vocabulary_size: Ids run from 0 to one below it.
+        evidence: Of the file.
+    """
+
+    def __init__(self, name: str, data: bytes, device: Device, tokenizer: Tokenizer | None) -> None:
+        """Opens a file.
+
+        Args:
+            name: For the report.
+            data: The file.
+            device: `auto`, `cpu` or `cuda`.
+            tokenizer: The bundle's; None for a file alone.
+
+        Raises:
+            DeviceError: If the device is not there.
+            ModelError: If the file is broken, was altered, or carries no evidence.
+        """
+        model = parse_model(data)
+        properties = read_properties(model)
+        self.evidence: Evidence = read_evidence(properties, model)
+        about = read_metadata(properties)
+        if about.task != "classification" or [one.name for one in self.evidence.inputs] != [INPUT_NAME]:
+            raise ModelError(f"{name}: gives no label for a text, or for ids; rnnx diff compares those that do")
+        self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
+        self._tokenizer = tokenizer
+        self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
+        self.name = f"{name}, {self._session.provider}"
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a text can be given to it: by a tokenizer of its bundle, or in its graph."""
+        return self._tokenizer is not None or self.evidence.ids is not None
+
+    def run(self, given: Input) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+        """Runs one input.
+
+        Returns:
+            The probabilities (labels,), and by layer the states (time, units).
+
+        Raises:
+            ModelError: If it cannot read such an input, or puts out something else than its evidence says.
+        """
+        batch = {self._session.input_names[0]: self._encode(given), **zero_states(self.evidence.carried, 1)}
+        outputs = self._session.run_by_name(batch)
+        with refusing_misfits(self.name):
+            states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
+            if any(one.ndim != 2 for one in states.values()):
+                raise ValueError("its states are not (time, batch, units)")
+            probs = outputs["probs"][0]
+            self.label(probs if len(probs) > 1 else np.repeat(probs, 2))
+        # One sigmoid is spelled out, as a file that reads text does it.
+        return probs if len(probs) == len(self.labels) else np.array([1 - probs[0], probs[0]], np.float32), states
+
+    def _encode(self, given: Input) -> npt.NDArray[Any]:
+        if self.evidence.ids is not None and given.text is not None:
+            return to_batch([given.text])
+        if given.ids is not None and self.evidence.ids is None:
+            return given.ids[None]
+        if self._tokenizer is None or given.text is None:
+            raise ModelError(f"{self.name}: cannot read {given.name!r}: a file alone reads no texts; give the bundle")
+        return self._tokenizer.pad([self._tokenizer.encode(given.text).ids])
+
+    def label(self, probs: npt.NDArray[np.float32]) -> str:
+        """The label that the probabilities (labels,) stand for."""
+        return self.labels[int(probs[1] >= 0.5) if len(probs) == 2 else int(probs.argmax())]
+
+
+def golden_inputs(a: Side, b: Side) -> list[Input]:
+    """The inputs that the first file carries with it, as far as both can read them.
+
+    A text is read by each as its own vocabulary has it, where both read texts. Ids mean the same only where both have
+    as many of them, so that made-up ones, and texts as ids for a file alone, are left out otherwise.
+
+    Raises:
+        UsageError: If nothing is left.
+    """
+    read_texts = a.reads_text and b.reads_text
+    read_ids = not (a.evidence.ids or b.evidence.ids) and a.vocabulary_size == b.vocabulary_size
+    inputs = []
+    for case in a.evidence.cases:
+        if case.text is not None and read_texts:
+            inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
+        elif read_ids:
+            with refusing_misfits(a.name):
+                inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
+    if not inputs:
+        raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
+    return inputs
+
+
+def compare(a: Side, b: Side, inputs: Sequence[Input]) -> DiffReport:
+    """Runs both on every input and compares.
+
+    Args:
+        a: One.
+        b: The other.
+        inputs: Texts, which each side tokenizes as its bundle does; or ids.
+    """
+    rows, curves = [], dict[str, npt.NDArray[np.float64]]()
+    for given in inputs:
+        (probs_a, states_a), (probs_b, states_b) = a.run(given), b.run(given)
+        is_same_shape = {k: v.shape for k, v in states_a.items()} == {k: v.shape for k, v in states_b.items()}
+        differences = {
+            layer: np.abs(states_a[layer].astype(np.float64) - states_b[layer])
+            for layer in (states_a if is_same_shape else ())
+        }
+        for layer, difference in differences.items():
+            at_step = difference.max(axis=1)
+            longest = np.zeros(max(len(at_step), len(curves.get(layer, ()))))
+            longest[: len(curves.get(layer, ()))] = curves.get(layer, ())
+            longest[: len(at_step)] = np.maximum(longest[: len(at_step)], at_step)
+            curves[layer] = longest
+        has_same_labels = a.labels == b.labels
+        rows.append(
+            InputDifference(
+                given.name,
+                (a.label(probs_a), b.label(probs_b)),
+                float(np.abs(probs_a.astype(np.float64) - probs_b).max()) if has_same_labels else None,
+                _parting(differences),
+                max((float(d.max()) for d in differences.values()), default=None) if is_same_shape else None,
+            )
+        )
+    steps = tuple(StepCurve(layer, tuple(values.tolist())) for layer, values in curves.items())
+    return DiffReport((a.name, b.name), tuple(rows), steps)
+
+
+def _parting(differences: dict[str, npt.NDArray[np.float64]]) -> Parting | None:
+    for layer, difference in differences.items():
+        steps = np.flatnonzero(difference.any(axis=1))
+        if steps.size:
+            step = int(steps[0])
+            unit = int(difference[step].argmax())
+            return Parting(layer, step, unit, float(difference[step, unit]))
+    return None

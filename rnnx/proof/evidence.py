@@ -1,0 +1,287 @@
+"""What travels inside an exported file so that anyone can prove it again: its metadata_props under `rnnx.proof.evidence`.
+
+The network as layers, each weight by the hash of Keras's own numbers and the place where it stands in the file; inputs
+with what the float64 reference gives for them, some of its states, and the very bits that onnxruntime gave at export;
+the recipe that makes the states visible; the figures of the proof. A second entry holds the hash of all that and of
+the graph: a file altered anywhere is known as such.
+
+The structure of the network comes from this record, never from the graph; only the weights are read from the file, and
+their hashes say that they are Keras's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx import reference
+from rnnx.reference.streaming import CarriedState
+from rnnx.reference.gated import GRU, LSTM
+from rnnx.errors import ModelError
+from rnnx.onnx_file.messages import graph_sha256, read_tensor
+from rnnx.reference.network import Given, Input, Network, Node
+from rnnx.proof.report import ParityReport
+from rnnx.strict_json import from_json, read_fields, to_json
+from rnnx.onnx_file.visible_states import StatesRecipe
+from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
+
+EVIDENCE_KEY = "rnnx.evidence"
+DIGEST_KEY = "rnnx.sha256"
+_MOST_BYTES = 1 << 22
+_MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
+_MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
+_KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
+# Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
+_BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
+del _KINDS[reference.Recurrent.__name__]  # of which those three are kinds
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A layer of the reference: the name of its class, and what that takes."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    settings: dict[str, Any]
+    weights: dict[str, WeightRecord]
+
+
+@dataclass(frozen=True)
+class StateRecord:
+    """A state of the reference: layer, step in the order of computation, one number per unit."""
+
+    layer: str
+    step: int
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ArrayRecord:
+    """An array: its shape, and its numbers row by row."""
+
+    shape: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> ArrayRecord:
+        """Records an array."""
+        return cls(array.shape, tuple(array.astype(np.float64).flatten().tolist()))
+
+    def read(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """The array again.
+
+        Raises:
+            ModelError: If the numbers do not fit the shape.
+        """
+        if min(self.shape, default=1) < 0 or len(self.values) != int(np.prod(self.shape, dtype=object)):
+            raise ModelError(f"the evidence in the file: {len(self.values)} numbers do not fit {self.shape!r:.60}")
+        return np.array(self.values, dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """An input and what came out.
+
+    Attributes:
+        name: Such as `text 3` or `empty`.
+        text: The text, or the words of a sentence, one a line; its bytes as UTF-8 with surrogate escapes; None for
+            made-up ids.
+        inputs: By name, without the batch; padding included.
+        answers: By output name, without the batch, by the reference in float64.
+        runtime_answers: The same by this file in onnxruntime on the exporting machine's CPU, float32.
+        states: Some of the reference's.
+    """
+
+    name: str
+    text: str | None
+    inputs: dict[str, ArrayRecord]
+    answers: dict[str, ArrayRecord]
+    runtime_answers: dict[str, ArrayRecord]
+    states: tuple[StateRecord, ...]
+
+    def given(self, network: Network) -> dict[str, npt.NDArray[Any]]:
+        """The inputs as a batch of one.
+
+        Raises:
+            ModelError: If they are not those of the network.
+        """
+        dtypes = {one.name: np.int32 if one.kind == "ids" else np.float32 for one in network.inputs}
+        if dtypes.keys() != self.inputs.keys():
+            raise ModelError(f"{self.name!r:.60}: the golden vector is one of other inputs")
+        return {name: self.inputs[name].read(dtype)[None] for name, dtype in dtypes.items()}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The whole record.
+
+    Attributes:
+        inputs: What the network reads.
+        layers: In the order of the computation.
+        outputs: Output name to the layer that gives it; empty for one output, the last layer's.
+        states: How to see the states.
+        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
+        cases: The golden vectors.
+        figures: The proof at export.
+        tools: Name to version of what computed `runtime_probs`.
+        carried: For a streaming file, the states that it takes in and puts out.
+    """
+
+    inputs: tuple[Input, ...]
+    layers: tuple[LayerRecord, ...]
+    outputs: dict[str, str]
+    states: StatesRecipe
+    ids: str | None
+    cases: tuple[GoldenCase, ...]
+    figures: ParityReport
+    tools: dict[str, str]
+    carried: tuple[CarriedState, ...] = ()
+
+
+@contextmanager
+def refusing_misfits(name: str) -> Iterator[None]:
+    """What a record leads to that does not fit its file, or says what cannot be computed: one line, and no traceback.
+
+    Args:
+        name: Of the file, for the message.
+
+    Raises:
+        ModelError: For whatever arrays of other shapes and names of nothing raise.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{name}: its evidence does not fit it ({type(error).__name__}: {reason})") from error
+
+
+def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
+    """Describes a network and finds each of its weights in a file, bit for bit.
+
+    Args:
+        network: The reference.
+        model: From `rnnx.onnx_file.messages.parse_model`.
+
+    Raises:
+        ModelError: If a weight stands nowhere in the file.
+    """
+    tensors = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
+    records = []
+    for node in network.nodes:
+        fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
+        weights = {}
+        for name, value in fields.items():
+            if isinstance(value, np.ndarray):
+                found = find_weight(value, tensors, _BLOCKS.get(type(node.layer), ()))
+                if found is None:
+                    raise ModelError(f"layer {node.name}: its {name} stands nowhere in the file")
+                weights[name] = found
+        settings = {name: value for name, value in fields.items() if name not in weights}
+        records.append(LayerRecord(node.name, type(node.layer).__name__, node.inputs, settings, weights))
+    return tuple(records)
+
+
+def read_reference(evidence: Evidence, model: Any) -> Network:
+    """Builds the reference from the record and the file's weights.
+
+    Raises:
+        ModelError: If a weight is not the one that was recorded, or the record makes no sense.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    known = {one.name for one in evidence.inputs}
+    for layer in evidence.layers:
+        if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
+            raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
+        weights = {name: read_weight(layer.name, name, record, tensors) for name, record in layer.weights.items()}
+        kind = _KINDS[layer.kind]
+        try:
+            nodes.append(Node(layer.name, kind(**_read_settings(kind, layer), **weights), layer.inputs))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
+        known.add(layer.name)
+    if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
+        raise ModelError("the evidence in the file describes no network")
+    return Network(nodes, evidence.inputs, evidence.outputs)
+
+
+def _read_settings(kind: type, layer: LayerRecord) -> dict[str, Any]:
+    """What a layer takes besides its weights.
+
+    Raises:
+        ValueError: If it does not fit the layer, or is absurd.
+    """
+    arrays = {name for name, hint in get_type_hints(kind).items() if "ndarray" in str(hint)}
+    if strange := sorted(layer.weights.keys() - arrays):
+        raise ValueError(f"{strange[0]!r:.60} is no weight of a {layer.kind}")
+    settings = read_fields(kind, layer.settings, "settings")
+    for name, value in settings.items():
+        sizes = value if isinstance(value, tuple) else (value,)
+        if any(abs(size) > _MOST_UNITS for size in sizes if isinstance(size, int)):
+            raise ValueError(f"{name} is {value!r:.60}; {_MOST_UNITS} is the most")
+    return settings
+
+
+def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple[StateRecord, ...]:
+    """The reference's states of one row at a few steps.
+
+    Args:
+        network: The reference.
+        given: The inputs, a batch of one.
+        steps: Which; those beyond the row are left out.
+    """
+    tensors = network.forward(given)
+    records = []
+    for node in network.nodes:
+        if isinstance(node.layer, reference.Recurrent):
+            states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
+            for step in sorted({step for step in steps if step < len(states)}):
+                records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
+    return tuple(records)
+
+
+def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
+    """The metadata of a file, the evidence and the digest added."""
+    whole = {**properties, EVIDENCE_KEY: to_json(evidence, indent=None)}
+    return {**whole, DIGEST_KEY: _digest(whole, model)}
+
+
+def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
+    """Reads the evidence of a file and makes sure that nothing in it was altered since the export.
+
+    Raises:
+        ModelError: If there is none, or it is broken, or the file is not the one that was exported.
+    """
+    text = properties.get(EVIDENCE_KEY, "")
+    if not text:
+        raise ModelError("the file carries no evidence of rnnx, so there is nothing to verify; rnnx export writes it")
+    if len(text) > _MOST_BYTES:
+        raise ModelError(f"the evidence in the file is larger than {_MOST_BYTES} bytes")
+    if properties.get(DIGEST_KEY) != _digest(properties, model):
+        raise ModelError("the file was altered after its export: its digest is another one; get or export it again")
+    try:
+        evidence = from_json(Evidence, text)
+    except ValueError as error:
+        raise ModelError(f"the evidence in the file is broken: {error}") from error
+    if len(evidence.cases) > _MOST_CASES:
+        raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
+    for one in evidence.carried:
+        if one.layer not in evidence.states.names or not 0 < one.units <= _MOST_UNITS:
+            raise ModelError(f"the evidence in the file names a state {one.input!r:.80} that makes no sense")
+    return evidence
+
+
+def _digest(properties: Mapping[str, str], model: Any) -> str:
+    digest = hashlib.sha256(graph_sha256(model).encode())
+    for key in sorted(properties.keys() - {DIGEST_KEY}):
+        for part in (key.encode(), properties[key].encode("utf-8", "surrogatepass")):
+            digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""What must not matter: the batch around a text, its padding, its order; and which form of a model is asked.
+
+Needs no reference but its bounds: two right answers to the same question are each within theirs. Imports numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.rounding.decisions import Decisions
+from rnnx.reference.network import Network
+from rnnx.proof.report import InvarianceReport
+
+Array: TypeAlias = npt.NDArray[Any]
+Given: TypeAlias = Mapping[str, Array]  # by input name: ids, numbers, or the bytes of texts
+Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]  # by output name
+Run: TypeAlias = Callable[[Given], Answers]
+# Zeros that are added.
+_PADDING = 7
+
+
+def compare_ways(
+    runtime: str, network: Network, run: Run, batch: Given, bounds: Mapping[str, Decisions]
+) -> list[InvarianceReport]:
+    """Asks one file for the same batch in several ways.
+
+    Args:
+        runtime: Its name in the report.
+        network: The reference, which says whether padding counts.
+        run: Runs the file.
+        batch: The inputs, the rows of different lengths where they are padded.
+        bounds: What rounding can do to each row, by output.
+    """
+    whole, count = run(batch), len(_first(batch))
+    order = np.random.default_rng(0).permutation(count)
+    back = np.argsort(order)
+    mixed = run(_rows(batch, order))
+    parts = [slice(count // 2), slice(count // 2, count)] if count > 1 else [slice(1)]
+    ways = {
+        "each row alone": _stack([run(_rows(batch, slice(i, i + 1))) for i in range(count)]),
+        "the rows in another order": {name: values[back] for name, values in mixed.items()},
+        "the batch in halves": _stack([run(_rows(batch, part)) for part in parts]),
+    }
+    allowed = {name: one.bounds for name, one in bounds.items()}
+    reports = [compare_answers(runtime, way, whole, other, allowed) for way, other in ways.items()]
+    if network.masks_zero:
+        reports += _compare_padding(runtime, run, batch, whole, allowed)
+    return reports
+
+
+def _compare_padding(
+    runtime: str, run: Run, batch: Given, whole: Answers, allowed: Mapping[str, Array]
+) -> list[InvarianceReport]:
+    """Adds and removes zeros; of an output over the time, what stands at words is compared."""
+    words = [_words(row) for row in _first(batch)]
+    alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
+    in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
+    # An output that grows with the input has its time; another, such as a decoder's, has one of its own.
+    timed = {name for name, values in whole.items() if values.ndim > 2 and values.shape != in_front[name].shape}
+    ways = {
+        "each row without its padding": {
+            name: np.concatenate([one[name][0] if name in timed else one[name] for one in alone]) for name in whole
+        },
+        "more padding in front": _at_words(in_front, timed, words, _PADDING),
+        "more padding at the end": _at_words(at_end, timed, words, 0),
+    }
+    expected, bounds = _at_words(whole, timed, words, 0), _at_words(allowed, timed, words, 0)
+    return [compare_answers(runtime, way, expected, other, bounds) for way, other in ways.items()]
+
+
+def compare_forms(answers: Mapping[str, Answers], bounds: Mapping[str, Decisions]) -> list[InvarianceReport]:
+    """Compares every file's answer to a batch with the first one's."""
+    allowed = {name: one.bounds for name, one in bounds.items()}
+    (first, expected), *others = answers.items()
+    return [compare_answers(name, f"beside {first}", expected, actual, allowed) for name, actual in others]
+
+
+def compare_answers(
+    runtime: str, way: str, first: Answers, other: Answers, allowed: Mapping[str, Array]
+) -> InvarianceReport:
+    """Compares two answers to the same batch; each may be off by what is allowed."""
+    if any(values.shape != other[name].shape for name, values in first.items()):
+        return InvarianceReport(runtime, way, has_same_bits=False, max_abs_diff=None, ratio=None)
+    differences = {name: np.abs(values.astype(np.float64) - other[name]) for name, values in first.items()}
+    ratios = [_ratio(differences[name], 2 * allowed[name]) for name in differences]
+    is_finite = all(np.isfinite(difference).all() for difference in differences.values())
+    return InvarianceReport(
+        runtime,
+        way,
+        all(values.tobytes() == other[name].tobytes() for name, values in first.items()),
+        max(float(difference.max(initial=0.0)) for difference in differences.values()) if is_finite else None,
+        max(float(ratio.max(initial=0.0)) for ratio in ratios) if is_finite else None,
+    )
+
+
+def _ratio(difference: Array, bound: Array) -> Array:
+    """The difference over the bound; a bound of 0 allows nothing but equality."""
+    beyond = np.where(difference == 0, 0.0, 1e300)
+    return np.divide(difference, bound, out=beyond, where=bound > 0)
+
+
+def _first(batch: Given) -> Array:
+    return next(iter(batch.values()))
+
+
+def _rows(batch: Given, chosen: Any) -> Given:
+    return {name: values[chosen] for name, values in batch.items()}
+
+
+def _stack(parts: Sequence[Answers]) -> Answers:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _padded(batch: Given, before: int, behind: int) -> Given:
+    return {
+        name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
+        for name, values in batch.items()
+    }
+
+
+def _at_words(answers: Mapping[str, Array], timed: Set[str], words: Sequence[Array], start: int) -> dict[str, Array]:
+    """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
+    return {
+        name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
+        if name in timed
+        else values
+        for name, values in answers.items()
+    }
+
+
+def _words(row: Array) -> Array:
+    """Where a row is not padded: where ids are not zero, up to the end of a text; its first place if it is empty."""
+    places = np.flatnonzero(row)
+    if not places.size:
+        return np.zeros(1, np.intp)
+    return np.arange(places[-1] + 1) if row.dtype == np.uint8 else places

@@ -1,0 +1,194 @@
+"""Proves an exported file again on this machine, from the file alone.
+
+Its evidence (`rnnx.proof.evidence`) gives the network and the inputs, the file the weights, whose hashes say that they are
+Keras's; then the same comparison as at export (`rnnx.proof.compare_file`). Needs numpy and onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.errors import ModelError
+from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
+from rnnx.runtime.session import Device, devices_for
+from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.proof.compare import ProbeBatch
+from rnnx.rounding.decisions import Decisions, decide
+from rnnx.reference.network import INPUT_NAME, Array, Network
+from rnnx.proof.report import ParityReport
+from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.word_encoder import WordEncoder
+
+# The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
+# probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
+REFERENCE_TOLERANCE = 1e-9
+_FLOAT64_OVER_FLOAT32 = 2.0**-29
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `rnnx verify` found in one file.
+
+    Attributes:
+        file: Its name.
+        report: The proof, made anew.
+        bits: By runtime, over the golden vectors: `same` as at the export, or `other`, within their bounds.
+        max_bits_diff: By runtime, the largest difference in probability from the export's.
+    """
+
+    file: str
+    report: ParityReport
+    bits: dict[str, str]
+    max_bits_diff: dict[str, float]
+
+
+def verify_file(
+    name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None = None
+) -> Verification:
+    """Proves a file again, from the evidence inside it.
+
+    Args:
+        name: For the report.
+        data: The file.
+        devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that can.
+        reader: The bundle's tokenizer, or what makes ids of its words; checked against the golden texts, or sentences.
+            None for a file alone.
+
+    Raises:
+        DeviceError: If a device is not there.
+        ModelError: If the file is broken, was altered, or carries no evidence.
+    """
+    with refusing_misfits(name):
+        return _verify(name, data, devices, reader)
+
+
+def _verify(name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None) -> Verification:
+    model = parse_model(data)
+    properties = read_properties(model)
+    evidence = read_evidence(properties, model)
+    network = read_reference(evidence, model)
+    batches = _batches(evidence, network)
+    try:
+        decisions = _decide(network, batches)
+    except ValueError as error:
+        raise ModelError(f"{name}: the golden vectors do not fit the network: {error}") from error
+    _require_golden(name, evidence, network, decisions[1:])
+    if reader is not None:
+        _require_same_ids(name, evidence, reader)
+    candidate = Candidate(name, data, evidence.states, evidence.ids, evidence.carried)
+    comparisons = [
+        compare_file(candidate, place, network, batches, decisions)
+        for device in devices
+        for place in (devices_for(data) if device == "auto" else [device])
+    ]
+    text_count = sum(case.text is not None for case in evidence.cases)
+    report = ParityReport(
+        text_count,
+        len(evidence.cases) - text_count,
+        max(batch.time for batch in batches),
+        tuple(report for comparison in comparisons for report in (comparison.report, *comparison.chunked)),
+        invariance=tuple(way for comparison in comparisons for way in comparison.invariance),
+        unit=evidence.figures.unit,
+    )
+    bits, differences = {}, {}
+    for comparison in comparisons:
+        runtime = comparison.report.runtime
+        pairs = [
+            (record.read(np.float32), answers[output][0])
+            for case, answers in zip(evidence.cases, comparison.answers[1:], strict=True)
+            for output, record in case.runtime_answers.items()
+        ]
+        bits[runtime] = "same" if all(a.tobytes() == b.tobytes() for a, b in pairs) else "other"
+        differences[runtime] = max(
+            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0)) for a, b in pairs
+        )
+    return Verification(name, report, bits, differences)
+
+
+def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
+    """Some cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
+    cases = evidence.cases
+    ends = network.ends.keys()
+    if not cases or not all(case.answers.keys() == case.runtime_answers.keys() == ends for case in cases):
+        raise ModelError("the evidence in the file holds no golden vectors, or empty ones")
+    if evidence.ids is not None and any(case.text is None for case in cases):
+        raise ModelError("the evidence in the file has golden vectors without a text, which it could not read")
+    given = [case.given(network) for case in cases]
+    names = [case.name for case in cases]
+    texts = [(case.text or "").encode("utf-8", "surrogateescape") for case in cases]
+    longest = max(given, key=lambda one: next(iter(one.values())).shape[1])
+    shapes = {name: values.shape for name, values in longest.items()}
+    if network.masks_zero:
+        given_wide = [{name: _widened(values, shapes[name]) for name, values in one.items()} for one in given]
+    else:
+        given_wide = given
+    together = [i for i, one in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in one.items())]
+    whole = {name: np.concatenate([given_wide[i][name] for i in together]) for name in shapes}
+    return [
+        ProbeBatch(whole, tuple(names[i] for i in together), tuple(texts[i] for i in together)),
+        *(ProbeBatch(one, (names[i],), (texts[i],)) for i, one in enumerate(given)),
+    ]
+
+
+def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Zeros in front, up to a time."""
+    return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
+
+
+def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, Decisions]]:
+    """Decides the whole batch once; a row of it alone is the same row."""
+    whole = decide(network, batches[0].given)
+    rows = {name: i for i, name in enumerate(batches[0].names)}
+    decisions = [whole]
+    for batch in batches[1:]:
+        i = rows.get(batch.names[0])
+        is_alike = i is not None and all(one.values.ndim == 2 for one in whole.values())
+        row = {name: one.row(i) for name, one in whole.items()} if is_alike and i is not None else None
+        decisions.append(row or decide(network, batch.given))
+    return decisions
+
+
+def _require_golden(
+    name: str, evidence: Evidence, network: Network, decisions: Sequence[Mapping[str, Decisions]]
+) -> None:
+    """The reference has to come to what it came to at the export."""
+    for case, decision in zip(evidence.cases, decisions, strict=True):
+        for output, one in decision.items():
+            followed = one.logit_bounds[np.isfinite(one.logit_bounds)]
+            drift = float(followed.max(initial=0.0)) * _FLOAT64_OVER_FLOAT32
+            _require_close(f"{name}: {case.name}", case.answers[output].read(np.float64), one.values[0], drift)
+        steps = [record.step for record in case.states]
+        states = {
+            (record.layer, record.step): record.values for record in golden_states(network, case.given(network), steps)
+        }
+        for record in case.states:
+            _require_close(
+                f"{name}: {case.name}, layer {record.layer}, step {record.step}",
+                np.array(record.values),
+                np.array(states.get((record.layer, record.step), ())),
+            )
+
+
+def _require_close(what: str, recorded: Array, actual: Array, drift: float = 0.0) -> None:
+    allowed = REFERENCE_TOLERANCE + drift
+    if recorded.shape != actual.shape or not np.abs(recorded - actual).max(initial=0.0) <= allowed:
+        raise ModelError(f"{what}: the golden vector is not what the reference gives: the evidence is broken")
+
+
+def _require_same_ids(name: str, evidence: Evidence, reader: Tokenizer | WordEncoder) -> None:
+    for case in evidence.cases:
+        if case.text is None:
+            continue
+        text = case.text.encode("utf-8", "surrogateescape")
+        if isinstance(reader, WordEncoder):
+            read: Mapping[str, npt.NDArray[np.int32]] = reader.encode(text.split(b"\n"))._asdict()
+        else:
+            read = {INPUT_NAME: reader.pad([reader.encode(text).ids])[0]}
+        if {key: ArrayRecord.of(ids) for key, ids in read.items()} != case.inputs:
+            raise ModelError(f"{name}: {case.name}: the vocabulary beside the file gives other ids than at its export")

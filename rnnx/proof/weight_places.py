@@ -1,0 +1,162 @@
+"""Where the weights of a network stand in an exported file: found there at export, and read again from the record.
+
+A form may have a weight transposed, beside others in one tensor, its gates in another order, or packed with a scale;
+what is found, and what is read, are Keras's own bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.errors import ModelError
+from rnnx.onnx_file.messages import read_tensor
+from rnnx.reference.network import Array
+
+_MOST_NUMBERS = 1 << 28  # in one weight
+# What an embedding may be stored as, beside float32.
+_STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """A weight of the network and where the file holds it.
+
+    Attributes:
+        shape: As Keras has it.
+        sha256: Of its float32 numbers, little-endian, row by row.
+        initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
+        start: Where in that tensor it begins, dimensions of 1 left out; one number for a matrix whose rows stand there
+            one behind the other.
+        is_transposed: Whether it stands there transposed.
+        scale: The tensor that the stored numbers are multiplied by; None if they are the weight.
+        blocks: Where its last axis holds equal blocks that the file has in another order: Keras's block at each place.
+    """
+
+    shape: tuple[int, ...]
+    sha256: str
+    initializer: str | None
+    start: tuple[int, ...]
+    is_transposed: bool
+    scale: str | None
+    blocks: tuple[int, ...] = ()
+
+
+def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: tuple[int, ...]) -> WeightRecord | None:
+    """Finds a weight in a file, bit for bit; None if it stands nowhere.
+
+    Args:
+        weight: As Keras has it.
+        tensors: The file's initializers, by name.
+        blocks: As in `WeightRecord`.
+    """
+    values = weight.astype("<f4")
+    record = WeightRecord(values.shape, hashlib.sha256(values.tobytes()).hexdigest(), None, (), False, None, blocks)
+    if not values.any():
+        return record
+    sought = _squeezed(_in_blocks(values, blocks))
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            continue
+        whole = _squeezed(tensor)
+        for is_transposed in (False, True) if sought.ndim == 2 else (False,):
+            # A bias may be a row of something: it is sought as one. Two biases may stand one behind the other.
+            part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
+            part = sought.ravel() if whole.ndim == 1 else part
+            start = _position(part, whole.T if is_transposed else whole)
+            if start is not None:
+                return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
+    for name, tensor in tensors.items():
+        if tensor.shape != values.shape or tensor.dtype not in _STORED:
+            continue
+        scales = [None, *(n for n, t in tensors.items() if t.dtype == np.float32 and t.shape == (len(values), 1))]
+        for scale in scales:
+            if np.array_equal(_unpack(tensor, None if scale is None else tensors[scale]), values):
+                return dataclasses.replace(record, initializer=name, start=(0,) * sought.ndim, scale=scale)
+    return None
+
+
+def _unpack(stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
+    """A weight as the file makes it of what it stores: one conversion, and one product where there is a scale."""
+    values = stored.astype(np.float32)
+    return values if scale is None else values * scale
+
+
+def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Where an array stands within another one as a block."""
+    room = tuple(w - p + 1 for p, w in zip(part.shape, whole.shape, strict=False))
+    if part.ndim != whole.ndim or min(room, default=1) < 1:
+        return None
+    corner = whole[tuple(slice(0, size) for size in room)]
+    for start in np.argwhere(corner == part.flat[0]):
+        if np.array_equal(whole[tuple(slice(s, s + n) for s, n in zip(start, part.shape, strict=True))], part):
+            return tuple(int(s) for s in start)
+    return None
+
+
+def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[str, Any]) -> Array:
+    """Reads a weight out of a file.
+
+    Args:
+        layer: For the message.
+        name: For the message.
+        record: Where it stands.
+        tensors: The file's initializers, by name.
+
+    Returns:
+        The weight as Keras had it, in float64.
+
+    Raises:
+        ModelError: If it is not there, or is not what was recorded.
+    """
+    if min(record.shape, default=1) < 1 or np.prod(record.shape, dtype=object) > _MOST_NUMBERS:
+        raise ModelError(f"layer {layer!r:.60}: the shape {record.shape!r:.60} of its {name!r:.40} makes no sense")
+    if record.initializer is None:
+        values = np.zeros(record.shape, "<f4")
+    else:
+        if record.initializer not in tensors:
+            raise ModelError(f"layer {layer!r:.60}: the file has no {record.initializer!r:.80} for its {name}")
+        stored = read_tensor(tensors[record.initializer])
+        if record.scale is not None:
+            if record.scale not in tensors:
+                raise ModelError(f"layer {layer!r:.60}: the file has no {record.scale!r:.80} for its {name}")
+            scale = read_tensor(tensors[record.scale])
+            if scale.shape != (*stored.shape[:1], 1):
+                raise ModelError(f"layer {layer!r:.60}: {record.scale!r:.80} does not fit its {name}")
+            stored = _unpack(stored, scale)
+        whole = _squeezed(stored)
+        whole = whole.T if record.is_transposed else whole
+        sizes = [size for size in record.shape if size != 1]
+        sizes = [int(np.prod(sizes))] if len(record.start) == 1 else sizes
+        sizes = [1] * (len(record.start) - len(sizes)) + sizes
+        block = whole[tuple(slice(s, s + n) for s, n in zip(record.start, sizes, strict=False))]
+        if block.size != np.prod(record.shape):
+            raise ModelError(f"layer {layer!r:.60}: its {name} of {record.shape} is not in {record.initializer!r:.80}")
+        values = np.ascontiguousarray(_in_keras_order(layer, block.reshape(record.shape), record.blocks), "<f4")
+    if hashlib.sha256(values.tobytes()).hexdigest() != record.sha256:
+        raise ModelError(f"layer {layer!r:.60}: its {name} is not what Keras had at the export")
+    return values.astype(np.float64)
+
+
+def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The equal blocks of the last axis in another order; as they are if there is none."""
+    if not blocks:
+        return values
+    parts = np.split(values, len(blocks), axis=-1)
+    return np.concatenate([parts[i] for i in blocks], axis=-1)
+
+
+def _in_keras_order(layer: str, values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
+    if sorted(blocks) != list(range(len(blocks))) or (blocks and values.shape[-1] % len(blocks)):
+        raise ModelError(f"layer {layer!r:.60}: the blocks {blocks!r:.60} make no sense")
+    return _in_blocks(values, tuple(int(i) for i in np.argsort(blocks)))
+
+
+def _squeezed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.reshape([size for size in values.shape if size != 1])

@@ -1,0 +1,1 @@
+"""The definition of every layer and of a network, in NumPy, in float64."""

@@ -1,0 +1,234 @@
+"""How far rounding, carried through the whole network, can move a decision; and the decisions that it cannot move.
+
+Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), whatever the order of its sums. What
+that does to a logit z is, to first order in u, the sum over all operations of |dz / d(result)| times the bound, the
+derivatives taken where the float64 reference stands: one pass backwards through the network. Terms in u^2 and above
+are left out, as is usual for such bounds; where the weights expand so much that they would count, the first-order sum
+is itself far beyond any margin.
+
+A label is certain where the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of
+the single operations, in whatever order it sums, can come to another label (to that order).
+
+Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 1.5 and 3.8 (running error
+analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation through time", 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx import reference
+from rnnx.rounding.layer_gradients import pass_back
+from rnnx.reference.network import Array, Given, Network, Node, Tensor
+from rnnx.rounding.step_bound import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
+from rnnx.rounding.through_time import Steps, linearize, through_time
+
+# Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
+_MOST_POSITIONS = 4
+_MOST_NUMBERS = 64
+# So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
+_MOST_AT_ONCE = 1 << 18
+
+Head: TypeAlias = Literal["sigmoid", "softmax", "values"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What the reference says in one output for a batch, and how far float32 may be from it.
+
+    Attributes:
+        head: What decides: each number of a sigmoid by itself, the largest of a softmax, or nothing.
+        values: (batch, ..., outputs), as the network gives them.
+        logit_bounds: The same shape: what rounding can do before the last activation, to first order; infinite where
+            it overflows, and where it was not followed.
+        bounds: The same shape: what it can do to `values`; at most 1 for probabilities, else infinite where not
+            followed.
+        label_ids: (batch, ...) behind a softmax, the shape of `values` behind sigmoids; zeros where nothing is decided.
+        is_certain: The shape of `label_ids`: whether no rounding within the bounds can change the label.
+    """
+
+    head: Head
+    values: Array
+    logit_bounds: Array
+    bounds: Array
+    label_ids: npt.NDArray[np.intp]
+    is_certain: npt.NDArray[np.bool_]
+
+    def row(self, i: int) -> Decisions:
+        """One row as a batch of its own."""
+        head, *arrays = vars(self).values()
+        return Decisions(head, *(values[i : i + 1] for values in arrays))
+
+
+def label_ids(head: Head, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+    """The labels that an output stands for, in the shape that `Decisions` has them in."""
+    if head == "sigmoid":
+        return (values >= 0.5).astype(np.intp)
+    return np.asarray(values.argmax(axis=-1) if head == "softmax" else np.zeros(values.shape[:-1], np.intp))
+
+
+def decide(network: Network, given: Given) -> dict[str, Decisions]:
+    """Runs the reference over a batch and bounds what rounding can do to its decisions.
+
+    Args:
+        network: With whatever outputs; labels are decided where an output ends in a Dense with sigmoids or a softmax.
+        given: The inputs.
+
+    Returns:
+        By output name.
+    """
+    errors = _Errors(network, network.forward(given))
+    return {name: _decide_output(node, errors) for name, node in network.ends.items()}
+
+
+def _decide_output(node: Node, errors: _Errors) -> Decisions:
+    tensors = errors.tensors
+    values = tensors[node.name].values
+    dense = node.layer if isinstance(node.layer, reference.Dense) else None
+    if dense is None or dense.activation not in ("sigmoid", "softmax"):
+        bounds = _follow(errors, values.shape, lambda repeated, seeds: repeated.carried(node.name, seeds))
+        return Decisions(
+            "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
+        )
+    x = tensors[node.inputs[0]]
+    linear = reference.Dense(dense.kernel, dense.bias, "linear")
+    logits = linear.logits(x.values)
+    own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
+    before, weights = node.inputs[0], dense.kernel.T
+    carried = _follow(errors, logits.shape, lambda repeated, seeds: repeated.carried(before, seeds @ weights))
+    logit_bounds = np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
+    decide_head = _decide_sigmoid if dense.activation == "sigmoid" else _decide_softmax
+    return decide_head(values, logits, logit_bounds)
+
+
+def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The numbers of a row that are followed: all, or some positions from the first to the last, evenly."""
+    *between, last = shape[1:]
+    positions = list(np.ndindex(*between))
+    chosen = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MOST_POSITIONS)).round().astype(int))
+    numbers = np.unique(np.linspace(0, last - 1, min(last, _MOST_NUMBERS)).round().astype(int))
+    return [(*positions[i], int(k)) for i in chosen for k in numbers]
+
+
+def _follow(errors: _Errors, shape: tuple[int, ...], carry: Callable[[_Errors, Array], Array]) -> Array:
+    """The bound of each number that is followed, by a pass backwards from it; infinite for the others.
+
+    Several passes are made at once: the batch stands there several times, each with a seed of its own.
+    """
+    bounds, places = np.full(shape, np.inf), _places(shape)
+    together = max(1, min(len(places), _MOST_AT_ONCE // errors.largest))
+    repeated = errors.repeated(together)
+    for first in range(0, len(places), together):
+        chosen: list[tuple[slice | int, ...]] = [(slice(None), *at) for at in places[first : first + together]]
+        seeds = np.zeros((together, *shape))
+        for seed, at in zip(seeds, chosen, strict=False):  # the last ones may be fewer
+            seed[at] = 1.0
+        carried = carry(repeated, seeds.reshape(-1, *shape[1:])).reshape(together, -1)
+        for one, at in zip(carried, chosen, strict=False):
+            bounds[at] = one
+    return np.asarray(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf))
+
+
+def _decide_sigmoid(probs: Array, logits: Array, bounds: Array) -> Decisions:
+    rounding = sigmoid_roundoffs()
+    nearest = reference.activate("sigmoid", np.abs(logits) - bounds)
+    farthest = reference.activate("sigmoid", np.abs(logits) + bounds)
+    here = reference.activate("sigmoid", np.abs(logits))
+    probs_bounds = np.minimum(np.maximum(here - nearest, farthest - here) + rounding, 1.0)
+    return Decisions("sigmoid", probs, bounds, probs_bounds, label_ids("sigmoid", probs), nearest - rounding > 0.5)
+
+
+def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
+    classes = probs.shape[-1]
+    top = np.argmax(logits, axis=-1)
+    at_top = top[..., None]
+    highest = np.take_along_axis(logits, at_top, -1) - np.take_along_axis(bounds, at_top, -1)
+    lead = highest - (logits + bounds)
+    np.put_along_axis(lead, at_top, np.inf, -1)
+    # Two powers, their sum and a division round a ratio of two probabilities by this much at most.
+    rounding = gamma(2 * exp_roundoffs() + 2 * classes + 2)
+    worst = np.minimum(2 * bounds.max(axis=-1, keepdims=True), 20.0)
+    probs_bounds = np.minimum(probs * (np.expm1(worst) + np.exp(worst) * rounding) + rounding, 1.0)
+    return Decisions("softmax", probs, bounds, probs_bounds, top, lead.min(axis=-1) > rounding)
+
+
+class _Errors:
+    """What rounding can do in each node of a network over one batch, for any number of passes backwards.
+
+    Attributes:
+        tensors: What each node puts out; the inputs under their names.
+    """
+
+    def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self._network = network
+        self._steps: dict[str, Steps] = {}
+        self._own: dict[str, Array | None] = {}
+        self._repeated: dict[int, _Errors] = {}
+
+    @property
+    def largest(self) -> int:
+        """The numbers in the largest of the tensors."""
+        return max(1, *(x.values.size for x in self.tensors.values()))
+
+    def repeated(self, count: int) -> _Errors:
+        """The same of a batch that stands there so many times, one after the other; made once for all outputs."""
+        if count == 1:
+            return self
+        if count not in self._repeated:
+            self._repeated[count] = _Errors(self._network, self._repeat(count))
+        return self._repeated[count]
+
+    def _repeat(self, count: int) -> dict[str, Tensor]:
+        return {
+            name: Tensor(
+                np.concatenate([x.values] * count), None if x.mask is None else np.concatenate([x.mask] * count)
+            )
+            for name, x in self.tensors.items()
+        }
+
+    def carried(self, start: str, gradient: Array) -> Array:
+        """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
+
+        Args:
+            start: The node's name.
+            gradient: dz / d(its output), the shape of that.
+        """
+        gradients: dict[str, Array] = {start: np.array(gradient)}
+        total = np.zeros(len(gradient))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for node in reversed(self._network.nodes):
+                # A lookup rounds nothing, and nothing before it does.
+                if node.name not in gradients or isinstance(node.layer, reference.Embedding):
+                    continue
+                error, back = self._back(node, gradients.pop(node.name))
+                total += error
+                for name, value in zip(node.inputs, back, strict=True):
+                    gradients[name] = gradients[name] + value if name in gradients else value
+        return total
+
+    def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
+        """The sum over a node, (batch,), and dz / d(each of its inputs)."""
+        inputs = [self.tensors[name] for name in node.inputs]
+        if isinstance(node.layer, reference.Recurrent):
+            if node.name not in self._steps:
+                self._steps[node.name] = linearize(node.layer, inputs[0])
+            error, passed = through_time(node.layer, inputs[0], gradient, self._steps[node.name])
+            return error, [passed]
+        if node.name not in self._own:
+            exact = [np.zeros_like(x.values) for x in inputs]
+            own = output_error(node.layer, inputs, exact, self.tensors[node.name])
+            self._own[node.name] = own if own.any() else None
+        rounding = self._own[node.name]
+        error = np.zeros(len(gradient)) if rounding is None else _sum_of_products(gradient, rounding)
+        return error, pass_back(node.layer, inputs, self.tensors[node.name], gradient)
+
+
+def _sum_of_products(gradient: Array, error: Array) -> Array:
+    products = np.abs(gradient) * error
+    return np.asarray(products.reshape(len(products), -1).sum(axis=1))

@@ -1,0 +1,134 @@
+"""The backward pass of each layer that is not recurrent: from dz / d(output) to dz / d(each input).
+
+At a corner, such as that of a maximum of equal numbers, it is a derivative from one side.
+
+Source: the chain rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnx import reference
+from rnnx.reference.activations import ACTIVATIONS, ActivationName, Array
+from rnnx.reference.network import Tensor
+
+
+def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:
+    """Carries dz / d(output) back to each input.
+
+    Args:
+        layer: The layer.
+        inputs: What it read.
+        output: What it gave.
+        gradient: dz / d(output), of its shape.
+
+    Returns:
+        dz / d(input), of its shape, for each.
+
+    Raises:
+        TypeError: For a layer without a derivative.
+    """
+    x = inputs[0].values
+    match layer:
+        case reference.Embedding():
+            return [np.zeros_like(x)]
+        case reference.TakeMask():
+            return [gradient, np.zeros_like(inputs[1].values)]  # no change of a number changes the mask
+        case reference.Concatenate():
+            ends = np.cumsum([i.values.shape[-1] for i in inputs])[:-1]
+            return list(np.split(gradient, ends, axis=-1))
+        case reference.Merge():
+            return _pass_merge(layer, np.stack([i.values for i in inputs]), gradient)
+        case reference.Dense():
+            logits = layer.logits(x)
+            return [_pass_activation(layer.activation, logits, output.values, gradient) @ layer.kernel.T]
+        case reference.Activation():
+            return [_pass_activation(layer.activation, x, output.values, gradient)]
+        case reference.LeakyReLU():
+            return [gradient * np.where(x > 0, 1.0, layer.negative_slope)]
+        case reference.ELU():
+            return [gradient * np.where(x > 0, 1.0, layer.alpha * np.exp(np.minimum(x, 0.0)))]
+        case reference.Rescaling() | reference.BatchNormalization():
+            return [gradient * layer.scale]
+        case reference.LayerNormalization():
+            return [_pass_layer_normalization(layer, x, gradient)]
+    return [_pass_arranged(layer, inputs[0], output, gradient)]
+
+
+def _pass_arranged(layer: reference.Layer, x: Tensor, output: Tensor, gradient: Array) -> Array:
+    """The layers that move and pool positions."""
+    match layer:
+        case reference.Reverse():
+            return gradient[:, ::-1]
+        case reference.LastPosition():
+            back = np.zeros_like(x.values)
+            back[:, -1] = gradient
+            return back
+        case reference.Masking():
+            assert output.mask is not None  # noqa: S101  # it makes one
+            return np.where(output.mask[..., None], gradient, 0.0)
+        case reference.ZeroPadding1D():
+            return gradient[:, layer.before : layer.before + x.values.shape[1]]
+        case reference.RepeatVector():
+            return np.asarray(gradient.sum(axis=1))
+        case reference.Reshape():
+            return gradient.reshape(x.values.shape)
+        case reference.GlobalMaxPooling1D():
+            # Of equal ones the first.
+            is_first = np.arange(x.values.shape[1])[None, :, None] == x.values.argmax(axis=1)[:, None]
+            return np.where(is_first, gradient if layer.keepdims else gradient[:, None], 0.0)
+        case reference.GlobalAveragePooling1D():
+            weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
+            gradient = gradient if layer.keepdims else gradient[:, None]
+            return np.asarray(gradient * weights / weights.sum(axis=1, keepdims=True))
+        case reference.Pooling1D():
+            return _pass_pooling(layer, x.values, gradient)
+    raise TypeError(f"no derivative of {type(layer).__name__}")
+
+
+def _pass_pooling(layer: reference.Pooling1D, x: Array, gradient: Array) -> Array:
+    windows = layer.windows(x.shape[1])
+    is_there = windows.is_there[None, :, :, None]
+    if layer.operation == "maximum":
+        parts = np.where(is_there, x[:, windows.index], -np.inf)
+        weights = (np.arange(layer.size)[:, None] == parts.argmax(axis=2)[:, :, None]).astype(np.float64)
+    else:
+        weights = np.broadcast_to(is_there / is_there.sum(axis=2, keepdims=True), (len(x), *windows.index.shape, 1))
+    passed = np.zeros_like(x)
+    np.add.at(passed.swapaxes(0, 1), windows.index, (weights * gradient[:, :, None]).transpose(1, 2, 0, 3))
+    return passed
+
+
+def _pass_merge(layer: reference.Merge, stacked: Array, gradient: Array) -> list[Array]:
+    count = len(stacked)
+    match layer.operation:
+        case "add":
+            return [gradient] * count
+        case "subtract":
+            return [gradient, -gradient]
+        case "average":
+            return [gradient / count] * count
+        case "multiply":
+            return [gradient * np.delete(stacked, i, axis=0).prod(axis=0) for i in range(count)]
+        case "maximum":
+            chosen = stacked.argmax(axis=0)
+        case "minimum":
+            chosen = stacked.argmin(axis=0)
+    return [np.where(chosen == i, gradient, 0.0) for i in range(count)]
+
+
+def _pass_activation(name: ActivationName, x: Array, output: Array, gradient: Array) -> Array:
+    if name == "softmax":
+        return np.asarray(output * (gradient - (gradient * output).sum(axis=-1, keepdims=True)))
+    return gradient * ACTIVATIONS[name].derivative(x)
+
+
+def _pass_layer_normalization(layer: reference.LayerNormalization, x: Array, gradient: Array) -> Array:
+    """Gives r (g - mean(g) - n mean(g n)), n the normalized numbers, g the gradient times gamma."""
+    normalized, inverse = layer.normalized(x)
+    g = gradient if layer.gamma is None else gradient * layer.gamma
+    mean = g.mean(axis=-1, keepdims=True)
+    return np.asarray(inverse * (g - mean - normalized * (g * normalized).mean(axis=-1, keepdims=True)))

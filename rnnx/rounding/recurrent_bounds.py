@@ -1,0 +1,179 @@
+"""One float64 step from each of a runtime's own states, and how far rounding may lead from it: SimpleRNN, LSTM, GRU.
+
+`rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of products and an
+activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on values meet unit by
+unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and one rounding more.
+
+A GRU's state is h alone, so each step is looked at alone. An LSTM carries a memory c as well, which no file shows. It
+is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
+runtime's own h_{t-1}. The runtime's hidden memory can be off from that by no more than
+
+    E_t = (|f_t| + e_f) E_{t-1} + e_f |c_{t-1}| + |i_t| e_k + e_i |k_t| + e_i e_k
+          + gamma_2 ((|f_t| + e_f) (|c_{t-1}| + E_{t-1}) + (|i_t| + e_i) (|k_t| + e_k)),    E_0 = 0,
+
+the error that it had, as much of it as the forget gate lets through, and what this step adds. So h_t = o_t g(c_t), with
+e_g = slope E_t plus the activation's own error, is off by
+
+    |o_t| e_g + e_o |g(c_t)| + e_o e_g + gamma_1 (|o_t| + e_o) (|g(c_t)| + e_g).
+
+As f < 1, errors of long ago fade, and the bound stays near that of a single step.
+
+Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 3.1 and 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.network import ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.rounding.step_bound import gamma, own_error, steepest, step_bound
+
+
+@dataclass(frozen=True, eq=False)
+class Inexact:
+    """Values, and how far a runtime's may be from them; of one shape."""
+
+    value: Array
+    error: Array
+
+    @property
+    def size(self) -> Array:
+        """The largest absolute values that the runtime may have."""
+        return np.abs(self.value) + self.error
+
+    def times(self, other: Inexact, roundings: int) -> Inexact:
+        """The product unit by unit, after so many roundings of it."""
+        carried = np.abs(self.value) * other.error + self.error * np.abs(other.value) + self.error * other.error
+        return Inexact(self.value * other.value, carried + gamma(float(roundings)) * self.size * other.size)
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySteps:
+    """The gates of an LSTM over a sequence, (batch, time, units) each, along given states."""
+
+    i: Inexact
+    f: Inexact
+    candidate: Inexact
+    o: Inexact
+
+    def memory(self, t: int, c: Inexact) -> Inexact:
+        """The memory after step t, from the one before it; (batch, units)."""
+        i, f, candidate = (Inexact(g.value[:, t], g.error[:, t]) for g in (self.i, self.f, self.candidate))
+        kept, new = f.times(c, 2), i.times(candidate, 2)
+        return Inexact(kept.value + new.value, kept.error + new.error)
+
+    def state(self, name: ActivationName, c: Inexact) -> Inexact:
+        """The states from the memory after each step; (batch, time, units)."""
+        return self.o.times(_activated(name, c), 1)
+
+
+def expect_steps(layer: Recurrent, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
+
+    Args:
+        layer: The recurrence.
+        x: Its exact inputs, (batch, time, inputs), not turned around.
+        x_error: How far the runtime's may be from them.
+        states: The runtime's own, (batch, time, units), in the order of their computation.
+
+    Returns:
+        What the states should be, and how far off they may be.
+    """
+    x = layer.in_order(x)
+    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
+    before = states_before(states)
+    if isinstance(layer, LSTM):
+        expected, bound = _expect_lstm(layer, x, x_error, before)
+    elif isinstance(layer, GRU):
+        expected, bound = layer.step(x.values, before), gru_bound(layer, x.values, before, x_error)
+    else:
+        assert isinstance(layer, SimpleRNN)  # noqa: S101  # there is no other
+        expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
+    if x.mask is not None:
+        expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
+    return expected, bound
+
+
+def states_before(states: Array) -> Array:
+    """Each step's state before it: zero, and then the one after the step before; (batch, time, units)."""
+    return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+
+
+def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
+    """Bounds the rounding of one step of a GRU from the very same h.
+
+    The new state is z h + (1 - z) k = k + z (h - k), and a runtime may compute either: three roundings of (|z| + |1 -
+    z|) (|h| + |k|) cover both. What errors of z and k do to it is e_z (|h - k| + e_k) + |1 - z| e_k.
+
+    Args:
+        layer: The recurrence.
+        x_t: (..., inputs), the exact inputs.
+        h: (..., units), the runtime's own state before the step.
+        x_error: (..., inputs), how far the runtime's inputs may be from `x_t`.
+
+    Returns:
+        (..., units).
+    """
+    inputs, units = len(layer.kernel), layer.units
+    z_value, r_value, k_value, recalled_value = layer.gates(x_t, h)
+    input_bias, recurrent_bias = (np.abs(bias) for bias in layer.biases)
+    w_zr, w_k = np.split(np.abs(layer.kernel), [2 * units], axis=1)
+    u_zr, u_k = np.split(np.abs(layer.recurrent_kernel), [2 * units], axis=1)
+    x_size = np.abs(x_t) + x_error
+    size = x_size @ w_zr + np.abs(h) @ u_zr + (input_bias + recurrent_bias)[: 2 * units]
+    z_sum, r_sum = np.split(x_error @ w_zr + gamma(inputs + units + 4.0) * size, 2, axis=-1)
+    z = _gate(layer.recurrent_activation, z_value, z_sum)
+    r = _gate(layer.recurrent_activation, r_value, r_sum)
+    k_size, k_sum = x_size @ w_k + input_bias[2 * units :], x_error @ w_k
+    if layer.reset_after:
+        recalled = gamma(units + 2.0) * (np.abs(h) @ u_k + recurrent_bias[2 * units :])
+        product = r.times(Inexact(recalled_value, recalled), 1)
+        k_sum = k_sum + product.error + gamma(inputs + 3.0) * (k_size + product.size)
+    else:
+        product = r.times(Inexact(h, np.zeros_like(h)), 1)
+        k_sum = k_sum + product.error @ u_k + gamma(inputs + units + 4.0) * (k_size + product.size @ u_k)
+    k = _gate(layer.activation, k_value, k_sum)
+    own = gamma(3.0) * (z.size + np.abs(1 - z.value) + z.error) * (np.abs(h) + k.size)
+    return np.asarray(z.error * (np.abs(h - k.value) + k.error) + np.abs(1 - z.value) * k.error + own)
+
+
+def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> MemorySteps:
+    """The gates of an LSTM from the very same h; arguments as in `gru_bound`, with the time as the second axis."""
+    inputs, units = len(layer.kernel), layer.units
+    kernel = np.abs(layer.kernel)
+    size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
+    i, f, candidate, o = np.split(x_error @ kernel + gamma(inputs + units + 3.0) * size, 4, axis=-1)
+    s = layer.recurrent_activation
+    values = layer.gates(x_t, h)
+    return MemorySteps(
+        _gate(s, values[0], i), _gate(s, values[1], f), _gate(layer.activation, values[2], candidate),
+        _gate(s, values[3], o),
+    )  # fmt: skip
+
+
+def _expect_lstm(layer: LSTM, x: Tensor, x_error: Array, before: Array) -> tuple[Array, Array]:
+    steps = lstm_gates(layer, x.values, before, x_error)
+    after = Inexact(np.empty_like(before), np.empty_like(before))
+    c = Inexact(np.zeros_like(before[:, 0]), np.zeros_like(before[:, 0]))
+    for t in range(before.shape[1]):
+        new = steps.memory(t, c)
+        if x.mask is not None:
+            is_there = x.mask[:, t, None]
+            new = Inexact(np.where(is_there, new.value, c.value), np.where(is_there, new.error, c.error))
+        c = new
+        after.value[:, t], after.error[:, t] = c.value, c.error
+    state = steps.state(layer.activation, after)
+    return state.value, state.error
+
+
+def _activated(name: ActivationName, x: Inexact) -> Inexact:
+    return _gate(name, activate(name, x.value), x.error)
+
+
+def _gate(name: ActivationName, value: Array, sum_error: Array) -> Inexact:
+    """An activation's result, and how far it is off where the sum before it is off by so much."""
+    carried = steepest(name) * sum_error
+    return Inexact(value, carried + own_error(name, np.abs(value) + carried))

@@ -1,0 +1,152 @@
+"""The tokenizer of `rnnx.text.tokenizer` as ONNX operators: bytes in, the very same ids out.
+
+The rows of a batch are laid end to end, each with one zero byte behind it, which parts words as any separator does; so
+padding with zeros changes nothing. A table lowers each byte and makes zeros of the separators; a word starts where a
+byte that is no separator follows one that is. `<br />` needs no replacing: it holds one word, `br`, which is not
+counted. Only the words that are kept are looked up (`rnnx.text_form.lookup`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from rnnx.bundle.config import TokenizerConfig
+from rnnx.rewrites.graph import Graph
+from rnnx.text.tokenizer import PAD_ID, Vocabulary, to_words
+from rnnx.text_form.hashing import CHUNK_BYTES, chunk_count
+from rnnx.text_form.lookup import add_lookup
+
+INT32 = onnx.TensorProto.INT32
+_BREAK = b"<br />"
+
+
+def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: TokenizerConfig) -> str:
+    """Adds the tokenizer.
+
+    Args:
+        graph: Where to.
+        text: The value (batch, bytes) uint8, rows padded with zeros.
+        vocabulary: The words; none longer than `rnnx.text_form.lookup.LONGEST_WORD`.
+        config: What is kept, and where the padding goes.
+
+    Returns:
+        The value (batch, time) int32.
+    """
+    numbers = graph.add("Cast", [text], "rnnx.text.numbers", to=INT32)
+    end = graph.add_constant("rnnx.text.one_behind", np.array([0, 0, 0, 1], np.int64))
+    rows = graph.add("Pad", [numbers, end], "rnnx.text.rows")
+    flat = graph.add("Reshape", [rows, graph.shared([-1])], "rnnx.text.flat")
+    chunks = chunk_count(max(len(word) for word in vocabulary.tokens))
+    ahead = chunks * CHUNK_BYTES + len(_BREAK)  # what a look ahead may read behind the last byte
+    behind = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
+    wide = graph.add("Concat", [_row(graph, 0), flat, behind], "rnnx.text.wide", axis=0)
+    table = to_words(bytes(range(256)), strip_breaks=False).replace(b" ", b"\0")
+    letters_of_bytes = graph.add_constant("rnnx.text.letters_of_bytes", np.frombuffer(table, np.uint8).astype(np.int32))
+    letters = graph.add("Gather", [letters_of_bytes, wide], "rnnx.text.letters", axis=0)
+    is_start = _add_is_start(graph, wide, letters, ahead, strip_breaks=config.strip_breaks)
+    start, is_word, special = _add_layout(graph, rows, is_start, config)
+    # What lies at a start begins one further in what has a zero in front.
+    words = add_lookup(graph, _add_packed(graph, letters, "rnnx.text.packed"), start, vocabulary, chunks)
+    return graph.add("Where", [is_word, words, special], "rnnx.text.ids")
+
+
+def _add_is_start(graph: Graph, wide: str, letters: str, ahead: int, *, strip_breaks: bool) -> str:
+    """Adds, for each byte of the flat text, whether a word starts there; bool."""
+    zero = graph.shared(0)
+    before = _add_slice(graph, letters, "rnnx.text.before", 0, ahead + 1)
+    here = _add_slice(graph, letters, "rnnx.text.here", 1, ahead)
+    is_parted = graph.add("Equal", [before, zero], "rnnx.text.is_parted")
+    is_letter = graph.add("Greater", [here, zero], "rnnx.text.is_letter")
+    is_start = graph.add("And", [is_parted, is_letter], "rnnx.text.is_start")
+    if not strip_breaks:
+        return is_start
+    # Both halves of it in one comparison each; the `<` stands right before the word.
+    triples = _add_packed(graph, wide, "rnnx.text.triples")
+    halves = []
+    for name, offset, half in (("opening", 0, _BREAK[:3]), ("closing", 3, _BREAK[3:])):
+        triple = _add_slice(graph, triples, f"rnnx.text.{name}", offset, ahead - 1 - offset)
+        packed = graph.shared(int.from_bytes(half, "little"))
+        halves.append(graph.add("Equal", [triple, packed], f"rnnx.text.is_{name}"))
+    is_break = graph.add("And", halves, "rnnx.text.is_break")
+    is_no_break = graph.add("Not", [is_break], "rnnx.text.is_no_break")
+    return graph.add("And", [is_start, is_no_break], "rnnx.text.is_word_start")
+
+
+def _add_packed(graph: Graph, values: str, name: str) -> str:
+    """Adds each byte and the two behind it as one number below 2^24; two shorter than the values."""
+    parts = []
+    for i in range(CHUNK_BYTES):
+        part = _add_slice(graph, values, f"{name}_{i}", i, CHUNK_BYTES - 1 - i)
+        parts.append(graph.add("Mul", [part, graph.shared(256**i)], f"{name}_{i}_placed") if i else part)
+    return graph.add("Add", [graph.add("Add", parts[:2], f"{name}_01"), parts[2]], name)
+
+
+def _add_slice(graph: Graph, values: str, name: str, start: int, cut: int) -> str:
+    """Adds values[start : len - cut]."""
+    end = -cut if cut else 2**31 - 1  # tract takes no larger one
+    return graph.add("Slice", [values, graph.shared([start]), graph.shared([end]), graph.shared([0])], name)
+
+
+def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig) -> tuple[str, str, str]:
+    """Adds which word stands in which cell of the batch of ids.
+
+    Returns:
+        All (batch, time): where its word starts in the flat text (anywhere for a cell without a word), whether there
+        is a word, and the id of a cell without one.
+    """
+
+    def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
+        return graph.add(op_type, inputs, f"rnnx.text.{suffix}", **attributes)
+
+    by_row = add("Reshape", [is_start, add("Shape", [rows], "rows_shape")], "is_start_by_row")
+    counts = add("ReduceSum", [add("Cast", [by_row], "starts", to=INT32), graph.shared([1])], "counts", keepdims=1)
+    kept, length = _add_lengths(graph, counts, config)
+    time = _add_time(graph, length, config)
+    column = add("Range", [graph.shared(0), time, graph.shared(1)], "column")
+    if config.padding_side == "left":
+        rank = add("Add", [add("Sub", [column, time], "column_from_end"), kept], "rank")
+    else:
+        rank = add("Sub", [column, add("Sub", [length, kept], "first_column")], "rank")
+    is_behind_start = add("Greater", [rank, graph.shared(-1)], "is_behind_start")
+    is_word = add("And", [is_behind_start, add("Less", [rank, kept], "is_before_end")], "is_word")
+    special = graph.shared(PAD_ID)
+    if config.start:
+        is_before = add("Cast", [add("Equal", [rank, graph.shared(-1)], "is_before_words")], "before_words", to=INT32)
+        special = add("Mul", [is_before, add("Sub", [length, kept], "start_count")], "special")  # 1 is the start's id
+    # Where each row's kept words begin in the list of all words, which has a dummy in front.
+    ends = add("CumSum", [counts, graph.shared(0)], "ends")
+    first = add("Sub", [ends, kept if config.truncation_side == "left" else counts], "first")
+    index = add("Add", [add("Add", [first, rank], "index"), graph.shared(1)], "index_behind_dummy")
+    found = add("Cast", [add("NonZero", [is_start], "found_int64")], "found", to=INT32)
+    starts = add("Concat", [_row(graph, 0), add("Reshape", [found, graph.shared([-1])], "found_row")], "list", axis=0)
+    cell = add("Where", [is_word, index, graph.shared(0)], "cell")
+    return add("Gather", [starts, cell], "start", axis=0), is_word, special
+
+
+def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[str, str]:
+    """Adds how many words of each row are kept, and how many ids that makes; (batch, 1) each."""
+    most = graph.shared(config.max_length)
+    if not config.start:
+        kept = graph.add("Min", [counts, most], "rnnx.text.kept")
+        return kept, kept
+    # Cut on the left, the start goes before any word does.
+    room = most if config.truncation_side == "left" else graph.shared(config.max_length - 1)
+    kept = graph.add("Min", [counts, room], "rnnx.text.kept")
+    with_start = graph.add("Add", [kept, graph.shared(1)], "rnnx.text.kept_and_start")
+    return kept, graph.add("Min", [with_start, most], "rnnx.text.length")
+
+
+def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
+    """Adds the width of the batch of ids, a scalar of at least 1."""
+    if config.pad_to == "max_length":
+        return graph.shared(config.max_length)
+    lengths = graph.add("Reshape", [length, graph.shared([-1])], "rnnx.text.lengths")
+    at_least_one = graph.add("Concat", [lengths, _row(graph, 1)], "rnnx.text.lengths_and_1", axis=0)
+    return graph.add("ReduceMax", [at_least_one], "rnnx.text.time", keepdims=0)
+
+
+def _row(graph: Graph, value: int) -> str:
+    """A vector of one int32; made at the first use."""
+    name = f"rnnx.text.row_of_{value}"
+    return name if graph.constant(name) is not None else graph.add_constant(name, np.array([value], np.int32))

@@ -1,0 +1,170 @@
+"""The task of giving a whole text one label."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
+from rnnx.errors import DataError
+from rnnx.bundle.samples import Sample, samples_to_json
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.train.batches import SoftTextSource, TextSource
+from rnnx.train.language_model import pretrain
+from rnnx.train.networks import DEFAULT_UNITS
+from rnnx.train.recipes import Recipe
+from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
+from rnnx.train.temperature import temper
+
+# What a word costs in an epoch over what it costs in the pretraining, measured over whole IMDB epochs.
+_EPOCH_OVER_PRETRAINING = 0.3
+_TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
+
+
+def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
+    """Splits and encodes texts with a label each.
+
+    Args:
+        dataset: Labelled texts; some of each label are held out, or of whole groups, as the recipe says.
+        recipe: What to train.
+        seed: Of the split.
+
+    Raises:
+        DataError: If some label has a single text, or the texts hold no word.
+    """
+    _require_labels(dataset)
+    parts = _split(dataset, recipe, seed)
+    unlabelled = dataset.unlabelled if recipe.pretraining_epochs else ()
+    vocabulary = Vocabulary.build(
+        (*parts[0].texts, *unlabelled), recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks
+    )
+    if len(vocabulary) == len(SPECIAL_TOKENS):
+        raise DataError(f"{dataset.name}: the training texts hold no word at all")
+    tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
+    train, validation = (
+        TextSource([tokenizer.encode(text).ids for text in part.texts], part.label_ids, tokenizer) for part in parts
+    )
+    outputs, activation, loss = (
+        (1, "sigmoid", "binary_crossentropy")
+        if len(dataset.labels) == 2
+        else (len(dataset.labels), "softmax", "sparse_categorical_crossentropy")
+    )
+    is_soft = bool(unlabelled)
+    return Task(
+        recipe=recipe,
+        parts=(train, validation),
+        counts=(len(parts[0]), len(parts[1])),
+        unit="texts",
+        kind="classification",
+        build=lambda: recipe.build(len(vocabulary), outputs, activation),
+        loss=_cross_entropy if is_soft else loss,
+        metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
+        vocabulary=vocabulary.to_bytes(),
+        vocabulary_size=len(vocabulary),
+        tokenizer=recipe.tokenizer,
+        words=None,
+        prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
+        if is_soft
+        else None,
+        samples=lambda model, seed: _samples(model, tokenizer, parts[1], dataset.labels, seed),
+        calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
+    )
+
+
+def _split(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Examples, Examples]:
+    if recipe.by_group and dataset.train.groups is not None:
+        return split_by_group(dataset.train, recipe.validation_fraction, seed)
+    return split_by_label(dataset.train, recipe.validation_fraction, seed)
+
+
+def _prepare(
+    model: keras.Model,
+    preparation: Preparation,
+    recipe: Recipe,
+    train: TextSource,
+    labelled: Examples,
+    unlabelled: Sequence[bytes],
+) -> SoftTextSource:
+    """Starts the network as a language model, and lets a teacher judge the texts that nobody labelled.
+
+    Returns:
+        Labelled and unlabelled texts, with a probability for each label.
+    """
+    tokenizer = train.tokenizer
+    judged = _judge(labelled, unlabelled, preparation, strip_breaks=recipe.tokenizer.strip_breaks)
+    rows = [*train.rows, *(tokenizer.encode(text).ids for text in unlabelled)]
+    work = _EPOCH_OVER_PRETRAINING * recipe.epochs * sum(map(len, rows))
+    preparation = dataclasses.replace(preparation, work_after=work)
+    embedding, *recurrences = pretrain(
+        rows, tokenizer, units=DEFAULT_UNITS, epochs=recipe.pretraining_epochs, preparation=preparation
+    )
+    model.get_layer("embedding").set_weights([embedding])
+    model.get_layer("rnn").set_weights(recurrences)
+    count = judged.shape[1]
+    smoothed = np.eye(count, dtype=np.float32)[labelled.label_ids] * (1 - recipe.smoothing) + recipe.smoothing / count
+    probs = np.concatenate([smoothed, judged]).astype(np.float32)
+    texts = TextSource(rows, np.zeros(len(rows), np.int32), tokenizer)
+    return SoftTextSource(texts, probs[:, 1:] if count == 2 else probs)
+
+
+def _judge(
+    labelled: Examples, unlabelled: Sequence[bytes], preparation: Preparation, *, strip_breaks: bool
+) -> npt.NDArray[np.float32]:
+    """The teacher's (unlabelled, labels), from the checkpoint if it has spoken already."""
+    from rnnx.train.teacher import judge  # scikit-learn takes a second to import, and few trainings need it
+
+    checkpoint = preparation.checkpoint
+    if checkpoint and (state := checkpoint.load(_TEACHER)):
+        return np.asarray(state.arrays["probs"])
+    preparation.on_stage(StageProgress(_TEACHER_NAME, 0, 1))
+    probs = judge(labelled.texts, labelled.label_ids, unlabelled, strip_breaks=strip_breaks)
+    if checkpoint:
+        checkpoint.save(_TEACHER, 1, {"probs": probs}, None)
+    return probs
+
+
+def _cross_entropy(expected: Any, actual: Any) -> Any:
+    """Of label ids (batch, 1), which validation has, or of probabilities, which a teacher gives."""
+    if actual.shape[-1] == 1:
+        return keras.losses.binary_crossentropy(expected, actual)
+    if expected.shape[-1] == 1:
+        return keras.losses.sparse_categorical_crossentropy(expected, actual)
+    return keras.losses.categorical_crossentropy(expected, actual)
+
+
+def _agree(expected: Any, actual: Any) -> Any:
+    """Whether the likeliest labels are the same, (batch,); of the same kinds."""
+    if actual.shape[-1] == 1:
+        return keras.ops.equal(keras.ops.cast(expected[:, 0], "float32") > 0.5, actual[:, 0] > 0.5)
+    likeliest = expected[:, 0] if expected.shape[-1] == 1 else keras.ops.argmax(expected, axis=-1)
+    return keras.ops.equal(keras.ops.cast(likeliest, "int32"), keras.ops.argmax(actual, axis=-1))
+
+
+def _require_labels(dataset: Dataset) -> None:
+    if len(dataset.labels) < 2:
+        raise DataError(
+            f"{dataset.name}: one label ({dataset.labels[0]!r}) in the training part; a classifier needs at least two"
+        )
+    counts = np.bincount(dataset.train.label_ids, minlength=len(dataset.labels))
+    if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
+        raise DataError(
+            f"{dataset.name}: a single text of {', '.join(single)}; at least two are needed to hold one out"
+        )
+
+
+def _samples(
+    model: keras.Model, tokenizer: Tokenizer, validation: Examples, labels: tuple[str, ...], seed: int
+) -> bytes:
+    """Some held-out texts with what Keras says of them now: export has to come to the same labels."""
+    texts = validation.take(choose_samples(len(validation), seed)).texts
+    probs = model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts]))
+    if probs.shape[-1] == 1:
+        probs = np.hstack([1 - probs, probs])
+    return samples_to_json(
+        [Sample(text, labels[int(row.argmax())], float(row.max())) for text, row in zip(texts, probs, strict=True)]
+    )

@@ -1,0 +1,93 @@
+"""The task of giving each word of a sentence a tag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from rnnx.datasets import TaggedDataset, TaggedSentences, split_sentences
+from rnnx.errors import DataError
+from rnnx.bundle.samples import TaggedSample, tagged_samples_to_json
+from rnnx.train.batches import WordSource
+from rnnx.train.recipes import TaggerRecipe
+from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
+from rnnx.text.word_encoder import WordEncoder, pieces
+from rnnx.text.word_vocabulary import WordVocabulary
+
+
+class WordAccuracy(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]  # keras ships no types
+    """The share of words whose tag is right, over all batches together.
+
+    Keras's own metric takes the mean over the time first, and so gives a word in a short batch more weight.
+    """
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Counts a batch: tags (batch, time), probabilities (batch, time, tags), weights (batch, time)."""
+        flat = (-1,)
+        weight = None if sample_weight is None else keras.ops.reshape(sample_weight, flat)
+        y_pred = keras.ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+        super().update_state(keras.ops.reshape(y_true, flat), y_pred, weight)
+
+
+def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
+    """Encodes sentences with a tag for each word.
+
+    Args:
+        dataset: Tagged sentences; where it has no validation part, a fifth of the training part is held out.
+        recipe: What to train.
+        seed: Of that split.
+
+    Raises:
+        DataError: If there is one tag only, or a single sentence with nothing to validate on.
+    """
+    if len(dataset.labels) < 2:
+        raise DataError(f"{dataset.name}: one tag ({dataset.labels[0]!r}) for all words; a tagger needs at least two")
+    train, validation = (
+        (dataset.train, dataset.validation)
+        if dataset.validation
+        else split_sentences(dataset.train, VALIDATION_FRACTION, seed)
+    )
+    vocabulary = WordVocabulary.build(train.sentences, recipe.words, recipe.vocabulary_size)
+    encoder = WordEncoder(recipe.words, vocabulary)
+    return Task(
+        recipe=recipe,
+        parts=(_encode(train, encoder), _encode(validation, encoder)),
+        counts=(len(train), len(validation)),
+        unit="sentences",
+        kind="tagging",
+        build=lambda: recipe.build(vocabulary.word_count, len(vocabulary), len(dataset.labels)),
+        loss="sparse_categorical_crossentropy",
+        metrics=lambda: [WordAccuracy(name="accuracy")],
+        vocabulary=vocabulary.to_bytes(),
+        vocabulary_size=len(vocabulary),
+        tokenizer=None,
+        words=recipe.words,
+        samples=lambda model, seed: _samples(model, encoder, validation, dataset.labels, seed),
+    )
+
+
+def _encode(part: TaggedSentences, encoder: WordEncoder) -> WordSource:
+    cuts = [(i, cut) for i, words in enumerate(part.sentences) for cut in pieces(len(words), encoder.config.max_length)]
+    return WordSource(
+        [encoder.encode(part.sentences[i][cut]) for i, cut in cuts], [part.tag_ids[i][cut] for i, cut in cuts], encoder
+    )
+
+
+def _samples(
+    model: keras.Model, encoder: WordEncoder, validation: TaggedSentences, labels: tuple[str, ...], seed: int
+) -> bytes:
+    """Some held-out sentences with what Keras says of each word now."""
+    chosen = validation.take(choose_samples(len(validation), seed)).sentences
+    sentences = [words[cut] for words in chosen for cut in list(pieces(len(words), encoder.config.max_length))[:1]]
+    probs = model.predict_on_batch(tuple(encoder.pad([encoder.encode(words) for words in sentences])))
+    return tagged_samples_to_json(
+        [
+            TaggedSample(
+                words,
+                tuple(labels[i] for i in rows[: len(words)].argmax(axis=-1)),
+                tuple(map(float, rows[: len(words)].max(axis=-1))),
+            )
+            for words, rows in zip(sentences, probs, strict=True)
+        ]
+    )

@@ -1,1 +1,0 @@
-"""Words as a tagger sees them: how text falls into sentences and words, how a word becomes ids. numpy only."""

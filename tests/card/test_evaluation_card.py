@@ -1,0 +1,104 @@
+"""What the card says of an evaluation, of old ones too."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.metrics.calibration import measure_calibration
+from rnnx.card.card import write_card
+from rnnx.bundle.config import ModelConfig
+from rnnx.errors import ModelError
+from rnnx.card.evaluation_card import describe_evaluation
+from rnnx.metrics.figures import measure, measure_lengths
+
+
+def config_of(name: str) -> ModelConfig:
+    return read_directory(find_directory(name)).config
+
+
+def record_of(config: ModelConfig, dataset: str) -> dict[str, Any]:
+    """A label each, with 0.9 for it, all right but the first; lengths 1, 2, ..., the last one cut."""
+    count = len(config.labels)
+    expected, actual = np.arange(count), np.array([1, *range(1, count)])
+    probs = np.full((count, count), 0.1 / (count - 1))
+    probs[np.arange(count), actual] = 0.9
+    tokens = np.arange(1, count + 1)
+    figures = measure(
+        expected,
+        actual,
+        config.labels,
+        measure_calibration(probs, expected, actual),
+        measure_lengths(tokens, tokens == count, expected == actual),
+    )
+    record = {"dataset": dataset, "model_sha256": 64 * "0", **dataclasses.asdict(figures)}
+    return json.loads(json.dumps(record, allow_nan=False))  # type: ignore[no-any-return]  # the record again
+
+
+def test_calibration_and_lengths_stand_in_the_card() -> None:
+    config = config_of("imdb")
+    section = describe_evaluation(config, record_of(config, "imdb (test part)"), "imdb")
+    assert "`rnnx evaluate imdb imdb --save`" in section
+    assert "| tokens | accuracy | texts |" in section
+    assert "| 1 | 0.0000 | 1 |\n| 2, cut: longer than the model reads | 1.0000 | 1 |" in section
+    assert "Expected calibration error **0.4000**" in section
+    # -(ln 0.1 + ln 0.9) / 2, and (0.9^2 + 0.1^2) / 2
+    assert "Negative log likelihood 1.2040 nats; Brier score 0.4100" in section
+    assert section.endswith("| probability said | mean | right | texts |\n|---:|---:|---:|---:|\n"
+                            "| 0.867 to 0.933 | 0.9000 | 0.5000 | 2 |")  # fmt: skip
+
+
+def test_a_training_part_stands_in_the_command() -> None:
+    config = config_of("imdb")
+    section = describe_evaluation(config, record_of(config, "imdb (train part)"), "imdb")
+    assert "`rnnx evaluate imdb imdb --part train --save`" in section
+
+
+def test_a_tagger_has_bins_but_neither_likelihood_nor_lengths() -> None:
+    config = config_of("pos")
+    record = record_of(config, "en_ewt-ud (test part)")
+    record["calibration"] |= {"negative_log_likelihood": None, "brier_score": None}
+    record["by_length"] = []
+    section = describe_evaluation(config, record, "en_ewt-ud-train.conllu")
+    assert "Expected calibration error" in section
+    assert "| probability said | mean | right | words |" in section
+    assert "likelihood" not in section
+    assert "By length" not in section
+
+
+def test_a_temperature_stands_beside_the_training() -> None:
+    bundle = read_directory(find_directory("imdb-article"))
+    calibration = record_of(bundle.config, "imdb")["calibration"]
+    better = calibration | {"expected_calibration_error": 0.0123}
+    metrics = json.loads(bundle["metrics.json"]) | {
+        "temperature": 1.5,
+        "validation_calibration": {"before": calibration, "after": better},
+    }
+    card = write_card(bundle.config, {**bundle.files, "metrics.json": json.dumps(metrics).encode()})
+    assert "divided the logits by a temperature of 1.5000, fitted on the validation texts" in card
+    assert "| expected calibration error | 0.4000 | 0.0123 |\n| negative log likelihood | 1.2040 | 1.2040 |" in card
+    assert "temperature" not in write_card(bundle.config, bundle.files)
+
+
+@pytest.mark.parametrize("name", ["imdb", "pos"])
+def test_an_evaluation_of_an_earlier_version_still_gives_a_card(name: str) -> None:
+    bundle = read_directory(find_directory(name))
+    record = json.loads(bundle["evaluation.json"])
+    record.pop("calibration", None)
+    record.pop("by_length", None)
+    card = write_card(bundle.config, {**bundle.files, "evaluation.json": json.dumps(record).encode()})
+    assert f"**{record['accuracy']:.4f}** on" in card
+    assert "### Calibration" not in card
+    assert "By length" not in card
+
+
+def test_a_broken_evaluation_is_the_models_fault() -> None:
+    bundle = read_directory(find_directory("imdb"))
+    record = json.loads(bundle["evaluation.json"]) | {"by_length": [{"shortest": 1}]}
+    with pytest.raises(ModelError, match="its history, evaluation or proof is broken"):
+        write_card(bundle.config, {**bundle.files, "evaluation.json": json.dumps(record).encode()})

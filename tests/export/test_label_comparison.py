@@ -1,0 +1,82 @@
+"""The labels of a data set, compared text by text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+from rnnx.cli import run
+from rnnx.errors import ParityError, UsageError
+from rnnx.export import pipeline
+from rnnx.export.label_comparison import DecisionTexts, compare_decisions
+from rnnx.export.forms import build_forms
+from rnnx.export.source import Source, open_source
+from rnnx.proof.report import DecisionsReport
+from rnnx.rewrites.replace import Rewritten
+from rnnx.text_form.build import TextForm
+from tests.conftest import make_texts
+from tests.export.test_pipeline import change, floats
+
+pytestmark = pytest.mark.train
+
+TEXTS = [text for text, _ in make_texts(300, 5)] + [b"", b"\xff"]
+
+
+def test_every_label_of_a_right_export_is_keras_own(tiny_run: Path) -> None:
+    source = open_source(tiny_run)
+    report = compare_decisions(source, build_forms(source.model, source.network), None, DecisionTexts("mine", TEXTS))
+    assert report.passed
+    assert report.count == len(TEXTS)
+    assert report.certain_count > 0.9 * report.count
+    assert report.differing == {"model.onnx": 0, "model.batch.onnx": 0}
+    assert all(0 < ratio < 1 for ratio in report.max_ratio.values())
+
+
+def test_a_wrong_head_shows(tiny_run: Path) -> None:
+    source = open_source(tiny_run)
+    forms = build_forms(source.model, source.network)
+    head = next(t for t in floats(forms["model.onnx"].model, 2) if t.dims[-1] == 1)
+    change(head, lambda values: -values)
+    report = compare_decisions(source, forms, None, DecisionTexts("mine", TEXTS))
+    assert not report.passed
+    assert report.wrong["model.onnx"] > 0
+    assert report.wrong["keras"] == report.wrong["model.batch.onnx"] == 0
+    assert report.differing["model.onnx"] > 0
+
+
+def test_the_figures_reach_the_bundle(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "mine.csv"
+    lines = [f"{text.decode()},{label}" for text, label in make_texts(80, 6)]
+    table.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    assert run(["export", str(tiny_run), "--out", str(tmp_path / "out"), "--decisions", str(table)]) == 0
+    capsys.readouterr()
+    decisions = json.loads((tmp_path / "out" / "parity.json").read_bytes())["decisions"]
+    assert decisions["count"] == 80
+    assert "labels that differ from Keras's: 0 for `model.onnx`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_label_that_differs_is_not_published(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else notices: the proof passed, the data set alone shows it."""
+
+    def late(
+        source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, texts: DecisionTexts
+    ) -> DecisionsReport:
+        change(floats(forms["model.batch.onnx"].model, 2)[-1], np.negative)
+        return compare_decisions(source, forms, text_form, texts)
+
+    monkeypatch.setattr(pipeline, "compare_decisions", late)
+    with pytest.raises(ParityError, match="nothing was published"):
+        pipeline.export(tiny_run, tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_text_has_none(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.keras").write_bytes((tiny_run / "model.keras").read_bytes())
+    with pytest.raises(UsageError, match="made without a vocabulary"):
+        pipeline.export(tmp_path / "mine.keras", tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))

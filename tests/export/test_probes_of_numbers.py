@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+
+from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
+from rnnx.reference.network import Dense, Input, Network, Node, SimpleRNN
+
+SENSITIVE = "where the first layer is most sensitive"
+
+
+def sensor_network(offset: float, deviation: float) -> Network:
+    """What training on numbers around an offset leaves: the standardisation folded into kernel and bias."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(0, 1, (2, 8)) / deviation
+    rnn = SimpleRNN(kernel, np.eye(8) / 2, -offset * kernel.sum(axis=0), "tanh", return_sequences=False)
+    nodes = [Node("rnn", rnn, ("x",)), Node("values", Dense(rng.normal(0, 1, (8, 1)), np.zeros(1), "linear"), ("rnn",))]
+    return Network(nodes, (Input("x", "numbers", (None, 2)),))
+
+
+def test_some_probes_lie_where_a_sensors_numbers_do() -> None:
+    network = sensor_network(1000.0, 50.0)
+    traps = make_number_traps(network, 40)
+    x = traps[SENSITIVE]["x"]
+    assert x.shape == (1, 40, 2)
+    assert abs(x.mean() - 1000) < 50
+    rnn = network.recurrent_nodes["rnn"]
+    seen, around_zero = (
+        rnn.states(network.forward(traps[name])["x"])[0, 5:].std(axis=0) for name in (SENSITIVE, "half")
+    )
+    # The states move from step to step, as around zero, where they are saturated, they hardly do.
+    assert np.median(seen) > 20 * np.median(around_zero)
+    assert (seen > around_zero).all()
+
+
+def test_they_are_run_alone_and_in_the_batch() -> None:
+    batches, _ = make_number_probes(sensor_network(20.0, 3.0), 40, 4)
+    assert sum(SENSITIVE in name for batch in batches for name in batch.names) == 2

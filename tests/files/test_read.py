@@ -1,0 +1,77 @@
+"""Files that would hang, leak, or fill the memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rnnx.bundle.directory import read_directory, write_directory
+from rnnx.errors import ModelError
+from rnnx.files.read import MOST_FILE_BYTES, read_file, require_loadable
+from tests.bundle.test_directory import FILES
+from tests.test_strict_json import CONFIG
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_directory(tmp_path / "m", CONFIG, FILES)
+    return tmp_path / "m"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+    os.mkfifo(folder / "a.txt")
+    with pytest.raises(ModelError, match=r"a\.txt: not a regular file"):
+        read_directory(folder)
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    with pytest.raises(ModelError, match=r"config\.json: not a regular file"):
+        read_directory(folder)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device here")
+def test_a_device_is_not_read() -> None:
+    with pytest.raises(ModelError, match="not a regular file"):
+        read_file(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("target", ["../secret", "/etc/passwd", "sub/../../secret"])
+def test_a_link_out_of_a_bundle_is_not_followed(folder: Path, target: str) -> None:
+    (folder.parent / "secret").write_bytes(FILES["a.txt"])  # of the right hash, even
+    (folder / "sub").mkdir()
+    (folder / "a.txt").unlink()
+    (folder / "a.txt").symlink_to(target)
+    with pytest.raises(ModelError, match=r"a\.txt: a link that leads out of .*m; it is not followed"):
+        read_directory(folder)
+
+
+def test_a_folder_that_is_a_link_and_links_inside_are_fine(folder: Path) -> None:
+    (folder / "c.txt").write_bytes(FILES["a.txt"])
+    (folder / "a.txt").unlink()
+    (folder / "a.txt").symlink_to("c.txt")
+    (folder.parent / "link").symlink_to("m")
+    assert read_directory(folder.parent / "link").files == FILES
+
+
+def test_a_file_with_two_names_is_a_file(folder: Path) -> None:
+    """As installers lay packages out."""
+    os.link(folder / "a.txt", folder.parent / "other")
+    assert read_directory(folder).files == FILES
+
+
+def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
+    for name in ("a.txt", "config.json"):
+        with (folder / name).open("r+b") as file:
+            file.truncate(MOST_FILE_BYTES + 1)  # a hole: no byte of it is on the disk
+        with pytest.raises(ModelError, match=rf"{name}: larger than (1|64) MB, and not read"):
+            read_directory(folder)
+
+
+def test_what_may_not_be_loaded_is_named(tmp_path: Path) -> None:
+    write_directory(tmp_path / "m", CONFIG, {"model.onnx": b"\x08\x03", "notes.txt": b"\x08\x03"})
+    with pytest.raises(ModelError, match=r"model\.onnx: not an ONNX model"):
+        read_directory(tmp_path / "m")
+    require_loadable(tmp_path / "notes.txt", b"\x08\x03")

@@ -1,0 +1,185 @@
+"""Masks that are handed to a layer as an argument: read as Keras takes them, or refused; Keras and both forms agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+from keras import layers
+
+from rnnx.errors import ModelError
+from rnnx.export.forms import build_forms
+from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.export.pipeline import export
+from rnnx.export.probes import Probes
+from rnnx.export.prove import prove
+from rnnx.reference.network import Embedding, Network, Node, TakeMask
+
+pytestmark = pytest.mark.train
+
+IDS = np.array([[0, 0, 3, 4, 5, 1], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 5, 0], [7, 8, 9, 10, 11, 1], [0] * 6], np.int32)
+FEATURES = np.where(IDS[..., None] == 0, 0, np.random.default_rng(0).integers(1, 20, (*IDS.shape, 2))).astype(np.int32)
+
+# Words, their features, the words' mask to the rest of the network.
+Body = Callable[[Any, Any, Any], Any]
+
+
+def rnn(kind: type[keras.Layer] = layers.SimpleRNN, **settings: Any) -> keras.Layer:
+    return kind(4, **{"return_sequences": True, **settings})
+
+
+def joined(x: Any, y: Any) -> Any:
+    return layers.Concatenate(name="join")([x, y])
+
+
+BODIES: dict[str, Body] = {
+    "one direction": lambda x, y, mask: rnn()(joined(x, y), mask=mask),
+    "backwards": lambda x, y, mask: rnn(go_backwards=True)(joined(x, y), mask=mask),
+    "both directions": lambda x, y, mask: layers.Bidirectional(rnn())(joined(x, y), mask=mask),
+    "twice": lambda x, y, mask: layers.Bidirectional(rnn())(
+        layers.Bidirectional(rnn())(joined(x, y), mask=mask), mask=mask
+    ),
+    "the second by what travels": lambda x, y, mask: rnn()(rnn()(joined(x, y), mask=mask)),
+    "zeros put out": lambda x, y, mask: rnn(zero_output_for_mask=True)(joined(x, y), mask=mask),
+    "LSTM both directions": lambda x, y, mask: layers.Bidirectional(rnn(layers.LSTM))(joined(x, y), mask=mask),
+    "GRU": lambda x, y, mask: rnn(layers.GRU)(joined(x, y), mask=mask),
+    "mean": lambda x, y, mask: layers.GlobalAveragePooling1D()(rnn()(joined(x, y), mask=mask)),
+    "mean of what has no mask": lambda x, y, mask: layers.Concatenate()(
+        [layers.GlobalAveragePooling1D()(y, mask=mask), layers.SimpleRNN(3)(x)]
+    ),
+    "last state": lambda x, y, mask: layers.SimpleRNN(3)(joined(x, y), mask=mask),
+}
+
+
+def make(body: Body, *, seed: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    features = keras.Input((None, 2), dtype="int32", name="features")
+    words = layers.Embedding(12, 3, mask_zero=True, name="words")
+    values = layers.Embedding(20, 3, name="values")(features)
+    x = body(words(ids), layers.Reshape((-1, 6), name="row")(values), words.compute_mask(ids))
+    return keras.Model([ids, features], layers.Dense(3, activation="softmax", name="probs")(x))
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_keras_the_reference_and_both_forms_agree_wherever_the_padding_is(name: str) -> None:
+    model = make(BODIES[name])
+    network = read_network(model)
+    expected = np.asarray(model([IDS, FEATURES], training=False))
+    actual = network.predict({"ids": IDS, "features": FEATURES})
+    # An empty row has no mean.
+    np.testing.assert_allclose(expected[:-1], actual[:-1], atol=1e-6)
+    if "mean" in name:
+        return  # the traps of the proof hold empty rows
+    drawn, long = make_number_probes(network, 12, 2)
+    report = prove(model, network, build_forms(model, network), Probes(drawn, 0, len(drawn), long))
+    assert report.passed, report.first_problem
+    ways = {way.way for way in report.invariance}
+    # Turned around, a position has no place of its own to be compared at.
+    assert ("more padding in front" in ways) is network.masks_zero is (name != "backwards")
+
+
+@pytest.mark.parametrize("name", ["mean", "mean of what has no mask"])
+def test_a_mean_over_the_words_alone_is_converted(name: str) -> None:
+    from rnnx.runtime.session import Session
+
+    model = make(BODIES[name])
+    for form in build_forms(model, read_network(model)).values():
+        session = Session(form.model.SerializeToString(), device="cpu")
+        actual = session.run({"ids": IDS[:-1], "features": FEATURES[:-1]})[0]
+        np.testing.assert_allclose(np.asarray(model([IDS[:-1], FEATURES[:-1]])), actual, atol=1e-6)
+
+
+def test_padding_is_seen_by_none_and_an_output_at_a_word_stays() -> None:
+    network = read_network(make(BODIES["twice"]))
+    assert network.masks_zero
+    given = {"ids": IDS[3:4], "features": FEATURES[3:4]}
+    expected = network.predict(given)[0]
+    for before, behind in ((2, 0), (0, 3)):
+        padded = {
+            name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
+            for name, values in given.items()
+        }
+        np.testing.assert_allclose(expected, network.predict(padded)[0, before : before + 6], rtol=1e-12)
+
+
+def test_without_the_mask_the_padding_is_seen() -> None:
+    """Keras's Concatenate takes the branch without a mask as present everywhere."""
+    network = read_network(make(lambda x, y, mask: rnn()(joined(x, y))))
+    assert not network.masks_zero
+    assert not any(isinstance(node.layer, TakeMask) for node in network.nodes)
+
+
+def test_a_mask_that_travels_anyway_is_not_spelled_out() -> None:
+    network = read_network(make(lambda x, y, mask: layers.Concatenate()([rnn()(x, mask=mask), rnn()(x), y])))
+    # The first was asked for another tensor than travels, made the same way.
+    assert not any(isinstance(node.layer, TakeMask) for node in network.nodes)
+
+
+def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
+    model = make(BODIES["twice"])
+    model.save(tmp_path / "m.keras")
+    saved, loaded = read_network(model), read_network(load_keras((tmp_path / "m.keras").read_bytes(), "m.keras"))
+    given = {"ids": IDS, "features": FEATURES}
+    np.testing.assert_array_equal(saved.predict(given), loaded.predict(given))
+    taken = [[node.inputs[1] for node in one.nodes if isinstance(node.layer, TakeMask)] for one in (saved, loaded)]
+    assert taken == [["words"]] * 2  # which the second recurrence finds with what it reads
+
+
+def test_another_networks_mask_shows() -> None:
+    """The reference with the mask left out is another network: the proof would fail on it."""
+    network = read_network(make(BODIES["one direction"]))
+    plain = [node for node in network.nodes if not isinstance(node.layer, TakeMask)]
+    (taken,) = (node for node in network.nodes if isinstance(node.layer, TakeMask))
+    nodes = [Node(n.name, n.layer, tuple(taken.inputs[0] if i == taken.name else i for i in n.inputs)) for n in plain]
+    given = {"ids": IDS, "features": FEATURES}
+    other = Network(nodes, network.inputs).predict(given)
+    assert np.abs(network.predict(given) - other)[:, -1].max() > 1e-3
+    assert any(isinstance(node.layer, Embedding) and node.layer.mask_zero for node in network.nodes)
+
+
+def hand_made(x: Any, y: Any, mask: Any) -> Any:
+    return rnn(name="p")(y, mask=keras.ops.logical_not(mask))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (hand_made, "is given a mask that was made by hand"),
+        (lambda x, y, mask: rnn(name="p")(y, mask=keras.ops.not_equal(x[..., 0], 0)), "made by hand"),
+        (lambda x, y, mask: layers.Bidirectional(rnn(), name="p")(y, mask=keras.ops.any(mask, axis=-1, keepdims=True)),
+         "made by hand"),
+    ],
+)  # fmt: skip
+def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
+    with pytest.raises(ModelError, match=rf"layer p \(.*{re.escape(reason)}"):
+        read_network(make(body))
+
+
+def test_a_mask_of_ids_that_no_embedding_masks_is_refused() -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = layers.Embedding(12, 3)(ids)
+    model = keras.Model(ids, layers.Dense(2)(layers.SimpleRNN(3, name="p")(x, mask=keras.ops.not_equal(ids, 0))))
+    with pytest.raises(ModelError, match=r"layer p \(.*a mask of ids, which no Embedding with mask_zero looks up"):
+        read_network(model)
+
+
+def test_a_mask_from_ids_beside_the_values_can_be_streamed(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    ids, others = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "others"))
+    words = layers.Embedding(12, 3, mask_zero=True, name="words")
+    x = rnn()(joined(words(ids), layers.Embedding(9, 3, name="values")(others)), mask=words.compute_mask(ids))
+    model = keras.Model([ids, others], layers.Dense(3, activation="softmax", name="probs")(x))
+    model.save(tmp_path / "m.keras")
+    exported = export(tmp_path / "m.keras", tmp_path / "out", streaming=True)
+    assert exported.report.passed
+    assert "model.stream.onnx" in exported.sizes_bytes

@@ -1,0 +1,229 @@
+"""`.keras` files that Keras should not be handed; none of them reaches it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import h5py
+import keras
+from keras import layers
+
+from rnnx.errors import MissingExtraError, ModelError
+from rnnx.keras_models.read_network import load_keras
+from rnnx.keras_models.keras_file import clean_keras_file
+
+pytestmark = pytest.mark.train
+
+Members = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    model = keras.Sequential([keras.Input((None, 3)), layers.SimpleRNN(2, name="rnn"), layers.Dense(1, name="probs")])
+
+    def own_loss(expected: Any, actual: Any) -> Any:
+        return keras.ops.mean(keras.ops.abs(expected - actual))
+
+    model.compile("adam", loss=own_loss)
+    path = tmp_path_factory.mktemp("keras") / "m.keras"
+    model.save(path)
+    return path.read_bytes()
+
+
+def members(data: bytes) -> Members:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(content: Members, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def with_far_root(content: Members) -> None:
+    """Of the HDF5 file's end, and so of all that is read."""
+    weights = content["model.weights.h5"]
+    content["model.weights.h5"] = weights[:44] + bytes(7) + b"\x80" + weights[52:]
+
+
+def with_layer(**layer: Any) -> Callable[[Members], None]:
+    """Another layer in place of the second one."""
+
+    def change(content: Members) -> None:
+        config = json.loads(content["config.json"])
+        config["config"]["layers"][1] = layer
+        content["config.json"] = json.dumps(config).encode()
+
+    return change
+
+
+def with_setting(name: str, value: Any) -> Callable[[Members], None]:
+    def change(content: Members) -> None:
+        config = json.loads(content["config.json"])
+        config["config"]["layers"][1]["config"][name] = value
+        content["config.json"] = json.dumps(config).encode()
+
+    return change
+
+
+def with_weights(write: Callable[[h5py.File], None]) -> Callable[[Members], None]:
+    def change(content: Members) -> None:
+        buffer = io.BytesIO(content["model.weights.h5"])
+        with h5py.File(buffer, "r+") as file:
+            write(file)
+        content["model.weights.h5"] = buffer.getvalue()
+
+    return change
+
+
+def lambda_layer() -> dict[str, Any]:
+    code = {"class_name": "__lambda__", "config": {"value": "4wAAAAA=", "defaults": None, "closure": None}}
+    return {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": "harm", "function": code},
+        "registered_name": None,
+    }
+
+
+def without_weights(content: Members) -> None:
+    del content["model.weights.h5"]
+
+
+def external(file: h5py.File) -> None:
+    file.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)])
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4,))
+    file.create_virtual_dataset("x", layout)
+
+
+def linked(file: h5py.File) -> None:
+    file["x"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def soft(file: h5py.File) -> None:
+    file["x"] = h5py.SoftLink("/layers")
+
+
+def circle(file: h5py.File) -> None:
+    file["x"] = file["/"]
+
+
+REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
+    "a Lambda": (with_layer(**lambda_layer()), "layer 'harm': a Lambda carries code"),
+    "a Lambda under another name": (
+        with_layer(**{**lambda_layer(), "class_name": "Dense", "registered_name": "Lambda"}),
+        "a Lambda carries code",
+    ),
+    "a lambda as a setting": (
+        with_setting("activation", {"class_name": "__lambda__", "config": {"value": "4wAAAAA="}}),
+        "a Lambda carries code",
+    ),
+    "a module of Python's": (
+        with_layer(module="os", class_name="system", config={"name": "x", "command": "true"}, registered_name=None),
+        "os, system: code from outside the layers of Keras",
+    ),
+    "a function of Keras's own tools": (
+        with_layer(module="keras.utils", class_name="get_file", config={"name": "x"}, registered_name=None),
+        "code from outside",
+    ),
+    "a function among the initializers": (
+        with_layer(module="keras.initializers", class_name="deserialize", config={}, registered_name=None),
+        "code from outside",
+    ),
+    "a function": (
+        with_setting("activation", {"module": "builtins", "class_name": "function", "config": "eval"}),
+        "builtins, function: code from outside",
+    ),
+    "a class of the user's": (
+        with_layer(module="mine", class_name="Layer", config={"name": "own"}, registered_name="mine>Layer"),
+        "layer 'own': mine, Layer, registered as mine>Layer: not a class of Keras",
+    ),
+    "a class without a module": (with_layer(class_name="Dense", config={"name": "d"}), "no module, Dense"),
+    "TorchModuleWrapper": (
+        with_layer(module="keras.layers", class_name="TorchModuleWrapper", config={"name": "t"}, registered_name=None),
+        "layer 't': TorchModuleWrapper is of a kind that is not modelled",
+    ),
+    "TFSMLayer": (
+        with_layer(module="keras.layers", class_name="TFSMLayer", config={"filepath": "/"}, registered_name=None),
+        "TFSMLayer is of a kind that is not modelled",
+    ),
+    "a deep configuration": (lambda m: m.update({"config.json": b'{"a":' * 9000 + b"1" + b"}" * 9000}), "nested too"),
+    "no configuration": (lambda m: m.update({"config.json": b"{"}), "not a .keras file, or a damaged one"),
+    "a member elsewhere": (lambda m: m.update({"../evil.txt": b"x"}), r"holds '\.\./evil\.txt' besides"),
+    "an asset": (lambda m: m.update({"assets/words.txt": b"x"}), "assets/words.txt"),
+    "no weights": (without_weights, "misses some of them"),
+    "a bomb": (
+        lambda m: m.update({"config.json": b" " * (1 << 25)}),
+        "unpacks to 33,554,432 bytes; 16 MB are the most",
+    ),
+    "weights in another file": (with_weights(external), "numbers of 'x' in another file"),
+    "weights of another file": (with_weights(virtual), "numbers of 'x' in another file"),
+    "a link to another file": (with_weights(linked), "has a link, 'x', which is not followed"),
+    "a link": (with_weights(soft), "has a link, 'x', which is not followed"),
+    "groups without an end": (with_weights(circle), "holds too much, or in too many groups"),
+    "weights that are none": (with_weights(lambda f: f.create_dataset("x", data="a text")), "no array of numbers"),
+    "weights of nothing": (
+        with_weights(lambda f: f.create_dataset("x", (1 << 34,), "f4", chunks=(1 << 20,))),
+        "declares 68,719,",
+    ),
+    "an address beyond all bounds": (with_far_root, r"model\.weights\.h5 is damaged"),
+    "no HDF5": (lambda m: m.update({"model.weights.h5": b"none"}), r"model\.weights\.h5 is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_keras_never_sees_it(name: str, saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    change, reason = REFUSED[name]
+    content = members(saved)
+    change(content)
+    monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("Keras was handed it"))
+    with pytest.raises(ModelError, match=reason) as refused:
+        load_keras(packed(content), "m.keras")
+    assert str(refused.value).startswith("m.keras: ")
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
+def test_what_is_no_keras_file_is_refused(data: bytes) -> None:
+    with pytest.raises(ModelError, match=r"m\.keras: not a \.keras file, or a damaged one"):
+        clean_keras_file(data, "m.keras")
+
+
+def test_every_cut_and_flipped_file_is_loaded_or_refused(saved: bytes) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(saved[: int(rng.integers(1, len(saved)))] if rng.random() < 0.3 else saved)
+        data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+        try:
+            clean_keras_file(bytes(data), "m.keras")
+        except ModelError:
+            continue
+
+
+def test_a_loss_of_ones_own_is_left_behind(saved: bytes) -> None:
+    """It plays no part in what the network computes; the weights come through."""
+    model = load_keras(saved, "m.keras")
+    assert [layer.name for layer in model.layers] == ["rnn", "probs"]
+    original = h5py.File(io.BytesIO(members(saved)["model.weights.h5"]))["layers/simple_rnn/cell/vars/0"][()]
+    np.testing.assert_array_equal(model.layers[0].get_weights()[0], original)
+
+
+def test_an_old_keras_is_not_used(saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras, "__version__", "3.13.1")
+    with pytest.raises(MissingExtraError, match=r"keras 3\.13\.1 is older than 3\.13\.2"):
+        load_keras(saved, "m.keras")

@@ -1,0 +1,344 @@
+"""The layers around a recurrence: the reference against Keras, both forms within their bounds, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+import onnx
+from keras import layers
+from onnx import numpy_helper
+
+from rnnx.reference.activations import ACTIVATIONS
+from rnnx.errors import ModelError
+from rnnx.proof.evidence import LayerRecord, read_reference, record_network
+from rnnx.export.forms import build_forms
+from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.export.pipeline import export
+from rnnx.runtime.session import Session
+from rnnx.onnx_file.messages import parse_model
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
+from rnnx.rounding.decisions import decide
+from rnnx.reference.network import Network, Tensor
+from rnnx.proof.report import RuntimeReport
+from rnnx.rewrites.replace import Rewritten
+from rnnx.strict_json import from_json, to_json
+from rnnx.onnx_file.visible_states import with_states
+from rnnx.proof.verify import verify_file
+
+pytestmark = [
+    pytest.mark.train,
+    # Poolings and reshapes drop a mask, as is meant here.
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
+    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
+]
+
+# Zeros in front, at the end, between, nowhere, all but one, and nothing else.
+IDS = np.array(
+    [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0], [0] * 6],
+    np.int32,
+)
+Body = Callable[[Any], Any]
+
+
+def rnn(units: int = 4) -> keras.Layer:
+    return layers.SimpleRNN(units, return_sequences=True)
+
+
+def last(x: Any) -> Any:
+    return layers.SimpleRNN(3)(x)
+
+
+def branches(layer: keras.Layer) -> Body:
+    """Two recurrences over one input, merged."""
+    return lambda x: last(layer([rnn()(x), rnn()(x)]))
+
+
+def after_states(*body: keras.Layer) -> Body:
+    """Layers between two recurrences."""
+
+    def build(x: Any) -> Any:
+        for layer in [rnn(), *body]:
+            x = layer(x)
+        return last(x)
+
+    return build
+
+
+def after_last(*body: keras.Layer) -> Body:
+    """Layers behind the last state."""
+
+    def build(x: Any) -> Any:
+        for layer in [layers.SimpleRNN(4), *body]:
+            x = layer(x)
+        return x
+
+    return build
+
+
+def both_directions(mode: str) -> Body:
+    return lambda x: last(layers.Bidirectional(rnn(), merge_mode=mode)(x))
+
+
+def activations(x: Any) -> Any:
+    """Every activation, of a Dense at each position and of a layer, side by side."""
+    names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax"]
+    x = rnn()(x)
+    dense = [layers.Dense(2, name)(x) for name in names]
+    return last(layers.Concatenate()([*dense, *(layers.Activation(name)(x) for name in names)]))
+
+
+def merged(*merges: type[keras.Layer]) -> Body:
+    """Two recurrences over one input, merged in each of these ways."""
+    return lambda x: last(layers.Concatenate()([merge()([rnn()(x), rnn()(x)]) for merge in merges]))
+
+
+def square(x: Any) -> Any:
+    """Four positions of four features, a fixed time."""
+    return layers.Reshape((4, 4))(layers.Dense(16)(last(x)))
+
+
+def half_masked(merge: keras.Layer) -> Body:
+    """One of two branches has lost its mask."""
+    return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
+
+
+BODIES: dict[str, Callable[[], Body]] = {
+    "batch normalization": lambda: after_states(layers.BatchNormalization()),
+    "batch normalization, plain": lambda: after_states(layers.BatchNormalization(center=False, scale=False, axis=2)),
+    "batch normalization, last": lambda: after_last(layers.BatchNormalization(epsilon=0.1), layers.Dense(3, "relu")),
+    "batch normalization twice": lambda: after_states(layers.BatchNormalization(), layers.BatchNormalization()),
+    "batch normalization, input": lambda: lambda x: last(layers.BatchNormalization()(x)),
+    "batch normalization, dense": lambda: after_states(layers.Dense(3), layers.BatchNormalization()),
+    "layer normalization": lambda: after_states(layers.LayerNormalization()),
+    "layer normalization, plain": lambda: after_states(layers.LayerNormalization(center=False, scale=False)),
+    "layer normalization, last": lambda: after_last(layers.LayerNormalization(epsilon=0.1)),
+    "layer normalization, no beta": lambda: after_states(layers.LayerNormalization(center=False)),
+    "layer normalization, dense": lambda: after_states(layers.Dense(64), layers.LayerNormalization()),
+    "rescaling": lambda: after_states(layers.Rescaling(0.3, 0.1)),
+    "masking": lambda: lambda x: last(layers.Masking()(x)),
+    "dense at each position": lambda: after_states(layers.TimeDistributed(layers.Dense(5, "tanh"))),
+    "dense normalized at each position": lambda: after_states(
+        layers.TimeDistributed(layers.BatchNormalization()), layers.TimeDistributed(layers.LayerNormalization())
+    ),
+    "dropouts": lambda: after_states(
+        layers.TimeDistributed(layers.Dropout(0.5)),
+        layers.AlphaDropout(0.3),
+        layers.SpatialDropout1D(0.3),
+        layers.GaussianNoise(0.3),
+        layers.ActivityRegularization(0.1),
+    ),
+    "relu layer": lambda: after_states(layers.ReLU(), layers.ReLU(negative_slope=0.1)),
+    "leaky relu layer": lambda: after_states(layers.LeakyReLU(0.3)),
+    "elu layer": lambda: after_states(layers.ELU(0.7)),
+    "softmax layer": lambda: after_last(layers.Softmax()),
+    "softmax activation": lambda: after_states(layers.Activation("softmax")),
+    "activations": lambda: activations,
+    "dense exponential": lambda: after_states(layers.Dense(4, "exponential")),
+    "merges": lambda: merged(
+        layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum
+    ),
+    "merge three": lambda: lambda x: last(layers.Average()([rnn()(x), rnn()(x), layers.Multiply()([x, x, x])])),
+    "add with itself": lambda: lambda x: last(layers.Add()([x, x])),
+    "add half masked": lambda: half_masked(layers.Add()),
+    "concatenate": lambda: branches(layers.Concatenate()),
+    "concatenate half masked": lambda: half_masked(layers.Concatenate()),
+    "both directions, sum": lambda: both_directions("sum"),
+    "both directions, product": lambda: both_directions("mul"),
+    "both directions, mean": lambda: both_directions("ave"),
+    "both directions, last states multiplied": lambda: layers.Bidirectional(layers.SimpleRNN(4), merge_mode="mul"),
+    "maximum kept": lambda: lambda x: layers.Flatten()(layers.GlobalMaxPooling1D(keepdims=True)(rnn()(x))),
+    "mean kept": lambda: (
+        lambda x: layers.Flatten()(layers.GlobalAveragePooling1D(keepdims=True)(layers.ZeroPadding1D((1, 2))(rnn()(x))))
+    ),
+    "max pooling": lambda: (
+        lambda x: layers.GlobalAveragePooling1D()(layers.MaxPooling1D(3, 2, padding="same")(rnn()(x)))
+    ),
+    "average pooling": lambda: (
+        lambda x: layers.GlobalAveragePooling1D()(layers.AveragePooling1D(4, padding="same")(rnn()(x)))
+    ),
+    "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
+    "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
+    "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
+}
+# Without a mask too: what looks at one.
+CASES = [(name, True) for name in BODIES] + [
+    (name, False) for name in ("mean kept", "masking", "concatenate", "batch normalization")
+]
+
+
+def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
+    """A classifier with a body over an embedding; weights drawn, variances positive."""
+    keras.utils.set_random_seed(1)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    probs = layers.Dense(1, "sigmoid", name="head")(body(layers.Embedding(12, 4, mask_zero=mask_zero)(ids)))
+    model = keras.Model(ids, probs)
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        values = rng.normal(size=weight.shape)
+        weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
+    return model
+
+
+def compare(network: Network, rewritten: Rewritten) -> RuntimeReport:
+    data, recipe = rewritten.model.SerializeToString(), rewritten.recipe()
+    session = Session(with_states(data, recipe), device="cpu")
+    results = dict(zip(session.output_names, session.run(IDS), strict=True))
+    batch = ProbeBatch(IDS, tuple(f"row {i}" for i in range(len(IDS))))
+    states = {layer: results[value].transpose(1, 0, 2) for layer, value in recipe.names.items()}
+    outputs = Outputs({"probs": results["probs"]}, states)
+    return compare_runtime("onnxruntime", network, [batch], [outputs], [decide(network, IDS)])
+
+
+@pytest.mark.parametrize(("name", "mask_zero"), CASES)
+def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> None:
+    model = make(BODIES[name](), mask_zero=mask_zero)
+    network = read_network(model)
+    expected, decisions = network.predict(IDS), decide(network, IDS)["probs"]
+    # The whole way, within what all roundings together can do; these weights expand little.
+    actual = np.asarray(model(IDS, training=False))
+    assert (np.abs(expected - actual) <= decisions.bounds).all()
+    assert np.median(decisions.bounds) < 1e-3
+    for rewritten in build_forms(model, network).values():
+        report = compare(network, rewritten)
+        ratios = {layer.layer: layer.ratio for layer in report.layers}
+        assert not report.problems
+        assert all(ratio is not None and ratio < 0.5 for ratio in ratios.values())
+
+
+def worst(report: RuntimeReport) -> float:
+    """The largest ratio of a layer; infinite where a number is none."""
+    return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
+
+
+@pytest.mark.parametrize("name", ["batch normalization", "layer normalization, last", "batch normalization, last"])
+def test_every_weight_that_is_changed_in_the_file_shows(name: str) -> None:
+    """By a hundredth of it, the epsilon too, in the one form and the other."""
+    model = make(BODIES[name](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        weights = [t for t in rewritten.model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+        kept = rewritten.model.SerializeToString()
+        changed = 0
+        for tensor in weights:
+            values = numpy_helper.to_array(tensor)
+            if not values.any() or values.max() in (1.0, -1.0):
+                continue  # a constant of the graph
+            altered = dataclasses.replace(rewritten, model=onnx.ModelProto.FromString(kept))
+            target = next(t for t in altered.model.graph.initializer if t.name == tensor.name)
+            off = values * np.float32(1.01) if values.size > 1 else values * np.float32(3)  # an epsilon weighs little
+            target.CopyFrom(numpy_helper.from_array(off, tensor.name))
+            assert worst(compare(network, altered)) > 1, tensor.name
+            changed += 1
+        assert changed >= 8
+
+
+@pytest.mark.parametrize(
+    "name", ["batch normalization", "batch normalization twice", "layer normalization", "elu layer"]
+)
+def test_the_file_holds_every_weight_bit_for_bit(name: str) -> None:
+    model = make(BODIES[name](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        parsed = parse_model(rewritten.model.SerializeToString())
+        record = from_json(Layers, to_json(Layers(record_network(network, parsed)), indent=None))
+        evidence = SimpleNamespace(layers=record.layers, inputs=network.inputs, outputs=network.outputs)
+        again = read_reference(evidence, parsed)  # type: ignore[arg-type]  # all that it reads
+        np.testing.assert_array_equal(network.predict(IDS), again.predict(IDS))
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """The part of the evidence that says what the network is."""
+
+    layers: tuple[LayerRecord, ...]
+
+
+def test_a_model_of_these_layers_is_exported_and_verified(tmp_path: Path) -> None:
+    body = after_states(
+        layers.BatchNormalization(),
+        layers.TimeDistributed(layers.Dense(4, "gelu")),
+        layers.LayerNormalization(),
+        layers.LeakyReLU(0.3),
+    )
+    model = make(body, mask_zero=True)
+    model.save(tmp_path / "model.keras")
+    export(tmp_path / "model.keras", tmp_path / "bundle")
+    for file in ("model.onnx", "model.batch.onnx"):
+        found = verify_file(file, (tmp_path / "bundle" / file).read_bytes(), ["cpu"])
+        assert found.report.passed
+        assert set(found.bits.values()) == {"same"}
+
+
+def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(12, 4, mask_zero=True),
+            layers.Masking(),
+            layers.TimeDistributed(layers.Dense(6)),
+            layers.Reshape((-1, 6)),
+            rnn(),
+            layers.BatchNormalization(),
+            layers.SimpleRNN(3),
+            layers.LayerNormalization(),
+            layers.Softmax(),
+        ]
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = read_network(load_keras((tmp_path / "model.keras").read_bytes(), "model.keras"))
+    np.testing.assert_array_equal(read_network(model).predict(IDS), loaded.predict(IDS))
+
+
+def test_several_ids_at_each_position() -> None:
+    """(batch, time, k) ids, embedded and laid side by side; Keras's Reshape drops the mask."""
+    ids = np.random.default_rng(0).integers(0, 12, (2, 5, 3)).astype(np.int32)
+    given = keras.Input((None, 3), dtype="int32")
+    embedding = layers.Embedding(12, 4, mask_zero=True)
+    flat = layers.Reshape((-1, 12))
+    model = keras.Model(given, rnn()(flat(embedding(given))))
+    nodes = read_network(model).nodes
+    embedded = nodes[0].layer(Tensor(ids.astype(np.float64)))
+    np.testing.assert_array_equal(np.asarray(embedding.compute_mask(ids)), embedded.mask)
+    reshaped = nodes[1].layer(embedded)
+    np.testing.assert_array_equal(np.asarray(flat(embedding(ids))), reshaped.values.astype(np.float32))
+    assert reshaped.mask is None
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (lambda x: layers.Permute((2, 1), name="p")(square(x)), "puts features where the time was"),
+        (lambda x: layers.Flatten(name="p")(rnn()(x)), "puts positions of an open time where features were"),
+        (lambda x: layers.Reshape((-1, 2), name="p")(rnn()(x)), "puts positions of an open time where features were"),
+        (lambda x: layers.MaxPooling1D(2, name="p")(rnn()(x)), "padding='valid' over an open time"),
+        (lambda x: layers.Softmax(name="p")(rnn()(x)), "take the mask of positions for one of features"),
+        (lambda x: layers.Softmax(axis=1, name="p")(rnn()(x)), "along the axis 1"),
+        (lambda x: layers.LayerNormalization(axis=1, name="p")(square(x)), "along the axis"),
+        (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
+        (lambda x: layers.Masking(name="p")(rnn()(x)), "masks what was computed"),
+        (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
+        (lambda x: layers.ReLU(max_value=6.0, name="p")(rnn()(x)), "max_value=6.0"),
+        (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
+        (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "each feature by its own number"),
+        (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "has inputs of the shapes"),
+        (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "joins along axis 1"),
+        (lambda x: layers.PReLU(shared_axes=[1], name="p")(rnn()(x)), "is of a kind that is not modelled"),
+    ],
+)  # fmt: skip
+def test_what_is_not_modelled_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
+    ids = keras.Input((None,), dtype="int32")
+    x = body(layers.Embedding(12, 4, mask_zero=True)(ids))
+    model = keras.Model(ids, x if len(x.shape) == 2 else last(x))
+    with pytest.raises(ModelError, match=rf"layer p \(.*{re.escape(reason)}.*; nothing was exported"):
+        read_network(model)

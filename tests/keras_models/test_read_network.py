@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+from keras import layers
+
+from rnnx.errors import ModelError
+from rnnx.keras_models.read_network import read_network
+
+pytestmark = pytest.mark.train
+
+
+def build(*body: keras.Layer, mask_zero: bool = False) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    model = keras.Sequential([ids, layers.Embedding(12, 5, mask_zero=mask_zero), *body])
+    rng = np.random.default_rng(2)
+    model.set_weights([rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    return model
+
+
+MODELS: dict[str, Callable[[bool], keras.Model]] = {
+    "last state": lambda m: build(layers.SimpleRNN(4), layers.Dense(1, "sigmoid"), mask_zero=m),
+    "all states": lambda m: build(layers.SimpleRNN(4, return_sequences=True), mask_zero=m),
+    "stacked": lambda m: build(
+        layers.SimpleRNN(4, return_sequences=True), layers.SimpleRNN(3), layers.Dense(3, "softmax"), mask_zero=m
+    ),
+    "backwards": lambda m: build(layers.SimpleRNN(4, go_backwards=True, return_sequences=True), mask_zero=m),
+    "backwards, mean": lambda m: build(
+        layers.SimpleRNN(4, go_backwards=True, return_sequences=True), layers.GlobalAveragePooling1D(), mask_zero=m
+    ),
+    "backwards, stacked, mean": lambda m: build(
+        layers.SimpleRNN(4, return_sequences=True),
+        layers.SimpleRNN(3, go_backwards=True, return_sequences=True),
+        layers.GlobalAveragePooling1D(),
+        mask_zero=m,
+    ),
+    "zero outputs": lambda m: build(layers.SimpleRNN(4, return_sequences=True, zero_output_for_mask=True), mask_zero=m),
+    "zero outputs, last": lambda m: build(layers.SimpleRNN(4, zero_output_for_mask=True), mask_zero=m),
+    "both directions, all": lambda m: build(
+        layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=m
+    ),
+    "both directions, last": lambda m: build(layers.Bidirectional(layers.SimpleRNN(4)), mask_zero=m),
+    "both directions, stacked": lambda m: build(
+        layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)),
+        layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True)),
+        mask_zero=m,
+    ),
+    "maximum": lambda m: build(layers.SimpleRNN(4, return_sequences=True), layers.GlobalMaxPooling1D()),
+    "relu, no bias": lambda m: build(
+        layers.SimpleRNN(4, activation="relu", use_bias=False), layers.Dense(2, use_bias=False), mask_zero=m
+    ),
+    "at every position": lambda m: build(
+        layers.SimpleRNN(4, return_sequences=True), layers.Dropout(0.5), layers.Dense(3, "softmax"), mask_zero=m
+    ),
+}
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_reference_computes_what_keras_computes(name: str, mask_zero: bool) -> None:
+    """Zeros stand in front, at the end and between; ten float32 steps of moderate weights stay within 1e-4."""
+    model = MODELS[name](mask_zero)
+    ids = np.array([[0, 0, 3, 4, 5, 6], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0]], np.int32)
+    expected = read_network(model).predict(ids)
+    actual = np.asarray(model(ids, training=False))
+    assert expected.shape == actual.shape
+    np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-4)
+
+
+def test_branches_meet_in_a_functional_model() -> None:
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(12, 5)(ids)
+    states = layers.SimpleRNN(4, return_sequences=True)(x)
+    pooled = layers.Concatenate()([layers.GlobalMaxPooling1D()(states), layers.GlobalAveragePooling1D()(states)])
+    model = keras.Model(ids, layers.Dense(1, "sigmoid")(pooled))
+    batch = np.array([[1, 2, 3], [4, 5, 6]], np.int32)
+    np.testing.assert_allclose(read_network(model).predict(batch), np.asarray(model(batch)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ([layers.RNN(layers.LSTMCell(4), name="memory")], r"layer memory \(RNN\) is of a kind that is not modelled"),
+        ([layers.SimpleRNN(4, activation="gelu", name="rnn")], r"layer rnn .* activation 'gelu'"),
+        ([layers.SimpleRNN(4, activation="softmax", name="rnn")], r"layer rnn .* activation 'softmax'"),
+        ([layers.SimpleRNN(4, unroll=True, name="rnn")], r"layer rnn .* unroll=True"),
+        ([layers.SimpleRNN(4, dtype="mixed_bfloat16", name="rnn")], r"layer rnn .*mixed_bfloat16"),
+        ([layers.Bidirectional(layers.RNN(layers.GRUCell(4)), name="two")], r"layer two .* wraps a RNN"),
+        ([layers.Lambda(lambda x: x, name="code")], r"layer code \(Lambda\)"),
+    ],
+)
+def test_what_is_not_modelled_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        read_network(build(*body))
+
+
+def test_a_layer_used_twice_is_refused() -> None:
+    ids = keras.Input((None,), dtype="int32")
+    shared = layers.SimpleRNN(5, return_sequences=True, name="shared")
+    model = keras.Model(ids, shared(shared(layers.Embedding(12, 5)(ids))))
+    with pytest.raises(ModelError, match="an output of it is not that of one of its layers, used once"):
+        read_network(model)
+
+
+def test_a_subclass_is_refused() -> None:
+    class Twisted(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
+        pass
+
+    with pytest.raises(ModelError, match=r"\(Twisted\) is of a kind that is not modelled"):
+        read_network(build(Twisted(4)))

@@ -1,0 +1,222 @@
+"""What an `.onnx` file may be: one small file that is let in, and every way to spoil it."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rnnx.onnx_file.admission import OPERATORS, require_admissible
+from rnnx.bundle.directory import find_directory, shipped_names
+from rnnx.errors import ModelError
+from rnnx.runtime.session import Session
+from rnnx.bundle.metadata import METADATA_KEY, read_metadata
+from rnnx.onnx_file.messages import parse_model
+from rnnx.onnx_file.wire import FIELDS
+from tests.onnx_bytes import graph, message, model, node, port, tensor
+
+ADD = node("Add", ["x", "w"], ["y"])
+ONE = struct.pack("<f", 1.0)
+W = tensor("w", [1], ONE)
+EXTERNAL = (13, [(1, "location"), (2, "../secret")])
+
+
+def whole(*nodes: bytes, tensors: tuple[bytes, ...] = (W,), more: tuple[tuple[int, bytes], ...] = ()) -> bytes:
+    return model(graph(nodes or (ADD,), tensors, more))
+
+
+def int64(name: str, *values: int) -> bytes:
+    return tensor(name, [len(values)], struct.pack(f"<{len(values)}q", *values), 7)
+
+
+def attribute(name: str, *fields: tuple[int, int | bytes]) -> bytes:
+    return message((1, name), *fields)
+
+
+def scan(body: bytes) -> bytes:
+    return node("Scan", ["x"], ["y"], attribute("body", (6, body), (20, 5)), attribute("num_scan_inputs", (3, 1)))
+
+
+def nested(depth: int) -> bytes:
+    body = graph([node("Identity", ["x"], ["y"])])
+    for _ in range(depth):
+        body = graph([scan(body)])
+    return model(body)
+
+
+def outer_products(count: int) -> bytes:
+    """A column of 256 numbers times itself, laid out as a column again, and so on: 256, 65 536, 2^32 numbers."""
+    nodes, column = [], "column"
+    for i in range(count):
+        nodes += [
+            node("Reshape", [column, "wide"], [f"row{i}"]),
+            node("MatMul", [column, f"row{i}"], [f"square{i}"]),
+            node("Reshape", [f"square{i}", "long"], [f"column{i}"]),
+        ]
+        column = f"column{i}"
+    tensors = (tensor("column", [256, 1], ONE * 256), int64("wide", 1, -1), int64("long", -1, 1), W)
+    return whole(*nodes, ADD, tensors=tensors)
+
+
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    # onnxruntime 1.32 dies of it.
+    "an input left out": (lambda: whole(node("Max", ["x", "w", ""], ["y"]), tensors=(W,)), "Max: an input is left out"),
+    "a weight left out": (lambda: whole(node("RNN", ["x", "", "w"], ["y"]), tensors=(W,)), "RNN: an input is left out"),
+    "an output left out": (lambda: whole(node("Add", ["x", "w"], [""]), tensors=(W,)), "Add: an output is left out"),
+    "external data": (lambda: whole(tensors=(tensor("w", [1], b"", more=[EXTERNAL, (14, 1)]),)), "in another file"),
+    "an external location alone": (lambda: whole(tensors=(tensor("w", [1], ONE, more=[(14, 1)]),)), "in another file"),
+    "external data in a body": (
+        lambda: model(graph([scan(graph([ADD], [tensor("w", [1], ONE, more=[EXTERNAL])]))])),
+        "in another file",
+    ),
+    "external data in an attribute": (
+        lambda: whole(node("Constant", [], ["w"], attribute("value", (5, tensor("w", [1], b"", more=[EXTERNAL]))))),
+        "in another file",
+    ),
+    "external data in a sparse tensor": (lambda: whole(more=((15, message((1, W))),)), "a sparse tensor"),
+    "a sparse tensor in an attribute": (
+        lambda: whole(node("Constant", [], ["w"], attribute("sparse_value", (22, b"")))),
+        "sparse_tensor",
+    ),
+    "functions": (lambda: model(graph([ADD], [W]), [(25, message((1, "Add")))]), "functions of its own"),
+    "a training": (lambda: model(graph([ADD], [W]), [(20, b"")]), "a training"),
+    "a foreign domain": (lambda: whole(node("Add", ["x", "w"], ["y"], domain="com.microsoft")), "com.microsoft.Add"),
+    "an imported domain": (lambda: model(graph([ADD], [W]), opsets=[("", 13), ("x", 1)]), "operator sets"),
+    "another operator set": (lambda: model(graph([ADD], [W]), opsets=[("", 99)]), "operator sets"),
+    "no operator set": (lambda: model(graph([ADD], [W]), opsets=[]), "operator sets none"),
+    "another IR version": (lambda: model(graph([ADD], [W]), ir_version=3), "IR version 3"),
+    "an operator of the standard": (lambda: whole(node("Loop", ["", "", "x"], ["y"])), "operator 'Loop'"),
+    "an operator of none": (lambda: whole(node("\x1b[31m", ["x"], ["y"])), r"operator '\\x1b\[31m'"),
+    "a constant as a node": (lambda: whole(node("Constant", [], ["y"], attribute("value", (5, W)))), "'Constant'"),
+    "a tensor in an attribute": (lambda: whole(node("Identity", ["x"], ["y"], attribute("t", (5, W)))), "is a tensor"),
+    "a graph where none belongs": (
+        lambda: whole(node("Identity", ["x"], ["y"], attribute("body", (6, graph([ADD], [W]))))),
+        "is a graph",
+    ),
+    "graphs in graphs": (lambda: nested(2), "nested more than 2 deep"),
+    "graphs in graphs without an end": (lambda: nested(500), "nested more than 2 deep"),
+    "a large tensor of nothing": (
+        lambda: whole(tensors=(tensor("w", [1 << 29], b""),)),
+        "declares 2,147,483,648 bytes",
+    ),
+    "a size that overflows": (lambda: whole(tensors=(tensor("w", [1 << 62, 4], b""),)), "declares 73,786,976,294"),
+    "a negative size": (lambda: whole(tensors=(tensor("w", [-1, -1], ONE),)), "absurd shape"),
+    "very many axes": (lambda: whole(tensors=(tensor("w", [1] * 9, ONE),)), "absurd shape"),
+    "a tensor of strings": (lambda: whole(tensors=(tensor("w", [1], ONE, 8),)), "data type 8"),
+    "numbers beside the bytes": (lambda: whole(tensors=(tensor("w", [1], b"", more=[(4, ONE)]),)), "float_data"),
+    "an input without an end": (lambda: whole(more=((11, port("h", 1, 1 << 40)),)), "absurd shape"),
+    "a large Expand": (
+        lambda: whole(node("Expand", ["x", "s"], ["y"]), tensors=(int64("s", 1 << 20, 1 << 20),)),
+        "asks a Expand",
+    ),
+    "a Tile of a large number": (
+        lambda: whole(node("Tile", ["x", "s"], ["y"]), tensors=(int64("s", 1 << 40),)),
+        "holds a number beyond",
+    ),
+    "a large number in an attribute": (
+        lambda: whole(node("MaxPool", ["x"], ["y"], attribute("pads", (8, 1 << 40)))),
+        "is a number beyond",
+    ),
+    "outer products of constants": (lambda: outer_products(3), "of constants would make"),
+    "an expanded constant": (
+        lambda: whole(node("Expand", ["w", "s"], ["v"]), ADD, tensors=(W, int64("s", 1 << 24))),
+        "a Expand of constants alone",
+    ),
+    "very many nodes": (lambda: whole(*[node("Identity", ["x"], ["y"])] * 20_001), "more than 20,000 nodes"),
+    "very many fields": (lambda: whole(*[node("Add", [""] * 100_000, ["y"])] * 3), "more than 200,000 fields"),
+    "two graphs": (lambda: model(graph([ADD], [W]), [(7, graph([ADD], [W]))]), "stands twice"),
+    "one key twice": (lambda: model(graph([ADD], [W]), [(14, [(1, "k"), (2, "v")])] * 2), "2 entries of metadata"),
+    "a large entry": (lambda: model(graph([ADD], [W]), [(14, [(1, "k"), (2, "v" * (1 << 23))])]), "more than 4 MB"),
+    "text that is not UTF-8": (
+        lambda: whole(node("Add", ["x"], ["y"]).replace(b"Add", b"\xff\xfe\xfd")),
+        "not an ONNX",
+    ),
+    "a field of no kind": (lambda: whole() + message((99, 1)), "ModelProto has no field 99"),
+    "a group": (lambda: whole() + b"\x0b", "not an ONNX model"),
+    "a number without an end": (lambda: b"\x08" + b"\xff" * 100, "a number without an end"),
+    "a length beyond the end": (lambda: b"\x3a\xff\xff\xff\x7f", "cut short"),
+    "nothing": (lambda: b"", "it has no graph"),
+    "something else": (lambda: b"PK\x03\x04 no model at all", "not an ONNX model"),
+}
+
+
+def test_a_small_file_is_let_in_and_runs() -> None:
+    require_admissible(whole())
+    assert Session(whole(), device="cpu").input_names == ["x"]
+    require_admissible(model(graph([scan(graph([ADD], [W]))])))
+    require_admissible(outer_products(1))
+
+
+def test_a_product_of_one_constant_alone_is_for_onnxruntime_to_refuse() -> None:
+    for operator in ("MatMul", "Gather"):
+        data = whole(node(operator, ["w"], ["z"]), ADD)
+        require_admissible(data)
+        with pytest.raises(ModelError, match="onnxruntime cannot load the model"):
+            Session(data, device="cpu")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_spoiled_file_is_refused_in_no_time(name: str) -> None:
+    make, reason = REFUSED[name]
+    data = make()
+    began = time.perf_counter()
+    with pytest.raises(ModelError, match=reason):
+        require_admissible(data)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_door_lets_it_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a session nor protobuf sees it."""
+    data = REFUSED[name][0]()
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: pytest.fail("a session was made"))
+    monkeypatch.setattr("rnnx.onnx_file.messages._parse", lambda *_: pytest.fail("the file was parsed"))
+    for read in (parse_model, lambda data: Session(data, device="cpu")):
+        with pytest.raises(ModelError):
+            read(data)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_the_shipped_files_are_let_in_within_milliseconds(name: str) -> None:
+    for path in find_directory(name).glob("*.onnx"):
+        data = path.read_bytes()
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            require_admissible(data)
+            times.append(time.perf_counter() - began)
+        assert min(times) < 0.03  # 1 to 4 ms on two cores of 2024
+
+
+def test_nothing_on_the_list_repeats_or_branches() -> None:
+    assert not OPERATORS & {"Loop", "If", "SequenceMap", "Constant", "ConstantOfShape", "OptionalGetElement"}
+
+
+@pytest.mark.train
+def test_the_fields_are_those_of_onnx() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the [train] extra")
+    nested = {"Tensor": onnx.TypeProto.Tensor, "Dimension": onnx.TensorShapeProto.Dimension}
+    for kind, fields in FIELDS.items():
+        descriptor = (nested.get(kind) or getattr(onnx, kind)).DESCRIPTOR
+        for number, (name, type_) in fields.items():
+            field = descriptor.fields_by_number[number]
+            assert field.name == name
+            assert field.is_repeated == type_.startswith("*")
+            message_type = field.message_type and field.message_type.name
+            names = {field.TYPE_FLOAT: "float", field.TYPE_STRING: "string", field.TYPE_BYTES: "bytes"}
+            assert type_.lstrip("*") == (message_type or names.get(field.type, "int"))
+
+
+def test_labels_in_the_metadata_are_names_too() -> None:
+    said = {
+        "name": "n",
+        "task": "classification",
+        "labels": ["a\x1b[31m", "b"],
+        "vocabulary_size": 9,
+        "tokenizer": None,
+    }
+    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' has control characters"):
+        read_metadata({METADATA_KEY: json.dumps(said)})

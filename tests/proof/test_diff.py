@@ -1,0 +1,131 @@
+"""`rnnx diff`: where two computations part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnx.cli import run
+from rnnx.proof.diff import Input, Side, compare, golden_inputs
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_file_does_not_differ_from_itself(tiny_bundle: Path, capsys: Capture) -> None:
+    path = str(tiny_bundle / "model.onnx")
+    assert run(["diff", "--json", path, path]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["flip_count"] == 0
+    assert len(report["inputs"]) > 15
+    for one in report["inputs"]:
+        assert one["parting"] is None
+        assert one["max_abs_diff"] == one["max_state_diff"] == 0.0
+
+
+def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
+    """One unit's bias off, from the third step on by a token that others do not have: the first such step is named."""
+    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    import keras
+
+    from rnnx.export.pipeline import export
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(9, 4),
+            keras.layers.SimpleRNN(5, return_sequences=True),
+            keras.layers.SimpleRNN(6),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.save(tmp_path / "a.keras")
+    table = model.layers[0].get_weights()[0]
+    table[7] += 0.1
+    model.layers[0].set_weights([table])
+    model.save(tmp_path / "b.keras")
+    sides = []
+    for name in ("a", "b"):
+        path = export(tmp_path / f"{name}.keras", tmp_path / name).path
+        sides.append(Side(name, (path / "model.onnx").read_bytes(), "cpu", None))
+    report = compare(sides[0], sides[1], [Input("x", None, np.array([3, 4, 5, 7, 1], np.int32))])
+    (one,) = report.inputs
+    assert one.parting is not None
+    assert (one.parting.layer, one.parting.step) == (sides[0].evidence.layers[1].name, 3)
+    assert one.max_state_diff is not None
+    assert one.max_state_diff >= one.parting.difference > 1e-3
+    assert [len(curve.differences) for curve in report.curves] == [5, 5]
+    assert report.curves[0].differences[:3] == (0.0, 0.0, 0.0)
+
+
+def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"a wonderful film\nawful \xff plot\n\n")
+    arguments = ["diff", str(tiny_bundle), str(tiny_bundle / "model.batch.onnx"), "--texts", str(texts)]
+    assert run(arguments) == 0
+    captured = capsys.readouterr()
+    assert [line.split("\t")[0] for line in captured.out.splitlines()] == ["line 1", "line 2", "line 3"]
+    assert "0 of 3 labels differ" in captured.err
+
+
+def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
+    side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    other = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    other.labels = side.labels[::-1]
+    report = compare(side, other, golden_inputs(side, side))
+    assert report.flip_count == len(report.inputs)
+    assert all(one.max_abs_diff is None for one in report.inputs)
+
+
+def test_a_plot_is_written(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    path = tmp_path / "diff.png"
+    arguments = ["diff", str(tiny_bundle), str(tiny_bundle / "model.batch.onnx"), "--plot", str(path)]
+    assert run(arguments) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "alone.onnx").write_bytes((tiny_bundle / "model.onnx").read_bytes())
+    (tmp_path / "texts.txt").write_bytes(b"good\n")
+    alone = str(tmp_path / "alone.onnx")
+    assert run(["diff", alone, alone, "--texts", str(tmp_path / "texts.txt")]) == 4
+    assert "a file alone reads no texts; give the bundle" in capsys.readouterr().err
+
+
+def test_two_models_read_the_texts_with_their_own_vocabularies(capsys: Capture) -> None:
+    """29,000 words and 10,000: ids of the one mean nothing to the other."""
+    assert run(["diff", "--json", "imdb", "imdb-article"]) in (0, 3)
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert len(report["inputs"]) > 15
+    assert all(one["name"].startswith("golden text") for one in report["inputs"])
+    assert all(one["max_abs_diff"] is not None and one["max_state_diff"] is None for one in report["inputs"])
+    assert "onnxruntime" not in captured.err
+
+
+def test_a_text_form_is_compared_with_the_one_that_reads_ids(tiny_bundle: Path, capsys: Capture) -> None:
+    """Alone as well: it needs no tokenizer beside it."""
+    assert run(["diff", "--json", str(tiny_bundle), str(tiny_bundle / "model.text.onnx")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["inputs"]) > 15
+    assert all(one["max_abs_diff"] < 0.01 for one in report["inputs"])
+    assert all(one["parting"] is not None for one in report["inputs"])  # the embedding is stored as int16
+
+
+def test_files_without_a_common_input_say_so(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    for name in ("model.onnx", "model.text.onnx"):
+        (tmp_path / name).write_bytes((tiny_bundle / name).read_bytes())
+    assert run(["diff", str(tmp_path / "model.onnx"), str(tmp_path / "model.text.onnx")]) == 2
+    assert "carry no input that both can read; name bundles" in capsys.readouterr().err
+
+
+def test_a_file_beside_somebody_elses_config_is_a_file_alone(bundle_copy: Path, capsys: Capture) -> None:
+    other = bundle_copy / "other.onnx"
+    other.write_bytes((bundle_copy / "model.onnx").read_bytes())
+    assert run(["diff", str(other), str(other)]) == 0
+    assert run(["verify", str(other)]) == 0
+    capsys.readouterr()

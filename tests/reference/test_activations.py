@@ -1,0 +1,92 @@
+"""The activations: values at known points, derivatives by finite differences, the allowances on what is installed."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from rnnx.reference.activations import ACTIVATIONS, ActivationName, activate
+from rnnx.rounding.step_bound import activation_error
+
+NAMES = list(ACTIVATIONS)
+POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4  # beside the corners
+
+
+def test_every_name_but_softmax_has_an_entry() -> None:
+    assert set(get_args(ActivationName)) - {"softmax"} == set(NAMES)
+
+
+def test_values_at_known_points() -> None:
+    x = np.array([-1.0, 0.0, math.log(3.0)])
+    third = math.log(3.0)
+    expected: dict[ActivationName, list[float]] = {
+        "sigmoid": [1 / (1 + math.e), 0.5, 0.75],
+        "elu": [1 / math.e - 1, 0.0, third],
+        "softplus": [math.log(1 + 1 / math.e), math.log(2), math.log(4)],
+        "softsign": [-0.5, 0.0, third / (1 + third)],
+        "hard_sigmoid": [1 / 3, 0.5, (third + 3) / 6],
+        "leaky_relu": [-0.2, 0.0, third],
+        "selu": [1.0507009873554805 * 1.6732632423543772 * (1 / math.e - 1), 0.0, 1.0507009873554805 * third],
+        "gelu": [-0.15865525393145707, 0.0, third * (1 + math.erf(third / math.sqrt(2))) / 2],
+        "silu": [-1 / (1 + math.e), 0.0, 0.75 * third],
+        "exponential": [1 / math.e, 1.0, 3.0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(values, activate(name, x), rtol=1e-15, atol=1e-16, err_msg=name)
+    assert activate("relu", np.array([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    np.testing.assert_allclose([[0.25, 0.75]], activate("softmax", np.array([[0.0, third]])), rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_and_steepest_slopes(name: ActivationName) -> None:
+    activation, step = ACTIVATIONS[name], 1e-6
+    differences = (activation.value(POINTS + step) - activation.value(POINTS - step)) / (2 * step)
+    derivatives = activation.derivative(POINTS)
+    np.testing.assert_allclose(differences, derivatives, rtol=1e-6, atol=1e-7)
+    assert np.abs(derivatives).max() <= activation.slope
+    if math.isfinite(activation.slope):
+        assert np.abs(derivatives).max() > 0.99 * activation.slope
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_made_of_what_is_no_number(name: ActivationName) -> None:
+    assert np.isnan(activate(name, np.array([np.nan]))).all()
+    assert not np.isnan(activate(name, np.array([-800.0, 800.0]))).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bound_covers_an_error_that_is_carried_on(name: ActivationName) -> None:
+    rng = np.random.default_rng(0)
+    error = rng.uniform(0, 0.1, POINTS.shape)
+    points = np.clip(POINTS, -30, 5) if name == "exponential" else POINTS
+    moved = activate(name, points + error * rng.choice([-1.0, 1.0], points.shape))
+    # The difference of two float64 numbers of up to 30 is itself off by 2^-49.
+    assert (np.abs(moved - activate(name, points)) <= activation_error(name, points, error) + 2.0**-48).all()
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", NAMES)
+def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> None:
+    """A look at four million numbers; `bench/activations.py` looks at all."""
+    tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    import keras
+    import onnxruntime as ort
+    import tf2onnx
+
+    from rnnx.rewrites.erfc import replace_erfc
+
+    function = keras.activations.get(name)
+    signature = [tf.TensorSpec((None,), tf.float32, name="x")]
+    with tf.device("/CPU:0"):
+        traced = tf.function(lambda x: tf.identity(function(x)), input_signature=signature)
+        model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=13)
+    data = replace_erfc(model).SerializeToString()
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    x = np.linspace(-40, 40, 4_000_001).astype(np.float32)
+    exact = x.astype(np.float64)
+    expected, bound = activate(name, exact), activation_error(name, exact, np.zeros_like(exact))
+    for actual in (session.run(None, {"x": x})[0], np.asarray(function(tf.constant(x)))):
+        assert (np.abs(expected - actual) <= bound).all()

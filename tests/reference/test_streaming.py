@@ -1,0 +1,46 @@
+"""States that are carried from chunk to chunk: with a file of our own that adds up what it reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnx.reference.streaming import CarriedState, Values, from_zero, in_chunks, with_time
+from rnnx.reference.network import Concatenate, Dense, Embedding, Network, Node, SimpleRNN
+
+STATE = CarriedState("sum", "h_in", "h_out", 1)
+X = np.arange(1.0, 23.0, dtype=np.float32).reshape(2, 11, 1)
+
+
+def add_up(given: Values) -> Values:
+    """What was read so far, at each position, and after the last one."""
+    sums = given["h_in"][:, None] + np.cumsum(given["x"], axis=1)
+    return {"sums": sums, "h_out": sums[:, -1], "length": np.array([given["x"].shape[1]])}
+
+
+@pytest.mark.parametrize("size", [1, 3, 11, 500])
+def test_chunks_are_put_together_again(size: int) -> None:
+    result = in_chunks(add_up, [STATE], {"sums": 1}, size)({"x": X})
+    np.testing.assert_array_equal(np.cumsum(X, axis=1), result["sums"])
+    np.testing.assert_array_equal(X.sum(axis=1), result["h_out"])
+    assert result["length"].tolist() == [{1: 1, 3: 2, 11: 11, 500: 11}[size]]  # the last chunk's
+
+
+def test_a_file_starts_at_zero() -> None:
+    np.testing.assert_array_equal(np.cumsum(X, axis=1), from_zero(add_up, [STATE])({"x": X})["sums"])
+
+
+def test_what_has_the_time_is_known() -> None:
+    def rnn(*, return_sequences: bool) -> SimpleRNN:
+        return SimpleRNN(np.ones((2, 2)), np.ones((2, 2)), np.ones(2), "tanh", return_sequences)
+
+    network = Network(
+        [
+            Node("table", Embedding(np.ones((3, 2)), mask_zero=True), ("ids",)),
+            Node("lower", rnn(return_sequences=True), ("table",)),
+            Node("both", Concatenate(), ("table", "lower")),
+            Node("last", rnn(return_sequences=False), ("lower",)),
+            Node("head", Dense(np.ones((2, 1)), np.ones(1), "sigmoid"), ("last",)),
+        ]
+    )
+    assert with_time(network) == {"ids", "table", "lower", "both"}

@@ -1,0 +1,195 @@
+"""What rounding carries through a network: that the derivatives are right, and that real arithmetic stays within."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rnnx.rounding.decisions import decide
+from rnnx.reference.network import (
+    Array,
+    Concatenate,
+    Dense,
+    Embedding,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Layer,
+    Network,
+    Node,
+    Reverse,
+    SimpleRNN,
+    Tensor,
+)
+from rnnx.rounding.step_bound import UNIT_ROUNDOFF
+
+RNG = np.random.default_rng(0)
+IDS = np.array([[0, 0, 3, 4, 5, 7], [1, 2, 3, 8, 7, 1], [0, 0, 0, 0, 2, 6]], np.int32)
+
+
+def draw(*shape: int) -> np.ndarray:
+    return RNG.normal(0, 0.5, shape).astype(np.float32).astype(np.float64)
+
+
+def rnn(inputs: int, units: int, **settings: object) -> SimpleRNN:
+    settings = {"activation": "tanh", "return_sequences": True, **settings}
+    return SimpleRNN(draw(inputs, units), draw(units, units), draw(units), **settings)  # type: ignore[arg-type]
+
+
+def bidirectional(pooling: Layer, outputs: int, *, mask_zero: bool) -> Network:
+    activation = "sigmoid" if outputs == 1 else "softmax"
+    return Network(
+        [
+            Node("embedding", Embedding(draw(9, 4), mask_zero=mask_zero), ("ids",)),
+            Node("forward", rnn(4, 5, zero_output_for_mask=True), ("embedding",)),
+            Node("backward", rnn(4, 5, zero_output_for_mask=True, go_backwards=True), ("embedding",)),
+            Node("reverse", Reverse(), ("backward",)),
+            Node("both", Concatenate(), ("forward", "reverse")),
+            Node("pooled", pooling, ("both",)),
+            Node("hidden", Dense(draw(10, 6), draw(6), "tanh"), ("pooled",)),
+            Node("probs", Dense(draw(6, outputs), draw(outputs), activation), ("hidden",)),  # type: ignore[arg-type]
+        ]
+    )
+
+
+def stacked(activation: str) -> Network:
+    return Network(
+        [
+            Node("embedding", Embedding(draw(9, 4), mask_zero=True), ("ids",)),
+            Node("first", rnn(4, 5, activation=activation), ("embedding",)),
+            Node("second", rnn(5, 6, activation=activation, return_sequences=False), ("first",)),
+            Node("probs", Dense(draw(6, 1), draw(1), "sigmoid"), ("second",)),
+        ]
+    )
+
+
+NETWORKS = {
+    "mean": bidirectional(GlobalAveragePooling1D(), 1, mask_zero=True),
+    "max": bidirectional(GlobalMaxPooling1D(), 3, mask_zero=False),
+    "tanh": stacked("tanh"),
+    "relu": stacked("relu"),
+    "sigmoid": stacked("sigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_bound_of_a_logit_counts_what_each_state_can_move(name: str) -> None:
+    """A recurrence's share of the bound is |dz / dh_t| times the step's bound: the derivative by finite differences."""
+    network = NETWORKS[name]
+    tensors, logits = network.forward(IDS), _logits(network)
+    head = network.nodes[-1].layer
+    assert isinstance(head, Dense)
+    smallest_total = np.zeros_like(logits)
+    for recurrent, layer in network.recurrent_nodes.items():
+        x = layer.in_order(tensors[next(n for n in network.nodes if n.name == recurrent).inputs[0]])
+        states = layer.states(x)
+        for t in range(IDS.shape[1]):
+            for unit in range(states.shape[2]):
+                moved = _moved_logits(network, recurrent, t, unit, 1e-6)
+                # Each rounds to within u at least, wherever an activation rounds at all.
+                counts = 0.0 if layer.activation == "relu" else UNIT_ROUNDOFF
+                smallest_total += np.abs(moved - logits) / 1e-6 * counts
+    bounds = decide(network, IDS)["probs"].logit_bounds
+    assert (smallest_total <= bounds).all()
+    if name != "relu":
+        assert (bounds < 1000 * smallest_total + 1e-5).all()  # of that size, not merely above
+
+
+def _moved_logits(network: Network, recurrent: str, step: int, unit: int, by: float) -> np.ndarray:
+    """The logits if one state were off by `by`, with all that follows from it."""
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Moved(SimpleRNN):
+        def states(self, x: Tensor) -> Array:
+            batch, time, _ = x.values.shape
+            h, states = np.zeros((batch, len(self.bias))), []
+            for t in range(time):
+                new = self.step(x.values[:, t], h)
+                if t == step:
+                    new[:, unit] += by
+                h = new if x.mask is None else np.where(x.mask[:, t, None], new, h)
+                states.append(h)
+            return np.stack(states, axis=1)
+
+    def move(node: Node) -> Node:
+        if node.name != recurrent:
+            return node
+        return dataclasses.replace(node, layer=Moved(**vars(node.layer)))
+
+    return _logits(Network([move(node) for node in network.nodes]))
+
+
+def _logits(network: Network) -> np.ndarray:
+    head = network.nodes[-1]
+    assert isinstance(head.layer, Dense)
+    return np.asarray(head.layer.logits(network.forward(IDS)[head.inputs[0]].values))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
+    network = NETWORKS[name]
+    decisions = decide(network, IDS)["probs"]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+
+        def shake(layer: Layer, rng: np.random.Generator = rng) -> Layer:
+            if not isinstance(layer, SimpleRNN):
+                return layer
+            # A product whose factor is off by u is a product that was rounded once.
+            signs = rng.choice([-1.0, 1.0], layer.recurrent_kernel.shape)
+            return dataclasses.replace(layer, recurrent_kernel=layer.recurrent_kernel * (1 + UNIT_ROUNDOFF * signs))
+
+        shaken = Network([dataclasses.replace(node, layer=shake(node.layer)) for node in network.nodes])
+        moved = decide(shaken, IDS)["probs"]
+        assert (np.abs(_logits(shaken) - _logits(network)) <= decisions.logit_bounds).all()
+        assert (np.abs(moved.values - decisions.values) <= decisions.bounds).all()
+        assert (moved.label_ids == decisions.label_ids)[decisions.is_certain].all()
+
+
+def test_on_the_edge_nothing_is_certain() -> None:
+    network = NETWORKS["mean"]
+    head = network.nodes[-1]
+    assert isinstance(head.layer, Dense)
+    logits = _logits(network)
+    edge = dataclasses.replace(head.layer, bias=head.layer.bias - logits[0] + 1e-7)
+    decisions = decide(Network([*network.nodes[:-1], dataclasses.replace(head, layer=edge)]), IDS)["probs"]
+    assert decisions.is_certain.tolist() == [[False], [True], [True]]
+
+
+def test_expanding_weights_leave_nothing_certain() -> None:
+    layer = rnn(4, 40)
+    wild = dataclasses.replace(layer, recurrent_kernel=layer.recurrent_kernel * 3, return_sequences=False)
+    network = Network(
+        [
+            Node("embedding", Embedding(draw(9, 4), mask_zero=False), ("ids",)),
+            Node("rnn", wild, ("embedding",)),
+            Node("probs", Dense(draw(40, 1), draw(1), "sigmoid"), ("rnn",)),
+        ]
+    )
+    ids = np.random.default_rng(0).integers(1, 9, (2, 300), dtype=np.int32)
+    decisions = decide(network, ids)["probs"]
+    assert not decisions.is_certain.any()
+    assert (decisions.bounds <= 1).all()
+
+
+def test_a_text_without_an_answer_is_not_certain() -> None:
+    """The masked mean of nothing is NaN."""
+    decisions = decide(NETWORKS["mean"], np.zeros((1, 4), np.int32))["probs"]
+    assert not decisions.is_certain.any()
+    assert np.isinf(decisions.logit_bounds).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_several_passes_at_once_give_what_one_at_a_time_gives(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network with many numbers at many positions; where fewer are left for the last turn too."""
+    tags = Node("probs", Dense(draw(10, 5), draw(5), "softmax"), ("both",))
+    network = Network([*NETWORKS["mean"].nodes[:5], tags])
+    given = IDS[:rows]
+    found = []
+    for most in (1, 7 * given.size * 10):
+        monkeypatch.setattr("rnnx.rounding.decisions._MOST_AT_ONCE", most)
+        found.append(decide(network, given)["probs"])
+    one, several = found
+    assert np.isfinite(one.logit_bounds).all(axis=(0, 2)).sum() == 4
+    np.testing.assert_allclose(several.logit_bounds, one.logit_bounds, rtol=1e-12)

@@ -1,0 +1,206 @@
+"""The bounds of the layers that are not recurrent: kept by float32 however it is written, broken by what is off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnx.rounding.layer_bounds import output_error
+from rnnx.reference.network import (
+    ELU,
+    Activation,
+    Array,
+    BatchNormalization,
+    Concatenate,
+    Dense,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Layer,
+    LayerNormalization,
+    LeakyReLU,
+    Masking,
+    Merge,
+    Pooling1D,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+    Reverse,
+    TakeMask,
+    Tensor,
+    ZeroPadding1D,
+)
+
+F = np.float32
+FEATURES = 6
+RNG = np.random.default_rng(7)
+
+
+def draw(*shape: int) -> Array:
+    return RNG.normal(size=shape).astype(F).astype(np.float64)
+
+
+BATCH = BatchNormalization(draw(FEATURES), np.abs(draw(FEATURES)), draw(FEATURES), draw(FEATURES), 1e-3)
+LAYER = LayerNormalization(draw(FEATURES), draw(FEATURES), 1e-3)
+
+# Each layer, and how many inputs it reads; of (batch, time, features) unless it reads rows.
+LAYERS: dict[str, tuple[Layer, int]] = {
+    "batch normalization": (BATCH, 1),
+    "batch normalization, plain": (BatchNormalization(BATCH.mean, BATCH.variance, None, None, 1e-3), 1),
+    "layer normalization": (LAYER, 1),
+    "layer normalization, plain": (LayerNormalization(None, None, 1e-3), 1),
+    "dense": (Dense(draw(FEATURES, 3), draw(3), "gelu"), 1),
+    "softmax": (Activation("softmax"), 1),
+    "exponential": (Activation("exponential"), 1),
+    "leaky relu": (LeakyReLU(0.3), 1),
+    "elu": (ELU(1.7), 1),
+    "rescaling": (Rescaling(0.3, -1.2), 1),
+    "add": (Merge("add"), 3),
+    "subtract": (Merge("subtract"), 2),
+    "multiply": (Merge("multiply"), 3),
+    "average": (Merge("average"), 3),
+    "maximum": (Merge("maximum"), 2),
+    "minimum": (Merge("minimum"), 2),
+    "concatenate": (Concatenate(), 2),
+    "mean": (GlobalAveragePooling1D(keepdims=True), 1),
+    "max": (GlobalMaxPooling1D(keepdims=True), 1),
+    "average pooling": (Pooling1D("average", 3, 2, is_padded=True), 1),
+    "max pooling": (Pooling1D("maximum", 3, 2, is_padded=True), 1),
+    "average pooling, valid": (Pooling1D("average", 2, 2, is_padded=False), 1),
+    "zero padding": (ZeroPadding1D(1, 2), 1),
+    "reshape": (Reshape((-1, 2, 3)), 1),
+    "reverse": (Reverse(), 1),
+    "take mask": (TakeMask(), 2),
+    "masking": (Masking(0.0), 1),
+}
+
+
+def on_grid(x: Array, bits: int) -> Array:
+    """Rounded so that sums of two such are exact in float64."""
+    return np.asarray(np.round(x * 2.0**bits) / 2.0**bits)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_errors_that_are_inherited_stay_within(name: str) -> None:
+    layer, count = LAYERS[name]
+    rng = np.random.default_rng(1)
+    for size in (1e-6, 1e-3):
+        for _ in range(20):
+            inputs = [
+                Tensor(on_grid(rng.normal(size=(2, 5, FEATURES)), 20), rng.random((2, 5)) < 0.7) for _ in range(count)
+            ]
+            errors = [on_grid(rng.uniform(0, size, (2, 5, FEATURES)), 40) for _ in range(count)]
+            moved = [
+                Tensor(x.values + e * rng.choice([-1.0, 1.0], e.shape), x.mask)
+                for x, e in zip(inputs, errors, strict=True)
+            ]
+            exact: Any = layer(*inputs)
+            off: Any = layer(*moved)
+            bound = output_error(layer, inputs, errors, exact)
+            is_number = np.isfinite(exact.values)  # a row that is wholly masked has no mean
+            assert (np.abs(off.values - exact.values) <= bound)[is_number].all()
+            assert (bound[is_number] < 1000 * size).all()  # it still says something
+
+
+def layer_normalizations(layer: LayerNormalization, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Keras's way, the textbook's, and that of onnxruntime's fused kernel, each operation rounded to float32."""
+    assert layer.gamma is not None
+    assert layer.beta is not None
+    gamma, beta, epsilon = layer.gamma.astype(F), layer.beta.astype(F), F(layer.epsilon)
+    mean = x.mean(axis=-1, keepdims=True, dtype=F)
+    centred = x - mean
+    inverse = F(1) / np.sqrt((centred * centred).mean(axis=-1, keepdims=True, dtype=F) + epsilon)
+    squares = (x * x).mean(axis=-1, keepdims=True, dtype=F)
+    fused = np.sqrt(squares - mean * mean + epsilon)
+    scale = inverse * gamma
+    return {
+        "keras": x * scale + (-mean * scale + beta),
+        "textbook": centred * inverse * gamma + beta,
+        "fused": centred / fused * gamma + beta,
+    }
+
+
+def batch_normalizations(layer: BatchNormalization, x: np.ndarray) -> dict[str, np.ndarray]:
+    """TensorFlow's way and the textbook's."""
+    assert layer.gamma is not None
+    assert layer.beta is not None
+    mean, variance, gamma, beta = (v.astype(F) for v in (layer.mean, layer.variance, layer.gamma, layer.beta))
+    scale = F(1) / np.sqrt(variance + F(layer.epsilon)) * gamma
+    return {"folded": x * scale + (beta - mean * scale), "textbook": (x - mean) * scale + beta}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 200), st.sampled_from([0.0, 1.0, 30.0]))
+def test_a_normalization_keeps_its_bound_however_it_is_written(seed: int, features: int, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+
+    def some(*shape: int) -> Array:
+        return rng.normal(size=shape).astype(F).astype(np.float64)
+
+    x = (some(4, features) + offset).astype(F)
+    ways: list[tuple[Layer, dict[str, np.ndarray]]] = []
+    by_layer = LayerNormalization(some(features), some(features), 1e-3)
+    ways.append((by_layer, layer_normalizations(by_layer, x)))
+    by_batch = BatchNormalization(some(features), np.abs(some(features)), some(features), some(features), 1e-3)
+    ways.append((by_batch, batch_normalizations(by_batch, x)))
+    for layer, results in ways:
+        given_x = Tensor(x.astype(np.float64))
+        exact = layer(given_x)
+        bound = output_error(layer, [given_x], [np.zeros(x.shape)], exact)
+        for way, actual in results.items():
+            assert actual.dtype == F
+            assert (np.abs(exact.values - actual) <= bound).all(), way
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9))
+def test_a_merge_keeps_its_bound(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    stacked = rng.normal(size=(count, 50)).astype(F)
+    results: dict[str, Callable[[], np.ndarray]] = {
+        "add": lambda: np.add.reduce(stacked, axis=0),
+        "multiply": lambda: np.multiply.reduce(stacked, axis=0),
+        "average": lambda: np.add.reduce(stacked, axis=0) * (F(1) / F(count)),
+    }
+    inputs = [Tensor(x.astype(np.float64)) for x in stacked]
+    for name, compute in results.items():
+        layer = Merge(name)  # type: ignore[arg-type]  # a key
+        exact = layer(*inputs)
+        bound = output_error(layer, inputs, [np.zeros(50)] * count, exact)
+        assert (np.abs(exact.values - compute()) <= bound).all()
+
+
+@pytest.mark.parametrize("change", ["epsilon", "gamma", "beta"])
+def test_a_normalization_that_is_off_breaks_its_bound(change: str) -> None:
+    x = Tensor(draw(3, FEATURES))
+    for layer in (BATCH, LAYER):
+        settings = dict(vars(layer))
+        settings[change] = settings[change] * (1 + 1e-4) if change != "epsilon" else settings[change] * 1.1
+        off = type(layer)(**settings)(x).values
+        exact = layer(x)
+        bound = output_error(layer, [x], [np.zeros((3, FEATURES))], exact)
+        assert (np.abs(exact.values - off) > bound).any()
+
+
+def test_a_spread_of_nothing_is_still_bounded() -> None:
+    """Equal features: the variance is zero, and epsilon alone stands between the inverse root and infinity."""
+    x = Tensor(np.full((1, FEATURES), 3.0))
+    bound = output_error(LAYER, [x], [np.zeros((1, FEATURES))], LAYER(x))
+    assert np.isfinite(bound).all()
+    tiny = LayerNormalization(LAYER.gamma, LAYER.beta, 1e-12)
+    assert np.isinf(output_error(tiny, [x], [np.zeros((1, FEATURES))], tiny(x))).all()  # float32 may do anything
+
+
+def test_a_repeated_row_inherits_its_error() -> None:
+    x, error = Tensor(draw(2, 3)), np.abs(draw(2, 3))
+    bound = output_error(RepeatVector(4), [x], [error], RepeatVector(4)(x))
+    np.testing.assert_array_equal(np.stack([error] * 4, axis=1), bound)
+
+
+def test_a_layer_without_a_bound_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="no rounding bound for object"):
+        output_error(object(), [Tensor(np.zeros(1))], [np.zeros(1)], Tensor(np.zeros(1)))  # type: ignore[arg-type]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig, TrainingConfig
+from rnnx.strict_json import from_json, to_json
+
+TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
+CONFIG = ModelConfig(
+    name="n",
+    labels=("neg", "pos"),
+    output_size=1,
+    vocabulary_size=10,
+    tokenizer=TOKENIZER,
+    architecture=("Dense probs",),
+    parameter_count=3,
+    training=TrainingConfig("default", "d", 8, 2, 0, 3, 2, 0.5),
+    tools={"keras": "3"},
+    files={"model.onnx": "00"},
+    opset=13,
+)
+
+
+def test_a_config_survives_its_file() -> None:
+    assert from_json(ModelConfig, to_json(CONFIG)) == CONFIG
+    bare = dataclasses.replace(CONFIG, tokenizer=None, training=None, opset=None)
+    assert from_json(ModelConfig, to_json(bare)) == bare
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("labels",), "neg,pos", "labels should be a list"),
+        (("labels",), ["neg", 1], r"labels\[1\] should be of type str"),
+        (("labels",), ["pos", "pos"], "two or more different names"),
+        (("labels",), ["pos"], "two or more different names"),
+        (("vocabulary_size",), True, "vocabulary_size should be of type int"),
+        (("vocabulary_size",), 2, "vocabulary_size should be at least 4"),
+        (("tokenizer", "padding_side"), "middle", "tokenizer.padding_side: 'middle' is none of"),
+        (("tokenizer", "max_length"), 0, "tokenizer.max_length should be in"),
+        (("training", "best_validation_accuracy"), "high", "best_validation_accuracy should be a number"),
+        (("tools",), [], "tools should be an object"),
+        (("name",), "../../escaped", "name should be letters"),
+        (("labels",), ["a\x1b", "b"], "labels should be printable"),
+        (("labels",), ["\u202eevitagen", "b"], r"'\\u202eevitagen' has control characters"),
+        (("labels",), ["a\tb", "b"], "has control characters"),
+        (("labels",), ["a" * 2000, "b"], "1 to 1000 characters, not 2000"),
+        (("parameter_count",), 10**30, "a number of more than 64 bits"),
+        (("output_size",), 3, "output_size 3 does not fit 2 labels"),
+        (("format_version",), 2, "format_version 2 is not 1"),
+        (("task",), "poetry", "'poetry' is none of"),
+        (("colour",), "red", "unknown: colour"),
+        (("tokenizer", "colour"), "red", "unknown: tokenizer.colour"),
+    ],
+)
+def test_a_wrong_field_is_named(path: tuple[str, ...], value: object, reason: str) -> None:
+    data = json.loads(to_json(CONFIG))
+    target = data
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    with pytest.raises(ValueError, match=reason):
+        from_json(ModelConfig, json.dumps(data))
+
+
+IDS, X = InputConfig("ids", "ids", (None,), 9), InputConfig("x", "numbers", (None, 2), 0)
+PROBS = OutputConfig("probs", (1,))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "reason"),
+    [
+        ((IDS, IDS), (), "have the same name"),
+        ((), (PROBS, PROBS), "have the same name"),
+        ((dataclasses.replace(IDS, size=0),), (), "should say how many there are"),
+        ((dataclasses.replace(IDS, shape=()),), (), "should have a time"),
+        ((dataclasses.replace(IDS, name="a\x1b[2J"),), (), "should have printable names"),
+        ((dataclasses.replace(IDS, name=""),), (), "should have printable names"),
+        ((dataclasses.replace(X, shape=(None, 0)),), (), "'x' should not have the shape"),
+        ((dataclasses.replace(X, shape=(None, 1 << 40)),), (), "'x' should not have the shape"),
+        ((IDS,), (PROBS, dataclasses.replace(PROBS, name="more")), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (2,)),), "do not fit 2 labels"),
+        ((IDS,), (OutputConfig("probs", (None, 1)),), "do not fit 2 labels"),
+    ],
+)
+def test_ports_that_make_no_sense_are_refused(
+    inputs: tuple[InputConfig, ...], outputs: tuple[OutputConfig, ...], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        dataclasses.replace(CONFIG, inputs=inputs, outputs=outputs)
+
+
+def test_missing_fields_are_all_named() -> None:
+    data = json.loads(to_json(CONFIG))
+    del data["labels"], data["name"]
+    with pytest.raises(ValueError, match="missing: labels, name"):
+        from_json(ModelConfig, json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000, '{"a": 1e999}', '{"a": ' + "9" * 10_000 + "}"]
+)
+def test_what_is_no_document_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
+        from_json(ModelConfig, text)

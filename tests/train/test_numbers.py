@@ -1,0 +1,113 @@
+"""Training on numbers: what is folded into the weights, and what is written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+
+from rnnx.bundle.directory import read_directory
+from rnnx.datasets import Dataset, Series, SeriesDataset
+from rnnx.errors import DataError, UsageError
+from rnnx.keras_models.read_network import read_network
+from rnnx.rounding.decisions import decide
+from rnnx.bundle.samples import series_samples_from_json
+from rnnx.train.batches import SeriesSource
+from rnnx.train.fit import Observer
+from rnnx.train.recipes import get_recipe, get_series_recipe
+from rnnx.train.run import make_task, train
+from rnnx.train.numbers import Scale, fold, series
+from tests.conftest import make_texts
+from tests.sensors import decays, oscillations
+
+pytestmark = pytest.mark.train
+
+
+def test_what_was_folded_gives_what_was_trained() -> None:
+    """Folding rounds each weight once: less than what the roundings of a step may do, which is the bound."""
+    x = oscillations(8, 1)[0].astype(np.float32)
+    scale = Scale.of(x.reshape(-1, 2))
+    values = Scale(np.array([5.0, -2.0]), np.array([0.5, 100.0]))
+    keras.utils.set_random_seed(0)
+    trained = get_series_recipe("series").build(2, 2, "linear")
+    bare = fold(trained, Scale(np.zeros(2), np.ones(2)), None)
+    standardised = (x - scale.mean) / scale.deviation
+    expected = read_network(bare).predict(standardised) * values.deviation + values.mean
+    folded = fold(trained, scale, values)
+    assert [tuple(one.shape) for one in folded.inputs] == [(None, None, 2)]
+    decision = decide(read_network(folded), x)["values"]
+    assert (np.abs(expected - decision.values) <= decision.bounds).all()
+    assert (np.ptp(expected, axis=0) > 100 * decision.bounds.max(axis=0)).all()
+
+
+def test_padding_does_not_reach_the_network() -> None:
+    model = get_series_recipe("series").build(2, 3, "softmax")
+    rows = [np.ones((3, 2), np.float32), np.full((7, 2), -1, np.float32)]
+    source = SeriesSource(rows, np.zeros((2, 1), np.int32))
+    (numbers, present), targets = source.stack(np.array([0, 1]))
+    assert (numbers.shape, present.sum(axis=1).tolist(), targets.tolist()) == ((2, 7, 2), [3, 7], [[0], [0]])
+    together = model([numbers, present]).numpy()
+    for row, expected in zip(rows, together, strict=True):
+        alone = model([row[None], np.ones((1, len(row)), np.bool_)]).numpy()[0]
+        assert alone == pytest.approx(expected, abs=1e-6)  # probabilities of some ulp
+
+
+def test_a_constant_feature_is_harmless_and_a_far_one_is_refused() -> None:
+    scale = Scale.of(np.array([[7e6, 1], [7e6, 3]], np.float32))
+    assert (scale.mean.tolist(), scale.deviation.tolist()) == ([7e6, 2], [7e6, 1])
+    rows = [np.array([[1.6e9 + 200 * i, i]], np.float32) for i in range(8)]
+    dataset = SeriesDataset("clock", "classification", ("a", "b"), Series(rows, np.arange(8, dtype=np.int32) % 2), None)
+    with pytest.raises(DataError, match=r"clock: x: feature 0 \(from 0\) lies around 1\.6e\+09 .* subtract an offset"):
+        series(dataset, get_series_recipe("series"), 0)
+
+
+def test_equal_values_are_nothing_to_learn() -> None:
+    rows = [np.array([[float(i)]], np.float32) for i in range(8)]
+    dataset = SeriesDataset("flat", "regression", (), Series(rows, np.ones((8, 1), np.float32)), None)
+    with pytest.raises(DataError, match="flat: all values of y in the training part are the same"):
+        series(dataset, get_series_recipe("series"), 0)
+
+
+def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
+    x, y = decays(60, 1)
+    rows = [row[: 16 - i % 3].astype(np.float32) for i, row in enumerate(x)]
+    dataset = SeriesDataset("decay", "regression", (), Series(rows, y[:, None].astype(np.float32)), None)
+    recipe = dataclasses.replace(get_series_recipe("series"), epochs=2)
+    fitted = train(dataset, recipe, tmp_path / "run", seed=1, observer=Observer())
+    run = read_directory(tmp_path / "run")
+    history = json.loads(run["history.json"])
+    assert [set(epoch) for epoch in history] == [{"epoch", "loss", "r2", "validation_loss", "validation_r2"}] * 2
+    assert run["curves.png"].startswith(b"\x89PNG")
+    assert "vocabulary.txt" not in run.files
+    config = run.config
+    assert (config.name, config.task, config.labels, config.output_size, config.unit) == (
+        "decay", "regression", (), 1, "sequences",
+    )  # fmt: skip
+    assert config.training is not None
+    assert config.training.best_validation_accuracy is None
+    assert config.training.best_validation_r2 == pytest.approx(fitted.best.validation_score, abs=1e-6)
+    assert (config.training.train_count, config.training.validation_count) == (48, 12)
+    samples = series_samples_from_json(run["samples.json"])
+    assert len(samples) == 12
+    answer = fitted.model.predict_on_batch(samples[0].x[None])[0]
+    assert samples[0].values == pytest.approx(answer.tolist(), abs=1e-6)  # in steps: an ulp of what is about 7
+
+
+def test_recipes_and_data_have_to_be_of_one_kind() -> None:
+    texts = Dataset.from_pairs("texts", make_texts(8, 1))
+    numbers = SeriesDataset("numbers", "regression", (), Series([], np.zeros((0, 1), np.float32)), None)
+    with pytest.raises(UsageError, match=r"recipe series wants sequences of numbers, as \.npz has; texts holds texts"):
+        make_task(texts, get_series_recipe("series"), 0)
+    with pytest.raises(UsageError, match="recipe default wants texts with a label each; numbers holds sequences of"):
+        make_task(numbers, get_recipe("default"), 0)
+    with pytest.raises(UsageError, match=r"recipe series wants sequences of numbers: give it a \.npz file"):
+        get_recipe("series")
+    with pytest.raises(UsageError, match="no recipe 'serie' for sequences of numbers; there is series"):
+        get_series_recipe("serie")
