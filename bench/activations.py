@@ -22,9 +22,10 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from rnnx.reference.activations import ACTIVATIONS, ActivationName
-from rnnx.runtime.session import Device, Session
+from rnnx.reference import ActivationName
+from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rewrites.erfc import replace_erfc
+from rnnx.runtime.session import Device, Session
 
 Floats = npt.NDArray[np.float32]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 from rnnx.errors import DeviceError
-from rnnx.infer import session
 from rnnx.proof.verify import verify_file
+from rnnx.runtime import session
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import keras
     from subjects import Floats
 
+    from rnnx.reference import Network
     from rnnx.runtime.session import Session
-    from rnnx.reference.network import Network
     from rnnx.text.tokenizer import Ids
 
 _SEED = 0

@@ -11,7 +11,7 @@ import numpy as np
 from peers import Prepare, Run, System, UnfitError
 from subjects import Floats, Subject
 
-from rnnx.reference.network import Array
+from rnnx.reference import Array
 from rnnx.text.tokenizer import Ids
 
 # float32 stays within 1e-6 of float64 on these networks; a wrong weight or a half-wide number does not within this.

@@ -14,7 +14,7 @@ from networks import Case
 from onnx import numpy_helper
 
 from rnnx.proof.compare import Outputs
-from rnnx.reference.network import Array, SimpleRNN, Tensor
+from rnnx.reference import Array, SimpleRNN, Tensor
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops

@@ -11,8 +11,8 @@ from keras import layers
 
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
+from rnnx.reference import Network
 from rnnx.rounding.decisions import Decisions, decide
-from rnnx.reference.network import Network
 
 VOCABULARY_SIZE = 60
 

@@ -32,15 +32,15 @@ from mutants import MUTANTS, build_mutant, effect
 from networks import Case, draw_case
 
 from rnnx.export.convert import convert
-from rnnx.runtime.session import Session
+from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import Outputs, compare_runtime
-from rnnx.reference.network import Array, SimpleRNN
 from rnnx.proof.report import LayerReport, RuntimeReport
+from rnnx.reference import Array, SimpleRNN
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
-from rnnx.onnx_file.visible_states import with_states
+from rnnx.runtime.session import Session
 
 RESULTS = Path(__file__).parent / "results"
 # The largest of the right exports is far below; a mutant this near to the bound may be hidden by real rounding.

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, read_directory
 from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, read_directory
 from rnnx.export.convert import convert
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.source import open_source
-from rnnx.reference.network import Dense, Embedding, Network, SimpleRNN
+from rnnx.keras_models.read_network import read_network
+from rnnx.reference import Dense, Embedding, Network, SimpleRNN
 from rnnx.text.tokenizer import Ids, read_tokenizer
 
 VOCABULARY_SIZE, FEATURES = 10_000, 32

@@ -1,4 +1,4 @@
-"""The text form of a bundle on many texts: its ids against `rnnx.text.tokenizer`, and what each storage does to the labels.
+"""The text form of a bundle on many texts: its ids against the tokenizer, and what each storage does to its labels.
 
     python bench/text_form.py ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
     python bench/text_form.py storage [--model imdb] [--data-dir DIR] [--part validation]
@@ -20,8 +20,8 @@ from rnnx.bundle.directory import BATCH_NAME
 from rnnx.datasets import load_dataset, split_by_label
 from rnnx.export.forms import build_forms
 from rnnx.export.source import Source, open_source
-from rnnx.runtime.session import Session
 from rnnx.onnx_file.visible_states import with_states
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, to_batch
 from rnnx.text_form.build import TextForm, build_text_form
 from rnnx.text_form.storage import Storage

@@ -21,9 +21,9 @@ import numpy as np
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import Batches, TextSource
 from rnnx.train.determinism import begin
+from rnnx.train.fast_rnn import hasten
 from rnnx.train.fit import Epoch, Observer, Progress, fit
 from rnnx.train.recipes import RECIPES, Recipe
-from rnnx.train.fast_rnn import hasten
 from rnnx.train.task import Task
 
 WORDS, BATCH_SIZE = 10_000, 128

@@ -34,8 +34,8 @@ def main() -> None:
     from subjects import bundle_subject
 
     from rnnx.export.convert import convert
-    from rnnx.runtime.session import Session
     from rnnx.rewrites.embedding import remove_negative_ids
+    from rnnx.runtime.session import Session
 
     subject = bundle_subject(arguments.bundle)
     converted = remove_negative_ids(convert(subject.model, subject.network))

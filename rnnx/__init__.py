@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rnnx._version import __version__
 from rnnx.errors import (
     DataError,
     DeviceError,
@@ -24,8 +25,6 @@ from rnnx.errors import (
 if TYPE_CHECKING:
     from rnnx.infer.predictions import Prediction, Values
     from rnnx.infer.predictor import Predictor, load
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DataError",

@@ -118,7 +118,7 @@ def stream_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     """A machine with CUDA, as far as rnnx can see."""
-    from rnnx.infer import session
+    from rnnx.runtime import session
     from tests.fake_cuda import FakeCuda
 
     session._library_problems.cache_clear()

@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime as ort
 import pytest
 
-from rnnx.infer import session as module
+from rnnx.runtime import session as module
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 

@@ -21,9 +21,9 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
+from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
 
 README = Path(__file__).parents[1] / "README.md"

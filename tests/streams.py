@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnx.bundle.directory import read_directory
-from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.infer.stream import Stream, open_stream
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.reference.network import Network
+from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.reference import Network
 
 if TYPE_CHECKING:
     from rnnx.train.recipes import Recipe

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
 
-from rnnx import __version__
+from rnnx._version import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"

@@ -1,8 +1,8 @@
 """Runs and bundles on disk: a directory of files whose hashes stand in its `config.json`.
 
 A directory is read once, whole, as bytes; every missing or altered file is named at once. It is written beside its
-place and exchanged with what stood there in one step (`rnnx.files.publish`), so that a reader meets the old one or the new
-one. Standard library only.
+place and exchanged with what stood there in one step (`rnnx.files.publish`), so that a reader meets the old one or the
+new one. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TypeVar
 from rnnx.bundle.config import CONFIG_NAME, ModelConfig
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
-from rnnx.files.read import read_file, require_loadable
+from rnnx.files.read import read_file
+from rnnx.onnx_file.admission import require_loadable
 from rnnx.strict_json import from_json, to_json
 
 MODEL_NAME = "model.onnx"
@@ -42,7 +43,7 @@ DEFAULT_MODEL = "imdb"
 # The shipped ones have 26 files and 26 MB at most, and a config.json of 5 kB.
 _MOST_FILES, _MOST_BYTES, _MOST_CONFIG_BYTES = 1000, 1 << 32, 1 << 20
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 # In a wheel the shipped models lie inside the package, in a checkout beside it.
 _SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
 SAMPLES_PATH = _SHIPPED / "embed"

@@ -10,8 +10,8 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
 from rnnx.bundle.config import CONFIG_NAME
+from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
 from rnnx.strict_json import to_json

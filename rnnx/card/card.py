@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import (
     CARD_NAME,
     CURVES_NAME,
@@ -23,13 +24,12 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.metrics.side_by_side import Compared
-from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.embed import read_snippet, targets
-from rnnx.errors import ModelError
 from rnnx.card.evaluation_card import code, describe_evaluation, describe_temperature
 from rnnx.card.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
+from rnnx.errors import ModelError
+from rnnx.metrics.side_by_side import Compared
 
 if TYPE_CHECKING:
     from rnnx.metrics.figures import Evaluation, ValueEvaluation

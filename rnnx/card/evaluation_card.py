@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnx.metrics.side_by_side import describe_comparison
 from rnnx.bundle.config import ModelConfig
+from rnnx.metrics.side_by_side import describe_comparison
 
 
 def code(label: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rnnx.bundle.directory import MODEL_NAME, TEXT_NAME
 from rnnx.bundle.config import InputConfig, ModelConfig
+from rnnx.bundle.directory import MODEL_NAME, TEXT_NAME
 
 
 def describe_inputs(config: ModelConfig) -> list[str]:

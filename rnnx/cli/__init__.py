@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from rnnx import __version__
+from rnnx._version import __version__
 from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
 from rnnx.cli.interrupts import interruption
 from rnnx.errors import (

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rnnx.bundle.config import ModelConfig
-    from rnnx.infer.text_files import Answer
     from rnnx.infer.predictions import Prediction, Values
+    from rnnx.infer.text_files import Answer
 
 # A float32 has no more digits than these to tell.
 _DIGITS = 7

@@ -12,8 +12,8 @@ import typer
 from rnnx.bundle.directory import MODEL_NAME
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
-from rnnx.cli.onnx_files import read_files
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.onnx_files import read_files
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:

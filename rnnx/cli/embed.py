@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
-from rnnx.cli import terminal
 from rnnx.bundle.embed import targets, write_project
+from rnnx.cli import terminal
 
 
 def embed(

@@ -17,10 +17,10 @@ from rnnx.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnx.metrics.side_by_side import Compared
     from rnnx.datasets import Columns
-    from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.infer.predictor import Predictor
+    from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
+    from rnnx.metrics.side_by_side import Compared
 
 
 class Part(StrEnum):
@@ -48,10 +48,10 @@ def evaluate(
 ) -> None:
     """Measure a bundle on labelled data: accuracy, confusion, calibration, by length; or on values: MAE, RMSE, R2."""
     from rnnx.card.card import save_evaluation
-    from rnnx.metrics.side_by_side import compare
     from rnnx.datasets import Columns
-    from rnnx.metrics.figures import ValueEvaluation
     from rnnx.infer.predictor import load
+    from rnnx.metrics.figures import ValueEvaluation
+    from rnnx.metrics.side_by_side import compare
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
@@ -155,8 +155,8 @@ def _measure_series(
     predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
 ) -> tuple[Evaluation | ValueEvaluation, str]:
     from rnnx.datasets import is_series, load_series
-    from rnnx.infer.evaluate import evaluate, evaluate_values
     from rnnx.infer.encoders import ArrayReader
+    from rnnx.infer.evaluate import evaluate, evaluate_values
 
     reader = predictor.reader
     if not isinstance(reader, ArrayReader) or not is_series(dataset):

@@ -42,8 +42,8 @@ def explain(
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other")
     from rnnx.infer.explain import load_explainer
-    from rnnx.infer.text_files import answer, read_files, read_lines
     from rnnx.infer.predictor import DEFAULT_THRESHOLD
+    from rnnx.infer.text_files import answer, read_files, read_lines
 
     explainer = load_explainer(model, device=device.value)
     predictor = explainer.predictor

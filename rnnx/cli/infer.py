@@ -16,8 +16,8 @@ from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnx.bundle.config import ModelConfig
-    from rnnx.infer.text_files import Answer, Item
     from rnnx.infer.predictor import Predictor
+    from rnnx.infer.text_files import Answer, Item
 
 # A table is laid out as a whole; this many rows go into one.
 _TABLE_ROWS = 200
@@ -67,8 +67,8 @@ def infer(
         from rnnx.cli.follow import follow as follow_file
 
         return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
-    from rnnx.infer.text_files import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
+    from rnnx.infer.text_files import answer
 
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
     say_device(device, predictor)
@@ -105,8 +105,8 @@ def say_device(asked: DeviceName, predictor: Predictor) -> None:
 
 def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[Item | None]:
     from rnnx.infer.array_files import read_arrays_of
-    from rnnx.infer.text_files import read_files, read_lines
     from rnnx.infer.encoders import ArrayReader, TextReader
+    from rnnx.infer.text_files import read_files, read_lines
 
     if predictor.config.words is not None:
         return _read_words(files, lines=lines)

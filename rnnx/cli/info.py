@@ -9,13 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL, PARITY_NAME, TEXT_NAME, Directory, find_directory, read_directory, shipped_names
-from rnnx.cli import terminal
 from rnnx.bundle.config import ModelConfig
+from rnnx.bundle.directory import (
+    DEFAULT_MODEL,
+    PARITY_NAME,
+    TEXT_NAME,
+    Directory,
+    find_directory,
+    read_directory,
+    shipped_names,
+)
 from rnnx.bundle.embed import read_snippet
+from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, text_snippet
+from rnnx.cli import terminal
 from rnnx.errors import ModelError
 from rnnx.strict_json import parse_json
-from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, text_snippet
 
 
 def info(

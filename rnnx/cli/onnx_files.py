@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
 from rnnx.errors import ModelError
-from rnnx.files.read import read_file, require_loadable
+from rnnx.files.read import read_file
+from rnnx.onnx_file.admission import require_loadable
 
 if TYPE_CHECKING:
     from rnnx.text.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rnnx.cli import terminal
 
 if TYPE_CHECKING:
-    from rnnx.infer.text_files import Answer
     from rnnx.infer.predictions import TaggedWord, Tagging
+    from rnnx.infer.text_files import Answer
 
 # A table is laid out as a whole; this many rows go into one.
 _TABLE_ROWS = 200

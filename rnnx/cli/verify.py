@@ -11,8 +11,8 @@ import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
-from rnnx.cli.onnx_files import read_files
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.onnx_files import read_files
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:

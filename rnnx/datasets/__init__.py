@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
-from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
+from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.npz import NPZ_ENDING, read_npz
-from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
+from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import UsageError
 
 __all__ = [

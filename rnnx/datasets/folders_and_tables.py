@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from rnnx.datasets.archives import read_archive
-from rnnx.datasets.texts import Dataset
 from rnnx.datasets.films import read_films
+from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
 from rnnx.text.tokenizer import to_bytes

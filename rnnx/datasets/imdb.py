@@ -8,8 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rnnx.datasets.texts import Dataset
 from rnnx.datasets.folders_and_tables import Columns, read_dataset
+from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"

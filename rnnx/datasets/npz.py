@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.datasets.archives import require_no_bomb
-from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.folders_and_tables import short_name
+from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
 from rnnx.errors import DataError
 

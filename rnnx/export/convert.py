@@ -11,12 +11,12 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from rnnx import __version__
+from rnnx._version import __version__
 from rnnx.errors import ModelError
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
-from rnnx.export.ports import keeps_time, output_shapes
 from rnnx.export.tracing import whole_sequences
-from rnnx.reference.network import BatchNormalization, Network, Recurrent
+from rnnx.reference import BatchNormalization, Network, Recurrent
+from rnnx.reference.shapes import keeps_time, output_shapes
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics

@@ -9,7 +9,7 @@ import onnx
 
 from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, STREAM_NAME
 from rnnx.export.convert import check, convert
-from rnnx.reference.network import Network
+from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten, replace_loops

@@ -10,18 +10,18 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from rnnx.bundle.directory import TESTDATA_NAME
-from rnnx.reference.streaming import zero_states
 from rnnx.bundle.config import tool_versions
-from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
+from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.export.probes import Named, make_trap_inputs, own_texts
 from rnnx.export.probes_of_sentences import as_inputs, golden_sentence_rows, golden_sentences
 from rnnx.export.source import Source
-from rnnx.runtime.session import Session
 from rnnx.onnx_file.messages import parse_model
-from rnnx.reference.network import Network
+from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.proof.report import ParityReport
+from rnnx.reference import Network
+from rnnx.reference.streaming import zero_states
 from rnnx.rewrites.replace import Rewritten
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from rnnx.text_form.build import TextForm
 

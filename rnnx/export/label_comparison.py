@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnx.bundle.directory import TEXT_NAME
-from rnnx.reference.streaming import zero_states
 from rnnx.errors import UsageError
 from rnnx.export.source import Source
-from rnnx.runtime.session import Session
-from rnnx.rounding.decisions import decide, label_ids
-from rnnx.reference.network import INPUT_NAME, OUTPUT_NAME
 from rnnx.proof.report import DecisionsReport
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME
+from rnnx.reference.streaming import zero_states
 from rnnx.rewrites.replace import Rewritten
+from rnnx.rounding.decisions import decide, label_ids
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from rnnx.text_form.build import TextForm
 

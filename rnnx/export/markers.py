@@ -17,10 +17,9 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from rnnx.reference.gated import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import recurrent_layers
-from rnnx.reference.network import Network, Recurrent
+from rnnx.reference import GRU, LSTM, Network, Recurrent
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 

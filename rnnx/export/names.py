@@ -7,8 +7,8 @@ from typing import Literal
 
 from rnnx.bundle.config import Task, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
-from rnnx.export.ports import output_shapes
-from rnnx.reference.network import Dense, Network
+from rnnx.reference import Dense, Network
+from rnnx.reference.shapes import output_shapes
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400

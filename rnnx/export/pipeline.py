@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from rnnx.bundle.config import ModelConfig, tool_versions
 from rnnx.bundle.directory import (
     BATCH_NAME,
     CARD_NAME,
@@ -25,30 +26,29 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
+from rnnx.bundle.metadata import METADATA_KEY, ModelMetadata
 from rnnx.card.card import write_card
-from rnnx.bundle.config import ModelConfig, tool_versions
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
-from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row, per_label
+from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
 from rnnx.export.probes import make_probes, own_texts
+from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import add_text_answers, prove_text_form
 from rnnx.export.recorded import sentence_problems, sequence_problems
-from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.source import Source, open_source
 from rnnx.export.streams import require_streamable, stream_data_sets
-from rnnx.bundle.metadata import METADATA_KEY, ModelMetadata
 from rnnx.proof.report import ParityReport
+from rnnx.proof.verify import verify_file
 from rnnx.rewrites.replace import Rewritten
 from rnnx.strict_json import to_json
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
-from rnnx.proof.verify import verify_file
 
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
 from rnnx.proof.compare import ProbeBatch
-from rnnx.reference.network import Network
+from rnnx.reference import Network
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 
 # Inputs by name, as a batch of one.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
-from rnnx.reference.network import Dense, Input, Network, SimpleRNN
+from rnnx.reference import Dense, Input, Network, SimpleRNN
 
 Named: TypeAlias = dict[str, npt.NDArray[Any]]
 # (time, features) or whatever one row of an input is; the position along its first axis.

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rnnx.export.probes import own_texts
 from rnnx.export.source import Source
 from rnnx.proof.compare import ProbeBatch
-from rnnx.text.word_encoder import WordEncoder, WordIds
 from rnnx.text.sentence_split import split_text
+from rnnx.text.word_encoder import WordEncoder, WordIds
 
 # A word that no vocabulary has; capitals; no UTF-8, and some; numbers, signs, addresses; what looks like a token of the
 # vocabulary's own; one word over and over.

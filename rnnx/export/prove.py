@@ -10,16 +10,16 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.keras_models.read_network import recurrent_layers
 from rnnx.export.probes import Probes
-from rnnx.runtime.session import devices_for
-from rnnx.proof.invariance import compare_forms
+from rnnx.keras_models.read_network import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
-from rnnx.rounding.decisions import decide
-from rnnx.reference.network import Network
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.proof.invariance import compare_forms
 from rnnx.proof.report import InvarianceReport, ParityReport
+from rnnx.reference import Network
 from rnnx.rewrites.replace import Rewritten
+from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import devices_for
 
 
 def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], probes: Probes) -> ParityReport:

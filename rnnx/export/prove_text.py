@@ -1,18 +1,18 @@
-"""Proves a text form: its ids are those of `rnnx.text.tokenizer`, all of them, and what follows is within the rounding bound."""
+"""Proves a text form: its ids are those of the tokenizer, and what follows is within the rounding bound."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from rnnx.proof.compare_file import Candidate, Comparison, compare_file
 from rnnx.export.golden import per_label
 from rnnx.export.probes_of_texts import make_text_batches
-from rnnx.runtime.session import devices_for
 from rnnx.proof.compare import ProbeBatch
+from rnnx.proof.compare_file import Candidate, Comparison, compare_file
+from rnnx.reference import OUTPUT_NAME
 from rnnx.rounding.decisions import decide
-from rnnx.reference.network import OUTPUT_NAME
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
+from rnnx.runtime.session import devices_for
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text_form.build import TextForm
 

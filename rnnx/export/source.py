@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from rnnx.bundle.config import ModelConfig, tool_versions
 from rnnx.bundle.directory import (
     GOLDEN_NAME,
     KERAS_NAME,
@@ -19,12 +20,6 @@ from rnnx.bundle.directory import (
     is_part_of_model,
     read_directory,
 )
-from rnnx.bundle.config import ModelConfig, tool_versions
-from rnnx.errors import ModelError, UsageError
-from rnnx.keras_models.read_network import load_keras, read_network
-from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
-from rnnx.files.read import read_file
-from rnnx.reference.network import Network
 from rnnx.bundle.samples import (
     Sample,
     SeriesSample,
@@ -33,8 +28,13 @@ from rnnx.bundle.samples import (
     series_samples_from_json,
     tagged_samples_from_json,
 )
+from rnnx.errors import ModelError, UsageError
+from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
+from rnnx.files.read import read_file
+from rnnx.keras_models.describe import describe
+from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.reference import Network
 from rnnx.text.tokenizer import Tokenizer, read_tokenizer
-from rnnx.train.run import describe
 from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
 
 _PER = {"classification": "per text", "tagging": "per position"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import numpy_helper
 
-from rnnx.bundle.directory import TESTDATA_NAME
-from rnnx.reference.streaming import CarriedState, with_time
 from rnnx.bundle.config import ModelConfig
+from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.errors import ModelError
 from rnnx.export.probes import Named
-from rnnx.reference.network import Network, Recurrent
+from rnnx.reference import Network, Recurrent
+from rnnx.reference.streaming import CarriedState, with_time
 
 # Layers whose output at a position follows from their inputs at that position, by the name of their class.
 _BY_POSITION = frozenset(

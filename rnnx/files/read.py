@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from rnnx.onnx_file.admission import MOST_MODEL_BYTES, require_admissible
 from rnnx.errors import ModelError
+from rnnx.onnx_file.admission import MOST_MODEL_BYTES
 
 _MODEL_ENDINGS = (".onnx", ".keras")
 # A million words of sixty bytes; the largest of the shipped files that are no models has 0.3 MB.
@@ -44,17 +44,3 @@ def read_file(path: Path, most_bytes: int | None = None, *, folder: Path | None 
         if status.st_size > most_bytes:
             raise ModelError(f"{path}: larger than {most_bytes >> 20} MB, and not read")
         return file.read(status.st_size)  # and no more, should it grow meanwhile
-
-
-def require_loadable(path: Path, data: bytes) -> None:
-    """Looks through the content of a file before anybody loads it, if it is an `.onnx` file.
-
-    Raises:
-        ModelError: If it may not be loaded; names the file.
-    """
-    if path.suffix != ".onnx":
-        return
-    try:
-        require_admissible(data)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error

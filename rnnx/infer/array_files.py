@@ -19,8 +19,8 @@ from rnnx.bundle.config import InputConfig
 from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.npz import no_pickle, open_npz
 from rnnx.errors import DataError
-from rnnx.infer.text_files import STDIN, Item, reason
 from rnnx.infer.encoders import ArrayReader
+from rnnx.infer.text_files import STDIN, Item, reason
 
 # The one array of a file whose network has one input, whatever that is called.
 _ONLY_KEY = "x"

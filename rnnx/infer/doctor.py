@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rnnx.bundle.directory import DEFAULT_MODEL, shipped_names
 from rnnx.errors import MissingExtraError, RnnxError
-from rnnx.versions import FLOORS, describe_floor
 from rnnx.runtime.cuda import find_cards
+from rnnx.versions import FLOORS, describe_floor
 
 _PURPOSES = {
     "rnnx": "itself",

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
 from rnnx.datasets import Examples, Series, TaggedSentences
 from rnnx.errors import DataError
-from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
 from rnnx.infer.predictions import Prediction, TaggedWord, Tagging, Values
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
+from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
+from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
 
 
 def evaluate(

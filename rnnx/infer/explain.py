@@ -1,8 +1,8 @@
 """What a network reads: of each word of a text two figures that say how it moves the probability of a label.
 
-`probability`, state by state: what the head of the network says at the position of the word (`rnnx.reference.head`), in float64,
-by the NumPy reference that the evidence in the file describes. So it says what the states there have gathered, from the
-words on whichever side they come from, and jumps where a word turns them.
+`probability`, state by state: what the head of the network says at the position of the word (`rnnx.reference.head`), in
+float64, by the NumPy reference that the evidence in the file describes. So it says what the states there have gathered,
+from the words on whichever side they come from, and jumps where a word turns them.
 
 `effect`, word by word: how much the probability of the label falls when this one word is not known, its id replaced by
 that of unknown words, everything else as it was. Measured with the files and the session that infer. Above zero the
@@ -28,13 +28,13 @@ import numpy.typing as npt
 
 from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, read_directory
 from rnnx.errors import ModelError, UsageError
-from rnnx.proof.evidence import read_evidence, read_reference
-from rnnx.reference.head import Head
+from rnnx.infer.encoders import Encoded, TextReader, chunks
 from rnnx.infer.predictions import Prediction, probs_of
 from rnnx.infer.predictor import Predictor
-from rnnx.infer.encoders import Encoded, TextReader, chunks
-from rnnx.runtime.session import Device
 from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.reference.head import Head
+from rnnx.runtime.session import Device
 from rnnx.text.tokenizer import UNKNOWN_ID, Ids
 
 

@@ -21,13 +21,13 @@ from rnnx.bundle.directory import (
     find_directory,
     read_directory,
 )
+from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError
+from rnnx.infer.encoders import ArrayReader, Encoded, Reader, TextReader, chunks
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
-from rnnx.infer.encoders import ArrayReader, Encoded, Reader, TextReader, chunks
-from rnnx.runtime.session import Device, Session, choose_device
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.bundle.metadata import require_same
+from rnnx.runtime.session import Device, Session, choose_device
 from rnnx.text.tokenizer import read_tokenizer
 from rnnx.text.word_encoder import read_word_encoder
 
@@ -273,7 +273,7 @@ def load(
 
 
 def choose_form(device: Device, rows: int, units: int, collects_states: bool) -> str:
-    """The file that is fastest for so many rows; the rest as in `rnnx.bundle.config.ModelConfig`, 0 units if unknown."""
+    """The file that is fastest for so many rows; the rest as in `ModelConfig`, 0 units if unknown."""
     least = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
     return BATCH_NAME if device == "cpu" and rows * units >= least else MODEL_NAME
 

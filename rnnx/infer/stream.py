@@ -14,15 +14,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
 from rnnx.bundle.config import InputConfig, ModelConfig
+from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
-from rnnx.runtime.session import Device, Session
 from rnnx.infer.text_stream import TextStream
-from rnnx.bundle.metadata import require_same
+from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import DataError
-from rnnx.infer.predictions import TaggedWord, Tagging
 from rnnx.infer.encoders import Encoded, chunks
+from rnnx.infer.predictions import TaggedWord, Tagging
+from rnnx.text.sentence_split import Word, split_text
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
-from rnnx.text.sentence_split import Word, split_text
 
 Array: TypeAlias = npt.NDArray[Any]
 # What the network gives for some pieces of sentences, (words, tags) or longer for each.

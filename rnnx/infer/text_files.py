@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 from rnnx.datasets.conllu import ConlluSentence, parse_conllu
 from rnnx.errors import DataError
+from rnnx.infer.encoders import Encoded, Named
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
-from rnnx.infer.encoders import Encoded, Named
 from rnnx.text.tokenizer import Tokenizer
 
 STDIN = "-"

@@ -11,9 +11,8 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.reference.activations import ActivationName
 from rnnx.errors import ModelError
-from rnnx.reference.network import Array
+from rnnx.reference import ActivationName, Array
 
 # These do nothing once training is over.
 _PASSED_OVER = (

@@ -13,14 +13,14 @@ import keras
 import numpy as np
 from keras import layers
 
-from rnnx import cells, reference
+from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
-from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.keras_models.keras_file import clean_keras_file
-from rnnx.export.ports import zeros
+from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
+from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
+from rnnx.reference.shapes import zeros
 from rnnx.versions import require_floor
-from rnnx.reference.network import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 
 # Those that ONNX's recurrent operators have.
 _RECURRENT_ACTIVATIONS = (
@@ -28,8 +28,8 @@ _RECURRENT_ACTIVATIONS = (
 )  # fmt: skip
 _RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
     layers.SimpleRNN: reference.SimpleRNN,
-    layers.LSTM: cells.LSTM,
-    layers.GRU: cells.GRU,
+    layers.LSTM: reference.LSTM,
+    layers.GRU: reference.GRU,
 }
 # What a Bidirectional does with its two halves.
 _MERGES: Mapping[str, reference.Layer] = {

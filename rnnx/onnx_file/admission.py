@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from pathlib import Path
 
 from rnnx.errors import ModelError
 from rnnx.onnx_file.constant_sizes import MOST_INTEGER, MOST_NUMBERS, Constant, fold
@@ -60,6 +61,20 @@ def require_admissible(data: bytes) -> None:
         raise ModelError("not an ONNX model: it has no graph")
     _check_header(model)
     _check_graph(model["graph"], {})
+
+
+def require_loadable(path: Path, data: bytes) -> None:
+    """Looks through the content of a file before anybody loads it, if it is an `.onnx` file.
+
+    Raises:
+        ModelError: If it may not be loaded; names the file.
+    """
+    if path.suffix != ".onnx":
+        return
+    try:
+        require_admissible(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def _check_header(model: Message) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-from rnnx.onnx_file.admission import require_admissible
 from rnnx.errors import ModelError
+from rnnx.onnx_file.admission import require_admissible
 
 FLOAT, INT32, FLOAT16 = 1, 6, 10
 # By ONNX's number: numbers as they lie in raw_data.

@@ -1,8 +1,8 @@
 """An `.onnx` file read as plain values, by a table of the fields that rnnx writes; any other field is refused.
 
 This looks at a stranger's bytes before anything else does: nothing is copied, and no more is made of them than a cap
-allows. protobuf's own reader (`rnnx.onnx_file.messages`) passes over what it does not know and merges what stands twice; and to
-import it takes 40 ms of the 400 in which `rnnx infer` answers. Standard library only.
+allows. protobuf's own reader (`rnnx.onnx_file.messages`) passes over what it does not know and merges what stands
+twice; and to import it takes 40 ms of the 400 in which `rnnx infer` answers. Standard library only.
 
 Source: onnx/onnx.proto of ONNX 1.23 (names and numbers of the fields); https://protobuf.dev/programming-guides/encoding.
 """

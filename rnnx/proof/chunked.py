@@ -1,9 +1,9 @@
 """Proves that a streaming file, fed a sequence in chunks, is the network over the whole sequence.
 
 What the file gives for chunks of 1, 7 and 500 is put together again: states and outputs over the time. From there it is
-compared as a whole is (`rnnx.proof.compare`): every step against one float64 step from the runtime's own state before it,
-which at the begin of a chunk is the state that was fed in. So a state that is not carried, or is that of another step,
-is a step that rounding cannot explain. And the answers have to be those to the whole, within the bounds of both.
+compared as a whole is (`rnnx.proof.compare`): every step against one float64 step from the runtime's own state before
+it, which at the begin of a chunk is the state that was fed in. So a state that is not carried, or is that of another
+step, is a step that rounding cannot explain. And the answers have to be those to the whole, within the bounds of both.
 
 Imports numpy only.
 """
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnx.reference.streaming import CarriedState, Run, Values, from_zero, in_chunks, with_time
-from rnnx.proof.invariance import compare_answers
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.rounding.decisions import Decisions, decide, label_ids
-from rnnx.reference.network import Network
+from rnnx.proof.invariance import compare_answers
 from rnnx.proof.report import InvarianceReport, RuntimeReport
+from rnnx.reference import Network
+from rnnx.reference.streaming import CarriedState, Run, Values, from_zero, in_chunks, with_time
+from rnnx.rounding.decisions import Decisions, decide, label_ids
 
 CHUNK_SIZES = (1, 7, 500)
 # Two chunks of the largest size, and some of a third.

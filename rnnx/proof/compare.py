@@ -1,10 +1,10 @@
 """The proof: whether another computation of a network is right, and by how much (`rnnx.proof.report` holds the answer).
 
-Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part
-ways, and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state
-before it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding.step_bound`) of the runtime's
-state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The ratio of
-difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
+Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part ways,
+and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state before
+it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding.step_bound`) of the
+runtime's state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The
+ratio of difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
 
 Beside it stands the whole way, from ids to probabilities, against what all these roundings together can do
 (`rnnx.rounding.decisions`): it decides which labels have to be the same.
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.rounding.decisions import Decisions, label_ids
-from rnnx.reference.network import Array, Dense, Given, Network, Node, Recurrent, Tensor
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.rounding.step_bound import output_error
+from rnnx.reference import Array, Dense, Given, Network, Node, Recurrent, Tensor
+from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
+from rnnx.rounding.step_bound import output_error
 
 # Half of what a probability can be: beyond it, a wrong one may pass.
 _SAYS_NOTHING = 0.5

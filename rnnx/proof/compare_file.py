@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference.streaming import CarriedState, from_zero
-from rnnx.proof.chunked import Streamed, compare_chunks
 from rnnx.errors import ModelError
-from rnnx.runtime.session import Device, Session
-from rnnx.proof.invariance import Answers, compare_ways
-from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
-from rnnx.rounding.decisions import Decisions
-from rnnx.reference.network import INPUT_NAME, OUTPUT_NAME, Dense, Network
-from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
+from rnnx.proof.chunked import Streamed, compare_chunks
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
+from rnnx.proof.invariance import Answers, compare_ways
+from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Dense, Network
+from rnnx.reference.streaming import CarriedState, from_zero
+from rnnx.rounding.decisions import Decisions
+from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import to_batch
 
 _OTHER_IDS = "ids differ"

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference.streaming import zero_states
-from rnnx.errors import ModelError, UsageError
-from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
-from rnnx.runtime.session import Device, Session
 from rnnx.bundle.metadata import read_metadata
+from rnnx.errors import ModelError, UsageError
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.reference.network import INPUT_NAME
 from rnnx.onnx_file.visible_states import with_states
+from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
+from rnnx.reference import INPUT_NAME
+from rnnx.reference.streaming import zero_states
+from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import Ids, Tokenizer, to_batch
 
 

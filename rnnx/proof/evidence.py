@@ -1,4 +1,4 @@
-"""What travels inside an exported file so that anyone can prove it again: its metadata_props under `rnnx.proof.evidence`.
+"""What travels inside an exported file so that anyone can prove it again: its metadata_props under `rnnx.evidence`.
 
 The network as layers, each weight by the hash of Keras's own numbers and the place where it stands in the file; inputs
 with what the float64 reference gives for them, some of its states, and the very bits that onnxruntime gave at export;
@@ -22,15 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.reference.streaming import CarriedState
-from rnnx.reference.gated import GRU, LSTM
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import graph_sha256, read_tensor
-from rnnx.reference.network import Given, Input, Network, Node
-from rnnx.proof.report import ParityReport
-from rnnx.strict_json import from_json, read_fields, to_json
 from rnnx.onnx_file.visible_states import StatesRecipe
+from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
+from rnnx.reference import GRU, LSTM, Given, Input, Network, Node
+from rnnx.reference.streaming import CarriedState
+from rnnx.strict_json import from_json, read_fields, to_json
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"

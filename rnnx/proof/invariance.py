@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.rounding.decisions import Decisions
-from rnnx.reference.network import Network
 from rnnx.proof.report import InvarianceReport
+from rnnx.reference import Network
+from rnnx.rounding.decisions import Decisions
 
 Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = Mapping[str, Array]  # by input name: ids, numbers, or the bytes of texts

@@ -1,7 +1,7 @@
 """Proves an exported file again on this machine, from the file alone.
 
-Its evidence (`rnnx.proof.evidence`) gives the network and the inputs, the file the weights, whose hashes say that they are
-Keras's; then the same comparison as at export (`rnnx.proof.compare_file`). Needs numpy and onnxruntime.
+Its evidence (`rnnx.proof.evidence`) gives the network and the inputs, the file the weights, whose hashes say that they
+are Keras's; then the same comparison as at export (`rnnx.proof.compare_file`). Needs numpy and onnxruntime.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.errors import ModelError
-from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
-from rnnx.runtime.session import Device, devices_for
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
-from rnnx.rounding.decisions import Decisions, decide
-from rnnx.reference.network import INPUT_NAME, Array, Network
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
 from rnnx.proof.report import ParityReport
+from rnnx.reference import INPUT_NAME, Array, Network
+from rnnx.rounding.decisions import Decisions, decide
+from rnnx.runtime.session import Device, devices_for
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import read_tensor
-from rnnx.reference.network import Array
+from rnnx.reference import Array
 
 _MOST_NUMBERS = 1 << 28  # in one weight
 # What an embedding may be stored as, beside float32.

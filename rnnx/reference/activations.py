@@ -4,12 +4,12 @@ One entry each, for the layers and the recurrences alike. Softmax is the one tha
 here, its bound in `rnnx.rounding.step_bound`, which has it derived from those of exp, a sum and a division.
 
 The allowances are what no theorem gives: the error of a runtime's own tanh, sigmoid, exp and what is made of them. They
-were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere
-(`python bench/activations.py`), in onnxruntime 1.32, on the operators that tf2onnx writes for them, and in TensorFlow
-2.21; tests/reference/test_activations.py looks at the installed versions again. Of a result that grows, so many whole u are
+were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere (`python
+bench/activations.py`), in onnxruntime 1.32, on the operators that tf2onnx writes for them, and in TensorFlow 2.21;
+tests/reference/test_activations.py looks at the installed versions again. Of a result that grows, so many whole u are
 allowed for as the largest relative error has; the next whole number above what is left is the absolute allowance. Two
-are derived: silu is x times a sigmoid, whose 3 u count |x| times, and a product; a hard_sigmoid has a sum and a
-product with a rounded 1/6, or two sums and a division, 2 u and what is of second order. On CUDA none was measured yet
+are derived: silu is x times a sigmoid, whose 3 u count |x| times, and a product; a hard_sigmoid has a sum and a product
+with a rounded 1/6, or two sums and a division, 2 u and what is of second order. On CUDA none was measured yet
 (`--device cuda`); `rnnx.rounding.float32` has what NVIDIA says of its functions.
 
 Imports numpy only.
@@ -23,12 +23,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
+from rnnx.reference.tensor import Array
 
 ActivationName = Literal[
     "linear", "tanh", "relu", "sigmoid", "softmax", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu", "selu",

@@ -2,8 +2,8 @@
 
 A gate is a vector of numbers, as a rule between 0 and 1, that says unit by unit how much goes through. In the formulas
 `*` is the product unit by unit, s the recurrent activation (a sigmoid as a rule) and g the activation (tanh as a rule);
-each gate has its own W, U and b. Keras lays them side by side, transposed as in `rnnx.reference.network`: `kernel` is (inputs,
-gates times units), `recurrent_kernel` (units, gates times units).
+each gate has its own W, U and b. Keras lays them side by side, transposed as in `rnnx.reference.network`: `kernel` is
+(inputs, gates times units), `recurrent_kernel` (units, gates times units).
 
 Imports numpy only.
 """
@@ -15,7 +15,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnx.reference.network import ActivationName, Array, Recurrent, activate
+from rnnx.reference.activations import ActivationName, activate
+from rnnx.reference.recurrent import Recurrent
+from rnnx.reference.tensor import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,20 +22,13 @@ Source: the definition in Li Hang, "Machine Learning Methods", an output at ever
 
 from __future__ import annotations
 
-from rnnx.reference.pooling import (
-    Concatenate,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
-    LastPosition,
-    Merge,
-    Pooling1D,
-    RepeatVector,
-    Reshape,
-    Reverse,
-    ZeroPadding1D,
-)
 from rnnx.errors import ModelError
-from rnnx.reference.network import Array, Given, Network, Node, Recurrent, Tensor
+from rnnx.reference.merging import Concatenate, Merge
+from rnnx.reference.network import Given, Network, Node
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.recurrent import Recurrent
+from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.tensor import Array, Tensor
 
 
 class Head:

@@ -11,27 +11,11 @@ Source: as Keras 3 defines them (`keras.layers`, `keras.ops.nn`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from rnnx.reference.activations import ActivationName, Array, activate
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Values with the mask that travels along.
-
-    Attributes:
-        values: (batch, time, features), or (batch, features) after the time is gone; ids (batch, time) at the input.
-        mask: (batch, time), True where there is something; None where everything counts.
-    """
-
-    values: Array
-    mask: Mask | None = None
+from rnnx.reference.activations import ActivationName, activate
+from rnnx.reference.tensor import Array, Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference.network import Network, Recurrent
+from rnnx.reference.network import Network
+from rnnx.reference.recurrent import Recurrent
 
 Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Run: TypeAlias = Callable[[Values], Values]

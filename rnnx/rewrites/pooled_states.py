@@ -1,10 +1,10 @@
 """States pooled over the time: a sum, a maximum, or the maximum of a Dense, of states in whatever order.
 
 tf2onnx spells these out from all states, both directions side by side, each at its position. Who sums or takes the
-maximum does not ask for the order. So a form that computes its states in another order (`rnnx.rewrites.masked_order`) pools
-them as they are, and need not bring them back. Where a Dense looks at both directions at once, it becomes a product for
-each of them: nothing is copied side by side, and the few numbers that the second product gives are what is brought into
-the order of the first.
+maximum does not ask for the order. So a form that computes its states in another order (`rnnx.rewrites.masked_order`)
+pools them as they are, and need not bring them back. Where a Dense looks at both directions at once, it becomes a
+product for each of them: nothing is copied side by side, and the few numbers that the second product gives are what is
+brought into the order of the first.
 
 The values are the same, those of masked positions among them: what is pooled has as many zeros as there are masked
 positions.

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from rnnx.onnx_file.visible_states import NATIVE, StatesRecipe, make_recipe
 from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.pooled_states import Pooled, replace_pooling
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
 from rnnx.rewrites.scan import count_states
-from rnnx.onnx_file.visible_states import NATIVE, StatesRecipe, make_recipe
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
 

@@ -1,7 +1,7 @@
 """Recurrences as the native operators RNN, LSTM and GRU: for apps, GPUs and other runtimes.
 
-The operators take lengths, not masks (`rnnx.rewrites.masked_order`): what counts is moved to the front. A length of 0 makes
-the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
+The operators take lengths, not masks (`rnnx.rewrites.masked_order`): what counts is moved to the front. A length of 0
+makes the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
 empty row gives is replaced by zero.
 """
 

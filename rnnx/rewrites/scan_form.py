@@ -30,8 +30,8 @@ import onnx
 
 from rnnx.rewrites.folded_table import add_folded, add_folded_from_zero
 from rnnx.rewrites.graph import TO_THE_END, Graph
-from rnnx.rewrites.loop_ids import add_ids
 from rnnx.rewrites.join import Joint, find_joints
+from rnnx.rewrites.loop_ids import add_ids
 from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, move_rows, turn
 from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.reference.streaming import CarriedState
 from rnnx.errors import ModelError
+from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.masked_order import carry
 from rnnx.rewrites.recurrence import Recurrence

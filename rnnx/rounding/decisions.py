@@ -1,10 +1,10 @@
 """How far rounding, carried through the whole network, can move a decision; and the decisions that it cannot move.
 
-Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), whatever the order of its sums. What
-that does to a logit z is, to first order in u, the sum over all operations of |dz / d(result)| times the bound, the
-derivatives taken where the float64 reference stands: one pass backwards through the network. Terms in u^2 and above
-are left out, as is usual for such bounds; where the weights expand so much that they would count, the first-order sum
-is itself far beyond any margin.
+Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), whatever the order of its
+sums. What that does to a logit z is, to first order in u, the sum over all operations of |dz / d(result)| times the
+bound, the derivatives taken where the float64 reference stands: one pass backwards through the network. Terms in u^2
+and above are left out, as is usual for such bounds; where the weights expand so much that they would count, the
+first-order sum is itself far beyond any margin.
 
 A label is certain where the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of
 the single operations, in whatever order it sums, can come to another label (to that order).
@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.reference import Array, Given, Network, Node, Tensor
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.reference.network import Array, Given, Network, Node, Tensor
 from rnnx.rounding.step_bound import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
 from rnnx.rounding.through_time import Steps, linearize, through_time
 

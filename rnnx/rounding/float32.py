@@ -2,17 +2,18 @@
 
 The standard model of rounding: fl(a op b) = (a op b)(1 + d), |d| <= u = 2^-24. A sum of n products, in any order, with
 or without fused multiply-adds, differs from the exact one by at most gamma_n times the sum of the absolute values,
-gamma_n = n u / (1 - n u). From there each layer has its bound (`rnnx.rounding.layer_bounds`, `rnnx.rounding.step_bound`), given the exact
-result for its actual inputs and, where those inputs are themselves rounded, how far off they may be. The one thing that
-no theorem gives, the error of a runtime's own tanh, sigmoid and exp, was measured: `rnnx.reference.activations` has the numbers.
+gamma_n = n u / (1 - n u). From there each layer has its bound (`rnnx.rounding.layer_bounds`,
+`rnnx.rounding.step_bound`), given the exact result for its actual inputs and, where those inputs are themselves
+rounded, how far off they may be. The one thing that no theorem gives, the error of a runtime's own tanh, sigmoid and
+exp, was measured: `rnnx.reference.activations` has the numbers.
 
 On CUDA the same bounds hold, on two conditions. Products have to be in float32: then it does not matter in which order
 cuDNN and cuBLAS add them up, nor that cuDNN adds a second bias of zeros; TF32, with its 11 bits, is off for that
-(`rnnx.runtime.session`). And the functions have to be as good as elsewhere. NVIDIA's own are: tanhf and expf are within 2
-units in the last place of the correctly rounded result, so within 5 u of the exact one times its size, and 7 u and 6 u
-are allowed for (tests/rounding/test_step_bound.py does the sums). Of what cuDNN computes inside a recurrence NVIDIA says nothing;
-it is assumed to be no worse, and was not measured yet (`python bench/activations.py --device cuda` does it). Were it
-the hardware's approximation of tanh, off by 2^-11, the proof of single steps would fail and say so.
+(`rnnx.runtime.session`). And the functions have to be as good as elsewhere. NVIDIA's own are: tanhf and expf are within
+2 units in the last place of the correctly rounded result, so within 5 u of the exact one times its size, and 7 u and 6
+u are allowed for (tests/rounding/test_step_bound.py does the sums). Of what cuDNN computes inside a recurrence NVIDIA
+says nothing; it is assumed to be no worse, and was not measured yet (`python bench/activations.py --device cuda` does
+it). Were it the hardware's approximation of tanh, off by 2^-11, the proof of single steps would fail and say so.
 
 Not modelled: underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
 
@@ -26,7 +27,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from rnnx.reference.activations import ACTIVATIONS, ActivationName, Array
+from rnnx.reference import ActivationName, Array
+from rnnx.reference.activations import ACTIVATIONS
 
 N = TypeVar("N", float, Array)
 

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnx import reference
-from rnnx.reference.activations import ActivationName, Array
-from rnnx.reference.network import Tensor
+from rnnx.reference import ActivationName, Array, Tensor
 from rnnx.rounding.float32 import activation_error, gamma, softmax_error
 
 # A runtime's own 1 / sqrt: OpenCL, the laxest specification of it, allows 2 units in the last place: 4 u.

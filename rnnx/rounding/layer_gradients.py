@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnx import reference
-from rnnx.reference.activations import ACTIVATIONS, ActivationName, Array
-from rnnx.reference.network import Tensor
+from rnnx.reference import ActivationName, Array, Tensor
+from rnnx.reference.activations import ACTIVATIONS
 
 
 def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:

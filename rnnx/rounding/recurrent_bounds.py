@@ -1,8 +1,9 @@
 """One float64 step from each of a runtime's own states, and how far rounding may lead from it: SimpleRNN, LSTM, GRU.
 
-`rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of products and an
-activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on values meet unit by
-unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and one rounding more.
+`rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of
+products and an activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on
+values meet unit by unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and
+one rounding more.
 
 A GRU's state is h alone, so each step is looked at alone. An LSTM carries a memory c as well, which no file shows. It
 is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
@@ -27,8 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.network import ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import GRU, LSTM, ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
 from rnnx.rounding.step_bound import gamma, own_error, steepest, step_bound
 
 

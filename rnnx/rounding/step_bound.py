@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnnx import reference
-from rnnx.reference.activations import ACTIVATIONS, ActivationName
-from rnnx.rounding.layer_bounds import output_error
-from rnnx.reference.network import Array
+from rnnx.reference import ActivationName, Array
+from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rounding.float32 import (
     UNIT_ROUNDOFF,
     activation_error,
@@ -20,6 +19,7 @@ from rnnx.rounding.float32 import (
     gamma,
     sigmoid_roundoffs,
 )
+from rnnx.rounding.layer_bounds import output_error
 
 __all__ = [
     "UNIT_ROUNDOFF", "activation_error", "exp_roundoffs", "gamma", "output_error", "own_error", "sigmoid_roundoffs",

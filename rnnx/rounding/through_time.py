@@ -14,11 +14,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from rnnx.reference import GRU, LSTM, ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
 from rnnx.reference.activations import LEAKY_SLOPE
-from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.network import ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
-from rnnx.rounding.step_bound import step_bound
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
+from rnnx.rounding.step_bound import step_bound
 
 
 def through_time(layer: Recurrent, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:

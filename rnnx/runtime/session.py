@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.onnx_file.admission import require_admissible
 from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError
+from rnnx.onnx_file.admission import require_admissible
 from rnnx.runtime.cuda import find_load_error, find_problems
 
 try:

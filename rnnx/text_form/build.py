@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.reference.network import INPUT_NAME, Network
+from rnnx.reference import INPUT_NAME, Network
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer, Vocabulary

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 
 from rnnx.errors import ModelError
-from rnnx.reference.network import Embedding, Network
+from rnnx.reference import Embedding, Network
 from rnnx.rewrites.graph import Graph
 
 Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
-from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain

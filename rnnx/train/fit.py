@@ -17,8 +17,8 @@ from rnnx.bundle.config import Ending
 from rnnx.train.batches import Batches
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.determinism import begin
-from rnnx.train.pace import Pace
 from rnnx.train.fast_rnn import hasten
+from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
 from rnnx.train.task import Preparation, Score, StageProgress, Task
 

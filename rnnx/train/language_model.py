@@ -26,8 +26,8 @@ from keras import layers
 
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 from rnnx.train.batches import Batches, TextSource
-from rnnx.train.pace import Pace
 from rnnx.train.fast_rnn import hasten
+from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, unpack
 from rnnx.train.task import Preparation, StageProgress
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
+from rnnx.bundle.samples import SeriesSample, series_samples_to_json
 from rnnx.datasets import Series, SeriesDataset, split_series
 from rnnx.errors import DataError
-from rnnx.bundle.samples import SeriesSample, series_samples_to_json
 from rnnx.train.batches import SeriesSource
 from rnnx.train.recipes import SeriesRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples

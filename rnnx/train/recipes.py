@@ -12,8 +12,8 @@ import keras
 
 from rnnx.bundle.config import TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
-from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
 from rnnx.text.word_vocabulary import VocabularySize
+from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
 
 
 @dataclass(frozen=True)

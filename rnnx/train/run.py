@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from rnnx.bundle.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.bundle.directory import (
     CURVES_NAME,
     HISTORY_NAME,
@@ -20,18 +21,18 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
-from rnnx.bundle.config import ModelConfig, TrainingConfig, tool_versions
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
+from rnnx.keras_models.describe import describe
 from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
+from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.identity import hash_texts, identify
-from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.numbers import series
-from rnnx.train.task import Task
-from rnnx.train.classification import classification
+from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.tagging import tagging
+from rnnx.train.task import Task
 
 AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
 AnyRecipe: TypeAlias = Recipe | TaggerRecipe | SeriesRecipe
@@ -164,24 +165,6 @@ def _history(fitted: Fit) -> list[dict[str, Any]]:
     if fitted.ending != "whole":
         epochs[-1]["ending"] = fitted.ending
     return epochs
-
-
-def describe(model: keras.Model) -> tuple[str, ...]:
-    """One line per layer: class, name, output shape, parameters."""
-    return tuple(
-        f"{type(layer).__name__} {layer.name}: {_shapes(layer)}, {layer.count_params():,} parameters"
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    )
-
-
-def _shapes(layer: Any) -> str:
-    return " and ".join(_shape(tensor.shape) for tensor in keras.tree.flatten(layer.output))
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    names = ["batch", "time", *("?" for _ in shape)]
-    return "(" + ", ".join(names[i] if size is None else str(size) for i, size in enumerate(shape)) + ")"
 
 
 def keras_bytes(model: keras.Model) -> bytes:

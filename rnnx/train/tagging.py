@@ -6,14 +6,14 @@ from typing import Any
 
 import keras
 
+from rnnx.bundle.samples import TaggedSample, tagged_samples_to_json
 from rnnx.datasets import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.errors import DataError
-from rnnx.bundle.samples import TaggedSample, tagged_samples_to_json
+from rnnx.text.word_encoder import WordEncoder, pieces
+from rnnx.text.word_vocabulary import WordVocabulary
 from rnnx.train.batches import WordSource
 from rnnx.train.recipes import TaggerRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
-from rnnx.text.word_encoder import WordEncoder, pieces
-from rnnx.text.word_vocabulary import WordVocabulary
 
 
 class WordAccuracy(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]  # keras ships no types

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.metrics.calibration import Calibration, measure_calibration
 from rnnx.errors import ModelError
+from rnnx.metrics.calibration import Calibration, measure_calibration
 from rnnx.train.batches import Source
 
 Logits = npt.NDArray[np.float64]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.directory import SAMPLES_PATH, shipped_names
-from rnnx.cli import run
 from rnnx.bundle.embed import read_snippet, targets, write_project
+from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
 
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.errors import ModelError
 from rnnx.bundle.samples import (
     SeriesSample,
     TaggedSample,
@@ -14,6 +13,7 @@ from rnnx.bundle.samples import (
     tagged_samples_from_json,
     tagged_samples_to_json,
 )
+from rnnx.errors import ModelError
 
 WORDS = st.tuples(st.binary(), st.sampled_from(["NOUN", "X"]), st.floats(0, 1).map(lambda p: round(p, 6)))
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.bundle.directory import find_directory, read_directory
-from rnnx.metrics.calibration import measure_calibration
-from rnnx.card.card import write_card
 from rnnx.bundle.config import ModelConfig
-from rnnx.errors import ModelError
+from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.card.card import write_card
 from rnnx.card.evaluation_card import describe_evaluation
+from rnnx.errors import ModelError
+from rnnx.metrics.calibration import measure_calibration
 from rnnx.metrics.figures import measure, measure_lengths
 
 

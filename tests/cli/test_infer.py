@@ -13,7 +13,7 @@ import pytest
 
 from rnnx.bundle.directory import find_directory
 from rnnx.cli import run
-from rnnx.infer import session
+from rnnx.runtime import session
 from tests.fake_cuda import FakeCuda
 
 

@@ -13,8 +13,8 @@ import keras
 from keras import layers
 
 from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import Exported, export
+from rnnx.keras_models.read_network import read_network
 from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train

@@ -18,25 +18,25 @@ import onnx
 from keras import layers
 
 from rnnx.bundle.directory import read_directory
-from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.errors import ModelError, ParityError
-from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.export.convert import convert
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.keras_models.read_network import read_network, recurrent_layers
 from rnnx.export.pipeline import export
 from rnnx.export.prove import run_keras
 from rnnx.infer.predictor import Predictor
-from rnnx.runtime.session import Session
+from rnnx.keras_models.read_network import read_network, recurrent_layers
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import ProbeBatch, compare_runtime
-from rnnx.rounding.decisions import decide
-from rnnx.rewrites.recurrence import MARKER_DOMAIN
-from rnnx.text.tokenizer import Tokenizer, Vocabulary
+from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.proof.verify import verify_file
+from rnnx.rewrites.recurrence import MARKER_DOMAIN
+from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from tests.conftest import tiny_recipe
-from tests.keras_models.test_read_network import build
 from tests.export.test_pipeline import change, drop_bias, exports_after, floats
+from tests.keras_models.test_read_network import build
 
 if TYPE_CHECKING:
     from rnnx.datasets import Dataset

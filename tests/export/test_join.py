@@ -15,16 +15,16 @@ from keras import layers
 
 from rnnx.export.convert import check, convert
 from rnnx.export.forms import read_steps
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
-from rnnx.runtime.session import Session
+from rnnx.keras_models.read_network import read_network
+from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import ProbeBatch
 from rnnx.rewrites import join
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.scan_form import write_scan
-from rnnx.onnx_file.visible_states import with_states
+from rnnx.runtime.session import Session
 from tests.export.test_forms import IDS
 from tests.keras_models.test_read_network import build
 

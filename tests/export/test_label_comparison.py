@@ -14,8 +14,8 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 from rnnx.cli import run
 from rnnx.errors import ParityError, UsageError
 from rnnx.export import pipeline
-from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.forms import build_forms
+from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.source import Source, open_source
 from rnnx.proof.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.prove import prove
+from rnnx.keras_models.read_network import read_network
 from rnnx.runtime.session import cuda_problems
 from tests import grid
 

@@ -15,8 +15,8 @@ from keras import layers
 
 from rnnx.export.forms import build_forms
 from rnnx.keras_models.read_network import read_network
-from rnnx.runtime.session import Session
 from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import Session
 from tests.export.test_forms import IDS
 from tests.keras_models.test_read_network import build
 

@@ -19,11 +19,11 @@ from rnnx.bundle.directory import MODEL_NAME, read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import Exported, export
-from rnnx.runtime.session import Session
-from rnnx.rewrites.replace import Rewritten
+from rnnx.keras_models.read_network import read_network
 from rnnx.proof.verify import verify_file
+from rnnx.rewrites.replace import Rewritten
+from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
 

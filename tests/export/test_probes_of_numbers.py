@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
-from rnnx.reference.network import Dense, Input, Network, Node, SimpleRNN
+from rnnx.reference import Dense, Input, Network, Node, SimpleRNN
 
 SENSITIVE = "where the first layer is most sensitive"
 

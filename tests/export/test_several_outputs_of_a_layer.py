@@ -16,8 +16,8 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import read_network
 from rnnx.export.pipeline import export
+from rnnx.keras_models.read_network import read_network
 from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train

@@ -17,19 +17,19 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.bundle.directory import read_directory
-from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.reference.streaming import in_chunks
 from rnnx.cli import run
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import read_network
-from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.pipeline import export
-from rnnx.runtime.session import Session
-from rnnx.rounding.decisions import decide
-from rnnx.rewrites.replace import Rewritten
+from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.keras_models.read_network import read_network
+from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.verify import verify_file
+from rnnx.reference.streaming import in_chunks
+from rnnx.rewrites.replace import Rewritten
+from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import Session
 from tests.keras_models.test_read_network import build
 from tests.streams import NAME, bare_networks
 

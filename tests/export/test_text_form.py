@@ -21,13 +21,13 @@ from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
+from rnnx.export.probes_of_texts import make_text_batches
 from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
-from rnnx.export.probes_of_texts import make_text_batches
-from rnnx.runtime.session import Session
-from rnnx.reference.network import Embedding, Network, Node
 from rnnx.proof.report import ParityReport
+from rnnx.reference import Embedding, Network, Node
 from rnnx.rewrites.graph import Graph
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Vocabulary, to_batch
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.storage import Storage, store

@@ -15,13 +15,13 @@ from keras import layers
 
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.keras_models.read_network import read_network
-from rnnx.runtime.session import Session
-from rnnx.rounding.decisions import decide
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rewrites.unrolled import STEPS
-from tests.keras_models.test_read_network import build
+from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import Session
 from tests.export.test_join import Both, Mean, require_right, states
 from tests.export.test_pooled_states import Max, detectors
+from tests.keras_models.test_read_network import build
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
 

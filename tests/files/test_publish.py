@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnx import publish
 from rnnx.bundle.directory import read_directory, require_replaceable, write_directory
+from rnnx.files import publish
 from rnnx.files.locks import lock_folder
 from tests.test_strict_json import CONFIG
 
@@ -39,7 +39,7 @@ for i in range(count):
 
 
 def begin(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
-    head = "import sys, time\nfrom pathlib import Path\nfrom rnnx import publish\n"
+    head = "import sys, time\nfrom pathlib import Path\nfrom rnnx.files import publish\n"
     head += "def wait(): print('here', flush=True); time.sleep(60)\n"
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours

@@ -50,11 +50,11 @@ def _train_texts(out: Path) -> None:
 def _train_words(out: Path) -> None:
     from keras import Input, Model, layers
 
+    from rnnx.text.word_vocabulary import VocabularySize
     from rnnx.train.fit import Observer
     from rnnx.train.networks import TAGGER_FEATURES
     from rnnx.train.recipes import get_tagger_recipe
     from rnnx.train.run import train
-    from rnnx.text.word_vocabulary import VocabularySize
 
     def build(word_count: int, vocabulary_size: int, tags: int) -> Any:
         ids = Input((None,), dtype="int32", name="ids")

@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from rnnx.errors import ModelError
-from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
 from rnnx.bundle.metadata import METADATA_KEY
+from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
 from tests.fuzz.mutations import NASTY_BYTES, edited_json, mangled, texts
 
 _OPERATORS = (

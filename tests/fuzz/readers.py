@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
 from rnnx.cli import terminal
 from rnnx.errors import ModelError
 from rnnx.keras_models.keras_file import clean_keras_file
-from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
 from tests.fuzz.checks import MODEL, OK
 from tests.fuzz.misbehaviour import MISBEHAVIOURS
 

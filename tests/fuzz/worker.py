@@ -124,15 +124,15 @@ def serve(connection: Connection, folder: Path) -> None:
 
 def prepare() -> None:
     """Imports what the first job of a kind would, and makes the command line once."""
+    import rnnx.bundle.embed
     import rnnx.cli.evaluate
     import rnnx.cli.follow
-    import rnnx.metrics.side_by_side
-    import rnnx.proof.diff
-    import rnnx.bundle.embed
-    import rnnx.infer.explain
     import rnnx.infer.array_files
     import rnnx.infer.evaluate
+    import rnnx.infer.explain
     import rnnx.infer.text_files
+    import rnnx.metrics.side_by_side
+    import rnnx.proof.diff
     import rnnx.proof.verify
 
     with contextlib.suppress(ImportError):

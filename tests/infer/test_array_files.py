@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import InputConfig
-from rnnx.infer import arrays
+from rnnx.infer import array_files
 from rnnx.infer.array_files import read_arrays_of
-from rnnx.infer.text_files import Item
 from rnnx.infer.encoders import ArrayReader
+from rnnx.infer.text_files import Item
 
 NUMBERS = ArrayReader("m", [InputConfig("x", "numbers", (None, 2), 0)])
 IDS = ArrayReader("m", [InputConfig("ids", "ids", (None,), 10)])
@@ -103,7 +103,7 @@ def test_a_bad_file_is_an_error_for_that_item(tmp_path: Path, name: str, content
 
 
 def test_a_table_that_goes_on_and_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "_MOST_CSV_BYTES", 1 << 20)
+    monkeypatch.setattr(array_files, "_MOST_CSV_BYTES", 1 << 20)
     good, long = write(tmp_path / "a.csv", "1,2\n" * (1 << 18)), write(tmp_path / "b.csv", "1" * (1 << 21))
     first, second = read(NUMBERS, good, long)
     assert rows([first])[0][-1] == [1, 2]

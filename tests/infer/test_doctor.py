@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnxruntime as ort
 import pytest
 
-from rnnx import diagnosis
 from rnnx.cli import run
+from rnnx.infer import doctor
 from rnnx.runtime.cuda import Card
 from tests.fake_cuda import CPU, FakeCuda
 
@@ -14,9 +14,9 @@ from tests.fake_cuda import CPU, FakeCuda
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """What is installed, to be changed."""
-    versions: dict[str, str | None] = dict.fromkeys(diagnosis._PURPOSES, "1.0")
+    versions: dict[str, str | None] = dict.fromkeys(doctor._PURPOSES, "1.0")
     versions |= {"onnxruntime": None, "onnxruntime-gpu": "1.31.1", "onnx": "1.23", "keras": "3.15"}
-    monkeypatch.setattr(diagnosis, "_version", versions.get)
+    monkeypatch.setattr(doctor, "_version", versions.get)
     return versions
 
 
@@ -24,15 +24,15 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 def test_a_model_has_run_on_cuda_before_all_is_said_to_be_well(
     cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(diagnosis, "find_cards", lambda: [Card("NVIDIA H100", (9, 0))])
+    monkeypatch.setattr(doctor, "find_cards", lambda: [Card("NVIDIA H100", (9, 0))])
     assert run(["doctor"]) == 0
     assert "cards\tNVIDIA H100 (9.0)" in capsys.readouterr().out
     assert len(cuda.asked) == 1
     cuda.run_error = "CUDA failure 209: no kernel image is available for execution on the device"
-    (problem,) = diagnosis.diagnose().problems
+    (problem,) = doctor.diagnose().problems
     assert problem.startswith("the card failed, or has no room for such a batch: CUDA failure 209")
     cuda.provider = ""
-    (problem,) = diagnosis.diagnose().problems
+    (problem,) = doctor.diagnose().problems
     assert problem.startswith("CUDA is here, but no session opens on it: ")
 
 
@@ -49,7 +49,7 @@ def test_all_that_is_missing_is_said(cuda: FakeCuda, capsys: pytest.CaptureFixtu
 def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
     installed["onnxruntime"] = "1.32.0"
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    both, no_cuda = diagnosis.diagnose().problems
+    both, no_cuda = doctor.diagnose().problems
     assert both.startswith("onnxruntime and onnxruntime-gpu share one folder and break each other: pip uninstall")
     assert no_cuda.startswith(f"this onnxruntime {ort.__version__} has no CUDA (it has {CPU}): pip uninstall")
 
@@ -57,11 +57,11 @@ def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypa
 @pytest.mark.usefixtures("cuda")
 def test_an_old_build_for_cuda_is_named(installed: dict[str, str | None]) -> None:
     installed["onnxruntime-gpu"] = "1.27.0"
-    (problem,) = diagnosis.diagnose().problems
+    (problem,) = doctor.diagnose().problems
     assert problem == "onnxruntime-gpu 1.27.0 is older than 1.28, which mended a hole: pip install -U onnxruntime-gpu"
 
 
 def test_the_cpu_alone_is_not_asked_for_a_card(installed: dict[str, str | None]) -> None:
     installed |= {"onnxruntime": "1.32.0", "onnxruntime-gpu": None}
-    found = diagnosis.diagnose()
+    found = doctor.diagnose()
     assert (found.problems, found.cards) == ((), ())

@@ -10,11 +10,11 @@ import pytest
 
 from rnnx.bundle.directory import MODEL_NAME, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError, UsageError
-from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.infer.explain import ExplainedWord, Explainer, Explanation, load_explainer
 from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
-from rnnx.reference.network import Network
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, read_tokenizer
 
 TEXT = b"A wonderful,<br /><br />GREAT film; qzxv. I never was bored: caf\xc3\xa9!"

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnx.runtime.session import Session
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.rounding.decisions import Decisions, label_ids
-from rnnx.reference.network import Network, SimpleRNN
 from rnnx.proof.report import RuntimeReport
+from rnnx.reference import Network, SimpleRNN
+from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.step_bound import step_bound
+from rnnx.runtime.session import Session
 from tests.streams import open_path, pieces_of, reference_of
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import rnnx
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.infer import inputs, long_text
-from rnnx.infer.text_files import Item, read_files, read_lines, read_treebank
-from rnnx.infer.long_text import ReadText, TextCollector
+from rnnx.infer import long_text, text_files
 from rnnx.infer.encoders import TextReader
+from rnnx.infer.long_text import ReadText, TextCollector
+from rnnx.infer.text_files import Item, read_files, read_lines, read_treebank
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 WORDS = Vocabulary((*SPECIAL_TOKENS, b"film", b"good", "é".encode()))
@@ -34,7 +34,7 @@ PIECES = st.lists(
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text of more than 64 bytes is a long one."""
-    for module in (long_text, inputs):
+    for module in (long_text, text_files):
         monkeypatch.setattr(module, "PIECE_BYTES", 64)
 
 
@@ -94,9 +94,9 @@ def test_items_are_the_same_however_little_is_held(
             return [*lines, *read_files(map(str, files), tokenizer)]
 
     whole = read()
-    for module in (long_text, inputs):
+    for module in (long_text, text_files):
         monkeypatch.setattr(module, "PIECE_BYTES", 64)
-    monkeypatch.setattr(inputs, "_CHUNK_BYTES", 50)
+    monkeypatch.setattr(text_files, "_CHUNK_BYTES", 50)
     short = read()
     assert sum(item.encoded is not None for item in short) == 8
     for expected, actual in zip(whole, short, strict=True):
@@ -118,7 +118,7 @@ def test_what_has_to_be_whole_is_refused_when_it_is_too_long(tmp_path: Path, mon
 def test_a_sentence_of_a_treebank_that_goes_on_and_on_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "MOST_WHOLE_BYTES", 400)
+    monkeypatch.setattr(text_files, "MOST_WHOLE_BYTES", 400)
     word = "1\tfine\t_\tADJ" + "\t_" * 6 + "\n"
     for end in ("x" * 500, "# a comment\n" * 50):
         (tmp_path / "a.conllu").write_text(f"{word}\n" * 30 + end, encoding="utf-8")

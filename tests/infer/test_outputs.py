@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.bundle.config import InputConfig, OutputConfig
+from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.stream import Stream

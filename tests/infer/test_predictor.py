@@ -11,9 +11,9 @@ import pytest
 import rnnx
 from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError, NoKernelError
-from rnnx.infer import session
-from rnnx.infer.predictor import Predictor, choose_form
 from rnnx.infer.encoders import chunks
+from rnnx.infer.predictor import Predictor, choose_form
+from rnnx.runtime import session
 from rnnx.runtime.session import Session
 from tests.fake_cuda import CPU, CUDA, FakeCuda
 

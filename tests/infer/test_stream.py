@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import read_directory
 from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.directory import read_directory
 from rnnx.errors import ModelError
-from rnnx.runtime.session import Session
 from rnnx.infer.stream import Stream
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from tests.streams import NAME, open_path, pieces_of, reference_of
 

@@ -17,12 +17,12 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import load_keras, read_network
-from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
+from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.prove import prove
-from rnnx.reference.network import Embedding, Network, Node, TakeMask
+from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.reference import Embedding, Network, Node, TakeMask
 
 pytestmark = pytest.mark.train
 

@@ -18,8 +18,8 @@ import keras
 from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
-from rnnx.keras_models.read_network import load_keras
 from rnnx.keras_models.keras_file import clean_keras_file
+from rnnx.keras_models.read_network import load_keras
 
 pytestmark = pytest.mark.train
 

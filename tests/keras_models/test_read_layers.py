@@ -19,22 +19,22 @@ import onnx
 from keras import layers
 from onnx import numpy_helper
 
-from rnnx.reference.activations import ACTIVATIONS
 from rnnx.errors import ModelError
-from rnnx.proof.evidence import LayerRecord, read_reference, record_network
 from rnnx.export.forms import build_forms
-from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.export.pipeline import export
-from rnnx.runtime.session import Session
+from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.onnx_file.messages import parse_model
-from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.rounding.decisions import decide
-from rnnx.reference.network import Network, Tensor
-from rnnx.proof.report import RuntimeReport
-from rnnx.rewrites.replace import Rewritten
-from rnnx.strict_json import from_json, to_json
 from rnnx.onnx_file.visible_states import with_states
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
+from rnnx.proof.evidence import LayerRecord, read_reference, record_network
+from rnnx.proof.report import RuntimeReport
 from rnnx.proof.verify import verify_file
+from rnnx.reference import Network, Tensor
+from rnnx.reference.activations import ACTIVATIONS
+from rnnx.rewrites.replace import Rewritten
+from rnnx.rounding.decisions import decide
+from rnnx.runtime.session import Session
+from rnnx.strict_json import from_json, to_json
 
 pytestmark = [
     pytest.mark.train,

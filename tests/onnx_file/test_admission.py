@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
-from rnnx.onnx_file.admission import OPERATORS, require_admissible
 from rnnx.bundle.directory import find_directory, shipped_names
-from rnnx.errors import ModelError
-from rnnx.runtime.session import Session
 from rnnx.bundle.metadata import METADATA_KEY, read_metadata
+from rnnx.errors import ModelError
+from rnnx.onnx_file.admission import OPERATORS, require_admissible
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.wire import FIELDS
+from rnnx.runtime.session import Session
 from tests.onnx_bytes import graph, message, model, node, port, tensor
 
 ADD = node("Add", ["x", "w"], ["y"])

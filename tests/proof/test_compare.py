@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.rounding.decisions import decide
-from rnnx.reference.network import Dense, Embedding, Network, Node, SimpleRNN
 from rnnx.proof.report import ParityReport, RuntimeReport
+from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
+from rnnx.rounding.decisions import decide
 
 RNG = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rnnx.proof.invariance import Answers, Given, Run, compare_answers, compare_forms, compare_ways
+from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
 from rnnx.rounding.decisions import decide
-from rnnx.reference.network import Dense, Embedding, Network, Node, SimpleRNN
 
 RNG = np.random.default_rng(0)
 IDS = np.array([[0, 0, 3, 4, 5], [1, 2, 3, 8, 7], [0, 0, 0, 0, 2]], np.int32)

@@ -15,12 +15,12 @@ import pytest
 from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.errors import ModelError
-from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, Evidence, read_evidence, read_reference, with_evidence
-from rnnx.runtime.session import Session
 from rnnx.onnx_file.messages import parse_model, read_properties, read_tensor
-from rnnx.strict_json import from_json
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
+from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, Evidence, read_evidence, read_reference, with_evidence
 from rnnx.proof.verify import verify_file
+from rnnx.runtime.session import Session
+from rnnx.strict_json import from_json
 
 Capture = pytest.CaptureFixture[str]
 FORMS = ("model.onnx", "model.batch.onnx", "model.text.onnx")

@@ -8,7 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from rnnx.reference.activations import ACTIVATIONS, ActivationName, activate
+from rnnx.reference import ActivationName, activate
+from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rounding.step_bound import activation_error
 
 NAMES = list(ACTIVATIONS)

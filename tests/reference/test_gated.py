@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.network import Recurrent, Tensor
+from rnnx.reference import GRU, LSTM, Recurrent, Tensor
 
 CELLS: dict[str, tuple[type[Recurrent], int, dict[str, Any]]] = {
     "lstm": (LSTM, 4, {}),

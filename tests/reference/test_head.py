@@ -9,22 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference.pooling import (
+from rnnx.errors import ModelError
+from rnnx.reference import (
+    LSTM,
+    ActivationName,
+    Array,
     Concatenate,
+    Dense,
+    Embedding,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     LastPosition,
+    Layer,
     Merge,
+    Network,
+    Node,
     Pooling1D,
+    Recurrent,
     RepeatVector,
     Reshape,
     Reverse,
+    SimpleRNN,
 )
-from rnnx.reference.gated import LSTM
-from rnnx.errors import ModelError
 from rnnx.reference.head import Head
-from rnnx.reference.pointwise import Dense, Embedding
-from rnnx.reference.network import ActivationName, Array, Layer, Network, Node, Recurrent, SimpleRNN
 
 VOCABULARY, FEATURES, UNITS = 7, 3, 4
 # NumPy may add up a product of another shape in another order. These are sums of at most 16 products, of logits below

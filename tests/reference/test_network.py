@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnx.reference.network import (
+from rnnx.reference import (
     Concatenate,
     Dense,
     Embedding,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnx.reference.network import (
+from rnnx.reference import (
     ELU,
     Activation,
     BatchNormalization,

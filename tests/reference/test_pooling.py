@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnx.reference.network import (
+from rnnx.reference import (
     Array,
     Concatenate,
     Embedding,

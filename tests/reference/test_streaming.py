@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rnnx.reference import Concatenate, Dense, Embedding, Network, Node, SimpleRNN
 from rnnx.reference.streaming import CarriedState, Values, from_zero, in_chunks, with_time
-from rnnx.reference.network import Concatenate, Dense, Embedding, Network, Node, SimpleRNN
 
 STATE = CarriedState("sum", "h_in", "h_out", 1)
 X = np.arange(1.0, 23.0, dtype=np.float32).reshape(2, 11, 1)

@@ -12,8 +12,8 @@ pytest.importorskip("onnx", reason="needs the [train] extra")
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.runtime.session import Session
 from rnnx.rewrites.erfc import replace_erfc
+from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
 

@@ -13,8 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.errors import ModelError
-from rnnx.runtime.session import Session
 from rnnx.rewrites.normalization import Statistics, restore_statistics
+from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
 

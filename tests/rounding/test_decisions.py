@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rnnx.rounding.decisions import decide
-from rnnx.reference.network import (
+from rnnx.reference import (
     Array,
     Concatenate,
     Dense,
@@ -22,6 +21,7 @@ from rnnx.reference.network import (
     SimpleRNN,
     Tensor,
 )
+from rnnx.rounding.decisions import decide
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
 
 RNG = np.random.default_rng(0)

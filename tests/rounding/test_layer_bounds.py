@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.rounding.layer_bounds import output_error
-from rnnx.reference.network import (
+from rnnx.reference import (
     ELU,
     Activation,
     Array,
@@ -34,6 +33,7 @@ from rnnx.reference.network import (
     Tensor,
     ZeroPadding1D,
 )
+from rnnx.rounding.layer_bounds import output_error
 
 F = np.float32
 FEATURES = 6

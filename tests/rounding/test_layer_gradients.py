@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnx.reference import Embedding, Layer, RepeatVector, Reshape, Tensor
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.reference.network import Embedding, Layer, RepeatVector, Reshape, Tensor
 from tests.rounding.test_layer_bounds import FEATURES, LAYERS, draw
 
 CASES: dict[str, tuple[Layer, int]] = LAYERS

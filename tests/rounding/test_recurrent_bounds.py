@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.network import ActivationName, Recurrent, Tensor, activate
+from rnnx.reference import GRU, LSTM, ActivationName, Recurrent, Tensor, activate
 from rnnx.rounding.recurrent_bounds import expect_steps
 from tests.reference.test_gated import CELLS, draw_cell
 

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference.network import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
-from rnnx.rounding.step_bound import UNIT_ROUNDOFF, exp_roundoffs, gamma, output_error, own_error, sigmoid_roundoffs, step_bound
+from rnnx.reference import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
+from rnnx.rounding.step_bound import (
+    UNIT_ROUNDOFF,
+    exp_roundoffs,
+    gamma,
+    output_error,
+    own_error,
+    sigmoid_roundoffs,
+    step_bound,
+)
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.reference.network import ActivationName, Array, Mask, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import ActivationName, Array, Mask, Recurrent, SimpleRNN, Tensor, activate
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
 from rnnx.rounding.through_time import slope, through_time
 from tests.reference.test_gated import CELLS, draw_cell

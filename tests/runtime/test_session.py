@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
-from rnnx.infer import session as module
+from rnnx.runtime import session as module
 from rnnx.runtime.session import Session, available_devices, choose_device, cuda_problems, devices_for
 from tests.fake_cuda import CPU, CUDA, FakeCuda
 from tests.onnx_bytes import graph, message, node, tensor

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.runtime.session import Session
 from rnnx.rewrites.graph import Graph
+from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Ids, Tokenizer, Vocabulary, to_batch
 from rnnx.text_form.tokenizer_nodes import add_tokenizer
 

@@ -17,7 +17,7 @@ from keras import layers
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
-from rnnx.train import recurrence
+from rnnx.train import fast_rnn
 from rnnx.train.batches import Batches, TextSource
 from rnnx.train.fast_rnn import FastBidirectional, FastSimpleRNN, hasten
 
@@ -196,7 +196,7 @@ def test_few_lengths_are_compiled() -> None:
     """One for each doubling; what is behind is zero."""
     x = np.random.default_rng(1).standard_normal((700, 2, 3))
     for time in (1, 2, 63, 64, 65, 128, 129, 600):
-        (longer,) = recurrence._lengthen(tf.constant(time), [tf.constant(x[:time])])
+        (longer,) = fast_rnn._lengthen(tf.constant(time), [tf.constant(x[:time])])
         assert longer.shape[0] == max(64, 2 ** math.ceil(math.log2(time)))
         np.testing.assert_array_equal(longer[:time], x[:time])
         assert not longer[time:].numpy().any()
@@ -228,7 +228,7 @@ def test_batches_of_all_lengths_are_traced_once() -> None:
             fast.train_on_batch(ids, labels)
 
     def traces() -> list[int]:
-        return [one.experimental_get_tracing_count() for one in (recurrence._forward, recurrence._backward)]
+        return [one.experimental_get_tracing_count() for one in (fast_rnn._forward, fast_rnn._backward)]
 
     train([20, 40, 30])  # from here on it is known that lengths vary
     before = traces()

@@ -14,16 +14,16 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 
 from rnnx.bundle.directory import read_directory
+from rnnx.bundle.samples import series_samples_from_json
 from rnnx.datasets import Dataset, Series, SeriesDataset
 from rnnx.errors import DataError, UsageError
 from rnnx.keras_models.read_network import read_network
 from rnnx.rounding.decisions import decide
-from rnnx.bundle.samples import series_samples_from_json
 from rnnx.train.batches import SeriesSource
 from rnnx.train.fit import Observer
+from rnnx.train.numbers import Scale, fold, series
 from rnnx.train.recipes import get_recipe, get_series_recipe
 from rnnx.train.run import make_task, train
-from rnnx.train.numbers import Scale, fold, series
 from tests.conftest import make_texts
 from tests.sensors import decays, oscillations
 

@@ -110,17 +110,17 @@ def test_deaths_change_nothing(tiny_dataset: Dataset, tmp_path: Path, name: str)
 
 def test_dropout_goes_on_where_it_stood(tiny_dataset: Dataset, tmp_path: Path) -> None:
     """The same deaths with the generators' states left out of the checkpoint do change the weights."""
-    from rnnx.train import state
+    from rnnx.train import saved_state
 
     recipe = tiny_recipe("default")
     train(tiny_dataset, recipe, tmp_path / "whole", seed=3, observer=Observer())
     with pytest.raises(DeathError):
         train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=dying(1, None))
-    put = state.put_state
+    put = saved_state.put_state
     with pytest.MonkeyPatch.context() as patch:
 
-        def put_without(model: keras.Model, arrays: state.Arrays) -> None:
-            fresh = state.take_state(model)
+        def put_without(model: keras.Model, arrays: saved_state.Arrays) -> None:
+            fresh = saved_state.take_state(model)
             is_seed = [variable.name == "seed_generator_state" for variable in model.variables]
             assert sum(is_seed) >= 3
             put(model, {n: fresh[n] if n in seeds(is_seed) else array for n, array in arrays.items()})

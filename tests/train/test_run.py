@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.bundle.directory import read_directory
+from rnnx.bundle.samples import samples_from_json
 from rnnx.datasets import Dataset
 from rnnx.errors import UsageError
-from rnnx.bundle.samples import samples_from_json
 from rnnx.text.tokenizer import Vocabulary
 from rnnx.train.fit import Observer
 from rnnx.train.run import train

@@ -17,7 +17,7 @@ import keras
 
 from rnnx.cli import run
 from rnnx.datasets import Dataset, load_dataset
-from rnnx.train import language_model, teacher, texts
+from rnnx.train import classification, language_model, teacher
 from rnnx.train.checkpoint import checkpoint_place
 from rnnx.train.fit import Observer
 from rnnx.train.run import make_task, train
@@ -157,10 +157,10 @@ def test_label_ids_and_probabilities_are_scored_alike(labels: int) -> None:
         # Of two labels the second alone has an output; label ids are one column in any case.
         one = labels == 2
         told, given = actual[:, int(one) :], expected[:, int(one and expected.shape[1] > 1) :]
-        losses = keras.ops.convert_to_numpy(texts._cross_entropy(given, told))
+        losses = keras.ops.convert_to_numpy(classification._cross_entropy(given, told))
         # Keras keeps probabilities 1e-7 away from 0 and 1; -log of one is below 16 and good to some units of 2^-24.
         np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-5)
-        agrees = keras.ops.convert_to_numpy(texts._agree(given, told))
+        agrees = keras.ops.convert_to_numpy(classification._agree(given, told))
         assert agrees.tolist() == (probs.argmax(axis=1) == right).tolist()
 
 

@@ -12,18 +12,18 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 
 from rnnx.bundle.directory import read_directory
+from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.cli import run
 from rnnx.datasets import Dataset, TaggedDataset
 from rnnx.errors import DataError, UsageError
-from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.text.tokenizer import SPECIAL_TOKENS
+from rnnx.text.word_encoder import WordEncoder, read_word_encoder
+from rnnx.text.word_vocabulary import VocabularySize, WordVocabulary
 from rnnx.train.batches import Batches, WordSource
 from rnnx.train.fit import Observer
 from rnnx.train.recipes import TaggerRecipe, get_recipe, get_tagger_recipe
 from rnnx.train.run import make_task, train
 from rnnx.train.tagging import WordAccuracy
-from rnnx.text.word_encoder import WordEncoder, read_word_encoder
-from rnnx.text.word_vocabulary import VocabularySize, WordVocabulary
 from tests.conftest import make_texts
 from tests.treebank import make_sentences, write_treebank
 

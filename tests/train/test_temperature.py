@@ -19,9 +19,9 @@ from keras import layers
 from scipy.optimize import minimize_scalar
 
 from rnnx.bundle.directory import read_directory
-from rnnx.metrics.calibration import measure_calibration
-from rnnx.errors import ModelError
 from rnnx.bundle.samples import samples_from_json
+from rnnx.errors import ModelError
+from rnnx.metrics.calibration import measure_calibration
 from rnnx.train.batches import SeriesSource
 from rnnx.train.networks import article_network
 from rnnx.train.temperature import (

@@ -11,7 +11,7 @@ import pytest
 
 from rnnx.runtime.cuda import find_cards
 
-BENCH = Path(__file__).parents[1] / "bench"
+BENCH = Path(__file__).parents[2] / "bench"
 LIMITS = {"flops": 1e12, "bytes_per_s": 1e11, "launch_s": 5e-6}
 
 

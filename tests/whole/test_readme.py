@@ -15,7 +15,7 @@ import rnnx
 from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 from rnnx.cli import app, run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPLAINED = "The plot is dull and the jokes are worse, but the two leads are wonderful and the ending is great."
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -17,6 +17,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import rnnx
 from rnnx.bundle.directory import read_directory, write_directory
+from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.cli import run
 from rnnx.datasets import TaggedDataset
 from rnnx.datasets.conllu import read_conllu
@@ -29,12 +30,11 @@ from rnnx.export.source import open_source, renamed
 from rnnx.infer.predictions import Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.runtime.session import Session
-from rnnx.bundle.samples import tagged_samples_from_json
+from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
+from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.fit import Observer
 from rnnx.train.recipes import get_tagger_recipe
 from rnnx.train.run import train
-from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
-from rnnx.text.word_vocabulary import VocabularySize
 from tests.cli.test_cold_imports import imported_by
 from tests.treebank import make_sentences, to_conllu
 
