@@ -1,55 +1,56 @@
-"""Shared fixtures: a small data set of our own, a network trained on it for real, and its bundle."""
+"""Tiers of tests, and shared fixtures: committed bundles to read, and small trainings for what has to train.
+
+`pytest` alone runs the fast tier: what needs no TensorFlow and no training, on the bundles of `tests/data`. The marks
+of the other tiers are in pyproject.toml; a test gets those that its fixtures and its folder imply.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from rnnx.datasets import Dataset
+from tests import texts
+from tests.make_bundles import BUNDLES
 
 if TYPE_CHECKING:
-    from rnnx.train.recipes import Recipe
     from tests.fake_cuda import FakeCuda
 
 # TensorFlow logs and looks for a GPU on import; the tests are about neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-GOOD = ("wonderful", "great", "loved", "superb", "fun", "moving")
-BAD = ("awful", "boring", "hated", "dull", "waste", "wooden")
-NEUTRAL = ("the", "film", "a", "plot", "actor", "scene", "it's", "and", "was", "camera", "café")
+# A test that uses one of these trains or exports, whatever its own marks say.
+_TRAINING_FIXTURES = {"tiny_run", "run_copy", "exported_run", "exported_copy"}
+# So does one that asks for TensorFlow, at the head of its module or by itself.
+_ASKS_FOR_TENSORFLOW = 'importorskip("tensorflow"'
+_FOLDER_MARKS = {"fuzz", "runtimes"}
 
 
-def make_texts(count: int, seed: int) -> list[tuple[bytes, str]]:
-    """Short reviews of three to thirty words whose label shows in two of them."""
-    rng = np.random.default_rng(seed)
-    pairs = []
-    for i in range(count):
-        label, words = (("neg", BAD), ("pos", GOOD))[i % 2]
-        text = [*rng.choice(NEUTRAL, rng.integers(1, 28)), *rng.choice(words, 2)]
-        rng.shuffle(text)
-        pairs.append((" ".join(text).encode(), label))
-    return pairs
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what a test's folder, its fixtures and its imports imply."""
+    needs_tensorflow = {
+        path: f"\npytest.{_ASKS_FOR_TENSORFLOW}" in path.read_text(encoding="utf-8")
+        for path in {item.path for item in items}
+    }
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _FOLDER_MARKS:
+            item.add_marker(folder)
+        trains = _TRAINING_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        asks = isinstance(item, pytest.Function) and _ASKS_FOR_TENSORFLOW in inspect.getsource(item.function)
+        if trains or asks or needs_tensorflow[item.path]:
+            item.add_marker("train")
 
 
 @pytest.fixture(scope="session")
 def tiny_dataset() -> Dataset:
-    return Dataset.from_pairs("tiny", make_texts(240, 1), make_texts(60, 2))
-
-
-def tiny_recipe(name: str) -> Recipe:
-    """A shipped recipe, cut down to short texts and a few epochs; the network is the recipe's own."""
-    from rnnx.train.recipes import get_recipe
-
-    recipe = get_recipe(name)
-    tokenizer = dataclasses.replace(recipe.tokenizer, max_length=20)
-    return dataclasses.replace(recipe, tokenizer=tokenizer, vocabulary_size=24, epochs=3, batch_size=16)
+    return texts.tiny_dataset()
 
 
 @pytest.fixture(scope="session", params=["article", "default"])
@@ -60,24 +61,8 @@ def tiny_run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_fac
     from rnnx.train.run import train
 
     out: Path = tmp_path_factory.mktemp("runs") / request.param
-    train(tiny_dataset, tiny_recipe(request.param), out, seed=3, observer=Observer())
+    train(tiny_dataset, texts.tiny_recipe(request.param), out, seed=3, observer=Observer())
     return out
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported run; do not write into it."""
-    from rnnx.export.pipeline import export
-
-    out = tmp_path_factory.mktemp("bundles") / tiny_run.name
-    export(tiny_run, out)
-    return out
-
-
-@pytest.fixture
-def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A bundle to break."""
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
 
 
 @pytest.fixture
@@ -87,32 +72,43 @@ def run_copy(tiny_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def streaming_bundle(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained text classifier that reads forward and masks its padding, with its streaming file; read only."""
-    pytest.importorskip("tensorflow", reason="needs the [train] extra")
+def exported_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the run, exported just now, for tests of the export; do not write into it."""
     from rnnx.export.pipeline import export
-    from rnnx.train.fit import Observer
-    from rnnx.train.run import train
-    from tests.streams import forward_recipe
 
-    folder = tmp_path_factory.mktemp("streaming")
-    train(tiny_dataset, forward_recipe(), folder / "run", seed=3, observer=Observer())
-    export(folder / "run", folder / "bundle", streaming=True)
-    return folder / "bundle"
+    out = tmp_path_factory.mktemp("bundles") / tiny_run.name
+    export(tiny_run, out)
+    return out
 
 
-@pytest.fixture(scope="session")
-def stream_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles of bare networks with their streaming files, by what they give; read only."""
-    pytest.importorskip("tensorflow", reason="needs the [train] extra")
-    from rnnx.export.pipeline import export
-    from tests.streams import bare_networks
+@pytest.fixture
+def exported_copy(exported_run: Path, tmp_path: Path) -> Path:
+    """A bundle that was exported just now, to break."""
+    return Path(shutil.copytree(exported_run, tmp_path / "bundle"))
 
-    folder = tmp_path_factory.mktemp("streams")
-    for name, model in bare_networks().items():
-        model.save(folder / f"{name}.keras")
-        export(folder / f"{name}.keras", folder / name, streaming=True)
-    return {name: folder / name for name in bare_networks()}
+
+@pytest.fixture(params=["article", "default"])
+def tiny_bundle(request: pytest.FixtureRequest) -> Path:
+    """The committed bundle of each recipe; do not write into it."""
+    return BUNDLES / str(request.param)
+
+
+@pytest.fixture
+def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle to break."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def streaming_bundle() -> Path:
+    """A committed text classifier that reads forward and masks its padding, with its streaming file; read only."""
+    return BUNDLES / "texts"
+
+
+@pytest.fixture
+def stream_bundles() -> dict[str, Path]:
+    """Committed bundles of bare networks with their streaming files, by what they read or give; read only."""
+    return {name: BUNDLES / name for name in ("ids", "states", "sensor")}
 
 
 @pytest.fixture

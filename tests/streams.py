@@ -42,7 +42,7 @@ def forward_recipe() -> Recipe:
     """A classifier that reads forward, its padding masked; short texts, few epochs."""
     from keras import Input, Sequential, layers
 
-    from tests.conftest import tiny_recipe
+    from tests.texts import tiny_recipe
 
     def build(vocabulary_size: int, outputs: int, activation: str) -> Any:
         return Sequential(
@@ -65,7 +65,7 @@ def bare_networks() -> dict[str, Any]:
 
     ids = Input((None,), dtype="int32", name="ids")
     networks = {
-        "tagger": Sequential(
+        "ids": Sequential(
             [
                 ids,
                 layers.Embedding(12, 5, mask_zero=True),

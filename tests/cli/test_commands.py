@@ -17,7 +17,7 @@ from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.cli import app, extras, run
 from rnnx.datasets import Dataset
 from rnnx.errors import MissingExtraError
-from tests.conftest import make_texts
+from tests.texts import make_texts
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = ("train", "export", "infer", "explain", "verify", "diff", "evaluate", "info", "embed", "doctor")

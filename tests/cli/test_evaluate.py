@@ -10,7 +10,7 @@ import pytest
 
 from rnnx.bundle.directory import find_directory
 from rnnx.cli import run
-from tests.conftest import make_texts
+from tests.texts import make_texts
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_a_tagger_of_ids_answers_each_position(
     stream_bundles: dict[str, Path], tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "ids.txt").write_bytes(b"3 4\n5,12\n\n7")
-    assert run(["infer", "--model", str(stream_bundles["tagger"]), "--follow", str(tmp_path / "ids.txt")]) == 1
+    assert run(["infer", "--model", str(stream_bundles["ids"]), "--follow", str(tmp_path / "ids.txt")]) == 1
     out, err = capsys.readouterr()
     assert [line.split("\t")[0] for line in out.splitlines()] == ["1", "1", "4"]
     assert "ids.txt:2: ids should hold whole numbers in 0..11" in err

@@ -16,7 +16,7 @@ from rnnx.train import fit
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.fit import Progress
 from rnnx.train.task import StageProgress
-from tests.conftest import make_texts
+from tests.texts import make_texts
 
 pytestmark = pytest.mark.train
 

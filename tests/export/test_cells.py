@@ -34,9 +34,9 @@ from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
-from tests.conftest import tiny_recipe
 from tests.export.test_pipeline import change, drop_bias, exports_after, floats
 from tests.keras_models.test_read_network import build
+from tests.texts import tiny_recipe
 
 if TYPE_CHECKING:
     from rnnx.datasets import Dataset

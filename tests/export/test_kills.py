@@ -23,8 +23,8 @@ from rnnx.cli import run
 from rnnx.datasets import Dataset
 from rnnx.train.fit import Observer
 from rnnx.train.run import train
-from tests.conftest import make_texts, tiny_recipe
 from tests.processes import start
+from tests.texts import make_texts, tiny_recipe
 
 pytestmark = [
     pytest.mark.train,

@@ -20,8 +20,8 @@ from rnnx.export.source import Source, open_source
 from rnnx.proof.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text_form.build import TextForm
-from tests.conftest import make_texts
 from tests.export.test_pipeline import change, floats
+from tests.texts import make_texts
 
 pytestmark = pytest.mark.train
 

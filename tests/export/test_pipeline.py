@@ -34,8 +34,8 @@ VOCABULARY_SIZE = 24  # of the tiny runs
 Mutation = Callable[[onnx.ModelProto], None]
 
 
-def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
-    bundle = read_directory(tiny_bundle)
+def test_a_bundle_is_complete_and_proved(exported_run: Path) -> None:
+    bundle = read_directory(exported_run)
     assert set(bundle.files) == {
         "model.onnx",
         "model.batch.onnx",
@@ -64,8 +64,8 @@ def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
-def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path, form: str) -> None:
-    model = onnx.load_from_string((tiny_bundle / form).read_bytes())
+def test_names_and_versions_are_those_of_the_contract(exported_run: Path, form: str) -> None:
+    model = onnx.load_from_string((exported_run / form).read_bytes())
     recurrent = {"model.onnx": "RNN", "model.batch.onnx": "Scan"}[form]
     assert {node.op_type for node in model.graph.node} & {"Loop", "RNN", "Scan"} == {recurrent}
     onnx.checker.check_model(model, full_check=True)
@@ -82,18 +82,18 @@ def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path, form: s
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
-def test_the_same_run_gives_the_same_file(tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_file(tiny_run: Path, exported_run: Path, tmp_path: Path) -> None:
     again = export(tiny_run, tmp_path / "again").path
-    first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (tiny_bundle, again))
+    first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (exported_run, again))
     weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
     assert weights[0] == weights[1]
     # tf2onnx orders and names independent nodes as its sets fall out.
     assert sorted(n.op_type for n in first.graph.node) == sorted(n.op_type for n in second.graph.node)
 
 
-def test_a_bundle_can_be_exported_again(tiny_bundle: Path, tmp_path: Path) -> None:
-    again = read_directory(export(tiny_bundle, tmp_path / "again").path)
-    before = read_directory(tiny_bundle)
+def test_a_bundle_can_be_exported_again(exported_run: Path, tmp_path: Path) -> None:
+    again = read_directory(export(exported_run, tmp_path / "again").path)
+    before = read_directory(exported_run)
     assert again["vocabulary.txt"] == before["vocabulary.txt"]
     golden, golden_before = json.loads(again["golden.json"]), json.loads(before["golden.json"])
     assert golden == golden_before
@@ -201,8 +201,8 @@ def test_one_corrupted_weight_is_not_published(
 
 
 @pytest.mark.parametrize("source", ["run", "bundle"])
-def test_swapped_labels_are_not_published(source: str, tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    original = read_directory(tiny_run if source == "run" else tiny_bundle)
+def test_swapped_labels_are_not_published(source: str, tiny_run: Path, exported_run: Path, tmp_path: Path) -> None:
+    original = read_directory(tiny_run if source == "run" else exported_run)
     swapped = tmp_path / "swapped"
     config = dataclasses.replace(original.config, labels=("pos", "neg"))
     write_directory(swapped, config, original.files)
@@ -256,26 +256,28 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def test_a_failed_proof_leaves_the_old_bundle(
-    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path
+    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, exported_copy: Path
 ) -> None:
-    before = contents(bundle_copy)
+    before = contents(exported_copy)
     with pytest.raises(ParityError):
-        exports_after(drop_bias, monkeypatch, tiny_run, bundle_copy)
-    assert contents(bundle_copy) == before
-    assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
+        exports_after(drop_bias, monkeypatch, tiny_run, exported_copy)
+    assert contents(exported_copy) == before
+    assert [path.name for path in exported_copy.parent.iterdir()] == ["bundle"]
 
 
-def test_a_full_disk_leaves_the_old_bundle(monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path) -> None:
-    before = contents(bundle_copy)
+def test_a_full_disk_leaves_the_old_bundle(
+    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, exported_copy: Path
+) -> None:
+    before = contents(exported_copy)
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        export(tiny_run, bundle_copy)
-    assert contents(bundle_copy) == before
-    assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
+        export(tiny_run, exported_copy)
+    assert contents(exported_copy) == before
+    assert [path.name for path in exported_copy.parent.iterdir()] == ["bundle"]
 
 
 def test_an_altered_run_is_not_exported(run_copy: Path, tmp_path: Path) -> None:

@@ -253,12 +253,12 @@ def never_a_number(graph: onnx.GraphProto) -> None:
     [
         ("states", wrong_step),
         ("states", not_carried),
-        ("tagger", not_carried),
+        ("ids", not_carried),
         ("sensor", not_carried),
         ("sensor", no_memory),
         ("sensor", state_for_memory),
         ("sensor", one_weight_of_a_gate),
-        ("tagger", one_weight),
+        ("ids", one_weight),
         ("states", never_a_number),
         ("sensor", never_a_number),
     ],
@@ -288,7 +288,7 @@ def test_nothing_is_published_of_a_mutant(tmp_path: Path, monkeypatch: pytest.Mo
         return forms
 
     monkeypatch.setattr(pipeline, "build_forms", build_mutant)
-    bare_networks()["tagger"].save(tmp_path / "model.keras")
+    bare_networks()["ids"].save(tmp_path / "model.keras")
     with pytest.raises(ParityError) as raised:
         export(tmp_path / "model.keras", tmp_path / "out", streaming=True)
     assert raised.value.report.first_problem.startswith(f"{NAME} in chunks of 1")

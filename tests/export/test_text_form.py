@@ -31,7 +31,7 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Vocabulary, to_batch
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.storage import Storage, store
-from tests.conftest import make_texts
+from tests.texts import make_texts
 
 pytestmark = pytest.mark.train
 
@@ -41,8 +41,8 @@ def tiny_source(tiny_run: Path) -> Source:
     return open_source(tiny_run)
 
 
-def test_the_file_is_that_of_the_contract(tiny_bundle: Path) -> None:
-    model = onnx.load_from_string((tiny_bundle / TEXT_NAME).read_bytes())
+def test_the_file_is_that_of_the_contract(exported_run: Path) -> None:
+    model = onnx.load_from_string((exported_run / TEXT_NAME).read_bytes())
     onnx.checker.check_model(model, full_check=True)
     (text,), (probs,) = model.graph.input, model.graph.output
     assert (text.name, text.type.tensor_type.elem_type) == ("text", onnx.TensorProto.UINT8)
@@ -56,27 +56,27 @@ def test_the_file_is_that_of_the_contract(tiny_bundle: Path) -> None:
     assert not {node.op_type for node in model.graph.node} & {"RNN", "LabelEncoder", "StringSplit", "StringNormalizer"}
 
 
-def test_it_is_proved_with_the_others(tiny_bundle: Path) -> None:
+def test_it_is_proved_with_the_others(exported_run: Path) -> None:
     runtimes = {
-        r["runtime"].split(",")[0]: r for r in json.loads(read_directory(tiny_bundle)["parity.json"])["runtimes"]
+        r["runtime"].split(",")[0]: r for r in json.loads(read_directory(exported_run)["parity.json"])["runtimes"]
     }
     report = runtimes[TEXT_NAME]
     assert report["label_count"] > 0
     assert all(layer["ratio"] < 1 for layer in report["layers"])
 
 
-def test_it_answers_as_the_predictor_does(tiny_bundle: Path) -> None:
+def test_it_answers_as_the_predictor_does(exported_run: Path) -> None:
     """float16 moves a probability by 2^-11 of an embedding's size at most; these networks carry that on mildly."""
     texts = [text for text, _ in make_texts(40, 7)]
-    predictions = rnnx.load(tiny_bundle, device="cpu").predict(texts)
-    (probs,) = Session((tiny_bundle / TEXT_NAME).read_bytes(), device="cpu").run(to_batch(texts))
+    predictions = rnnx.load(exported_run, device="cpu").predict(texts)
+    (probs,) = Session((exported_run / TEXT_NAME).read_bytes(), device="cpu").run(to_batch(texts))
     expected = [[prediction.probs["neg"], prediction.probs["pos"]] for prediction in predictions]
     np.testing.assert_allclose(expected, probs, rtol=0, atol=0.01)
 
 
-def test_golden_vectors_hold_what_it_gives(tiny_bundle: Path) -> None:
-    session = Session((tiny_bundle / TEXT_NAME).read_bytes(), device="cpu")
-    rows = json.loads((tiny_bundle / "golden.json").read_bytes())
+def test_golden_vectors_hold_what_it_gives(exported_run: Path) -> None:
+    session = Session((exported_run / TEXT_NAME).read_bytes(), device="cpu")
+    rows = json.loads((exported_run / "golden.json").read_bytes())
     for row in rows:
         text = bytes.fromhex(row["bytes"])
         assert text == row["text"].encode("utf-8", "surrogateescape")

@@ -21,12 +21,13 @@ from hypothesis import HealthCheck, Phase, settings
 from rnnx.bundle.directory import read_directory, write_directory
 from tests.fuzz.checks import Fuzz
 from tests.fuzz.worker import Worker
+from tests.make_bundles import BUNDLES
 
 IN_CI = 20_000
 TOTAL = int(os.environ.get("RNNX_FUZZ", str(IN_CI)))
 IS_RANDOM = "RNNX_FUZZ" in os.environ
-# What only people read, and takes the time of a whole run to be hashed.
-_LEFT_OUT = (".png", ".pb")
+# Texts to labels; words to tags; numbers to labels; numbers to numbers; ids to tags.
+NAMES = ("texts", "words", "series", "sensor", "ids")
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -52,24 +53,15 @@ def fuzzed(count: int) -> Callable[[T], T]:
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles of all kinds, without what only people read."""
-    made = os.environ.get("RNNX_FUZZ_BUNDLES")
-    if made is None:
-        pytest.importorskip("tensorflow", reason="needs the [train] extra; RNNX_FUZZ_BUNDLES names bundles made before")
-        from tests.fuzz.bundles import make_bundles
-
-        made = str(tmp_path_factory.mktemp("made"))
-        make_bundles(Path(made))
-    return slim(Path(made), tmp_path_factory.mktemp("bundles"))
+    """The committed bundles of all kinds, without what only people read."""
+    return slim(BUNDLES, tmp_path_factory.mktemp("bundles"))
 
 
 def slim(made: Path, folder: Path) -> dict[str, Path]:
-    """Copies bundles without what only people read."""
-    from tests.fuzz.bundles import NAMES
-
+    """Copies bundles without the test data of ONNX, which takes the time of a whole run to be hashed."""
     for name in NAMES:
         whole = read_directory(made / name)
-        files = {file: data for file, data in whole.files.items() if not file.endswith(_LEFT_OUT)}
+        files = {file: data for file, data in whole.files.items() if not file.endswith(".pb")}
         write_directory(folder / name, dataclasses.replace(whole.config, files={}), files)
     return {name: folder / name for name in NAMES}
 

@@ -1,6 +1,6 @@
 """The same targets, led by coverage: atheris looks for bytes that reach new lines, hypothesis makes inputs of them.
 
-`python -m tests.fuzz.guided BUNDLES TARGET SECONDS [CORPUS]`, with bundles from `python -m tests.fuzz.bundles`. What
+`python -m tests.fuzz.guided tests/data/bundles TARGET SECONDS [CORPUS]`. What
 fails ends the run with a traceback that says how to see it again; what crashes or hangs, libFuzzer tells itself.
 """
 

@@ -11,7 +11,7 @@ import rnnx
 from rnnx.datasets import Examples
 from rnnx.errors import DataError
 from rnnx.infer.evaluate import evaluate
-from tests.conftest import make_texts
+from tests.texts import make_texts
 
 
 def test_labels_meet_by_name_not_by_id() -> None:

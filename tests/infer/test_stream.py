@@ -70,9 +70,9 @@ def test_an_empty_text_has_an_answer_at_its_end(streaming_bundle: Path) -> None:
 
 
 def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> None:
-    stream = open_path(stream_bundles["tagger"])
+    stream = open_path(stream_bundles["ids"])
     ids = np.array([3, 4, 0, 0, 5, 11, 0, 2])
-    expected = reference_of(stream_bundles["tagger"]).predict(ids[None].astype(np.int32))[0]
+    expected = reference_of(stream_bundles["ids"]).predict(ids[None].astype(np.int32))[0]
     answers = [stream.feed(piece) for piece in pieces_of(ids, 3)]
     np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
     assert [len(one.predictions) for one in answers] == [3, 3, 2]
@@ -85,7 +85,7 @@ def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> 
 
 def test_a_tagger_of_texts_answers_each_word(stream_bundles: dict[str, Path]) -> None:
     """The start is a position of the network, and no word."""
-    bundle = read_directory(stream_bundles["tagger"])
+    bundle = read_directory(stream_bundles["ids"])
     words = [f"w{i}".encode() for i in range(9)]
     tokenizer = Tokenizer(
         TokenizerConfig(20, True, True, "batch", "left", "left"), Vocabulary((*SPECIAL_TOKENS, *words))
@@ -94,7 +94,7 @@ def test_a_tagger_of_texts_answers_each_word(stream_bundles: dict[str, Path]) ->
     answers = [stream.feed(piece) for piece in ("w0 w", "5", "", " what<br />", "w8")] + [stream.finish()]
     assert [one.words for one in answers] == [("w0",), (), (), ("w5", "what"), (), ("w8",)]
     ids = np.array([[1, 3, 8, 2, 11]], np.int32)
-    expected = reference_of(stream_bundles["tagger"]).predict(ids)[0][1:]
+    expected = reference_of(stream_bundles["ids"]).predict(ids)[0][1:]
     np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
     assert [len(one.predictions) for one in answers] == [1, 0, 0, 2, 0, 1]
 
@@ -113,7 +113,7 @@ class Overflowing:
 
 
 def test_a_state_that_overflows_is_an_error_and_is_not_kept(stream_bundles: dict[str, Path]) -> None:
-    config = read_directory(stream_bundles["tagger"]).config
+    config = read_directory(stream_bundles["ids"]).config
     stream = Stream(Overflowing(), config, None)  # type: ignore[arg-type]  # as much of a session as is used
     stream.feed([3])
     with pytest.raises(ModelError, match="its state is not finite any more"):
@@ -180,11 +180,11 @@ def test_a_state_that_does_not_fit_is_refused(stream_bundles: dict[str, Path]) -
 @pytest.mark.parametrize(
     ("network", "chunk", "reason"),
     [
-        ("tagger", [3, 12], r"ids should hold whole numbers in 0\.\.11"),
-        ("tagger", [-1], r"ids should hold whole numbers in 0\.\.11"),
-        ("tagger", [0.5], r"ids should hold whole numbers in 0\.\.11"),
-        ("tagger", [[3]], r"ids should be \(time\), not \(1, 1\)"),
-        ("tagger", {"x": [3]}, "a chunk should hold ids, not x"),
+        ("ids", [3, 12], r"ids should hold whole numbers in 0\.\.11"),
+        ("ids", [-1], r"ids should hold whole numbers in 0\.\.11"),
+        ("ids", [0.5], r"ids should hold whole numbers in 0\.\.11"),
+        ("ids", [[3]], r"ids should be \(time\), not \(1, 1\)"),
+        ("ids", {"x": [3]}, "a chunk should hold ids, not x"),
         ("sensor", [[1.0, np.nan, 0.0]], "x should hold finite numbers"),
         ("sensor", [[1e300, 0.0, 0.0]], "x should hold finite numbers, in float32 too"),
         ("sensor", [1.0, 2.0, 3.0], r"x should be \(time, 3\), not \(3,\)"),
@@ -194,7 +194,7 @@ def test_a_bad_chunk_is_refused_and_changes_nothing(
     stream_bundles: dict[str, Path], network: str, chunk: Any, reason: str
 ) -> None:
     stream = open_path(stream_bundles[network])
-    good: Any = [3, 4] if network == "tagger" else [[1.0, 2.0, 3.0]]
+    good: Any = [3, 4] if network == "ids" else [[1.0, 2.0, 3.0]]
     stream.feed(good)
     before = stream.state
     with pytest.raises(ValueError, match=reason):

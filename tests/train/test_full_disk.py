@@ -17,8 +17,8 @@ from rnnx.datasets import Dataset
 from rnnx.train.checkpoint import checkpoint_place
 from rnnx.train.fit import Epoch, Observer, Progress
 from rnnx.train.run import train
-from tests.conftest import make_texts, tiny_recipe
 from tests.disks import small_disk
+from tests.texts import make_texts, tiny_recipe
 from tests.train.test_resume import assert_same_run
 
 pytestmark = pytest.mark.train

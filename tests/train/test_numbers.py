@@ -24,8 +24,8 @@ from rnnx.train.fit import Observer
 from rnnx.train.numbers import Scale, fold, series
 from rnnx.train.recipes import get_recipe, get_series_recipe
 from rnnx.train.run import make_task, train
-from tests.conftest import make_texts
 from tests.sensors import decays, oscillations
+from tests.texts import make_texts
 
 pytestmark = pytest.mark.train
 

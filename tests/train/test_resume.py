@@ -29,8 +29,8 @@ from rnnx.train.checkpoint import checkpoint_place
 from rnnx.train.fit import Epoch, Observer, Progress
 from rnnx.train.recipes import Recipe
 from rnnx.train.run import train
-from tests.conftest import make_texts, tiny_recipe
 from tests.processes import start
+from tests.texts import make_texts, tiny_recipe
 
 pytestmark = pytest.mark.train
 

@@ -15,7 +15,7 @@ from rnnx.errors import UsageError
 from rnnx.text.tokenizer import Vocabulary
 from rnnx.train.fit import Observer
 from rnnx.train.run import train
-from tests.conftest import make_texts, tiny_recipe
+from tests.texts import make_texts, tiny_recipe
 
 pytestmark = pytest.mark.train
 

@@ -22,8 +22,8 @@ from rnnx.train.checkpoint import checkpoint_place
 from rnnx.train.fit import Observer
 from rnnx.train.run import make_task, train
 from rnnx.train.task import StageProgress
-from tests.conftest import make_texts, tiny_recipe
 from tests.processes import start
+from tests.texts import make_texts, tiny_recipe
 from tests.train.test_resume import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train

@@ -24,7 +24,7 @@ from rnnx.train.fit import Observer
 from rnnx.train.recipes import TaggerRecipe, get_recipe, get_tagger_recipe
 from rnnx.train.run import make_task, train
 from rnnx.train.tagging import WordAccuracy
-from tests.conftest import make_texts
+from tests.texts import make_texts
 from tests.treebank import make_sentences, write_treebank
 
 pytestmark = pytest.mark.train

@@ -1,41 +1,62 @@
-"""Bundles of a few units, really trained and exported, for the fuzz suite to read with and to break.
+"""Makes the committed bundles of `tests/data/bundles`: a few units each, trained and exported for real.
 
-`python -m tests.fuzz.bundles FOLDER` writes them once, for runs that shall not wait for TensorFlow: RNNX_FUZZ_BUNDLES
-names the folder then.
+`python -m tests.make_bundles` writes them anew; it needs the [train] extra and takes half a minute. The tests that read
+a bundle, or break a copy of one, take these, and so need no TensorFlow. Run it after a change of the files of a bundle.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from rnnx.datasets import Dataset, TaggedDataset, load_series
-from tests.conftest import make_texts
+from rnnx.bundle.directory import read_directory, write_directory
+from rnnx.datasets import TaggedDataset, load_series
 from tests.sensors import oscillations, save
+from tests.texts import tiny_dataset
 from tests.treebank import make_sentences
 
-# Texts to labels; words to tags; numbers to labels; numbers to numbers; ids to tags.
-NAMES = ("texts", "words", "series", "sensor", "ids")
+BUNDLES = Path(__file__).parent / "data" / "bundles"
+# Two text classifiers by their recipes; a third one that streams; words to tags; numbers to labels; numbers to numbers;
+# ids to tags; and ids to all states of a layer.
+NAMES = ("article", "default", "texts", "words", "series", "sensor", "ids", "states")
 _UNITS = 4
+# Plots are for people: no test reads those of these bundles.
+_LEFT_OUT = (".png",)
 
 
 def make_bundles(folder: Path) -> None:
-    """Trains and exports one of each kind into a folder, which is made; takes half a minute."""
-    from rnnx.export.pipeline import export
-    from tests.streams import bare_networks
+    """Trains and exports a bundle of each name into a folder, in place of what is there."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in NAMES:
+            exported = _export(name, Path(scratch))
+            bundle = read_directory(exported)
+            files = {file: data for file, data in bundle.files.items() if not file.endswith(_LEFT_OUT)}
+            write_directory(folder / name, dataclasses.replace(bundle.config, files={}), files)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    _train_texts(folder / "runs" / "texts")
-    _train_words(folder / "runs" / "words")
-    _train_series(folder / "runs" / "series")
-    for name in ("texts", "words", "series"):
-        export(folder / "runs" / name, folder / name, streaming=name == "texts")
-    networks = bare_networks()
-    for name, network in (("sensor", "sensor"), ("ids", "tagger")):
-        networks[network].save(folder / "runs" / f"{name}.keras")
-        export(folder / "runs" / f"{name}.keras", folder / name, streaming=True)
+
+def _export(name: str, scratch: Path) -> Path:
+    from rnnx.export.pipeline import export
+
+    trainings = {"texts": _train_texts, "words": _train_words, "series": _train_series}
+    if name in ("sensor", "ids", "states"):
+        from tests.streams import bare_networks
+
+        source = scratch / f"{name}.keras"
+        bare_networks()[name].save(source)
+    else:
+        source = scratch / "runs" / name
+        trainings.get(name, _train_recipe)(source)
+    return export(source, scratch / "bundles" / name, streaming=name in ("texts", "sensor", "ids", "states")).path
+
+
+def _train_recipe(out: Path) -> None:
+    from rnnx.train.fit import Observer
+    from rnnx.train.run import train
+    from tests.texts import tiny_recipe
+
+    train(tiny_dataset(), tiny_recipe(out.name), out, seed=3, observer=Observer())
 
 
 def _train_texts(out: Path) -> None:
@@ -43,8 +64,7 @@ def _train_texts(out: Path) -> None:
     from rnnx.train.run import train
     from tests.streams import forward_recipe
 
-    recipe = dataclasses.replace(forward_recipe(), epochs=1)
-    train(Dataset.from_pairs("tiny", make_texts(120, 1)), recipe, out, seed=3, observer=Observer())
+    train(tiny_dataset(), forward_recipe(), out, seed=3, observer=Observer())
 
 
 def _train_words(out: Path) -> None:
@@ -98,4 +118,4 @@ def _train_series(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    make_bundles(Path(sys.argv[1]))
+    make_bundles(BUNDLES)

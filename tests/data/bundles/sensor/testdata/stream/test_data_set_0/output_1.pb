@@ -1,0 +1,1 @@
+Bmemory.h_outJ’)e>´ÿ>$G·½tM=

@@ -1,0 +1,1 @@
+Bmemory.h_inJ’)e>´ÿ>$G·½tM=

@@ -1,0 +1,1 @@
+Bmemory.c_outJÛ\D?4T;?nD¾ía>
