@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,3 +121,11 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     session._library_problems.cache_clear()
     yield FakeCuda(monkeypatch)
     session._library_problems.cache_clear()
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Lets processes that a test starts get Ctrl-C, even where pytest itself is to ignore it (`nohup pytest &`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

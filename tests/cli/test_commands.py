@@ -158,6 +158,7 @@ def test_a_bad_table_is_one_line(content: str, reason: str, tmp_path: Path, caps
 
 
 @pytest.mark.train
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
     """A real process, a real SIGINT, after the first epoch; of the recipe that never stops early by itself."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")

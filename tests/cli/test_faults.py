@@ -61,6 +61,7 @@ def test_a_full_disk_behind_stderr_stops_nothing(lines: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_at_any_moment_is_no_traceback(lines: Path) -> None:
     lines.write_bytes(lines.read_bytes() * 10)
     rng = np.random.default_rng(5)

@@ -34,7 +34,8 @@ except BaseException:
 """
 GO_ON = """
 try:
-    time.sleep(10)
+    for _ in range(100):  # a single sleep would not be cut short by what the timer sends
+        time.sleep(0.1)
 except KeyboardInterrupt:
     sys.exit(130)
 """

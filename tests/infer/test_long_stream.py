@@ -75,13 +75,14 @@ def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path
     ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)
     peaks = []
     tracemalloc.start()
-    for count in (10, 10, 200):
+    # The first hundred chunks fill caches of Python's (30 kB) that were full already where TensorFlow is imported.
+    for count in (150, 10, 200):
         tracemalloc.reset_peak()
         for _ in range(count):
             stream.feed(ids)
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
-    assert stream.position_count == 220 * 500
+    assert stream.position_count == 360 * 500
     assert peaks[2] <= peaks[1] + 10_000
 
 
