@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, assert_never
 
 import keras
 import numpy as np
@@ -19,18 +19,18 @@ import tensorflow as tf
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import recurrent_layers
-from rnnx.reference import GRU, LSTM, Network, Recurrent
+from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
 TF_TYPE = "PyFunc"
 
 
-def is_marked(layer: Recurrent, keras_layer: Any) -> bool:
+def is_marked(layer: RecurrentLayer, keras_layer: Any) -> bool:
     """Whether a layer is marked; a SimpleRNN of the usual kind, whose state nobody takes, is read from its Loop."""
     return (
         keras_layer.return_state
-        or isinstance(layer, LSTM | GRU)
+        or not isinstance(layer, SimpleRNN)
         or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
     )
 
@@ -93,17 +93,28 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
     return filled
 
 
-def _settings(layer: Recurrent) -> dict[str, str | int]:
+def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
     settings: dict[str, str | int] = {
-        "operator": type(layer).__name__ if isinstance(layer, LSTM | GRU) else "RNN",
         "activation": ONNX_ACTIVATIONS[layer.activation],
         "is_carried": int(not layer.zero_output_for_mask),
     }
-    if isinstance(layer, LSTM | GRU):
-        settings["recurrent_activation"] = ONNX_ACTIVATIONS[layer.recurrent_activation]
-    if isinstance(layer, GRU):
-        settings["reset_after"] = int(layer.reset_after)
-    return settings
+    match layer:
+        case SimpleRNN():
+            return {"operator": "RNN", **settings}
+        case LSTM():
+            return {
+                "operator": "LSTM",
+                **settings,
+                "recurrent_activation": ONNX_ACTIVATIONS[layer.recurrent_activation],
+            }
+        case GRU():
+            return {
+                "operator": "GRU",
+                **settings,
+                "recurrent_activation": ONNX_ACTIVATIONS[layer.recurrent_activation],
+                "reset_after": int(layer.reset_after),
+            }
+    assert_never(layer)
 
 
 def _emit(layer: Any, index: int) -> Callable[..., Any]:

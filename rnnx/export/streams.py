@@ -10,15 +10,8 @@ from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.errors import ModelError
 from rnnx.export.probes import Named
 from rnnx.reference import Network, Recurrent
-from rnnx.reference.streaming import CarriedState, with_time
+from rnnx.reference.streaming import CarriedState, streaming_problem, with_time
 
-# Layers whose output at a position follows from their inputs at that position, by the name of their class.
-_BY_POSITION = frozenset(
-    {
-        "Embedding", "Masking", "Dense", "Activation", "LeakyReLU", "ELU", "Rescaling", "BatchNormalization",
-        "LayerNormalization", "TakeMask", "Concatenate", "Merge",
-    }
-)  # fmt: skip
 _MOST_FIRST_POSITIONS = 5
 
 
@@ -33,12 +26,9 @@ def require_streamable(network: Network, config: ModelConfig) -> None:
             raise _refusal(f"input {one.name}", f"has the fixed shape {one.shape}; its time should be None")
     timed = with_time(network)
     for node in network.nodes:
-        name = f"layer {node.name} ({type(node.layer).__name__})"
-        if isinstance(node.layer, Recurrent):
-            if node.layer.go_backwards:
-                raise _refusal(name, "reads the sequence from its end, which a stream does not have")
-        elif timed & set(node.inputs) and type(node.layer).__name__ not in _BY_POSITION:
-            raise _refusal(name, "looks at other positions than its own, and a stream has only those of its chunk")
+        problem = streaming_problem(node.layer, is_timed=bool(timed & set(node.inputs)))
+        if problem is not None:
+            raise _refusal(f"layer {node.name} ({type(node.layer).__name__})", problem)
     if config.tokenizer and config.tokenizer.pad_to == "max_length" and not network.masks_zero:
         length = config.tokenizer.max_length
         raise _refusal(

@@ -26,7 +26,7 @@ from rnnx.versions import require_floor
 _RECURRENT_ACTIVATIONS = (
     "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
 )  # fmt: skip
-_RECURRENT: dict[type, Callable[..., reference.Recurrent]] = {
+_RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.SimpleRNN: reference.SimpleRNN,
     layers.LSTM: reference.LSTM,
     layers.GRU: reference.GRU,
@@ -264,7 +264,7 @@ def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str | None]]:
     return [last], [last.name, *memory]
 
 
-def _read_recurrent(layer: Any) -> reference.Recurrent:
+def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
     require(layer, layer.get_config(), stateful=False, unroll=False)
     kind, cell = _RECURRENT[type(layer)], layer.cell
     bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]

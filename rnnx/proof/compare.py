@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Dense, Given, Network, Node, Recurrent, Tensor
+from rnnx.reference import Array, Dense, Given, Network, Node, Recurrent, RecurrentLayer, Tensor
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
 from rnnx.rounding.step_bound import output_error
@@ -192,7 +192,7 @@ def _is_probability(node: Node) -> bool:
 
 
 def _compare_steps(
-    name: str, layer: Recurrent, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
+    name: str, layer: RecurrentLayer, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
 ) -> LayerReport:
     return _largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
 

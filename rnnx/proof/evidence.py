@@ -27,7 +27,7 @@ from rnnx.onnx_file.messages import graph_sha256, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
-from rnnx.reference import GRU, LSTM, Given, Input, Network, Node
+from rnnx.reference import LSTM, Given, Input, Network, Node
 from rnnx.reference.streaming import CarriedState
 from rnnx.strict_json import from_json, read_fields, to_json
 
@@ -36,10 +36,9 @@ DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
 _MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
 _MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
-_KINDS = {kind.__name__: kind for kind in (*get_args(reference.Layer), reference.SimpleRNN, LSTM, GRU)}
+_KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
 # Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
 _BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
-del _KINDS[reference.Recurrent.__name__]  # of which those three are kinds
 
 
 @dataclass(frozen=True)

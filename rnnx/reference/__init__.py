@@ -6,6 +6,7 @@ support. Start with `recurrent`, which reads like the article. Imports numpy onl
 
 from rnnx.reference.activations import ActivationName, activate
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
@@ -14,7 +15,6 @@ from rnnx.reference.network import (
     VALUES_NAME,
     Given,
     Input,
-    Layer,
     Network,
     Node,
 )
@@ -64,6 +64,7 @@ __all__ = [
     "Node",
     "Pooling1D",
     "Recurrent",
+    "RecurrentLayer",
     "RepeatVector",
     "Rescaling",
     "Reshape",

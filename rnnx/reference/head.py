@@ -22,9 +22,23 @@ Source: the definition in Li Hang, "Machine Learning Methods", an output at ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import assert_never
+
 from rnnx.errors import ModelError
-from rnnx.reference.merging import Concatenate, Merge
+from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import Given, Network, Node
+from rnnx.reference.pointwise import (
+    ELU,
+    Activation,
+    BatchNormalization,
+    Dense,
+    Embedding,
+    LayerNormalization,
+    LeakyReLU,
+    Masking,
+    Rescaling,
+)
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
@@ -117,27 +131,46 @@ def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
     states = dict(orders)
     for node in network.nodes:
         if node.name in needed:
-            states[node.name], orders[node.name] = _order_behind(node, [orders[name] for name in node.inputs])
+            states[node.name], orders[node.name] = order_after(node, [orders[name] for name in node.inputs])
     return states
 
 
-def _order_behind(node: Node, before: list[bool | None]) -> tuple[bool | None, bool | None]:
-    """The order of what stands in a layer, and of what it puts out."""
-    first = before[0]
-    after = first
-    match node.layer:
+def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None, bool | None]:
+    """Says in which order the positions are inside a layer and in its output.
+
+    Args:
+        node: The layer.
+        before: The order of each of its inputs: whether the positions are those of the network's input in reverse
+            order; None if they are not those at all.
+
+    Returns:
+        The order of a recurrence's states, and that of what the layer puts out; the same for any other layer.
+
+    Raises:
+        ModelError: If the layer takes positions together in a way that leaves single ones nothing to say.
+    """
+    first, layer = before[0], node.layer
+    match layer:
         case Recurrent():
-            turned = None if first is None else first != node.layer.go_backwards
-            return turned, turned if node.layer.return_sequences else None
+            turned = None if first is None else first != layer.go_backwards
+            return turned, turned if layer.return_sequences else None
         case Concatenate() | Merge():
             if len(set(before)) > 1:
                 raise ModelError(f"layer {node.name}: it joins what stands at different positions")
+            return first, first
         case Pooling1D() | ZeroPadding1D() | RepeatVector() | Reshape():
             if first is not None:
-                kind = type(node.layer).__name__
+                kind = type(layer).__name__
                 raise ModelError(f"layer {node.name}: a {kind} of several positions has no reading for a single one")
+            return None, None
         case Reverse():
             after = None if first is None else not first
+            return after, after
         case GlobalAveragePooling1D() | GlobalMaxPooling1D() | LastPosition():
-            after = None
-    return after, after
+            return None, None
+        case (
+            Embedding() | Masking() | TakeMask() | Dense() | Activation() | LeakyReLU() | ELU() | Rescaling()
+            | BatchNormalization() | LayerNormalization()
+        ):  # fmt: skip
+            return first, first
+    assert_never(layer)

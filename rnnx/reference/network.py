@@ -9,29 +9,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
-from rnnx.reference.pointwise import (
-    ELU,
-    Activation,
-    BatchNormalization,
-    Dense,
-    Embedding,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
-    Rescaling,
-)
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.layer import Layer, RecurrentLayer
+from rnnx.reference.padding import Padding, padding_after
+from rnnx.reference.pointwise import Embedding
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
 from rnnx.reference.tensor import Array, Tensor
-
-Layer: TypeAlias = (
-    Embedding | Masking | Recurrent | Reverse | TakeMask | LastPosition | Concatenate | Merge
-    | GlobalAveragePooling1D
-    | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
-    | Rescaling | BatchNormalization | LayerNormalization
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,46 +53,6 @@ class Input:
 Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
-# What stands at the positions of the padding: nothing, because the time is gone (or is no longer that of the inputs);
-# what the mask leaves out; the same, but the positions are turned around under a mask that is not; or something that a
-# layer over the time would read.
-_Padding: TypeAlias = Literal["none", "masked", "turned", "open"]
-
-
-def _padding_behind(layer: Layer, before: Sequence[_Padding], position_size: int | None) -> _Padding | None:
-    """What becomes of the padding behind a layer; None if the layer reads it.
-
-    Args:
-        layer: The layer.
-        before: What stands in each of its inputs.
-        position_size: How many numbers its input has at each position, where that is known.
-    """
-    first = before[0]
-    match layer:
-        case Embedding():
-            return "masked" if layer.mask_zero else first
-        case TakeMask():
-            return before[1] if first != "none" else first
-        case Concatenate() | Merge():
-            return first if len(set(before)) == 1 else "turned" if "turned" in before else "open"
-        case Reverse() if first != "none":
-            return "masked" if first == "turned" else "turned"
-        case Recurrent() if first == "masked" and layer.return_sequences:
-            return "turned" if layer.go_backwards else "masked"
-        case LastPosition() if first != "none":
-            return None if first == "open" else "none"
-        case Recurrent() | GlobalAveragePooling1D() if first != "none":
-            return "none" if first == "masked" else None
-        case GlobalMaxPooling1D() | Pooling1D() | ZeroPadding1D() if first != "none":
-            return None
-        case Reshape() if first != "none":
-            # One row for each position, as before; otherwise the padding comes among the rest.
-            return "open" if position_size and layer.shape == (-1, position_size) else None
-        case Masking() if first != "none":
-            return "open"  # a mask of its own takes the place of the one before
-    return first
-
-
 @dataclass(frozen=True)
 class Network:
     """Layers in an order in which each comes after what it reads.
@@ -132,20 +74,20 @@ class Network:
         return {name: nodes[end] for name, end in self.outputs.items()} or {OUTPUT_NAME: self.nodes[-1]}
 
     @property
-    def recurrent_nodes(self) -> dict[str, Recurrent]:
+    def recurrent_nodes(self) -> dict[str, RecurrentLayer]:
         """The recurrent layers by name."""
         return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Recurrent)}
 
     @property
     def masks_zero(self) -> bool:
         """Whether zeros at a position are padding that no layer over the time sees; some, as Keras has them, see it."""
-        padding: dict[str, _Padding] = {one.name: "open" for one in self.inputs}
+        padding: dict[str, Padding] = {one.name: "open" for one in self.inputs}
         sizes = {one.name: int(np.prod([size or 0 for size in one.shape[1:]])) for one in self.inputs}
         for node in self.nodes:
-            behind = _padding_behind(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
-            if behind is None:
+            after = padding_after(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
+            if after is None:
                 return False
-            padding[node.name] = behind
+            padding[node.name] = after
             if isinstance(node.layer, Embedding):
                 sizes[node.name] = sizes.get(node.inputs[0], 0) * node.layer.table.shape[-1]
         # An input of a fixed time cannot be padded.

@@ -10,13 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.reference.layer import Layer
+from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import Network
+from rnnx.reference.pointwise import (
+    ELU,
+    Activation,
+    BatchNormalization,
+    Dense,
+    Embedding,
+    LayerNormalization,
+    LeakyReLU,
+    Masking,
+    Rescaling,
+)
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
+from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
 
 Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Run: TypeAlias = Callable[[Values], Values]
@@ -74,6 +89,30 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
         return {name: np.concatenate(p, axis=joined[name]) if name in joined else p[0] for name, p in parts.items()}
 
     return run_all
+
+
+def streaming_problem(layer: Layer, *, is_timed: bool) -> str | None:
+    """Says why a layer cannot read a sequence chunk by chunk; None if it can.
+
+    Args:
+        layer: The layer.
+        is_timed: Whether it reads anything that has the time.
+    """
+    match layer:
+        case Recurrent():
+            return "reads the sequence from its end, which a stream does not have" if layer.go_backwards else None
+        case (
+            Embedding() | Masking() | TakeMask() | Concatenate() | Merge() | Dense() | Activation() | LeakyReLU()
+            | ELU() | Rescaling() | BatchNormalization() | LayerNormalization()
+        ):  # fmt: skip
+            return None  # the output at a position follows from the inputs at that position
+        case (
+            Reverse() | LastPosition() | GlobalAveragePooling1D() | GlobalMaxPooling1D() | Pooling1D()
+            | ZeroPadding1D() | RepeatVector() | Reshape()
+        ):  # fmt: skip
+            problem = "looks at other positions than its own, and a stream has only those of its chunk"
+            return problem if is_timed else None
+    assert_never(layer)
 
 
 def with_time(network: Network) -> set[str]:

@@ -11,6 +11,7 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -20,6 +21,12 @@ from rnnx.rounding.float32 import activation_error, gamma, softmax_error
 
 # A runtime's own 1 / sqrt: OpenCL, the laxest specification of it, allows 2 units in the last place: 4 u.
 _RSQRT_ROUNDOFFS = 4
+
+# The layers that work on each position by itself, and may round.
+_Pointwise: TypeAlias = (
+    reference.Dense | reference.Activation | reference.LeakyReLU | reference.ELU | reference.Rescaling
+    | reference.BatchNormalization | reference.LayerNormalization
+)  # fmt: skip
 
 
 def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
@@ -35,7 +42,7 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
         The shape of the output.
 
     Raises:
-        TypeError: For a layer without a bound.
+        TypeError: For a recurrent layer, which has its bound in `rnnx.rounding.recurrent_bounds`.
     """
     x, error = inputs[0].values, errors[0]
     match layer:
@@ -61,10 +68,17 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
             return _pooling_error(layer, x, error)
         case reference.Merge():
             return _merge_error(layer, np.stack([np.abs(i.values) for i in inputs]), np.stack(errors))
-    return _position_error(layer, x, error, output.values)
+        case (
+            reference.Dense() | reference.Activation() | reference.LeakyReLU() | reference.ELU()
+            | reference.Rescaling() | reference.BatchNormalization() | reference.LayerNormalization()
+        ):  # fmt: skip
+            return _pointwise_error(layer, x, error, output.values)
+        case reference.Recurrent():
+            raise TypeError(f"no rounding bound for {type(layer).__name__} here: it depends on the states")
+    assert_never(layer)
 
 
-def _position_error(layer: reference.Layer, x: Array, error: Array, output: Array) -> Array:
+def _pointwise_error(layer: _Pointwise, x: Array, error: Array, output: Array) -> Array:
     """The layers that work on each position by itself."""
     match layer:
         case reference.Dense():
@@ -85,7 +99,7 @@ def _position_error(layer: reference.Layer, x: Array, error: Array, output: Arra
             return _batch_normalization_error(layer, x, error)
         case reference.LayerNormalization():
             return _layer_normalization_error(layer, x, error)
-    raise TypeError(f"no rounding bound for {type(layer).__name__}")
+    assert_never(layer)
 
 
 def _mean_error(layer: reference.GlobalAveragePooling1D, x: Tensor, error: Array) -> Array:
@@ -130,7 +144,7 @@ def _merge_error(layer: reference.Merge, sizes: Array, errors: Array) -> Array:
             return np.asarray((product - sizes.prod(axis=0)) + gamma(count - 1) * product)
         case "maximum" | "minimum":
             return np.asarray(errors.max(axis=0))
-    raise TypeError(f"no rounding bound for {layer.operation}")
+    assert_never(layer.operation)
 
 
 def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) -> Array:

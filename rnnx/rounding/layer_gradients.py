@@ -8,12 +8,19 @@ Source: the chain rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from rnnx import reference
 from rnnx.reference import ActivationName, Array, Tensor
 from rnnx.reference.activations import ACTIVATIONS
+
+# The layers that move, leave out and pool positions.
+_Arranging: TypeAlias = (
+    reference.Reverse | reference.LastPosition | reference.Masking | reference.ZeroPadding1D | reference.RepeatVector
+    | reference.Reshape | reference.GlobalMaxPooling1D | reference.GlobalAveragePooling1D | reference.Pooling1D
+)  # fmt: skip
 
 
 def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:
@@ -29,7 +36,7 @@ def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, 
         dz / d(input), of its shape, for each.
 
     Raises:
-        TypeError: For a layer without a derivative.
+        TypeError: For a recurrent layer, which has its derivative in `rnnx.rounding.through_time`.
     """
     x = inputs[0].values
     match layer:
@@ -55,11 +62,18 @@ def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, 
             return [gradient * layer.scale]
         case reference.LayerNormalization():
             return [_pass_layer_normalization(layer, x, gradient)]
-    return [_pass_arranged(layer, inputs[0], output, gradient)]
+        case (
+            reference.Reverse() | reference.LastPosition() | reference.Masking() | reference.ZeroPadding1D()
+            | reference.RepeatVector() | reference.Reshape() | reference.GlobalMaxPooling1D()
+            | reference.GlobalAveragePooling1D() | reference.Pooling1D()
+        ):  # fmt: skip
+            return [_pass_arranged(layer, inputs[0], output, gradient)]
+        case reference.Recurrent():
+            raise TypeError(f"no derivative of {type(layer).__name__} here: it depends on the states")
+    assert_never(layer)
 
 
-def _pass_arranged(layer: reference.Layer, x: Tensor, output: Tensor, gradient: Array) -> Array:
-    """The layers that move and pool positions."""
+def _pass_arranged(layer: _Arranging, x: Tensor, output: Tensor, gradient: Array) -> Array:
     match layer:
         case reference.Reverse():
             return gradient[:, ::-1]
@@ -86,7 +100,7 @@ def _pass_arranged(layer: reference.Layer, x: Tensor, output: Tensor, gradient: 
             return np.asarray(gradient * weights / weights.sum(axis=1, keepdims=True))
         case reference.Pooling1D():
             return _pass_pooling(layer, x.values, gradient)
-    raise TypeError(f"no derivative of {type(layer).__name__}")
+    assert_never(layer)
 
 
 def _pass_pooling(layer: reference.Pooling1D, x: Array, gradient: Array) -> Array:
@@ -117,6 +131,8 @@ def _pass_merge(layer: reference.Merge, stacked: Array, gradient: Array) -> list
             chosen = stacked.argmax(axis=0)
         case "minimum":
             chosen = stacked.argmin(axis=0)
+        case _:
+            assert_never(layer.operation)
     return [np.where(chosen == i, gradient, 0.0) for i in range(count)]
 
 

@@ -25,10 +25,11 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
-from rnnx.reference import GRU, LSTM, ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import GRU, LSTM, ActivationName, Array, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.rounding.step_bound import gamma, own_error, steepest, step_bound
 
 
@@ -70,7 +71,7 @@ class MemorySteps:
         return self.o.times(_activated(name, c), 1)
 
 
-def expect_steps(layer: Recurrent, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
     """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
 
     Args:
@@ -85,13 +86,15 @@ def expect_steps(layer: Recurrent, x: Tensor, x_error: Array, states: Array) -> 
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
     before = states_before(states)
-    if isinstance(layer, LSTM):
-        expected, bound = _expect_lstm(layer, x, x_error, before)
-    elif isinstance(layer, GRU):
-        expected, bound = layer.step(x.values, before), gru_bound(layer, x.values, before, x_error)
-    else:
-        assert isinstance(layer, SimpleRNN)  # noqa: S101  # there is no other
-        expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
+    match layer:
+        case LSTM():
+            expected, bound = _expect_lstm(layer, x, x_error, before)
+        case GRU():
+            expected, bound = layer.step(x.values, before), gru_bound(layer, x.values, before, x_error)
+        case SimpleRNN():
+            expected, bound = layer.step(x.values, before), step_bound(layer, x.values, before, x_error)
+        case _:
+            assert_never(layer)
     if x.mask is not None:
         expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
     return expected, bound

@@ -11,16 +11,17 @@ those of the formulas in `rnnx.reference.gated`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import assert_never
 
 import numpy as np
 
-from rnnx.reference import GRU, LSTM, ActivationName, Array, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import GRU, LSTM, ActivationName, Array, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.reference.activations import LEAKY_SLOPE
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
 from rnnx.rounding.step_bound import step_bound
 
 
-def through_time(layer: Recurrent, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:
+def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:
     """Carries dz / d(output) back through a recurrence.
 
     Args:
@@ -173,7 +174,7 @@ class _MemorySteps(Steps):
         return error, d_sum, (d_sum @ layer.recurrent_kernel.T, d_c * f)
 
 
-def linearize(layer: Recurrent, x: Tensor) -> Steps:
+def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
     """Linearizes a recurrence along its states over the inputs `x`, which are not turned around."""
     x = layer.in_order(x)
     match layer:
@@ -183,4 +184,4 @@ def linearize(layer: Recurrent, x: Tensor) -> Steps:
             return _GatedSteps(layer, x)
         case SimpleRNN():
             return _PlainSteps(layer, x)
-    raise TypeError(f"no derivative of {type(layer).__name__}")
+    assert_never(layer)

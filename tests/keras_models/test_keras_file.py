@@ -18,6 +18,7 @@ import keras
 from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
+from rnnx.keras_models import keras_file, read_layers, read_network
 from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.read_network import load_keras
 
@@ -227,3 +228,9 @@ def test_an_old_keras_is_not_used(saved: bytes, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(keras, "__version__", "3.13.1")
     with pytest.raises(MissingExtraError, match=r"keras 3\.13\.1 is older than 3\.13\.2"):
         load_keras(saved, "m.keras")
+
+
+def test_a_file_may_hold_every_layer_that_is_read_and_no_other() -> None:
+    read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_network._RECURRENT}
+    read |= {layers.Bidirectional, layers.InputLayer}
+    assert {kind.__name__ for kind in read} == keras_file._LAYERS

@@ -1,30 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from rnnx.reference import GRU, LSTM, Recurrent, Tensor
-
-CELLS: dict[str, tuple[type[Recurrent], int, dict[str, Any]]] = {
-    "lstm": (LSTM, 4, {}),
-    "gru": (GRU, 3, {}),
-    "gru, reset before": (GRU, 3, {"reset_after": False}),
-}
-
-
-def draw_cell(name: str, inputs: int, units: int, seed: int = 0, **settings: Any) -> Recurrent:
-    """A cell with random float32 weights."""
-    kind, gates, own = CELLS[name]
-    rng = np.random.default_rng(seed)
-    bias_shape = (2, gates * units) if own.get("reset_after", kind is GRU) else (gates * units,)
-
-    def draw(*shape: int) -> np.ndarray:
-        return rng.normal(size=shape).astype(np.float32).astype(np.float64)
-
-    values = {"activation": "tanh", "return_sequences": True, **own, **settings}
-    return kind(draw(inputs, gates * units), draw(units, gates * units), draw(*bias_shape), **values)
+from rnnx.reference import GRU, LSTM, Tensor
+from tests.layers import CELLS, draw_cell
 
 
 def row(*values: float) -> np.ndarray:

@@ -26,6 +26,7 @@ from rnnx.reference import (
     Node,
     Pooling1D,
     Recurrent,
+    RecurrentLayer,
     RepeatVector,
     Reshape,
     Reverse,
@@ -100,7 +101,7 @@ def test_two_positions_computed_by_hand() -> None:
 
 
 @pytest.mark.parametrize("last", [rnn(2, UNITS, all_states=False), lstm(3, UNITS)])
-def test_behind_a_last_state_it_is_what_the_network_says_of_the_text_so_far(last: Recurrent) -> None:
+def test_behind_a_last_state_it_is_what_the_network_says_of_the_text_so_far(last: RecurrentLayer) -> None:
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("lower", rnn(5, all_states=True), ("embedding",)),

@@ -10,73 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference import (
-    ELU,
-    Activation,
-    Array,
-    BatchNormalization,
-    Concatenate,
-    Dense,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
-    Layer,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
-    Merge,
-    Pooling1D,
-    RepeatVector,
-    Rescaling,
-    Reshape,
-    Reverse,
-    TakeMask,
-    Tensor,
-    ZeroPadding1D,
-)
+from rnnx.reference import Array, BatchNormalization, Layer, LayerNormalization, Merge, RepeatVector, Tensor
 from rnnx.rounding.layer_bounds import output_error
+from tests.layers import BATCH, FEATURES, LAYER, LAYERS, RECURRENT_LAYERS, draw
 
 F = np.float32
-FEATURES = 6
-RNG = np.random.default_rng(7)
-
-
-def draw(*shape: int) -> Array:
-    return RNG.normal(size=shape).astype(F).astype(np.float64)
-
-
-BATCH = BatchNormalization(draw(FEATURES), np.abs(draw(FEATURES)), draw(FEATURES), draw(FEATURES), 1e-3)
-LAYER = LayerNormalization(draw(FEATURES), draw(FEATURES), 1e-3)
-
-# Each layer, and how many inputs it reads; of (batch, time, features) unless it reads rows.
-LAYERS: dict[str, tuple[Layer, int]] = {
-    "batch normalization": (BATCH, 1),
-    "batch normalization, plain": (BatchNormalization(BATCH.mean, BATCH.variance, None, None, 1e-3), 1),
-    "layer normalization": (LAYER, 1),
-    "layer normalization, plain": (LayerNormalization(None, None, 1e-3), 1),
-    "dense": (Dense(draw(FEATURES, 3), draw(3), "gelu"), 1),
-    "softmax": (Activation("softmax"), 1),
-    "exponential": (Activation("exponential"), 1),
-    "leaky relu": (LeakyReLU(0.3), 1),
-    "elu": (ELU(1.7), 1),
-    "rescaling": (Rescaling(0.3, -1.2), 1),
-    "add": (Merge("add"), 3),
-    "subtract": (Merge("subtract"), 2),
-    "multiply": (Merge("multiply"), 3),
-    "average": (Merge("average"), 3),
-    "maximum": (Merge("maximum"), 2),
-    "minimum": (Merge("minimum"), 2),
-    "concatenate": (Concatenate(), 2),
-    "mean": (GlobalAveragePooling1D(keepdims=True), 1),
-    "max": (GlobalMaxPooling1D(keepdims=True), 1),
-    "average pooling": (Pooling1D("average", 3, 2, is_padded=True), 1),
-    "max pooling": (Pooling1D("maximum", 3, 2, is_padded=True), 1),
-    "average pooling, valid": (Pooling1D("average", 2, 2, is_padded=False), 1),
-    "zero padding": (ZeroPadding1D(1, 2), 1),
-    "reshape": (Reshape((-1, 2, 3)), 1),
-    "reverse": (Reverse(), 1),
-    "take mask": (TakeMask(), 2),
-    "masking": (Masking(0.0), 1),
-}
 
 
 def on_grid(x: Array, bits: int) -> Array:
@@ -86,20 +24,19 @@ def on_grid(x: Array, bits: int) -> Array:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_errors_that_are_inherited_stay_within(name: str) -> None:
-    layer, count = LAYERS[name]
+    case = LAYERS[name]
+    layer: Any = case.layer
     rng = np.random.default_rng(1)
     for size in (1e-6, 1e-3):
         for _ in range(20):
-            inputs = [
-                Tensor(on_grid(rng.normal(size=(2, 5, FEATURES)), 20), rng.random((2, 5)) < 0.7) for _ in range(count)
-            ]
-            errors = [on_grid(rng.uniform(0, size, (2, 5, FEATURES)), 40) for _ in range(count)]
+            inputs = [Tensor(on_grid(case.draw(rng), 20), rng.random((2, 5)) < 0.7) for _ in range(case.count)]
+            largest = 0.0 if case.reads_ids else size
+            errors = [on_grid(rng.uniform(0, largest, case.shape), 40) for _ in range(case.count)]
             moved = [
                 Tensor(x.values + e * rng.choice([-1.0, 1.0], e.shape), x.mask)
                 for x, e in zip(inputs, errors, strict=True)
             ]
-            exact: Any = layer(*inputs)
-            off: Any = layer(*moved)
+            exact, off = layer(*inputs), layer(*moved)
             bound = output_error(layer, inputs, errors, exact)
             is_number = np.isfinite(exact.values)  # a row that is wholly masked has no mean
             assert (np.abs(off.values - exact.values) <= bound)[is_number].all()
@@ -201,6 +138,13 @@ def test_a_repeated_row_inherits_its_error() -> None:
     np.testing.assert_array_equal(np.stack([error] * 4, axis=1), bound)
 
 
+@pytest.mark.parametrize("layer", RECURRENT_LAYERS.values(), ids=RECURRENT_LAYERS)
+def test_a_recurrent_layer_has_its_bound_elsewhere(layer: Layer) -> None:
+    x = Tensor(draw(2, 5, FEATURES))
+    with pytest.raises(TypeError, match=f"no rounding bound for {type(layer).__name__} here"):
+        output_error(layer, [x], [np.zeros_like(x.values)], layer(x))
+
+
 def test_a_layer_without_a_bound_is_a_mistake() -> None:
-    with pytest.raises(TypeError, match="no rounding bound for object"):
+    with pytest.raises(AssertionError, match=r"unreachable.*object"):
         output_error(object(), [Tensor(np.zeros(1))], [np.zeros(1)], Tensor(np.zeros(1)))  # type: ignore[arg-type]

@@ -9,18 +9,17 @@ import pytest
 
 from rnnx.reference import Embedding, Layer, RepeatVector, Reshape, Tensor
 from rnnx.rounding.layer_gradients import pass_back
-from tests.rounding.test_layer_bounds import FEATURES, LAYERS, draw
-
-CASES: dict[str, tuple[Layer, int]] = LAYERS
+from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS, draw
 
 
-@pytest.mark.parametrize("name", CASES)
+# Ids are whole numbers: there is no step between them.
+@pytest.mark.parametrize("name", [name for name, case in LAYERS.items() if not case.reads_ids])
 def test_the_derivative_is_that_of_finite_differences(name: str) -> None:
-    layer, count = CASES[name]
+    case = LAYERS[name]
     rng = np.random.default_rng(3)
     mask = np.array([[True, False, True, True, False], [True] * 5])
-    inputs = [Tensor(rng.normal(size=(2, 5, FEATURES)), mask) for _ in range(count)]
-    check(layer, inputs)
+    inputs = [Tensor(case.draw(rng), mask) for _ in range(case.count)]
+    check(case.layer, inputs)
 
 
 @pytest.mark.parametrize("layer", [RepeatVector(3), Reshape((2, 3))])
@@ -49,3 +48,17 @@ def test_nothing_passes_an_embedding() -> None:
     layer, ids = Embedding(draw(4, 2), mask_zero=False), Tensor(np.array([[1.0, 2.0]]))
     (passed,) = pass_back(layer, [ids], layer(ids), np.ones((1, 2, 2)))
     assert passed.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("layer", RECURRENT_LAYERS.values(), ids=RECURRENT_LAYERS)
+def test_a_recurrent_layer_has_its_derivative_elsewhere(layer: Layer) -> None:
+    x = Tensor(draw(2, 5, FEATURES))
+    output = layer(x)
+    with pytest.raises(TypeError, match=f"no derivative of {type(layer).__name__} here"):
+        pass_back(layer, [x], output, np.ones_like(output.values))
+
+
+def test_a_layer_without_a_derivative_is_a_mistake() -> None:
+    x = Tensor(np.zeros(1))
+    with pytest.raises(AssertionError, match=r"unreachable.*object"):
+        pass_back(object(), [x], x, np.zeros(1))  # type: ignore[arg-type]  # no layer

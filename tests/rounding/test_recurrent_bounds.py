@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference import GRU, LSTM, ActivationName, Recurrent, Tensor, activate
+from rnnx.reference import GRU, LSTM, ActivationName, RecurrentLayer, Tensor, activate
 from rnnx.rounding.recurrent_bounds import expect_steps
-from tests.reference.test_gated import CELLS, draw_cell
+from tests.layers import CELLS, draw_cell
 
 F = np.float32
 
@@ -20,7 +20,7 @@ def activated(name: ActivationName, x: np.ndarray) -> np.ndarray:
     return np.asarray(activate(name, x.astype(np.float64)).astype(F))
 
 
-def run_float32(layer: Recurrent, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def run_float32(layer: RecurrentLayer, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """The states of a cell in float32, one rounding per operation, (batch, time, units)."""
     w, u, b = (weights.astype(F) for weights in (layer.kernel, layer.recurrent_kernel, layer.bias))
     h = c = np.zeros((len(x), layer.units), F)
@@ -53,7 +53,7 @@ def _gru_step(layer: GRU, x: np.ndarray, h: np.ndarray, u: np.ndarray, b: np.nda
     return np.asarray(z * h + (F(1) - z) * k)
 
 
-def ratio(layer: Recurrent, x: np.ndarray, mask: np.ndarray | None, states: np.ndarray) -> float:
+def ratio(layer: RecurrentLayer, x: np.ndarray, mask: np.ndarray | None, states: np.ndarray) -> float:
     expected, bound = expect_steps(layer, Tensor(x, mask), np.zeros_like(x), states.astype(np.float64))
     difference = np.abs(expected - states)
     return float(np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0).max())

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.reference import ActivationName, Array, Mask, Recurrent, SimpleRNN, Tensor, activate
+from rnnx.reference import ActivationName, Array, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
 from rnnx.rounding.through_time import slope, through_time
-from tests.reference.test_gated import CELLS, draw_cell
+from tests.layers import CELLS, draw_cell
 
 BY = 1e-6
 MASK = np.array([[True, True, False, True, True, False], [False, True, True, True, True, True]])
@@ -22,14 +22,14 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def example(layer: Recurrent, seed: int = 3) -> tuple[Array, Array]:
+def example(layer: RecurrentLayer, seed: int = 3) -> tuple[Array, Array]:
     """Inputs, and the gradient of a weighted sum of all outputs."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, 6, 3)) * 0.5
     return x, rng.normal(size=layer(Tensor(x, MASK)).values.shape)
 
 
-def weighted(layer: Recurrent, x: Array, gradient: Array, mask: Mask | None) -> Array:
+def weighted(layer: RecurrentLayer, x: Array, gradient: Array, mask: Mask | None) -> Array:
     values = layer(Tensor(x, mask)).values * gradient
     return np.asarray(values.reshape(len(values), -1).sum(axis=1))
 
@@ -51,7 +51,7 @@ def test_the_derivative_by_the_inputs(name: str, settings: dict[str, Any], maske
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * BY), d_x[:, t, feature], rtol=1e-5, atol=1e-7)
 
 
-def bump(layer: Recurrent, step: int, result: int, unit: int, by: float) -> Recurrent:
+def bump(layer: RecurrentLayer, step: int, result: int, unit: int, by: float) -> RecurrentLayer:
     """The same layer, one of its results at one step off by `by`, and all that follows from it."""
     kind = type(layer)
     now = [0]

@@ -1,0 +1,139 @@
+"""A layer of each kind that the reference defines, with inputs to try it on: numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnx.reference import (
+    ELU,
+    GRU,
+    LSTM,
+    Activation,
+    Array,
+    BatchNormalization,
+    Concatenate,
+    Dense,
+    Embedding,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    LastPosition,
+    Layer,
+    LayerNormalization,
+    LeakyReLU,
+    Masking,
+    Merge,
+    Pooling1D,
+    RecurrentLayer,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+    Reverse,
+    SimpleRNN,
+    TakeMask,
+    ZeroPadding1D,
+)
+
+FEATURES = 6
+VOCABULARY = 9
+RNG = np.random.default_rng(7)
+
+
+def draw(*shape: int) -> Array:
+    """Random numbers that float32 has."""
+    return RNG.normal(size=shape).astype(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, and what it reads.
+
+    Attributes:
+        layer: The layer.
+        count: How many inputs it reads.
+        shape: The shape of each, (batch, time, features) unless it reads ids or rows.
+        reads_ids: Whether the inputs are ids, which are exact, and not numbers.
+    """
+
+    layer: Layer
+    count: int = 1
+    shape: tuple[int, ...] = (2, 5, FEATURES)
+    reads_ids: bool = False
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """One input."""
+        if self.reads_ids:
+            return rng.integers(0, VOCABULARY, self.shape).astype(np.float64)
+        return rng.normal(size=self.shape)
+
+
+BATCH = BatchNormalization(draw(FEATURES), np.abs(draw(FEATURES)), draw(FEATURES), draw(FEATURES), 1e-3)
+LAYER = LayerNormalization(draw(FEATURES), draw(FEATURES), 1e-3)
+
+# The layers that are not recurrent.
+LAYERS: dict[str, Case] = {
+    "batch normalization": Case(BATCH),
+    "batch normalization, plain": Case(BatchNormalization(BATCH.mean, BATCH.variance, None, None, 1e-3)),
+    "layer normalization": Case(LAYER),
+    "layer normalization, plain": Case(LayerNormalization(None, None, 1e-3)),
+    "dense": Case(Dense(draw(FEATURES, 3), draw(3), "gelu")),
+    "softmax": Case(Activation("softmax")),
+    "exponential": Case(Activation("exponential")),
+    "leaky relu": Case(LeakyReLU(0.3)),
+    "elu": Case(ELU(1.7)),
+    "rescaling": Case(Rescaling(0.3, -1.2)),
+    "add": Case(Merge("add"), 3),
+    "subtract": Case(Merge("subtract"), 2),
+    "multiply": Case(Merge("multiply"), 3),
+    "average": Case(Merge("average"), 3),
+    "maximum": Case(Merge("maximum"), 2),
+    "minimum": Case(Merge("minimum"), 2),
+    "concatenate": Case(Concatenate(), 2),
+    "mean": Case(GlobalAveragePooling1D(keepdims=True)),
+    "max": Case(GlobalMaxPooling1D(keepdims=True)),
+    "average pooling": Case(Pooling1D("average", 3, 2, is_padded=True)),
+    "max pooling": Case(Pooling1D("maximum", 3, 2, is_padded=True)),
+    "average pooling, valid": Case(Pooling1D("average", 2, 2, is_padded=False)),
+    "zero padding": Case(ZeroPadding1D(1, 2)),
+    "reshape": Case(Reshape((-1, 2, 3))),
+    "reshape of rows": Case(Reshape((2, 3)), shape=(2, FEATURES)),
+    "repeat": Case(RepeatVector(3), shape=(2, FEATURES)),
+    "reverse": Case(Reverse()),
+    "take mask": Case(TakeMask(), 2),
+    "masking": Case(Masking(0.0)),
+    "last position": Case(LastPosition()),
+    "embedding": Case(Embedding(draw(VOCABULARY, 3), mask_zero=False), shape=(2, 5), reads_ids=True),
+    "embedding, masked": Case(Embedding(draw(VOCABULARY, 3), mask_zero=True), shape=(2, 5), reads_ids=True),
+}
+
+# By name: the class, its gates and its settings.
+CELLS: dict[str, tuple[type[LSTM | GRU], int, dict[str, Any]]] = {
+    "lstm": (LSTM, 4, {}),
+    "gru": (GRU, 3, {}),
+    "gru, reset before": (GRU, 3, {"reset_after": False}),
+}
+
+
+def draw_cell(name: str, inputs: int, units: int, seed: int = 0, **settings: Any) -> LSTM | GRU:
+    """A cell with random float32 weights."""
+    kind, gates, own = CELLS[name]
+    rng = np.random.default_rng(seed)
+    bias_shape = (2, gates * units) if own.get("reset_after", kind is GRU) else (gates * units,)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32).astype(np.float64)
+
+    values = {"activation": "tanh", "return_sequences": True, **own, **settings}
+    return kind(draw(inputs, gates * units), draw(units, gates * units), draw(*bias_shape), **values)
+
+
+RECURRENT_LAYERS: dict[str, RecurrentLayer] = {
+    "simple": SimpleRNN(draw(FEATURES, 4), draw(4, 4), draw(4), "tanh", return_sequences=True),
+    "simple, last": SimpleRNN(draw(FEATURES, 4), draw(4, 4), draw(4), "tanh", return_sequences=False),
+    "simple, backwards": SimpleRNN(
+        draw(FEATURES, 4), draw(4, 4), draw(4), "relu", return_sequences=True, go_backwards=True
+    ),
+    **{name: draw_cell(name, FEATURES, 4) for name in CELLS},
+}

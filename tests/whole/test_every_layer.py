@@ -1,0 +1,184 @@
+"""Every layer that the reference defines has all that it needs in the other rooms: a new one cannot be forgotten.
+
+`mypy --strict` finds the same places, where each of them ends with `assert_never`; here they are run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from rnnx import reference
+from rnnx.errors import ModelError
+from rnnx.onnx_file.messages import parse_model
+from rnnx.proof.evidence import LayerRecord, read_reference, record_network
+from rnnx.reference import (
+    LSTM,
+    Array,
+    Embedding,
+    GlobalAveragePooling1D,
+    Input,
+    Layer,
+    Network,
+    Node,
+    Recurrent,
+    SimpleRNN,
+    Tensor,
+)
+from rnnx.reference.head import order_after
+from rnnx.reference.padding import Padding, padding_after
+from rnnx.reference.streaming import streaming_problem
+from rnnx.rounding.layer_bounds import output_error
+from rnnx.rounding.layer_gradients import pass_back
+from rnnx.rounding.recurrent_bounds import expect_steps
+from rnnx.rounding.through_time import through_time
+from rnnx.strict_json import from_json, to_json
+from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS, VOCABULARY, Case
+from tests.onnx_bytes import graph, model, tensor
+
+ALL_CASES = {**LAYERS, **{name: Case(layer) for name, layer in RECURRENT_LAYERS.items()}}
+IDS = np.array([[3, 1, 4, 1, 5]])
+every_layer = pytest.mark.parametrize("kind", get_args(Layer), ids=lambda kind: kind.__name__)
+
+
+def cases_of(kind: type[Layer]) -> list[Case]:
+    """The cases of one kind of layer; there has to be one."""
+    cases = [case for case in ALL_CASES.values() if type(case.layer) is kind]
+    assert cases, f"tests/layers.py has no {kind.__name__}"
+    return cases
+
+
+def run(case: Case) -> tuple[list[Tensor], Tensor]:
+    """Draws the inputs of a layer and runs it."""
+    rng = np.random.default_rng(5)
+    inputs = [Tensor(case.draw(rng)) for _ in range(case.count)]
+    return inputs, case.layer(*inputs)
+
+
+def test_every_layer_of_the_reference_is_in_the_union() -> None:
+    named = {value for value in vars(reference).values() if isinstance(value, type)}
+    callable_ones = {kind for kind in named if any("__call__" in vars(base) for base in kind.__mro__)}
+    assert {kind for kind in callable_ones if not inspect.isabstract(kind)} == set(get_args(Layer))
+
+
+@every_layer
+def test_a_layer_has_a_bound(kind: type[Layer]) -> None:
+    for case in cases_of(kind):
+        inputs, output = run(case)
+        errors = [np.full(x.values.shape, 0.0 if case.reads_ids else 1e-6) for x in inputs]
+        if isinstance(case.layer, Recurrent):
+            states = case.layer.states(case.layer.in_order(inputs[0]))
+            _, bound = expect_steps(case.layer, inputs[0], errors[0], states)
+            assert bound.shape == states.shape
+        else:
+            bound = output_error(case.layer, inputs, errors, output)
+            assert bound.shape == output.values.shape
+        assert np.isfinite(bound).all()
+        assert (bound >= 0).all()
+
+
+@every_layer
+def test_a_layer_has_a_gradient(kind: type[Layer]) -> None:
+    for case in cases_of(kind):
+        inputs, output = run(case)
+        gradient = np.ones_like(output.values)
+        if isinstance(case.layer, Recurrent):
+            passed = [through_time(case.layer, inputs[0], gradient)[1]]
+        else:
+            passed = pass_back(case.layer, inputs, output, gradient)
+        assert [array.shape for array in passed] == [x.values.shape for x in inputs]
+        assert all(np.isfinite(array).all() for array in passed)
+
+
+@every_layer
+def test_a_layer_has_a_rule_for_padding(kind: type[Layer]) -> None:
+    for case in cases_of(kind):
+        for before in itertools.product(get_args(Padding), repeat=case.count):
+            assert padding_after(case.layer, before, None) in (*get_args(Padding), None)
+
+
+@every_layer
+def test_a_layer_has_a_rule_for_order(kind: type[Layer]) -> None:
+    for case in cases_of(kind):
+        for before in itertools.product((False, True, None), repeat=case.count):
+            try:
+                orders = order_after(Node("name", case.layer, ("x",) * case.count), before)
+            except ModelError as error:
+                assert str(error).startswith("layer name: ")  # noqa: PT017  # refused is a rule too
+            else:
+                assert set(orders) <= {False, True, None}
+
+
+@every_layer
+def test_a_layer_has_a_decision_for_streaming(kind: type[Layer]) -> None:
+    for case in cases_of(kind):
+        for is_timed in (False, True):
+            problem = streaming_problem(case.layer, is_timed=is_timed)
+            assert problem is None or len(problem) > 20
+
+
+def in_blocks(values: Array, order: tuple[int, ...]) -> Array:
+    parts = np.split(values, len(order), axis=-1)
+    return np.concatenate([parts[i] for i in order], axis=-1)
+
+
+@every_layer
+def test_a_layer_has_a_record_in_the_evidence(kind: type[Layer]) -> None:
+    """Written for a file that holds the weights as ONNX has them, and read from it again."""
+    for case in cases_of(kind):
+        weights = {name: value for name, value in vars(case.layer).items() if isinstance(value, np.ndarray)}
+        if kind is LSTM:  # Keras's gates i, f, c, o are i, o, f, c in ONNX
+            weights = {name: in_blocks(value, (0, 3, 1, 2)) for name, value in weights.items()}
+        tensors = [tensor(name, value.shape, value.astype("<f4").tobytes()) for name, value in weights.items()]
+        parsed = parse_model(model(graph([], tensors)))
+        names = tuple(f"x{i}" for i in range(case.count))
+        network = Network([Node("name", case.layer, names)], tuple(Input(name) for name in names))
+        (record,) = record_network(network, parsed)
+        record = from_json(LayerRecord, to_json(record, indent=None))
+        evidence: Any = SimpleNamespace(layers=(record,), inputs=network.inputs, outputs={})  # all that is read
+        (node,) = read_reference(evidence, parsed).nodes
+        assert (node.name, type(node.layer), node.inputs) == ("name", kind, names)
+        inputs, output = run(case)
+        np.testing.assert_array_equal(output.values, node.layer(*inputs).values)
+
+
+def over_an_embedding(case: Case) -> Network:
+    """A layer over the states of a masked embedding, or over ids, and a mean over the time of what it puts out."""
+    rng = np.random.default_rng(4)
+    table = Embedding(rng.normal(size=(VOCABULARY, FEATURES)), mask_zero=True)
+    weights = rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=FEATURES)
+    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) == 3)
+    before = [] if case.reads_ids else [Node("table", table, ("ids",)), Node("rnn", states, ("table",))]
+    names = ("ids",) if case.reads_ids else ("rnn", "table", "table")[: case.count]
+    nodes = [*before, Node("layer", case.layer, names)]
+    if Network(nodes).predict(IDS).ndim > 2:
+        nodes.append(Node("mean", GlobalAveragePooling1D(), ("layer",)))
+    return Network(nodes)
+
+
+def sees_padding(network: Network) -> bool:
+    """Whether two zeros in front of the ids change what a network answers."""
+    padded = np.pad(IDS, [(0, 0), (2, 0)])
+    return not np.allclose(network.predict(IDS), network.predict(padded), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", ALL_CASES)
+def test_the_rule_for_padding_is_true(name: str) -> None:
+    network = over_an_embedding(ALL_CASES[name])
+    assert not (network.masks_zero and sees_padding(network))
+
+
+def test_a_rule_for_padding_that_is_false_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one rule for all layers, that they hand the mask on, the test above would fail for those that do not."""
+    monkeypatch.setattr("rnnx.reference.network.padding_after", lambda *_: "masked")
+    networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
+    found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
+    assert found == {
+        "average pooling", "average pooling, valid", "embedding", "max pooling", "reshape", "reverse",
+        "simple, backwards", "zero padding",
+    }  # fmt: skip
