@@ -21,7 +21,7 @@ from rnnx.proof.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text_form.build import TextForm
 from tests.conftest import make_texts
-from tests.export.test_pipeline import change, floats
+from tests.mutations import change, floats
 
 pytestmark = pytest.mark.train
 

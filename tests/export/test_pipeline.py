@@ -7,9 +7,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +20,12 @@ from onnx import numpy_helper
 
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
-from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
-from rnnx.rewrites.replace import Rewritten
+from tests.mutations import Mutation, change, drop_bias, exports_after, floats
 
 pytestmark = pytest.mark.train
 
 VOCABULARY_SIZE = 24  # of the tiny runs
-
-Mutation = Callable[[onnx.ModelProto], None]
 
 
 def test_a_bundle_is_complete_and_proved(tiny_bundle: Path) -> None:
@@ -107,41 +101,9 @@ def test_a_bare_keras_file_is_exported(tiny_run: Path, tmp_path: Path) -> None:
     assert "golden.json" not in bundle.files
 
 
-def exports_after(
-    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path, form: str = "model.onnx"
-) -> None:
-    """Exports a run of which one form was tampered with."""
-
-    def tampered(*args: Any) -> dict[str, Rewritten]:
-        forms = build_forms(*args)
-        mutate(forms[form].model)
-        return forms
-
-    monkeypatch.setattr(pipeline, "build_forms", tampered)
-    export(run, out)
-
-
-def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
-    """The weights of a graph (biases too, if of rank 1)."""
-    return [
-        tensor
-        for tensor in graph.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= minimum_rank
-    ]
-
-
-def change(tensor: onnx.TensorProto, change_values: Callable[[np.ndarray], np.ndarray]) -> None:
-    changed = numpy_helper.from_array(change_values(numpy_helper.to_array(tensor).copy()), tensor.name)
-    tensor.CopyFrom(changed)
-
-
 def transpose_recurrent_kernel(graph: onnx.ModelProto) -> None:
     tensor = next(t for t in floats(graph, 2) if t.name.endswith((".R", ".recurrent_kernel")))
     change(tensor, lambda values: np.ascontiguousarray(np.swapaxes(values, -1, -2)))
-
-
-def drop_bias(graph: onnx.ModelProto) -> None:
-    change(next(t for t in floats(graph) if t.name.endswith((".B", ".bias"))), np.zeros_like)
 
 
 def half_precision(graph: onnx.ModelProto) -> None:

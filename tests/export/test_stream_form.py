@@ -30,7 +30,7 @@ from rnnx.reference.streaming import in_chunks
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
-from tests.keras_models.test_read_network import build
+from tests.networks import build
 from tests.streams import NAME, bare_networks
 
 pytestmark = pytest.mark.train

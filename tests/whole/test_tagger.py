@@ -35,7 +35,7 @@ from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.fit import Observer
 from rnnx.train.recipes import get_tagger_recipe
 from rnnx.train.run import train
-from tests.cli.test_cold_imports import imported_by
+from tests.processes import imported_by
 from tests.treebank import make_sentences, to_conllu
 
 pytestmark = pytest.mark.train
