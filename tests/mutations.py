@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 
-from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
-from rnnx.rewrites.replace import Rewritten
+from tests.conversions import shared
 
 Mutation: TypeAlias = Callable[[onnx.ModelProto], None]
 
 
-def exports_after(
-    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path, form: str = "model.onnx"
-) -> None:
+def exports_after(mutate: Mutation, run: Path, out: Path, form: str = "model.onnx", *, streaming: bool = False) -> None:
     """Exports a run of which one form was tampered with."""
-
-    def tampered(*args: Any) -> dict[str, Rewritten]:
-        forms = build_forms(*args)
-        mutate(forms[form].model)
-        return forms
-
-    monkeypatch.setattr(pipeline, "build_forms", tampered)
-    export(run, out)
+    with shared(lambda forms: mutate(forms[form].model)):
+        export(run, out, streaming=streaming)
 
 
 def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:

@@ -20,7 +20,7 @@ from keras import layers
 from rnnx.bundle.directory import read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export.convert import convert
-from rnnx.export.forms import build_forms, read_steps
+from rnnx.export.forms import read_steps
 from rnnx.export.pipeline import export
 from rnnx.export.prove import run_keras
 from rnnx.infer.predictor import Predictor
@@ -34,7 +34,9 @@ from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
+from tests import conversions
 from tests.conftest import tiny_recipe
+from tests.conversions import build_forms
 from tests.mutations import change, drop_bias, exports_after, floats
 from tests.networks import CELL_KINDS, build, build_cells, make_cell
 
@@ -334,18 +336,16 @@ def corrupt(suffix: str) -> Callable[[onnx.ModelProto], None]:
     ],
     ids=["gates", "no bias", "transposed", "one of W", "one of R", "one of B"],
 )
-def test_a_wrong_graph_is_not_published(
-    mutate: Any, form: str, monkeypatch: pytest.MonkeyPatch, keras_file: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_graph_is_not_published(mutate: Any, form: str, keras_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
-        exports_after(mutate, monkeypatch, keras_file, tmp_path / "out", form)
+        exports_after(mutate, keras_file, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == [keras_file]
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
 def test_a_weight_altered_in_the_file_is_known_as_such(keras_file: Path, tmp_path: Path) -> None:
     """The record knows Keras's numbers, whatever order the file has their gates in."""
-    bundle = read_directory(export(keras_file, tmp_path / "bundle").path)
+    bundle = read_directory(conversions.export(keras_file, tmp_path / "bundle").path)
     parsed = parse_model(bundle["model.onnx"])
     evidence = read_evidence({entry.key: entry.value for entry in parsed.metadata_props}, parsed)
     original = read_network(keras.saving.load_model(keras_file, compile=False))

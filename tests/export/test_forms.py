@@ -16,14 +16,13 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
-from rnnx.export.convert import convert
-from rnnx.export.forms import build_forms
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.runtime.session import Session
+from tests.conversions import build_forms, convert
 from tests.networks import IDS, MODELS, build
 
 pytestmark = pytest.mark.train

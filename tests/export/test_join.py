@@ -13,7 +13,7 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.export.convert import check, convert
+from rnnx.export.convert import check
 from rnnx.export.forms import read_steps
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.visible_states import with_states
@@ -22,7 +22,7 @@ from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.runtime.session import Session
-from tests.conversions import require_proved
+from tests.conversions import convert, require_proved
 from tests.networks import IDS, build, states
 
 pytestmark = pytest.mark.train

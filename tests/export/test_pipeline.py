@@ -20,7 +20,8 @@ from onnx import numpy_helper
 
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
-from rnnx.export.pipeline import export
+from rnnx.export import pipeline
+from tests.conversions import export
 from tests.mutations import Mutation, change, drop_bias, exports_after, floats
 
 pytestmark = pytest.mark.train
@@ -77,7 +78,7 @@ def test_names_and_versions_are_those_of_the_contract(tiny_bundle: Path, form: s
 
 
 def test_the_same_run_gives_the_same_file(tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    again = export(tiny_run, tmp_path / "again").path
+    again = pipeline.export(tiny_run, tmp_path / "again").path
     first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (tiny_bundle, again))
     weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
     assert weights[0] == weights[1]
@@ -119,20 +120,16 @@ def shift_ids(graph: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
 @pytest.mark.parametrize("mutate", [transpose_recurrent_kernel, drop_bias, half_precision, shift_ids])
-def test_a_wrong_graph_is_not_published(
-    mutate: Mutation, form: str, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_graph_is_not_published(mutate: Mutation, form: str, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
-        exports_after(mutate, monkeypatch, tiny_run, tmp_path / "out", form)
+        exports_after(mutate, tiny_run, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == []
     assert not caught.value.report.passed
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
 @pytest.mark.parametrize("which", range(16))
-def test_one_corrupted_weight_is_not_published(
-    which: int, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_one_corrupted_weight_is_not_published(which: int, tiny_run: Path, tmp_path: Path) -> None:
     """Any weight, off by 1e-3: three of each tensor's, drawn at random.
 
     One entry of a kernel behind the pooling moves a probability by less than what rounding in all steps before may do;
@@ -156,7 +153,7 @@ def test_one_corrupted_weight_is_not_published(
 
     form = ("model.onnx", "model.batch.onnx")[which % 2]
     with pytest.raises((ParityError, ModelError)) as caught:
-        exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out", form)
+        exports_after(corrupt, tiny_run, tmp_path / "out", form)
     told = r"layer (detectors|probs): its kernel stands nowhere in the file"
     assert isinstance(caught.value, ParityError) or re.fullmatch(told, str(caught.value))
     assert list(tmp_path.iterdir()) == []
@@ -217,12 +214,10 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*.*")}
 
 
-def test_a_failed_proof_leaves_the_old_bundle(
-    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, bundle_copy: Path
-) -> None:
+def test_a_failed_proof_leaves_the_old_bundle(tiny_run: Path, bundle_copy: Path) -> None:
     before = contents(bundle_copy)
     with pytest.raises(ParityError):
-        exports_after(drop_bias, monkeypatch, tiny_run, bundle_copy)
+        exports_after(drop_bias, tiny_run, bundle_copy)
     assert contents(bundle_copy) == before
     assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
 

@@ -13,10 +13,9 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.export.forms import build_forms
 from rnnx.keras_models.read_network import read_network
-from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
+from tests.conversions import build_forms, decide
 from tests.networks import IDS, build, detectors, states
 
 # Keras's maximum takes masked positions for what they hold, and says so; that is what is looked at here.
