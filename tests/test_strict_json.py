@@ -5,23 +5,9 @@ import json
 
 import pytest
 
-from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig, TrainingConfig
+from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig
 from rnnx.strict_json import from_json, to_json
-
-TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
-CONFIG = ModelConfig(
-    name="n",
-    labels=("neg", "pos"),
-    output_size=1,
-    vocabulary_size=10,
-    tokenizer=TOKENIZER,
-    architecture=("Dense probs",),
-    parameter_count=3,
-    training=TrainingConfig("default", "d", 8, 2, 0, 3, 2, 0.5),
-    tools={"keras": "3"},
-    files={"model.onnx": "00"},
-    opset=13,
-)
+from tests.bundles import CONFIG
 
 
 def test_a_config_survives_its_file() -> None:

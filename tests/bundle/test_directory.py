@@ -9,9 +9,7 @@ import pytest
 from rnnx.bundle.directory import find_directory, read_directory, require_replaceable, write_directory
 from rnnx.errors import ModelError, UsageError
 from rnnx.files import publish
-from tests.test_strict_json import CONFIG
-
-FILES = {"a.txt": b"first", "b.txt": b"second"}
+from tests.bundles import CONFIG, FILES
 
 
 def names(folder: Path) -> list[str]:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "scipy")
-
-
-def imported_by(arguments: list[str], before: str = "") -> set[str]:
-    """Runs the command line in a fresh process and lists what of the frameworks it loaded."""
-    code = (
-        f"import json, sys\n{before}\nfrom rnnx.cli import run\ncode = run({arguments!r})\nsys.stdout.flush()\n"
-        f"print('\\n' + json.dumps([code, [m for m in {FRAMEWORKS!r} if m in sys.modules]]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603  # our own code
-    exit_code, names = json.loads(done.stdout.splitlines()[-1])
-    assert exit_code == 0, done.stderr
-    return set(names)
+from tests.processes import imported_by
 
 
 @pytest.fixture

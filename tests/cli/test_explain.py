@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.cli import run
-from tests.cli.test_terminal import on_a_terminal
+from tests.processes import on_a_terminal
 
 Capture = pytest.CaptureFixture[str]
 TEXT = "A wonderful film,<br />I loved it, qzxv!"

@@ -17,7 +17,7 @@ from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.errors import DataError
 from rnnx.infer.predictions import Prediction, Values
-from tests.cli.test_cold_imports import imported_by
+from tests.processes import imported_by
 from tests.sensors import MODES, decays, oscillations, save
 
 pytestmark = pytest.mark.train

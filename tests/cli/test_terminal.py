@@ -12,27 +12,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.cli import terminal
-
-
-def on_a_terminal(arguments: list[str], **environment: str) -> str:
-    """Runs rnnx with a terminal on stdout and stderr, and returns all that it wrote."""
-    master, slave = pty.openpty()
-    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", **environment}
-    env = {key: value for key, value in env.items() if value}
-    with subprocess.Popen([sys.executable, "-m", "rnnx", *arguments], stdout=slave, stderr=slave, env=env) as process:  # noqa: S603  # ours
-        os.close(slave)
-        written = b""
-        while True:
-            try:
-                chunk = os.read(master, 65536)
-            except OSError:  # Linux's way to say that the other end is closed
-                break
-            if not chunk:
-                break
-            written += chunk
-        process.wait(timeout=60)
-    os.close(master)
-    return written.decode()
+from tests.processes import on_a_terminal
 
 
 @pytest.fixture

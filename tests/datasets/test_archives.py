@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import lzma
 import os
@@ -16,8 +15,7 @@ import pytest
 
 from rnnx.datasets import load_dataset, load_series
 from rnnx.errors import DataError, UntrustedDataError
-
-MiB = 1 << 20
+from tests.archives import MiB, overlapping_zip
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes = b"good", **fields: object) -> None:
@@ -77,17 +75,6 @@ def test_what_leads_out_of_an_archive_is_refused_whole(name: str, tmp_path: Path
     with pytest.raises(UntrustedDataError, match=r"leads out of the archive|is a link or a device"):
         load_dataset(str(path))
     assert list(tmp_path.iterdir()) == [path]
-
-
-def overlapping_zip(path: Path) -> Path:
-    """One member of 60 MB, packed into 60 kB, that stands in the directory forty times."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("r/train/pos/0.txt", bytes(60 * MiB))
-        for i in range(1, 40):
-            entry = copy.copy(archive.filelist[0])
-            entry.filename = f"r/train/pos/{i}.txt"
-            archive.filelist.append(entry)
-    return path
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:

@@ -20,7 +20,7 @@ from keras import layers
 from rnnx.bundle.directory import read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export.convert import convert
-from rnnx.export.forms import build_forms, read_steps
+from rnnx.export.forms import read_steps
 from rnnx.export.pipeline import export
 from rnnx.export.prove import run_keras
 from rnnx.infer.predictor import Predictor
@@ -34,8 +34,10 @@ from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
-from tests.export.test_pipeline import change, drop_bias, exports_after, floats
-from tests.keras_models.test_read_network import build
+from tests import conversions
+from tests.conversions import build_forms
+from tests.mutations import change, drop_bias, exports_after, floats
+from tests.networks import CELL_KINDS, build, build_cells, make_cell
 from tests.texts import tiny_recipe
 
 if TYPE_CHECKING:
@@ -48,11 +50,6 @@ pytestmark = pytest.mark.train
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [0, 0, 0, 0, 0, 0]], np.int32
 )
-KINDS: dict[str, tuple[type, dict[str, Any]]] = {
-    "LSTM": (layers.LSTM, {}),
-    "GRU": (layers.GRU, {}),
-    "GRU, reset before": (layers.GRU, {"reset_after": False}),
-}
 SETTINGS: dict[str, dict[str, Any]] = {
     "last state": {},
     "all states": {"return_sequences": True},
@@ -67,19 +64,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 ACTIVATIONS = ("linear", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu")
 
 
-def make(kind: str, units: int = 4, **settings: Any) -> keras.Layer:
-    layer, own = KINDS[kind]
-    return layer(units, **own, **{k: v for k, v in settings.items() if layer is layers.LSTM or k != "unit_forget_bias"})
-
-
 def operator_of(kind: str) -> str:
     return kind.partition(",")[0]
-
-
-def build_cells(kind: str, mask_zero: bool) -> keras.Model:
-    """Both directions, and one that reads backwards over their states."""
-    both = layers.Bidirectional(make(kind, 3, return_sequences=True))
-    return build(both, make(kind, go_backwards=True), mask_zero=mask_zero)
 
 
 def operators(model: onnx.ModelProto) -> Counter[str]:
@@ -105,9 +91,9 @@ def assert_computes_the_same(model: keras.Model) -> dict[str, Counter[str]]:
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELL_KINDS)
 def test_each_setting_becomes_the_native_operator(kind: str, settings: str, mask_zero: bool) -> None:
-    counted = assert_computes_the_same(build(make(kind, **SETTINGS[settings]), mask_zero=mask_zero))
+    counted = assert_computes_the_same(build(make_cell(kind, **SETTINGS[settings]), mask_zero=mask_zero))
     operator = operator_of(kind)
     assert all(operators[operator] == 1 for operators in counted.values())
     # Without a mask there are no lengths to leave out.
@@ -115,16 +101,16 @@ def test_each_setting_becomes_the_native_operator(kind: str, settings: str, mask
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELL_KINDS)
 def test_stacks_and_both_directions(kind: str, mask_zero: bool) -> None:
     counted = assert_computes_the_same(build_cells(kind, mask_zero))
     assert all(operators[operator_of(kind)] == 3 for operators in counted.values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELL_KINDS)
 def test_the_mean_of_what_counts(kind: str) -> None:
     model = build(
-        layers.Bidirectional(make(kind, 3, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=True
+        layers.Bidirectional(make_cell(kind, 3, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=True
     )
     network = read_network(model)
     ids = IDS[:4]
@@ -151,9 +137,9 @@ def test_a_simple_rnn_with_each_activation(activation: str, mask_zero: bool) -> 
     assert counted["model.batch.onnx"]["Scan"] in (1, 2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELL_KINDS)
 def test_the_portable_form_has_no_lengths(kind: str) -> None:
-    model = build(make(kind), mask_zero=True)
+    model = build(make_cell(kind), mask_zero=True)
     forms = build_forms(model, read_network(model))
     operator = operator_of(kind)
     given = {
@@ -216,7 +202,7 @@ def test_right_files_stay_within_the_bound(activation: str) -> None:
     settings: dict[str, Any] = {"activation": activation, "return_sequences": True}
     # Gates that may be larger than 1, step upon step, grow beyond float32.
     gates: dict[str, Any] = {"recurrent_activation": activation} if activation in ("hard_sigmoid", "softsign") else {}
-    cells = [make(kind, **settings, **gates) for kind in KINDS]
+    cells = [make_cell(kind, **settings, **gates) for kind in CELL_KINDS]
     model = build(layers.SimpleRNN(4, **settings), *cells, layers.LSTM(3), layers.Dense(1, "sigmoid"), mask_zero=True)
     model.set_weights([w * 0.3 for w in model.get_weights()])
     network = read_network(model)
@@ -350,18 +336,16 @@ def corrupt(suffix: str) -> Callable[[onnx.ModelProto], None]:
     ],
     ids=["gates", "no bias", "transposed", "one of W", "one of R", "one of B"],
 )
-def test_a_wrong_graph_is_not_published(
-    mutate: Any, form: str, monkeypatch: pytest.MonkeyPatch, keras_file: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_graph_is_not_published(mutate: Any, form: str, keras_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
-        exports_after(mutate, monkeypatch, keras_file, tmp_path / "out", form)
+        exports_after(mutate, keras_file, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == [keras_file]
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
 def test_a_weight_altered_in_the_file_is_known_as_such(keras_file: Path, tmp_path: Path) -> None:
     """The record knows Keras's numbers, whatever order the file has their gates in."""
-    bundle = read_directory(export(keras_file, tmp_path / "bundle").path)
+    bundle = read_directory(conversions.export(keras_file, tmp_path / "bundle").path)
     parsed = parse_model(bundle["model.onnx"])
     evidence = read_evidence({entry.key: entry.value for entry in parsed.metadata_props}, parsed)
     original = read_network(keras.saving.load_model(keras_file, compile=False))

@@ -16,22 +16,16 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
-from rnnx.export.convert import convert
-from rnnx.export.forms import build_forms
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.runtime.session import Session
-from tests.keras_models.test_read_network import MODELS, build
+from tests.conversions import build_forms, convert
+from tests.networks import IDS, MODELS, build
 
 pytestmark = pytest.mark.train
-
-# Zeros in front, at the end, between, nowhere, and a row that ends in one word.
-IDS = np.array(
-    [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0]], np.int32
-)
 
 # The maximum of Keras counts masked positions; its states there are carried too, so that it comes out right.
 CASES = [(name, mask) for name in MODELS for mask in (False, True)]

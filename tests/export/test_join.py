@@ -13,28 +13,21 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.export.convert import check, convert
+from rnnx.export.convert import check
 from rnnx.export.forms import read_steps
-from rnnx.export.probes import Probes
-from rnnx.export.prove import prove
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.visible_states import with_states
-from rnnx.proof.compare import ProbeBatch
 from rnnx.rewrites import join
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.runtime.session import Session
-from tests.export.test_forms import IDS
-from tests.keras_models.test_read_network import build
+from tests.conversions import convert, require_proved
+from tests.networks import IDS, build, states
 
 pytestmark = pytest.mark.train
 
 RNN, Both, Mean = layers.SimpleRNN, layers.Bidirectional, layers.GlobalAveragePooling1D
-
-
-def states(units: int, **options: object) -> keras.Layer:
-    return RNN(units, return_sequences=True, **options)
 
 
 def scans(rewritten: Rewritten) -> list[str]:
@@ -45,20 +38,6 @@ def to_scans(model: keras.Model) -> Rewritten:
     rewritten = replace_loops(remove_negative_ids(convert(model, read_network(model))), write_scan)
     check(rewritten.model)
     return rewritten
-
-
-def require_right(model: keras.Model, rewritten: Rewritten) -> None:
-    """Every state and the result, within what rounding can do; the batch, and its rows alone."""
-    network = read_network(model)
-    names = tuple("abcde")
-    batches = [ProbeBatch(IDS, names), *(ProbeBatch(IDS[i : i + 1], names[i : i + 1]) for i in range(5))]
-    probes = Probes(tuple(batches), text_count=0, trap_count=5, long_batch=batches[0])
-    report = prove(model, network, {"model.batch.onnx": rewritten}, probes)
-    (form,) = report.runtimes[1:]
-    assert {layer.layer for layer in form.layers} == {*network.recurrent_nodes, "probs", "end to end"}
-    for layer in form.layers:
-        assert layer.ratio is not None
-        assert layer.ratio <= 1, layer
 
 
 JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
@@ -105,7 +84,7 @@ def test_joined_recurrences_compute_what_each_does(name: str, mask_zero: bool) -
     model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
     assert scans(rewritten) == expected
-    require_right(model, rewritten)
+    require_proved(model, rewritten)
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
@@ -138,7 +117,7 @@ def test_what_does_not_fit_stays_by_itself(name: str) -> None:
     model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
     assert scans(rewritten) == ["a", "b"]
-    require_right(model, rewritten)
+    require_proved(model, rewritten)
 
 
 def test_directions_that_do_not_fit_stay_by_themselves() -> None:
@@ -146,7 +125,7 @@ def test_directions_that_do_not_fit_stay_by_themselves() -> None:
     model = build(both, layers.Dense(1, activation="sigmoid"), mask_zero=True)
     rewritten = to_scans(model)
     assert sorted(scans(rewritten)) == ["x.backward", "x.forward"]
-    require_right(model, rewritten)
+    require_proved(model, rewritten)
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
@@ -161,7 +140,7 @@ def test_wide_directions_share_their_steps_with_a_product_each(mask_zero: bool, 
     operators = [node.op_type for node in scan.attribute[0].g.node]
     assert operators == (["Gemm", "Tanh", "Identity"] if is_pooled else ["Gemm", "Tanh"]) * 2
     assert read_steps(rewritten.model) == (66, is_pooled)
-    require_right(model, rewritten)
+    require_proved(model, rewritten)
 
 
 def test_a_layer_whose_states_someone_else_reads_too_stays_by_itself() -> None:
@@ -171,7 +150,7 @@ def test_a_layer_whose_states_someone_else_reads_too_stays_by_itself() -> None:
     model = keras.Model(ids, layers.Dense(1, activation="sigmoid")(both))
     rewritten = to_scans(model)
     assert sorted(scans(rewritten)) == ["a", "b"]
-    require_right(model, rewritten)
+    require_proved(model, rewritten)
 
 
 def test_rows_without_a_word_stay_at_zero_in_every_layer() -> None:
@@ -208,7 +187,7 @@ def test_a_wrong_block_is_found_by_the_proof() -> None:
         matrix[place] += 1e-3
         tensor.CopyFrom(onnx.numpy_helper.from_array(matrix, tensor.name))
         with pytest.raises(AssertionError, match="LayerReport"):
-            require_right(model, rewritten)
+            require_proved(model, rewritten)
 
 
 @pytest.mark.parametrize(

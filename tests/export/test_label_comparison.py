@@ -14,13 +14,13 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 from rnnx.cli import run
 from rnnx.errors import ParityError, UsageError
 from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.source import Source, open_source
 from rnnx.proof.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text_form.build import TextForm
-from tests.export.test_pipeline import change, floats
+from tests.conversions import build_forms, export, shared
+from tests.mutations import change, floats
 from tests.texts import make_texts
 
 pytestmark = pytest.mark.train
@@ -54,7 +54,8 @@ def test_the_figures_reach_the_bundle(tiny_run: Path, tmp_path: Path, capsys: py
     table = tmp_path / "mine.csv"
     lines = [f"{text.decode()},{label}" for text, label in make_texts(80, 6)]
     table.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
-    assert run(["export", str(tiny_run), "--out", str(tmp_path / "out"), "--decisions", str(table)]) == 0
+    with shared():
+        assert run(["export", str(tiny_run), "--out", str(tmp_path / "out"), "--decisions", str(table)]) == 0
     capsys.readouterr()
     decisions = json.loads((tmp_path / "out" / "parity.json").read_bytes())["decisions"]
     assert decisions["count"] == 80
@@ -72,11 +73,11 @@ def test_a_label_that_differs_is_not_published(tiny_run: Path, tmp_path: Path, m
 
     monkeypatch.setattr(pipeline, "compare_decisions", late)
     with pytest.raises(ParityError, match="nothing was published"):
-        pipeline.export(tiny_run, tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))
+        export(tiny_run, tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_model_without_text_has_none(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.keras").write_bytes((tiny_run / "model.keras").read_bytes())
     with pytest.raises(UsageError, match="made without a vocabulary"):
-        pipeline.export(tmp_path / "mine.keras", tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))
+        export(tmp_path / "mine.keras", tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))

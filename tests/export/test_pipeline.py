@@ -7,9 +7,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,15 +21,12 @@ from onnx import numpy_helper
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
-from rnnx.export.pipeline import export
-from rnnx.rewrites.replace import Rewritten
+from tests.conversions import export
+from tests.mutations import Mutation, change, drop_bias, exports_after, floats
 
 pytestmark = pytest.mark.train
 
 VOCABULARY_SIZE = 24  # of the tiny runs
-
-Mutation = Callable[[onnx.ModelProto], None]
 
 
 def test_a_bundle_is_complete_and_proved(exported_run: Path) -> None:
@@ -83,7 +78,7 @@ def test_names_and_versions_are_those_of_the_contract(exported_run: Path, form: 
 
 
 def test_the_same_run_gives_the_same_file(tiny_run: Path, exported_run: Path, tmp_path: Path) -> None:
-    again = export(tiny_run, tmp_path / "again").path
+    again = pipeline.export(tiny_run, tmp_path / "again").path
     first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (exported_run, again))
     weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
     assert weights[0] == weights[1]
@@ -107,41 +102,9 @@ def test_a_bare_keras_file_is_exported(tiny_run: Path, tmp_path: Path) -> None:
     assert "golden.json" not in bundle.files
 
 
-def exports_after(
-    mutate: Mutation, monkeypatch: pytest.MonkeyPatch, run: Path, out: Path, form: str = "model.onnx"
-) -> None:
-    """Exports a run of which one form was tampered with."""
-
-    def tampered(*args: Any) -> dict[str, Rewritten]:
-        forms = build_forms(*args)
-        mutate(forms[form].model)
-        return forms
-
-    monkeypatch.setattr(pipeline, "build_forms", tampered)
-    export(run, out)
-
-
-def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
-    """The weights of a graph (biases too, if of rank 1)."""
-    return [
-        tensor
-        for tensor in graph.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= minimum_rank
-    ]
-
-
-def change(tensor: onnx.TensorProto, change_values: Callable[[np.ndarray], np.ndarray]) -> None:
-    changed = numpy_helper.from_array(change_values(numpy_helper.to_array(tensor).copy()), tensor.name)
-    tensor.CopyFrom(changed)
-
-
 def transpose_recurrent_kernel(graph: onnx.ModelProto) -> None:
     tensor = next(t for t in floats(graph, 2) if t.name.endswith((".R", ".recurrent_kernel")))
     change(tensor, lambda values: np.ascontiguousarray(np.swapaxes(values, -1, -2)))
-
-
-def drop_bias(graph: onnx.ModelProto) -> None:
-    change(next(t for t in floats(graph) if t.name.endswith((".B", ".bias"))), np.zeros_like)
 
 
 def half_precision(graph: onnx.ModelProto) -> None:
@@ -157,20 +120,16 @@ def shift_ids(graph: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
 @pytest.mark.parametrize("mutate", [transpose_recurrent_kernel, drop_bias, half_precision, shift_ids])
-def test_a_wrong_graph_is_not_published(
-    mutate: Mutation, form: str, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_graph_is_not_published(mutate: Mutation, form: str, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=f"{form}.*nothing was published") as caught:
-        exports_after(mutate, monkeypatch, tiny_run, tmp_path / "out", form)
+        exports_after(mutate, tiny_run, tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == []
     assert not caught.value.report.passed
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
 @pytest.mark.parametrize("which", range(16))
-def test_one_corrupted_weight_is_not_published(
-    which: int, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_one_corrupted_weight_is_not_published(which: int, tiny_run: Path, tmp_path: Path) -> None:
     """Any weight, off by 1e-3: three of each tensor's, drawn at random.
 
     One entry of a kernel behind the pooling moves a probability by less than what rounding in all steps before may do;
@@ -194,7 +153,7 @@ def test_one_corrupted_weight_is_not_published(
 
     form = ("model.onnx", "model.batch.onnx")[which % 2]
     with pytest.raises((ParityError, ModelError)) as caught:
-        exports_after(corrupt, monkeypatch, tiny_run, tmp_path / "out", form)
+        exports_after(corrupt, tiny_run, tmp_path / "out", form)
     told = r"layer (detectors|probs): its kernel stands nowhere in the file"
     assert isinstance(caught.value, ParityError) or re.fullmatch(told, str(caught.value))
     assert list(tmp_path.iterdir()) == []
@@ -255,12 +214,10 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*.*")}
 
 
-def test_a_failed_proof_leaves_the_old_bundle(
-    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, exported_copy: Path
-) -> None:
+def test_a_failed_proof_leaves_the_old_bundle(tiny_run: Path, exported_copy: Path) -> None:
     before = contents(exported_copy)
     with pytest.raises(ParityError):
-        exports_after(drop_bias, monkeypatch, tiny_run, exported_copy)
+        exports_after(drop_bias, tiny_run, exported_copy)
     assert contents(exported_copy) == before
     assert [path.name for path in exported_copy.parent.iterdir()] == ["bundle"]
 

@@ -13,12 +13,10 @@ import keras
 import onnx
 from keras import layers
 
-from rnnx.export.forms import build_forms
 from rnnx.keras_models.read_network import read_network
-from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
-from tests.export.test_forms import IDS
-from tests.keras_models.test_read_network import build
+from tests.conversions import build_forms, decide
+from tests.networks import IDS, build, detectors, states
 
 # Keras's maximum takes masked positions for what they hold, and says so; that is what is looked at here.
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
@@ -28,18 +26,8 @@ Max, Mean = layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D
 ROWS = np.concatenate([IDS, np.zeros((1, IDS.shape[1]), np.int32)])
 
 
-def states(units: int, **options: object) -> keras.Layer:
-    return layers.SimpleRNN(units, return_sequences=True, **options)
-
-
 def both(units: int = 4) -> keras.Layer:
     return layers.Bidirectional(states(units), name="x")
-
-
-def detectors(units: int = 5, activation: str = "relu", **options: object) -> keras.Layer:
-    # A bias that is not zero shows what padding adds to a maximum.
-    bias = keras.initializers.RandomNormal(seed=3)
-    return layers.Dense(units, activation=activation, bias_initializer=bias, name="detectors", **options)
 
 
 POOLED: dict[str, Callable[[], list[keras.Layer]]] = {

@@ -15,10 +15,9 @@ import keras
 from keras import layers
 
 from rnnx.errors import ModelError
-from rnnx.export.forms import build_forms
-from rnnx.export.pipeline import export
 from rnnx.keras_models.read_network import read_network
 from rnnx.runtime.session import Session
+from tests.conversions import build_forms, export
 
 pytestmark = pytest.mark.train
 

@@ -20,7 +20,6 @@ from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
 from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.keras_models.read_network import read_network
@@ -28,9 +27,10 @@ from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.verify import verify_file
 from rnnx.reference.streaming import in_chunks
 from rnnx.rewrites.replace import Rewritten
-from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
-from tests.keras_models.test_read_network import build
+from tests.conversions import build_forms, decide
+from tests.mutations import exports_after
+from tests.networks import build
 from tests.streams import NAME, bare_networks
 
 pytestmark = pytest.mark.train
@@ -281,15 +281,11 @@ def test_a_mutant_is_found(network: str, mutation: Mutation) -> None:
     assert not passes(form)
 
 
-def test_nothing_is_published_of_a_mutant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def build_mutant(*args: object, **kwargs: object) -> dict[str, Rewritten]:
-        forms = build_forms(*args, **kwargs)  # type: ignore[arg-type]  # as the pipeline has them
-        not_carried(forms[NAME].model.graph)
-        return forms
-
-    monkeypatch.setattr(pipeline, "build_forms", build_mutant)
+def test_nothing_is_published_of_a_mutant(tmp_path: Path) -> None:
     bare_networks()["ids"].save(tmp_path / "model.keras")
     with pytest.raises(ParityError) as raised:
-        export(tmp_path / "model.keras", tmp_path / "out", streaming=True)
+        exports_after(
+            lambda model: not_carried(model.graph), tmp_path / "model.keras", tmp_path / "out", NAME, streaming=True
+        )
     assert raised.value.report.first_problem.startswith(f"{NAME} in chunks of 1")
     assert not (tmp_path / "out").exists()

@@ -19,8 +19,6 @@ import rnnx
 from rnnx.bundle.directory import BATCH_NAME, TEXT_NAME, read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
-from rnnx.export.forms import build_forms
-from rnnx.export.pipeline import export
 from rnnx.export.probes_of_texts import make_text_batches
 from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
@@ -31,6 +29,7 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Vocabulary, to_batch
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.storage import Storage, store
+from tests.conversions import build_forms, export
 from tests.texts import make_texts
 
 pytestmark = pytest.mark.train

@@ -12,7 +12,7 @@ import pytest
 from rnnx.bundle.directory import read_directory, require_replaceable, write_directory
 from rnnx.files import publish
 from rnnx.files.locks import lock_folder
-from tests.test_strict_json import CONFIG
+from tests.bundles import CONFIG
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock")
 
@@ -30,7 +30,7 @@ with publish.publish(Path(sys.argv[1]) / 'm', lambda out: None) as folder: (fold
 # Publishes over and over, every other time with one file more.
 PUBLISHING = """
 from rnnx.bundle.directory import write_directory
-from tests.test_strict_json import CONFIG
+from tests.bundles import CONFIG
 who, count = int(sys.argv[2]), int(sys.argv[3])
 for i in range(count):
     files = {name: b'%d-%d-%s' % (who, i, name.encode()) for name in ('a', 'b', 'testdata/c', *(['d'] * (i % 2)))}

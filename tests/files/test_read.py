@@ -11,8 +11,7 @@ from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError
 from rnnx.files.read import MOST_FILE_BYTES, read_file
 from rnnx.onnx_file.admission import require_loadable
-from tests.bundle.test_directory import FILES
-from tests.test_strict_json import CONFIG
+from tests.bundles import CONFIG, FILES
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ import keras
 from keras import layers
 
 from rnnx.errors import ModelError
-from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
 from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.prove import prove
 from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.reference import Embedding, Network, Node, TakeMask
+from tests.conversions import build_forms
 
 pytestmark = pytest.mark.train
 

@@ -20,7 +20,6 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
-from rnnx.export.forms import build_forms
 from rnnx.export.pipeline import export
 from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.onnx_file.messages import parse_model
@@ -32,9 +31,9 @@ from rnnx.proof.verify import verify_file
 from rnnx.reference import Network, Tensor
 from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rewrites.replace import Rewritten
-from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
 from rnnx.strict_json import from_json, to_json
+from tests.conversions import build_forms, decide
 
 pytestmark = [
     pytest.mark.train,

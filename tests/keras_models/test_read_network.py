@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -12,54 +10,9 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
+from tests.networks import MODELS, build
 
 pytestmark = pytest.mark.train
-
-
-def build(*body: keras.Layer, mask_zero: bool = False) -> keras.Model:
-    keras.utils.set_random_seed(1)
-    ids = keras.Input((None,), dtype="int32", name="ids")
-    model = keras.Sequential([ids, layers.Embedding(12, 5, mask_zero=mask_zero), *body])
-    rng = np.random.default_rng(2)
-    model.set_weights([rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
-    return model
-
-
-MODELS: dict[str, Callable[[bool], keras.Model]] = {
-    "last state": lambda m: build(layers.SimpleRNN(4), layers.Dense(1, "sigmoid"), mask_zero=m),
-    "all states": lambda m: build(layers.SimpleRNN(4, return_sequences=True), mask_zero=m),
-    "stacked": lambda m: build(
-        layers.SimpleRNN(4, return_sequences=True), layers.SimpleRNN(3), layers.Dense(3, "softmax"), mask_zero=m
-    ),
-    "backwards": lambda m: build(layers.SimpleRNN(4, go_backwards=True, return_sequences=True), mask_zero=m),
-    "backwards, mean": lambda m: build(
-        layers.SimpleRNN(4, go_backwards=True, return_sequences=True), layers.GlobalAveragePooling1D(), mask_zero=m
-    ),
-    "backwards, stacked, mean": lambda m: build(
-        layers.SimpleRNN(4, return_sequences=True),
-        layers.SimpleRNN(3, go_backwards=True, return_sequences=True),
-        layers.GlobalAveragePooling1D(),
-        mask_zero=m,
-    ),
-    "zero outputs": lambda m: build(layers.SimpleRNN(4, return_sequences=True, zero_output_for_mask=True), mask_zero=m),
-    "zero outputs, last": lambda m: build(layers.SimpleRNN(4, zero_output_for_mask=True), mask_zero=m),
-    "both directions, all": lambda m: build(
-        layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=m
-    ),
-    "both directions, last": lambda m: build(layers.Bidirectional(layers.SimpleRNN(4)), mask_zero=m),
-    "both directions, stacked": lambda m: build(
-        layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)),
-        layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True)),
-        mask_zero=m,
-    ),
-    "maximum": lambda m: build(layers.SimpleRNN(4, return_sequences=True), layers.GlobalMaxPooling1D()),
-    "relu, no bias": lambda m: build(
-        layers.SimpleRNN(4, activation="relu", use_bias=False), layers.Dense(2, use_bias=False), mask_zero=m
-    ),
-    "at every position": lambda m: build(
-        layers.SimpleRNN(4, return_sequences=True), layers.Dropout(0.5), layers.Dense(3, "softmax"), mask_zero=m
-    ),
-}
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])

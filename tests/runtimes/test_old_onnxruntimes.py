@@ -105,8 +105,7 @@ def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArra
     """The forms of a network, and what the reference gives for the batches; built once for all runtimes."""
     from rnnx.export.forms import build_forms
     from rnnx.keras_models.read_network import read_network
-    from tests.export.test_cells import build_cells
-    from tests.keras_models.test_read_network import MODELS
+    from tests.networks import MODELS, build_cells
 
     model = build_cells(name, mask_zero) if name in CELLS else MODELS[name](mask_zero)
     network = read_network(model)

@@ -19,7 +19,7 @@ from rnnx.train.fit import Epoch, Observer, Progress
 from rnnx.train.run import train
 from tests.disks import small_disk
 from tests.texts import make_texts, tiny_recipe
-from tests.train.test_resume import assert_same_run
+from tests.trainings import assert_same_run
 
 pytestmark = pytest.mark.train
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,62 +16,24 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
-import h5py
 import keras
 
-from rnnx.bundle.directory import HISTORY_NAME, KERAS_NAME, METRICS_NAME, read_directory
+from rnnx.bundle.directory import HISTORY_NAME, read_directory
 from rnnx.card.card import write_card
 from rnnx.datasets import Dataset
 from rnnx.errors import ModelError, UsageError
 from rnnx.train.checkpoint import checkpoint_place
-from rnnx.train.fit import Epoch, Observer, Progress
+from rnnx.train.fit import Observer, Progress
 from rnnx.train.recipes import Recipe
 from rnnx.train.run import train
 from tests.processes import start
 from tests.texts import make_texts, tiny_recipe
+from tests.trainings import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train
 
 # How often `rnnx train` is killed, both recipes together; RNNX_KILLS=50 takes about eight minutes.
 KILLS = int(os.environ.get("RNNX_KILLS", "5"))
-
-
-class DeathError(Exception):
-    """What stands for a power cut inside one process."""
-
-
-def weights_of(run_dir: Path) -> dict[str, bytes]:
-    """Name to bytes of every weight in a run's model."""
-    arrays: dict[str, bytes] = {}
-
-    def read(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = np.asarray(item[()]).tobytes()
-
-    with zipfile.ZipFile(run_dir / KERAS_NAME) as archive:
-        h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r").visititems(read)
-    assert arrays
-    return arrays
-
-
-def assert_same_run(expected: Path, actual: Path) -> None:
-    assert weights_of(expected) == weights_of(actual)
-    for name in (HISTORY_NAME, METRICS_NAME, "samples.json", "curves.png"):
-        assert read_directory(expected)[name] == read_directory(actual)[name], name
-
-
-def dying(epoch: int, batch: int | None) -> Observer:
-    """Dies after an epoch's batch, or after the epoch if that is None."""
-
-    def on_batch(p: Progress) -> None:
-        if (p.epoch, p.batch) == (epoch, batch):
-            raise DeathError
-
-    def on_epoch(done: Epoch) -> None:
-        if batch is None and done.epoch == epoch:
-            raise DeathError
-
-    return Observer(on_batch, on_epoch)
 
 
 def averaging_recipe() -> Recipe:

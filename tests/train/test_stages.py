@@ -24,7 +24,7 @@ from rnnx.train.run import make_task, train
 from rnnx.train.task import StageProgress
 from tests.processes import start
 from tests.texts import make_texts, tiny_recipe
-from tests.train.test_resume import DeathError, assert_same_run, dying, weights_of
+from tests.trainings import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train
 

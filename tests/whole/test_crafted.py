@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.directory import MODEL_NAME, find_directory, hash_bytes
-from tests.datasets.test_archives import overlapping_zip
+from tests.archives import overlapping_zip
 from tests.onnx_bytes import graph, message, model, node, port, tensor
 
 BUNDLE = "imdb-article"

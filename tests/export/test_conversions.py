@@ -1,0 +1,91 @@
+"""What the tests share of their exports is what each would have computed alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+import onnx
+from keras import layers
+
+from rnnx.export import pipeline
+from rnnx.export.convert import convert
+from rnnx.export.prove import run_keras
+from rnnx.keras_models.read_network import read_network
+from rnnx.proof.compare import ProbeBatch
+from rnnx.reference import Network
+from rnnx.rounding.decisions import decide
+from tests import conversions
+from tests.networks import IDS, build
+
+pytestmark = pytest.mark.train
+
+BATCH = ProbeBatch(IDS, tuple("abcde"))
+
+
+def make(units: int = 3, *, mask_zero: bool = True, activation: str = "tanh") -> keras.Model:
+    keras.utils.clear_session(free_memory=False)  # the same names, as in another test
+    head = layers.Dense(1, "sigmoid", name="head")
+    return build(layers.SimpleRNN(units, activation=activation, name="rnn"), head, mask_zero=mask_zero)
+
+
+def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lets tf2onnx be counted, and nothing be known from before."""
+    counted: list[str] = []
+
+    def counting(model: keras.Model, network: Network) -> onnx.ModelProto:
+        counted.append(model.name)
+        return convert(model, network)
+
+    monkeypatch.setattr(conversions, "convert_anew", counting)
+    monkeypatch.setattr(conversions, "_CONVERTED", {})
+    return counted
+
+
+def test_equal_networks_are_converted_once_and_others_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = count_conversions(monkeypatch)
+    first, again, moved = make(), make(), make()
+    moved.get_layer("head").bias.assign([0.25])
+    expected = conversions.convert(first, read_network(first))
+    assert conversions.convert(again, read_network(again)) == expected
+    assert len(counted) == 1
+    for other in (make(4), make(mask_zero=False), make(activation="relu"), moved):
+        assert conversions.convert(other, read_network(other)) != expected
+    assert len(counted) == 5
+
+
+def test_a_copy_may_be_changed() -> None:
+    model = make()
+    network = read_network(model)
+    changed = conversions.build_forms(model, network)["model.onnx"].model
+    del changed.graph.node[:]
+    assert conversions.build_forms(model, network)["model.onnx"].model.graph.node
+
+
+def test_what_keras_and_the_reference_gave_is_what_they_give() -> None:
+    model = make()
+    network = read_network(model)
+    for _ in range(2):  # computed, and known
+        expected, actual = run_keras(model, network, BATCH), conversions.run_keras(model, network, BATCH)
+        np.testing.assert_array_equal(expected.states["rnn"], actual.states["rnn"])
+        np.testing.assert_array_equal(expected.answers["probs"], actual.answers["probs"])
+        bounds = decide(network, IDS)["probs"].bounds
+        np.testing.assert_array_equal(bounds, conversions.decide(network, IDS)["probs"].bounds)
+    one = ProbeBatch(IDS[:1], ("a",))
+    assert conversions.run_keras(model, network, one).states["rnn"].shape == (1, 6, 3)
+    assert conversions.decide(network, IDS[:1])["probs"].bounds.shape == (1, 1)
+
+
+def test_an_export_is_the_same_file_by_file(tmp_path: Path) -> None:
+    make().save(tmp_path / "mine.keras")
+    for _ in range(2):
+        shared = conversions.export(tmp_path / "mine.keras", tmp_path / "shared")
+    alone = pipeline.export(tmp_path / "mine.keras", tmp_path / "alone")
+    assert shared.report == alone.report
+    # tf2onnx orders and names independent nodes as its sets fall out, so other bytes may be the same file.
+    assert shared.sizes_bytes.keys() == alone.sizes_bytes.keys()

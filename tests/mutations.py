@@ -1,0 +1,40 @@
+"""Exports of which one form was tampered with; needs the [train] extra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from rnnx.export.pipeline import export
+from tests.conversions import shared
+
+Mutation: TypeAlias = Callable[[onnx.ModelProto], None]
+
+
+def exports_after(mutate: Mutation, run: Path, out: Path, form: str = "model.onnx", *, streaming: bool = False) -> None:
+    """Exports a run of which one form was tampered with."""
+    with shared(lambda forms: mutate(forms[form].model)):
+        export(run, out, streaming=streaming)
+
+
+def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
+    """The weights of a graph (biases too, if of rank 1)."""
+    return [
+        tensor
+        for tensor in graph.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= minimum_rank
+    ]
+
+
+def change(tensor: onnx.TensorProto, change_values: Callable[[np.ndarray], np.ndarray]) -> None:
+    changed = numpy_helper.from_array(change_values(numpy_helper.to_array(tensor).copy()), tensor.name)
+    tensor.CopyFrom(changed)
+
+
+def drop_bias(graph: onnx.ModelProto) -> None:
+    change(next(t for t in floats(graph) if t.name.endswith((".B", ".bias"))), np.zeros_like)
