@@ -60,7 +60,9 @@ def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypa
 def test_an_old_build_for_cuda_is_named(installed: dict[str, str | None]) -> None:
     installed["onnxruntime-gpu"] = "1.27.0"
     (problem,) = doctor.diagnose().problems
-    assert problem == "onnxruntime-gpu 1.27.0 is older than 1.28, which mended a hole: pip install -U onnxruntime-gpu"
+    assert problem == (
+        "onnxruntime-gpu 1.27.0 is older than 1.28, which fixed a security problem: run pip install -U onnxruntime-gpu"
+    )
 
 
 def test_the_cpu_alone_is_not_asked_for_a_card(installed: dict[str, str | None]) -> None:
