@@ -34,7 +34,7 @@ _ELEMENTWISE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """What is known about a value that does not depend on the inputs of the graph.
+    """The known bounds of a value that does not depend on the inputs of the graph.
 
     Attributes:
         shape: The largest possible size of each axis; None if the axes are not known.

@@ -112,8 +112,8 @@ class GRU(Recurrent):
             h: `(..., units)`, the state before the step.
 
         Returns:
-            z, r, the candidate k, and the state's product with U_k that k is made of: U_k h + d_k with `reset_after`,
-            otherwise U_k (r * h). Each `(..., units)`.
+            z, r, the candidate k, and the part of k that comes from the state: U_k h + d_k with `reset_after`, before
+            it is multiplied by r; otherwise U_k (r * h). Each `(..., units)`.
         """
         input_bias, recurrent_bias = self.biases
         x_z, x_r, x_k = np.split(x_t @ self.kernel + input_bias, 3, axis=-1)

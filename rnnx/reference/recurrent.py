@@ -38,13 +38,13 @@ from rnnx.reference.tensor import Array, Tensor
 class Recurrent(ABC):
     """A recurrent layer: the loop over the positions. A subclass defines the single step, `advance`.
 
-    An LSTM or GRU stores the weights of its gates next to each other along the last axis, `gates * units` numbers; a
-    SimpleRNN has no gates.
+    Below, `width` is `units` for a SimpleRNN. It is `4 * units` for an LSTM and `3 * units` for a GRU, which store the
+    weights of their gates next to each other along the last axis.
 
     Attributes:
-        kernel: `(inputs, gates * units)`, W transposed.
-        recurrent_kernel: `(units, gates * units)`, U transposed.
-        bias: `(gates * units,)`, b.
+        kernel: `(inputs, width)`, W transposed.
+        recurrent_kernel: `(units, width)`, U transposed.
+        bias: `(width,)`, b; a GRU may have two.
         activation: The activation of the new state; tanh in the article.
         return_sequences: Whether the layer returns the states of all positions, or the last state only.
         go_backwards: Whether the layer reads from the end. It returns the states in the order of computation.

@@ -1,7 +1,7 @@
 """Finds out what CUDA lacks on this machine: a driver, a GPU, or libraries; each problem comes with its remedy.
 
 The driver's own library is asked for its version and its GPUs. The other libraries are loaded under the names by which
-onnxruntime's CUDA provider loads them. Elsewhere than on Linux these names differ, and no problem is reported.
+onnxruntime's CUDA provider loads them. On systems other than Linux these names differ, and no problem is reported.
 
 Imports the standard library only.
 
@@ -52,7 +52,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is read of the machine; tests pass a fake one.
+    """The access to the machine that is examined; tests pass a fake machine.
 
     Attributes:
         load: Loads a library by its name; raises OSError if that fails.
