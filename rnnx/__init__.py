@@ -1,10 +1,10 @@
-"""rnnx: train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere.
+"""rnnx trains recurrent Keras models on text or numbers, exports them to ONNX with a proof, and runs them anywhere.
 
     >>> import rnnx
     >>> rnnx.load("imdb").predict(["A joy from start to end."])[0].label
     'pos'
 
-Importing this module loads neither numpy nor onnxruntime; `load` does, TensorFlow it never does.
+Importing this module imports neither numpy nor onnxruntime. `load` imports both, but never TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 
+# The public names that need numpy and onnxruntime are imported on first use (PEP 562).
 def __getattr__(name: str) -> Any:
     if name in ("Prediction", "Predictor", "Values", "load"):
         from rnnx.infer import predictor

@@ -1,11 +1,12 @@
-"""`python -m rnnx`, and the program `rnnx`: what runs before the command line is imported."""
+"""The entry point of `python -m rnnx` and of the program `rnnx`; it handles Ctrl-C during the first imports."""
 
 import signal
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C ends it without a traceback from its first imports on."""
-    # Unless whoever started it wants it to go on (nohup), in which case Python handles the signal in neither way.
+    """Runs the command line. Ctrl-C ends it without a traceback, even while modules are imported."""
+    # If the process was started with SIGINT ignored, as a shell script does for a background job, Python has not
+    # installed its own handler, and the signal stays ignored.
     is_handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_handled:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

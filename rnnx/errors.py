@@ -1,7 +1,7 @@
-"""Every error that rnnx raises on purpose, in one tree.
+"""All errors that rnnx raises on purpose, as one class hierarchy.
 
-Messages say what is wrong, where, and what to do next. Programmer mistakes stay `ValueError` and `TypeError`. Exit
-codes are the command line's affair (`rnnx.cli`). Imports nothing beyond the standard library.
+A message says what is wrong, where, and what to do next. Programming errors raise `ValueError` and `TypeError`. The
+exit code of each error is defined by the command line, `rnnx.cli`. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
 
 
 class RnnxError(Exception):
-    """Base of all errors of rnnx; catch this one to catch them all."""
+    """The base class of all errors of rnnx; catch it to catch them all."""
 
 
 class UsageError(RnnxError):
-    """The request itself makes no sense: an unknown recipe, an output folder that is something else."""
+    """The request makes no sense, such as an unknown recipe, or an output folder that holds something else."""
 
 
 class DataError(RnnxError):
-    """A text, a file of texts or a dataset cannot be read as what it should be."""
+    """A text, a file of texts or a dataset cannot be read in the expected format."""
 
 
 class UntrustedDataError(DataError):
-    """A dataset that is not what it says it is, or made to do harm: an archive that leads out of itself, or a bomb."""
+    """A dataset is not the expected one, or may do harm: an archive with paths outside it, or a decompression bomb."""
 
 
 class MissingExtraError(RnnxError):
-    """A package of an optional extra is not installed; the message names the extra."""
+    """A package of an optional extra is missing or too old; the message says what to install."""
 
 
 class ModelError(RnnxError):
-    """A model, run or bundle is broken, altered, not to be trusted, or of a kind that rnnx does not model."""
+    """A model, run or bundle is broken, altered, not trustworthy, or of a kind that rnnx does not support."""
 
 
 class DeviceError(RnnxError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class NoKernelError(DeviceError):
-    """The device is there, and has no kernel for a recurrence of the file."""
+    """The requested device is available, but has no kernel for a recurrence of the file."""
 
 
 class ParityError(RnnxError):
     """The exported file does not compute what Keras computed; nothing was published.
 
     Attributes:
-        report: The full comparison, verdict included.
+        report: The full comparison, with its verdict.
     """
 
     def __init__(self, message: str, report: ParityReport) -> None:

@@ -1,6 +1,6 @@
-"""The oldest versions that are safe with files from anywhere; the reasons stand in pyproject.toml.
+"""The oldest versions of packages that are safe with files of unknown origin.
 
-Standard library only.
+The reason for each version is given in pyproject.toml. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -11,21 +11,32 @@ FLOORS = {"onnxruntime": (1, 27), "onnxruntime-gpu": (1, 28), "onnx": (1, 21), "
 
 
 def describe_floor(package: str, version: str) -> str:
-    """What is wrong with a version, and what to do; empty if nothing is."""
+    """Describes why a version is too old, and what to do.
+
+    Args:
+        package: A name in `FLOORS`.
+        version: The installed version, such as `1.27.0`.
+
+    Returns:
+        One line; empty if the version is new enough.
+    """
     floor = FLOORS[package]
     numbers = tuple(int(part) for part in version.partition("+")[0].split(".")[:3] if part.isdigit())
     if numbers >= floor:
         return ""
-    return (
-        f"{package} {version} is older than {'.'.join(map(str, floor))}, which mended a hole: pip install -U {package}"
-    )
+    oldest = ".".join(map(str, floor))
+    return f"{package} {version} is older than {oldest}, which fixed a security problem: run pip install -U {package}"
 
 
 def require_floor(package: str, version: str) -> None:
-    """Makes sure that a package may be used on files from anywhere.
+    """Makes sure that a package may be used on files of unknown origin.
+
+    Args:
+        package: A name in `FLOORS`.
+        version: The installed version.
 
     Raises:
-        MissingExtraError: If it is too old.
+        MissingExtraError: If the version is too old.
     """
     if problem := describe_floor(package, version):
         raise MissingExtraError(problem)

@@ -1,1 +1,5 @@
-"""How good a model is: arrays in, figures out. Imports numpy only."""
+"""How good a model is: accuracy, F1, error, calibration.
+
+`figures` and `calibration` compute figures from arrays, and import numpy only. `side_by_side` compares the figures of
+several models.
+"""

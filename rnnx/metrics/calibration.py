@@ -1,12 +1,15 @@
-"""How far the probabilities of a classifier can be taken at their word. Imports numpy only.
+"""The calibration of a classifier: how well its probabilities agree with how often it is right. Imports numpy only.
 
-Of texts that are given a label with the probability 0.8, four in five should have it. How far this fails is the
-expected calibration error: the probabilities of the labels that were given are sorted into bins of equal width, and in
-each the share that is right is set against the mean probability. Two other figures weigh every probability by itself
-and are lowest, in expectation, for the true ones: the negative log likelihood and the Brier score.
+A classifier is calibrated if, for example, four in five of the labels that it predicts with probability 0.8 are right.
+The expected calibration error measures the deviation. The predictions are sorted into bins of equal width by their
+probability, and in each bin the share that is right is compared with the mean probability.
 
-Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equations 2 and 3, for the bins, which are open
-below and closed above; Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
+Two other figures score each prediction by itself: the negative log likelihood and the Brier score. Both are proper
+scoring rules: their expectation is lowest for the true probabilities.
+
+Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017, equations 2 and 3, for the bins (open
+below, closed above); G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review,
+1950.
 """
 
 from __future__ import annotations
@@ -17,21 +20,21 @@ import numpy as np
 import numpy.typing as npt
 
 BIN_COUNT = 15  # Guo et al., table 1
-# A network answers in float32. The last number before 1 is 2^-24 below it, so a probability of 1 leaves to the others
-# anything up to half of that, which nothing tells from 0: that is what a 0 counts as.
-LEAST_PROBABILITY = 2.0**-25
+# A network computes in float32, where the largest number below 1 is 1 - 2^-24. So a probability that reads 1 may leave
+# up to 2^-25 to the other labels, and theirs may read 0. A 0 counts as that much, which keeps the likelihood finite.
+MIN_PROBABILITY = 2.0**-25
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """What was said with about the same probability.
+    """The predictions whose probability lies in one interval.
 
     Attributes:
-        low: The bin holds probabilities above this one,
-        high: up to this one.
-        count: Texts (or sequences, or words).
-        confidence: The mean probability of the label that was said, in low..high.
-        accuracy: The share of these labels that are right, in 0..1.
+        low: The lower end of the interval, which does not belong to it. The first bin includes 0.
+        high: The upper end of the interval, which belongs to it.
+        count: Number of predictions (texts, sequences or words).
+        confidence: The mean probability of the predicted labels, in low..high.
+        accuracy: The share of the predicted labels that are right, in 0..1.
     """
 
     low: float
@@ -43,17 +46,17 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be taken at their word; the lower the figures, the better.
+    """The calibration figures of a classifier; lower is better.
 
     Attributes:
-        expected_calibration_error: The distance between confidence and accuracy, the mean over the bins by their
-            counts, in 0..1.
-        negative_log_likelihood: Of the true label, the mean, in nats; None where only the probability of the label
-            that was said is known.
-        brier_score: Half the square distance between the probabilities and those of someone who knows (1 for the true
-            label, 0 for the others), the mean, in 0..1; for two labels the square error of the second one's
-            probability. None likewise.
-        bins: Those that hold any, in rising order.
+        expected_calibration_error: The mean distance between confidence and accuracy, weighted by the counts of the
+            bins, in 0..1.
+        negative_log_likelihood: The mean negative log likelihood of the true label, in nats. None if only the
+            probability of the predicted label is known.
+        brier_score: The mean of half the squared distance between the probabilities and the true distribution (1 for
+            the true label, 0 for the others), in 0..1. For two labels, this is the squared error of the second label's
+            probability. None if only the probability of the predicted label is known.
+        bins: The bins that are not empty, in ascending order.
     """
 
     expected_calibration_error: float
@@ -65,20 +68,23 @@ class Calibration:
 def measure_calibration(
     probs: npt.NDArray[np.floating], expected: npt.NDArray[np.integer], actual: npt.NDArray[np.integer]
 ) -> Calibration:
-    """Measures probabilities.
+    """Measures the calibration of a classifier.
 
     Args:
-        probs: (count, labels) in 0..1, rows that sum to 1; at least one.
-        expected: (count,) true label ids.
-        actual: (count,) label ids that were said.
+        probs: `(count, labels)` in 0..1; each row sums to 1; at least one row.
+        expected: `(count,)`, the true label ids.
+        actual: `(count,)`, the predicted label ids.
+
+    Returns:
+        All figures; none of them is None.
 
     Raises:
-        ValueError: If a probability is not in 0..1, or there is none.
+        ValueError: If a probability is not in 0..1 or is NaN, or if `probs` is empty.
     """
     _require_probabilities(probs)
     values, rows = probs.astype(np.float64), np.arange(len(probs))
     bins = measure_reliability(values[rows, actual], expected == actual)
-    likelihood = np.maximum(values[rows, expected], LEAST_PROBABILITY)
+    likelihood = np.maximum(values[rows, expected], MIN_PROBABILITY)
     distance = values.copy()
     distance[rows, expected] -= 1
     return Calibration(
@@ -92,21 +98,24 @@ def measure_calibration(
 def measure_reliability(
     confidence: npt.NDArray[np.floating], is_right: npt.NDArray[np.bool_]
 ) -> tuple[ReliabilityBin, ...]:
-    """Sorts what was said by its probability into bins of equal width.
+    """Sorts predictions by their probability into bins of equal width.
 
     Args:
-        confidence: (count,) the probability of each label that was said, in 0..1; at least one.
-        is_right: (count,) whether it was.
+        confidence: `(count,)`, the probability of each predicted label, in 0..1; at least one.
+        is_right: bool `(count,)`, whether the predicted label is the true one.
+
+    Returns:
+        The bins that are not empty, in ascending order.
 
     Raises:
-        ValueError: If a probability is not in 0..1, or there is none.
+        ValueError: If a probability is not in 0..1 or is NaN, or if `confidence` is empty.
     """
     _require_probabilities(confidence)
     edges = np.linspace(0, 1, BIN_COUNT + 1)
-    # `left`: what lies on an edge belongs to the bin below it; 0 itself to the first one.
-    places = np.searchsorted(edges[1:-1], confidence, side="left")
-    counts = np.bincount(places, minlength=BIN_COUNT)
-    sums, right = (np.bincount(places, values, BIN_COUNT) for values in (confidence, is_right))
+    # `left`: a probability on an edge belongs to the bin below it, and 0 belongs to the first bin.
+    bin_indices = np.searchsorted(edges[1:-1], confidence, side="left")
+    counts = np.bincount(bin_indices, minlength=BIN_COUNT)
+    sums, right = (np.bincount(bin_indices, values, BIN_COUNT) for values in (confidence, is_right))
     return tuple(
         ReliabilityBin(
             float(edges[i]),
@@ -120,11 +129,12 @@ def measure_reliability(
 
 
 def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
-    """The distance between confidence and accuracy, the mean over the bins by their counts."""
-    return sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / sum(one.count for one in bins)
+    """Returns the mean distance between confidence and accuracy, weighted by the counts of the bins, in 0..1."""
+    total = sum(bin_.count for bin_ in bins)
+    return sum(bin_.count * abs(bin_.accuracy - bin_.confidence) for bin_ in bins) / total
 
 
 def _require_probabilities(values: npt.NDArray[np.floating]) -> None:
-    # Written so that a NaN fails.
+    # Comparisons with NaN are False, so NaN fails here.
     if not (values.size and ((values >= 0) & (values <= 1)).all()):
-        raise ValueError("there should be at least one probability, and all of them in 0..1")
+        raise ValueError("there should be at least one probability, and all of them should be in 0..1")

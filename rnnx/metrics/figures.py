@@ -1,4 +1,7 @@
-"""Figures from what was expected and what came: for labels, for tags of words, for values."""
+"""Figures that compare predictions with the expected results: for labels, tags of words, and values.
+
+Imports numpy only.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,20 @@ import numpy.typing as npt
 
 from rnnx.metrics.calibration import Calibration
 
-# Rows of accuracy by length: as many texts in each, as far as lengths allow.
+# Rows in the table of accuracy by length. The rows hold equally many texts, as far as equal lengths allow.
 LENGTH_COUNT = 5
 
 
 @dataclass(frozen=True)
 class LabelMetrics:
-    """One label's figures; precision, recall and F1 in 0..1, 0 where there is nothing to divide by."""
+    """The figures of one label.
+
+    Attributes:
+        precision: The share of its predictions that are right, in 0..1; 0 if it was never predicted.
+        recall: The share of its occurrences that are predicted, in 0..1; 0 if it never occurs.
+        f1: The harmonic mean of precision and recall, in 0..1; 0 if there is neither a prediction nor an occurrence.
+        support: Number of its occurrences in the data.
+    """
 
     precision: float
     recall: float
@@ -26,14 +36,14 @@ class LabelMetrics:
 
 @dataclass(frozen=True)
 class LengthMetrics:
-    """How good a bundle is on texts (or sequences) of about the same length.
+    """The accuracy on texts (or sequences) of about the same length.
 
     Attributes:
-        shortest: Of them, in tokens (or steps), before any cut.
-        longest: Likewise.
-        is_cut: Whether they are the ones that are longer than the model reads.
-        count: How many.
-        accuracy: The share whose label is right.
+        shortest: The smallest length, in tokens (or steps), before truncation.
+        longest: The largest length, in tokens (or steps), before truncation.
+        is_cut: Whether this row holds the texts that are longer than the model reads, and were truncated.
+        count: Number of texts.
+        accuracy: The share of them whose label is right, in 0..1.
     """
 
     shortest: int
@@ -45,15 +55,15 @@ class LengthMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A bundle's figures on one data set.
+    """The figures of a classifier on one data set.
 
     Attributes:
-        accuracy: The share of texts (or sequences) whose label is right.
-        labels: By name.
-        confusion: Row: the true label; column: the predicted one; both in the order of the model's labels.
-        count: Texts, or sequences.
-        calibration: How far the probabilities can be taken at their word.
-        by_length: The shortest first, those that are cut last; none for the words of a tagger.
+        accuracy: The share of texts (or sequences) whose label is right, in 0..1.
+        labels: The figures of each label, by name.
+        confusion: The counts: rows are true labels, columns predicted labels, both in the order of the model's labels.
+        count: Number of texts, or sequences.
+        calibration: How well the probabilities agree with the accuracy.
+        by_length: The accuracy by length, the shortest texts first, truncated texts last; empty for a tagger.
     """
 
     accuracy: float
@@ -66,12 +76,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TagEvaluation(Evaluation):
-    """A tagger's figures on one treebank; texts are words here.
+    """The figures of a tagger on one treebank; `accuracy` and `count` refer to words.
 
     Attributes:
-        sentence_count: Sentences.
-        unknown_count: Words that the vocabulary does not hold.
-        unknown_accuracy: The share of these whose tag is right; None if there are none.
+        sentence_count: Number of sentences.
+        unknown_count: Number of words that are not in the vocabulary.
+        unknown_accuracy: The share of unknown words whose tag is right, in 0..1; None if there are none.
     """
 
     sentence_count: int
@@ -81,12 +91,13 @@ class TagEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class ValueMetrics:
-    """How far off one output is.
+    """The errors of one output, in the unit of the output.
 
     Attributes:
         mae: The mean absolute error.
-        rmse: The root of the mean square error.
-        r2: The share of the variance that is explained, at most 1; None where the expected values do not vary.
+        rmse: The root of the mean squared error.
+        r2: The coefficient of determination, the share of the variance that is explained: at most 1, without a unit.
+            None if all expected values are equal.
     """
 
     mae: float
@@ -96,14 +107,14 @@ class ValueMetrics:
 
 @dataclass(frozen=True)
 class ValueEvaluation:
-    """A bundle's figures on one data set of values.
+    """The figures of a model with numeric outputs on one data set.
 
     Attributes:
-        mae: The mean over the outputs, as the others.
-        rmse: Likewise.
-        r2: Likewise; None if it is for one of them.
-        outputs: One by one.
-        count: Sequences.
+        mae: The mean of the outputs' mean absolute errors.
+        rmse: The mean of the outputs' root mean squared errors.
+        r2: The mean of the outputs' coefficients of determination; None if one of them is None.
+        outputs: The figures of each output, in order.
+        count: Number of sequences.
     """
 
     mae: float
@@ -120,14 +131,17 @@ def measure(
     calibration: Calibration,
     by_length: tuple[LengthMetrics, ...] = (),
 ) -> Evaluation:
-    """Counts.
+    """Computes accuracy, precision, recall, F1 and the confusion matrix.
 
     Args:
-        expected: (count,) true label ids.
-        actual: (count,) predicted label ids.
-        labels: The names of the ids.
-        calibration: Measured on the same.
-        by_length: Likewise.
+        expected: `(count,)`, the true label ids.
+        actual: `(count,)`, the predicted label ids.
+        labels: The label of each id.
+        calibration: The calibration on the same data.
+        by_length: The accuracy by length on the same data.
+
+    Returns:
+        All figures together.
     """
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (expected, actual), 1)
@@ -146,17 +160,20 @@ def measure(
 def measure_lengths(
     tokens: npt.NDArray[np.integer], is_cut: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_]
 ) -> tuple[LengthMetrics, ...]:
-    """Counts what is right among texts of about the same length.
+    """Computes the accuracy by length.
 
-    The rows end at the quintiles of all lengths, whatever a model reads of them: two models that are measured on the
-    same texts have the same rows, but for the texts that one of them cuts, which stand in a row of their own.
+    The rows end at the quintiles of all lengths before truncation. So two models that are measured on the same texts
+    have the same rows, except for the texts that a model truncates: these have a row of their own.
 
     Args:
-        tokens: (count,) lengths before any cut; at least one.
-        is_cut: (count,) whether a text is longer than the model reads.
-        is_right: (count,) whether its label is right.
+        tokens: `(count,)`, the lengths before truncation; at least one.
+        is_cut: bool `(count,)`, whether a text is longer than the model reads.
+        is_right: bool `(count,)`, whether its label is right.
+
+    Returns:
+        At most `LENGTH_COUNT` rows, the shortest texts first, and then a row of truncated texts if there are any.
     """
-    # `inverted_cdf`: a length that is there, not one between two of them.
+    # `inverted_cdf` returns a length that occurs, not one between two of them.
     ends = np.unique(np.quantile(tokens, np.arange(1, LENGTH_COUNT) / LENGTH_COUNT, method="inverted_cdf"))
     rows = np.where(is_cut, len(ends) + 1, np.searchsorted(ends, tokens, side="left"))
     return tuple(
@@ -173,11 +190,14 @@ def measure_lengths(
 
 
 def measure_values(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> ValueEvaluation:
-    """Measures.
+    """Computes the errors of numeric outputs.
 
     Args:
-        expected: (count, outputs).
-        actual: The same shape.
+        expected: `(count, outputs)`; at least one row.
+        actual: The predicted values, of the same shape.
+
+    Returns:
+        The errors of each output, and their means.
     """
     error = actual - expected
     mae, square = np.abs(error).mean(axis=0), (error**2).mean(axis=0)
@@ -186,7 +206,7 @@ def measure_values(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.flo
         ValueMetrics(float(mae[i]), float(np.sqrt(square[i])), float(1 - square[i] / variance[i]) if varies else None)
         for i, varies in enumerate((expected != expected[:1]).any(axis=0))
     )
-    shares = [one.r2 for one in metrics if one.r2 is not None]
+    shares = [output.r2 for output in metrics if output.r2 is not None]
     return ValueEvaluation(
         float(mae.mean()),
         float(np.sqrt(square).mean()),

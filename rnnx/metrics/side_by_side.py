@@ -1,4 +1,7 @@
-"""Several bundles measured on the same data, side by side: other seeds of a recipe, other recipes. Standard library."""
+"""A comparison of several models on the same data, such as several seeds of a recipe, or several recipes.
+
+Imports the standard library and the bundle's configuration only.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from rnnx.bundle.config import ModelConfig
 
 @dataclass(frozen=True)
 class Compared:
-    """One bundle's figures.
+    """The figures of one model in the comparison.
 
     Attributes:
-        name: The model's.
-        recipe: That it was trained by; None for a network from elsewhere.
-        seed: Of that training.
-        parameter_count: Numbers learned.
-        validation_accuracy: Of the kept epoch; each seed holds out other examples.
-        accuracy: On the data that all were measured on.
-        expected_calibration_error: Likewise.
-        model_sha256: Of the `model.onnx` that was measured.
+        name: The name of the model.
+        recipe: The recipe that trained it; None if the network was not trained by rnnx.
+        seed: The seed of that training; None if the network was not trained by rnnx.
+        parameter_count: Number of trained parameters.
+        validation_accuracy: The validation accuracy of the epoch that was kept, in 0..1. Each seed holds out other
+            examples, so these are not comparable across seeds. None if it was not recorded.
+        accuracy: The accuracy on the data that all models were measured on, in 0..1.
+        expected_calibration_error: The calibration error on the same data, in 0..1.
+        model_sha256: The SHA-256 of the `model.onnx` that was measured, in hexadecimal.
     """
 
     name: str
@@ -37,7 +41,16 @@ class Compared:
 
 @dataclass(frozen=True)
 class Spread:
-    """The accuracies of one recipe's seeds; `deviation` is the sample standard deviation."""
+    """The spread of the accuracy over the seeds of one recipe.
+
+    Attributes:
+        recipe: The name of the recipe.
+        count: Number of seeds.
+        mean: The mean accuracy.
+        deviation: The sample standard deviation of the accuracy.
+        lowest: The lowest accuracy.
+        highest: The highest accuracy.
+    """
 
     recipe: str
     count: int
@@ -48,14 +61,14 @@ class Spread:
 
 
 def compare(config: ModelConfig, accuracy: float, calibration_error: float, model_sha256: str) -> Compared:
-    """Takes the figures of one bundle together with where it comes from."""
-    t = config.training
+    """Combines the figures of one model with the recipe and the seed from its configuration."""
+    training = config.training
     return Compared(
         name=config.name,
-        recipe=t.recipe if t else None,
-        seed=t.seed if t else None,
+        recipe=training.recipe if training else None,
+        seed=training.seed if training else None,
         parameter_count=config.parameter_count,
-        validation_accuracy=t.best_validation_accuracy if t else None,
+        validation_accuracy=training.best_validation_accuracy if training else None,
         accuracy=accuracy,
         expected_calibration_error=calibration_error,
         model_sha256=model_sha256,
@@ -63,20 +76,35 @@ def compare(config: ModelConfig, accuracy: float, calibration_error: float, mode
 
 
 def measure_spreads(rows: Sequence[Compared]) -> tuple[Spread, ...]:
-    """Mean and spread of each recipe that was measured with more than one seed; a seed counts once."""
-    recipes: dict[str, dict[int, float]] = {}
+    """Returns the spread of each recipe that was measured with more than one seed; each seed counts once."""
+    by_recipe: dict[str, dict[int, float]] = {}
     for row in rows:
         if row.recipe is not None and row.seed is not None:
-            recipes.setdefault(row.recipe, {})[row.seed] = row.accuracy
+            by_recipe.setdefault(row.recipe, {})[row.seed] = row.accuracy
     return tuple(
-        Spread(recipe, len(all_), statistics.mean(all_), statistics.stdev(all_), min(all_), max(all_))
-        for recipe, by_seed in recipes.items()
-        if len(all_ := list(by_seed.values())) > 1
+        Spread(
+            recipe,
+            len(accuracies),
+            statistics.mean(accuracies),
+            statistics.stdev(accuracies),
+            min(accuracies),
+            max(accuracies),
+        )
+        for recipe, by_seed in by_recipe.items()
+        if len(accuracies := list(by_seed.values())) > 1
     )
 
 
 def describe_comparison(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
-    """The section of the card, from what `evaluation.json` holds under `side_by_side`."""
+    """Writes the section of the model card that compares models.
+
+    Args:
+        rows: The entries under `side_by_side` in `evaluation.json`.
+        unit: What the data consists of, such as `texts`.
+
+    Returns:
+        Markdown, without a final line break.
+    """
     compared = [Compared(**row) for row in rows]
     table = "\n".join(
         f"| {row.name} | {row.recipe or '-'} | {'-' if row.seed is None else row.seed} | {row.parameter_count:,} | "
@@ -85,9 +113,9 @@ def describe_comparison(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
         for row in compared
     )
     spreads = "".join(
-        f"\n\nRecipe `{one.recipe}`, {one.count} seeds: mean **{one.mean:.4f}**, standard deviation "
-        f"{one.deviation:.4f}, {one.lowest:.4f} to {one.highest:.4f}."
-        for one in measure_spreads(compared)
+        f"\n\nRecipe `{spread.recipe}`, {spread.count} seeds: mean **{spread.mean:.4f}**, standard deviation "
+        f"{spread.deviation:.4f}, {spread.lowest:.4f} to {spread.highest:.4f}."
+        for spread in measure_spreads(compared)
     )
     return (
         f"### Side by side\n\nFrom the same run, on the same {unit}. Validation is what each training held out.\n\n"

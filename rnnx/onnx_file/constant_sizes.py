@@ -1,8 +1,10 @@
-"""How large what onnxruntime computes of constants becomes: it does so while it loads a file, before any text comes.
+"""Bounds the size of what onnxruntime computes from constants while it loads a file.
 
-A kilobyte of constants, multiplied with itself a few times, fills any memory. The forms of rnnx compute little of them
-(a folded table of an embedding, the words of a vocabulary); whatever they do not compute is refused. Sizes are upper
-bounds, axis by axis where the axes are known. Standard library only.
+A file of a kilobyte can fill any memory in this way, for example by multiplying a constant by itself a few times. The
+files of rnnx compute little from constants: the folded table of an embedding, and the words of a vocabulary. Every
+other computation on constants is refused. Sizes are upper bounds, axis by axis where the axes are known.
+
+Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from typing import TypeAlias
 from rnnx.errors import ModelError
 from rnnx.onnx_file.wire import Message
 
-MOST_NUMBERS = 1 << 28  # in one tensor, declared or computed: 1 GiB of float32
-MOST_INTEGER = 1 << 24  # of a constant; the forms have none above 2^23
-_MOST_RANK = 8
+MAX_NUMBERS = 1 << 28  # in one tensor, declared or computed: 1 GiB of float32
+MAX_INTEGER = 1 << 24  # in a constant; the files of rnnx have none above 2^23
+_MAX_RANK = 8
 
 Shape: TypeAlias = tuple[int, ...]
 
-_SAME = frozenset({"Cast", "CumSum", "Exp", "Identity", "Neg", "Not", "Reciprocal", "Slice", "Sqrt", "Tanh"})
-_NO_LARGER = _SAME | {"ReduceSum", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+# Operators whose result has the shape of their first input (a Slice: at most that shape), those whose result has at
+# most as many numbers as that input, and those that broadcast their inputs.
+_SAME_SHAPE = frozenset({"Cast", "CumSum", "Exp", "Identity", "Neg", "Not", "Reciprocal", "Slice", "Sqrt", "Tanh"})
+_NO_LARGER = _SAME_SHAPE | {"ReduceSum", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _ELEMENTWISE = frozenset(
     {"Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Or", "Sub", "Sum", "Where"}
 )
@@ -30,12 +34,12 @@ _ELEMENTWISE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """What is known of a value that does not depend on the input.
+    """The known bounds of a value that does not depend on the inputs of the graph.
 
     Attributes:
-        shape: The largest size of each axis; None if the axes are not known.
-        size: The most numbers in it.
-        values: The numbers of an integer tensor that stands in the file.
+        shape: The largest possible size of each axis; None if the axes are not known.
+        size: The largest possible number of elements.
+        values: The elements of an integer tensor that is stored in the file; None for all others.
     """
 
     shape: Shape | None
@@ -43,49 +47,53 @@ class Constant:
     values: memoryview | None = None
 
 
-def fold(node: Message, given: Sequence[Constant]) -> Constant:
-    """What a node makes of constants.
+def fold(node: Message, operands: Sequence[Constant]) -> Constant:
+    """Bounds the output of a node whose inputs are all constant.
 
     Args:
         node: A NodeProto.
-        given: Its inputs, those that are left out left out.
+        operands: Its inputs, without those that are missing.
+
+    Returns:
+        The bounds of its output, without values.
 
     Raises:
-        ModelError: If that is too large, or of no kind that a file of rnnx computes.
+        ModelError: If the output may be too large, or if files of rnnx do not apply this operator to constants.
     """
     operator = node["op_type"]
-    shape = _shape(node, given)
+    shape = _shape(node, operands)
     if shape is not None:
         size = prod(shape)
     elif operator in _NO_LARGER:
-        size = given[0].size
-    elif operator == "Range" and all(one.values is not None and one.size == 1 for one in given):
-        size = 2 * MOST_INTEGER  # from one constant to another, by whole numbers
+        size = operands[0].size
+    elif operator == "Range" and all(operand.values is not None and operand.size == 1 for operand in operands):
+        size = 2 * MAX_INTEGER  # integers from one constant to another, both at most MAX_INTEGER in absolute value
     elif operator in _ELEMENTWISE | {"Concat", "Gather", "MatMul"}:
-        size = prod(max(one.size, 1) for one in given)
+        size = prod(max(operand.size, 1) for operand in operands)
     else:
-        raise ModelError(f"a {operator} of constants alone, as no file of rnnx has one")
-    if size > MOST_NUMBERS:
-        raise ModelError(f"a {operator} of constants would make {size:,} numbers while the file is loaded")
+        raise ModelError(f"operator {operator} has constant inputs only, which is not supported")
+    if size > MAX_NUMBERS:
+        raise ModelError(f"operator {operator} would compute {size:,} numbers from constants while the file is loaded")
     return Constant(shape, size)
 
 
-def _shape(node: Message, given: Sequence[Constant]) -> Shape | None:
-    """The axes of what a node makes, as far as they follow from those of its inputs."""
-    operator, first = node["op_type"], given[0].shape
-    shapes = [one.shape for one in given if one.shape is not None]
-    if operator in _SAME:
+def _shape(node: Message, operands: Sequence[Constant]) -> Shape | None:
+    """Returns the largest shape of a node's output; None if it does not follow from the shapes of its inputs."""
+    operator, first = node["op_type"], operands[0].shape
+    shapes = [operand.shape for operand in operands if operand.shape is not None]
+    if operator in _SAME_SHAPE:
         return first
-    values = given[-1].values
-    if operator in ("Reshape", "Unsqueeze") and (values is None or len(values) > _MOST_RANK):
+    values = operands[-1].values
+    if operator in ("Reshape", "Unsqueeze") and (values is None or len(values) > _MAX_RANK):
         return None
     if operator == "Reshape" and values is not None:
+        # A size of 0 copies a size of the input, -1 follows from the other sizes.
         rest = prod(size for size in values if size > 0)
-        return None if 0 in values else tuple(size if size > 0 else given[0].size // rest for size in values)
+        return None if 0 in values else tuple(size if size > 0 else operands[0].size // rest for size in values)
     if operator == "Unsqueeze" and values is not None and first is not None:
         rank, sizes = len(first) + len(values), iter(first)
         return tuple(1 if {i, i - rank} & {*values} else next(sizes, 1) for i in range(rank))
-    if len(shapes) < len(given):
+    if len(shapes) < len(operands):
         return None
     if operator in _ELEMENTWISE:
         return _broadcast(shapes)
@@ -94,7 +102,8 @@ def _shape(node: Message, given: Sequence[Constant]) -> Shape | None:
     if operator == "MatMul" and min(map(len, shapes)) >= 2:
         return (*_broadcast([shape[:-2] for shape in shapes]), shapes[0][-2], shapes[1][-1])
     if operator in ("Concat", "Gather") and first:
-        axis = next((one.get("i", 0) for one in node.get("attribute", ()) if one.get("name") == "axis"), 0) % len(first)
+        attributes = node.get("attribute", ())
+        axis = next((entry.get("i", 0) for entry in attributes if entry.get("name") == "axis"), 0) % len(first)
         if operator == "Gather":
             return (*first[:axis], *shapes[1], *first[axis + 1 :])
         if len({*map(len, shapes)}) == 1:

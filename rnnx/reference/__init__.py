@@ -1,7 +1,10 @@
-"""The definition of every layer and of a network, in NumPy, in float64: what all other computations are compared with.
+"""The definition of every layer and of a network, in NumPy, in float64.
 
-Written from the article and from Keras's documentation, never from an ONNX graph. A layer raises on what it does not
-support. Start with `recurrent`, which reads like the article. Imports numpy only; this is the one address of its names.
+Every other computation is compared with this one: Keras, and each exported file. It is written from the article and
+from Keras's documentation, never from an ONNX graph. A layer raises an exception on what it does not support. Start
+with `recurrent`, which reads like the article.
+
+Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.reference.activations import ActivationName, activate

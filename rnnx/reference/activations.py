@@ -1,21 +1,28 @@
-"""The activations: value, derivative, how steep they are, and how far a runtime's own float32 one may be off.
+"""The activations: value, derivative, largest slope, and the error that a runtime's float32 function may have.
 
-One entry each, for the layers and the recurrences alike. Softmax is the one that looks at a whole row; its value stands
-here, its bound in `rnnx.rounding.step_bound`, which has it derived from those of exp, a sum and a division.
+Each activation has one entry in `ACTIVATIONS`; layers and recurrences use the same entry. Softmax has none, because it
+works on a whole row: `activate` computes it, and `rnnx.rounding.float32` derives its bound from those of exp, a sum and
+a division.
 
-The allowances are what no theorem gives: the error of a runtime's own tanh, sigmoid, exp and what is made of them. They
-were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere (`python
-bench/activations.py`), in onnxruntime 1.32, on the operators that tf2onnx writes for them, and in TensorFlow 2.21;
-tests/reference/test_activations.py looks at the installed versions again. Of a result that grows, so many whole u are
-allowed for as the largest relative error has; the next whole number above what is left is the absolute allowance. Two
-are derived: silu is x times a sigmoid, whose 3 u count |x| times, and a product; a hard_sigmoid has a sum and a product
-with a rounded 1/6, or two sums and a division, 2 u and what is of second order. On CUDA none was measured yet
-(`--device cuda`); `rnnx.rounding.float32` has what NVIDIA says of its functions.
+The allowances (`absolute`, `relative`, `of_input`) bound what no theorem gives: the error of a runtime's own tanh,
+sigmoid and exp, and of the functions made of them. They were measured with `python bench/activations.py` over every
+float32 number with 2^-14 <= |x| < 32, and over every 256th of the others with 2^-126 <= |x| < 2^7. The runtimes were
+onnxruntime 1.32, on the operators that tf2onnx writes for each function, and TensorFlow 2.21.
+tests/reference/test_activations.py checks the installed versions again. No CUDA function was measured yet
+(`--device cuda` measures them); `rnnx.rounding.float32` has NVIDIA's own figures.
+
+For functions with unbounded results, `relative` is the largest measured relative error rounded down to whole u;
+`absolute` is what remains, rounded up. The allowances of two functions are derived:
+
+- silu is the product of x and a sigmoid. The sigmoid's 3 u are multiplied by |x| (`of_input`); `relative` covers the
+  rounding of the product.
+- hard_sigmoid is a sum and a product with a rounded 1/6, or two sums and a division: 2 u and terms of second order.
 
 Imports numpy only.
 
-Source: as Keras 3 defines them (`keras.activations`). G. Klambauer et al., "Self-normalizing neural networks", 2017
-(the numbers of selu); D. Hendrycks and K. Gimpel, "Gaussian error linear units", 2016 (gelu, by the error function).
+Source: `keras.activations` of Keras 3 for the definitions. G. Klambauer et al., "Self-normalizing neural networks",
+2017 (the constants of selu); D. Hendrycks and K. Gimpel, "Gaussian error linear units", 2016 (gelu, by the error
+function).
 """
 
 from __future__ import annotations
@@ -36,22 +43,26 @@ ActivationName = Literal[
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
-LEAKY_SLOPE = 0.2  # Keras's leaky_relu has this slope below zero, if it is named and not built
+LEAKY_SLOPE = 0.2  # below zero, for Keras's leaky_relu given by name; the layer LeakyReLU has a slope of its own
 
+# NumPy has no erfc.
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    """An activation that is applied to each number by itself.
+    """An elementwise activation y = f(x), and how accurate a runtime's float32 implementation of it is.
+
+    A runtime's result may differ from the exact one by at most
+    (`absolute` + `relative` * |y| + `of_input` * |x|) * u, with u = 2^-24.
 
     Attributes:
-        value: Its result, exactly.
-        derivative: At what it is applied to; from one side at a corner.
+        value: The function f.
+        derivative: The derivative of f; one-sided where f has a corner.
         slope: The largest absolute value of the derivative; infinite for exp.
-        absolute: What a runtime's own may add to the result, in units of u = 2^-24.
-        relative: The same, in units of u times the absolute value of the result.
-        of_input: The same, in units of u times the absolute value of what it is applied to; all three are added.
+        absolute: The absolute part of the allowed error, in units of u.
+        relative: The part that is proportional to the result, in units of u |y|.
+        of_input: The part that is proportional to the input, in units of u |x|.
     """
 
     value: Callable[[Array], Array]
@@ -63,27 +74,34 @@ class Activation:
 
 
 def activate(name: ActivationName, x: Array) -> Array:
-    """Applies an activation; softmax runs over the last axis.
+    """Applies an activation to each element of `x`; softmax normalizes over the last axis.
+
+    Args:
+        name: The activation, as Keras names it.
+        x: float64, any shape.
+
+    Returns:
+        The shape of `x`. NaN gives NaN.
 
     Raises:
-        ValueError: If it is not modelled.
+        ValueError: If the activation is not supported.
     """
     if name == "softmax":
-        with np.errstate(invalid="ignore"):  # infinity less infinity: NaN, as everywhere
+        with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, without a warning
             powers = np.exp(x - x.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
     if name not in ACTIVATIONS:
-        raise ValueError(f"activation {name!r} is not modelled")
+        raise ValueError(f"activation {name!r} is not supported")
     return np.asarray(ACTIVATIONS[name].value(x))
 
 
 def _sigmoid(x: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # NaN in, NaN out
+    with np.errstate(invalid="ignore"):  # NaN gives NaN, without a warning
         return np.asarray(np.exp(-np.logaddexp(0.0, -x)))  # 1 / (1 + exp(-x)) without overflow
 
 
 def _exp(x: Array) -> Array:
-    with np.errstate(over="ignore"):  # infinity, which the proof refuses
+    with np.errstate(over="ignore"):  # overflow gives infinity, which the proof refuses
         return np.exp(x)
 
 
@@ -93,7 +111,7 @@ def _softplus(x: Array) -> Array:
 
 
 def _normal(x: Array) -> Array:
-    """The normal distribution function; by erfc, so that nothing cancels below zero."""
+    """Computes the standard normal distribution function; by erfc, because 1 + erf cancels for negative x."""
     return np.asarray(0.5 * _erfc(-x / math.sqrt(2.0)) if x.size else x)
 
 
@@ -113,7 +131,8 @@ def _gelu_slope(x: Array) -> Array:
     return np.asarray(_normal(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))
 
 
-# The steepest points: gelu's at sqrt(2), 1.12904; silu's at 2.39936, 1.09984; both rounded up.
+# Each entry: value, derivative, slope, absolute, relative and, for silu, of_input. The slopes of gelu and silu are
+# rounded up: gelu is steepest at x = sqrt(2), 1.12904, and silu at x = 2.39936, 1.09984.
 ACTIVATIONS: Mapping[ActivationName, Activation] = {
     "linear": Activation(lambda x: x, np.ones_like, 1.0, 0, 0),
     "tanh": Activation(np.tanh, _tanh_slope, 1.0, 7, 0),

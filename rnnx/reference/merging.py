@@ -1,6 +1,6 @@
-"""Layers that join tensors, and one that hands a mask over. Imports numpy only.
+"""Layers that merge several tensors into one, in NumPy, in float64. Imports numpy only.
 
-Source: as Keras 3 defines them (`keras.layers`), what becomes of a mask included.
+Source: as Keras 3 defines them (`keras.layers`), including the mask of the result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ Operation = Literal["add", "subtract", "multiply", "average", "maximum", "minimu
 
 @dataclass(frozen=True)
 class TakeMask:
-    """The values of the first input with the mask of the second: a mask handed to a layer beside what it reads."""
+    """Returns the values of the first input with the mask of the second.
+
+    It represents a mask that is passed as an argument in Keras, `layer(x, mask=mask)`, in place of the mask of x.
+    """
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         x, masked = inputs
@@ -27,22 +30,28 @@ class TakeMask:
 
 @dataclass(frozen=True)
 class Concatenate:
-    """Joins the features of several inputs; a position counts where it counts in any of them."""
+    """Concatenates the features of several inputs.
+
+    A position counts if it counts in any input. If no input has a mask, neither has the result.
+    """
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         values = np.concatenate([x.values for x in inputs], axis=-1)
         masks = [x.mask for x in inputs]
         if all(mask is None for mask in masks):
             return Tensor(values)
-        # Without a mask, everything counts; Keras hands on a mask that says so.
+        # If some inputs have a mask, Keras takes a mask of ones for each of the others.
         return Tensor(values, _any([np.ones(values.shape[:-1], bool) if mask is None else mask for mask in masks]))
 
 
 @dataclass(frozen=True)
 class Merge:
-    """One number of several inputs of one shape: their sum, difference, product, mean, maximum or minimum.
+    """Combines inputs of the same shape elementwise: sum, difference, product, mean, maximum or minimum.
 
-    A position counts where it counts in any of them; if one has no mask, neither has the result.
+    A position counts if it counts in any input. If any input has no mask, neither has the result.
+
+    Attributes:
+        operation: How to combine them; `subtract` takes two inputs.
     """
 
     operation: Operation
@@ -53,7 +62,11 @@ class Merge:
         return Tensor(self.combine(np.stack([x.values for x in inputs])), mask)
 
     def combine(self, stacked: Array) -> Array:
-        """The result from (inputs, ...)."""
+        """Combines the inputs, stacked along the first axis: `(inputs, ...)` to `(...)`.
+
+        Raises:
+            ValueError: If the operation is not supported.
+        """
         match self.operation:
             case "add":
                 return np.asarray(stacked.sum(axis=0))
@@ -67,7 +80,7 @@ class Merge:
                 return np.asarray(stacked.max(axis=0))
             case "minimum":
                 return np.asarray(stacked.min(axis=0))
-        raise ValueError(f"operation {self.operation!r} is not modelled")
+        raise ValueError(f"operation {self.operation!r} is not supported")
 
 
 def _any(masks: list[Mask]) -> Mask:

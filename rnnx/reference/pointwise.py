@@ -1,7 +1,10 @@
 """The layers that work on each position by itself, in NumPy, in float64, written from their definitions.
 
-A layer takes tensors and gives one, mask included: most hand the mask on as it came, as Keras 3 does. What moves, joins
-or pools positions is in `rnnx.reference.pooling`, the recurrence and the network in `rnnx.reference.network`.
+A layer is called with a `Tensor`, values `(batch, time, features)` or `(batch, features)`, and returns one. Embedding
+and Masking make a mask; the other layers pass the mask on unchanged, as Keras 3 does.
+
+Layers that merge tensors are in `rnnx.reference.merging`. Those that pool or move positions are in `pooling` and
+`reshaping`, and the recurrent layers are in `recurrent` and `gated`.
 
 Imports numpy and the activations only.
 
@@ -20,9 +23,17 @@ from rnnx.reference.tensor import Array, Tensor
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Looks up one row of `table` (vocabulary, features) per id; with `mask_zero`, id 0 is masked from here on.
+    """Replaces each token id by the row of a table.
 
-    Ids (batch, time, k) give (batch, time, k, features) and a mask (batch, time, k).
+    Ids `(batch, time)` give `(batch, time, features)`. Several ids at each position, `(batch, time, k)`, give
+    `(batch, time, k, features)` and a mask `(batch, time, k)`.
+
+    Attributes:
+        table: `(vocabulary, features)`.
+        mask_zero: Whether id 0 is padding: the mask of the output is False there. Otherwise the output has no mask.
+
+    Raises:
+        ValueError: If an id is not in 0..vocabulary - 1.
     """
 
     table: Array
@@ -31,16 +42,16 @@ class Embedding:
     def __call__(self, ids: Tensor) -> Tensor:
         indices = ids.values.astype(np.int64)
         if indices.size and not 0 <= indices.min() <= indices.max() < len(self.table):
-            raise ValueError(f"ids should lie in 0..{len(self.table) - 1}")
+            raise ValueError(f"ids should be in 0..{len(self.table) - 1}")
         return Tensor(self.table[indices], indices != 0 if self.mask_zero else None)
 
 
 @dataclass(frozen=True)
 class Masking:
-    """Masks the positions whose features are all equal to `mask_value`, and puts zeros there.
+    """Masks the positions whose features are all equal to `mask_value`, and sets their features to zero.
 
     Attributes:
-        mask_value: As float32 has it.
+        mask_value: The value, rounded to float32, because Keras compares in float32.
     """
 
     mask_value: float
@@ -52,11 +63,12 @@ class Masking:
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """activation(x kernel + bias); the article's V (transposed) and c, at every position or once.
+    """A fully connected layer: activation(V x + c), at every position or, after a summary of the states, once.
 
     Attributes:
-        kernel: (inputs, outputs).
-        bias: (outputs,).
+        kernel: `(inputs, outputs)`, V transposed.
+        bias: `(outputs,)`, c.
+        activation: softmax in the article.
     """
 
     kernel: Array
@@ -64,7 +76,7 @@ class Dense:
     activation: ActivationName
 
     def logits(self, x: Array) -> Array:
-        """What the activation is applied to."""
+        """Returns V x + c, before the activation: `(..., inputs)` to `(..., outputs)`."""
         return x @ self.kernel + self.bias
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -73,7 +85,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation as a layer of its own."""
+    """A layer that applies an activation and has no weights."""
 
     activation: ActivationName
 
@@ -83,7 +95,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class LeakyReLU:
-    """x above zero, `negative_slope` x below."""
+    """Returns x where x is positive, `negative_slope` * x elsewhere."""
 
     negative_slope: float
 
@@ -93,7 +105,7 @@ class LeakyReLU:
 
 @dataclass(frozen=True)
 class ELU:
-    """x above zero, `alpha` (exp(x) - 1) below."""
+    """Returns x where x is positive, `alpha` * (exp(x) - 1) elsewhere."""
 
     alpha: float
 
@@ -104,7 +116,7 @@ class ELU:
 
 @dataclass(frozen=True)
 class Rescaling:
-    """x scale + offset."""
+    """Returns x * `scale` + `offset`."""
 
     scale: float
     offset: float
@@ -115,14 +127,14 @@ class Rescaling:
 
 @dataclass(frozen=True, eq=False)
 class BatchNormalization:
-    """(x - mean) / sqrt(variance + epsilon) gamma + beta, by the moving statistics.
+    """Batch normalization at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta, for each feature.
 
     Attributes:
-        mean: (features,).
-        variance: (features,), not negative.
-        gamma: (features,); None for ones.
-        beta: (features,); None for zeros.
-        epsilon: Added to the variance.
+        mean: `(features,)`, the moving average that training recorded.
+        variance: `(features,)`, recorded in the same way; not negative.
+        gamma: `(features,)`; None means ones.
+        beta: `(features,)`; None means zeros.
+        epsilon: A small number that is added to the variance.
 
     Source: S. Ioffe and C. Szegedy, "Batch normalization", 2015.
     """
@@ -135,7 +147,7 @@ class BatchNormalization:
 
     @property
     def scale(self) -> Array:
-        """What x is multiplied by, (features,)."""
+        """The factor of x - mean: gamma / sqrt(variance + epsilon), `(features,)`."""
         scale = 1.0 / np.sqrt(self.variance + self.epsilon)
         return np.asarray(scale if self.gamma is None else scale * self.gamma)
 
@@ -146,12 +158,14 @@ class BatchNormalization:
 
 @dataclass(frozen=True, eq=False)
 class LayerNormalization:
-    """(x - mean) / sqrt(variance + epsilon) gamma + beta, mean and variance over the features of each position.
+    """Layer normalization: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+
+    Mean and variance are those of the features at each position.
 
     Attributes:
-        gamma: (features,); None for ones.
-        beta: (features,); None for zeros.
-        epsilon: Added to the variance.
+        gamma: `(features,)`; None means ones.
+        beta: `(features,)`; None means zeros.
+        epsilon: A small number that is added to the variance.
 
     Source: J. L. Ba et al., "Layer normalization", 2016.
     """
@@ -161,7 +175,12 @@ class LayerNormalization:
     epsilon: float
 
     def normalized(self, x: Array) -> tuple[Array, Array]:
-        """(x - mean) / sqrt(variance + epsilon), and 1 / sqrt(variance + epsilon)."""
+        """Normalizes without gamma and beta.
+
+        Returns:
+            (x - mean) / sqrt(variance + epsilon), the shape of `x`; and 1 / sqrt(variance + epsilon), the same shape
+            with a last axis of 1.
+        """
         centred = x - x.mean(axis=-1, keepdims=True)
         inverse = 1.0 / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self.epsilon)
         return centred * inverse, np.asarray(inverse)

@@ -1,6 +1,8 @@
-"""Layers that pool positions, and one that picks the last one. Imports numpy only.
+"""Layers that pool positions, in NumPy, in float64. Imports numpy only.
 
-Source: as Keras 3 defines them (`keras.layers`), what becomes of a mask included.
+Each takes values `(batch, time, features)` and returns no mask.
+
+Source: as Keras 3 defines them (`keras.layers`), including their use of the mask.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from rnnx.reference.tensor import Mask, Tensor
 
 @dataclass(frozen=True)
 class LastPosition:
-    """What stands at the last position: behind a recurrence that puts all states out, its state at the end."""
+    """Selects the last position, `(batch, features)`.
+
+    After a recurrent layer that returns all states, this is its last state.
+    """
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values[:, -1])
@@ -24,10 +29,10 @@ class LastPosition:
 
 @dataclass(frozen=True)
 class GlobalAveragePooling1D:
-    """The mean over the positions that are not masked; NaN, as in Keras, if all are.
+    """Averages each feature over the positions that count; NaN, as in Keras, if none does.
 
     Attributes:
-        keepdims: Whether a time of 1 is left.
+        keepdims: Whether the result is `(batch, 1, features)`; otherwise it is `(batch, features)`.
     """
 
     keepdims: bool = False
@@ -36,17 +41,17 @@ class GlobalAveragePooling1D:
         if x.mask is None:
             return Tensor(x.values.mean(axis=1, keepdims=self.keepdims))
         weights = x.mask[:, :, None].astype(np.float64)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, without a warning
             total = (x.values * weights).sum(axis=1, keepdims=self.keepdims)
             return Tensor(total / weights.sum(axis=1, keepdims=self.keepdims))
 
 
 @dataclass(frozen=True)
 class GlobalMaxPooling1D:
-    """The maximum over all positions, the masked ones too: Keras's layer ignores the mask.
+    """Takes the maximum of each feature over all positions, including masked ones: Keras ignores the mask here.
 
     Attributes:
-        keepdims: Whether a time of 1 is left.
+        keepdims: Whether the result is `(batch, 1, features)`; otherwise it is `(batch, features)`.
     """
 
     keepdims: bool = False
@@ -57,11 +62,11 @@ class GlobalMaxPooling1D:
 
 @dataclass(frozen=True)
 class Windows:
-    """Which positions each window of a pooling takes.
+    """The positions that each pooling window covers.
 
     Attributes:
-        index: (windows, size), inside the sequence.
-        is_there: (windows, size): whether that position is one, and not padding.
+        index: `(windows, size)`, positions of the sequence; those outside are clipped to its ends.
+        is_there: bool `(windows, size)`, False where the window reaches beyond the sequence.
     """
 
     index: npt.NDArray[np.intp]
@@ -70,14 +75,15 @@ class Windows:
 
 @dataclass(frozen=True)
 class Pooling1D:
-    """The maximum or the mean of windows of positions; the mask is neither looked at nor handed on.
+    """Takes the maximum or the mean of each feature over windows of positions; the mask is ignored.
 
     Attributes:
-        operation: The mean is one over the positions that are there.
-        size: Of a window.
-        stride: From one window to the next.
-        is_padded: Whether windows reach beyond both ends, so that there is one for each `stride` positions begun
-            (Keras's `same`), the odd one at the end; otherwise a rest is left out (`valid`).
+        operation: The mean is taken over the positions inside the sequence, without the padding.
+        size: Positions in a window.
+        stride: Positions from the start of one window to the start of the next.
+        is_padded: Whether the sequence is padded at both ends (Keras's `same`): there are ceil(time / stride) windows,
+            and an odd padding is longer at the end. Otherwise (`valid`) there is no padding, and an incomplete window
+            at the end is dropped.
     """
 
     operation: Literal["average", "maximum"]
@@ -86,7 +92,8 @@ class Pooling1D:
     is_padded: bool
 
     def windows(self, time: int) -> Windows:
-        """The windows of a sequence of `time` positions."""
+        """Returns the windows of a sequence of `time` positions."""
+        # -(-a // b) is a / b, rounded up.
         count = -(-time // self.stride) if self.is_padded else max((time - self.size) // self.stride + 1, 0)
         padding = max((count - 1) * self.stride + self.size - time, 0) // 2 if self.is_padded else 0
         index = np.arange(count)[:, None] * self.stride + np.arange(self.size)[None] - padding

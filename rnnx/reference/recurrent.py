@@ -1,22 +1,23 @@
-"""The network in NumPy, in float64, written from the definition; what every other computation is compared with.
+"""The simple recurrent network in NumPy, in float64, written from its definition.
 
-The simple recurrent network carries a state from position to position:
+At each position t the network reads an input x_t, updates its state h_t, and computes an output p_t. The first state
+h_0 is zero:
 
     h_t = tanh(U h_{t-1} + W x_t + b)        p_t = softmax(V h_t + c)
 
-x_t is the input at position t, h_t the state, p_t the output; h_0 is zero. A network that answers once for a whole
-sequence applies V and c to the last state alone, or to a mean or maximum of all states; with two answers, softmax over
-two is a sigmoid over one.
+A network that gives one output for a whole sequence applies V and c once: to the last state, or to the mean or the
+maximum of all states. For two classes, a sigmoid of one logit takes the place of a softmax of two.
 
-Keras keeps rows where the formula has columns, so it stores the transposed matrices, and here they stand as Keras
-stores them: `kernel` is W transposed, (inputs, units); `recurrent_kernel` is U transposed, (units, units). A batch is
-(batch, time, features); one row of it is the article's (timesteps, input_features).
+Keras multiplies row vectors where the formulas multiply column vectors. It stores the transposed matrices, and so does
+this module: `kernel` is W transposed, `(inputs, units)`, and `recurrent_kernel` is U transposed, `(units, units)`. A
+batch is `(batch, time, features)`; one row of it is the article's `(timesteps, input_features)`.
 
-A mask marks the positions that hold something. Over a masked position the state is carried on unchanged. The cells
-with gates, LSTM and GRU, are in `rnnx.reference.gated`.
+A mask is True at the positions that count. At a masked position, where it is False, the state is carried over
+unchanged.
 
-The other layers are in `rnnx.reference.pointwise` and `rnnx.reference.pooling`. Imports numpy only, reads no ONNX
-graph, and raises on what it does not model.
+`rnnx.reference.gated` has the recurrences with gates, LSTM and GRU. `rnnx.reference.network` puts layers together.
+
+Imports numpy only, and reads no ONNX graph. An activation that is not supported raises a `ValueError`.
 
 Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers as Keras 3 defines them.
 """
@@ -35,16 +36,19 @@ from rnnx.reference.tensor import Array, Tensor
 
 @dataclass(frozen=True, eq=False)
 class Recurrent(ABC):
-    """A recurrence, whatever its step: what it carries from position to position, masks, order, and what it puts out.
+    """A recurrent layer: the loop over the positions. A subclass defines the single step, `advance`.
+
+    Below, `width` is `units` for a SimpleRNN. It is `4 * units` for an LSTM and `3 * units` for a GRU, which store the
+    weights of their gates next to each other along the last axis.
 
     Attributes:
-        kernel: W transposed, (inputs, units), the gates of a cell side by side along the units.
-        recurrent_kernel: U transposed, (units, units), likewise.
-        bias: b, (units,), likewise.
-        activation: tanh in the article.
-        return_sequences: All states, or the last one alone.
-        go_backwards: Reads from the end; the states come in the order in which they were computed.
-        zero_output_for_mask: Puts zeros out at masked positions, where otherwise the carried state stands.
+        kernel: `(inputs, width)`, W transposed.
+        recurrent_kernel: `(units, width)`, U transposed.
+        bias: `(width,)`, b; a GRU may have two.
+        activation: The activation of the new state; tanh in the article.
+        return_sequences: Whether the layer returns the states of all positions, or the last state only.
+        go_backwards: Whether the layer reads from the end. It returns the states in the order of computation.
+        zero_output_for_mask: Whether the output at a masked position is zero, in place of the carried state.
     """
 
     kernel: Array
@@ -55,53 +59,73 @@ class Recurrent(ABC):
     go_backwards: bool = False
     zero_output_for_mask: bool = False
 
-    # How many vectors of `units` a cell carries on; the first of them is its state h, which is what it puts out.
+    # The number of state vectors, each of `units` numbers. The first is the hidden state h, which is the output.
     carried_count: ClassVar[int] = 1
 
     @property
     def units(self) -> int:
-        """The size of the state."""
+        """The size of the hidden state."""
         return len(self.recurrent_kernel)
 
     @abstractmethod
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
-        """One step, from (..., inputs) and what is carried, each (..., units), to what is carried on."""
+        """Computes one step.
+
+        Args:
+            x_t: `(..., inputs)`, the input at one position.
+            carried: The states before the step, the hidden state first; each `(..., units)`.
+
+        Returns:
+            The states after the step, in the same order and shapes.
+        """
 
     def in_order(self, x: Tensor) -> Tensor:
-        """Turns the input around if this layer reads backwards."""
+        """Returns the input in the order in which this layer reads it: reversed in time if `go_backwards`."""
         if not self.go_backwards:
             return x
         return Tensor(x.values[:, ::-1], None if x.mask is None else x.mask[:, ::-1])
 
     def carried(self, x: Tensor) -> tuple[Array, ...]:
-        """Runs the recurrence over an input that is in order.
+        """Runs the recurrence from zero states.
+
+        Args:
+            x: `(batch, time, inputs)`, in reading order (see `in_order`).
 
         Returns:
-            (batch, time, units) each: what is carried on after each position, the state h first.
+            The states after each position, the hidden state h first; each `(batch, time, units)`.
         """
         batch, time, _ = x.values.shape
-        now = (np.zeros((batch, self.units)),) * self.carried_count
-        after = tuple(np.empty((batch, time, self.units)) for _ in now)
+        states = (np.zeros((batch, self.units)),) * self.carried_count
+        history = tuple(np.empty((batch, time, self.units)) for _ in states)
         for t in range(time):
-            new = self.advance(x.values[:, t], now)
+            new_states = self.advance(x.values[:, t], states)
             if x.mask is not None:
-                new = tuple(np.where(x.mask[:, t, None], n, old) for n, old in zip(new, now, strict=True))
-            now = new
-            for values, value in zip(after, now, strict=True):
-                values[:, t] = value
-        return after
+                is_read = x.mask[:, t, None]
+                new_states = tuple(np.where(is_read, new, old) for new, old in zip(new_states, states, strict=True))
+            states = new_states
+            for values, state in zip(history, states, strict=True):
+                values[:, t] = state
+        return history
 
     def states(self, x: Tensor) -> Array:
-        """The state h after each position of an input that is in order, (batch, time, units)."""
+        """Returns the hidden state h after each position of an input in reading order, `(batch, time, units)`."""
         return self.carried(x)[0]
 
     def outputs(self, states: Array, x: Tensor) -> Tensor:
-        """Selects what the layer puts out from its states over the input `x`, which is in order."""
+        """Returns the layer's output, given its hidden states.
+
+        Args:
+            states: `(batch, time, units)`, the hidden state after each position.
+            x: The input in reading order; only its mask is used.
+
+        Returns:
+            `(batch, time, units)` and the mask if `return_sequences`; otherwise `(batch, units)`, the last state.
+        """
         if self.zero_output_for_mask and x.mask is not None:
             states = np.where(x.mask[:, :, None], states, 0.0)
         if not self.return_sequences:
             return Tensor(states[:, -1])
-        # Keras hands the mask on as it came, not turned around.
+        # Keras passes the mask on as it received it, so the reversal is undone here; the states stay reversed.
         return Tensor(states, self.in_order(x).mask)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -111,10 +135,10 @@ class Recurrent(ABC):
 
 @dataclass(frozen=True, eq=False)
 class SimpleRNN(Recurrent):
-    """The article's recurrence."""
+    """The article's recurrent layer: h_t = tanh(U h_{t-1} + W x_t + b)."""
 
     def step(self, x_t: Array, h: Array) -> Array:
-        """One step: tanh(U h + W x_t + b), for each row of (..., inputs) and (..., units)."""
+        """Computes the state after one step from the input `(..., inputs)` and the state `(..., units)` before it."""
         return activate(self.activation, h @ self.recurrent_kernel + x_t @ self.kernel + self.bias)
 
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -1,6 +1,6 @@
-"""Layers that move positions or numbers, and compute nothing. Imports numpy only.
+"""Layers that rearrange numbers and compute nothing, in NumPy, in float64. Imports numpy only.
 
-Source: as Keras 3 defines them (`keras.layers`), what becomes of a mask included.
+Source: as Keras 3 defines them (`keras.layers`), including the mask of the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from rnnx.reference.tensor import Tensor
 
 @dataclass(frozen=True)
 class Reverse:
-    """Turns the time around, behind the backward half of a Bidirectional; the mask was never turned and stays."""
+    """Reverses the values in time, after the backward half of a Bidirectional.
+
+    The mask stays as it is, because the backward half passes it on unreversed.
+    """
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values[:, ::-1], x.mask)
@@ -22,7 +25,12 @@ class Reverse:
 
 @dataclass(frozen=True)
 class ZeroPadding1D:
-    """Positions of zeros in front and at the end; the mask is not handed on."""
+    """Adds positions of zeros at both ends; the result has no mask.
+
+    Attributes:
+        before: Positions added before the first one.
+        after: Positions added after the last one.
+    """
 
     before: int
     after: int
@@ -33,7 +41,7 @@ class ZeroPadding1D:
 
 @dataclass(frozen=True)
 class RepeatVector:
-    """The same features (batch, features) at `count` positions."""
+    """Repeats the features `(batch, features)` at each of `count` positions, `(batch, count, features)`."""
 
     count: int
 
@@ -43,10 +51,10 @@ class RepeatVector:
 
 @dataclass(frozen=True)
 class Reshape:
-    """The numbers of each row in another shape, in the same order; the mask is not handed on.
+    """Gives the numbers of each row another shape, in the same order; the result has no mask.
 
     Attributes:
-        shape: Without the batch; one of its entries may be -1, for what is left.
+        shape: The new shape without the batch axis. One size may be -1; it follows from the others.
     """
 
     shape: tuple[int, ...]

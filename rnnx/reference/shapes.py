@@ -1,4 +1,4 @@
-"""The shapes of a network's outputs, found by running it on zeros. Imports numpy only."""
+"""The shapes of a network's outputs, found by running the network on zeros. Imports numpy only."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from rnnx.reference.network import Network
 
-# Two times, to see which sizes follow the time; long enough for any pooling over some positions.
+# Two lengths, because a size that differs between them depends on the time. They are long enough that a pooling layer
+# with windows of a few positions has at least one window.
 _TIMES = (60, 120)
 
 
 def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
-    """Each output's shape without the batch; None where it depends on the time."""
+    """Returns the shape of each output, by name, without the batch axis; None where a size depends on the time."""
     first, second = (_shapes(network, time) for time in _TIMES)
     return {
         name: tuple(a if a == b else None for a, b in zip(shape, second[name], strict=True))
@@ -21,15 +22,15 @@ def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
 
 
 def keeps_time(network: Network, output: str) -> bool:
-    """Whether the first axis of an output is as long as the time of the input."""
+    """Says whether the first axis of an output, after the batch, is as long as the time axis of the inputs."""
     return all(_shapes(network, time)[output][0] == time for time in _TIMES)
 
 
 def zeros(network: Network, time: int) -> dict[str, npt.NDArray[np.float32]]:
-    """One row of zeros for each input, as long as said where its time is open."""
+    """Returns a batch of one row of zeros for each input, by name, float32; `time` replaces each size of None."""
     return {
-        one.name: np.zeros((1, *(time if size is None else size for size in one.shape)), np.float32)
-        for one in network.inputs
+        network_input.name: np.zeros((1, *(time if size is None else size for size in network_input.shape)), np.float32)
+        for network_input in network.inputs
     }
 
 

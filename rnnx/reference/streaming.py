@@ -1,9 +1,10 @@
-"""What a streaming file carries from chunk to chunk: the states that it takes in and puts out; and running it so.
+"""The states that a streaming file takes in and puts out, and how to run it over a sequence in chunks.
 
-A streaming file computes what the other forms compute, but from given states: those before the first position of its
-chunk. It puts out those after the last one. From zeros, with the whole sequence as one chunk, it is the network itself.
+A streaming file computes what the other forms compute, but it starts from states that are given as inputs: those before
+the first position of its chunk. It returns the states after the last position as outputs. From zero states, with the
+whole sequence as one chunk, it computes the network itself.
 
-Imports numpy only, and the reference.
+Imports numpy and the reference only.
 """
 
 from __future__ import annotations
@@ -33,19 +34,20 @@ from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, L
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
 
+# Arrays by name, and a function that runs a file: inputs by name to outputs by name.
 Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Run: TypeAlias = Callable[[Values], Values]
 
 
 @dataclass(frozen=True)
 class CarriedState:
-    """A state of a recurrent layer as an input and an output of a file, (batch, units) float32 both.
+    """A state of a recurrent layer that a file has as an input and as an output, both float32 `(batch, units)`.
 
     Attributes:
-        layer: The layer's name.
-        input: Such as `h_in`, or `lower.h_in` where there are several layers.
-        output: Such as `h_out`.
-        units: The size.
+        layer: The name of the layer.
+        input: The name of the input, such as `h_in`, or `lower.h_in` if there are several layers.
+        output: The name of the output, such as `h_out`.
+        units: The size of the state.
     """
 
     layer: str
@@ -55,23 +57,37 @@ class CarriedState:
 
 
 def from_zero(run: Run, carried: Sequence[CarriedState]) -> Run:
-    """Lets a file start at zero states; a file without any stays as it is."""
+    """Wraps a function that runs a streaming file, so that it starts from zero states.
+
+    Args:
+        run: Runs the file once, its states among the inputs.
+        carried: The file's states; if there are none, the result runs the file as it is.
+
+    Returns:
+        A function that needs no states as inputs.
+    """
     return lambda given: run({**given, **zero_states(carried, _batch(given))})
 
 
 def zero_states(carried: Sequence[CarriedState], batch: int) -> dict[str, npt.NDArray[np.float32]]:
-    """The states before anything was read, by input name."""
-    return {one.input: np.zeros((batch, one.units), np.float32) for one in carried}
+    """Returns the states before the first position: float32 zeros `(batch, units)`, by input name."""
+    return {state.input: np.zeros((batch, state.units), np.float32) for state in carried}
 
 
 def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, int], size: int) -> Run:
-    """Lets a file read a sequence chunk by chunk, from zero states, each chunk from the states that the last one left.
+    """Wraps a function that runs a streaming file, so that it reads a sequence in chunks.
+
+    The first chunk starts from zero states, each further chunk from the states after the previous one.
 
     Args:
-        run: Runs the file once.
-        carried: Its states.
-        joined: Its outputs that have the time, and along which axis; of any other, what the last chunk gives counts.
-        size: Positions in a chunk; the last one may be shorter.
+        run: Runs the file once, its states among the inputs.
+        carried: The file's states.
+        joined: The time axis of each output that has one, by output name. These outputs are concatenated over the
+            chunks; of all others, the last chunk's value is returned.
+        size: Positions in a chunk; the last chunk may be shorter.
+
+    Returns:
+        A function that takes whole sequences, each `(batch, time, ...)`, and needs no states as inputs.
     """
 
     def run_all(given: Values) -> Values:
@@ -81,12 +97,15 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
         for start in range(0, time, size):
             chunk = {name: values[:, start : start + size] for name, values in given.items()}
             result = run({**chunk, **states})
-            states = {one.input: result[one.output] for one in carried}
+            states = {state.input: result[state.output] for state in carried}
             for name, values in result.items():
                 if name not in joined:
-                    parts[name] = []
+                    parts[name] = []  # without a time axis, the last chunk's value takes the place of the earlier ones
                 parts.setdefault(name, []).append(values)
-        return {name: np.concatenate(p, axis=joined[name]) if name in joined else p[0] for name, p in parts.items()}
+        return {
+            name: np.concatenate(arrays, axis=joined[name]) if name in joined else arrays[0]
+            for name, arrays in parts.items()
+        }
 
     return run_all
 
@@ -116,8 +135,8 @@ def streaming_problem(layer: Layer, *, is_timed: bool) -> str | None:
 
 
 def with_time(network: Network) -> set[str]:
-    """The inputs and nodes whose values have the time as an axis, in a network that can be streamed."""
-    names = {one.name for one in network.inputs if None in one.shape}
+    """Returns the names of the inputs and nodes whose values have a time axis, in a network that can be streamed."""
+    names = {network_input.name for network_input in network.inputs if None in network_input.shape}
     for node in network.nodes:
         is_last = isinstance(node.layer, Recurrent) and not node.layer.return_sequences
         if not is_last and names & set(node.inputs):

@@ -1,4 +1,4 @@
-"""What passes between layers: values in float64, and the mask that belongs to them. Imports numpy only."""
+"""The values that pass between layers, and the mask that belongs to them. Imports numpy only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Tensor:
-    """Values with the mask that travels along.
+    """Values and their mask, as a layer receives and returns them.
 
     Attributes:
-        values: (batch, time, features), or (batch, features) after the time is gone; ids (batch, time) at the input.
-        mask: (batch, time), True where there is something; None where everything counts.
+        values: float64 `(batch, time, features)`; `(batch, features)` after a layer that removes the time axis; token
+            ids `(batch, time)` before an Embedding.
+        mask: bool `(batch, time)`, True where a position counts and False where it is padding. None if every position
+            counts.
     """
 
     values: Array

@@ -1,1 +1,1 @@
-"""The only door to onnxruntime: sessions, and what CUDA needs on this machine. Needs [cpu] or [cuda]."""
+"""The only room that imports onnxruntime: sessions, and the requirements of CUDA. Needs [cpu] or [cuda]."""

@@ -1,4 +1,8 @@
-"""One ONNX file in onnxruntime; the only module that imports it. Export proves files through this very class."""
+"""Runs one ONNX file in onnxruntime, on the CPU or on CUDA.
+
+This is the only module that imports onnxruntime. Inference and the proof run files through the same class, so what was
+proved is what runs. A file that `rnnx.onnx_file.admission` does not admit is refused before onnxruntime sees it.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +25,23 @@ try:
     import onnxruntime as ort
 except ImportError as error:
     raise MissingExtraError(
-        "onnxruntime is not installed: pip install 'rnnx[cpu]', or 'rnnx[cuda]' for NVIDIA cards"
+        "onnxruntime is not installed: run pip install 'rnnx[cpu]', or 'rnnx[cuda]' for NVIDIA GPUs"
     ) from error
 
 Device = Literal["auto", "cpu", "cuda"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# TF32 keeps 10 bits of a float32's 23: not the arithmetic that was proved. From onnxruntime 1.28 on the option reaches
-# cuDNN's recurrences too: they get CUDNN_FMA_MATH for it, in place of CUDNN_DEFAULT_MATH.
+# TF32 keeps 10 of the 23 mantissa bits of float32, which is not the arithmetic that was proved. From onnxruntime 1.28
+# on, this option also reaches cuDNN's recurrences: they use CUDNN_FMA_MATH in place of CUDNN_DEFAULT_MATH.
 CUDA_OPTIONS = {"use_tf32": "0"}
-# From how many numbers of state a step (rows of a batch times units) on a batch is faster on CUDA. Not measured yet:
-# there was no card. As long as no figure of bench/cuda.py stands here, `auto` stays on the CPU.
+# The number of states per step (rows of the batch times units) from which CUDA is faster than the CPU. It was not
+# measured yet, for lack of a GPU. Until bench/cuda.py gives a figure, it is None and `auto` uses the CPU.
 CUDA_FROM_STATES: int | None = None
-# What runs step by step. All else that onnxruntime 1.31 leaves on the CPU in a session on CUDA is about shapes, and in
-# a text form one Pad of integers.
+# The operators that run step by step. In a CUDA session, they must run on CUDA. Other nodes that onnxruntime 1.31
+# leaves on the CPU only compute shapes, except for one Pad of integers in a text form.
 _RECURRENCES = frozenset({"RNN", "LSTM", "GRU", "Scan", "Loop"})
-# What onnxruntime's messages say where it is not the file, nor the batch, that is wrong.
-_CARD_FAILED = ("CUDA failure", "CUDNN failure", "CUBLAS failure", "Failed to allocate memory")
+# Parts of onnxruntime's messages that show that the GPU failed, and that the file and the batch are not to blame.
+_GPU_FAILURES = ("CUDA failure", "CUDNN failure", "CUBLAS failure", "Failed to allocate memory")
 _loading = Lock()
 
 
@@ -45,25 +49,25 @@ class Session:
     """A loaded ONNX file.
 
     Attributes:
-        device: `cpu` or `cuda`: what it really runs on.
-        provider: onnxruntime's name for it.
-        metadata: The file's own key-value pairs.
-        input_names: `ids` or `text` where there is one input.
-        input_shapes: By input: a number where a size is fixed, a name where it is not.
-        output_names: `probs` first.
+        device: The device that the session really uses: `cpu` or `cuda`.
+        provider: onnxruntime's name of that device's execution provider.
+        metadata: The metadata of the file, key to value.
+        input_names: The names of the inputs, such as `ids` or `text`.
+        input_shapes: The shape of each input, by name: a number for a fixed size, a name for a variable one.
+        output_names: The names of the outputs, such as `probs` (the first).
     """
 
     def __init__(self, model: bytes, *, device: Device = "auto", threads: int = 1) -> None:
         """Loads a file.
 
         Args:
-            model: Its bytes; from bytes there is no folder that external data could escape from.
-            device: `auto` is what `choose_device` says; `cuda` never lands on the CPU.
-            threads: Within an operator; a recurrence of this size only loses by more than one.
+            model: The content of the file. External data cannot be read, because bytes have no folder.
+            device: `cuda` never falls back to the CPU; `auto` is decided by `choose_device`.
+            threads: Threads within an operator. Recurrences of this size are slower with more than one.
 
         Raises:
-            DeviceError: If CUDA is asked for and not there, or has no kernel for a recurrence of the file.
-            ModelError: If the bytes may not be loaded, or onnxruntime cannot.
+            DeviceError: If CUDA is requested and not available, or has no kernel for a recurrence of the file.
+            ModelError: If the file is not admissible, or onnxruntime cannot load it.
         """
         require_admissible(model)
         self.device = choose_device(device)
@@ -71,47 +75,49 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors reach us as exceptions, warnings are onnxruntime's own affair
-        ort.set_default_logger_severity(4)  # what has no session yet is logged here
+        # Log only fatal errors (4): other errors are raised as exceptions, and warnings mean nothing to users.
+        options.log_severity_level = 4
+        ort.set_default_logger_severity(4)  # the same for messages outside a session
         self._session = _open_on_cuda(model, options) if self.device == "cuda" else _open(model, options)
         try:
             self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
             raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
-        self.input_names: list[str] = [one.name for one in self._session.get_inputs()]
-        self.input_shapes: dict[str, list[Any]] = {one.name: one.shape for one in self._session.get_inputs()}
+        self.input_names: list[str] = [port.name for port in self._session.get_inputs()]
+        self.input_shapes: dict[str, list[Any]] = {port.name: port.shape for port in self._session.get_inputs()}
         self.output_names = [output.name for output in self._session.get_outputs()]
 
     def run(self, batch: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
         """Runs a batch.
 
         Args:
-            batch: The inputs by name, or the single one: ids (batch, time) int32, numbers (batch, time, features)
-                float32, or for a text form, bytes (batch, bytes) uint8.
+            batch: The inputs by name, or the array of the only input: ids int32 `(batch, time)`, numbers float32
+                `(batch, time, features)`, or for a text form the bytes of the texts, uint8 `(batch, bytes)`.
 
         Returns:
-            Each output, in the order of `output_names`.
+            The outputs, in the order of `output_names`.
 
         Raises:
             ModelError: If onnxruntime refuses the batch.
-            RnnxError: If the card fails, or has no room for it.
+            RnnxError: If the GPU fails, or has too little memory for the batch.
         """
         try:
             given = batch if isinstance(batch, Mapping) else {self.input_names[0]: batch}
             outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
         except Exception as error:  # onnxruntime's exceptions share no other base
-            if self.device == "cuda" and any(sign in str(error) for sign in _CARD_FAILED):
-                raise RnnxError(f"the card failed, or has no room for such a batch: {_one_line(error)}") from error
+            if self.device == "cuda" and any(sign in str(error) for sign in _GPU_FAILURES):
+                reason = _one_line(error)
+                raise RnnxError(f"the GPU failed, or has too little memory for this batch: {reason}") from error
             raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
         return outputs
 
     def run_by_name(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
-        """Runs a batch as `run` does; each output under its name."""
+        """Runs a batch as `run` does, and returns the outputs by name."""
         return dict(zip(self.output_names, self.run(given), strict=True))
 
 
 def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)) -> Any:
-    # With its fallback, a session whose provider fails would be made anew on the CPU, when it is opened or in a run.
+    # With its fallback, onnxruntime would open a new session on the CPU if the provider failed, on load or in a run.
     try:
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
@@ -119,61 +125,70 @@ def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)
 
 
 def _open_on_cuda(model: bytes, options: Any) -> Any:
-    """Opens a file on CUDA, all that runs step by step included.
+    """Opens a file on CUDA, and makes sure that its recurrences run there.
 
     Raises:
-        DeviceError: If that cannot be.
-        ModelError: If the file cannot be opened anywhere.
+        DeviceError: If CUDA is not available, or no session opens on it.
+        NoKernelError: If onnxruntime would run a recurrence on the CPU.
+        ModelError: If the file cannot be opened on any device.
     """
     if problems := cuda_problems():
-        more = f"; rnnx doctor has {len(problems) - 1} more" if problems[1:] else ""
-        raise DeviceError(f"no CUDA here: {problems[0]}{more}")
-    options.use_deterministic_compute = True  # or sums are in another order each time
+        more = f"; rnnx doctor lists {len(problems) - 1} more" if problems[1:] else ""
+        raise DeviceError(f"CUDA is not available: {problems[0]}{more}")
+    options.use_deterministic_compute = True  # otherwise the order of sums may change from run to run
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     name = _PROVIDERS["cuda"]
     try:
         session = _open(model, options, [(name, CUDA_OPTIONS)])
     except ModelError as error:
-        _open(model, ort.SessionOptions())  # raises if it is the file that is broken
-        raise DeviceError(f"CUDA is here, but no session opens on it: {_one_line(error.__cause__)}") from error
-    if (got := session.get_providers()[0]) != name:  # without a word, when a library is missing (#23372)
+        _open(model, ort.SessionOptions())  # raises ModelError if the file is broken
+        reason = _one_line(error.__cause__)
+        raise DeviceError(f"CUDA is available, but no session opens on it: {reason}") from error
+    # Without a library, onnxruntime silently falls back to another provider (onnxruntime #23372).
+    if (actual := session.get_providers()[0]) != name:
         provider = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-        reason = find_load_error(provider) or "it does not say why; see what nvidia-smi says"
-        raise DeviceError(f"asked for CUDA, onnxruntime gave {got}: {reason}")
+        reason = find_load_error(provider) or "it gives no reason; run nvidia-smi to see why"
+        raise DeviceError(f"onnxruntime fell back from CUDA to {actual}: {reason}")
     subgraphs = session.get_provider_graph_assignment_info()
-    left = {node.op_type for one in subgraphs if one.ep_name != name for node in one.get_nodes()} & _RECURRENCES
-    if left:
+    on_others = {node.op_type for graph in subgraphs if graph.ep_name != name for node in graph.get_nodes()}
+    if on_cpu := on_others & _RECURRENCES:
         raise NoKernelError(
-            f"onnxruntime has no CUDA kernel for this model's {', '.join(sorted(left))}, and would run it on the CPU "
-            "(it has one for RNN with tanh, LSTM with sigmoid and tanh, GRU with these and reset_after): --device cpu"
+            f"onnxruntime has no CUDA kernel for this model's {', '.join(sorted(on_cpu))}, and would run it on the CPU "
+            "(it has kernels for RNN with tanh, LSTM with sigmoid and tanh, and GRU with these and reset_after): "
+            "use --device cpu"
         )
     return session
 
 
 def choose_device(device: Device, states: int = 1) -> Device:
-    """Where to run: `auto` takes CUDA where it is there and a step has as many numbers as pay.
+    """Chooses the device to run on.
 
     Args:
-        device: What was asked for.
-        states: Rows of a batch times units.
+        device: The device that was requested. `auto` uses CUDA if it is available and the batch is large enough.
+        states: The number of states per step: rows of the batch times units.
+
+    Returns:
+        `cpu` or `cuda`.
     """
     if device != "auto":
         return device
-    pays = CUDA_FROM_STATES is not None and states >= CUDA_FROM_STATES
-    return "cuda" if pays and not cuda_problems() else "cpu"
+    is_large = CUDA_FROM_STATES is not None and states >= CUDA_FROM_STATES
+    return "cuda" if is_large and not cuda_problems() else "cpu"
 
 
 def available_devices() -> list[Device]:
-    """The devices that are there, the CPU first."""
+    """Returns the devices that are available on this machine, the CPU first."""
     return ["cpu"] if cuda_problems() else ["cpu", "cuda"]
 
 
 def devices_for(model: bytes) -> list[Device]:
-    """Where a file can run here: not on a CUDA that would leave its recurrences to the CPU.
+    """Returns the devices of this machine that can run a file, the CPU first.
+
+    CUDA is left out if onnxruntime would run a recurrence of the file on the CPU.
 
     Raises:
-        DeviceError: If CUDA should be there, and cannot be used.
-        ModelError: If onnxruntime cannot load the bytes.
+        DeviceError: If CUDA is available, but no session opens on it.
+        ModelError: If onnxruntime cannot load the file.
     """
     devices = available_devices()
     if "cuda" in devices:
@@ -185,30 +200,30 @@ def devices_for(model: bytes) -> list[Device]:
 
 
 def has_choice() -> bool:
-    """Whether `auto` may come to either device, for all that is known before one is looked for."""
+    """Says whether `auto` may choose CUDA, as far as is known without looking for a GPU."""
     return CUDA_FROM_STATES is not None and has_cuda_build()
 
 
 def has_cuda_build() -> bool:
-    """Whether the installed onnxruntime is the one for CUDA, which says nothing of a card."""
+    """Says whether the installed onnxruntime is a build for CUDA; there may be no GPU all the same."""
     return _PROVIDERS["cuda"] in ort.get_available_providers()
 
 
 def cuda_problems() -> tuple[str, ...]:
-    """Why no session can run on CUDA here, each with its remedy; empty if nothing is known to be in the way."""
+    """Returns the reasons why no session can run on CUDA, each with its remedy; empty if no problem is known."""
     if not has_cuda_build():
         available = ", ".join(ort.get_available_providers())
         return (
-            f"this onnxruntime {ort.__version__} has no CUDA (it has {available}): "
-            "pip uninstall onnxruntime onnxruntime-gpu, then pip install 'rnnx[cuda]'",
+            f"the installed onnxruntime {ort.__version__} does not support CUDA (it supports {available}): "
+            "run pip uninstall onnxruntime onnxruntime-gpu, then pip install 'rnnx[cuda]'",
         )
-    with _loading:  # stdout is everybody's
+    with _loading:  # stdout, which is redirected below, belongs to the whole process
         return _library_problems()
 
 
-@cache  # what is loaded stays loaded
+@cache  # a loaded library stays loaded
 def _library_problems() -> tuple[str, ...]:
-    # Finds the libraries that pip installed. It prints what it misses, on stdout; we look for ourselves.
+    # preload_dlls loads the libraries that pip installed. It prints those that are missing; find_problems reports them.
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls()
     return tuple(find_problems(ort.cuda_version))
@@ -219,5 +234,5 @@ def _one_line(error: BaseException | None) -> str:
 
 
 def available_providers() -> tuple[str, ...]:
-    """The execution providers of the installed onnxruntime, fastest first."""
+    """Returns the execution providers of the installed onnxruntime, the fastest first."""
     return tuple(ort.get_available_providers())

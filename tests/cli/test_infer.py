@@ -190,7 +190,7 @@ def test_cuda_that_is_not_there_is_exit_5(good: str, capsys: Capture) -> None:
     assert run(["infer", "--device", "cuda", good]) == 5
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error: no CUDA here: {problems[0]}")
+    assert err.startswith(f"error: CUDA is not available: {problems[0]}")
     assert len(err.splitlines()) == 1
 
 

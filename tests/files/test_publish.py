@@ -1,4 +1,4 @@
-"""Directories put into their place by processes that die, or that are many."""
+"""Tests the publication of directories by processes that are killed, and by several processes at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.bundles import CONFIG
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock")
 
-# Is killed with its temporary folder open, or in the middle of a publication that cannot exchange.
+# Code for processes that are killed: one has its temporary folder open, the other is between the two renames of a
+# publication on a file system that cannot exchange directories.
 HOLDING = "with publish.temporary_folder(Path(sys.argv[1]), 'm') as folder: (folder / 'x').touch(); wait()"
 BETWEEN_RENAMES = """
 publish._exchange = lambda a, b: False
@@ -27,7 +28,7 @@ def rename_once(self, target):
 Path.rename = rename_once
 with publish.publish(Path(sys.argv[1]) / 'm', lambda out: None) as folder: (folder / 'new').touch()
 """
-# Publishes over and over, every other time with one file more.
+# Publishes again and again, every second time with one more file.
 PUBLISHING = """
 from rnnx.bundle.directory import write_directory
 from tests.bundles import CONFIG
@@ -42,7 +43,7 @@ def begin(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
     head = "import sys, time\nfrom pathlib import Path\nfrom rnnx.files import publish\n"
     head += "def wait(): print('here', flush=True); time.sleep(60)\n"
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own code
 
 
 def wait_for(process: subprocess.Popen[str]) -> None:
@@ -59,7 +60,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_what_a_killed_process_has_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_and_those_of_a_live_one_stay(tmp_path: Path) -> None:
     (tmp_path / ".m-backup").mkdir()
     (tmp_path / ".other-abcdefgh.rnnx").mkdir()
     not_ours = names(tmp_path)
@@ -79,7 +80,7 @@ def test_what_a_killed_process_has_left_goes_and_what_another_writes_stays(tmp_p
 
 
 def test_a_death_between_two_renames_brings_the_old_one_back(tmp_path: Path) -> None:
-    """Where directories cannot be exchanged."""
+    """This happens where the file system cannot exchange directories."""
     write_directory(tmp_path / "m", CONFIG, {"a": b"old"})
     process = begin(BETWEEN_RENAMES, tmp_path)
     wait_for(process)
@@ -92,16 +93,16 @@ def test_a_death_between_two_renames_brings_the_old_one_back(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
-def test_of_many_at_once_one_wins_whole_and_a_reader_meets_one_of_them(tmp_path: Path, can_exchange: bool) -> None:
-    """Where directories cannot be exchanged, a reader may meet none, and does not read here."""
+def test_concurrent_publications_are_never_mixed(tmp_path: Path, can_exchange: bool) -> None:
+    """Without an exchange of directories, a reader may find none for a moment, so it does not read in that case."""
     write_directory(tmp_path / "m", CONFIG, {"a": b"first"})
     code = PUBLISHING if can_exchange else f"publish._exchange = lambda a, b: False{PUBLISHING}"
     processes = [begin(code, tmp_path / "m", str(who), "40") for who in range(3)]
-    met = set()
+    versions = set()
     while any(process.poll() is None for process in processes):
         if can_exchange:
             files = read_directory(tmp_path / "m").files
-            met.add(files["a"])
+            versions.add(files["a"])
             assert len({data.rpartition(b"-")[0] for data in files.values()}) == 1
             require_replaceable(tmp_path / "m")
     assert [process.wait() for process in processes] == [0, 0, 0]
@@ -109,7 +110,7 @@ def test_of_many_at_once_one_wins_whole_and_a_reader_meets_one_of_them(tmp_path:
         process.communicate()
     assert names(tmp_path) == {"m"}
     assert len({data.rpartition(b"-")[0] for data in read_directory(tmp_path / "m").files.values()}) == 1
-    assert len(met) > 10 or not can_exchange
+    assert len(versions) > 10 or not can_exchange
 
 
 def test_a_lock_is_held_once_and_ends_with_its_folder(tmp_path: Path) -> None:

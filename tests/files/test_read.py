@@ -1,4 +1,4 @@
-"""Files that would hang, leak, or fill the memory."""
+"""Tests the reading of files that would block, lead out of a folder, or fill the memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError
-from rnnx.files.read import MOST_FILE_BYTES, read_file
+from rnnx.files.read import MAX_FILE_BYTES, read_file
 from rnnx.onnx_file.admission import require_loadable
 from tests.bundles import CONFIG, FILES
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
-def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
+def test_a_named_pipe_does_not_block(folder: Path) -> None:
     (folder / "a.txt").unlink()
     os.mkfifo(folder / "a.txt")
     with pytest.raises(ModelError, match=r"a\.txt: not a regular file"):
@@ -40,11 +40,11 @@ def test_a_device_is_not_read() -> None:
 
 @pytest.mark.parametrize("target", ["../secret", "/etc/passwd", "sub/../../secret"])
 def test_a_link_out_of_a_bundle_is_not_followed(folder: Path, target: str) -> None:
-    (folder.parent / "secret").write_bytes(FILES["a.txt"])  # of the right hash, even
+    (folder.parent / "secret").write_bytes(FILES["a.txt"])  # even with the right hash
     (folder / "sub").mkdir()
     (folder / "a.txt").unlink()
     (folder / "a.txt").symlink_to(target)
-    with pytest.raises(ModelError, match=r"a\.txt: a link that leads out of .*m; it is not followed"):
+    with pytest.raises(ModelError, match=r"a\.txt: the link leads out of .*m and is not followed"):
         read_directory(folder)
 
 
@@ -57,7 +57,7 @@ def test_a_folder_that_is_a_link_and_links_inside_are_fine(folder: Path) -> None
 
 
 def test_a_file_with_two_names_is_a_file(folder: Path) -> None:
-    """As installers lay packages out."""
+    """Some installers lay out packages with hard links."""
     os.link(folder / "a.txt", folder.parent / "other")
     assert read_directory(folder).files == FILES
 
@@ -65,12 +65,12 @@ def test_a_file_with_two_names_is_a_file(folder: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
     for name in ("a.txt", "config.json"):
         with (folder / name).open("r+b") as file:
-            file.truncate(MOST_FILE_BYTES + 1)  # a hole: no byte of it is on the disk
-        with pytest.raises(ModelError, match=rf"{name}: larger than (1|64) MB, and not read"):
+            file.truncate(MAX_FILE_BYTES + 1)  # a sparse file, which takes no space on the disk
+        with pytest.raises(ModelError, match=rf"{name}: the file is larger than (1|64) MB and was not read"):
             read_directory(folder)
 
 
-def test_what_may_not_be_loaded_is_named(tmp_path: Path) -> None:
+def test_the_file_that_is_not_admitted_is_named(tmp_path: Path) -> None:
     write_directory(tmp_path / "m", CONFIG, {"model.onnx": b"\x08\x03", "notes.txt": b"\x08\x03"})
     with pytest.raises(ModelError, match=r"model\.onnx: not an ONNX model"):
         read_directory(tmp_path / "m")

@@ -30,10 +30,10 @@ def test_a_model_has_run_on_cuda_before_all_is_said_to_be_well(
     assert len(cuda.asked) == 1
     cuda.run_error = "CUDA failure 209: no kernel image is available for execution on the device"
     (problem,) = doctor.diagnose().problems
-    assert problem.startswith("the card failed, or has no room for such a batch: CUDA failure 209")
+    assert problem.startswith("the GPU failed, or has too little memory for this batch: CUDA failure 209")
     cuda.provider = ""
     (problem,) = doctor.diagnose().problems
-    assert problem.startswith("CUDA is here, but no session opens on it: ")
+    assert problem.startswith("CUDA is available, but no session opens on it: ")
 
 
 @pytest.mark.usefixtures("installed")
@@ -51,14 +51,18 @@ def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypa
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
     both, no_cuda = doctor.diagnose().problems
     assert both.startswith("onnxruntime and onnxruntime-gpu share one folder and break each other: pip uninstall")
-    assert no_cuda.startswith(f"this onnxruntime {ort.__version__} has no CUDA (it has {CPU}): pip uninstall")
+    assert no_cuda.startswith(
+        f"the installed onnxruntime {ort.__version__} does not support CUDA (it supports {CPU}): run pip"
+    )
 
 
 @pytest.mark.usefixtures("cuda")
 def test_an_old_build_for_cuda_is_named(installed: dict[str, str | None]) -> None:
     installed["onnxruntime-gpu"] = "1.27.0"
     (problem,) = doctor.diagnose().problems
-    assert problem == "onnxruntime-gpu 1.27.0 is older than 1.28, which mended a hole: pip install -U onnxruntime-gpu"
+    assert problem == (
+        "onnxruntime-gpu 1.27.0 is older than 1.28, which fixed a security problem: run pip install -U onnxruntime-gpu"
+    )
 
 
 def test_the_cpu_alone_is_not_asked_for_a_card(installed: dict[str, str | None]) -> None:

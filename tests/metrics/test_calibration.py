@@ -1,4 +1,4 @@
-"""Calibration, against scikit-learn's figures and by hand."""
+"""Tests calibration, against scikit-learn's figures and by hand."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from rnnx.metrics.calibration import (
     BIN_COUNT,
-    LEAST_PROBABILITY,
+    MIN_PROBABILITY,
     expected_calibration_error,
     measure_calibration,
     measure_reliability,
 )
 
-# Multiples of 1/15 and of 1/64 among them: values that lie on an edge.
+# Multiples of 1/15 lie on an edge of a bin; multiples of 1/64 are exact in float64.
 CONFIDENCES = st.one_of(
     st.floats(0, 1), st.integers(0, 15).map(lambda i: i / 15), st.integers(0, 64).map(lambda i: i / 64)
 )
-SAID = st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=80)
+PREDICTIONS = st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=80)
 
 
-@given(SAID)
-def test_reliability_is_that_of_scikit_learn(said: list[tuple[float, bool]]) -> None:
-    confidence, is_right = np.array([c for c, _ in said]), np.array([r for _, r in said])
+@given(PREDICTIONS)
+def test_reliability_is_that_of_scikit_learn(predictions: list[tuple[float, bool]]) -> None:
+    confidence, is_right = np.array([c for c, _ in predictions]), np.array([r for _, r in predictions])
     accuracy, mean = calibration_curve(is_right, confidence, n_bins=BIN_COUNT)
     bins = measure_reliability(confidence, is_right)
-    assert [one.accuracy for one in bins] == pytest.approx(accuracy.tolist())
-    assert [one.confidence for one in bins] == pytest.approx(mean.tolist())
-    assert sum(one.count for one in bins) == len(said)
-    # The bins weighted by hand: each text by the distance of its own bin.
-    distances = [abs(one.accuracy - one.confidence) for one in bins for _ in range(one.count)]
+    assert [bin_.accuracy for bin_ in bins] == pytest.approx(accuracy.tolist())
+    assert [bin_.confidence for bin_ in bins] == pytest.approx(mean.tolist())
+    assert sum(bin_.count for bin_ in bins) == len(predictions)
+    # Weight the bins by hand: each prediction counts with the distance of its bin.
+    distances = [abs(bin_.accuracy - bin_.confidence) for bin_ in bins for _ in range(bin_.count)]
     assert expected_calibration_error(bins) == pytest.approx(float(np.mean(distances)))
 
 
@@ -57,7 +57,7 @@ def test_likelihood_and_brier_score_are_those_of_scikit_learn(
 
 
 def test_a_case_by_hand() -> None:
-    """0.9 right, 0.9 wrong, 0.6 right: bins (13/15, 14/15] and (8/15, 9/15]."""
+    """Measures 0.9 right, 0.9 wrong and 0.6 right: bins (13/15, 14/15] and (8/15, 9/15]."""
     probs = np.array([[0.1, 0.9], [0.9, 0.1], [0.4, 0.6]])
     figures = measure_calibration(probs, np.array([1, 1, 1]), np.array([1, 0, 1]))
     low, high = figures.bins
@@ -70,21 +70,21 @@ def test_a_case_by_hand() -> None:
     assert figures.brier_score == pytest.approx((0.1**2 + 0.9**2 + 0.4**2) / 3)
 
 
-def test_a_certain_mistake_costs_what_float32_can_tell() -> None:
+def test_a_certain_mistake_costs_as_much_as_float32_can_resolve() -> None:
     figures = measure_calibration(np.array([[0.0, 1.0]], np.float32), np.array([0]), np.array([1]))
     assert figures.negative_log_likelihood == pytest.approx(25 * math.log(2))
-    assert np.float32(1) - np.float32(LEAST_PROBABILITY) == np.float32(1)
-    assert np.float32(1) - np.float32(2 * LEAST_PROBABILITY) < 1
+    assert np.float32(1) - np.float32(MIN_PROBABILITY) == np.float32(1)
+    assert np.float32(1) - np.float32(2 * MIN_PROBABILITY) < 1
 
 
 @pytest.mark.parametrize("value", [math.nan, -0.1, 1.1])
-def test_what_is_no_probability_fails(value: float) -> None:
-    with pytest.raises(ValueError, match=r"all of them in 0\.\.1"):
+def test_a_value_outside_0_to_1_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=r"all of them should be in 0\.\.1"):
         measure_calibration(np.array([[value, 0.5]]), np.array([0]), np.array([1]))
-    with pytest.raises(ValueError, match=r"all of them in 0\.\.1"):
+    with pytest.raises(ValueError, match=r"all of them should be in 0\.\.1"):
         measure_reliability(np.array([value]), np.array([True]))
 
 
-def test_nothing_has_no_calibration() -> None:
+def test_an_empty_array_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         measure_calibration(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))

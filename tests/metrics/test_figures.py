@@ -1,3 +1,5 @@
+"""Tests the figures of labels and values against scikit-learn's, and accuracy by length by hand."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -42,7 +44,7 @@ def test_figures_of_values_are_those_of_scikit_learn(count: int, outputs: int, s
     assert figures.rmse == pytest.approx(metrics.root_mean_squared_error(expected, actual))
     assert figures.r2 == pytest.approx(metrics.r2_score(expected, actual))
     each = metrics.r2_score(expected, actual, multioutput="raw_values")
-    assert [one.r2 for one in figures.outputs] == pytest.approx(each.tolist())
+    assert [output.r2 for output in figures.outputs] == pytest.approx(each.tolist())
 
 
 def test_values_that_do_not_vary_have_no_share_of_variance() -> None:
@@ -73,7 +75,7 @@ def test_equal_lengths_are_one_row() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=80), st.integers(0, 50))
-def test_every_text_stands_in_the_row_of_its_length(texts: list[tuple[int, bool]], longest: int) -> None:
+def test_every_text_is_in_the_row_of_its_length(texts: list[tuple[int, bool]], longest: int) -> None:
     tokens, is_right = np.array([t for t, _ in texts]), np.array([r for _, r in texts])
     rows = measure_lengths(tokens, tokens > longest, is_right)
     assert sum(row.count for row in rows) == len(texts)
@@ -86,6 +88,6 @@ def test_every_text_stands_in_the_row_of_its_length(texts: list[tuple[int, bool]
         assert row.count == chosen.sum()
         assert row.accuracy == pytest.approx(is_right[chosen].mean())
         assert (tokens[chosen] > longest).all() == row.is_cut
-    # Without a cut, a row holds no more than a fifth, rounded up, and what is as long as its last one.
+    # Without truncation, a row holds at most a fifth of the texts, rounded up, and further texts of its largest length.
     for row in measure_lengths(tokens, tokens < 0, is_right):
         assert row.count - (tokens == row.longest).sum() < np.ceil(len(texts) / LENGTH_COUNT)

@@ -1,3 +1,5 @@
+"""Tests the comparison of several models on the same data."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -23,7 +25,7 @@ def test_the_spread_is_over_the_seeds_of_one_recipe() -> None:
     (spread,) = measure_spreads(ROWS)
     assert (spread.recipe, spread.count) == ("default", 2)
     assert (spread.mean, spread.lowest, spread.highest) == pytest.approx((0.91, 0.90, 0.92))
-    assert spread.deviation == pytest.approx(0.02 / 2**0.5)  # of two values: half their distance, times sqrt 2
+    assert spread.deviation == pytest.approx(0.02 / 2**0.5)  # for two values: half their distance, times sqrt(2)
 
 
 def test_a_seed_counts_once() -> None:

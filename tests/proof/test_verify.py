@@ -222,7 +222,7 @@ def test_the_network_is_read_from_the_record(tiny_bundle: Path) -> None:
 
 def test_the_recipe_of_the_states_is_checked(tiny_bundle: Path) -> None:
     data = (tiny_bundle / "model.onnx").read_bytes()
-    with pytest.raises(ModelError, match="which nothing makes"):
+    with pytest.raises(ModelError, match="which no node computes"):
         with_states(data, StatesRecipe({"rnn": "nowhere"}, ""))
     with pytest.raises(ModelError, match="not base64"):
         with_states(data, StatesRecipe({}, "%%%"))

@@ -1,4 +1,4 @@
-"""The activations: values at known points, derivatives by finite differences, the allowances on what is installed."""
+"""Tests activations: values, derivatives by finite differences, and the allowances on the installed runtimes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rounding.step_bound import activation_error
 
 NAMES = list(ACTIVATIONS)
-POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4  # beside the corners
+# The shift keeps the points off the corners, where a derivative is one-sided.
+POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4
 
 
 def test_every_name_but_softmax_has_an_entry() -> None:
@@ -53,7 +54,7 @@ def test_derivatives_and_steepest_slopes(name: ActivationName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_made_of_what_is_no_number(name: ActivationName) -> None:
+def test_nan_gives_nan_and_large_inputs_do_not(name: ActivationName) -> None:
     assert np.isnan(activate(name, np.array([np.nan]))).all()
     assert not np.isnan(activate(name, np.array([-800.0, 800.0]))).any()
 
@@ -71,7 +72,7 @@ def test_the_bound_covers_an_error_that_is_carried_on(name: ActivationName) -> N
 @pytest.mark.train
 @pytest.mark.parametrize("name", NAMES)
 def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> None:
-    """A look at four million numbers; `bench/activations.py` looks at all."""
+    """Checks four million numbers; `bench/activations.py` checks the whole range."""
     tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import keras
     import onnxruntime as ort

@@ -1,3 +1,5 @@
+"""Tests LSTM and GRU: steps computed by hand, masks, and the order of reading."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,9 +14,9 @@ def row(*values: float) -> np.ndarray:
 
 
 def test_an_lstm_computed_by_hand() -> None:
-    """One unit, gates and activation linear, so that every number can be checked on paper.
+    """Computes two steps of one unit with linear gates and a linear activation, so that they can be checked on paper.
 
-    W = 1, 2, 3, 1 and U = 0, 1, 0, 1 for i, f, c, o; x = 1, 2:
+    W = 1, 2, 3, 1 and U = 0, 1, 0, 1 for i, f, c, o; the biases are 0; x = 1, 2.
     i = 1, f = 2, candidate 3, o = 1:          c = 2 * 0 + 1 * 3 = 3,    h = 1 * 3 = 3
     i = 2, f = 4 + 3, candidate 6, o = 2 + 3:  c = 7 * 3 + 2 * 6 = 33,   h = 5 * 33 = 165
     """
@@ -25,8 +27,9 @@ def test_an_lstm_computed_by_hand() -> None:
 
 
 def test_a_gru_computed_by_hand() -> None:
-    """W = 1, 2, 1 and U = 0, 1, 2 for z, r, k; biases 1 for k, from the input and from the state; x = 2, 0.
+    """Computes two steps of one unit by hand, with `reset_after`.
 
+    W = 1, 2, 1 and U = 0, 1, 2 for z, r, k; both biases of k are 1, that of the input and that of the state; x = 2, 0.
     z = 2, r = 4, k = 2 + 1 + 4 (0 + 1) = 7:                       h = 2 * 0 + (1 - 2) * 7 = -7
     z = 0, r = -7, k = 0 + 1 + -7 (2 * -7 + 1) = 92:               h = 0 * -7 + 1 * 92 = 92
     """
@@ -36,7 +39,7 @@ def test_a_gru_computed_by_hand() -> None:
 
 
 def test_a_gru_that_resets_before_the_product_computed_by_hand() -> None:
-    """The same W and U, bias 1 for k.
+    """Computes two steps by hand with the same W and U and a bias of 1 for k.
 
     z = 2, r = 4, k = 2 + 1 + 2 (4 * 0) = 3:       h = 2 * 0 + (1 - 2) * 3 = -3
     z = 0, r = -3, k = 0 + 1 + 2 (-3 * -3) = 19:   h = 0 * -3 + 1 * 19 = 19

@@ -1,4 +1,4 @@
-"""The head at each position: by hand, by what the definition implies, and what has no such reading."""
+"""Tests the head at each position: by hand, by what the definition implies, and the networks that are refused."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from rnnx.reference import (
 from rnnx.reference.head import Head
 
 VOCABULARY, FEATURES, UNITS = 7, 3, 4
-# NumPy may add up a product of another shape in another order. These are sums of at most 16 products, of logits below
-# 100 in absolute value: 2 * 16 * 2^-53 * 100 is below 4e-13.
+# NumPy may sum a matrix product of another shape in another order. Here a logit is a sum of at most 16 products and
+# below 100 in absolute value: 2 * 16 * 2^-53 * 100 is below 4e-13.
 ROUNDING = 4e-13
 IDS = np.array([[1, 5, 2, 6, 3], [1, 4, 4, 2, 5]])
 
@@ -67,7 +67,7 @@ def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
 
 
 def both_directions(seed: int, activation: ActivationName = "linear", *, pools: tuple[Layer, ...]) -> Network:
-    """Both directions, every pool over all states, side by side, and a Dense."""
+    """Makes a network of both directions, each of the pooling layers over all states, and a Dense over all pools."""
     pooled = [(f"pool{i}", pool, ("both",)) for i, pool in enumerate(pools)]
     return network(
         ("embedding", embedding(seed), ("ids",)),
@@ -82,7 +82,7 @@ def both_directions(seed: int, activation: ActivationName = "linear", *, pools: 
 
 
 def states_of(net: Network, name: str, ids: Array) -> Array:
-    """What a recurrence puts out over ids, without the head's own way to it."""
+    """Returns all states of a recurrent layer over the ids, computed without the head."""
     (node,) = (node for node in net.nodes if node.name == name)
     assert isinstance(node.layer, Recurrent)
     layer = dataclasses.replace(node.layer, return_sequences=True)
@@ -90,18 +90,18 @@ def states_of(net: Network, name: str, ids: Array) -> Array:
 
 
 def test_two_positions_computed_by_hand() -> None:
-    """One unit, relu: h = 1, 1 + 2 = 3 from x = 1, 2 with W = U = 1; p = 2 h - 1 = 1, 5."""
-    one = np.ones((1, 1))
+    """Computes one unit with relu: h = 1 and 1 + 2 = 3 from x = 1, 2 with W = U = 1; p = 2 h - 1 = 1 and 5."""
+    weight = np.ones((1, 1))
     net = network(
         ("embedding", Embedding(np.array([[0.0], [1.0], [2.0]]), True), ("ids",)),
-        ("rnn", SimpleRNN(one, one, np.zeros(1), "relu", return_sequences=False), ("embedding",)),
-        ("logits", Dense(2 * one, -np.ones(1), "linear"), ("rnn",)),
+        ("rnn", SimpleRNN(weight, weight, np.zeros(1), "relu", return_sequences=False), ("embedding",)),
+        ("logits", Dense(2 * weight, -np.ones(1), "linear"), ("rnn",)),
     )
     assert Head(net).answers(np.array([[1, 2]])).tolist() == [[[1.0], [5.0]]]
 
 
 @pytest.mark.parametrize("last", [rnn(2, UNITS, all_states=False), lstm(3, UNITS)])
-def test_behind_a_last_state_it_is_what_the_network_says_of_the_text_so_far(last: RecurrentLayer) -> None:
+def test_after_a_last_state_it_is_the_networks_output_for_the_text_so_far(last: RecurrentLayer) -> None:
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("lower", rnn(5, all_states=True), ("embedding",)),
@@ -124,7 +124,7 @@ def test_an_output_at_every_position_is_what_it_was() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 10), st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=12))
-def test_behind_a_mean_the_logits_of_the_positions_have_the_whole_ones_as_their_mean(seed: int, ids: list[int]) -> None:
+def test_after_a_mean_the_mean_of_the_logits_is_the_networks_logit(seed: int, ids: list[int]) -> None:
     net = both_directions(seed, pools=(GlobalAveragePooling1D(),))
     given_ids = np.array([ids])
     answers = Head(net).answers(given_ids)
@@ -161,7 +161,8 @@ def test_last_states_of_both_directions_are_taken_at_one_position() -> None:
     expected = logits.logits(np.concatenate(states, axis=-1))
     np.testing.assert_allclose(expected, Head(net).answers(IDS), rtol=0, atol=ROUNDING)
     whole = net.predict(IDS)
-    assert not np.allclose(whole, Head(net).answers(IDS)[:, -1])  # f_T with b_1, which no position has
+    # The network joins f_T and b_1, the states of two different positions.
+    assert not np.allclose(whole, Head(net).answers(IDS)[:, -1])
 
 
 def test_padding_is_not_seen_by_the_words() -> None:
@@ -171,7 +172,7 @@ def test_padding_is_not_seen_by_the_words() -> None:
     assert np.isfinite(Head(net).answers(padded)).all()
 
 
-def test_what_stands_beside_the_recurrence_is_taken_at_the_position_too() -> None:
+def test_an_input_that_bypasses_the_recurrence_is_taken_at_the_position_too() -> None:
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("rnn", rnn(2), ("embedding",)),
@@ -183,7 +184,7 @@ def test_what_stands_beside_the_recurrence_is_taken_at_the_position_too() -> Non
 
 
 def test_a_lower_layer_that_reads_backwards_turns_the_positions() -> None:
-    """The upper state at a position has read what stands behind it, and the position itself last."""
+    """The upper state at a position has read all positions after it, and the position itself last."""
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("lower", rnn(2, go_backwards=True), ("embedding",)),
@@ -218,7 +219,7 @@ def test_a_lower_layer_that_reads_backwards_turns_the_positions() -> None:
         ),
     ],
 )
-def test_what_has_no_reading_is_refused_with_the_layer(
+def test_a_head_without_single_positions_is_refused_with_the_layer(
     layers: tuple[tuple[str, Layer, tuple[str, ...]], ...], reason: str
 ) -> None:
     with pytest.raises(ModelError, match=reason):

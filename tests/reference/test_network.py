@@ -1,3 +1,5 @@
+"""Tests the article's recurrence, computed by hand, and whole networks."""
+
 from __future__ import annotations
 
 import math
@@ -21,9 +23,9 @@ from rnnx.reference import (
 
 
 def test_a_recurrence_computed_by_hand() -> None:
-    """Two units, three steps, relu, so that every number can be checked on paper.
+    """Computes three steps of two units with relu, so that every number can be checked on paper.
 
-    W x + U h + b with W = (1, 2), U = ((0, 1), (1, 0)) transposed likewise, b = (0, -1), x = 1, 0, 2:
+    W x + U h + b with W = (1, 2), U = ((0, 1), (1, 0)), which is its own transpose, b = (0, -1), and x = 1, 0, 2:
     h1 = relu(1 + 0 + 0, 2 + 0 - 1) = (1, 1)
     h2 = relu(0 + 1 + 0, 0 + 1 - 1) = (1, 0)
     h3 = relu(2 + 0 + 0, 4 + 1 - 1) = (2, 4)
@@ -40,15 +42,14 @@ def test_a_recurrence_computed_by_hand() -> None:
 
 
 def test_one_tanh_step_computed_by_hand() -> None:
-    """One unit: h1 = tanh(0.5), h2 = tanh(0.5 + 2 tanh(0.5)) with W = 0.5, U = 2, b = 0, x = 1."""
-    one = np.ones((1, 1))
-    layer = SimpleRNN(one * 0.5, one * 2.0, np.zeros(1), "tanh", return_sequences=False)
+    """Computes two steps of one unit: h1 = tanh(0.5), h2 = tanh(0.5 + 2 tanh(0.5)); W = 0.5, U = 2, b = 0, x = 1."""
+    layer = SimpleRNN(np.full((1, 1), 0.5), np.full((1, 1), 2.0), np.zeros(1), "tanh", return_sequences=False)
     last = layer(Tensor(np.ones((1, 2, 1)))).values
     assert last[0, 0] == pytest.approx(math.tanh(0.5 + 2 * math.tanh(0.5)), abs=1e-15)
 
 
 def test_the_articles_numpy_example() -> None:
-    """100 steps of 32 features, 64 units, as the article writes it: column vectors, W x + U h + b."""
+    """Runs 100 steps of 32 features and 64 units as the article writes them: column vectors, W x + U h + b."""
     rng = np.random.default_rng(0)
     inputs = rng.random((100, 32))
     w, u, b = rng.random((64, 32)), rng.random((64, 64)), rng.random(64)
@@ -89,7 +90,7 @@ def test_backwards_reads_from_the_end() -> None:
     np.testing.assert_array_equal(backwards[:, ::-1], Reverse()(Tensor(backwards)).values)
 
 
-def test_pooling_counts_what_the_mask_leaves() -> None:
+def test_average_pooling_skips_masked_positions() -> None:
     x = Tensor(np.array([[[1.0], [5.0], [3.0]]]), np.array([[True, False, True]]))
     assert GlobalAveragePooling1D()(x).values.tolist() == [[2.0]]
     assert GlobalAveragePooling1D()(Tensor(x.values)).values.tolist() == [[3.0]]
@@ -110,9 +111,9 @@ def test_activations_at_known_points() -> None:
     assert activate("sigmoid", np.array([-800.0, 800.0])).tolist() == [0.0, 1.0]
 
 
-def test_what_is_not_modelled_raises() -> None:
+def test_unsupported_activations_and_inputs_raise() -> None:
     with pytest.raises(ValueError, match="mish"):
-        activate("mish", np.zeros(1))  # type: ignore[arg-type]  # the point
+        activate("mish", np.zeros(1))  # type: ignore[arg-type]  # wrong on purpose
     network = Network([Node("embedding", Embedding(np.zeros((4, 2)), mask_zero=False), ("ids",))])
     with pytest.raises(ValueError, match=r"0\.\.3"):
         network.predict(np.array([[4]], np.int32))

@@ -1,4 +1,4 @@
-"""The layers that work on each position, by numbers that can be checked on paper."""
+"""Tests the layers that work on each position, with numbers that can be checked on paper."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MASK = np.array([[True, False]])
 
 
 def pair(*rows: list[float]) -> Tensor:
-    """One row of two positions."""
+    """Makes one row of two positions."""
     return Tensor(np.array([rows]), MASK)
 
 
@@ -42,7 +42,7 @@ def test_masking_looks_at_all_features() -> None:
     assert given.values.tolist() == [[[0.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]]
 
 
-def test_activations_as_layers_hand_the_mask_on() -> None:
+def test_activation_layers_pass_the_mask_on() -> None:
     x = pair([-1.0], [2.0])
     for layer, expected in (
         (Activation("relu"), [0.0, 2.0]),
@@ -56,7 +56,7 @@ def test_activations_as_layers_hand_the_mask_on() -> None:
 
 
 def test_a_batch_normalization_by_hand() -> None:
-    """(x - 1) / sqrt(3 + 1) 6 + 0.5."""
+    """Compares with (x - 1) / sqrt(3 + 1) * 6 + 0.5."""
     layer = BatchNormalization(np.array([1.0]), np.array([3.0]), np.array([6.0]), np.array([0.5]), 1.0)
     given = layer(pair([1.0], [3.0]))
     assert given.values.tolist() == [[[0.5], [6.5]]]
@@ -66,7 +66,7 @@ def test_a_batch_normalization_by_hand() -> None:
 
 
 def test_a_layer_normalization_by_hand() -> None:
-    """Of (1, 5) the mean is 3, the variance 4; with an epsilon of 5 the root is 3."""
+    """The features (1, 5) have mean 3 and variance 4; with an epsilon of 5, the square root is 3."""
     given = LayerNormalization(np.array([3.0, 6.0]), np.array([0.0, 1.0]), 5.0)(pair([1.0, 5.0], [2.0, 2.0]))
     np.testing.assert_allclose([[[-2.0, 5.0], [0.0, 1.0]]], given.values, rtol=1e-15)
     assert given.mask is MASK
@@ -74,6 +74,6 @@ def test_a_layer_normalization_by_hand() -> None:
     np.testing.assert_allclose([[[-2 / 3, 2 / 3], [0.0, 0.0]]], plain, rtol=1e-15)
 
 
-def test_what_is_no_activation_raises() -> None:
+def test_an_unknown_activation_raises() -> None:
     with pytest.raises(ValueError, match="mish"):
-        Activation("mish")(pair([1.0], [2.0]))  # type: ignore[arg-type]  # the point
+        Activation("mish")(pair([1.0], [2.0]))  # type: ignore[arg-type]  # wrong on purpose

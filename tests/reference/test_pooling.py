@@ -1,4 +1,4 @@
-"""The layers that move, join and pool, by numbers that can be checked on paper; what becomes of a mask."""
+"""Tests merging, pooling and reshaping layers and their masks, with numbers that can be checked on paper."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIRST, SECOND = np.array([[True, False, False]]), np.array([[False, False, True]
 
 
 def column(*values: float) -> Array:
-    """One row of positions with one feature."""
+    """Makes one row of positions with one feature."""
     return np.array(values)[None, :, None]
 
 
@@ -46,7 +46,7 @@ def column(*values: float) -> Array:
     ],
 )
 def test_a_merge_counts_where_any_of_its_inputs_does(operation: str, expected: list[float]) -> None:
-    layer = Merge(operation)  # type: ignore[arg-type]  # a parameter
+    layer = Merge(operation)  # type: ignore[arg-type]  # a str from the parameters
     a, b = column(1, 2, 3), column(4, 5, 6)
     given = layer(Tensor(a, FIRST), Tensor(b, SECOND))
     assert given.values[0, :, 0].tolist() == expected
@@ -55,7 +55,7 @@ def test_a_merge_counts_where_any_of_its_inputs_does(operation: str, expected: l
     assert layer(Tensor(a, FIRST), Tensor(b)).mask is None
 
 
-def test_concatenate_takes_no_mask_for_one_of_everything() -> None:
+def test_concatenate_takes_a_missing_mask_for_ones() -> None:
     a, b = column(1, 2, 3), column(4, 5, 6)
     both = Concatenate()(Tensor(a, FIRST), Tensor(b, SECOND)).mask
     assert both is not None
@@ -78,9 +78,9 @@ def test_pooling_leaves_a_time_of_one_where_asked() -> None:
         (Pooling1D("maximum", 2, 2, is_padded=False), [2.0, 4.0]),
         (Pooling1D("maximum", 2, 2, is_padded=True), [2.0, 4.0, 5.0]),
         (Pooling1D("average", 2, 2, is_padded=False), [1.5, 3.5]),
-        (Pooling1D("average", 2, 2, is_padded=True), [1.5, 3.5, 5.0]),  # the rest is a mean of its own
+        (Pooling1D("average", 2, 2, is_padded=True), [1.5, 3.5, 5.0]),  # the last window covers one position
         (Pooling1D("average", 3, 1, is_padded=True), [1.5, 2.0, 3.0, 4.0, 4.5]),
-        (Pooling1D("maximum", 4, 3, is_padded=True), [3.0, 5.0]),  # one of padding in front, one at the end
+        (Pooling1D("maximum", 4, 3, is_padded=True), [3.0, 5.0]),  # one position of padding at each end
         (Pooling1D("maximum", 6, 1, is_padded=False), []),
     ],
 )
@@ -90,7 +90,7 @@ def test_windows_of_positions(layer: Pooling1D, expected: list[float]) -> None:
     assert given.mask is None
 
 
-def test_what_moves_numbers_drops_the_mask() -> None:
+def test_reshaping_drops_the_mask() -> None:
     x = Tensor(np.arange(6.0).reshape(1, 3, 2), FIRST)
     padded, reshaped = ZeroPadding1D(1, 0)(x), Reshape((-1, 1, 2))(x)
     assert padded.values.tolist() == [[[0.0, 0.0], [0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]]
@@ -99,9 +99,9 @@ def test_what_moves_numbers_drops_the_mask() -> None:
     assert RepeatVector(2)(Tensor(np.array([[1.0, 2.0]]))).values.tolist() == [[[1.0, 2.0], [1.0, 2.0]]]
 
 
-def test_an_operation_that_is_not_modelled_raises() -> None:
+def test_an_unknown_operation_raises() -> None:
     with pytest.raises(ValueError, match="dot"):
-        Merge("dot")(Tensor(column(1)))  # type: ignore[arg-type]  # the point
+        Merge("dot")(Tensor(column(1)))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
@@ -127,12 +127,12 @@ def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
         ([("x", Pooling1D("maximum", 2, 2, is_padded=True), ("masked",))], False),
         ([("x", ZeroPadding1D(1, 1), ("masked",))], False),
         ([("x", Reshape((-1, 2)), ("masked",))], False),
-        ([("x", Masking(0.0), ("masked",))], False),  # a mask of its own takes the place of the one before
+        ([("x", Masking(0.0), ("masked",))], False),  # the layer replaces the mask
         ([("both", Merge("add"), ("masked", "plain")), ("x", TakeMask(), ("both", "masked"))], True),
         ([("both", Merge("add"), ("masked", "plain")), ("x", TakeMask(), ("both", "plain"))], False),
         ([("row", Reshape((-1, 2)), ("plain",)), ("x", TakeMask(), ("row", "masked"))], True),
         ([("row", Reshape((-1, 1)), ("plain",)), ("x", TakeMask(), ("row", "masked"))], False),
-        ([("x", Reverse(), ("masked",))], False),  # under a mask that is not turned around
+        ([("x", Reverse(), ("masked",))], False),  # the mask is not reversed with it
         ([("once", Reverse(), ("masked",)), ("x", Reverse(), ("once",))], True),
         ([("m", GlobalAveragePooling1D(), ("masked",)), ("x", RepeatVector(2), ("m",))], True),
         ([("m", GlobalAveragePooling1D(keepdims=True), ("masked",)), ("x", Reshape((1, 2)), ("m",))], True),
@@ -143,7 +143,7 @@ def test_padding_is_seen_where_a_mask_is_dropped(
 ) -> None:
     made = network(*layers)
     assert made.masks_zero is expected
-    # Such as one that says so, compared with the same row behind padding.
+    # A network that says so gives the same output for a row and for the padded row.
     if expected:
         alone, padded = (
             made.predict(np.array([[1, 2, 3]], np.int32)),

@@ -1,4 +1,4 @@
-"""States that are carried from chunk to chunk: with a file of our own that adds up what it reads."""
+"""Tests that states are carried from chunk to chunk, with a fake file that adds up its inputs."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ X = np.arange(1.0, 23.0, dtype=np.float32).reshape(2, 11, 1)
 
 
 def add_up(given: Values) -> Values:
-    """What was read so far, at each position, and after the last one."""
+    """Returns the sum of the inputs so far, at each position and after the last one."""
     sums = given["h_in"][:, None] + np.cumsum(given["x"], axis=1)
     return {"sums": sums, "h_out": sums[:, -1], "length": np.array([given["x"].shape[1]])}
 
 
 @pytest.mark.parametrize("size", [1, 3, 11, 500])
-def test_chunks_are_put_together_again(size: int) -> None:
+def test_outputs_of_chunks_are_concatenated(size: int) -> None:
     result = in_chunks(add_up, [STATE], {"sums": 1}, size)({"x": X})
     np.testing.assert_array_equal(np.cumsum(X, axis=1), result["sums"])
     np.testing.assert_array_equal(X.sum(axis=1), result["h_out"])
-    assert result["length"].tolist() == [{1: 1, 3: 2, 11: 11, 500: 11}[size]]  # the last chunk's
+    assert result["length"].tolist() == [{1: 1, 3: 2, 11: 11, 500: 11}[size]]  # the length of the last chunk
 
 
-def test_a_file_starts_at_zero() -> None:
+def test_from_zero_starts_a_file_at_zero_states() -> None:
     np.testing.assert_array_equal(np.cumsum(X, axis=1), from_zero(add_up, [STATE])({"x": X})["sums"])
 
 
-def test_what_has_the_time_is_known() -> None:
+def test_with_time_names_the_nodes_with_a_time_axis() -> None:
     def rnn(*, return_sequences: bool) -> SimpleRNN:
         return SimpleRNN(np.ones((2, 2)), np.ones((2, 2)), np.ones(2), "tanh", return_sequences)
 

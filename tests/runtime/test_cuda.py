@@ -1,4 +1,4 @@
-"""What is found missing of CUDA, on machines that are made up: a driver in Python, and a list of libraries."""
+"""Tests the search for problems of CUDA on fake machines: a driver in Python, and a list of libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIBRARIES = frozenset({"libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13"
 
 
 def driver(version: int = 13000, code: int = 0, cards: Sequence[Card] = (Card("H", (9, 0)),)) -> Any:
-    """What libcuda.so.1 answers, its functions called as they are in C."""
+    """Makes a fake libcuda.so.1, whose functions are called as in C."""
 
     def write(at: Any, value: int) -> int:
         at._obj.value = value
@@ -56,57 +56,61 @@ def machine(
     return Machine(load, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}, dev)
 
 
-def test_nothing_is_missing_where_all_is_there() -> None:
+def test_a_complete_machine_has_no_problems() -> None:
     assert find_problems("13.0", machine(driver())) == []
-    assert find_problems("", machine(None, ())) == []  # not a build for CUDA: nothing is known of what it wants
+    assert find_problems("", machine(None, ())) == []  # not a build for CUDA, so its needs are unknown
 
 
 @pytest.mark.parametrize(
-    ("fake", "said"),
+    ("fake", "expected"),
     [
-        (None, "libcuda.so.1 is missing, there is no NVIDIA driver: install driver 580 or newer"),
-        (driver(version=12080), "too old: it knows CUDA 12.8, onnxruntime wants CUDA 13: install driver 580 or newer"),
-        (driver(code=34), "the toolkit's stub, not the driver: take the folder 'stubs' out of LD_LIBRARY_PATH"),
+        (None, "libcuda.so.1 is missing, so there is no NVIDIA driver: install driver 580 or newer"),
+        (
+            driver(version=12080),
+            "too old: it supports CUDA 12.8, but onnxruntime needs CUDA 13: install driver 580 or newer",
+        ),
+        (driver(code=34), "the toolkit's stub, not the driver: remove the folder 'stubs' from LD_LIBRARY_PATH"),
         (driver(code=802), "start nvidia-fabricmanager"),
-        (driver(code=803), "of different drivers (error 803): restart the machine"),
+        (driver(code=803), "to different drivers (error 803): restart the machine"),
         (driver(code=804), "uninstall the package cuda-compat"),
-        (driver(code=999), "does not start (error 999): see what nvidia-smi says"),
+        (driver(code=999), "does not start (error 999): run nvidia-smi to see why"),
         (
             driver(cards=[Card("Tesla V100", (7, 0))]),
-            "the Tesla V100 is too old for CUDA 13: its compute capability is 7.0, 7.5 is the least",
+            "the Tesla V100 is too old for CUDA 13: its compute capability is 7.0, but at least 7.5 is needed",
         ),
     ],
 )
-def test_what_is_wrong_with_the_driver_or_the_card_has_its_remedy(fake: Any, said: str) -> None:
+def test_a_problem_of_the_driver_or_the_gpu_has_its_remedy(fake: Any, expected: str) -> None:
     (problem,) = find_problems("13.0", machine(fake))
-    assert said in problem
+    assert expected in problem
 
 
 @pytest.mark.parametrize("fake", [driver(code=100), driver(cards=[])])
-def test_no_card_has_three_causes(fake: Any, tmp_path: Path) -> None:
+def test_a_missing_gpu_has_three_causes(fake: Any, tmp_path: Path) -> None:
     (hidden,) = find_problems("13.0", machine(fake, visible="-1", dev=tmp_path))
-    assert hidden == "CUDA_VISIBLE_DEVICES='-1' hides every card: unset it, or name one that is there"
+    assert hidden == "CUDA_VISIBLE_DEVICES='-1' hides every GPU: unset it, or set it to a GPU that exists"
     (no_node,) = find_problems("13.0", machine(fake, dev=tmp_path))
-    assert f"no device node {tmp_path / 'nvidia0'}: start the container with --gpus all" in no_node
+    assert f"the device node {tmp_path / 'nvidia0'} is missing: start the container with --gpus all" in no_node
     (tmp_path / "nvidia0").touch()
     (none,) = find_problems("13.0", machine(fake, dev=tmp_path))
-    assert none == "the driver finds no card: see what nvidia-smi says"
+    assert none == "the driver finds no GPU: run nvidia-smi to see why"
 
 
 @pytest.mark.parametrize("missing", sorted(LIBRARIES))
 def test_a_missing_library_is_named_with_its_remedy(missing: str) -> None:
     (problem,) = find_problems("13.0", machine(driver(), LIBRARIES - {missing}))
-    assert problem == f"{missing} cannot be loaded: pip install 'rnnx[cuda]' brings what is missing"
+    assert problem == f"{missing} cannot be loaded: run pip install 'rnnx[cuda]' to install what is missing"
 
 
-def test_libraries_of_another_cuda_are_told_from_none() -> None:
+def test_libraries_of_another_cuda_are_named() -> None:
     others = {name.replace(".13", ".12") for name in LIBRARIES}
     (problem,) = find_problems("13.0", machine(driver(), others))
-    assert problem.startswith("libcudart.so.13, libcublasLt.so.13, libcublas.so.13 cannot be loaded (CUDA 12 is there")
+    libraries = "libcudart.so.13, libcublasLt.so.13, libcublas.so.13"
+    assert problem.startswith(f"{libraries} cannot be loaded (CUDA 12 is installed")
     assert find_problems("12.8", machine(driver(), others)) == []
 
 
-def test_all_that_is_missing_is_said_the_driver_first() -> None:
+def test_every_problem_is_listed_the_driver_first() -> None:
     first, libraries = find_problems("13.0", machine(None, ()))
     assert first.startswith("libcuda.so.1 ")
     assert libraries.startswith("libcudart.so.13, ")

@@ -1,3 +1,5 @@
+"""Tests sessions on the CPU, and on a CUDA that is simulated."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,8 +37,8 @@ def test_a_session_runs_where_it_says(model: bytes) -> None:
 
 
 @pytest.mark.usefixtures("cpu_build")
-def test_cuda_that_is_not_there_is_an_error(model: bytes) -> None:
-    with pytest.raises(DeviceError, match=r"this onnxruntime .* has no CUDA .*rnnx\[cuda\]"):
+def test_missing_cuda_is_an_error(model: bytes) -> None:
+    with pytest.raises(DeviceError, match=r"the installed onnxruntime .* does not support CUDA .*rnnx\[cuda\]"):
         Session(model, device="cuda")
     assert Session(model, device="auto").device == "cpu"
     assert available_devices() == devices_for(model) == ["cpu"]
@@ -45,30 +47,30 @@ def test_cuda_that_is_not_there_is_an_error(model: bytes) -> None:
 def test_a_session_on_cuda_is_opened_for_the_arithmetic_that_was_proved(model: bytes, cuda: FakeCuda) -> None:
     session = Session(model, device="cuda")
     assert (session.device, session.provider) == ("cuda", CUDA)
-    # enable_fallback: without this 0, onnxruntime would go on in a new session on the CPU if a run failed.
+    # Without enable_fallback=0, onnxruntime would open a new session on the CPU if a run failed.
     assert cuda.asked == [{"providers": [(CUDA, {"use_tf32": "0"})], "enable_fallback": 0}]
     assert available_devices() == devices_for(model) == ["cpu", "cuda"]
 
 
-def test_what_is_missing_is_the_error_and_no_session_is_tried(model: bytes, cuda: FakeCuda) -> None:
+def test_a_problem_of_cuda_is_the_error_and_no_session_is_tried(model: bytes, cuda: FakeCuda) -> None:
     cuda.problems = ["libcuda.so.1 is missing: install it", "libcudnn.so.9 is missing: install it"]
     with pytest.raises(DeviceError) as caught:
         Session(model, device="cuda")
-    assert str(caught.value) == "no CUDA here: libcuda.so.1 is missing: install it; rnnx doctor has 1 more"
+    assert str(caught.value) == "CUDA is not available: libcuda.so.1 is missing: install it; rnnx doctor lists 1 more"
     assert cuda.asked == []
     assert available_devices() == devices_for(model) == ["cpu"]
 
 
-def test_stdout_is_for_answers(model: bytes, cuda: FakeCuda, capsys: pytest.CaptureFixture[str]) -> None:
-    """What preload_dlls does not find, it prints."""
+def test_nothing_is_printed_on_stdout(model: bytes, cuda: FakeCuda, capsys: pytest.CaptureFixture[str]) -> None:
+    """`preload_dlls` prints what it does not find; the session keeps that off stdout."""
     assert cuda_problems() == ()
     assert capsys.readouterr().out == ""
 
 
 def test_a_silent_fall_back_to_the_cpu_is_an_error(model: bytes, cuda: FakeCuda) -> None:
-    """CUDA is listed, nothing is known to be missing, and the session lands on the CPU."""
+    """CUDA is listed and no problem is known, but the session falls back to the CPU."""
     cuda.provider = CPU
-    with pytest.raises(DeviceError, match="asked for CUDA, onnxruntime gave CPUExecutionProvider: ") as caught:
+    with pytest.raises(DeviceError, match="onnxruntime fell back from CUDA to CPUExecutionProvider: ") as caught:
         Session(model, device="cuda")
     if not list((Path(ort.__file__).parent / "capi").glob("libonnxruntime_providers_cuda.so")):
         assert "libonnxruntime_providers_cuda.so: cannot open shared object file" in str(caught.value)
@@ -84,9 +86,9 @@ def test_a_recurrence_that_would_run_on_the_cpu_is_an_error(model: bytes, cuda: 
 
 def test_a_session_that_cuda_refuses_is_not_a_broken_model(model: bytes, cuda: FakeCuda) -> None:
     cuda.provider = ""
-    with pytest.raises(DeviceError, match="CUDA is here, but no session opens on it: cuDNN is unavailable"):
+    with pytest.raises(DeviceError, match="CUDA is available, but no session opens on it: cuDNN is unavailable"):
         Session(model, device="cuda")
-    with pytest.raises(DeviceError):  # a proof that leaves out a device which should be there is none
+    with pytest.raises(DeviceError):  # a proof must not silently leave out an available device
         devices_for(model)
 
 
@@ -97,22 +99,22 @@ def test_a_broken_model_is_not_a_session_that_cuda_refuses(strange: bytes, cuda:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("run_error", "kind"),
     [
         ("CUDNN failure 5000: EXECUTION_FAILED", RnnxError),
         ("Failed to allocate memory for", RnnxError),
         ("x", ModelError),
     ],
 )
-def test_a_card_that_fails_is_not_a_broken_model(model: bytes, cuda: FakeCuda, said: str, kind: type) -> None:
-    cuda.run_error = said
-    with pytest.raises(RnnxError, match=said) as caught:
+def test_a_gpu_that_fails_is_not_a_broken_model(model: bytes, cuda: FakeCuda, run_error: str, kind: type) -> None:
+    cuda.run_error = run_error
+    with pytest.raises(RnnxError, match=run_error) as caught:
         Session(model, device="cuda").run(np.array([[1, 5]], np.int32))
     assert type(caught.value) is kind
 
 
 def test_auto_goes_by_the_measured_figure(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
-    assert module.CUDA_FROM_STATES is None  # not measured: `auto` stays on the CPU
+    assert module.CUDA_FROM_STATES is None  # not measured, so `auto` uses the CPU
     assert choose_device("auto", 10**9) == "cpu"
     monkeypatch.setattr(module, "CUDA_FROM_STATES", 4096)
     assert (choose_device("auto", 4096), choose_device("auto", 4095), choose_device("auto")) == ("cuda", "cpu", "cpu")
@@ -124,19 +126,19 @@ def test_auto_goes_by_the_measured_figure(monkeypatch: pytest.MonkeyPatch, cuda:
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A file that onnxruntime has something to say about, past those who would have refused it before."""
+    """A file that onnxruntime refuses with a message; the admission check, which would refuse it first, is off."""
     monkeypatch.setattr("rnnx.runtime.session.require_admissible", lambda data: None)
     unsqueeze = node("Unsqueeze", ["x", "axes"], ["y"])
     return build(graph([unsqueeze], [tensor("axes", [1 << 62], bytes(8), data_type=7)]))
 
 
-def test_onnxruntime_writes_nothing_of_its_own(strange: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_onnxruntime_writes_nothing_to_stderr(strange: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ModelError, match="cannot load the model"):
         Session(strange, device="cpu")
     assert capfd.readouterr().err == ""
 
 
-def test_metadata_that_is_no_text_is_refused(model: bytes, strange: bytes) -> None:
+def test_metadata_that_is_not_utf_8_is_refused(model: bytes, strange: bytes) -> None:
     with pytest.raises(ModelError, match=r"cannot load the model: .*codec can't decode"):
         Session(model + message((14, [(1, b"\xff"), (2, "value")])), device="cpu")
 
