@@ -88,7 +88,7 @@ def test_without_an_offset_the_scale_alone_is_restored() -> None:
 
 
 def test_what_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(ModelError, match="layer other: the converted graph does not hold its statistics"):
+    with pytest.raises(ModelError, match="layer other: the constants of this BatchNormalization were not found"):
         restore_statistics(folded(statistics()), [statistics("other")])
     model = folded(statistics())
     assert restore_statistics(model, []).SerializeToString() == model.SerializeToString()
