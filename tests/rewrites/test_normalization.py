@@ -34,9 +34,9 @@ def statistics(name: str = "norm", *, has_beta: bool = True, mean: np.ndarray | 
 def folded(*normalizations: Statistics, add: bool = True) -> onnx.ModelProto:
     """What tf2onnx writes: one Mul and one Add of constants for each."""
     nodes, constants, value = [], [], "x"
-    for one in normalizations:
-        scale, offset, _ = one.fold()
-        names = [f"{one.name}_{part}" for part in ("scale", "offset", "scaled", "shifted")]
+    for layer in normalizations:
+        scale, offset, _ = layer.fold()
+        names = [f"{layer.name}_{part}" for part in ("scale", "offset", "scaled", "shifted")]
         constants.append(numpy_helper.from_array(scale.astype(F)[None, None], names[0]))
         nodes.append(helper.make_node("Mul", [value, names[0]], [names[2]], name=names[2]))
         value = names[2]
