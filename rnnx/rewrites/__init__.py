@@ -1,5 +1,5 @@
-"""Rewrites of ONNX graphs, one per file: the pattern beside what replaces it. Imports onnx and numpy only.
+"""Rewrites of ONNX graphs, one per file, with the pattern next to its replacement. Imports onnx and numpy only.
 
-Each takes a model and returns a new one that the checker accepts; what does not match is refused with a reason, never
-left half done. Whether the numbers are the same is for the proof to say (`rnnx.export.prove`).
+Each rewrite takes a model and returns a new one that the checker accepts. A graph that is not supported is refused with
+a reason, never left half rewritten. The proof decides whether the numbers stay the same (`rnnx.export.prove`).
 """

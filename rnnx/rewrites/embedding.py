@@ -1,7 +1,7 @@
-"""Removes the code that Keras puts before each Embedding for ids below zero.
+"""Removes the nodes that Keras puts before each Embedding for negative ids.
 
-Keras 3.15 counts negative ids from the end: nine nodes that compute where(ids < 0, ids + V, ids). The precondition of
-the rewrite: ids are never negative. Token ids are not, and onnxruntime's Gather still refuses what is out of range.
+Keras 3.15 counts negative ids from the end: nine nodes compute where(ids < 0, ids + V, ids). The rewrite requires that
+ids are never negative. Token ids are not, and onnxruntime's Gather still refuses ids that are out of range.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PATTERN = Op(
 
 
 def remove_negative_ids(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Lets each Gather of an embedding read the ids themselves.
+    """Makes each Gather of an embedding read the ids directly.
 
     Returns:
-        A new model; one without the pattern comes back as it is.
+        A new model. Where the pattern is missing, only dead nodes are removed.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)

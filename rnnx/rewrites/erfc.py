@@ -1,6 +1,6 @@
-"""Writes Erfc, which ONNX does not have and tf2onnx leaves as it is, as 1 - Erf.
+"""Replaces Erfc by 1 - Erf, because ONNX has no Erfc and tf2onnx 1.17 copies TensorFlow's operator into the graph.
 
-TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete this when tf2onnx converts Erfc.
+TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete this module when tf2onnx converts Erfc.
 
 Source: erfc(x) = 1 - erf(x), by definition.
 """
@@ -14,10 +14,10 @@ from rnnx.rewrites.graph import Graph
 
 
 def replace_erfc(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replaces every Erfc of the main graph and of the bodies of its loops.
+    """Replaces every Erfc of the main graph and of the bodies of its Loops.
 
     Returns:
-        A new model; one without Erfc comes back as it is.
+        A new model. Without Erfc it is equal to the given one.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     if _holds_erfc(model.graph):

@@ -1,4 +1,13 @@
-"""A graph to be rewritten: who makes a value, matching against patterns, new nodes, and the removal of what is dead."""
+"""An ONNX graph that is being rewritten: look up producers, match patterns, add nodes, remove dead ones.
+
+The library for this is onnx-ir. Version 1.1.0 was tried, on 548 forms of 135 converted graphs (onnx 1.23.2, tf2onnx
+1.17.0), and it installs next to every TensorFlow that rnnx supports. But `clean` on top of it changes the bytes, and so
+the digest, of every form: its `RemoveUnusedNodesPass` keeps the nodes that only bodies of removed Loops read (18 to 20
+in the model `imdb`), and even with a workaround for that, its topological sort gives another order in 449 forms. It
+adds 0.3 s to the import and 87 MB to the installation, nearly all of it sympy. It would replace about 35 lines of this
+file: the matcher would stay, because the patterns of onnxscript 0.7.2 do not skip Identity nodes and do not resolve the
+values that a Loop carries unchanged. Ours stays until a later onnx-ir removes the same nodes and keeps their order.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +19,21 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-TO_THE_END = 2**31 - 1  # as an end of a slice
-# Inputs of these may stand in either order.
+TO_THE_END = 2**31 - 1  # the end of a Slice that goes to the end; tract accepts no larger one
+# The two inputs of these operators may be in either order.
 _COMMUTATIVE = frozenset({"Add", "Mul", "And", "Equal"})
 
 
 @dataclass(frozen=True)
 class Var:
-    """Matches any value; the same name has to match the same value again."""
+    """Matches any value. If the name occurs again in a pattern, it must match the same value."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Op:
-    """Matches what a node of this type makes from inputs that match in turn."""
+    """Matches the output of a node of this type whose inputs match `inputs`; further inputs may be anything."""
 
     op_type: str
     inputs: tuple[Pattern, ...]
@@ -40,12 +49,12 @@ Bindings: TypeAlias = dict[str, str]
 
 @dataclass
 class Graph:
-    """A graph under the knife.
+    """An ONNX graph that is being rewritten.
 
     Attributes:
-        proto: Changed in place.
-        outer: The graph around it, for the body of a loop.
-        names: Value names of a body to those of the values outside that they stand for.
+        proto: The graph; it is changed in place.
+        outer: The enclosing graph, if this one is the body of a Loop.
+        names: Maps names of values in a body to the outer values that they equal.
     """
 
     proto: onnx.GraphProto
@@ -57,21 +66,21 @@ class Graph:
         self._constants = {tensor.name: tensor for tensor in self.proto.initializer}
 
     def producer(self, value: str) -> onnx.NodeProto | None:
-        """The node that makes a value; None for inputs and constants."""
+        """Returns the node that makes a value, or None for inputs and constants."""
         return self._producers.get(value)
 
     def constant(self, value: str) -> np.ndarray[Any, Any] | None:
-        """The constant of that name, here or in the graphs around; None if it is none."""
+        """Returns the constant of that name, from here or from an enclosing graph, or None if there is none."""
         value = self.names.get(value, value)
         if value in self._constants:
             return numpy_helper.to_array(self._constants[value])
         return self.outer.constant(value) if self.outer else None
 
     def match(self, value: str, pattern: Pattern) -> Bindings | None:
-        """Matches what makes a value; Identity nodes do not count.
+        """Matches a value and the nodes that make it against a pattern; Identity nodes are skipped.
 
         Returns:
-            The values that the variables stand for, or None.
+            The name of the value that each variable matched, or None without a match.
         """
         return self._match(value, pattern, {})
 
@@ -101,49 +110,54 @@ class Graph:
         return bindings
 
     def add_constant(self, name: str, array: np.ndarray[Any, Any]) -> str:
-        """Adds an initializer, and returns its name."""
+        """Adds an initializer and returns its name."""
         tensor = numpy_helper.from_array(np.asarray(array, order="C"), name)
         self.proto.initializer.append(tensor)
         self._constants[name] = tensor
         return name
 
     def rename(self, old: str, new: str) -> None:
-        """Renames what a node makes, for another node to take the old name; who reads that will read the other."""
+        """Renames an output of a node, so that another node can take the old name and its readers."""
         node = self._producers.pop(old)
         node.output[:] = [new if name == old else name for name in node.output]
         self._producers[new] = node
 
     def remove_constant(self, name: str) -> None:
-        """Removes an initializer, for a node that makes the same value to take its name."""
+        """Removes an initializer, so that a node that makes the same value can take its name."""
         del self._constants[name]
         kept = [tensor for tensor in self.proto.initializer if tensor.name != name]
         del self.proto.initializer[:]
         self.proto.initializer.extend(kept)
 
     def shared(self, value: int | float | list[int], dtype: type = np.int32) -> str:
-        """A small constant that several nodes may read; made at the first use. A list becomes an axis or a shape."""
+        """Returns the name of a small constant that several nodes share, and adds it at its first use.
+
+        Args:
+            value: A number becomes a scalar of `dtype`, a list a vector of int64, as axes and shapes are.
+            dtype: NumPy's type of a scalar.
+        """
         array: np.ndarray[Any, Any] = np.array(value, np.int64 if isinstance(value, list) else dtype)
         name = f"{array.dtype}_{'_'.join(map(str, array.flatten()))}{'' if array.ndim else '_scalar'}"
         return name if name in self._constants else self.add_constant(name, array)
 
     def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Adds a node, and returns the name of its one output; `clean` puts it into its place."""
+        """Adds a node and returns the name of its only output. `clean` sorts the nodes afterwards."""
         return self.add_node(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
 
     def slice(self, value: str, name: str, bounds: Mapping[int, tuple[int, int]]) -> str:
-        """Adds a slice: by axis, from where to where."""
+        """Adds a Slice; `bounds` maps each axis to its start and end."""
         starts, ends = (self.shared([bound[i] for bound in bounds.values()]) for i in (0, 1))
         return self.add("Slice", [value, starts, ends, self.shared(list(bounds))], name)
 
     def add_node(self, node: onnx.NodeProto) -> str:
-        """Adds a node made elsewhere, and returns the name of its first output."""
+        """Adds a node that was made elsewhere and returns the name of its first output."""
         self.proto.node.append(node)
         added = self.proto.node[-1]
         self._producers |= dict.fromkeys(added.output, added)
         return str(added.output[0])
 
     def replace(self, old: str, new: str) -> None:
-        """Lets everybody who reads a value read another one, the graph's outputs too."""
+        """Makes all readers of a value read another one, and the graph's outputs too."""
         for node in self.proto.node:
             if new in node.output:
                 continue
@@ -152,13 +166,13 @@ class Graph:
                     Graph(attribute.g).replace(old, new)
             node.input[:] = [new if name == old else name for name in node.input]
         if old in {output.name for output in self.proto.output} and (node := self.producer(old)) is not None:
-            # The graph's output keeps its name; what made it until now is left to `clean`.
+            # The graph's output keeps its name. The node that made it until now is dead, and `clean` removes it.
             node.output[:] = [f"{old}.replaced" if name == old else name for name in node.output]
             self._producers[f"{old}.replaced"] = node
             self.add("Identity", [new], old)
 
     def clean(self) -> None:
-        """Removes what nobody reads, and puts the nodes into an order in which each comes after what it reads."""
+        """Removes nodes and constants that nobody reads, and sorts the nodes topologically."""
         needed: set[str] = set()
         kept: list[onnx.NodeProto] = []
         waiting = [output.name for output in self.proto.output]
@@ -183,7 +197,10 @@ class Graph:
 
 
 def _read_by(node: onnx.NodeProto) -> list[str]:
-    """What a node reads, the bodies of loops included (names inside a body are taken along; they do no harm)."""
+    """Returns the values that a node reads, in the bodies of Loops too.
+
+    Names inside a body are in the list as well. They do no harm, since no node outside has them as outputs.
+    """
     values = [name for name in node.input if name]
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
@@ -194,6 +211,10 @@ def _read_by(node: onnx.NodeProto) -> list[str]:
 
 
 def _in_order(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Sorts nodes so that each comes after the nodes it reads: depth first, starting in the order given.
+
+    The order is part of the bytes of every exported file, so a change of it changes their digests.
+    """
     made_by = {name: i for i, node in enumerate(nodes) for name in node.output}
     done: set[int] = set()
     ordered: list[onnx.NodeProto] = []

@@ -1,9 +1,10 @@
-"""Which recurrences of a graph run as one: two directions beside each other, layers on top of each other.
+"""Decides which recurrences of a graph run as one: two directions side by side, or layers on top of each other.
 
 A step of a small recurrence costs more for its call than for its arithmetic. One joint recurrence of the summed width
-has fewer calls, and products as the square of the width, many of them with zeros: so there is a width up to which it
-pays. Two directions above it share the steps alone, with a product each. What runs together has one activation and one
-order of its sequence; everything else stays by itself.
+makes fewer calls, but its number of products grows with the square of the width, and many of them are with zeros. So
+joining is faster up to a certain width. Two directions that are wider share only the steps, and each has its own
+product. Recurrences that run together have the same activation and read their sequence in the same order; all others
+run by themselves.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Recurrence
 
-# Joined over one Scan each (`python bench/joined.py`, 300 steps, onnxruntime 1.32, AMD Zen 4, one thread; above 1,
-# joined is faster): two directions of 32, at batch 1, 8, 32 and 128: 1.6, 1.2, 0.85, 0.85; two layers of 32: 1.8, 1.2,
-# 0.9, 0.95, and under a mask, where they are moved once instead of twice, 2 throughout. At twice this width: two
-# directions 1.2, 0.9, 0.7, 0.7; two layers 1.3, 1.0, 0.8, 0.9; four layers of 32 2.1, 1.0, 0.8, 0.7.
+# How many times faster one joint Scan is than one Scan for each layer (`python bench/joined.py`, 300 steps, onnxruntime
+# 1.32, AMD Zen 4, one thread), at batch 1, 8, 32 and 128. Two directions of 32: 1.6, 1.2, 0.85, 0.85. Two layers of 32:
+# 1.8, 1.2, 0.9, 0.95, and 2 at every batch under a mask, since the sequence is moved once instead of twice. At twice
+# this width, two directions: 1.2, 0.9, 0.7, 0.7; two layers: 1.3, 1.0, 0.8, 0.9; four layers of 32: 2.1, 1.0, 0.8, 0.7.
 MAX_WIDTH = 64
 
 
@@ -26,9 +27,9 @@ class Joint:
     """Recurrences that run as one.
 
     Attributes:
-        members: At least one; those of a stack from the lowest on.
-        is_stack: Whether each reads all states of the one before, and nobody else does; otherwise they are
-            independent of each other, and as long as each other.
+        members: At least one recurrence; those of a stack from the lowest to the highest.
+        is_stack: Whether each member reads all states of the one before, and is their only reader. Otherwise the
+            members are independent of each other and equally long.
     """
 
     members: tuple[Recurrence, ...]
@@ -36,34 +37,35 @@ class Joint:
 
     @property
     def has_one_matrix(self) -> bool:
-        """Whether one product serves all; else each has its own, in the same steps."""
+        """Whether one product serves all members; otherwise each has its own, in the same steps."""
         return self.is_stack or self.width <= MAX_WIDTH
 
     @property
     def width(self) -> int:
-        """All units."""
+        """The number of units of all members together."""
         return sum(len(r.bias) for r in self.members)
 
 
 def find_joints(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Joint]:
-    """Divides recurrences into those that run as one: stacks first, greedily from below, then pairs.
+    """Divides recurrences into those that run as one: first stacks, greedily from the lowest layer, then pairs.
 
-    Only those without gates are looked at; the others run by themselves.
+    Recurrences with gates always run by themselves and are not in the result.
     """
     chains = [chain for chain in _chains(graph, recurrences) if chain[0].operator == "RNN"]
     stacked = [stack for chain in chains for stack in _cut(chain)]
     joints = [joint for joint in stacked if len(joint.members) > 1]
     waiting = [joint.members[0] for joint in stacked if len(joint.members) == 1]
     while waiting:
-        one = waiting.pop(0)
-        pair = next((other for other in waiting if _is_pair(graph, one, other)), None)
-        if pair is not None:
-            waiting.remove(pair)
-        joints.append(Joint((one,) if pair is None else (one, pair)))
+        r = waiting.pop(0)
+        partner = next((other for other in waiting if _is_pair(graph, r, other)), None)
+        if partner is not None:
+            waiting.remove(partner)
+        joints.append(Joint((r,) if partner is None else (r, partner)))
     return joints
 
 
 def _cut(chain: Sequence[Recurrence]) -> Iterator[Joint]:
+    """Cuts a chain into stacks of at most `MAX_WIDTH` units; a single layer may be wider."""
     joint = Joint((chain[0],), is_stack=True)
     for r in chain[1:]:
         if joint.width + len(r.bias) > MAX_WIDTH:
@@ -74,7 +76,7 @@ def _cut(chain: Sequence[Recurrence]) -> Iterator[Joint]:
 
 
 def _chains(graph: Graph, recurrences: Sequence[Recurrence]) -> list[list[Recurrence]]:
-    """Divides recurrences into chains in which each can be stacked upon the one before."""
+    """Divides recurrences into chains in which each can be stacked on the one before."""
     readers = _find_readers(graph, recurrences)
     loops = {r.output: r for r in recurrences}
     above: dict[Recurrence, Recurrence] = {}
@@ -90,22 +92,26 @@ def _chains(graph: Graph, recurrences: Sequence[Recurrence]) -> list[list[Recurr
 
 
 def _is_stackable(lower: Recurrence, upper: Recurrence) -> bool:
-    """Not where the state would not stay at zero until the layer starts, as with a sigmoid."""
+    """Whether two layers can run as a stack.
+
+    The upper layer starts some steps later, and its state must stay at zero until then. With a sigmoid it does not.
+    """
     if {lower.operator, upper.operator} != {"RNN"}:
         return False
     return lower.activation == upper.activation not in NOT_ZERO_AT_ZERO and lower.mask == upper.mask
 
 
-def _is_pair(graph: Graph, one: Recurrence, other: Recurrence) -> bool:
-    if one.activation != other.activation:
+def _is_pair(graph: Graph, r: Recurrence, other: Recurrence) -> bool:
+    """Whether two recurrences read one sequence, in either direction, and can share their steps."""
+    if r.activation != other.activation:
         return False
-    if (one.mask is None) != (other.mask is None) or (one.mask is not None and one.activation in NOT_ZERO_AT_ZERO):
+    if (r.mask is None) != (other.mask is None) or (r.mask is not None and r.activation in NOT_ZERO_AT_ZERO):
         return False
-    if one.embedded is not None and other.embedded is not None:
-        return one.embedded.ids == other.embedded.ids
+    if r.embedded is not None and other.embedded is not None:
+        return r.embedded.ids == other.embedded.ids
     return any(
         _is_reverse(graph, a.x, b.x) and (a.mask is None or b.mask is None or _is_reverse(graph, a.mask, b.mask))
-        for a, b in ((one, other), (other, one))
+        for a, b in ((r, other), (other, r))
     )
 
 
@@ -114,9 +120,10 @@ def _is_reverse(graph: Graph, value: str, reverse: str) -> bool:
 
 
 def _find_readers(graph: Graph, recurrences: Sequence[Recurrence]) -> dict[str, list[str]]:
-    """By value, what is made of it: the first outputs of those nodes that will be left, and "" for the graph's outputs.
+    """Maps each value to its readers: the first outputs of the nodes that read it, and "" for an output of the graph.
 
-    Of a Loop only the sequence is left that it reads; what counts its steps, or makes its first state, is not.
+    A Loop counts as a reader of its sequence and its mask alone. The nodes that count its steps or make its first state
+    disappear together with it.
     """
     loops = {r.output: r for r in recurrences}
     readers: dict[str, list[str]] = {}
@@ -136,7 +143,7 @@ def _find_readers(graph: Graph, recurrences: Sequence[Recurrence]) -> dict[str, 
 def _find_upper(
     r: Recurrence, graph: Graph, readers: dict[str, list[str]], loops: dict[str, Recurrence]
 ) -> Recurrence | None:
-    """The recurrence that alone reads all states of this one, as they are; None if there is none."""
+    """Returns the recurrence that is the only reader of this one's states and reads them unchanged, or None."""
     value, is_turned = r.output, False
     while len(readers.get(value, [])) == 1:
         (reader,) = readers[value]

@@ -1,4 +1,4 @@
-"""The ids behind a recurrence, in the order of its loop."""
+"""The ids that a recurrence looks up, in the order in which its loop reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _INT64_MIN = -(2**63) + 1
 
 
 def add_ids(graph: Graph, name: str, embedded: Embedded) -> str:
-    """Adds the ids as (time, batch), turned around where the loop reads from the end."""
+    """Adds the ids as (time, batch), reversed in time if the loop reads them from the end."""
     ids = graph.add("Transpose", [embedded.ids], f"{name}.ids", perm=[1, 0])
     if not embedded.is_backwards:
         return ids

@@ -1,8 +1,8 @@
-"""Masked sequences for operators that know no masks: moved together, and back.
+"""Reorders masked sequences for operators without masks: unmasked positions are moved together, and their states back.
 
-What counts is moved to one end in its order; after the recurrence, every position takes the state after the last one
-up to it that counts, as Keras carries it over masked positions. That is right wherever the zeros stand. All arithmetic
-is in int32, on numbers below 2^24, which every runtime does exactly.
+The unmasked positions are moved to one end and keep their order. After the recurrence, every position takes the state
+of the last unmasked position up to it, since Keras carries the state over masked positions. This is right wherever the
+masked positions are. All arithmetic is in int32, on numbers below 2^24, which every runtime computes exactly.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ End = Literal["front", "back"]
 
 @dataclass(frozen=True)
 class Order:
-    """Where the positions of a masked sequence go; names of int32 values (time, batch) unless said otherwise.
+    """Where the positions of a masked sequence are moved.
+
+    The attributes are names of values, int32 (time, batch) unless they say otherwise.
 
     Attributes:
-        place: For each position, its place in the moved sequence; each place is taken once.
-        last: For each position, the place of the last one up to it that counts; any place where there is none.
-        position: (time, 1), 0, 1, 2 and so on.
-        is_started: (time, batch, 1) bool: whether anything up to here counts.
-        lengths: (batch,), how many count.
+        place: The place of each position in the moved sequence. Each place is taken once.
+        last: For each position, the place of the last unmasked position up to it; arbitrary where there is none.
+        position: (time, 1), the positions 0, 1, 2 and so on.
+        is_started: (time, batch, 1) bool, whether this position or one before it is unmasked.
+        lengths: (batch,), the number of unmasked positions.
         shape: (2,), time and batch.
     """
 
@@ -40,7 +42,14 @@ class Order:
 
 
 def add_order(graph: Graph, name: str, is_there: str, end: End) -> Order:
-    """Computes the order from what counts, (time, batch) bool, for a sequence moved to one end."""
+    """Adds the nodes that compute the order of a sequence from its mask.
+
+    Args:
+        graph: The graph, to which the nodes are added.
+        name: The prefix of the new values' names.
+        is_there: The value (time, batch) bool, true at unmasked positions.
+        end: The end to which the unmasked positions are moved.
+    """
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"{name}.{suffix}", **attributes)
@@ -71,12 +80,12 @@ def add_order(graph: Graph, name: str, is_there: str, end: End) -> Order:
 
 
 def move_ids(graph: Graph, name: str, order: Order, ids: str) -> str:
-    """Moves ids (time, batch) to their places; what does not count is 0 already."""
+    """Adds a node that moves ids (time, batch) to their places. Masked ids are 0 already."""
     return graph.add("ScatterElements", [ids, order.place, ids], f"{name}.moved", axis=0)
 
 
 def move_rows(graph: Graph, name: str, order: Order, x: str, features: int) -> str:
-    """Moves x (time, batch, features) to their places."""
+    """Adds nodes that move the rows of x (time, batch, features) to their places."""
     zeros = graph.add("Mul", [order.place, graph.shared(0)], f"{name}.zeros")
     everywhere = graph.add("Add", [zeros, order.position], f"{name}.everywhere")
     inverse = graph.add("ScatterElements", [zeros, order.place, everywhere], f"{name}.inverse", axis=0)
@@ -84,9 +93,18 @@ def move_rows(graph: Graph, name: str, order: Order, x: str, features: int) -> s
 
 
 def carry(graph: Graph, name: str, order: Order, y: str, units: int, first: str | None = None) -> str:
-    """Brings the states y of a moved sequence back to their positions, and carries them.
+    """Adds nodes that move states back to their positions and carry them over masked positions.
 
-    Before the first position that counts stands `first` (batch, units), zero if None.
+    Args:
+        graph: The graph, to which the nodes are added.
+        name: The prefix of the new values' names.
+        order: The order of the moved sequence.
+        y: The value (time, batch, units): the states of the moved sequence.
+        units: The number of units.
+        first: The value (batch, units) of the states before the first unmasked position; zero if None.
+
+    Returns:
+        The value (time, batch, units).
     """
     place = graph.add("Max", [order.last, graph.shared(0)], f"{name}.last_place")
     last = _take_rows(graph, f"{name}.carried", order, y, place, units)
@@ -94,22 +112,23 @@ def carry(graph: Graph, name: str, order: Order, y: str, units: int, first: str 
 
 
 def flip(graph: Graph, values: str, features: int) -> str:
-    """Turns (time, batch, features) around."""
+    """Adds a node that reverses (time, batch, features) in time."""
     end = -(2**31)
     return graph.add("Slice", [values, *(graph.shared([n]) for n in (-1, end, 0, -1))], f"{values}.flipped")
 
 
 def turn(graph: Graph, order: Order, end: End, values: str, features: int) -> str:
-    """Brings what lies in the order of a sequence that was moved to an end into that of the sequence turned around.
+    """Adds nodes that reverse the unmasked positions of a moved sequence.
 
-    Both have what counts together, one from its first to its last, the other from its last to its first.
+    The result is in the order of the reversed sequence, moved to the same end: in both, the unmasked positions are
+    together, in one from the first to the last, in the other from the last to the first.
 
     Args:
-        graph: Gets the nodes.
-        order: Of the moved sequence.
-        end: Where it was moved.
-        values: (time, batch, features).
-        features: Their number.
+        graph: The graph, to which the nodes are added.
+        order: The order of the moved sequence.
+        end: The end to which its unmasked positions were moved.
+        values: The value (time, batch, features), zero at masked positions.
+        features: The number of features.
     """
 
     def add(op_type: str, inputs: list[str], suffix: str) -> str:
@@ -117,17 +136,17 @@ def turn(graph: Graph, order: Order, end: End, values: str, features: int) -> st
 
     time = add("Gather", [order.shape, graph.shared(0)], "time")
     start = graph.shared(0) if end == "front" else add("Sub", [time, order.lengths], "start")
-    since = add("Sub", [order.position, start], "since_start")  # 0 to lengths - 1 where something counts
+    since = add("Sub", [order.position, start], "since_start")  # 0 to lengths - 1 at unmasked positions
     before = add("Sub", [order.lengths, add("Add", [since, graph.shared(1)], "from_1")], "before_end")  # the reverse
     outside = add("Less", [add("Min", [since, before], "nearest_end"), graph.shared(0)], "outside")
     mirrored = add("Add", [start, before], "mirrored")
-    # What does not count stays where it is; all of it is zero.
+    # Masked positions keep their places, as all of them are zero.
     place = add("Where", [outside, order.position, mirrored], "place")
     return _take_rows(graph, f"{values}.turned", order, values, place, features)
 
 
 def _take_rows(graph: Graph, name: str, order: Order, values: str, place: str, features: int) -> str:
-    """values[place[t, b], b] of (time, batch, features), as one Gather of whole rows."""
+    """Adds nodes that compute values[place[t, b], b] of (time, batch, features) by one Gather of whole rows."""
     rows = graph.add("Reshape", [values, graph.shared([-1, features])], f"{name}.rows")
     batch = graph.add("Gather", [order.shape, graph.shared(1)], f"{name}.batch", axis=0)
     offset = graph.add("Mul", [place, batch], f"{name}.offset")

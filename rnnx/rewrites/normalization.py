@@ -1,8 +1,9 @@
-"""Puts Keras's own numbers of a BatchNormalization back, where TensorFlow has folded them into two constants.
+"""Restores Keras's weights of a BatchNormalization, which TensorFlow has folded into two constants.
 
 At inference the layer is x scale + offset with scale = gamma / sqrt(variance + epsilon) and offset = beta - mean scale,
-and TensorFlow stores these two, rounded. Here they are made of the four weights again, by nodes on constants, which
-onnxruntime folds when it loads the file: so that the file holds what Keras has, bit for bit, and says what it computes.
+and TensorFlow stores these two, rounded. The rewrite computes them from the four weights again, by nodes on constants,
+which onnxruntime folds when it loads the file. So the file contains Keras's weights bit for bit and shows what it
+computes from them.
 
 Source: S. Ioffe and C. Szegedy, "Batch normalization", 2015.
 """
@@ -20,13 +21,23 @@ import onnx
 from rnnx.errors import ModelError
 from rnnx.rewrites.graph import Graph
 
-# How many roundings TensorFlow's own fold may have, and the reference's float64 has not (`rnnx.rounding.layer_bounds`).
+# The relative error of TensorFlow's own fold: at most ten roundings in float32, which `Statistics.fold` does not have
+# in float64 (`rnnx.rounding.layer_bounds`).
 _FOLDED = 10 * 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """A BatchNormalization's numbers; `gamma` and `beta` are ones and zeros where the layer has none."""
+    """The weights of a BatchNormalization, (features,) each.
+
+    Attributes:
+        name: The name of the layer.
+        mean: The moving mean.
+        variance: The moving variance.
+        gamma: The factor; None stands for ones.
+        beta: The offset; None stands for zeros.
+        epsilon: The number that is added to the variance.
+    """
 
     name: str
     mean: npt.NDArray[np.float32]
@@ -36,7 +47,7 @@ class Statistics:
     epsilon: float
 
     def fold(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Scale and offset in float64, and how large what the offset is the difference of is."""
+        """Returns scale and offset in float64, and |beta| + |mean scale|, with which the offset's error grows."""
         scale = 1.0 / np.sqrt(self.variance.astype(np.float64) + self.epsilon)
         scale = scale if self.gamma is None else scale * self.gamma
         beta = np.zeros_like(scale) if self.beta is None else self.beta.astype(np.float64)
@@ -44,13 +55,17 @@ class Statistics:
 
 
 def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics]) -> onnx.ModelProto:
-    """Lets the two constants of each normalization be made of its weights.
+    """Replaces the two constants of each normalization by nodes that compute them from its weights.
+
+    Args:
+        model: The model, as tf2onnx converted it.
+        normalizations: The weights of all its normalizations.
 
     Returns:
         A new model.
 
     Raises:
-        ModelError: If a normalization cannot be found.
+        ModelError: If the constants of a normalization are not in the graph.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
@@ -59,7 +74,8 @@ def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics])
         found = next((pair for pair in _find(graph, statistics) if id(pair[0]) not in taken), None)
         if found is None:
             raise ModelError(
-                f"layer {statistics.name}: the converted graph does not hold its statistics; please report this model"
+                f"layer {statistics.name}: the constants of this BatchNormalization were not found in the converted "
+                "graph; please report this model"
             )
         taken.add(id(found[0]))
         _write(graph, statistics, *found)
@@ -69,7 +85,7 @@ def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics])
 
 
 def _find(graph: Graph, statistics: Statistics) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto | None]]:
-    """Each Mul by the scale, with the Add of the offset behind it; without one where the offset is zero."""
+    """Yields each Mul by the scale with the Add of the offset that follows it, or None if the offset is zero."""
     scale, offset, size = statistics.fold()
     for node in list(graph.proto.node):
         if node.op_type != "Mul" or not _holds(graph, node, scale, np.abs(scale)):
@@ -86,6 +102,7 @@ def _holds(graph: Graph, node: onnx.NodeProto, expected: npt.NDArray[Any], size:
 
 
 def _constant_of(graph: Graph, node: onnx.NodeProto, expected: npt.NDArray[Any], size: npt.NDArray[Any]) -> int | None:
+    """Returns which input of a node is the expected constant, or None; `size` scales the error that is allowed."""
     for i, name in enumerate(node.input):
         constant = graph.constant(name)
         if constant is None or constant.dtype != np.float32 or constant.size != expected.size:
@@ -106,7 +123,7 @@ def _write(graph: Graph, statistics: Statistics, multiply: onnx.NodeProto, add: 
         gamma = graph.add_constant(f"{name}.gamma", statistics.gamma)
         folded = graph.add("Mul", [folded, gamma], f"{name}.scale")
     i = _constant_of(graph, multiply, scale, np.abs(scale))
-    assert i is not None  # noqa: S101  # it was found by that
+    assert i is not None  # noqa: S101  # `_find` compared the same constant
     multiply.input[i] = folded
     if add is None:
         return
@@ -118,5 +135,5 @@ def _write(graph: Graph, statistics: Statistics, multiply: onnx.NodeProto, add: 
         beta = graph.add_constant(f"{name}.beta", statistics.beta)
         shift = graph.add("Sub", [beta, shift], f"{name}.offset")
     i = _constant_of(graph, add, offset, size)
-    assert i is not None  # noqa: S101  # it was found by that
+    assert i is not None  # noqa: S101  # `_find` compared the same constant
     add.input[i] = shift

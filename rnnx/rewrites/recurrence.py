@@ -1,12 +1,10 @@
-"""Reads the recurrences of a converted graph: Loops, and markers that hold all that there is to know.
+"""Reads the recurrences of a converted graph, from Loops and from markers.
 
-tf2onnx makes a Loop of a SimpleRNN: the one pattern behind both forms.
+tf2onnx converts a SimpleRNN to a Loop. Its body computes new = act(x_t W + b + h U), and with a mask
+h' = where(m_t, new, h). The output of a step is h' itself, or where(m_t, new, 0) with `zero_output_for_mask`.
 
-The body computes new = act(x_t W + b + h U); with a mask, h' = where(m_t, new, h). What is collected over the steps is
-h' itself, or under `zero_output_for_mask` where(m_t, new, 0).
-
-A marker (`rnnx.export.markers`) stands for any other recurrence. It reads (time, batch, inputs) and the mask, both in
-the order of the computation, and Keras's own weights.
+A marker (`rnnx.export.markers`) takes the place of any other recurrence. It reads (time, batch, inputs) and the mask,
+both in the order of the computation, and Keras's own weights, and its attributes are the layer's settings.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
 
 MARKER_DOMAIN = "rnnx.marker"
 MARKER_TYPE = "Recurrence"
-# By the reference's names.
+# The activations' names in the reference and in ONNX.
 ONNX_ACTIVATIONS = {
     "linear": "Affine",
     "tanh": "Tanh",
@@ -41,34 +39,34 @@ ONNX_ACTIVATIONS = {
     "elu": "Elu",
     "leaky_relu": "LeakyRelu",
 }
-# What Keras has for their parameters; ONNX's own defaults are others.
+# The activations' parameters in Keras. They are written into every file, because ONNX has other defaults.
 ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0, "LeakyRelu": 0.2}
 BETAS = {"Affine": 0.0, "HardSigmoid": 0.5}
-# These do not keep a state at zero where nothing goes in.
+# Of these, act(0) is not 0: they do not keep a state at zero while the input is zero.
 NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "Softplus"})
 
 
 def _select(new: Pattern, old: Pattern) -> Pattern:
-    """How tf2onnx writes where(mask, new, old)."""
+    """Returns the pattern of where(mask, new, old), as tf2onnx writes it."""
     return Op("Add", Op("Mul", Op("Cast", _MASK), new), Op("Mul", old, Op("Cast", Op("Not", _MASK))))
 
 
 _STEPS = [(activation, Op(activation, total)) for activation in LOOP_ACTIVATIONS for total in _SUMS]
 
 
-# Where the input is an embedding of ids; the order of a Bidirectional's second half is turned around.
+# The input and the mask where a recurrence reads an embedding of ids; a Bidirectional's second half reverses both.
 _EMBEDDED = Op("Transpose", Op("Gather", Var("table"), Var("ids")))
 _ID_MASK = Op("Transpose", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("zero")))))
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The input of a recurrence as a lookup, its mask (if there is one) being that of id 0.
+    """The input of a recurrence that is a lookup of ids. Its mask, if there is one, masks id 0.
 
     Attributes:
         table: The value (vocabulary, inputs), a constant.
         ids: The value (batch, time), in the order of the text.
-        is_backwards: Whether the loop reads them from the end.
+        is_backwards: Whether the loop reads the ids from the end.
     """
 
     table: str
@@ -78,23 +76,23 @@ class Embedded:
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """What a Loop or a marker computes.
+    """The recurrence that a Loop or a marker computes.
 
     Attributes:
-        name: The layer's.
-        activation: ONNX's name of it.
+        name: The name of the layer.
+        activation: ONNX's name of the activation.
         x: The value (time, batch, inputs), in the order of the loop.
-        mask: The value (time, batch, 1) bool, in that order; None without a mask.
-        embedded: The same input as a lookup, where it is one.
+        mask: The value (time, batch, 1) bool, in the order of the loop; None without a mask.
+        embedded: The same input as a lookup of ids, if it is one.
         kernel: W transposed, (inputs, units).
         recurrent_kernel: U transposed, (units, units).
         bias: (units,).
-        is_carried: Whether masked positions put the carried state out; zeros otherwise.
-        output: The value that holds all outputs, (time, batch, units).
-        is_turned: Whether its mask, and so its order, is that of the text turned around.
-        operator: ONNX's native one: RNN, LSTM or GRU. Weights and bias of the last two are laid out as Keras has them.
-        recurrent_activation: ONNX's name of that of the gates.
-        reset_after: Whether a GRU applies its reset gate behind the product, with a bias of its own.
+        is_carried: Whether the output at a masked position is the carried state; otherwise it is zero.
+        output: The value with all outputs, (time, batch, units).
+        is_turned: Whether the mask, and so the order of the loop, is that of the reversed text.
+        operator: The native operator of ONNX: RNN, LSTM or GRU. Weights and bias of LSTM and GRU have Keras's layout.
+        recurrent_activation: ONNX's name of the activation of the gates; None without gates.
+        reset_after: Whether a GRU applies its reset gate after the product, with a bias of its own.
     """
 
     name: str
@@ -117,16 +115,16 @@ def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
     """Reads every Loop of a graph.
 
     Raises:
-        ModelError: If one is not known.
+        ModelError: If a Loop is not a supported recurrence.
     """
     return [(node, _read_loop(graph, node)) for node in graph.proto.node if node.op_type == "Loop"]
 
 
 def read_recurrences(graph: Graph) -> list[Recurrence]:
-    """Reads every recurrence of a graph, Loops and markers.
+    """Reads every recurrence of a graph, from Loops and markers.
 
     Raises:
-        ModelError: If a Loop is not known.
+        ModelError: If a Loop is not a supported recurrence.
     """
     markers = [_read_marker(graph, node) for node in graph.proto.node if node.domain == MARKER_DOMAIN]
     return [*(recurrence for _, recurrence in read_loops(graph)), *markers]
@@ -135,7 +133,7 @@ def read_recurrences(graph: Graph) -> list[Recurrence]:
 def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
     x, mask = node.input[0], node.input[1] or None
     kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:])
-    assert kernel is not None and recurrent_kernel is not None and bias is not None  # noqa: S101, PT018  # as marked
+    assert kernel is not None and recurrent_kernel is not None and bias is not None  # noqa: S101, PT018  # `fill_markers` added them
     settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     of_gates = settings.get("recurrent_activation")
     return Recurrence(
@@ -163,7 +161,7 @@ def _is_turned(graph: Graph, mask: str | None) -> bool:
 def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
     body_proto = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
     inner, updated = [value.name for value in body_proto.input], [value.name for value in body_proto.output]
-    # After counter and condition come the carried values; one that comes out as it went in stands for an outer value.
+    # After counter and condition come the carried values. One that the body returns unchanged equals an outer value.
     fixed = {
         name: outer for name, outer, out in zip(inner[2:], loop.input[2:], updated[1:], strict=False) if name == out
     }
@@ -192,7 +190,7 @@ def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
             output=loop.output[-1],
             is_turned=_is_turned(graph, mask),
         )
-    raise _refusal(loop, "no value that it carries is act(x W + b + h U), masked or not")
+    raise _refusal(loop, "no value that it carries is act(x W + b + h U), with or without a mask")
 
 
 def _read_embedded(graph: Graph, x: str, mask: str | None) -> Embedded | None:
@@ -217,7 +215,11 @@ def _match_step(body: Graph, value: str) -> tuple[Bindings | None, str]:
 
 
 def _is_carried(body: Graph, output: str, inner: list[str], updated: list[str], loop: onnx.NodeProto) -> bool:
-    """Whether a masked step puts out what the step before did, or a constant zero."""
+    """Whether the output of a masked step is that of the step before; otherwise it is a constant zero.
+
+    Raises:
+        ModelError: If it is neither.
+    """
     for _, step in _STEPS:
         if body.match(output, step) is not None:
             return True  # no mask
@@ -226,17 +228,17 @@ def _is_carried(body: Graph, output: str, inner: list[str], updated: list[str], 
             continue
         if found["old"] == found["h"]:
             return True
-        # The output before this one is carried as a value of its own, which becomes this output; a zero stays.
+        # The previous output is carried as a value of its own, which then becomes this output; a zero stays a zero.
         becomes = updated[inner.index(found["old"]) - 1]
         if becomes != found["old"] and body.match(becomes, _select(step, Var("old"))) is not None:
             return True
         if becomes == found["old"] and body.outer and _is_zero(body.outer, body.names[found["old"]]):
             return False
-    raise _refusal(loop, "what it puts out at a masked step is neither carried nor zero")
+    raise _refusal(loop, "its output at a masked step is neither the carried state nor zero")
 
 
 def _is_zero(graph: Graph, value: str) -> bool:
-    """Whether a value is made of zeros, of whatever shape."""
+    """Whether a value consists of zeros, in any shape."""
     node = graph.producer(value)
     if node is not None and node.op_type == "Expand":
         constant = graph.constant(node.input[0])
@@ -255,4 +257,7 @@ def _constant(body: Graph, loop: onnx.NodeProto, value: str) -> npt.NDArray[Any]
 
 
 def _refusal(loop: onnx.NodeProto, reason: str) -> ModelError:
-    return ModelError(f"layer {loop.name}: its Loop is not a recurrence that is known: {reason}")
+    return ModelError(
+        f"layer {loop.name}: the Loop that tf2onnx made of it is not a supported recurrence: {reason}; "
+        "please report this model"
+    )

@@ -1,7 +1,7 @@
-"""Replaces the Loops and markers of a graph, and what reads them: the last state, and what pools the states.
+"""Replaces the Loops and markers of a graph, and the nodes that take the last state or pool the states.
 
-tf2onnx takes the last state from all of them by a Slice; a form that knows it gives it directly. Pooling has a room of
-its own, `rnnx.rewrites.pooled_states`.
+tf2onnx takes the last state from all states by a Slice; a form that computes it returns it directly. Pooling is handled
+in `rnnx.rewrites.pooled_states`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axi
 
 @dataclass(frozen=True)
 class Written:
-    """A recurrence in a new form, as names of values.
+    """A recurrence in a new form; the attributes are names of values.
 
     Attributes:
         states: (time, batch, units), carried over masked positions, in the order of the loop.
-        outputs: The same, or with zeros at masked positions, whichever the Loop gave.
+        outputs: The states, or the states with zeros at masked positions if the Loop had zeros there.
         last: (batch, units), the state at the end.
-        pooled: The outputs in an order of the form's own; None where it has none.
+        pooled: The outputs in the form's own order; None if it has no such order.
     """
 
     states: str
@@ -42,7 +42,7 @@ class Written:
 
 
 def add_outputs(graph: Graph, r: Recurrence, states: str) -> str:
-    """Adds what a recurrence puts out, of its states (time, batch, units), carried over masked positions."""
+    """Adds the outputs of a recurrence, made from its states (time, batch, units), carried over masked positions."""
     if r.is_carried or r.mask is None:
         return states
     return graph.add("Where", [r.mask, states, graph.shared(0.0, np.float32)], f"{r.name}.outputs")
@@ -53,10 +53,10 @@ class Rewritten:
     """A model without Loops.
 
     Attributes:
-        model: What ships.
-        extra: Nodes and constants that make the hidden states from what ships; for looking at them.
-        states: By layer, the value that holds its states, in `model` or made by `extra`.
-        carried: For a streaming form, the states that it takes in and puts out.
+        model: The model that is exported.
+        extra: Nodes and constants that compute the hidden states from values of `model`, so that they can be read.
+        states: Maps each layer to the value with its states, in `model` or made by `extra`.
+        carried: The states that a streaming form has as inputs and outputs; empty for other forms.
     """
 
     model: onnx.ModelProto
@@ -65,7 +65,7 @@ class Rewritten:
     carried: tuple[CarriedState, ...] = ()
 
     def recipe(self) -> StatesRecipe:
-        """How the hidden states are made from the model as it is now."""
+        """Returns the recipe that makes the hidden states from the model as it is now."""
         made = {name for node in self.model.graph.node for name in node.output}
         known = {tensor.name for tensor in self.model.graph.initializer}
         extra = onnx.GraphProto()
@@ -78,14 +78,14 @@ Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]
 
 
 def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
-    """Replaces every Loop and every marker by what `write` makes of its recurrence.
+    """Replaces every Loop and every marker by the nodes that `write` adds for its recurrence.
 
     Args:
-        model: As tf2onnx gives it, each Loop named after its layer.
-        write: Adds the recurrences to the graph; one result each, in their order.
+        model: The model that tf2onnx made, each Loop named after its layer.
+        write: Adds the recurrences to the graph and returns one result for each, in their order.
 
     Raises:
-        ModelError: If a Loop is not one that is known; names it and says why.
+        ModelError: If a Loop is not a supported recurrence; the message names the layer and the reason.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
@@ -98,7 +98,7 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     _replace_last(graph, written, {r.output for r in recurrences if r.mask is not None and not r.is_carried})
     for output, new in written.items():
         graph.replace(output, new.outputs)
-    extra = _behind(graph, names.values())
+    extra = _extract(graph, names.values())
     graph.clean()
     kept = [opset for opset in model.opset_import if opset.domain != MARKER_DOMAIN]
     del model.opset_import[:]
@@ -109,9 +109,10 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
 
 
 def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]) -> None:
+    """Replaces the Slices that take the last state; `zeroed` has the outputs with zeros at masked positions."""
     for node in list(graph.proto.node):
         found = graph.match(node.output[0], _LAST) if node.op_type == "Squeeze" else None
-        # Where masked positions are put out as zeros, the last one may be such a zero.
+        # The last output may be at a masked position, and then it is a zero, not the last state.
         if found is None or found["all"] not in written.keys() - zeroed:
             continue
         bounds = [graph.constant(found[name]) for name in ("start", "end", "axis")]
@@ -120,29 +121,29 @@ def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]
             graph.replace(node.output[0], written[found["all"]].last)
 
 
-def _behind(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:
-    """Everything that makes these values, as a graph of nodes and constants."""
-    behind = onnx.GraphProto()
-    behind.CopyFrom(graph.proto)
-    del behind.output[:]
-    behind.output.extend(helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in values)
-    Graph(behind).clean()
-    # The large constants ship anyway; the copy takes them from there, as they are then.
-    small = [tensor for tensor in behind.initializer if np.prod(tensor.dims) <= 4]
-    del behind.initializer[:]
-    behind.initializer.extend(small)
-    return behind
+def _extract(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:
+    """Returns the nodes and small constants from which these values are computed."""
+    extract = onnx.GraphProto()
+    extract.CopyFrom(graph.proto)
+    del extract.output[:]
+    extract.output.extend(helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in values)
+    Graph(extract).clean()
+    # The exported model has the large constants, perhaps stored in another way; they are read from there.
+    small = [tensor for tensor in extract.initializer if np.prod(tensor.dims) <= 4]
+    del extract.initializer[:]
+    extract.initializer.extend(small)
+    return extract
 
 
 def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
-    """A recurrence that need not collect all its states is spared the work."""
+    """Removes outputs of a recurrence that nobody reads, so that the runtime does not collect the states for them."""
     read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
     if node.op_type in NATIVE and node.output[0] not in read:
         node.output[0] = ""
     if node.op_type != "Scan":
         return
     states = count_states(node)
-    # Of several steps in a turn, only those states are spared that a step behind does not need anyway: not worth it.
+    # With several steps in an iteration, a later step needs most of these states anyway, and nothing would be gained.
     if len(node.input) == 2 * states and not read & set(node.output[states:]):
         body = node.attribute[0].g
         collected = {output.name for output in body.output[states:]}

@@ -1,8 +1,8 @@
-"""Recurrences as the native operators RNN, LSTM and GRU: for apps, GPUs and other runtimes.
+"""Writes recurrences as the native operators RNN, LSTM and GRU: for apps, GPUs and other runtimes.
 
-The operators take lengths, not masks (`rnnx.rewrites.masked_order`): what counts is moved to the front. A length of 0
-makes the CPU kernel of old onnxruntimes read out of bounds (onnxruntime #28052), so lengths are at least 1, and what an
-empty row gives is replaced by zero.
+The operators take lengths, not masks, so unmasked positions are moved to the front (`rnnx.rewrites.masked_order`). A
+length of 0 makes the CPU kernel of onnxruntime before 1.26 read out of bounds (onnxruntime #28052). So lengths are at
+least 1, and the results of an empty row are replaced by zero.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rnnx.rewrites.replace import Written
 
 
 def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
-    """Adds the recurrences, an operator each."""
+    """Adds the recurrences, one operator for each."""
     return [write_native(graph, r) for r in recurrences]
 
 
@@ -34,10 +34,10 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
     """Adds one recurrence as an operator.
 
     Args:
-        graph: Changed in place.
+        graph: The graph, which is changed in place.
         r: The recurrence.
-        has_lengths: Whether the operator is given the lengths under a mask, so that it need not run over what lies
-            behind; without them nobody takes what it gives there.
+        has_lengths: Whether the operator takes the lengths under a mask, so that it does not run past the end of the
+            unmasked positions. Without lengths it does, and its outputs there are not used.
     """
     name, units = r.name, len(r.recurrent_kernel)
     weights = add_weights(graph, r)
@@ -60,7 +60,7 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
     )
     y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
     states = carry(graph, name, order, y, units)
-    # Behind its length a row is zero in Y, as often as there are masked positions.
+    # After the end of a row, Y has as many zeros as the row has masked positions.
     total = graph.add("ReduceSum", [y, graph.shared([0])], f"{name}.sum", keepdims=0)
     pooled = Pooled(units, graph.add("Where", [is_empty, zero, total], f"{name}.total"))
     if not r.is_carried:
@@ -78,7 +78,7 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
 
 
 def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -> Written:
-    """Takes the states of what counts from all that the operator gave, (time, 1, batch, units)."""
+    """Takes the states of unmasked positions from all outputs of the operator, (time, 1, batch, units)."""
     name, units, zero = r.name, len(r.recurrent_kernel), graph.shared(0.0, np.float32)
     y = graph.add("Squeeze", [y, graph.shared([1])], f"{name}.y")
     states = carry(graph, name, order, y, units)
@@ -100,16 +100,17 @@ def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -
 
 
 def _turn(graph: Graph, r: Recurrence, order: Order) -> Callable[[str, int], str] | None:
+    """Returns `Pooled.turn` of a recurrence that reads a reversed sequence; None for others."""
     return partial(turn, graph, order, "front") if r.is_turned else None
 
 
 def _add_maximum(graph: Graph, name: str, y: str) -> str:
-    """The maximum of (time, batch, units) over the time."""
+    """Adds the maximum of (time, batch, units) over time, (batch, units)."""
     return graph.add("ReduceMax", [y], f"{name}.largest", axes=[0], keepdims=0)
 
 
 def add_weights(graph: Graph, r: Recurrence) -> list[str]:
-    """Adds W, R and B as the operator wants them."""
+    """Adds W, R and B in the layout of the ONNX operator."""
     input_bias, recurrent_bias = r.bias if r.bias.ndim == 2 else (r.bias, np.zeros_like(r.bias))
     biases = [_gates_in_order(r.operator, bias) for bias in (input_bias, recurrent_bias)]
     return [
@@ -120,7 +121,11 @@ def add_weights(graph: Graph, r: Recurrence) -> list[str]:
 
 
 def move_input(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
-    """Moves what counts to the front: the input as the operator reads it, and where everything went."""
+    """Moves unmasked positions to the front.
+
+    Returns:
+        The input as the operator reads it, (time, batch, inputs), and the order in which it is now.
+    """
     if r.embedded is None:
         is_there = graph.add("Squeeze", [mask, graph.shared([2])], f"{r.name}.is_there")
         order = add_order(graph, r.name, is_there, "front")
@@ -135,11 +140,17 @@ def move_input(graph: Graph, r: Recurrence, mask: str) -> tuple[str, Order]:
 def add_operator(graph: Graph, r: Recurrence, inputs: list[str], *, has_memory: bool = False) -> list[str]:
     """Adds the operator.
 
+    Args:
+        graph: The graph, to which the node is added.
+        r: The recurrence.
+        inputs: The values that the operator reads, "" for one that is left out.
+        has_memory: Whether the cell state of an LSTM is an output.
+
     Returns:
-        Y (time, 1, batch, units), Y_h (1, batch, units), and the memory Y_c of an LSTM if it is wanted.
+        Y (time, 1, batch, units), Y_h (1, batch, units), and with `has_memory` the cell state Y_c of an LSTM.
     """
     outputs = [f"{r.name}.{kind}" for kind in ("Y", "Y_h", *(["Y_c"] if has_memory else []))]
-    # A gate's activation comes first; an LSTM applies the other one twice.
+    # The activation of the gates comes first. An LSTM has the other one twice: for the candidate and for the output.
     of_gates = r.recurrent_activation or ""
     activations = {
         "RNN": [r.activation],
@@ -167,7 +178,10 @@ def add_operator(graph: Graph, r: Recurrence, inputs: list[str], *, has_memory: 
 
 
 def _gates_in_order(operator: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Keras has the gates of an LSTM as i, f, c, o in the last axis, ONNX as i, o, f, c; a GRU's are alike in both."""
+    """Puts the gates of an LSTM in ONNX's order i, o, f, c.
+
+    Keras has them as i, f, c, o in the last axis. The gates of a GRU have the same order in both.
+    """
     if operator != "LSTM":
         return weights
     i, f, c, o = np.split(weights, 4, axis=-1)

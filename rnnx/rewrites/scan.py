@@ -1,7 +1,7 @@
-"""The Scan operator: several recurrences of one length, a Gemm and an activation each at every step.
+"""Writes a Scan that runs several recurrences of the same length, each with one Gemm and one activation per step.
 
-A turn of the Scan may make several steps: then all but the last of them put their states out as they are. The last one
-needs a copy, since the Scan takes it on to its next turn.
+One iteration of the Scan may run several steps. All states but the last are outputs of the body as they are. The last
+one needs a copy, because the Scan carries it to the next iteration as well.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ class Part:
     """One product of a Scan's body.
 
     Attributes:
-        name: For its values.
-        activation: ONNX's name of it.
-        xs: What goes into the steps of a turn, in their order, (turns, batch, units) each; as many in each part.
-        matrix: (units, units), of the state before.
+        name: The prefix of the new values' names.
+        activation: ONNX's name of the activation.
+        xs: The inputs of the steps of an iteration, in their order, (iterations, batch, units) each. Every part of a
+            Scan has equally many.
+        matrix: (units, units), by which the state of the step before is multiplied.
     """
 
     name: str
@@ -40,7 +41,7 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
     """Adds the Scan.
 
     Returns:
-        For each part: the states of each step of the turns, (turns, batch, units), and the last state (batch, units).
+        For each part, the states of each step, (iterations, batch, units) each, and the last state (batch, units).
     """
     initial = [_add_initial(graph, part) for part in parts]
     made = [([f"{part.name}.y{step}" for step in _steps(part)], f"{part.name}.final") for part in parts]
@@ -52,16 +53,17 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
 
 
 def count_states(scan: onnx.NodeProto) -> int:
-    """How many states a Scan carries; as many of its first inputs are their values at the start."""
+    """Counts the states that a Scan carries. Its first inputs are their initial values, as many as there are states."""
     return len(scan.input) - next(int(a.i) for a in scan.attribute if a.name == "num_scan_inputs")
 
 
 def _steps(part: Part) -> list[str]:
-    """What the names of the values of each step end in."""
+    """Returns the suffix of the values' names in each step."""
     return [f"_{i}" for i in range(len(part.xs))] if len(part.xs) > 1 else [""]
 
 
 def _add_initial(graph: Graph, part: Part) -> str:
+    """Adds the initial state, zeros (batch, units)."""
     name, zero = part.name, graph.shared(0.0, np.float32)
     shape = graph.add("Shape", [part.xs[0]], f"{name}.x_shape")
     batch = graph.add("Slice", [shape, graph.shared([1]), graph.shared([2]), graph.shared([0])], f"{name}.x_batch")
@@ -70,6 +72,8 @@ def _add_initial(graph: Graph, part: Part) -> str:
 
 
 def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
+    """Makes the body: one iteration. The matrices are constants of the outer graph, which it reads directly."""
+
     def value(name: str, part: Part) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(part.matrix)])
 
@@ -79,14 +83,14 @@ def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
         h = f"{part.name}.h"
         states.append(value(h, part))
         for step in _steps(part):
-            x_t, total, new = (f"{part.name}.{one}{step}" for one in ("x_t", "total_t", "h_new"))
+            x_t, total, new = (f"{part.name}.{kind}{step}" for kind in ("x_t", "total_t", "h_new"))
             nodes.append(helper.make_node("Gemm", [h, u, x_t], [total]))
             nodes.append(_activate(part.activation, total, new))
             inputs.append(value(x_t, part))
             collected.append(value(new, part))
             h = new
         finals.append(collected.pop())
-        # A body that lists one value both as state and as output gives wrong numbers in onnxruntime: an Identity.
+        # In onnxruntime a body that lists one value both as state and as output computes wrong numbers: hence Identity.
         out = f"{part.name}.h_out{_steps(part)[-1]}"
         nodes.append(helper.make_node("Identity", [h], [out]))
         collected.append(value(out, part))
@@ -94,7 +98,7 @@ def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
 
 
 def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:
-    if activation == "Affine":  # of factor 1, the RNN operator's name for none at all
+    if activation == "Affine":  # with factor 1: the RNN operator's name for no activation
         return helper.make_node("Identity", [total], [new])
     given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
     return helper.make_node(

@@ -1,19 +1,20 @@
-"""Recurrences as Scans whose body is one Gemm and one activation: for batches on the CPU.
+"""Writes recurrences as Scans whose body is one Gemm and one activation: for batches on the CPU.
 
-Everything that does not depend on the state is done before the loop: where the input is an embedding, the table is
-multiplied by W and given b once, `table W + b`, which onnxruntime folds when it loads the file, and the steps look
-their rows up in that. The body is exactly `Gemm(h, U, C = x_t)` and the activation, which onnxruntime fuses.
+Everything that does not depend on the state is computed before the loop. Where the input is an embedding, `table W + b`
+is computed once, which onnxruntime does when it loads the file, and the steps look up their rows in the result. The
+body is exactly `Gemm(h, U, C = x_t)` and the activation, which onnxruntime fuses.
 
-Under a mask, what counts is moved to the back, behind rows of zeros: act(0 U + 0) = 0 keeps the state at zero until
-the text starts, exactly. (Not so for sigmoid and its like, nor where the input is not a lookup; there it is moved to
-the front, and nobody takes the states behind.) LSTM and GRU are native operators here too, without lengths.
+Under a mask, unmasked positions are moved to the back, after rows of zeros: act(0 U + 0) = 0 keeps the state at exactly
+zero until the text starts. This does not hold for sigmoid and similar activations. For these, and where the input is
+not a lookup, unmasked positions are moved to the front, and the states after them are not used. LSTM and GRU are native
+operators in this form too, without lengths.
 
-Small layers that can run in one Scan do (`rnnx.rewrites.join` says which): a step of few numbers takes as long as the
-call, not as the arithmetic. Their states lie side by side, their recurrent matrices in blocks of one matrix, with zeros
-where one does not read the other; adding products with those zeros changes nothing, as states are finite. In a stack
-each layer's W is a block too, from the state of the layer below to its own: what that layer gave a step ago. So layer l
-runs l - 1 steps behind the first, for T + L - 1 steps in all; until it starts, its bias is held back, and its state
-stays at act(0) = 0.
+Small layers run in one Scan if they can (`rnnx.rewrites.join` decides): a step with few numbers takes as long as its
+call, not as its arithmetic. Their states are side by side, and their recurrent matrices are blocks of one matrix, with
+zeros where one layer does not read the other. Products with these zeros change nothing, because states are finite. In a
+stack each layer's W is a block as well, from the state of the layer below to its own, and reads what that layer
+computed one step before. So layer l runs l - 1 steps after the first, and the Scan has T + L - 1 steps. Until a layer
+starts, its bias is held back, and its state stays at act(0) = 0.
 """
 
 from __future__ import annotations
@@ -42,14 +43,15 @@ from rnnx.rewrites.unrolled import find_directions, write_unrolled
 
 
 def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool = False) -> list[Written]:
-    """Adds the recurrences, those in one Scan that can be.
+    """Adds the recurrences, several in one Scan where that is possible.
 
-    LSTM and GRU stay native operators, which batch well; without lengths, which engines beside onnxruntime get wrong.
+    LSTM and GRU stay native operators, which batch well. They have no lengths, which engines other than onnxruntime
+    compute wrongly.
 
     Args:
-        graph: Changed in place.
-        recurrences: All of the graph.
-        unrolls: Whether wide directions make several steps in a turn, where `rnnx.rewrites.unrolled` can.
+        graph: The graph, which is changed in place.
+        recurrences: All recurrences of the graph.
+        unrolls: Whether two wide directions run several steps per iteration, where `rnnx.rewrites.unrolled` can.
     """
     written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
     for joint in find_joints(graph, recurrences):
@@ -59,7 +61,7 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool
         elif len(joint.members) == 1:
             written[joint.members[0]] = _write_alone(graph, joint.members[0])
         else:
-            together = (_write_joint if joint.has_one_matrix else _write_beside)(graph, joint)
+            together = (_write_joint if joint.has_one_matrix else _write_side_by_side)(graph, joint)
             written |= zip(joint.members, together, strict=True)
     return [written[recurrence] for recurrence in recurrences]
 
@@ -84,15 +86,16 @@ def _write_alone(graph: Graph, r: Recurrence) -> Written:
     )
 
 
-def _write_beside(graph: Graph, joint: Joint) -> list[Written]:
-    """Two that are too wide for one matrix: a product each, in one Scan."""
+def _write_side_by_side(graph: Graph, joint: Joint) -> list[Written]:
+    """Adds two directions that are too wide for one matrix: one Scan with a product for each."""
     steps = [_add_steps(graph, r) for r in joint.members]
-    parts = [_part(graph, r, of_one) for r, of_one in zip(joint.members, steps, strict=True)]
+    parts = [_part(graph, r, own) for r, own in zip(joint.members, steps, strict=True)]
     made = add_scan(graph, "+".join(part.name for part in parts), parts)
     return [_finish(graph, r, s.order, y, last) for r, s, ((y,), last) in zip(joint.members, steps, made, strict=True)]
 
 
 def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
+    """Adds recurrences that have one matrix: one Scan with one product."""
     members = joint.members
     name, first = "+".join(r.name for r in members), members[0]
     delays = range(len(members)) if joint.is_stack else [0] * len(members)
@@ -107,8 +110,8 @@ def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
     x = _look_up_together(graph, name, list(zip(members, inputs, strict=True)))
     (((y,), last),) = add_scan(graph, name, [Part(name, first.activation, [x], _blocks(joint, places))])
     written = []
-    for r, of_one, place, delay in zip(members, steps, places, delays, strict=True):
-        # How many steps run on after this layer's last one.
+    for r, own_steps, place, delay in zip(members, steps, places, delays, strict=True):
+        # The number of steps that the Scan runs after this layer's last one.
         tail = delays[-1] - delay
         time = (delay, -tail if tail else TO_THE_END)
         own = graph.slice(y, f"{r.name}.y", {0: time, 2: place})
@@ -117,12 +120,12 @@ def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
             own_last = graph.add("Squeeze", [last_step, graph.shared([0])], f"{r.name}.final")
         else:
             own_last = graph.slice(last, f"{r.name}.final", {1: place})
-        written.append(_finish(graph, r, of_one.order, own, own_last))
+        written.append(_finish(graph, r, own_steps.order, own, own_last))
     return written
 
 
 def _blocks(joint: Joint, places: Sequence[tuple[int, int]]) -> npt.NDArray[np.float32]:
-    """Each recurrent matrix on the diagonal; in a stack W beside it, in the rows of the layer below."""
+    """Returns the joint matrix: each U on the diagonal, and in a stack W in the rows of the layer below."""
     matrix = np.zeros((places[-1][1], places[-1][1]), np.float32)
     for i, (r, (start, end)) in enumerate(zip(joint.members, places, strict=True)):
         matrix[start:end, start:end] = r.recurrent_kernel
@@ -134,12 +137,12 @@ def _blocks(joint: Joint, places: Sequence[tuple[int, int]]) -> npt.NDArray[np.f
 
 @dataclass(frozen=True)
 class _Lookup:
-    """Inputs of steps, looked up.
+    """Inputs of steps as a lookup.
 
     Attributes:
-        table: (rows, units).
-        rows: Their number.
-        index: (time, batch) int32.
+        table: The value (rows, units).
+        rows: The number of rows.
+        index: The value (time, batch) int32, the row of each input.
     """
 
     table: str
@@ -149,11 +152,11 @@ class _Lookup:
 
 @dataclass(frozen=True)
 class _Steps:
-    """What goes into a Scan.
+    """The input of a Scan.
 
     Attributes:
-        x: x W + b, (time, batch, units), or where to find it; under a mask moved to the back, zeros in front.
-        order: Where it was moved; None without a mask.
+        x: x W + b, (time, batch, units), or its lookup. Under a mask it is moved to the back, with zeros in front.
+        order: The order in which it was moved; None without a mask.
     """
 
     x: str | _Lookup
@@ -161,7 +164,7 @@ class _Steps:
 
 
 def _add_steps(graph: Graph, r: Recurrence, tail: int = 0) -> _Steps:
-    """Adds the input of a recurrence, behind zeros under a mask; `tail` more steps, whatever they hold."""
+    """Adds the input of a recurrence, after zeros under a mask, and then `tail` more steps with arbitrary inputs."""
     if r.embedded is not None:
         return _add_lookup(graph, r, r.embedded, tail)
     x = add_folded(graph, r, r.x)
@@ -177,7 +180,7 @@ def _add_lookup(graph: Graph, r: Recurrence, embedded: Embedded, tail: int) -> _
     name = r.name
     ids = add_ids(graph, name, embedded)
     vocabulary = graph.constant(embedded.table)
-    assert vocabulary is not None  # noqa: S101  # it would not be an `Embedded`
+    assert vocabulary is not None  # noqa: S101  # the table of an `Embedded` is a constant
     if r.mask is None:
         folded = add_folded(graph, r, embedded.table)
         return _Steps(_Lookup(folded, len(vocabulary), _pad(graph, ids, tail, rank=2)))
@@ -188,14 +191,15 @@ def _add_lookup(graph: Graph, r: Recurrence, embedded: Embedded, tail: int) -> _
 
 
 def _look_up(graph: Graph, name: str, x: str | _Lookup) -> str:
+    """Adds the Gather of a lookup; an input that is no lookup is returned as it is."""
     return x if isinstance(x, str) else graph.add("Gather", [x.table, x.index], f"{name}.x", axis=0)
 
 
 def _look_up_together(graph: Graph, name: str, parts: Sequence[tuple[Recurrence, str | _Lookup]]) -> str:
-    """The inputs side by side, (time, batch, sum of units).
+    """Adds the inputs of several recurrences side by side, (time, batch, sum of units).
 
-    Rows of one width are looked up by one Gather in one table, which writes them where they belong; a Concat of what
-    two Gathers give would copy it all once more, a sixth of the time for 128 rows.
+    Rows of the same width are looked up by one Gather in one table, which writes them to their final places. A Concat
+    of two Gathers would copy everything once more, which takes a sixth of the time for 128 rows.
     """
     lookups = [x for _, x in parts if isinstance(x, _Lookup)]
     widths = {len(r.bias) for r, _ in parts}
@@ -213,7 +217,7 @@ def _look_up_together(graph: Graph, name: str, parts: Sequence[tuple[Recurrence,
 
 
 def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, steps: _Steps) -> list[_Lookup]:
-    """Adds the biases of the upper layers of a stack: zero until the step in which their layer starts."""
+    """Adds the biases of the upper layers of a stack as lookups: zero until the step in which the layer starts."""
     name = first.name
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -238,7 +242,7 @@ def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, 
 
 
 def _finish(graph: Graph, r: Recurrence, order: Order | None, y: str, last: str) -> Written:
-    """Brings the states of the moved sequence back to where they belong."""
+    """Adds the results of a recurrence from the states of the moved sequence, (time, batch, units)."""
     units = len(r.recurrent_kernel)
     maximum = graph.add("ReduceMax", [y], f"{r.name}.maximum", axes=[0], keepdims=0)
     if order is None:
@@ -247,7 +251,7 @@ def _finish(graph: Graph, r: Recurrence, order: Order | None, y: str, last: str)
     total = graph.add("ReduceSum", [y, graph.shared([0])], f"{r.name}.total", keepdims=0)
     pooled = Pooled(units, total)
     if not r.is_carried:
-        # In front of what counts y is zero, as often as there are masked positions.
+        # Before the unmasked positions, y has as many zeros as there are masked positions.
         pooled = Pooled(units, total, maximum, y, partial(turn, graph, order, "back") if r.is_turned else None)
     return Written(states, add_outputs(graph, r, states), last, pooled)
 
@@ -257,7 +261,7 @@ def _part(graph: Graph, r: Recurrence, steps: _Steps) -> Part:
 
 
 def _pad(graph: Graph, value: str, count: int, rank: int) -> str:
-    """Adds steps of zeros at the end of the time, the first axis."""
+    """Adds `count` steps of zeros at the end of the first axis, time."""
     if not count:
         return value
     pads = [0] * rank + [count] + [0] * (rank - 1)

@@ -1,8 +1,8 @@
-"""Recurrences as native operators that start from given states: for sequences that come in chunks and have no end.
+"""Writes recurrences as native operators that start from given states: for endless sequences that come in chunks.
 
-Each layer's state before the chunk is an input, (batch, units), and its state after it an output: `h_in` and `h_out`,
-for an LSTM its memory too, `c_in` and `c_out`; with several recurrent layers the layer's name stands in front. What is
-masked leaves the state as it is, also where it is a whole chunk.
+Each layer's state before the chunk is an input, (batch, units), and its state after the chunk an output: `h_in` and
+`h_out`, and for the cell state of an LSTM `c_in` and `c_out`. With several recurrent layers, the names begin with the
+name of the layer. Masked positions leave the state as it is, even if the whole chunk is masked.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def replace_for_stream(model: onnx.ModelProto) -> Rewritten:
     """Replaces every recurrence by one that starts from given states.
 
     Args:
-        model: As for `replace_loops`; each recurrence goes forward.
+        model: The model, as for `replace_loops`; every recurrence reads its sequence forward.
 
     Raises:
-        ModelError: If a Loop is not one that is known, or a name is taken.
+        ModelError: If a Loop is not a supported recurrence, or an input or output has the name of a state.
     """
     carried: list[CarriedState] = []
 
@@ -65,7 +65,7 @@ def _write_one(graph: Graph, r: Recurrence, states: Sequence[CarriedState]) -> W
         values = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.states")
         return Written(values, values, last[0])
     x, order = move_input(graph, r, r.mask)
-    # A length of 0 is not safe in old onnxruntimes; what such a row gives is not taken.
+    # onnxruntime before 1.26 reads out of bounds with a length of 0 (#28052); the results of such a row are not used.
     lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{r.name}.lengths_from_1")
     is_empty = graph.add("Equal", [order.lengths, graph.shared(0)], f"{r.name}.empty")
     is_empty = graph.add("Unsqueeze", [is_empty, graph.shared([1])], f"{r.name}.is_empty")
@@ -84,7 +84,10 @@ def _write_one(graph: Graph, r: Recurrence, states: Sequence[CarriedState]) -> W
 
 def _add_input(graph: Graph, state: CarriedState) -> str:
     if taken := {state.input, state.output} & {value.name for value in (*graph.proto.input, *graph.proto.output)}:
-        raise ModelError(f"the name {min(taken)} is that of a state, and taken by an input or output of the model")
+        raise ModelError(
+            f"the streaming form needs the name {min(taken)} for a state, and an input or output of the model has it: "
+            "rename that one in Keras"
+        )
     graph.proto.input.append(_describe(state.input, state.units))
     return state.input
 

@@ -1,15 +1,17 @@
-"""Both directions of a masked text in one Scan that makes several steps in a turn, for states that are pooled.
+"""Writes both directions of a masked text as one Scan with several steps per iteration, for states that are pooled.
 
-What a step costs beside its arithmetic, the turn of the Scan and the copy of a state that is put out and taken on, is
-paid once for `STEPS` of them. So that the turns come out even, zeros go in front, whose rows keep the states at zero.
+Besides its arithmetic, a step costs an iteration of the Scan and the copy of a state that is both an output and carried
+on. With `STEPS` steps per iteration these are paid once for all of them. So that the number of steps is a multiple of
+`STEPS`, zeros are added in front; their rows keep the states at zero.
 
-Both directions look up the same ids, moved to the back: the forward one from the front, through the zeros first, the
-backward one from the end, through the text first. So there is one order to compute instead of two, and the states of
-both at a word lie at one place, but turned around. What the backward one has behind its text, in the zeros, counts for
-nothing and is multiplied by zero: it has to be finite, so the activation has to be bounded.
+Both directions look up the same ids, moved to the back. The forward one reads from the front, first the zeros, and the
+backward one from the end, first the text. So one order is computed instead of two, and both have their state of a word
+at the same place, one of them reversed. The backward states after the text, in the zeros, must not count and are
+multiplied by zero. They have to be finite for that, so the activation has to be bounded.
 
-The states stay apart, every `STEPS`-th in one value, which is enough for a sum, and for a maximum where zeros do not
-matter. Put together they can be had too, at the price of a copy: `is_put_together` tells whether somebody needs it.
+The states stay apart, every `STEPS`-th state in one value. That is enough for a sum, and for a maximum that further
+zeros do not change. They can also be had in one value, at the price of a copy; `is_put_together` tells whether a node
+needs that.
 """
 
 from __future__ import annotations
@@ -28,17 +30,21 @@ from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.scan import Part, add_scan
 
-# Over one step in a turn (`python bench/unrolled.py`: the shipped network, two directions of 64, 400 ids, onnxruntime
-# 1.32, Zen 4, one thread; above 1, faster), at batch 1, 8, 32 and 128: 2 steps 1.23, 1.09, 1.07, 1.05; 4 steps 1.31,
-# 1.08, 1.09, 1.10; 8 steps 1.32, 1.09, 1.10, 1.11. The more steps, the more of a short text is zeros.
+# How many times faster several steps per iteration are than one (`python bench/unrolled.py`: the shipped network, two
+# directions of 64, 400 ids, onnxruntime 1.32, Zen 4, one thread), at batch 1, 8, 32 and 128. 2 steps: 1.23, 1.09, 1.07,
+# 1.05; 4 steps: 1.31, 1.08, 1.09, 1.10; 8 steps: 1.32, 1.09, 1.10, 1.11. More steps add more zeros to a short text.
 STEPS = 4
-# Bounded, and zero at zero.
+# These are bounded, and act(0) is 0.
 _ACTIVATIONS = ("Tanh", "Softsign")
 _TOGETHER = "together"
 
 
 def find_directions(members: Sequence[Recurrence]) -> tuple[Recurrence, Recurrence] | None:
-    """The forward and the backward one of two that read one masked lookup, and put zeros out where it is masked."""
+    """Finds the forward and the backward recurrence that read one masked lookup and output zeros at masked positions.
+
+    Returns:
+        The two, or None if the members are not such a pair or have an activation that is not supported here.
+    """
     by_direction = {r.embedded.is_backwards: r for r in members if r.embedded is not None}
     if len(members) != 2 or len(by_direction) != 2:
         return None
@@ -50,7 +56,11 @@ def find_directions(members: Sequence[Recurrence]) -> tuple[Recurrence, Recurren
 
 
 def write_unrolled(graph: Graph, forward: Recurrence, backward: Recurrence) -> list[Written]:
-    """Adds the two that `find_directions` found."""
+    """Adds the two recurrences that `find_directions` found.
+
+    Returns:
+        The results of the forward and of the backward one.
+    """
     name = forward.name
     ids = add_ids(graph, name, _embedded(forward))
     order = add_order(graph, name, _is_there(graph, name, ids), "back")
@@ -80,12 +90,12 @@ def write_unrolled(graph: Graph, forward: Recurrence, backward: Recurrence) -> l
 
 
 def is_put_together(graph: Graph) -> bool:
-    """Whether somebody reads the states in one value, in a graph without dead nodes."""
+    """Whether a node reads all states in one value; the graph must have no dead nodes."""
     return any(node.op_type == "Reshape" and node.name.endswith(f".{_TOGETHER}") for node in graph.proto.node)
 
 
 def _embedded(r: Recurrence) -> Embedded:
-    assert r.embedded is not None  # noqa: S101  # `find_directions` takes no other
+    assert r.embedded is not None  # noqa: S101  # `find_directions` requires it
     return r.embedded
 
 
@@ -98,6 +108,7 @@ def _is_there(graph: Graph, name: str, ids: str) -> str:
 
 
 def _take_every(graph: Graph, ids: str, name: str, start: int, step: int) -> str:
+    """Adds the ids from `start` on, every `step`-th one, backwards if it is negative."""
     end = TO_THE_END if step > 0 else -TO_THE_END
     return graph.add("Slice", [ids, *(graph.shared([n]) for n in (start, end, 0, step))], name)
 
@@ -109,7 +120,7 @@ def _part(graph: Graph, r: Recurrence, taken: Sequence[str]) -> Part:
 
 
 def _count(graph: Graph, y: str, ids: str) -> str:
-    """Makes the states (turns, batch, units) zero where the ids (turns, batch) are."""
+    """Sets the states (iterations, batch, units) to zero where the ids (iterations, batch) are zero."""
     is_there = graph.add("Cast", [ids], f"{y}.is_there", to=TensorProto.BOOL)
     factor = graph.add("Cast", [is_there], f"{y}.counts", to=TensorProto.FLOAT)
     factor = graph.add("Unsqueeze", [factor, graph.shared([2])], f"{y}.counts_in")
@@ -117,14 +128,14 @@ def _count(graph: Graph, y: str, ids: str) -> str:
 
 
 def _put_together(graph: Graph, r: Recurrence, ys: Sequence[str], batch: str) -> str:
-    """The states of all steps, (time, batch, units): those of one turn one after the other."""
-    beside = graph.add("Concat", ys, f"{r.name}.turns", axis=1)
+    """Adds the states of all steps in one value, (time, batch, units)."""
+    iterations = graph.add("Concat", ys, f"{r.name}.turns", axis=1)
     shape = graph.add("Concat", [graph.shared([-1]), batch, graph.shared([len(r.bias)])], f"{r.name}.y_shape", axis=0)
-    return graph.add("Reshape", [beside, shape], f"{r.name}.{_TOGETHER}")
+    return graph.add("Reshape", [iterations, shape], f"{r.name}.{_TOGETHER}")
 
 
 def _pool(graph: Graph, r: Recurrence, ys: Sequence[str], y: str) -> Pooled:
-    totals = [graph.add("ReduceSum", [one, graph.shared([0])], f"{one}.total", keepdims=0) for one in ys]
+    totals = [graph.add("ReduceSum", [step, graph.shared([0])], f"{step}.total", keepdims=0) for step in ys]
     total = graph.add("Sum", totals, f"{r.name}.total")
     maximum = graph.add("ReduceMax", [y], f"{r.name}.maximum", axes=[0], keepdims=0)
     if not r.is_turned:
@@ -133,7 +144,11 @@ def _pool(graph: Graph, r: Recurrence, ys: Sequence[str], y: str) -> Pooled:
 
 
 def _finish_backward(graph: Graph, r: Recurrence, counted: Sequence[str], y: str) -> Written:
-    """Its states lie as they were computed, those of the text in front: what is moved to the front in its own order."""
+    """Adds the results of the backward recurrence.
+
+    Its states are in the order of computation, with those of the text in front: the order of a sequence that was moved
+    to the front.
+    """
     order = add_order(graph, r.name, _is_there(graph, r.name, add_ids(graph, r.name, _embedded(r))), "front")
     states = carry(graph, r.name, order, y, len(r.bias))
     last = graph.slice(states, f"{r.name}.last_step", {0: (-1, TO_THE_END)})

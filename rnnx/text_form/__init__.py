@@ -1,5 +1,6 @@
-"""Raw text into the graph: the tokenizer and the vocabulary as standard ONNX operators in front of a network.
+"""Puts the tokenizer and the vocabulary in front of a network, as standard ONNX operators that read raw text.
 
-Everything is computed on integers below 2^24, exact in int32, int64 and float32 alike, so that every runtime agrees:
-no 64-bit arithmetic, no string tensors, no operators beyond `ai.onnx`. Imports onnx and numpy.
+All arithmetic is on integers below 2^24, which int32, int64 and float32 represent exactly, so that every runtime
+computes the same ids. There is no 64-bit arithmetic, no string tensor and no operator outside `ai.onnx`. Imports onnx
+and numpy.
 """

@@ -1,4 +1,4 @@
-"""The text form of a model: one graph from raw bytes to one probability per label."""
+"""Builds the text form of a model: one graph from raw bytes to one probability per label."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class TextForm:
     """A model that reads raw text.
 
     Attributes:
-        rewritten: `text` uint8 (batch, bytes), rows padded with zeros, in; `probs` float32 (batch, labels) out.
-        ids: The value inside that holds the ids, (batch, time) int32.
-        network: What it computes from the ids: the model's network with the embedding as it is stored.
-        storage: How that is.
+        rewritten: The graph. Its input is `text`, uint8 (batch, bytes), rows padded with zeros; its output is `probs`,
+            float32 (batch, labels).
+        ids: The name of the value with the ids, int32 (batch, time).
+        network: The function that the graph computes from the ids: the model's network with the stored embedding.
+        storage: The type in which the embedding is stored.
     """
 
     rewritten: Rewritten
@@ -38,21 +39,21 @@ class TextForm:
 
 
 def can_read(vocabulary: Vocabulary) -> bool:
-    """Whether a vocabulary fits into a graph: whole words are compared, so they cannot be of any length."""
+    """Whether a vocabulary fits into a graph. Whole words are compared there, so their length is limited."""
     return max(len(word) for word in vocabulary.tokens) <= LONGEST_WORD
 
 
 def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, storage: Storage) -> TextForm:
-    """Puts the tokenizer in front of a form, and spells out one probability per label.
+    """Puts the tokenizer in front of a form, and makes its output one probability per label.
 
     Args:
-        form: Ids in, probabilities out; one that other engines run too, which lengths as an input are not.
-        network: What it computes.
-        tokenizer: The model's own, with a vocabulary that `can_read` accepts.
-        storage: How the embedding is stored.
+        form: A form from ids to probabilities. It has no operator with lengths, so that other engines run it too.
+        network: The function that the form computes.
+        tokenizer: The model's tokenizer, with a vocabulary that `can_read` accepts.
+        storage: The type in which the embedding is stored.
 
     Raises:
-        ModelError: If the embedding cannot be stored so.
+        ModelError: If the embedding cannot be stored in that type.
     """
     model = onnx.ModelProto.FromString(form.model.SerializeToString())
     graph = Graph(model.graph)
@@ -70,7 +71,7 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
 
 
 def _spell_out_labels(graph: Graph) -> None:
-    """Makes of the one probability of a sigmoid two, of the first label and of the second."""
+    """Replaces the one probability of a sigmoid by two, for the first and for the second label."""
     output = graph.proto.output[0]
     labels = output.type.tensor_type.shape.dim[-1]
     if labels.dim_value != 1:

@@ -1,8 +1,8 @@
 """A hash without collisions for the words of a vocabulary, in numbers that every runtime computes exactly.
 
-A word is a row of chunks, three bytes each (so below 2^24), zeros behind its end. A hash of it is the sum over the
-chunks of (chunk mod prime) times a coefficient, kept below 2^24. One hash picks a shift out of a table, and shift plus
-the other hash, modulo the number of slots, is the slot of the word ("hash and displace"). What stands in the slot is
+A word is a row of chunks of three bytes each (so below 2^24), with zeros after its end. A hash of it is the sum over
+the chunks of (chunk mod prime) times a coefficient, kept below 2^24. One hash picks a shift from a table. This shift
+plus the other hash, modulo the number of slots, is the slot of the word ("hash and displace"). The word in that slot is
 compared with the whole word, so a word that is not in the vocabulary cannot be taken for one that is.
 
 Source: R. Pagh, "Hash and Displace: Efficient Evaluation of Minimal Perfect Hash Functions", WADS 1999. Numpy only.
@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 CHUNK_BYTES = 3
 _LIMIT = 1 << 24
-# Different for the two hashes: chunks that are the same modulo both differ by more than 4 million.
+# The two hashes have different primes: chunks that are equal modulo both differ by more than 4 million.
 _PRIMES = (2039, 2029)
 _MOST_TRIES = 1000
 
@@ -40,13 +40,13 @@ class HashSum:
 
 @dataclass(frozen=True, eq=False)
 class PerfectHash:
-    """Words to slots, no two in the same.
+    """Maps words to slots, each word to another slot.
 
     Attributes:
-        to_shift: Picks the shift.
-        to_slot: What the shift is added to.
-        shifts: (to_shift.size,).
-        slots: (to_slot.size,), the index of the word in each slot; 0 in an empty one.
+        to_shift: The hash that picks the shift.
+        to_slot: The hash to which the shift is added.
+        shifts: (to_shift.size,), the shifts.
+        slots: (to_slot.size,), the index of the word in each slot, 0 in an empty slot.
     """
 
     to_shift: HashSum
@@ -55,22 +55,22 @@ class PerfectHash:
     slots: Ints
 
     def find(self, chunks: Ints) -> Ints:
-        """The one word of the vocabulary that each row of (words, chunks) can be, (words,)."""
+        """Returns the index of the only word of the vocabulary that each row of (words, chunks) can be, (words,)."""
         shift = self.shifts[self.to_shift(chunks)]
         return np.asarray(self.slots[(self.to_slot(chunks) + shift) % self.to_slot.size])
 
 
 def chunk_count(longest: int) -> int:
-    """How many chunks hold a word of `longest` bytes and the end of it."""
+    """Returns how many chunks a word of `longest` bytes takes, with a zero byte after its end."""
     return longest // CHUNK_BYTES + 1
 
 
 def pack(words: Sequence[bytes], count: int) -> Ints:
-    """Packs words into chunks, the first byte the lowest.
+    """Packs words into chunks; the first byte of a chunk is the lowest.
 
     Args:
-        words: None longer than `count * CHUNK_BYTES - 1`.
-        count: Chunks a word.
+        words: The words, of at most `count * CHUNK_BYTES - 1` bytes each.
+        count: The number of chunks per word.
 
     Returns:
         (words, count), each below 2^24.
@@ -82,20 +82,20 @@ def pack(words: Sequence[bytes], count: int) -> Ints:
 
 
 def find_perfect_hash(chunks: Ints, first: int) -> PerfectHash:
-    """Finds a hash that keeps all words apart.
+    """Finds a hash that maps all words to different slots.
 
     Args:
-        chunks: (words, chunks), all different.
-        first: The index of the first word, as it should stand in `slots`.
+        chunks: (words, chunks), all rows different.
+        first: The index of the first word in `slots`.
 
     Raises:
-        ValueError: If none was found in a thousand tries; two rows are the same then.
+        ValueError: If a thousand tries found none, which means that two rows are equal.
     """
-    rng = np.random.default_rng(0)  # the same tables for the same vocabulary, always
+    rng = np.random.default_rng(0)  # a fixed seed, so that a vocabulary always has the same tables
     words, width = chunks.shape
     largest = (_LIMIT - 1) // (max(_PRIMES) * width)
     for attempt in range(_MOST_TRIES):
-        more = attempt % 16  # two words whose chunks differ by multiples of one size would never part
+        more = attempt % 16  # with one size only, words whose chunks differ by its multiples would always collide
         coefficients = rng.integers(1, largest, (2, width), endpoint=True)
         to_shift = HashSum(_PRIMES[0], coefficients[0], words // 2 + 1 + more)
         to_slot = HashSum(_PRIMES[1], coefficients[1], words + words // 4 + 1 + more)
@@ -104,17 +104,27 @@ def find_perfect_hash(chunks: Ints, first: int) -> PerfectHash:
             slots = np.zeros(to_slot.size, np.int64)
             slots[slot_of_word] = np.arange(first, first + words)
             return PerfectHash(to_shift, to_slot, shifts, slots)
-    raise ValueError("no perfect hash: the words are not all different")
+    raise ValueError("no perfect hash was found: the words must all be different")
 
 
 def _place(groups: Ints, hashes: Ints, group_count: int, slot_count: int) -> tuple[Ints, Ints] | None:
-    """Finds a shift for each group of words, the largest groups first, so that no two words meet."""
+    """Finds a shift for each group of words, the largest groups first, so that no two words have the same slot.
+
+    Args:
+        groups: (words,), the group of each word.
+        hashes: (words,), the number to which the shift is added.
+        group_count: The number of groups.
+        slot_count: The number of slots.
+
+    Returns:
+        The shifts (group_count,) and the slot of each word (words,), or None if a group does not fit.
+    """
     if len(np.unique(groups * slot_count + hashes)) < len(hashes):
-        return None  # same group, same hash: no shift parts them
+        return None  # two words have the same group and hash, so every shift puts them into the same slot
     by_group = np.argsort(groups, kind="stable")
     bounds = np.searchsorted(groups[by_group], np.arange(group_count + 1))
     shifts, slots = np.zeros(group_count, np.int64), np.zeros(len(hashes), np.int64)
-    is_free = np.ones(2 * slot_count, np.bool_)  # twice over, so that a window of it is every shift
+    is_free = np.ones(2 * slot_count, np.bool_)  # the slots twice, so that a window of it is every shift
     for group in np.argsort(bounds[:-1] - bounds[1:], kind="stable"):
         members = by_group[bounds[group] : bounds[group + 1]]
         if not len(members):

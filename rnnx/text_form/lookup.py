@@ -1,8 +1,8 @@
-"""The vocabulary as ONNX operators: where words start in, their ids out.
+"""Looks up words in the vocabulary by ONNX operators: from the places where words start to their ids.
 
-A perfect hash (`rnnx.text_form.hashing`) names the one word that it can be, and the whole word is compared with it. The
-file holds the vocabulary as it is, one word a line, with the length of each word; what is compared is packed from it in
-the graph, of constants alone, which onnxruntime does once, when it loads the file.
+A perfect hash (`rnnx.text_form.hashing`) gives the only word that it can be, and the whole word is compared with that.
+The file contains the vocabulary as text, one word per line, and the length of each word. The packed words for the
+comparison are computed from these constants in the graph, which onnxruntime does once, when it loads the file.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
 from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack
 
 INT32 = onnx.TensorProto.INT32
-LONGEST_WORD = 255  # bytes; a table of whole words is as wide as the longest of them
+LONGEST_WORD = 255  # bytes; the table of packed words is as wide as the longest word
 
 
 def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, count: int) -> str:
     """Adds the lookup of words.
 
     Args:
-        graph: Where to.
-        packed: The value (bytes,) int32: at i the bytes from i - 1 on, three in one number, separators as zeros.
-        start: The value (batch, time) int32: where each word starts.
+        graph: The graph, to which the nodes are added.
+        packed: The value (bytes,) int32; number i packs the three bytes from i - 1 on, with separators as zeros.
+        start: The value (batch, time) int32, the place where each word starts.
         vocabulary: The words.
-        count: Chunks a word.
+        count: The number of chunks per word.
 
     Returns:
-        The value (batch, time) int32: the ids.
+        The value (batch, time) int32, the ids.
     """
     chunks = _add_chunks(graph, packed, start, count)
     words = list(vocabulary.tokens[len(SPECIAL_TOKENS) :])
@@ -53,7 +53,7 @@ def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, co
 
 
 def _add_chunks(graph: Graph, packed: str, start: str, count: int) -> str:
-    """Adds the chunks of each word, (batch, time, count), zeros behind its end."""
+    """Adds the chunks of each word, (batch, time, count), with zeros after its end."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"rnnx.text.{suffix}", **attributes)
@@ -61,7 +61,7 @@ def _add_chunks(graph: Graph, packed: str, start: str, count: int) -> str:
     offsets = graph.add_constant("rnnx.text.chunk_offsets", 1 + CHUNK_BYTES * np.arange(count, dtype=np.int32))
     place = add("Add", [add("Unsqueeze", [start, graph.shared([2])], "start_of_chunks"), offsets], "place")
     raw = add("Gather", [packed, place], "raw_chunks", axis=0)
-    # Within a chunk, nothing counts behind a zero byte; nor does any chunk behind one that has a zero byte.
+    # A word ends at its first zero byte: the rest of that chunk and all later chunks are set to zero.
     zero = graph.shared(0)
     first, first_two = (add("Mod", [raw, graph.shared(256**i)], f"first_{i}") for i in (1, 2))
     cut = add("Where", [add("Equal", [first, first_two], "ends_at_1"), first, raw], "cut_at_1")
@@ -81,7 +81,7 @@ def _add_hash(graph: Graph, chunks: str, hash_sum: HashSum, name: str) -> str:
 
 
 def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
-    """Adds the packed words by id, (vocabulary, count), out of the vocabulary's own text."""
+    """Adds the packed words by id, (vocabulary, count), computed from the vocabulary's text."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"rnnx.text.vocabulary_{suffix}", **attributes)
@@ -106,6 +106,6 @@ def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
 
 
 def _add_table(graph: Graph, values: Ints, name: str) -> str:
-    """Adds a table of integers, stored as small as they are."""
+    """Adds a table of integers, stored in the smallest type that can hold them."""
     stored = np.uint8 if values.max() < 1 << 8 else np.uint16 if values.max() < 1 << 16 else np.int32
     return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)

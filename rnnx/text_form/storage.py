@@ -1,8 +1,8 @@
-"""How the embedding lies in the file: as float32, as float16, or as whole numbers with one scale per row.
+"""Stores the embedding in the file as float32, as float16, or as integers with one scale per row.
 
-The table is made float32 by a Cast (and a Mul) of constants before anything reads it: onnxruntime does that once, when
-it loads the file, so that the arithmetic and its speed are those of float32. What changes is the table itself, and with
-it the network that the file computes; `store` returns both, so that the proof has the reference of that very network.
+A Cast (and a Mul) of constants makes the table float32 before any node reads it. onnxruntime does that once, when it
+loads the file, so that the arithmetic and its speed are those of float32. Only the table changes, and with it the
+network that the file computes. `store` returns this network, so that the proof compares the file with its reference.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from rnnx.reference import Embedding, Network
 from rnnx.rewrites.graph import Graph
 
 Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]
-# int16 halves the file as f16 does, and is ten times nearer: all its bits are for the range that a row needs. int8
-# changes labels (python bench/text_form.py storage).
+# int16 halves the file as f16 does, and its error is ten times smaller: all its bits are used for the range of a row.
+# int8 changes labels (python bench/text_form.py storage).
 DEFAULT_STORAGE: Storage = "int16"
 
 FloatTable = npt.NDArray[np.float32]
 
 
 def store(graph: Graph, network: Network, storage: Storage) -> Network:
-    """Stores the embeddings of a graph in another way.
+    """Stores the embeddings of a graph in another type.
 
     Args:
-        graph: Changed in place.
-        network: What it computes.
-        storage: The way.
+        graph: The graph, which is changed in place.
+        network: The network that it computes.
+        storage: The type.
 
     Returns:
-        What it computes now: the same network with the stored tables.
+        The network that it computes now: the same one with the stored tables.
 
     Raises:
-        ModelError: If a table does not fit float16.
+        ModelError: If a table is too large for float16, or is not in the graph.
     """
     nodes = []
     for node in network.nodes:
@@ -59,14 +59,19 @@ def _find_table(graph: Graph, layer: str, embedding: Embedding) -> tuple[str, Fl
             array = graph.constant(tensor.name)
             if array is not None and np.array_equal(array, table):
                 return tensor.name, table
-    raise ModelError(f"layer {layer}: its table is not in the graph")
+    raise ModelError(
+        f"layer {layer}: the table of this Embedding was not found in the converted graph; please report this model"
+    )
 
 
 def _store_f16(graph: Graph, name: str, table: FloatTable) -> FloatTable:
     with np.errstate(over="ignore"):
         small = table.astype(np.float16)
     if not np.isfinite(small).all():
-        raise ModelError(f"the embedding holds {np.abs(table).max():.3g}, too large for float16: --storage f32")
+        raise ModelError(
+            f"the embedding contains {np.abs(table).max():.3g}, which is too large for float16; "
+            "export with --storage f32 instead"
+        )
     _replace_constant(graph, name, "Cast", [graph.add_constant(f"{name}.f16", small)], to=onnx.TensorProto.FLOAT)
     return small.astype(np.float32)
 
@@ -79,7 +84,9 @@ def _store_int(graph: Graph, name: str, table: FloatTable, storage: Storage) -> 
     stored, scales = graph.add_constant(f"{name}.{storage}", small), graph.add_constant(f"{name}.scale", scale)
     whole = graph.add("Cast", [stored], f"{name}.whole", to=onnx.TensorProto.FLOAT)
     _replace_constant(graph, name, "Mul", [whole, scales])
-    return np.asarray(small.astype(np.float32) * scale)  # one rounding, the same everywhere
+    return np.asarray(
+        small.astype(np.float32) * scale
+    )  # float32 times float32 is one rounding, the same in every runtime
 
 
 def _replace_constant(graph: Graph, name: str, op_type: str, inputs: list[str], **attributes: int) -> None:

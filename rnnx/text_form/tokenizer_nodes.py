@@ -1,9 +1,9 @@
-"""The tokenizer of `rnnx.text.tokenizer` as ONNX operators: bytes in, the very same ids out.
+"""Writes the tokenizer of `rnnx.text.tokenizer` as ONNX operators that compute exactly the same ids from bytes.
 
-The rows of a batch are laid end to end, each with one zero byte behind it, which parts words as any separator does; so
-padding with zeros changes nothing. A table lowers each byte and makes zeros of the separators; a word starts where a
-byte that is no separator follows one that is. `<br />` needs no replacing: it holds one word, `br`, which is not
-counted. Only the words that are kept are looked up (`rnnx.text_form.lookup`).
+The rows of a batch are joined end to end, with one zero byte after each. A zero separates words as any separator does,
+so padding with zeros changes nothing. A table lowers each byte and replaces separators by zeros; a word starts where a
+byte that is no separator follows a separator. `<br />` is not replaced: it contains one word, `br`, which is skipped.
+Only the words that are kept are looked up (`rnnx.text_form.lookup`).
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: Token
     """Adds the tokenizer.
 
     Args:
-        graph: Where to.
+        graph: The graph, to which the nodes are added.
         text: The value (batch, bytes) uint8, rows padded with zeros.
-        vocabulary: The words; none longer than `rnnx.text_form.lookup.LONGEST_WORD`.
-        config: What is kept, and where the padding goes.
+        vocabulary: The words, of at most `rnnx.text_form.lookup.LONGEST_WORD` bytes each.
+        config: The settings of the tokenizer: which words are kept, and on which side rows are padded.
 
     Returns:
-        The value (batch, time) int32.
+        The value (batch, time) int32, the ids.
     """
     numbers = graph.add("Cast", [text], "rnnx.text.numbers", to=INT32)
     end = graph.add_constant("rnnx.text.one_behind", np.array([0, 0, 0, 1], np.int64))
     rows = graph.add("Pad", [numbers, end], "rnnx.text.rows")
     flat = graph.add("Reshape", [rows, graph.shared([-1])], "rnnx.text.flat")
     chunks = chunk_count(max(len(word) for word in vocabulary.tokens))
-    ahead = chunks * CHUNK_BYTES + len(_BREAK)  # what a look ahead may read behind the last byte
-    behind = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
-    wide = graph.add("Concat", [_row(graph, 0), flat, behind], "rnnx.text.wide", axis=0)
+    ahead = chunks * CHUNK_BYTES + len(_BREAK)  # how many bytes after the last one a lookup may read
+    zeros = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
+    wide = graph.add("Concat", [_row(graph, 0), flat, zeros], "rnnx.text.wide", axis=0)
     table = to_words(bytes(range(256)), strip_breaks=False).replace(b" ", b"\0")
     letters_of_bytes = graph.add_constant("rnnx.text.letters_of_bytes", np.frombuffer(table, np.uint8).astype(np.int32))
     letters = graph.add("Gather", [letters_of_bytes, wide], "rnnx.text.letters", axis=0)
     is_start = _add_is_start(graph, wide, letters, ahead, strip_breaks=config.strip_breaks)
     start, is_word, special = _add_layout(graph, rows, is_start, config)
-    # What lies at a start begins one further in what has a zero in front.
+    # `letters` has a zero in front, so place i of the text is at i + 1 in it; `add_lookup` takes that into account.
     words = add_lookup(graph, _add_packed(graph, letters, "rnnx.text.packed"), start, vocabulary, chunks)
     return graph.add("Where", [is_word, words, special], "rnnx.text.ids")
 
@@ -61,7 +61,7 @@ def _add_is_start(graph: Graph, wide: str, letters: str, ahead: int, *, strip_br
     is_start = graph.add("And", [is_parted, is_letter], "rnnx.text.is_start")
     if not strip_breaks:
         return is_start
-    # Both halves of it in one comparison each; the `<` stands right before the word.
+    # `<br />` is compared in two halves of three bytes. Its `<` is the byte before the start of the word `br`.
     triples = _add_packed(graph, wide, "rnnx.text.triples")
     halves = []
     for name, offset, half in (("opening", 0, _BREAK[:3]), ("closing", 3, _BREAK[3:])):
@@ -74,7 +74,7 @@ def _add_is_start(graph: Graph, wide: str, letters: str, ahead: int, *, strip_br
 
 
 def _add_packed(graph: Graph, values: str, name: str) -> str:
-    """Adds each byte and the two behind it as one number below 2^24; two shorter than the values."""
+    """Adds each byte and the two after it as one number below 2^24; the result is two shorter than the values."""
     parts = []
     for i in range(CHUNK_BYTES):
         part = _add_slice(graph, values, f"{name}_{i}", i, CHUNK_BYTES - 1 - i)
@@ -84,16 +84,16 @@ def _add_packed(graph: Graph, values: str, name: str) -> str:
 
 def _add_slice(graph: Graph, values: str, name: str, start: int, cut: int) -> str:
     """Adds values[start : len - cut]."""
-    end = -cut if cut else 2**31 - 1  # tract takes no larger one
+    end = -cut if cut else 2**31 - 1  # the end; tract accepts no larger number
     return graph.add("Slice", [values, graph.shared([start]), graph.shared([end]), graph.shared([0])], name)
 
 
 def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig) -> tuple[str, str, str]:
-    """Adds which word stands in which cell of the batch of ids.
+    """Adds the layout of the batch of ids: which word is in which cell.
 
     Returns:
-        All (batch, time): where its word starts in the flat text (anywhere for a cell without a word), whether there
-        is a word, and the id of a cell without one.
+        Three values (batch, time): the place where the cell's word starts in the flat text (arbitrary for a cell
+        without a word), whether the cell has a word, and the id of a cell without one.
     """
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -108,13 +108,13 @@ def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig)
         rank = add("Add", [add("Sub", [column, time], "column_from_end"), kept], "rank")
     else:
         rank = add("Sub", [column, add("Sub", [length, kept], "first_column")], "rank")
-    is_behind_start = add("Greater", [rank, graph.shared(-1)], "is_behind_start")
-    is_word = add("And", [is_behind_start, add("Less", [rank, kept], "is_before_end")], "is_word")
+    is_after_start = add("Greater", [rank, graph.shared(-1)], "is_behind_start")
+    is_word = add("And", [is_after_start, add("Less", [rank, kept], "is_before_end")], "is_word")
     special = graph.shared(PAD_ID)
     if config.start:
         is_before = add("Cast", [add("Equal", [rank, graph.shared(-1)], "is_before_words")], "before_words", to=INT32)
         special = add("Mul", [is_before, add("Sub", [length, kept], "start_count")], "special")  # 1 is the start's id
-    # Where each row's kept words begin in the list of all words, which has a dummy in front.
+    # The place of each row's first kept word in the list of all words, which has a dummy in front.
     ends = add("CumSum", [counts, graph.shared(0)], "ends")
     first = add("Sub", [ends, kept if config.truncation_side == "left" else counts], "first")
     index = add("Add", [add("Add", [first, rank], "index"), graph.shared(1)], "index_behind_dummy")
@@ -125,12 +125,12 @@ def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig)
 
 
 def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[str, str]:
-    """Adds how many words of each row are kept, and how many ids that makes; (batch, 1) each."""
+    """Adds the number of words that are kept of each row, and the number of ids with the start's; (batch, 1) each."""
     most = graph.shared(config.max_length)
     if not config.start:
         kept = graph.add("Min", [counts, most], "rnnx.text.kept")
         return kept, kept
-    # Cut on the left, the start goes before any word does.
+    # Truncation on the left removes the start before it removes a word.
     room = most if config.truncation_side == "left" else graph.shared(config.max_length - 1)
     kept = graph.add("Min", [counts, room], "rnnx.text.kept")
     with_start = graph.add("Add", [kept, graph.shared(1)], "rnnx.text.kept_and_start")
@@ -138,7 +138,7 @@ def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[st
 
 
 def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
-    """Adds the width of the batch of ids, a scalar of at least 1."""
+    """Adds the number of columns of the batch of ids, a scalar of at least 1."""
     if config.pad_to == "max_length":
         return graph.shared(config.max_length)
     lengths = graph.add("Reshape", [length, graph.shared([-1])], "rnnx.text.lengths")
@@ -147,6 +147,6 @@ def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
 
 
 def _row(graph: Graph, value: int) -> str:
-    """A vector of one int32; made at the first use."""
+    """Returns a vector of one int32, and adds it at its first use."""
     name = f"rnnx.text.row_of_{value}"
     return name if graph.constant(name) is not None else graph.add_constant(name, np.array([value], np.int32))

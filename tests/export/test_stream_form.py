@@ -101,7 +101,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
     h_in, other = keras.Input((None, 2), name="h_in"), keras.Input((None, 2), name="other")
     state = layers.SimpleRNN(2, name="rnn")(layers.Concatenate()([h_in, other]))
     model = keras.Model([h_in, other], layers.Dense(1)(state))
-    with pytest.raises(ModelError, match="the name h_in is that of a state, and taken by an input"):
+    with pytest.raises(ModelError, match="needs the name h_in for a state, and an input or output of the model has it"):
         build_forms(model, read_network(model), streaming=True)
 
 

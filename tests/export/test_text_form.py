@@ -108,7 +108,7 @@ def test_float16_refuses_what_does_not_fit() -> None:
     network = Network([Node("embedding", Embedding(table, mask_zero=False), ("ids",))])
     graph = Graph(onnx.GraphProto())
     graph.add_constant("table", table.astype(np.float32))
-    with pytest.raises(ModelError, match="too large for float16: --storage f32"):
+    with pytest.raises(ModelError, match="too large for float16; export with --storage f32"):
         store(graph, network, "f16")
 
 

@@ -34,9 +34,9 @@ def statistics(name: str = "norm", *, has_beta: bool = True, mean: np.ndarray | 
 def folded(*normalizations: Statistics, add: bool = True) -> onnx.ModelProto:
     """What tf2onnx writes: one Mul and one Add of constants for each."""
     nodes, constants, value = [], [], "x"
-    for one in normalizations:
-        scale, offset, _ = one.fold()
-        names = [f"{one.name}_{part}" for part in ("scale", "offset", "scaled", "shifted")]
+    for layer in normalizations:
+        scale, offset, _ = layer.fold()
+        names = [f"{layer.name}_{part}" for part in ("scale", "offset", "scaled", "shifted")]
         constants.append(numpy_helper.from_array(scale.astype(F)[None, None], names[0]))
         nodes.append(helper.make_node("Mul", [value, names[0]], [names[2]], name=names[2]))
         value = names[2]
@@ -88,7 +88,7 @@ def test_without_an_offset_the_scale_alone_is_restored() -> None:
 
 
 def test_what_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(ModelError, match="layer other: the converted graph does not hold its statistics"):
+    with pytest.raises(ModelError, match="layer other: the constants of this BatchNormalization were not found"):
         restore_statistics(folded(statistics()), [statistics("other")])
     model = folded(statistics())
     assert restore_statistics(model, []).SerializeToString() == model.SerializeToString()

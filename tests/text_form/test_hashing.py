@@ -33,5 +33,5 @@ def test_numbers_stay_below_two_to_the_24() -> None:
 
 
 def test_words_that_are_the_same_are_refused() -> None:
-    with pytest.raises(ValueError, match="not all different"):
+    with pytest.raises(ValueError, match="the words must all be different"):
         find_perfect_hash(pack([b"a", b"a"], 1), 3)
