@@ -28,7 +28,8 @@ def _tracked() -> list[str]:
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607  # git
     if listed.returncode == 0:
         return listed.stdout.splitlines()
-    return [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md")]  # not a git checkout
+    found = [path for place in _PLACES for path in (ROOT / place).rglob("*.md")]  # not a git checkout
+    return ["README.md", *(path.relative_to(ROOT).as_posix() for path in found)]
 
 
 # Path, relative to the repository, to text.
