@@ -1,7 +1,7 @@
 """The grid of recurrent models: each is exported and proves itself, or is refused with its reason.
 
-`python -m tests.grid` runs all of it, for a quarter of an hour, and prints the table; `--write` puts it into the
-README. `tests/export/test_grid.py` runs cells in which every two settings meet.
+`python -m tests.grid` runs all of it, for a quarter of an hour, and prints the table; `--write` puts it into
+rnnx/export/README.md. `tests/export/test_grid.py` runs cells in which every two settings meet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rnnx.export.prove import prove
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[1] / "rnnx" / "export" / "README.md"
 BEGIN, END = "<!-- grid: begin -->\n", "<!-- grid: end -->\n"
 
 SETTINGS: Mapping[str, Sequence[Any]] = {

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_right_exports_pass_and_wrong_ones_fail_in_their_place() -> None:
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
-    # Another seed than the one whose table stands in the README.
+    # Another seed than the one whose table is in rnnx/proof/README.md.
     command = [sys.executable, str(ROOT / "bench" / "proof.py"), "--networks", "10", "--seed", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)  # noqa: S603  # our own code
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

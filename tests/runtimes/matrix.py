@@ -1,4 +1,4 @@
-"""The matrix of runtimes: `python -m tests.runtimes.matrix` prints it, `--write` puts it into the README.
+"""The matrix of runtimes: `python -m tests.runtimes.matrix` prints it, `--write` puts it into exported/embed/README.md.
 
 With it goes the screenshot of the page.
 """
@@ -18,7 +18,7 @@ from tests.runtimes import page
 from tests.runtimes.engines import ENGINES, run_golden
 from tests.runtimes.samples import NEEDS, Project, Row, missing
 
-README = Path(__file__).parents[2] / "README.md"
+README = SAMPLES_PATH / "README.md"
 BEGIN, END = "<!-- runtimes: begin -->\n", "<!-- runtimes: end -->\n"
 _HEAD = "| runtime | version | bundle | right | largest difference | us a text |\n|---|---|---|---:|---:|---:|"
 

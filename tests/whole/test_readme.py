@@ -1,4 +1,4 @@
-"""The README says what is so: its Python runs, its commands exist, its figures are those of the bundles."""
+"""The READMEs say what is so: their Python runs, what they print is printed, their figures are those of the bundles."""
 
 from __future__ import annotations
 
@@ -14,29 +14,39 @@ import pytest
 import rnnx
 from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 from rnnx.cli import app, run
+from tests import documents
+from tests.documents import DOCUMENTS, ROOT, WRITTEN
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = WRITTEN["README.md"]
+INFER = WRITTEN["rnnx/infer/README.md"]
+BENCH = WRITTEN["bench/README.md"]
 EXPLAINED = "The plot is dull and the jokes are worse, but the two leads are wonderful and the ending is great."
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+TAGGED = "They didn't see the old station in London.\nNobody there tags words by hand!\n"
+PYTHON = [(name, block) for name, text in WRITTEN.items() for block in documents.blocks(text, "python")]
 
 
-def test_every_command_stands_in_the_readme() -> None:
+def test_it_is_short_and_narrow() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, lines)) <= 100
+
+
+def test_every_command_is_in_it() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
-        assert f"`rnnx {command.callback.__name__} " in README or f"`rnnx {command.callback.__name__}`" in README
+        assert f"| `rnnx {command.callback.__name__}` |" in README
 
 
-def test_its_python_runs(tmp_path: Path) -> None:
-    blocks = [block for block in PYTHON if "my-stream" not in block]
-    assert len(blocks) == 2
+def test_the_python_of_every_page_runs(tmp_path: Path) -> None:
+    found = [(name, block) for name, block in PYTHON if "my-stream" not in block]
+    assert [name for name, _ in found] == ["README.md", "exported/embed/README.md", "rnnx/infer/README.md"]
     shutil.copytree(find_directory("imdb"), tmp_path / "my-imdb")
-    for block in blocks:
+    for _, block in found:
         assert run_block(block, tmp_path).startswith("pos ")
 
 
-def test_its_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
-    (block,) = (block for block in PYTHON if "my-stream" in block)
+def test_the_python_of_a_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
+    (block,) = (block for _, block in PYTHON if "my-stream" in block)
     shutil.copytree(streaming_bundle, tmp_path / "my-stream")
     label, probability = run_block(block, tmp_path).split()
     (expected,) = rnnx.load(streaming_bundle).predict(["A wonderful film; I loved every minute of it."])
@@ -56,43 +66,100 @@ def run_block(block: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_its_explanation_is_what_is_printed(
+def printed_rows(page: str, command: str) -> list[list[str]]:
+    """What a page shows after a command."""
+    block = page.split(f"$ {command}\n")[1].split("```", maxsplit=1)[0]
+    return [line.split("\t") for line in block.splitlines()]
+
+
+def test_its_answer_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (text,) = re.findall(r"echo '(.*)' > review.txt", README)
+    label, probability = re.findall(r"The answer is `(\w+)`, with a probability of (0\.\d{4})\.", README)[0]
+    (tmp_path / "review.txt").write_text(f"{text}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run(["infer", "review.txt"]) == 0
+    assert capsys.readouterr().out.split("\t")[1] == label
+    assert rnnx.load("imdb").predict([text])[0].probability == pytest.approx(float(probability), abs=1.01e-4)
+
+
+def test_the_explanation_is_what_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Up to the last digit shown, which the rounding of another processor may turn."""
     command = "rnnx explain --model imdb-article review.txt"
-    block = README.split(f"$ {command}\n")[1].split("```")[0]
-    expected = [line.split("\t") for line in block.splitlines()]
+    expected = printed_rows(INFER, command)
     (tmp_path / "review.txt").write_text(EXPLAINED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert run(command.split()[1:]) == 0
     actual = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [(*row[:4], row[6]) for row in expected] == [(*row[:4], row[6]) for row in actual]
-    for one, other in zip(expected, actual, strict=True):
-        assert [float(cell) for cell in one[4:6]] == pytest.approx([float(cell) for cell in other[4:6]], abs=1.01e-4)
-    (word,) = (json.loads(line) for line in README.splitlines() if line.startswith('{"word": "wonderful"'))
+    for shown, printed in zip(expected, actual, strict=True):
+        figures = [float(cell) for cell in shown[4:6]]
+        assert figures == pytest.approx([float(cell) for cell in printed[4:6]], abs=1.01e-4)
+    (word,) = (json.loads(line) for line in INFER.splitlines() if line.startswith('{"word": "wonderful"'))
     assert EXPLAINED[word["start"] : word["end"]] == word["word"]
     assert run([*command.split()[1:], "--json"]) == 0
-    (found,) = (one for one in json.loads(capsys.readouterr().out)[0]["words"] if one["word"] == word["word"])
+    words = json.loads(capsys.readouterr().out)[0]["words"]
+    (found,) = (explained for explained in words if explained["word"] == word["word"])
     assert word == pytest.approx(found, abs=1e-5)
 
 
+def test_the_tags_are_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "rnnx infer --model pos note.txt"
+    expected = printed_rows(INFER, command)
+    (tmp_path / "note.txt").write_text(TAGGED, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run(command.split()[1:]) == 0
+    actual = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[:4] for row in expected] == [row[:4] for row in actual]
+    assert [float(row[4]) for row in expected] == pytest.approx([float(row[4]) for row in actual], abs=1.01e-4)
+
+
 @pytest.mark.parametrize("name", shipped_names())
-def test_its_accuracies_are_those_of_the_bundles(name: str) -> None:
+def test_accuracies_are_those_of_the_bundles(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle.config.training is not None
     validation = bundle.config.training.best_validation_accuracy
     assert validation is not None
-    test = json.loads(bundle["evaluation.json"])["accuracy"]
-    (row,) = (line for line in README.splitlines() if line.startswith(f"| [`{name}`]"))
-    assert row.endswith(f"| {validation:.4f} | {test:.4f} |")
+    evaluation = json.loads(bundle["evaluation.json"])
+    (row,) = (line for line in WRITTEN["exported/README.md"].splitlines() if line.startswith(f"| [`{name}`]"))
+    assert row.endswith(f"| {validation:.4f} | {evaluation['accuracy']:.4f} |")
+    results = [cells for cells in documents.rows(documents.section(README, "Results")) if f"`{name}` on" in cells[0]]
+    for what, result, _ in results:
+        assert f"{evaluation['count']:,}" in what
+        assert result == f"accuracy {evaluation['accuracy']:.4f}"
+    assert len(results) == (name != "imdb-article")
 
 
-def test_its_layout_is_the_packages() -> None:
-    parts = {path.name for path in (ROOT / "rnnx").iterdir() if not path.name.startswith("_")}
-    listed = re.search(r"```\nrnnx/\n(.*?)exported/", README, re.DOTALL)
-    assert listed is not None
-    assert {line.split()[0].rstrip("/") for line in listed[1].splitlines()} == parts
+def test_the_article_s_best_epoch_is_that_of_its_bundle() -> None:
+    training = read_directory(find_directory("imdb-article")).config.training
+    assert training is not None
+    text = " ".join(WRITTEN["rnnx/train/README.md"].split())
+    said = f"it reaches {training.best_validation_accuracy:.4f} on the validation fifth at epoch {training.best_epoch}."
+    assert said in text
+
+
+def test_the_results_are_those_of_the_pages_that_they_name() -> None:
+    results = {cells[0]: cells[1] for cells in documents.rows(documents.section(README, "Results"))}
+    ours, keras = (row[1] for row in documents.rows(documents.section(BENCH, "A file of 25,000 reviews")))
+    assert results["25,000 reviews from a file"] == f"{ours} s, Keras {keras} s"
+    (startup,) = (row[1] for row in documents.rows(BENCH) if row[0] == "`rnnx infer review.txt`")
+    assert results["one text, the whole process"] == f"{startup} s"
+    proof = documents.rows(documents.section(WRITTEN["rnnx/proof/README.md"], "How sharp it is"))
+    assert results["the proof of 3,453 wrong files"] == f"{int(proof[-1][2]):,} caught"
+
+
+def test_the_tables_of_the_benches_are_what_they_wrote() -> None:
+    recorded = documents.rows(DOCUMENTS["bench/results/proof.md"])
+    assert documents.rows(documents.section(WRITTEN["rnnx/proof/README.md"], "How sharp it is")) == recorded
+    h32 = documents.rows(documents.section(DOCUMENTS["bench/results/latency.md"], "H32"))
+    milliseconds = {row[0]: row[6:11] for row in h32 if len(row) == 12 and ".." not in row[1]}
+    shown = documents.rows(documents.section(BENCH, "A batch in one thread"))
+    assert {row[0]: row[1:] for row in shown} == milliseconds
 
 
 def test_the_top_level_holds_what_it_should() -> None:

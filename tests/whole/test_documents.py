@@ -1,0 +1,148 @@
+"""The documents keep what they promise: links lead somewhere, commands and options exist, tables are complete."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import typer
+
+from rnnx.bundle.embed import targets
+from rnnx.cli import app
+from rnnx.keras_models.keras_file import _LAYERS as KERAS_LAYERS
+from tests import documents
+from tests.documents import DOCUMENTS, ROOT, WRITTEN
+from tests.test_architecture import FOUNDATIONS, LEVELS
+
+# Options of programs that are not rnnx: the samples' own, pip's.
+OTHER_OPTIONS = {"--golden"}
+# Written when it is run, by a command that needs a card.
+NOT_THERE = {"bench/results/cuda.md"}
+MOST_COLUMNS = 100
+
+CLI: dict[str, set[str]] = {
+    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]  # a group has them
+}
+CLI_PAGE = WRITTEN["rnnx/cli/README.md"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    for link in documents.links(DOCUMENTS[name]):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in documents.anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Run `rnnx train\nimdb --sed 1`.",
+        "| `rnnx train --sed A\\|B` |",
+        "```sh\nrnnx train imdb --sed 1  # a comment\n```\n",
+        "```sh\npip install '.[cpu]' && rnnx train imdb --sed 1\n```\n",
+        "```\n$ rnnx train imdb --sed 1\nsome output\n```\n",
+    ],
+)
+def test_a_command_in_a_document_is_found(text: str) -> None:
+    (command,) = documents.commands(text, "rnnx")
+    assert command.rest.startswith("train")
+    assert command.options - CLI["train"] == {"--sed"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_of_rnnx_and_their_options_exist(name: str) -> None:
+    for command in documents.commands(DOCUMENTS[name], "rnnx"):
+        which = command.rest.split(" ")[0]
+        if which == "COMMAND":
+            continue
+        assert which in CLI, command
+        assert command.options <= CLI[which] | {"--help"}, command
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_options_alone_are_options_of_rnnx(name: str) -> None:
+    known = set().union(*CLI.values()) | OTHER_OPTIONS
+    for span in documents.spans(WRITTEN[name]):
+        if span.startswith("-"):
+            assert documents.options(span) <= known, span
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_commands_of_the_repository_and_their_options_exist(name: str) -> None:
+    for command in [*documents.commands(WRITTEN[name], "python"), *documents.commands(WRITTEN[name], "bench/cuda.sh")]:
+        script = re.match(r"-m (tests[\w.]*)|(bench/\w+\.py)", command.rest)
+        if command.program == "bench/cuda.sh":
+            path = "bench/cuda.py"  # to which the script hands its options on
+        elif script is None:
+            continue  # a line of a sample, or a measured `python -c`
+        else:
+            path = script[2] or f"{script[1].replace('.', '/')}.py"
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert all(f'"{option}"' in source for option in command.options - {"-m"}), command
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_paths_exist(name: str) -> None:
+    for span in documents.spans(WRITTEN[name]):
+        if re.fullmatch(r"(rnnx|tests|bench|exported|\.ci|\.github)/[\w./-]*(\.\w+|/)", span) and span not in NOT_THERE:
+            assert (ROOT / span).exists(), span
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if not re.match("exported/embed/.+/", name)])
+def test_prose_is_at_most_as_wide(name: str) -> None:
+    for line in documents.without_blocks(WRITTEN[name]).splitlines():
+        assert len(line) <= MOST_COLUMNS or line.startswith(("|", "- 2026-", "!")), line
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
+    headings = re.findall(r"^## `rnnx (\w+)`$", CLI_PAGE, re.MULTILINE)
+    assert headings == list(CLI)
+    for command, known in CLI.items():
+        words = documents.spans(documents.section(CLI_PAGE, f"`rnnx {command}`"))
+        written = {option for span in words if span.startswith("-") for option in documents.options(span)}
+        assert written == {option for option in known if option.startswith("-")}, command
+
+
+def test_the_rooms_are_those_of_the_package() -> None:
+    page = WRITTEN["rnnx/README.md"]
+    rooms = {room for level in LEVELS for room in level}
+    assert {cells[0].split("`")[1] for cells in documents.rows(page)} == rooms
+    assert len(rooms) == int(re.findall(r"^(\d+) rooms", page, re.MULTILINE)[0])
+    (levels,) = documents.blocks(page, "")
+    assert [set(line.split()[1:]) for line in reversed(levels.splitlines())] == [set(level) for level in LEVELS]
+    assert [int(line.split()[0]) for line in reversed(levels.splitlines())] == list(range(len(LEVELS)))
+    assert {f"{name}.py" for name in FOUNDATIONS} <= set(documents.spans(page))
+
+
+def test_the_supported_layers_are_those_that_are_let_in() -> None:
+    table = WRITTEN["rnnx/export/README.md"].partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
+    named = {span for span in documents.spans(table) if re.fullmatch(r"[A-Z]\w+", span)}
+    # An InputLayer is no layer to a user; Permute is let in to be refused with a reason.
+    assert named == KERAS_LAYERS - {"InputLayer", "Permute"}
+
+
+def places_of_a_layer() -> list[list[str]]:
+    page = (
+        WRITTEN["rnnx/reference/README.md"].partition("<!-- places: begin -->")[2].partition("<!-- places: end -->")[0]
+    )
+    return [documents.spans(place)[:2] for place, *_ in documents.rows(page)]
+
+
+@pytest.mark.parametrize(("path", "name"), places_of_a_layer())
+def test_the_places_of_a_layer_exist(path: str, name: str) -> None:
+    assert name in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_the_matrix_of_runtimes_has_every_sample_that_was_run() -> None:
+    table = WRITTEN["exported/embed/README.md"].partition("<!-- runtimes: begin -->")[2]
+    found = documents.rows(table.partition("<!-- runtimes: end -->")[0])
+    assert {cells[0] for cells in found} >= set(targets()) - {"csharp"}  # which the page says was not run
+    for *_, right, _, _ in found:
+        of, count = right.split(" of ")
+        assert of == count

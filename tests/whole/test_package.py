@@ -1,0 +1,39 @@
+"""What a package of this kind has to have: types for others, a changelog, a workflow, and one command to check it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+
+import rnnx
+from tests.documents import ROOT, WRITTEN
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_its_types_are_for_others_too() -> None:
+    assert (ROOT / "rnnx" / "py.typed").is_file()
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[(\S+)\] - \d{4}-\d\d-\d\d$", WRITTEN["rnnx/CHANGELOG.md"], re.MULTILINE)
+    assert versions[0] == rnnx.__version__
+    assert versions[-1] == "0.1.0"
+
+
+def test_every_marker_is_explained_to_contributors() -> None:
+    page = WRITTEN[".github/CONTRIBUTING.md"]
+    for marker in PROJECT["tool"]["pytest"]["ini_options"]["markers"]:
+        assert f"`pytest -m {marker.partition(':')[0]}`" in page
+
+
+def test_the_workflow_begins_with_the_oldest_python() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    first, *_, last = re.findall(r'"([\d.]+)"', matrix)
+    assert PROJECT["project"]["requires-python"] == f">={first}"
+    assert f"{last} is the newest" in workflow
+    for name in ("run", "check"):
+        assert f".ci/{name}" in workflow
+        assert os.access(ROOT / ".ci" / name, os.X_OK)
