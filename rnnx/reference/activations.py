@@ -4,8 +4,8 @@ One entry each, for the layers and the recurrences alike. Softmax is the one tha
 here, its bound in `rnnx.rounding.step_bound`, which has it derived from those of exp, a sum and a division.
 
 The allowances are what no theorem gives: the error of a runtime's own tanh, sigmoid, exp and what is made of them. They
-were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere (`python
-bench/activations.py`), in onnxruntime 1.32, on the operators that tf2onnx writes for them, and in TensorFlow 2.21;
+were measured over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2^7 elsewhere (`python -m
+bench.proof.activations`), in onnxruntime 1.32, on the operators that tf2onnx writes for them, and in TensorFlow 2.21;
 tests/reference/test_activations.py looks at the installed versions again. Of a result that grows, so many whole u are
 allowed for as the largest relative error has; the next whole number above what is left is the absolute allowance. Two
 are derived: silu is x times a sigmoid, whose 3 u count |x| times, and a product; a hard_sigmoid has a sum and a product

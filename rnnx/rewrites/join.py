@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Recurrence
 
-# Joined over one Scan each (`python bench/joined.py`, 300 steps, onnxruntime 1.32, AMD Zen 4, one thread; above 1,
+# Joined over one Scan each (`python -m bench.speed.joined`, 300 steps, onnxruntime 1.32, Zen 4, one thread; above 1,
 # joined is faster): two directions of 32, at batch 1, 8, 32 and 128: 1.6, 1.2, 0.85, 0.85; two layers of 32: 1.8, 1.2,
 # 0.9, 0.95, and under a mask, where they are moved once instead of twice, 2 throughout. At twice this width: two
 # directions 1.2, 0.9, 0.7, 0.7; two layers 1.3, 1.0, 0.8, 0.9; four layers of 32 2.1, 1.0, 0.8, 0.7.

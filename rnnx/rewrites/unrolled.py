@@ -28,9 +28,9 @@ from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.scan import Part, add_scan
 
-# Over one step in a turn (`python bench/unrolled.py`: the shipped network, two directions of 64, 400 ids, onnxruntime
-# 1.32, Zen 4, one thread; above 1, faster), at batch 1, 8, 32 and 128: 2 steps 1.23, 1.09, 1.07, 1.05; 4 steps 1.31,
-# 1.08, 1.09, 1.10; 8 steps 1.32, 1.09, 1.10, 1.11. The more steps, the more of a short text is zeros.
+# Over one step in a turn (`python -m bench.speed.unrolled`: the shipped network, two directions of 64, 400 ids,
+# onnxruntime 1.32, Zen 4, one thread; above 1, faster), at batch 1, 8, 32 and 128: 2 steps 1.23, 1.09, 1.07, 1.05;
+# 4 steps 1.31, 1.08, 1.09, 1.10; 8 steps 1.32, 1.09, 1.10, 1.11. The more steps, the more of a short text is zeros.
 STEPS = 4
 # Bounded, and zero at zero.
 _ACTIVATIONS = ("Tanh", "Softsign")

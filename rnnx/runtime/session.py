@@ -31,7 +31,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # cuDNN's recurrences too: they get CUDNN_FMA_MATH for it, in place of CUDNN_DEFAULT_MATH.
 CUDA_OPTIONS = {"use_tf32": "0"}
 # From how many numbers of state a step (rows of a batch times units) on a batch is faster on CUDA. Not measured yet:
-# there was no card. As long as no figure of bench/cuda.py stands here, `auto` stays on the CPU.
+# there was no card. As long as no figure of bench/cuda/run_all.py stands here, `auto` stays on the CPU.
 CUDA_FROM_STATES: int | None = None
 # What runs step by step. All else that onnxruntime 1.31 leaves on the CPU in a session on CUDA is about shapes, and in
 # a text form one Pad of integers.

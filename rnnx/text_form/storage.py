@@ -20,7 +20,7 @@ from rnnx.rewrites.graph import Graph
 
 Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]
 # int16 halves the file as f16 does, and is ten times nearer: all its bits are for the range that a row needs. int8
-# changes labels (python bench/text_form.py storage).
+# changes labels (`python -m bench.proof.text_form storage`).
 DEFAULT_STORAGE: Storage = "int16"
 
 FloatTable = npt.NDArray[np.float32]

@@ -71,7 +71,7 @@ def test_the_bound_covers_an_error_that_is_carried_on(name: ActivationName) -> N
 @pytest.mark.train
 @pytest.mark.parametrize("name", NAMES)
 def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> None:
-    """A look at four million numbers; `bench/activations.py` looks at all."""
+    """A look at four million numbers; `bench.proof.activations` looks at all."""
     tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import keras
     import onnxruntime as ort
