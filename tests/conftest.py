@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rnnx.datasets import Dataset
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 # TensorFlow logs and looks for a GPU on import; the tests are about neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# No test fails because the machine is busy. By default Hypothesis fails an example that takes more than 200 ms, and a
+# test whose examples take long to draw.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 GOOD = ("wonderful", "great", "loved", "superb", "fun", "moving")
 BAD = ("awful", "boring", "hated", "dull", "waste", "wooden")
