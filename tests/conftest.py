@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rnnx.datasets import Dataset
 from tests import texts
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 # TensorFlow logs and looks for a GPU on import; the tests are about neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# No test fails because the machine is busy. By default Hypothesis fails an example that takes more than 200 ms, and a
+# test whose examples take long to draw.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # A test that uses one of these trains or exports, whatever its own marks say.
 _TRAINING_FIXTURES = {"tiny_run", "run_copy", "exported_run", "exported_copy"}

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
 # On CUDA a step is a launch or two from the host, whatever it works on: few steps of many rows. 1024 fill a card; the
-# figure is not measured yet (bench/cuda.py does).
+# figure is not measured yet (bench/cuda/run_all.py measures it).
 DEFAULT_BATCH_SIZES: Mapping[Device, int] = {"cpu": 64, "cuda": 1024}
 DEFAULT_THRESHOLD = 0.5
 # On a CPU the Scan form is faster from this many numbers of state a step on (rows times units), the RNN operator below:
 # with 32 units from two rows on, with 64 always; where all states are written down as well, which costs a Scan one more
-# call a step, with 32 units from three rows on, with 64 from two. bench/forms.py measures it. (Of two Scans with one of
-# either kind, a single row of less than 100 steps is up to a fifth faster in the other form.)
+# call a step, with 32 units from three rows on, with 64 from two. `python -m bench.speed.forms` measures it.
+# (Of two Scans with one of either kind, a single row of less than 100 steps is up to a fifth faster in the other form.)
 SCAN_FROM_STATES = 64
 SCAN_FROM_COLLECTED_STATES = 96
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, answers soon.

@@ -5,11 +5,11 @@ works on a whole row: `activate` computes it, and `rnnx.rounding.float32` derive
 a division.
 
 The allowances (`absolute`, `relative`, `of_input`) bound what no theorem gives: the error of a runtime's own tanh,
-sigmoid and exp, and of the functions made of them. They were measured with `python bench/activations.py` over every
-float32 number with 2^-14 <= |x| < 32, and over every 256th of the others with 2^-126 <= |x| < 2^7. The runtimes were
-onnxruntime 1.32, on the operators that tf2onnx writes for each function, and TensorFlow 2.21.
-tests/reference/test_activations.py checks the installed versions again. No CUDA function was measured yet
-(`--device cuda` measures them); `rnnx.rounding.float32` has NVIDIA's own figures.
+sigmoid and exp, and of the functions made of them. They were measured with `python -m bench.proof.activations` over
+every float32 number with 2^-14 <= |x| < 32, and over every 256th of the others with 2^-126 <= |x| < 2^7. The runtimes
+were onnxruntime 1.32, on the operators that tf2onnx writes for each function, and TensorFlow 2.21.
+tests/reference/test_activations.py checks the installed versions again. No CUDA function was measured yet (`--device
+cuda` measures them); `rnnx.rounding.float32` has NVIDIA's own figures.
 
 For functions with unbounded results, `relative` is the largest measured relative error rounded down to whole u;
 `absolute` is what remains, rounded up. The allowances of two functions are derived:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Recurrence
 
-# How many times faster one joint Scan is than one Scan for each layer (`python bench/joined.py`, 300 steps, onnxruntime
-# 1.32, AMD Zen 4, one thread), at batch 1, 8, 32 and 128. Two directions of 32: 1.6, 1.2, 0.85, 0.85. Two layers of 32:
-# 1.8, 1.2, 0.9, 0.95, and 2 at every batch under a mask, since the sequence is moved once instead of twice. At twice
-# this width, two directions: 1.2, 0.9, 0.7, 0.7; two layers: 1.3, 1.0, 0.8, 0.9; four layers of 32: 2.1, 1.0, 0.8, 0.7.
+# How many times faster one joint Scan is than one Scan for each layer (`python -m bench.speed.joined`, 300 steps,
+# onnxruntime 1.32, AMD Zen 4, one thread), at batch 1, 8, 32 and 128. Two directions of 32: 1.6, 1.2, 0.85, 0.85. Two
+# layers of 32: 1.8, 1.2, 0.9, 0.95, and 2 at every batch under a mask, since the sequence is moved once instead of
+# twice. At twice this width, two directions: 1.2, 0.9, 0.7, 0.7; two layers: 1.3, 1.0, 0.8, 0.9; four layers of 32:
+# 2.1, 1.0, 0.8, 0.7.
 MAX_WIDTH = 64
 
 

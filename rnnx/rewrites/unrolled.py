@@ -30,9 +30,10 @@ from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.scan import Part, add_scan
 
-# How many times faster several steps per iteration are than one (`python bench/unrolled.py`: the shipped network, two
-# directions of 64, 400 ids, onnxruntime 1.32, Zen 4, one thread), at batch 1, 8, 32 and 128. 2 steps: 1.23, 1.09, 1.07,
-# 1.05; 4 steps: 1.31, 1.08, 1.09, 1.10; 8 steps: 1.32, 1.09, 1.10, 1.11. More steps add more zeros to a short text.
+# How many times faster several steps per iteration are than one (`python -m bench.speed.unrolled`: the shipped network,
+# two directions of 64, 400 ids, onnxruntime 1.32, Zen 4, one thread), at batch 1, 8, 32 and 128. 2 steps: 1.23, 1.09,
+# 1.07, 1.05; 4 steps: 1.31, 1.08, 1.09, 1.10; 8 steps: 1.32, 1.09, 1.10, 1.11. More steps add more zeros to a short
+# text.
 STEPS = 4
 # These are bounded, and act(0) is 0.
 _ACTIVATIONS = ("Tanh", "Softsign")

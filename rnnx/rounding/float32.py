@@ -12,8 +12,8 @@ cuDNN and cuBLAS add them up, nor that cuDNN adds a second bias of zeros; TF32, 
 (`rnnx.runtime.session`). And the functions have to be as good as elsewhere. NVIDIA's own are: tanhf and expf are within
 2 units in the last place of the correctly rounded result, so within 5 u of the exact one times its size, and 7 u and 6
 u are allowed for (tests/rounding/test_step_bound.py does the sums). Of what cuDNN computes inside a recurrence NVIDIA
-says nothing; it is assumed to be no worse, and was not measured yet (`python bench/activations.py --device cuda` does
-it). Were it the hardware's approximation of tanh, off by 2^-11, the proof of single steps would fail and say so.
+says nothing; it is assumed to be no worse, and was not measured yet (`python -m bench.proof.activations --device cuda`
+does it). Were it the hardware's approximation of tanh, off by 2^-11, the proof of single steps would fail and say so.
 
 Not modelled: underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
 

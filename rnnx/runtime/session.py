@@ -35,7 +35,7 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # on, this option also reaches cuDNN's recurrences: they use CUDNN_FMA_MATH in place of CUDNN_DEFAULT_MATH.
 CUDA_OPTIONS = {"use_tf32": "0"}
 # The number of states per step (rows of the batch times units) from which CUDA is faster than the CPU. It was not
-# measured yet, for lack of a GPU. Until bench/cuda.py gives a figure, it is None and `auto` uses the CPU.
+# measured yet, for lack of a GPU. Until bench/cuda/run_all.py gives a figure, it is None and `auto` uses the CPU.
 CUDA_FROM_STATES: int | None = None
 # The operators that run step by step. In a CUDA session, they must run on CUDA. Other nodes that onnxruntime 1.31
 # leaves on the CPU only compute shapes, except for one Pad of integers in a text form.

@@ -20,7 +20,7 @@ from rnnx.rewrites.graph import Graph
 
 Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]
 # int16 halves the file as f16 does, and its error is ten times smaller: all its bits are used for the range of a row.
-# int8 changes labels (python bench/text_form.py storage).
+# int8 changes labels (python -m bench.proof.text_form storage).
 DEFAULT_STORAGE: Storage = "int16"
 
 FloatTable = npt.NDArray[np.float32]

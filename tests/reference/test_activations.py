@@ -72,7 +72,7 @@ def test_the_bound_covers_an_error_that_is_carried_on(name: ActivationName) -> N
 @pytest.mark.train
 @pytest.mark.parametrize("name", NAMES)
 def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> None:
-    """Checks four million numbers; `bench/activations.py` checks the whole range."""
+    """Checks four million numbers; `bench/proof/activations.py` checks the whole range."""
     tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import keras
     import onnxruntime as ort

@@ -58,12 +58,14 @@ for (const text of texts) seen.typed.push(await answerTo(() => page.fill("#text"
 await answerTo(() => page.fill("#text", long));
 await page.focus("#text");
 await page.keyboard.press("Control+End");
+const answeredBefore = Number((await data()).answered);
 seen.keystrokes = [];
 for (const key of " and it was great fun to watch") {
   seen.keystrokes.push((await answerTo(() => page.keyboard.type(key))).ms);
   await page.waitForTimeout(60); // about as fast as people type
 }
 const { answered } = await data();
+seen.keystrokeAnswers = Number(answered) - answeredBefore;
 await settled("way", Number(answered) - 1);
 seen.longWay = await page.evaluate(() => ({
   points: document.querySelectorAll("#words mark").length,

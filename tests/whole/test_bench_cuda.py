@@ -5,25 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bench.cuda import cuda_speed as speed
 from rnnx.runtime.cuda import find_cards
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
 LIMITS = {"flops": 1e12, "bytes_per_s": 1e11, "launch_s": 5e-6}
 
 
-@pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCH))
-    import cuda_speed
-
-    return cuda_speed
-
-
-def cells(speed: Any, own: dict[int, float], others: dict[str, float]) -> list[Any]:
+def cells(own: dict[int, float], others: dict[str, float]) -> list[speed.Cell]:
     return [
         speed.Cell(32, batch, 500, {speed.OWN: [ms], **{name: [other] for name, other in others.items()}})
         for batch, ms in own.items()
@@ -31,29 +23,29 @@ def cells(speed: Any, own: dict[int, float], others: dict[str, float]) -> list[A
 
 
 @pytest.mark.skipif(bool(find_cards()), reason="there is a card; this is about machines without one")
-@pytest.mark.parametrize("command", [[sys.executable, "cuda.py"], ["bash", "cuda.sh"]])
+@pytest.mark.parametrize(
+    "command", [[sys.executable, "-m", "bench.cuda.run_all"], ["bash", str(ROOT / "bench/cuda/cuda.sh")]]
+)
 def test_without_a_card_nothing_is_run(command: list[str], tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "VENV": str(tmp_path / "venv")}
-    script = [*command[:1], str(BENCH / command[1])]
-    done = subprocess.run(  # noqa: S603  # ours
-        script, env=environment | {"PYTHONPATH": str(BENCH.parent)}, capture_output=True, text=True, check=False
-    )
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.returncode == 5
     assert done.stderr.startswith("error: no card, nothing was run: ")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "venv").exists()
 
 
-def test_the_crossover_is_where_nothing_above_is_slower(speed: Any) -> None:
+def test_the_crossover_is_where_nothing_above_is_slower() -> None:
     own = {1: 5.0, 8: 0.5, 32: 5.0, 128: 0.5, 512: 0.5}
-    assert speed.crossover(cells(speed, own, {speed.CPU: 1.0})) == 128 * 32
-    assert speed.crossover(cells(speed, {1: 0.5, 8: 0.5}, {speed.CPU: 1.0})) == 32
-    assert speed.crossover(cells(speed, {1: 0.5, 8: 5.0}, {speed.CPU: 1.0})) is None
-    assert speed.crossover(cells(speed, {1: 0.5}, {})) is None  # nothing to compare with
+    assert speed.crossover(cells(own, {speed.CPU: 1.0})) == 128 * 32
+    assert speed.crossover(cells({1: 0.5, 8: 0.5}, {speed.CPU: 1.0})) == 32
+    assert speed.crossover(cells({1: 0.5, 8: 5.0}, {speed.CPU: 1.0})) is None
+    assert speed.crossover(cells({1: 0.5}, {})) is None  # nothing to compare with
 
 
-def test_the_report_says_what_holds_and_what_does_not(speed: Any) -> None:
-    measured = cells(speed, {32: 1.0, 512: 4.0}, {speed.DEFAULT_GRAPH: 30.0, speed.TORCH: 2.0})
+def test_the_report_says_what_holds_and_what_does_not() -> None:
+    measured = cells({32: 1.0, 512: 4.0}, {speed.DEFAULT_GRAPH: 30.0, speed.TORCH: 2.0})
     measured[0].refused["JAX lax.scan"] = "wrong: off by 1"
     said = speed.to_markdown(measured, LIMITS)
     assert "- H32, B32 T500: 30.0 times faster than tf2onnx's graph (20 wanted)." in said
@@ -62,7 +54,7 @@ def test_the_report_says_what_holds_and_what_does_not(speed: Any) -> None:
     assert "| PyTorch nn.RNN | 2 (2.00) | 2 (0.50) |" in said
 
 
-def test_the_least_time_is_that_of_products_or_of_memory(speed: Any) -> None:
+def test_the_least_time_is_that_of_products_or_of_memory() -> None:
     cell = speed.Cell(32, 10, 100)
     products = 2 * 10 * (100 * (32 + 32) * 32 + 32) / 1e12
     memory = 4 * (10 * 100 * (1 + 32) + 32 * (32 + 32 + 2)) / 1e11

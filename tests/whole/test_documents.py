@@ -75,10 +75,13 @@ def test_options_alone_are_options_of_rnnx(name: str) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_commands_of_the_repository_and_their_options_exist(name: str) -> None:
-    for command in [*documents.commands(WRITTEN[name], "python"), *documents.commands(WRITTEN[name], "bench/cuda.sh")]:
+    for command in [
+        *documents.commands(WRITTEN[name], "python"),
+        *documents.commands(WRITTEN[name], "bench/cuda/cuda.sh"),
+    ]:
         script = re.match(r"-m (tests[\w.]*)|(bench/\w+\.py)", command.rest)
-        if command.program == "bench/cuda.sh":
-            path = "bench/cuda.py"  # to which the script hands its options on
+        if command.program == "bench/cuda/cuda.sh":
+            path = "bench/cuda/run_all.py"  # to which the script hands its options on
         elif script is None:
             continue  # a line of a sample, or a measured `python -c`
         else:

@@ -1,7 +1,7 @@
 """The text form of a bundle on many texts: its ids against the tokenizer, and what each storage does to its labels.
 
-    python bench/text_form.py ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
-    python bench/text_form.py storage [--model imdb] [--data-dir DIR] [--part validation]
+    python -m bench.proof.text_form ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
+    python -m bench.proof.text_form storage [--model imdb] [--data-dir DIR] [--part validation]
 
 `ids` exits with 1 if one id differs. `storage` compares each storage with f32, both in onnxruntime; the default was
 chosen on the validation fifth of the training part, with the seed that the model was trained with.

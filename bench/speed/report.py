@@ -11,8 +11,9 @@ from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from measure import Cell, Timing
-from peers import DEFAULT_GRAPH_NAME, OWN_PREFIX
+
+from bench.speed.measure import Cell, Timing
+from bench.speed.peers import DEFAULT_GRAPH_NAME, OWN_PREFIX
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnxruntime as ort
 import tensorflow as tf
-from jax_scan import jit_predict
-from subjects import Floats, PlainWeights, Subject
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from bench.jax_scan import jit_predict
+from bench.subjects import Floats, PlainWeights, Subject
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Ids
 

@@ -3,13 +3,13 @@
 Each command runs in a fresh process, in turns, its answers thrown away; one round before the others is not timed, and
 in it the answers are compared. Wall time, processor time and the largest resident memory.
 
-    python bench/reviews.py REVIEWS.txt [--rounds 3] [--cores 1]
+    python -m bench.speed.reviews REVIEWS.txt [--rounds 3] [--cores 1]
 
 fastText takes part where its command is there (Debian: apt install fasttext) and a classifier, trained on other
 reviews, one a line behind its label (`__label__pos A fine film.`):
 
     fasttext supervised -input TRAIN.txt -output model -dim 50 -wordNgrams 2 -minCount 2 -bucket 200000
-    python bench/reviews.py REVIEWS.txt --fasttext-model model.bin
+    python -m bench.speed.reviews REVIEWS.txt --fasttext-model model.bin
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
+from bench import machine
 
-_KERAS_SCRIPT = Path(__file__).parent / "reviews_keras.py"
 _OURS, _KERAS, _FASTTEXT = "rnnx infer --lines", "Keras script", "fastText"
 
 
@@ -70,7 +69,7 @@ def find_commands(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], 
     file, model = str(arguments.file), arguments.model
     commands = {
         _OURS: [sys.executable, "-m", "rnnx", "infer", "--lines", "--model", model, file],
-        _KERAS: [sys.executable, str(_KERAS_SCRIPT), model, file],
+        _KERAS: [sys.executable, "-m", "bench.speed.reviews_keras", model, file],
     }
     fasttext = shutil.which("fasttext")
     if fasttext is None:

@@ -1,6 +1,6 @@
 """Everything that wants a card, in one run: the doctor, the tests, the proofs, the timings; and a report of it.
 
-    bench/cuda.sh [--reviews FILE]
+    bench/cuda/cuda.sh [--reviews FILE]
 
 makes an environment and runs this in it. FILE has one review a line; without it, 25,000 are made up. Each step is a
 process of its own; one that fails is reported, and the others go on. Exit codes: 0; 1 if a step failed; 5 without a
@@ -22,11 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
-
+from bench import RESULTS, ROOT, machine
 from rnnx.runtime.cuda import find_cards, find_problems
 
-_ROOT = Path(__file__).parents[1]
 _BUNDLES = ("imdb", "imdb-article", "pos")
 _PACKAGES = (
     "rnnx",
@@ -74,7 +72,7 @@ class Outcome:
 
 def steps(reviews: Path, folder: Path) -> list[Step]:
     """All that is done."""
-    python, bench = sys.executable, str(Path(__file__).parent)
+    python = sys.executable
 
     def is_about_cuda(line: str) -> bool:
         return "CUDA" in line or line.startswith(("proved", "error"))
@@ -100,16 +98,16 @@ def steps(reviews: Path, folder: Path) -> list[Step]:
             Step(f"rnnx verify {name} --device cuda", [*_RNNX, "verify", name, "--device", "cuda"], is_about_cuda)
             for name in _BUNDLES
         ),
-        Step("TF32", [python, f"{bench}/cuda_tf32.py"], is_markdown=True),
+        Step("TF32", [python, "-m", "bench.cuda.cuda_tf32"], is_markdown=True),
         Step(
             "Activations",
-            [python, f"{bench}/activations.py", "--device", "cuda", "--stride", "16"],
+            [python, "-m", "bench.proof.activations", "--device", "cuda", "--stride", "16"],
             lambda line: line.startswith("|"),
             is_markdown=True,
         ),
         Step(
             "A batch",
-            [python, f"{bench}/cuda_speed.py", "--json", f"{bench}/results/cuda.json"],
+            [python, "-m", "bench.cuda.cuda_speed", "--json", str(RESULTS / "cuda.json")],
             lambda line: not line.endswith("is done"),
             is_markdown=True,
         ),
@@ -130,7 +128,7 @@ def run(step: Step) -> Outcome:
     started = time.perf_counter()
     done = subprocess.run(  # noqa: S603  # ours
         step.command,
-        cwd=_ROOT,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -159,7 +157,7 @@ def to_markdown(outcomes: list[Outcome], reviews: str) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions(_PACKAGES).items())
     passed = sum(outcome.passed for outcome in outcomes)
     lines = [
-        f"`bench/cuda.sh`, {machine.today()}: {passed} of {len(outcomes)} steps passed.",
+        f"`bench/cuda/cuda.sh`, {machine.today()}: {passed} of {len(outcomes)} steps passed.",
         "",
         f"Cards: {cards}. {_driver()} {platform.platform()}, {machine.cpu_model()}.",
         f"Versions: {versions}.",
@@ -186,7 +184,7 @@ def _driver() -> str:
 def make_up_reviews(path: Path) -> None:
     """Texts of known words, as long as reviews are: 231 words in the mean, most of them shorter."""
     rng = random.Random(0)  # noqa: S311  # no secret
-    words = (_ROOT / "exported/imdb/vocabulary.txt").read_text(encoding="utf-8", errors="replace").split("\n")[3:]
+    words = (ROOT / "exported/imdb/vocabulary.txt").read_text(encoding="utf-8", errors="replace").split("\n")[3:]
     with path.open("w", encoding="utf-8") as file:
         for _ in range(_MADE_UP_COUNT):
             count = min(2500, max(10, round(rng.lognormvariate(5.2, 0.68))))
@@ -197,7 +195,7 @@ def main() -> int:
     """Runs all, writes the report."""
     parser = argparse.ArgumentParser(description="Everything that wants a card.")
     parser.add_argument("--reviews", type=Path, help="a file with a review a line")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cuda.md")
+    parser.add_argument("--out", type=Path, default=RESULTS / "cuda.md")
     parser.add_argument("--check", action="store_true", help="only say whether there is a card")
     arguments = parser.parse_args()
     if not (cards := find_cards()):

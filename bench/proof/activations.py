@@ -4,7 +4,7 @@ Over every float32 with 2^-14 <= |x| < 32 and every 256th with 2^-126 <= |x| < 2
 onnxruntime, on the operators that tf2onnx writes, and of TensorFlow, in units of u = 2^-24, less the entry's
 `of_input`, and less so many u of the result.
 
-    python bench/activations.py [--stride 16] [NAME ...]
+    python -m bench.proof.activations [--stride 16] [NAME ...]
 
 With `--device cuda`, onnxruntime's operators on the card, and what cuDNN computes inside a recurrence: tanh as an RNN
 of one unit, one step, W = 1 and R = 0; sigmoid as the update gate of such a GRU, from a state of 1 on.

@@ -1,4 +1,4 @@
-"""One system of bench/cuda_speed.py in a process of its own: PyTorch, JAX and onnxruntime each bring their own cuDNN.
+"""One system of `cuda_speed` in a process of its own: PyTorch, JAX and onnxruntime each bring their own cuDNN.
 
 Started with the system's name and a folder that holds `model.onnx`, `model.batch.onnx`, `tf2onnx.onnx` and
 `weights.npz`; answers a line of JSON on stdout for each line on stdin:
@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jax_scan import jit_predict
+
+from bench.jax_scan import jit_predict
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]

@@ -3,7 +3,7 @@
 Above 1, joined is faster. Vocabulary 10,000, Embedding 32, one thread, interleaved, warm, medians; each form's output
 is compared with the float64 reference before it is timed. `rnnx.rewrites.join.MAX_WIDTH` follows from this table.
 
-    python bench/joined.py [--masked] [--width 64]
+    python -m bench.speed.joined [--masked] [--width 64]
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import machine
+from bench import machine
 
 if TYPE_CHECKING:
     import keras
-    from subjects import Floats
 
+    from bench.subjects import Floats
     from rnnx.reference import Network
     from rnnx.runtime.session import Session
     from rnnx.text.tokenizer import Ids
@@ -31,9 +31,9 @@ def main() -> None:
     arguments = _parse()
     machine.restrict(1)
     import numpy as np
-    from measure import require_right, time_runs
-    from subjects import VOCABULARY_SIZE
 
+    from bench.speed.measure import require_right, time_runs
+    from bench.subjects import VOCABULARY_SIZE
     from rnnx.keras_models.read_network import read_network
     from rnnx.runtime.session import Session
 
@@ -73,7 +73,8 @@ def networks() -> dict[str, Callable[[bool], keras.Model]]:
     """By name; each takes whether zeros are masked."""
     import keras
     from keras import layers
-    from subjects import FEATURES, VOCABULARY_SIZE
+
+    from bench.subjects import FEATURES, VOCABULARY_SIZE
 
     def build(masked: bool, *body: keras.Layer) -> keras.Model:
         keras.utils.set_random_seed(_SEED)

@@ -1,4 +1,4 @@
-"""Random recurrent networks with an input, from contractive to chaotic, for `bench/proof.py`."""
+"""Random recurrent networks with an input, from contractive to chaotic, for `sharpness`."""
 
 from __future__ import annotations
 

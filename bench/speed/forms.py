@@ -4,7 +4,7 @@ Fresh forms of the article's network with 32, 64 and 128 units, of networks whos
 that rnnx ships; one thread, interleaved, warm, medians; each checked against the reference before it is timed. A cell
 below 0.9 is measured again, for three times as long, before it counts.
 
-    python bench/forms.py [--lengths 100 400] [--out bench/results/forms.md]
+    python -m bench.speed.forms [--lengths 100 400] [--out bench/results/forms.md]
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import machine
+from bench import RESULTS, machine
 
 if TYPE_CHECKING:
-    from subjects import Floats, Subject
-
+    from bench.subjects import Floats, Subject
     from rnnx.runtime.session import Session
     from rnnx.text.tokenizer import Ids
 
@@ -37,13 +36,13 @@ def main() -> None:
     """Measures, prints and writes Markdown."""
     arguments = _parse()
     machine.restrict(1)
-    from subjects import fresh_subject, limit_tensorflow, random_subject
-
+    from bench.subjects import fresh_subject, limit_tensorflow, random_subject
     from rnnx.bundle.directory import find_directory, read_directory, shipped_names
 
     limit_tensorflow(1)
+    command = shlex.join(["python", "-m", "bench.speed.forms", *sys.argv[1:]])
     lines = [
-        f"`{shlex.join(['python', 'bench/forms.py', *sys.argv[1:]])}`, {machine.today()}, {machine.cpu_model()}.\n",
+        f"`{command}`, {machine.today()}, {machine.cpu_model()}.\n",
         "The time of the better form over that of the one picked (r: model.onnx, s: model.batch.onnx);\n"
         "bundles as they would be exported now.\n",
         f"| network | {' | '.join(f'B{batch}' for batch in arguments.batches)} |",
@@ -73,8 +72,8 @@ def _measure(subject: Subject, batch: int, time: int, seconds: float) -> tuple[f
     """The ratio, and the letter of the form that is picked."""
     import numpy as np
     import onnx
-    from measure import require_right, time_runs
 
+    from bench.speed.measure import require_right, time_runs
     from rnnx.export.forms import read_steps
     from rnnx.infer.predictor import choose_form
     from rnnx.runtime.session import Session
@@ -95,8 +94,8 @@ def _measure(subject: Subject, batch: int, time: int, seconds: float) -> tuple[f
 
 
 def _joined_subject(name: str) -> Subject:
-    from joined import networks
-    from subjects import model_subject
+    from bench.speed.joined import networks
+    from bench.subjects import model_subject
 
     return model_subject(name, networks()[name](False))
 
@@ -110,7 +109,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512])
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 400], help="steps")
     parser.add_argument("--seconds", type=float, default=0.5, help="per cell")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "forms.md")
+    parser.add_argument("--out", type=Path, default=RESULTS / "forms.md")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """How sharp the proof is: random networks exported for real, the right files and wrong ones, and what each check says.
 
-    python bench/proof.py [--networks 500] [--seed 0] [--save]
+    python -m bench.proof.sharpness [--networks 500] [--seed 0] [--save]
 
 Every network is a Keras model of 1 to 4 recurrent layers, converted by tf2onnx and rewritten as an export does it. The
 right files have to pass; each mutant has to fail in the layer, and where it is bound to a step, at the step, that was
@@ -10,7 +10,8 @@ Beside it: what tolerances in common use say of the same files. Exit code 1 if t
 
 from __future__ import annotations
 
-from machine import restrict, today, versions
+from bench import RESULTS
+from bench.machine import restrict, today, versions
 
 restrict(threads=1)  # before any framework: hundreds of small products
 
@@ -22,15 +23,14 @@ import sys
 import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
-from mutants import MUTANTS, build_mutant, effect
-from networks import Case, draw_case
 
+from bench.proof.mutants import MUTANTS, build_mutant, effect
+from bench.proof.networks import Case, draw_case
 from rnnx.export.convert import convert
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import Outputs, compare_runtime
@@ -42,7 +42,6 @@ from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.runtime.session import Session
 
-RESULTS = Path(__file__).parent / "results"
 # The largest of the right exports is far below; a mutant this near to the bound may be hidden by real rounding.
 _HIDDEN_BELOW = 1.1
 
@@ -205,7 +204,7 @@ def _table(
     largest = ", ".join(f"{name} {max(values):.3f}" for name, values in ratios.items())
     wrongly = ", ".join(f"{name}: {count}" for name, count in refused.items())
     return (
-        f"`python bench/proof.py --networks {networks} --seed {seed}`: {networks} random networks.\n\n"
+        f"`python -m bench.proof.sharpness --networks {networks} --seed {seed}`: {networks} random networks.\n\n"
         f"Right exports, the largest ratio of difference to bound: {largest}; end to end {max(whole):.3f}. "
         f"Of the {networks} right `model.onnx`, tolerances on the output would have refused: {wrongly}.\n\n"
         f"| wrong in | files | caught in their place | missed or misplaced | within rounding | {head} |\n"

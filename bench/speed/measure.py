@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from peers import Prepare, Run, System, UnfitError
-from subjects import Floats, Subject
 
+from bench.speed.peers import Prepare, Run, System, UnfitError
+from bench.subjects import Floats, Subject
 from rnnx.reference import Array
 from rnnx.text.tokenizer import Ids
 

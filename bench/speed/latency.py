@@ -4,8 +4,8 @@ The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid) with th
 `--bundle`, a bundle's own. Prints Markdown, and writes it with JSON and a plot. Peers that are not installed are named.
 
     pip install '.[train,cpu]' jax openvino ai-edge-litert torch
-    python bench/latency.py
-    python bench/latency.py --bundle imdb [--texts reviews.txt]
+    python -m bench.speed.latency
+    python -m bench.speed.latency --bundle imdb [--texts reviews.txt]
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import machine
+from bench import RESULTS, machine
 
 if TYPE_CHECKING:
-    from peers import System
-    from report import Results
-    from subjects import Subject
+    from bench.speed.peers import System
+    from bench.speed.report import Results
+    from bench.subjects import Subject
 
 _DISTRIBUTIONS = ("rnnx", "numpy", "onnxruntime", "tensorflow", "keras", "tf2onnx", "onnx")
 _LENGTHS = (100, 500)
@@ -36,15 +36,15 @@ def main() -> None:
     arguments = _parse()
     cores = machine.restrict(arguments.threads)
     # Only now: what these import sizes its thread pools when it loads.
-    import report
-    from peers import SYSTEMS
-    from subjects import bundle_subject, limit_tensorflow, random_subject
+    from bench.speed import report
+    from bench.speed.peers import SYSTEMS
+    from bench.subjects import bundle_subject, limit_tensorflow, random_subject
 
     systems = _select(SYSTEMS, arguments.systems)
     limit_tensorflow(arguments.threads)
     modules = [system.module.replace("_", "-") for system in systems if system.module]
     results = report.Results(
-        command=shlex.join(["python", "bench/latency.py", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "bench.speed.latency", *sys.argv[1:]]),
         date=machine.today(),
         cpu=machine.cpu_model(),
         threads=arguments.threads,
@@ -67,7 +67,8 @@ def main() -> None:
 def _measure(subject: Subject, systems: Sequence[System], arguments: argparse.Namespace, results: Results) -> Results:
     """Adds the cells of one network to the results."""
     import numpy as np
-    from measure import measure_cell, open_systems
+
+    from bench.speed.measure import measure_cell, open_systems
 
     ready, absent = open_systems(systems, subject, arguments.threads)
     for name, reason in absent.items():
@@ -119,7 +120,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--bundle", help="a shipped model's name, or a bundle's path, in place of random weights")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="with --bundle: texts to read, one a line")
     parser.add_argument("--threads", type=int, default=1, help="threads of every system, and cores of the process")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", metavar="DIR")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
     return parser.parse_args()
 
 

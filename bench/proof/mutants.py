@@ -1,4 +1,4 @@
-"""Ways in which an exported recurrence can be wrong, in the graph and in the reference alike, for `bench/proof.py`."""
+"""Ways in which an exported recurrence can be wrong, in the graph and in the reference alike, for `sharpness`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import onnx
-from networks import Case
 from onnx import numpy_helper
 
+from bench.proof.networks import Case
 from rnnx.proof.compare import Outputs
 from rnnx.reference import Array, SimpleRNN, Tensor
 from rnnx.rewrites.graph import Graph

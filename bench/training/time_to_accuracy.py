@@ -4,8 +4,8 @@ The same reviews, ids, split and batch size for all: IMDB's training part, a fif
 last 500 tokens, padded in front, 128 a batch. Each training is a fresh process, one after the other, in turns. The
 seconds hold building, compiling, training and validation; imports and the encoding are left out on all sides.
 
-    python bench/training.py --data-dir FOLDER [--rounds 1] [--seeds 0 1 2] [--cores 2] [--save]
-    python bench/training.py --data-dir FOLDER --texts 2000 --target 0.6    # a try
+    python -m bench.training.time_to_accuracy --data-dir FOLDER [--rounds 1] [--seeds 0 1 2] [--cores 2] [--save]
+    python -m bench.training.time_to_accuracy --data-dir FOLDER --texts 2000 --target 0.6    # a try
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
 import numpy as np
 
+from bench import RESULTS, machine
 from rnnx.datasets import load_dataset
 from rnnx.datasets.hold_out import hold_out_by_label
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.train.recipes import RECIPES
 
-HERE = Path(__file__).parent
 ARTICLE_BEST = 0.835  # the best validation accuracy of the article's network, at its seventh epoch
 _KERAS, _ARTICLE, _DEFAULT = "the article's script (Keras)", "rnnx, the article's network", "rnnx, its own network"
 
@@ -95,13 +94,13 @@ def run(system: str, path: Path, seed: int, target: float) -> Training:
     Raises:
         SystemExit: If it fails; shows what it said.
     """
-    ours = str(HERE / "training_rnnx.py")
-    scripts = {
-        _KERAS: [str(HERE / "training_keras.py")],
+    ours = "bench.training.training_rnnx"
+    modules = {
+        _KERAS: ["bench.training.training_keras"],
         _ARTICLE: [ours, "article"],
         _DEFAULT: [ours, "default"],
     }
-    command = [sys.executable, *scripts[system], str(path), str(seed), str(target)]
+    command = [sys.executable, "-m", *modules[system], str(path), str(seed), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stderr}")
@@ -212,7 +211,9 @@ def _command(arguments: argparse.Namespace) -> str:
     names = ("rounds", "seeds", "target", "texts", "cores")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     given["seeds"] = " ".join(map(str, arguments.seeds))
-    return " ".join(["python bench/training.py", *(f"--{name} {value}" for name, value in given.items())])
+    return " ".join(
+        ["python -m bench.training.time_to_accuracy", *(f"--{name} {value}" for name, value in given.items())]
+    )
 
 
 def _parse() -> argparse.Namespace:
@@ -224,7 +225,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, help="a cut of the training part, for a try")
     parser.add_argument("--cores", type=int, help="tie every process to so many; default all, threads as each likes")
     parser.add_argument("--save", action="store_true", help="write training.md and training.json")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="where to; default bench/results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where to; default bench/results")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """What TF32 does to the proof of single steps on a card: each shipped file's largest ratio without it and with it.
 
-python bench/cuda_tf32.py
+python -m bench.cuda.cuda_tf32
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The article's training as a plain Keras script, until a validation accuracy is reached; JSON on stdout.
 
-    python bench/training_keras.py REVIEWS.npz SEED TARGET
+    python -m bench.training.training_keras REVIEWS.npz SEED TARGET
 
 No rnnx here: the network, the optimizer and `fit` as the article has them, the ids given. The texts' order is drawn
 from the seed and the epoch as rnnx draws it, so that both take the same steps.

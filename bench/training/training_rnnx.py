@@ -1,6 +1,6 @@
-"""The same reviews as `training_keras.py` has, trained as rnnx trains; JSON on stdout.
+"""The same reviews as `training_keras` has, trained as rnnx trains; JSON on stdout.
 
-    python bench/training_rnnx.py article|default REVIEWS.npz SEED TARGET
+    python -m bench.training.training_rnnx article|default REVIEWS.npz SEED TARGET
 
 `article`: the article's network, optimizer, start weights and order of texts, by `rnnx.train.fit`. `default`: the
 default recipe's network and optimizer on batches of similar length, from labels alone (no pretraining, no teacher, no

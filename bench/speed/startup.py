@@ -2,7 +2,7 @@
 
 Each command runs in a fresh process, interleaved, warm (one round is thrown away); medians over the rounds.
 
-    python bench/startup.py [ROUNDS]
+    python -m bench.speed.startup [ROUNDS]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a card can do at most, measured by onnxruntime: float32 products and memory traffic; JSON on stdout.
 
-python bench/cuda_limits.py
+python -m bench.cuda.cuda_limits
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The job of `rnnx infer --lines` as a plain Keras script; a label a line on stdout.
 
-    python bench/reviews_keras.py MODEL FILE
+    python -m bench.speed.reviews_keras MODEL FILE
 
 Everything is read, tokenized by the same rule, padded into one array and handed to `predict`, as the tutorials do it.
 """

@@ -1,10 +1,10 @@
 """How long a batch takes on a card, from ids to probabilities: rnnx and its peers, the same weights, in turns.
 
-The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid), as in bench/latency.py. Each system runs in a
-process of its own (bench/cuda_worker.py) and has its turn in each round; each is checked against the reference in
-float64 before it is timed. Prints Markdown; writes JSON where `--json` says.
+The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid), as in `bench.speed.latency`. Each system
+runs in a process of its own (`bench.cuda.cuda_worker`) and has its turn in each round; each is checked against the
+reference in float64 before it is timed. Prints Markdown; writes JSON where `--json` says.
 
-    python bench/cuda_speed.py [--units 32 128] [--batches 1 8 32 128 512 2048] [--json FILE]
+    python -m bench.cuda.cuda_speed [--units 32 128] [--batches 1 8 32 128 512 2048] [--json FILE]
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cuda_worker import SYSTEMS
+from bench.cuda.cuda_worker import SYSTEMS
 
-_FOLDER = Path(__file__).parent
-_TOLERANCE = 1e-4  # as in bench/measure.py
+_TOLERANCE = 1e-4  # as in bench.speed.measure
 _FEATURES, _TURN_MS, _MOST_CALLS = 32, 5.0, 20
 OWN, DEFAULT_GRAPH, TORCH, CPU = "rnnx model.onnx", "tf2onnx's graph", "PyTorch nn.RNN", "rnnx on the CPU, all cores"
 
@@ -66,7 +65,7 @@ class Worker:
     """A system in its process."""
 
     def __init__(self, name: str, folder: Path, environment: Mapping[str, str]) -> None:
-        command = [sys.executable, str(_FOLDER / "cuda_worker.py"), name, str(folder)]
+        command = [sys.executable, "-m", "bench.cuda.cuda_worker", name, str(folder)]
         self._process = subprocess.Popen(  # noqa: S603  # ours
             command,
             stdin=subprocess.PIPE,
@@ -99,7 +98,8 @@ class Worker:
 def measure(units: int, lengths: Sequence[int], batches: Sequence[int], seconds: float) -> Iterator[Cell]:
     """Times all systems on one network, cell by cell."""
     import numpy as np
-    from subjects import random_subject
+
+    from bench.subjects import random_subject
 
     subject = random_subject(units, 0)
     assert subject.plain is not None  # noqa: S101  # it is the network that the peers were written for
@@ -226,10 +226,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="per shape")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    command = [sys.executable, str(_FOLDER / "cuda_limits.py")]
+    command = [sys.executable, "-m", "bench.cuda.cuda_limits"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     if done.returncode:
-        raise SystemExit(f"bench/cuda_limits.py: {done.stderr.strip().splitlines()[-1]}")
+        raise SystemExit(f"bench.cuda.cuda_limits: {done.stderr.strip().splitlines()[-1]}")
     limits = json.loads(done.stdout.splitlines()[-1])
     # The networks are made, and the reference is computed, on the CPU; the workers get the card.
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

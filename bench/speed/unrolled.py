@@ -3,7 +3,7 @@
 Above 1, several are faster. One thread, interleaved, warm, medians; the outputs of all are compared with the float64
 reference before they are timed. `rnnx.rewrites.unrolled.STEPS` follows from this table.
 
-    python bench/unrolled.py [--bundle imdb]
+    python -m bench.speed.unrolled [--bundle imdb]
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import machine
+from bench import machine
 
 if TYPE_CHECKING:
     import onnx
-    from subjects import Floats
 
+    from bench.subjects import Floats
     from rnnx.runtime.session import Session
     from rnnx.text.tokenizer import Ids
 
@@ -30,9 +30,9 @@ def main() -> None:
     arguments = _parse()
     machine.restrict(1)
     import numpy as np
-    from measure import require_right, time_runs
-    from subjects import bundle_subject
 
+    from bench.speed.measure import require_right, time_runs
+    from bench.subjects import bundle_subject
     from rnnx.export.convert import convert
     from rnnx.rewrites.embedding import remove_negative_ids
     from rnnx.runtime.session import Session

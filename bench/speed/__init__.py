@@ -1,0 +1,1 @@
+"""Latency, start-up and throughput of rnnx compared with its peers, and the tables that its own choices follow."""

@@ -1,0 +1,1 @@
+"""How long rnnx and a plain Keras script train until they reach an accuracy."""
