@@ -1,4 +1,4 @@
-"""Every error that rnnx raises on purpose, in one tree.
+"""Every error that rnnx raises on purpose, in one tree; and how the message of another library's error is quoted.
 
 Messages say what is wrong, where, and what to do next. Programmer mistakes stay `ValueError` and `TypeError`. Exit
 codes are the command line's affair (`rnnx.cli`). Imports nothing beyond the standard library.
@@ -54,3 +54,13 @@ class ParityError(RnnxError):
     def __init__(self, message: str, report: ParityReport) -> None:
         super().__init__(message)
         self.report = report
+
+
+def one_line(error: BaseException | None, most: int = 300) -> str:
+    """The message of another library's error on one line, for use in a message of ours.
+
+    Args:
+        error: The error.
+        most: How many characters of it are kept.
+    """
+    return " ".join(str(error).split())[:most]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.texts import Dataset
-from rnnx.errors import DataError, MissingExtraError, UntrustedDataError
+from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"
@@ -70,9 +70,8 @@ def fetch_imdb(url: str = ARCHIVE_URL, md5: str = ARCHIVE_MD5, cache_dir: Path |
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
             path = get_file(ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir)
     except Exception as error:  # Keras raises bare Exception for a failed fetch, ValueError for a wrong hash
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"the IMDB reviews could not be fetched: {reason}; get {url} yourself and give --data-dir"
+            f"the IMDB reviews could not be fetched: {one_line(error)}; get {url} yourself and give --data-dir"
         ) from error
     return Path(path)
 

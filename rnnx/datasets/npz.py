@@ -24,7 +24,7 @@ from rnnx.datasets.archives import require_no_bomb
 from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
-from rnnx.errors import DataError
+from rnnx.errors import DataError, one_line
 
 NPZ_ENDING = ".npz"
 
@@ -96,8 +96,7 @@ def no_pickle(what: str) -> Iterator[None]:
             raise DataError(
                 f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
             ) from error
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{what}: no array of numpy's ({reason}); write it again") from error
+        raise DataError(f"{what}: no array of numpy's ({one_line(error, 120)}); write it again") from error
     except MemoryError as error:
         raise DataError(f"{what}: larger than the memory") from error
 
