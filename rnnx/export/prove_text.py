@@ -13,6 +13,7 @@ from rnnx.reference import OUTPUT_NAME
 from rnnx.rounding.decisions import decide
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
 from rnnx.runtime.session import devices_for
+from rnnx.strict_json import to_json_bytes
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text_form.build import TextForm
 
@@ -60,4 +61,4 @@ def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> byt
         row["bytes"] = text.hex()
         row["text_probs"] = per_label(decision.values)[0].tolist()
         row["tolerance"] = float(decision.bounds.max()) + UNIT_ROUNDOFF  # of the subtraction from 1
-    return (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode()
+    return to_json_bytes(rows)
