@@ -14,6 +14,7 @@ from pathlib import Path
 from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK, short_name
 from rnnx.datasets.sentences import TaggedDataset, TaggedWords
 from rnnx.errors import DataError
+from rnnx.text.tokenizer import to_text
 
 CONLLU_ENDING = ".conllu"
 
@@ -132,7 +133,7 @@ def _is_word(where: str, line: bytes, expected_id: int) -> bool:
 
 
 def _tagged(path: Path, sentence: ConlluSentence) -> TaggedWords:
-    tags = [tag.decode("utf-8", "surrogateescape") for tag in sentence.tags]
+    tags = [to_text(tag) for tag in sentence.tags]
     for place, tag in zip(sentence.places, tags, strict=True):
         if tag == "_" or not tag.isprintable() or not tag:
             where = f"{path}:{sentence.first_line + place}"

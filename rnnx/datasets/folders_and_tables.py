@@ -21,7 +21,7 @@ from rnnx.datasets.films import read_films
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
-from rnnx.text.tokenizer import to_bytes
+from rnnx.text.tokenizer import to_bytes, to_text
 
 # The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
 UNLABELLED = "unsup"
@@ -139,7 +139,7 @@ def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape"))
+                row = json.loads(to_text(line.removeprefix(BYTE_ORDER_MARK)))
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: not a line of JSON ({error})") from error
             if not isinstance(row, dict):

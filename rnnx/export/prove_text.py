@@ -14,7 +14,7 @@ from rnnx.rounding.decisions import decide
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
 from rnnx.runtime.session import devices_for
 from rnnx.strict_json import to_json_bytes
-from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.tokenizer import Tokenizer, to_bytes
 from rnnx.text_form.build import TextForm
 
 
@@ -56,7 +56,7 @@ def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> byt
     """
     rows = json.loads(golden)
     for row in rows:
-        text = row["text"].encode("utf-8", "surrogateescape")
+        text = to_bytes(row["text"])
         decision = decide(form.network, tokenizer.pad([tokenizer.encode(text).ids]))[OUTPUT_NAME]
         row["bytes"] = text.hex()
         row["text_probs"] = per_label(decision.values)[0].tolist()

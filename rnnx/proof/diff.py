@@ -20,7 +20,7 @@ from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
 from rnnx.reference import INPUT_NAME
 from rnnx.reference.streaming import zero_states
 from rnnx.runtime.session import Device, Session
-from rnnx.text.tokenizer import Ids, Tokenizer, to_batch
+from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def golden_inputs(a: Side, b: Side) -> list[Input]:
     inputs = []
     for case in a.evidence.cases:
         if case.text is not None and read_texts:
-            inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
+            inputs.append(Input(case.name, to_bytes(case.text)))
         elif read_ids:
             with refusing_misfits(a.name):
                 inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
