@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rnnx.proof.report import ParityReport
 
 
@@ -21,7 +23,18 @@ class UsageError(RnnxError):
 
 
 class DataError(RnnxError):
-    """A text, a file of texts or a dataset cannot be read as what it should be."""
+    """A text, a file of texts or a dataset cannot be read as what it should be.
+
+    Attributes:
+        what: What is wrong, and what to do.
+        where: The file, as it was named; None where there is none, or the caller names it.
+        line: In that file, from 1; None where it is not about a line.
+    """
+
+    def __init__(self, what: str, where: str | Path | None = None, line: int | None = None) -> None:
+        place = [str(part) for part in (where, line) if part is not None]
+        super().__init__(": ".join([":".join(place), what] if place else [what]))
+        self.what, self.where, self.line = what, where, line
 
 
 class UntrustedDataError(DataError):

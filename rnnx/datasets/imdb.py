@@ -49,7 +49,7 @@ def find_imdb(data_dir: Path) -> Path:
             return folder
     archives = sorted(data_dir.glob(f"{_FOLDER}*.tar*")) if data_dir.is_dir() else []
     if not archives:
-        raise DataError(f"{data_dir}: neither {_FOLDER}/ nor {_FOLDER}*.tar.* there; leave --data-dir out to fetch it")
+        raise DataError(f"neither {_FOLDER}/ nor {_FOLDER}*.tar.* there; leave --data-dir out to fetch it", data_dir)
     return archives[0]
 
 
@@ -81,5 +81,5 @@ def _require_hash(path: Path) -> None:
         digest = hashlib.file_digest(file, "md5").hexdigest()
     if digest != ARCHIVE_MD5:
         raise UntrustedDataError(
-            f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}"
+            f"md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}", path
         )
