@@ -130,7 +130,7 @@ class Evidence:
         ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
         cases: The golden vectors.
         figures: The proof at export.
-        tools: Name to version of what computed `runtime_probs`.
+        tools: Name to version of what computed `GoldenCase.runtime_answers`.
         carried: For a streaming file, the states that it takes in and puts out.
     """
 

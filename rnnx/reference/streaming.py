@@ -8,7 +8,7 @@ Imports numpy only, and the reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,6 +26,9 @@ Run: TypeAlias = Callable[[Values], Values]
 class CarriedState:
     """A state of a recurrent layer as an input and an output of a file, (batch, units) float32 both.
 
+    A file lists the states of a layer in the order of `Recurrent.carried`, h first; which state one is follows from its
+    place in that list (`by_layer`), since files record no more than is listed here.
+
     Attributes:
         layer: The layer's name.
         input: Such as `h_in`, or `lower.h_in` where there are several layers.
@@ -37,6 +40,14 @@ class CarriedState:
     input: str
     output: str
     units: int
+
+
+def by_layer(carried: Iterable[CarriedState]) -> dict[str, tuple[CarriedState, ...]]:
+    """The states of each layer, in the order of `Recurrent.carried`: h first, then the cell state of an LSTM."""
+    states: dict[str, tuple[CarriedState, ...]] = {}
+    for state in carried:
+        states[state.layer] = (*states.get(state.layer, ()), state)
+    return states
 
 
 def from_zero(run: Run, carried: Sequence[CarriedState]) -> Run:
