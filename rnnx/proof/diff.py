@@ -162,9 +162,11 @@ class Side:
             if any(one.ndim != 2 for one in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
             probs = outputs["probs"][0]
-            self.label(probs if len(probs) > 1 else np.repeat(probs, 2))
+            has_one_sigmoid = probs.shape == (1,) and len(self.labels) == 2
+            if not has_one_sigmoid and probs.shape != (len(self.labels),):
+                raise ValueError("its probabilities are not one for each label")
         # One sigmoid is spelled out, as a file that reads text does it.
-        return probs if len(probs) == len(self.labels) else np.array([1 - probs[0], probs[0]], np.float32), states
+        return np.array([1 - probs[0], probs[0]], np.float32) if has_one_sigmoid else probs, states
 
     def _encode(self, given: Input) -> npt.NDArray[Any]:
         if self.evidence.ids is not None and given.text is not None:
