@@ -1,4 +1,4 @@
-"""All errors that rnnx raises on purpose, as one class hierarchy.
+"""All errors that rnnx raises on purpose, as one class hierarchy, and how another library's error is quoted.
 
 A message says what is wrong, where, and what to do next. Programming errors raise `ValueError` and `TypeError`. The
 exit code of each error is defined by the command line, `rnnx.cli`. Imports the standard library only.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rnnx.proof.report import ParityReport
 
 
@@ -21,7 +23,18 @@ class UsageError(RnnxError):
 
 
 class DataError(RnnxError):
-    """A text, a file of texts or a dataset cannot be read in the expected format."""
+    """A text, a file of texts or a dataset cannot be read in the expected format.
+
+    Attributes:
+        what: What is wrong, and what to do.
+        where: The file, as it was named; None where there is none, or the caller names it.
+        line: In that file, from 1; None where it is not about a line.
+    """
+
+    def __init__(self, what: str, where: str | Path | None = None, line: int | None = None) -> None:
+        place = [str(part) for part in (where, line) if part is not None]
+        super().__init__(": ".join([":".join(place), what] if place else [what]))
+        self.what, self.where, self.line = what, where, line
 
 
 class UntrustedDataError(DataError):
@@ -54,3 +67,13 @@ class ParityError(RnnxError):
     def __init__(self, message: str, report: ParityReport) -> None:
         super().__init__(message)
         self.report = report
+
+
+def one_line(error: BaseException | None, most: int = 300) -> str:
+    """The message of another library's error on one line, for use in a message of ours.
+
+    Args:
+        error: The error.
+        most: How many characters of it are kept.
+    """
+    return " ".join(str(error).split())[:most]

@@ -30,6 +30,21 @@ def to_json(value: Any, *, indent: int | None = 2) -> str:
     return json.dumps(dataclasses.asdict(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def to_json_bytes(value: Any, *, indent: int | None = 1, allow_nan: bool = False) -> bytes:
+    """Formats a document as a file of JSON: ASCII, with a newline at its end.
+
+    Args:
+        value: What `json.dumps` takes.
+        indent: Spaces for each level; None writes everything on one line.
+        allow_nan: Whether numbers that are not finite are written as `NaN` and `Infinity`, which is not JSON, and
+            which `parse_json` refuses. For the figures of a training, which may have diverged, and of an evaluation.
+
+    Raises:
+        ValueError: If a number is not finite and `allow_nan` is False.
+    """
+    return (json.dumps(value, indent=indent, allow_nan=allow_nan) + "\n").encode()
+
+
 def from_json(cls: type[T], text: str | bytes) -> T:
     """Reads a dataclass back.
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 
 from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig
-from rnnx.strict_json import from_json, to_json
+from rnnx.bundle.directory import find_directory
+from rnnx.strict_json import from_json, parse_json, to_json, to_json_bytes
 from tests.bundles import CONFIG
 
 
@@ -92,3 +94,18 @@ def test_missing_fields_are_all_named() -> None:
 def test_what_is_no_document_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
         from_json(ModelConfig, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "indent"),
+    [("golden.json", 1), ("parity.json", 1), ("history.json", 2), ("metrics.json", 2), ("evaluation.json", 2)],
+)
+def test_shipped_files_are_written_as_they_are(name: str, indent: int) -> None:
+    data = (find_directory("imdb") / name).read_bytes()
+    assert to_json_bytes(parse_json(data), indent=indent) == data
+
+
+def test_numbers_that_are_not_finite_are_written_where_they_may_be() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json_bytes([math.nan])
+    assert to_json_bytes([math.nan], indent=None, allow_nan=True) == b"[NaN]\n"

@@ -6,7 +6,6 @@ Standard library and numpy only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError
-from rnnx.strict_json import parse_json
+from rnnx.strict_json import parse_json, to_json_bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def samples_to_json(samples: Sequence[Sample]) -> bytes:
         {"text": s.text.decode("utf-8", "surrogateescape"), "label": s.label, "probability": round(s.probability, 6)}
         for s in samples
     ]
-    return (json.dumps(rows, indent=1) + "\n").encode()
+    return to_json_bytes(rows, allow_nan=True)
 
 
 def samples_from_json(data: bytes) -> list[Sample]:
@@ -105,7 +104,7 @@ def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
         }
         for s in samples
     ]
-    return (json.dumps(rows, indent=1) + "\n").encode()
+    return to_json_bytes(rows, allow_nan=True)
 
 
 def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
@@ -139,7 +138,7 @@ def series_samples_to_json(samples: Sequence[SeriesSample]) -> bytes:
         }
         for s in samples
     ]
-    return (json.dumps(rows) + "\n").encode()
+    return to_json_bytes(rows, indent=None, allow_nan=True)
 
 
 def series_samples_from_json(data: bytes) -> list[SeriesSample]:

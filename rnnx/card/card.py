@@ -30,6 +30,7 @@ from rnnx.card.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 from rnnx.errors import ModelError
 from rnnx.metrics.side_by_side import Compared
+from rnnx.strict_json import to_json_bytes
 
 if TYPE_CHECKING:
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
@@ -82,7 +83,7 @@ def save_evaluation(
     if beside:
         record["beside"] = [Path(given).name for given, _ in beside[1:]]
         record["side_by_side"] = [dataclasses.asdict(one) for _, one in beside]
-    files = {**directory.files, EVALUATION_NAME: (json.dumps(record, indent=2) + "\n").encode()}
+    files = {**directory.files, EVALUATION_NAME: to_json_bytes(record, indent=2, allow_nan=True)}
     files[CARD_NAME] = write_card(directory.config, files).encode()
     write_directory(directory.path, directory.config, files)
 

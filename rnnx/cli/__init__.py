@@ -6,6 +6,7 @@ Stages are imported inside the commands, so that `rnnx infer` never loads what `
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import typer
 
@@ -32,8 +33,9 @@ _EXIT_CODES: dict[type[RnnxError], int] = {
     UntrustedDataError: UNTRUSTED,
     DeviceError: DEVICE,
 }
-# typer's own usage errors; the class moved between its versions, its place above BadParameter did not.
-_PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+# The base of all errors of typer's parser. No version of typer exports it; it is defined next to BadParameter, in click
+# up to typer 0.25 and in typer's own copy of click since.
+_PARSER_ERROR: type[Exception] = import_module(typer.BadParameter.__module__).ClickException
 
 app = typer.Typer(
     name="rnnx",

@@ -8,6 +8,7 @@ from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 from rnnx.cli import terminal
+from rnnx.text.tokenizer import to_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,7 +109,7 @@ def _coloured(text: bytes, explanation: Explanation) -> Text:
 
 def _plain(gap: bytes) -> str:
     """What stands between words: line breaks of either kind as one, everything else as can be printed."""
-    lines = _BREAKS.split(gap.decode("utf-8", "surrogateescape").replace("\t", " "))
+    lines = _BREAKS.split(to_text(gap).replace("\t", " "))
     return "\n".join(map(terminal.printable, lines))
 
 

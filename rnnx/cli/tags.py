@@ -75,9 +75,11 @@ def _tagged(answers: Iterable[Answer]) -> Iterator[tuple[Any, Tagging]]:
 
 
 def _to_lines(number: int, sentence: Sequence[TaggedWord]) -> list[bytes]:
+    from rnnx.text.tokenizer import to_bytes
+
     # White space of any kind and length is a space: the text is what its words say, as the format wants it.
     is_joined = [a.end is not None and a.end == b.start for a, b in pairwise(sentence)] + [True]
-    forms = [word.word.encode("utf-8", "surrogateescape") for word in sentence]
+    forms = [to_bytes(word.word) for word in sentence]
     text = b"".join(form + (b"" if joined else b" ") for form, joined in zip(forms, is_joined, strict=True))
     lines = [b"# sent_id = %d" % number, b"# text = " + text]
     for i, (word, form) in enumerate(zip(sentence, forms, strict=True)):
@@ -91,6 +93,8 @@ def _write_lines(lines: Sequence[bytes]) -> None:
     if not sys.stdout.isatty():
         terminal.put(b"".join(line + b"\n" for line in [*lines, b""]))
         return
+    from rnnx.text.tokenizer import to_text
+
     for line in [*lines, b""]:
-        fields = line.decode("utf-8", "surrogateescape").split("\t")
+        fields = to_text(line).split("\t")
         terminal.put("\t".join(map(terminal.printable, fields)) + "\n")

@@ -121,9 +121,9 @@ class _Bounded(io.RawIOBase):
 def _require_plain(path: Path, name: str, *, is_plain: bool) -> None:
     plain = name.replace("\\", "/")  # which is what Windows makes of it
     if plain.startswith("/") or plain[1:2] == ":" or ".." in plain.split("/"):
-        raise UntrustedDataError(f"{path}: its member {name!r:.80} leads out of the archive; nothing of it is read")
+        raise UntrustedDataError(f"its member {name!r:.80} leads out of the archive; nothing of it is read", path)
     if not is_plain:
-        raise UntrustedDataError(f"{path}: its member {name!r:.80} is a link or a device; nothing of it is read")
+        raise UntrustedDataError(f"its member {name!r:.80} is a link or a device; nothing of it is read", path)
 
 
 def _require_member_size(path: Path, name: str, size: int) -> None:
@@ -137,4 +137,4 @@ def _most_unpacked(path: Path) -> int:
 
 
 def _bomb(path: Path, what: str, most: int) -> UntrustedDataError:
-    return UntrustedDataError(f"{path}: unpacks {what}, where {most:,} are the most; it is not read")
+    return UntrustedDataError(f"unpacks {what}, where {most:,} are the most; it is not read", path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK, short_name
 from rnnx.datasets.sentences import TaggedDataset, TaggedWords
 from rnnx.errors import DataError
+from rnnx.text.tokenizer import to_text
 
 CONLLU_ENDING = ".conllu"
 
@@ -50,9 +51,9 @@ def read_conllu(path: Path) -> list[TaggedWords]:
         with path.open("rb") as file:
             sentences = [_tagged(path, sentence) for sentence in parse_conllu(path, file)]
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:
-        raise DataError(f"{path}: no sentence in it")
+        raise DataError("no sentence in it", path)
     return sentences
 
 
@@ -110,31 +111,34 @@ def parse_conllu(name: str | Path, lines: Iterable[bytes]) -> Iterator[ConlluSen
                 block, places = [], []
             continue
         first = first if block else number
-        if not line.startswith(b"#") and _is_word(f"{name}:{number}", line, len(places) + 1):
+        if not line.startswith(b"#") and _is_word(line, len(places) + 1, name, number):
             places.append(len(block))
         block.append(line)
     if places:  # the last blank line is forgotten often
         yield ConlluSentence(first, tuple(block), tuple(places))
 
 
-def _is_word(where: str, line: bytes, expected_id: int) -> bool:
+def _is_word(line: bytes, expected_id: int, name: str | Path, number: int) -> bool:
+    """Whether a line is a word of its own; `name` and `number` say which line of which file it is."""
     columns = line.split(b"\t")
     if len(columns) != _COLUMN_COUNT:
-        raise DataError(f"{where}: should have {_COLUMN_COUNT} columns between tabs, not {len(columns)}")
+        raise DataError(f"should have {_COLUMN_COUNT} columns between tabs, not {len(columns)}", name, number)
     token_id, form = columns[:2]
     if _PASSED_OVER.fullmatch(token_id):
         return False
     if token_id != b"%d" % expected_id:
-        raise DataError(f"{where}: the ID should be {expected_id}, not {token_id!r:.20} (no blank line before it?)")
+        raise DataError(
+            f"the ID should be {expected_id}, not {token_id!r:.20} (no blank line before it?)", name, number
+        )
     if not form:
-        raise DataError(f"{where}: the FORM (column 2) is empty")
+        raise DataError("the FORM (column 2) is empty", name, number)
     return True
 
 
 def _tagged(path: Path, sentence: ConlluSentence) -> TaggedWords:
-    tags = [tag.decode("utf-8", "surrogateescape") for tag in sentence.tags]
+    tags = [to_text(tag) for tag in sentence.tags]
     for place, tag in zip(sentence.places, tags, strict=True):
         if tag == "_" or not tag.isprintable() or not tag:
-            where = f"{path}:{sentence.first_line + place}"
-            raise DataError(f"{where}: the UPOS tag (column 4) should be a name, not {tag!r:.20}")
+            number = sentence.first_line + place
+            raise DataError(f"the UPOS tag (column 4) should be a name, not {tag!r:.20}", path, number)
     return TaggedWords(sentence.words, tuple(tags))

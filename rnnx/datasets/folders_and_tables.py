@@ -21,7 +21,7 @@ from rnnx.datasets.films import read_films
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
-from rnnx.text.tokenizer import to_bytes
+from rnnx.text.tokenizer import to_bytes, to_text
 
 # The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
 UNLABELLED = "unsup"
@@ -55,17 +55,17 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
         reader = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
         if reader is None:
             raise DataError(
-                f"{path}: not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv, .jsonl or .conllu"
+                f"not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), .csv, .tsv, .jsonl or .conllu", path
             )
         return Dataset.from_pairs(name, reader(path, columns))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{path}: the archive is damaged or cut short ({error}); get it again") from error
+        raise DataError(f"the archive is damaged or cut short ({error}); get it again", path) from error
     except RuntimeError as error:  # what zipfile says of passwords and, by a subclass of it, of odd compressions
         raise DataError(
-            f"{path}: the archive cannot be read ({error}); pack it without a password, by deflate"
+            f"the archive cannot be read ({error}); pack it without a password, by deflate", path
         ) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"cannot be read ({error.strerror or error})", path) from error
 
 
 def short_name(path: Path) -> str:
@@ -86,7 +86,7 @@ def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, byte
         part = UNLABELLED if file.parts[-2] == UNLABELLED else file.parts[-3]
         parts[part].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
     if not parts["train"]:
-        raise DataError(f"{path}: no train/<label>/*.txt inside; lay the texts out so, one folder per label")
+        raise DataError("no train/<label>/*.txt inside; lay the texts out so, one folder per label", path)
     # Sorted by path: the order of a folder or an archive is an accident.
     train, test, unlabelled = (sorted(part) for part in parts.values())
     dataset = Dataset.from_pairs(name, *([(data, label) for _, data, label in part] for part in (train, test)))
@@ -130,7 +130,7 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
             for row in rows:
                 yield _pair(path, rows.line_num, row, columns)
         except csv.Error as error:
-            raise DataError(f"{path}: the row after line {rows.line_num}: {error} (a quote too many?)") from error
+            raise DataError(f"the row after line {rows.line_num}: {error} (a quote too many?)", path) from error
 
 
 def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
@@ -139,11 +139,11 @@ def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape"))
+                row = json.loads(to_text(line.removeprefix(BYTE_ORDER_MARK)))
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not a line of JSON ({error})") from error
+                raise DataError(f"not a line of JSON ({error})", path, number) from error
             if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: should be a JSON object, not {type(row).__name__}")
+                raise DataError(f"should be a JSON object, not {type(row).__name__}", path, number)
             _require_columns(path, columns, list(row), number)
             yield _pair(path, number, row, columns)
 
@@ -153,8 +153,10 @@ def _require_columns(path: Path, columns: Columns, found: Iterable[str], line: i
     if missing := [column for column in (columns.text, columns.label) if column not in found]:
         names = ", ".join(map(repr, found)) or "none"
         raise DataError(
-            f"{path}:{line}: no column {' and no column '.join(map(repr, missing))}; the columns are {names}; "
-            "name yours with --text-column and --label-column"
+            f"no column {' and no column '.join(map(repr, missing))}; the columns are {names}; "
+            "name yours with --text-column and --label-column",
+            path,
+            line,
         )
 
 
@@ -164,6 +166,6 @@ def _pair(path: Path, line: int, row: dict[str, object], columns: Columns) -> tu
         label = json.dumps(label)
     if not isinstance(text, str) or not isinstance(label, str) or not label.strip():
         raise DataError(
-            f"{path}:{line}: the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}"
+            f"the text should be a string and the label a name, not {text!r:.40}, {label!r:.40}", path, line
         )
     return to_bytes(text), label.strip()

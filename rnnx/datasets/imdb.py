@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.texts import Dataset
-from rnnx.errors import DataError, MissingExtraError, UntrustedDataError
+from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"
@@ -49,7 +49,7 @@ def find_imdb(data_dir: Path) -> Path:
             return folder
     archives = sorted(data_dir.glob(f"{_FOLDER}*.tar*")) if data_dir.is_dir() else []
     if not archives:
-        raise DataError(f"{data_dir}: neither {_FOLDER}/ nor {_FOLDER}*.tar.* there; leave --data-dir out to fetch it")
+        raise DataError(f"neither {_FOLDER}/ nor {_FOLDER}*.tar.* there; leave --data-dir out to fetch it", data_dir)
     return archives[0]
 
 
@@ -70,9 +70,8 @@ def fetch_imdb(url: str = ARCHIVE_URL, md5: str = ARCHIVE_MD5, cache_dir: Path |
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
             path = get_file(ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir)
     except Exception as error:  # Keras raises bare Exception for a failed fetch, ValueError for a wrong hash
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"the IMDB reviews could not be fetched: {reason}; get {url} yourself and give --data-dir"
+            f"the IMDB reviews could not be fetched: {one_line(error)}; get {url} yourself and give --data-dir"
         ) from error
     return Path(path)
 
@@ -82,5 +81,5 @@ def _require_hash(path: Path) -> None:
         digest = hashlib.file_digest(file, "md5").hexdigest()
     if digest != ARCHIVE_MD5:
         raise UntrustedDataError(
-            f"{path}: md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}"
+            f"md5 {digest} is not that of the IMDB archive ({ARCHIVE_MD5}); get it again from {ARCHIVE_URL}", path
         )

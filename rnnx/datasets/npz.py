@@ -24,7 +24,7 @@ from rnnx.datasets.archives import require_no_bomb
 from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
-from rnnx.errors import DataError
+from rnnx.errors import DataError, one_line
 
 NPZ_ENDING = ".npz"
 
@@ -39,7 +39,7 @@ class _File:
     arrays: dict[str, npt.NDArray[Any]]
 
     def refuse(self, key: str, what: str) -> DataError:
-        return DataError(f"{self.path}: {key}: {what}")
+        return DataError(f"{key}: {what}", self.path)
 
     def __getitem__(self, key: str) -> npt.NDArray[Any]:
         if key not in self.arrays:
@@ -76,30 +76,31 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
 
 
 @contextmanager
-def no_pickle(what: str) -> Iterator[None]:
+def no_pickle(where: Path | None, what: str = "") -> Iterator[None]:
     """Turns what numpy says of a broken or unsafe file into one line.
 
     Args:
-        what: The file, and the key in it if there is one.
+        where: The file; None where the caller names it.
+        what: What is read, for the message: the key of an array; empty for the file itself.
 
     Raises:
         DataError: For everything that reading `.npy` and `.npz` may raise.
     """
+    prefix = f"{what}: " if what else ""
     try:
         yield
     # RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know.
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        raise DataError(f"{what}: damaged, or no file of numpy's ({error}); write it again") from error
+        raise DataError(f"{prefix}damaged, or no file of numpy's ({error}); write it again", where) from error
     # TokenError is what numpy lets through of a header that is no Python.
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
         if "allow_pickle" in str(error):
             raise DataError(
-                f"{what}: holds Python objects, not numbers, and is not unpickled; save an array of one dtype"
+                f"{prefix}holds Python objects, not numbers, and is not unpickled; save an array of one dtype", where
             ) from error
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{what}: no array of numpy's ({reason}); write it again") from error
+        raise DataError(f"{prefix}no array of numpy's ({one_line(error, 120)}); write it again", where) from error
     except MemoryError as error:
-        raise DataError(f"{what}: larger than the memory") from error
+        raise DataError(f"{prefix}larger than the memory", where) from error
 
 
 @contextmanager
@@ -113,17 +114,17 @@ def open_npz(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[dict[str,
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
-            raise DataError(f"{path}: not a .npz file; numpy.savez writes one")
+            raise DataError("not a .npz file; numpy.savez writes one", path)
         file.seek(0)
         with ExitStack() as opened:
-            with no_pickle(str(path)):
+            with no_pickle(path):
                 archive = opened.enter_context(zipfile.ZipFile(file))
             chosen = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             chosen = {key: info for key, info in chosen.items() if is_wanted(key)}
             require_no_bomb(path, list(chosen.values()))
             arrays = {}
             for key, info in chosen.items():
-                with no_pickle(f"{path}: {key}"):
+                with no_pickle(path, key):
                     arrays[key] = open_array(opened.enter_context(archive.open(info)), info.file_size)
             yield arrays
 
@@ -133,7 +134,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
     arrays = {}
     with open_npz(path, is_wanted) as opened:
         for key, array in opened.items():
-            with no_pickle(f"{path}: {key}"):
+            with no_pickle(path, key):
                 arrays[key] = array.read()
     return arrays
 
@@ -143,7 +144,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         return read_arrays(path, lambda key: key in _KEYS)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"cannot be read ({error.strerror or error})", path) from error
 
 
 def _read_rows(file: _File, key: str, lengths_key: str) -> list[Numbers]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf2onnx
 
 from rnnx._version import __version__
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.tracing import whole_sequences
 from rnnx.reference import BatchNormalization, Network, Recurrent
@@ -55,7 +55,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )
         except Exception as error:  # whatever the converter meets
-            raise ModelError(f"tf2onnx cannot convert the model: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
     proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
@@ -97,7 +97,7 @@ def check(proto: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"onnx's checker refuses the graph: {' '.join(str(error).split())[:300]}") from error
+        raise ModelError(f"onnx's checker refuses the graph: {one_line(error)}") from error
 
 
 def _name_loops(graph: onnx.GraphProto, layers: Mapping[str, Recurrent]) -> None:

@@ -22,7 +22,7 @@ from rnnx.reference import Network
 from rnnx.reference.streaming import zero_states
 from rnnx.rewrites.replace import Rewritten
 from rnnx.runtime.session import Session
-from rnnx.text.tokenizer import to_batch
+from rnnx.text.tokenizer import to_batch, to_text
 from rnnx.text_form.build import TextForm
 
 # Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
@@ -56,7 +56,7 @@ def golden_rows(source: Source) -> list[dict[str, object]]:
         row = per_label(probs)[0]
         rows.append(
             {
-                "text": text.decode("utf-8", "surrogateescape"),
+                "text": to_text(text),
                 "ids": encoding.ids.tolist(),
                 "label": source.config.labels[int(row.argmax())],
                 "probability": float(row.max()),
@@ -134,7 +134,7 @@ def _finish(
     cases = tuple(
         GoldenCase(
             name,
-            None if text is None else text.decode("utf-8", "surrogateescape"),
+            None if text is None else to_text(text),
             {key: ArrayRecord.of(values[0]) for key, values in given.items()},
             {key: ArrayRecord.of(values[0]) for key, values in network.answers(given).items()},
             run(text, given),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -45,7 +44,7 @@ from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.proof.report import ParityReport
 from rnnx.proof.verify import verify_file
 from rnnx.rewrites.replace import Rewritten
-from rnnx.strict_json import to_json
+from rnnx.strict_json import to_json, to_json_bytes
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
@@ -227,17 +226,15 @@ def _properties(config: ModelConfig) -> dict[str, str]:
 def _bundle_files(source: Source, forms: Mapping[str, bytes], report: ParityReport) -> dict[str, bytes]:
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
     files |= forms
-    files[PARITY_NAME] = _json({"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)})
+    files[PARITY_NAME] = to_json_bytes(
+        {"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)}
+    )
     files[PLOT_NAME] = plot_proof(report)
     files |= data_sets(source)
     if source.reader:
-        files[GOLDEN_NAME] = _json(golden_rows(source))
+        files[GOLDEN_NAME] = to_json_bytes(golden_rows(source))
     # Figures belong to the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)
     if evaluation and source.files.get(MODEL_NAME) == files[MODEL_NAME]:
         files[EVALUATION_NAME] = evaluation
     return files
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()

@@ -11,6 +11,7 @@ from rnnx.export.probes import own_texts
 from rnnx.export.source import Source
 from rnnx.proof.compare import ProbeBatch
 from rnnx.text.sentence_split import split_text
+from rnnx.text.tokenizer import to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
 # A word that no vocabulary has; capitals; no UTF-8, and some; numbers, signs, addresses; what looks like a token of the
@@ -62,7 +63,7 @@ def golden_sentence_rows(source: Source) -> list[dict[str, object]]:
         probs = source.network.predict(as_inputs(encoded))[0]
         rows.append(
             {
-                "words": [word.decode("utf-8", "surrogateescape") for word in words],
+                "words": [to_text(word) for word in words],
                 "ids": encoded.ids.tolist(),
                 "features": encoded.features.tolist(),
                 "tags": [source.config.labels[int(i)] for i in probs.argmax(axis=-1)],

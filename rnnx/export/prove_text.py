@@ -13,7 +13,8 @@ from rnnx.reference import OUTPUT_NAME
 from rnnx.rounding.decisions import decide
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
 from rnnx.runtime.session import devices_for
-from rnnx.text.tokenizer import Tokenizer
+from rnnx.strict_json import to_json_bytes
+from rnnx.text.tokenizer import Tokenizer, to_bytes
 from rnnx.text_form.build import TextForm
 
 
@@ -55,9 +56,9 @@ def add_text_answers(golden: bytes, form: TextForm, tokenizer: Tokenizer) -> byt
     """
     rows = json.loads(golden)
     for row in rows:
-        text = row["text"].encode("utf-8", "surrogateescape")
+        text = to_bytes(row["text"])
         decision = decide(form.network, tokenizer.pad([tokenizer.encode(text).ids]))[OUTPUT_NAME]
         row["bytes"] = text.hex()
         row["text_probs"] = per_label(decision.values)[0].tolist()
         row["tolerance"] = float(decision.bounds.max()) + UNIT_ROUNDOFF  # of the subtraction from 1
-    return (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode()
+    return to_json_bytes(rows)

@@ -10,7 +10,7 @@ from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.errors import ModelError
 from rnnx.export.probes import Named
 from rnnx.reference import Network, Recurrent
-from rnnx.reference.streaming import CarriedState, streaming_problem, with_time
+from rnnx.reference.streaming import CarriedState, by_layer, streaming_problem, with_time
 
 _MOST_FIRST_POSITIONS = 5
 
@@ -65,10 +65,10 @@ def stream_data_sets(network: Network, given: Named, carried: tuple[CarriedState
             name: answers[name][:, start:end] if node.name in timed else answers[name]
             for name, node in network.ends.items()
         }
-        for one in carried:
-            values = after[one.layer]["hc".index(one.input[-len("h_in")])]
-            chunk[one.input] = np.zeros_like(values[:, 0], np.float32) if start == 0 else values[:, start - 1]
-            outputs[one.output] = values[:, -1 if end is None else end - 1]
+        for layer, states in by_layer(carried).items():
+            for state, values in zip(states, after[layer], strict=True):
+                chunk[state.input] = np.zeros_like(values[:, 0], np.float32) if start == 0 else values[:, start - 1]
+                outputs[state.output] = values[:, -1 if end is None else end - 1]
         for kind, arrays in (("input", chunk), ("output", outputs)):
             for k, (name, array) in enumerate(arrays.items()):
                 stored = array if array.dtype == np.int32 else array.astype(np.float32)

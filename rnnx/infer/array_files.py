@@ -50,7 +50,7 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
                 except DataError as error:
                     yield Item(source, None, None, str(error), index=index)
         except (DataError, OSError) as error:
-            said = reason(error) if isinstance(error, OSError) else str(error).removeprefix(f"{Path(source)}: ")
+            said = reason(error) if isinstance(error, OSError) else error.what
             yield Item(source, None, None, said, index=count or None)
 
 
@@ -67,9 +67,9 @@ def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
         case ".npy":
             one = _only_input(reader)
             with path.open("rb") as file:
-                with no_pickle("this file"):
+                with no_pickle(None, "this file"):
                     values = open_array(file, os.fstat(file.fileno()).st_size)
-                yield from _take_apart(one, values, "this file")
+                yield from _take_apart(one, values, None, "this file")
         case ".npz":
             yield from _read_npz(reader, path)
         case _:
@@ -95,11 +95,11 @@ def _count(one: InputConfig, values: FileArray) -> int:
     return count
 
 
-def _take_apart(one: InputConfig, values: FileArray, where: str) -> Iterator[npt.NDArray[Any]]:
+def _take_apart(one: InputConfig, values: FileArray, where: Path | None, what: str) -> Iterator[npt.NDArray[Any]]:
     """The sequences in an array, read as they are needed."""
     rows = values.rows() if _is_batch(one, values) else map(FileArray.read, [values])
     for _ in range(_count(one, values)):
-        with no_pickle(where):
+        with no_pickle(where, what):
             row = next(rows)
         yield row
 
@@ -117,7 +117,7 @@ def _read_npz(reader: ArrayReader, path: Path) -> Iterator[Any]:
             shapes = ", ".join(f"{name} {arrays[name].shape}" for name in names)
             raise DataError(f"the arrays hold different numbers of sequences: {shapes}")
         lengths = _read_lengths(arrays, counts[0]) if _LENGTHS_KEY not in names and len(names) == 1 else None
-        parts = [_take_apart(one, arrays[one.name], f"{path}: {one.name}") for one in reader.inputs]
+        parts = [_take_apart(one, arrays[one.name], path, one.name) for one in reader.inputs]
         for index, row in enumerate(zip(*parts, strict=True)):
             yield {n: v if lengths is None else v[: lengths[index]] for n, v in zip(names, row, strict=True)}
 
@@ -129,7 +129,7 @@ def _read_lengths(arrays: Mapping[str, FileArray], count: int) -> npt.NDArray[An
     found = arrays[_LENGTHS_KEY]
     if found.shape != (count,) or found.dtype.kind not in "iu":
         raise DataError(f"lengths should be {count} integers, not {found.dtype} {found.shape}")
-    with no_pickle(_LENGTHS_KEY):
+    with no_pickle(None, _LENGTHS_KEY):
         lengths = found.read()
     if (wrong := np.flatnonzero(lengths < 1)).size:
         raise DataError(f"lengths: {lengths[wrong[0]]} of sequence {wrong[0]} (from 0) should be at least 1")

@@ -35,7 +35,7 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference.head import Head
 from rnnx.runtime.session import Device
-from rnnx.text.tokenizer import UNKNOWN_ID, Ids
+from rnnx.text.tokenizer import UNKNOWN_ID, Ids, to_text
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Explainer:
         effects = dict(zip(known, prediction.probs[label] - self._without(encoded, known, label), strict=True))
         words = (
             ExplainedWord(
-                text[start:end].decode("utf-8", "surrogateescape"),
+                to_text(text[start:end]),
                 start,
                 end,
                 first + i in effects,

@@ -23,7 +23,7 @@ from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.infer.text_stream import TextStream
 from rnnx.runtime.session import Device, Session
-from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes
+from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes, to_text
 
 Array: TypeAlias = npt.NDArray[Any]
 # A piece of text; ids (time,) or numbers (time, features), as anything that numpy takes; several inputs by name.
@@ -165,7 +165,7 @@ class Stream:
         outputs = self._run({self.config.inputs[0].name: np.array([ids], np.int32)}) if ids else {}
         if has_start:  # the start is a position, but not a word
             outputs = {name: values[1:] if self._has_time(name) else values for name, values in outputs.items()}
-        return self._answer(outputs, tuple(word.decode("utf-8", "surrogateescape") for word in words))
+        return self._answer(outputs, tuple(to_text(word) for word in words))
 
     def _run(self, given: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
         """Runs a chunk, keeps the states, and returns the outputs without the batch."""

@@ -12,7 +12,7 @@ from rnnx.errors import DataError
 from rnnx.infer.encoders import Encoded, chunks
 from rnnx.infer.predictions import TaggedWord, Tagging
 from rnnx.text.sentence_split import Word, split_text
-from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes
+from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -143,7 +143,7 @@ def _choose(words: Sequence[Word], answer: Array, labels: Sequence[str]) -> list
     tag_ids = rows.argmax(axis=-1)
     return [
         TaggedWord(
-            word.word.decode("utf-8", "surrogateescape"),
+            to_text(word.word),
             labels[tag_id],
             int(tag_id),
             float(row[tag_id]),

@@ -131,7 +131,7 @@ def read_treebank(source: str) -> Iterator[Item]:
     except OSError as error:
         yield Item(source, None, None, reason(error))
     except DataError as error:
-        yield Item(source, None, None, str(error).removeprefix(f"{source}:"))
+        yield Item(source, None, None, f"{error.line}: {error.what}")
 
 
 def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
@@ -140,7 +140,7 @@ def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
     for number, line in enumerate(iter(partial(file.readline, MOST_WHOLE_BYTES), b""), 1):
         size = size + len(line) if line.strip() else 0
         if size >= MOST_WHOLE_BYTES:
-            raise DataError(f"{source}:{number}: a sentence of {MOST_WHOLE_BYTES >> 20} MB (no blank line before it?)")
+            raise DataError(f"a sentence of {MOST_WHOLE_BYTES >> 20} MB (no blank line before it?)", source, number)
         yield line
 
 

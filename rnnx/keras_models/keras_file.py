@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, one_line
 from rnnx.strict_json import parse_json
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -65,9 +65,7 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     except _DAMAGE as error:
-        raise ModelError(
-            f"{name}: not a .keras file, or a damaged one ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise ModelError(f"{name}: not a .keras file, or a damaged one ({one_line(error, 200)})") from error
     members[_CONFIG] = json.dumps(_without_compilation(config)).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -142,7 +140,7 @@ def _check_weights(data: bytes) -> None:
         with h5py.File(io.BytesIO(data), "r") as file:
             sizes = [item.nbytes for item in _walk(h5py, file) if isinstance(item, h5py.Dataset)]
     except (OSError, RuntimeError, KeyError, ValueError, ArithmeticError) as error:  # of shapes beyond all bounds too
-        raise ModelError(f"its {_WEIGHTS} is damaged ({' '.join(str(error).split())[:200]})") from error
+        raise ModelError(f"its {_WEIGHTS} is damaged ({one_line(error, 200)})") from error
     if sum(sizes) > _MOST_BYTES[_WEIGHTS]:
         raise ModelError(f"its {_WEIGHTS} declares {sum(sizes):,} bytes of weights; that is too many")
 

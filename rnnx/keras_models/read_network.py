@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
@@ -64,7 +64,7 @@ def load_keras(data: bytes, name: str) -> keras.Model:
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises whatever the broken part raised
-            raise ModelError(f"{name}: Keras cannot load it: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(f"{name}: Keras cannot load it: {one_line(error)}") from error
 
 
 def read_network(model: keras.Model) -> Network:

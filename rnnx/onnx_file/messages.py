@@ -3,7 +3,7 @@
 The messages below are the part of onnx.proto that is looked at; what else a file holds is kept as it is, byte for byte.
 They live in a pool of their own, so that the onnx package, where it is loaded too, does not mind.
 
-Source: onnx/onnx.proto of ONNX 1.23 (names and numbers of the fields).
+The names, numbers and types of the fields are those of `rnnx.onnx_file.wire`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 
 from rnnx.errors import ModelError
 from rnnx.onnx_file.admission import require_admissible
+from rnnx.onnx_file.wire import FIELDS
 
 FLOAT, INT32, FLOAT16 = 1, 6, 10
 # By ONNX's number: numbers as they lie in raw_data.
@@ -25,42 +26,20 @@ _DTYPES: dict[int, npt.DTypeLike] = {
     FLOAT: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", INT32: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"
 }  # fmt: skip
 
-# Message: field: number, type ("*" in front: repeated).
-_MESSAGES = {
-    "ModelProto": {
-        "ir_version": (1, "int64"),
-        "graph": (7, "GraphProto"),
-        "opset_import": (8, "*OperatorSetIdProto"),
-        "metadata_props": (14, "*StringStringEntryProto"),
-    },
-    "OperatorSetIdProto": {"domain": (1, "string"), "version": (2, "int64")},
-    "StringStringEntryProto": {"key": (1, "string"), "value": (2, "string")},
-    "GraphProto": {
-        "node": (1, "*NodeProto"),
-        "name": (2, "string"),
-        "initializer": (5, "*TensorProto"),
-        "input": (11, "*ValueInfoProto"),
-        "output": (12, "*ValueInfoProto"),
-    },
-    "NodeProto": {
-        "input": (1, "*string"),
-        "output": (2, "*string"),
-        "name": (3, "string"),
-        "op_type": (4, "string"),
-        "attribute": (5, "*AttributeProto"),
-        "domain": (7, "string"),
-    },
-    "AttributeProto": {"name": (1, "string"), "g": (6, "GraphProto")},
-    "TensorProto": {
-        "dims": (1, "*int64"),
-        "data_type": (2, "int32"),
-        "float_data": (4, "*float"),
-        "name": (8, "string"),
-        "raw_data": (9, "bytes"),
-    },
-    "ValueInfoProto": {"name": (1, "string"), "type": (2, "TypeProto")},
-    "TypeProto": {"tensor_type": (1, "TensorTypeProto")},
-    "TensorTypeProto": {"elem_type": (1, "int32")},
+# The fields of `rnnx.onnx_file.wire.FIELDS` that are looked at. A field that is not listed is kept byte for byte, but
+# protobuf serializes it apart from those that are: to list one more would change `graph_sha256`, which shipped files
+# have recorded, and the order of the fields in an exported file.
+_LOOKED_AT = {
+    "ModelProto": ("ir_version", "graph", "opset_import", "metadata_props"),
+    "OperatorSetIdProto": ("domain", "version"),
+    "StringStringEntryProto": ("key", "value"),
+    "GraphProto": ("node", "name", "initializer", "input", "output"),
+    "NodeProto": ("input", "output", "name", "op_type", "attribute", "domain"),
+    "AttributeProto": ("name", "g"),
+    "TensorProto": ("dims", "data_type", "name", "raw_data"),
+    "ValueInfoProto": ("name", "type"),
+    "TypeProto": ("tensor_type",),
+    "Tensor": ("elem_type",),
 }
 
 
@@ -119,13 +98,10 @@ def read_tensor(tensor: Any) -> npt.NDArray[Any]:
     """
     if tensor.data_type not in _DTYPES:
         raise ModelError(f"initializer {tensor.name!r:.60}: data type {tensor.data_type} is not one that rnnx writes")
-    if tensor.float_data and tensor.data_type == FLOAT:
-        values = np.array(tensor.float_data, np.float32)
-    else:
-        dtype = np.dtype(_DTYPES[tensor.data_type])
-        if len(tensor.raw_data) % dtype.itemsize:
-            raise ModelError(f"initializer {tensor.name!r:.60}: {len(tensor.raw_data)} bytes are no whole numbers")
-        values = np.frombuffer(tensor.raw_data, dtype)
+    dtype = np.dtype(_DTYPES[tensor.data_type])
+    if len(tensor.raw_data) % dtype.itemsize:
+        raise ModelError(f"initializer {tensor.name!r:.60}: {len(tensor.raw_data)} bytes are no whole numbers")
+    values = np.frombuffer(tensor.raw_data, dtype)
     shape = tuple(tensor.dims)
     if min(shape, default=1) < 0 or values.size != int(np.prod(shape, dtype=object)):
         raise ModelError(f"initializer {tensor.name!r:.60}: {values.size} numbers do not fit the shape {shape}")
@@ -148,19 +124,20 @@ def _parse(kind: str, data: bytes) -> Any:
 def _classes() -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name="rnnx_onnx.proto", package="rnnx_onnx", syntax="proto2")
     field_type = descriptor_pb2.FieldDescriptorProto
-    for name, fields in _MESSAGES.items():
+    scalars = {"int": field_type.TYPE_INT64, "string": field_type.TYPE_STRING, "bytes": field_type.TYPE_BYTES}
+    for name, looked_at in _LOOKED_AT.items():
         proto = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
+        numbers = {field: (number, kind) for number, (field, kind) in FIELDS[name].items()}
+        for field in looked_at:
+            number, kind = numbers[field]
             added = proto.field.add(name=field, number=number)
             added.label = field_type.LABEL_REPEATED if kind.startswith("*") else field_type.LABEL_OPTIONAL
-            scalar = getattr(field_type, f"TYPE_{kind.lstrip('*').upper()}", None)
-            added.type = scalar or field_type.TYPE_MESSAGE
-            if scalar is None:
-                added.type_name = f".rnnx_onnx.{kind.lstrip('*')}"
-            elif kind == "*float":
-                added.options.packed = True
+            kind = kind.removeprefix("*")
+            added.type = scalars.get(kind, field_type.TYPE_MESSAGE)
+            if kind not in scalars:
+                added.type_name = f".rnnx_onnx.{kind}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"rnnx_onnx.{name}")) for name in _MESSAGES
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"rnnx_onnx.{name}")) for name in _LOOKED_AT
     }

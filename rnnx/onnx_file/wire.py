@@ -16,7 +16,7 @@ from rnnx.errors import ModelError
 # By name of the field: its value, or a list of them where it is repeated. What is not there has no key.
 Message: TypeAlias = dict[str, Any]
 
-# Message: number: field, type ("*" in front: repeated), as in `rnnx.onnx_file.messages`.
+# Message: number: field, type ("*" in front: repeated). `rnnx.onnx_file.messages` reads and writes some of them.
 FIELDS: dict[str, dict[int, tuple[str, str]]] = {
     "ModelProto": {
         1: ("ir_version", "int"),

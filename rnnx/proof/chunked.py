@@ -20,7 +20,7 @@ from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.invariance import compare_answers
 from rnnx.proof.report import InvarianceReport, RuntimeReport
 from rnnx.reference import Network
-from rnnx.reference.streaming import CarriedState, Run, Values, from_zero, in_chunks, with_time
+from rnnx.reference.streaming import CarriedState, Run, Values, by_layer, from_zero, in_chunks, with_time
 from rnnx.rounding.decisions import Decisions, decide, label_ids
 
 CHUNK_SIZES = (1, 7, 500)
@@ -98,10 +98,9 @@ def _problems(file: Streamed, own: Values, result: Values) -> list[str]:
     return [
         *([] if is_same else ["the file and its copy with states differ"]),
         *(
-            f"{one.output} is not the state of layer {one.layer} after the last position"
-            for one in file.carried
-            if one.output.endswith("h_out")
-            and not np.array_equal(result[file.names[one.layer]][-1], result[one.output], equal_nan=True)
+            f"{h.output} is not the state of layer {layer} after the last position"
+            for layer, (h, *_) in by_layer(file.carried).items()
+            if not np.array_equal(result[file.names[layer]][-1], result[h.output], equal_nan=True)
         ),
     ]
 

@@ -22,7 +22,13 @@ from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import to_batch
 
-_OTHER_IDS = "ids differ"
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is wrong with a file on a batch; wrong ids are the reason for whatever else is wrong."""
+
+    text: str
+    is_of_ids: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,20 +98,21 @@ def compare_file(
     run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
     results = [run_with_states(given) for given in inputs]
     own = [run(given) for given in inputs]
-    problems = []
+    problems: list[_Problem] = []
     for batch, result, answers in zip(batches, results, own, strict=True):
         # The states came from a copy that puts them out: the file itself has to give the same bits.
         if not all(np.array_equal(values, result[key], equal_nan=True) for key, values in answers.items()):
-            problems.append(f"the file and its copy with states differ on the batch of {batch.names[0]!r}")
+            problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
         if candidate.ids is not None:
             problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
     outputs = [_outputs(candidate, network, result) for result in results]
-    if any(problem.startswith(_OTHER_IDS) for problem in problems):
-        # Behind other ids no state can be the right one; the ids are what is wrong.
-        report = RuntimeReport(name, (), None, 0, 0, tuple(problems))
+    said = tuple(problem.text for problem in problems)
+    if any(problem.is_of_ids for problem in problems):
+        # With other ids no state can be the right one; the ids are what is wrong.
+        report = RuntimeReport(name, (), None, 0, 0, said)
     else:
         report = compare_runtime(name, network, batches, outputs, decisions)
-        report = dataclasses.replace(report, problems=(*report.problems, *problems))
+        report = dataclasses.replace(report, problems=(*report.problems, *said))
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
@@ -156,15 +163,19 @@ def _ends_in_sigmoid(network: Network) -> bool:
 
 def _text_problems(
     network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
-) -> list[str]:
+) -> list[_Problem]:
     """The ids have to be those of `rnnx.text.tokenizer`, and the first label's probability one subtraction away."""
     expected = network.named(batch.given)[INPUT_NAME]
     if ids.dtype != np.int32 or ids.shape != expected.shape:
-        return [f"{_OTHER_IDS}: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"]
+        what = f"ids differ: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"
+        return [_Problem(what, is_of_ids=True)]
     rows = np.flatnonzero((expected != ids).any(axis=1))
-    problems = [f"{_OTHER_IDS} from those of rnnx.text.tokenizer on {batch.names[row]!r}" for row in rows]
+    problems = [
+        _Problem(f"ids differ from those of rnnx.text.tokenizer on {batch.names[row]!r}", is_of_ids=True)
+        for row in rows
+    ]
     if _ends_in_sigmoid(network) and not (
         probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
     ):
-        problems.append(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}")
+        problems.append(_Problem(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}"))
     return problems

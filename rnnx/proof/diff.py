@@ -20,7 +20,7 @@ from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
 from rnnx.reference import INPUT_NAME
 from rnnx.reference.streaming import zero_states
 from rnnx.runtime.session import Device, Session
-from rnnx.text.tokenizer import Ids, Tokenizer, to_batch
+from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,11 @@ class Side:
             if any(one.ndim != 2 for one in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
             probs = outputs["probs"][0]
-            self.label(probs if len(probs) > 1 else np.repeat(probs, 2))
+            has_one_sigmoid = probs.shape == (1,) and len(self.labels) == 2
+            if not has_one_sigmoid and probs.shape != (len(self.labels),):
+                raise ValueError("its probabilities are not one for each label")
         # One sigmoid is spelled out, as a file that reads text does it.
-        return probs if len(probs) == len(self.labels) else np.array([1 - probs[0], probs[0]], np.float32), states
+        return np.array([1 - probs[0], probs[0]], np.float32) if has_one_sigmoid else probs, states
 
     def _encode(self, given: Input) -> npt.NDArray[Any]:
         if self.evidence.ids is not None and given.text is not None:
@@ -194,7 +196,7 @@ def golden_inputs(a: Side, b: Side) -> list[Input]:
     inputs = []
     for case in a.evidence.cases:
         if case.text is not None and read_texts:
-            inputs.append(Input(case.name, case.text.encode("utf-8", "surrogateescape")))
+            inputs.append(Input(case.name, to_bytes(case.text)))
         elif read_ids:
             with refusing_misfits(a.name):
                 inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))

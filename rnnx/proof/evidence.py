@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, one_line
 from rnnx.onnx_file.messages import graph_sha256, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.report import ParityReport
@@ -129,7 +129,7 @@ class Evidence:
         ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
         cases: The golden vectors.
         figures: The proof at export.
-        tools: Name to version of what computed `runtime_probs`.
+        tools: Name to version of what computed `GoldenCase.runtime_answers`.
         carried: For a streaming file, the states that it takes in and puts out.
     """
 
@@ -157,8 +157,9 @@ def refusing_misfits(name: str) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{name}: its evidence does not fit it ({type(error).__name__}: {reason})") from error
+        raise ModelError(
+            f"{name}: its evidence does not fit it ({type(error).__name__}: {one_line(error, 200)})"
+        ) from error
 
 
 def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:

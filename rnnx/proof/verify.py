@@ -22,7 +22,7 @@ from rnnx.proof.report import ParityReport
 from rnnx.reference import INPUT_NAME, Array, Network
 from rnnx.rounding.decisions import Decisions, decide
 from rnnx.runtime.session import Device, devices_for
-from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.tokenizer import Tokenizer, to_bytes
 from rnnx.text.word_encoder import WordEncoder
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
@@ -121,7 +121,7 @@ def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
         raise ModelError("the evidence in the file has golden vectors without a text, which it could not read")
     given = [case.given(network) for case in cases]
     names = [case.name for case in cases]
-    texts = [(case.text or "").encode("utf-8", "surrogateescape") for case in cases]
+    texts = [to_bytes(case.text or "") for case in cases]
     longest = max(given, key=lambda one: next(iter(one.values())).shape[1])
     shapes = {name: values.shape for name, values in longest.items()}
     if network.masks_zero:
@@ -185,7 +185,7 @@ def _require_same_ids(name: str, evidence: Evidence, reader: Tokenizer | WordEnc
     for case in evidence.cases:
         if case.text is None:
             continue
-        text = case.text.encode("utf-8", "surrogateescape")
+        text = to_bytes(case.text)
         if isinstance(reader, WordEncoder):
             read: Mapping[str, npt.NDArray[np.int32]] = reader.encode(text.split(b"\n"))._asdict()
         else:

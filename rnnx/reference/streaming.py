@@ -9,7 +9,7 @@ Imports numpy and the reference only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
@@ -43,6 +43,9 @@ Run: TypeAlias = Callable[[Values], Values]
 class CarriedState:
     """A state of a recurrent layer that a file has as an input and as an output, both float32 `(batch, units)`.
 
+    A file lists the states of a layer in the order of `Recurrent.carried`, h first; which state one is follows from its
+    place in that list (`by_layer`), since files record no more than is listed here.
+
     Attributes:
         layer: The name of the layer.
         input: The name of the input, such as `h_in`, or `lower.h_in` if there are several layers.
@@ -54,6 +57,14 @@ class CarriedState:
     input: str
     output: str
     units: int
+
+
+def by_layer(carried: Iterable[CarriedState]) -> dict[str, tuple[CarriedState, ...]]:
+    """The states of each layer, in the order of `Recurrent.carried`: h first, then the cell state of an LSTM."""
+    states: dict[str, tuple[CarriedState, ...]] = {}
+    for state in carried:
+        states[state.layer] = (*states.get(state.layer, ()), state)
+    return states
 
 
 def from_zero(run: Run, carried: Sequence[CarriedState]) -> Run:

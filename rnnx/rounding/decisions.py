@@ -61,8 +61,14 @@ class Decisions:
 
     def row(self, i: int) -> Decisions:
         """One row as a batch of its own."""
-        head, *arrays = vars(self).values()
-        return Decisions(head, *(values[i : i + 1] for values in arrays))
+        return Decisions(
+            head=self.head,
+            values=self.values[i : i + 1],
+            logit_bounds=self.logit_bounds[i : i + 1],
+            bounds=self.bounds[i : i + 1],
+            label_ids=self.label_ids[i : i + 1],
+            is_certain=self.is_certain[i : i + 1],
+        )
 
 
 def label_ids(head: Head, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:

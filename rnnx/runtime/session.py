@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError
+from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError, one_line
 from rnnx.onnx_file.admission import require_admissible
 from rnnx.runtime.cuda import find_load_error, find_problems
 
@@ -82,7 +82,7 @@ class Session:
         try:
             self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
-            raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
+            raise ModelError(f"onnxruntime cannot load the model: {one_line(error)}") from error
         self.input_names: list[str] = [port.name for port in self._session.get_inputs()]
         self.input_shapes: dict[str, list[Any]] = {port.name: port.shape for port in self._session.get_inputs()}
         self.output_names = [output.name for output in self._session.get_outputs()]
@@ -106,9 +106,9 @@ class Session:
             outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
         except Exception as error:  # onnxruntime's exceptions share no other base
             if self.device == "cuda" and any(sign in str(error) for sign in _GPU_FAILURES):
-                reason = _one_line(error)
+                reason = one_line(error)
                 raise RnnxError(f"the GPU failed, or has too little memory for this batch: {reason}") from error
-            raise ModelError(f"onnxruntime cannot run the model: {_one_line(error)}") from error
+            raise ModelError(f"onnxruntime cannot run the model: {one_line(error)}") from error
         return outputs
 
     def run_by_name(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
@@ -121,7 +121,7 @@ def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)
     try:
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
-        raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from error
+        raise ModelError(f"onnxruntime cannot load the model: {one_line(error)}") from error
 
 
 def _open_on_cuda(model: bytes, options: Any) -> Any:
@@ -142,7 +142,7 @@ def _open_on_cuda(model: bytes, options: Any) -> Any:
         session = _open(model, options, [(name, CUDA_OPTIONS)])
     except ModelError as error:
         _open(model, ort.SessionOptions())  # raises ModelError if the file is broken
-        reason = _one_line(error.__cause__)
+        reason = one_line(error.__cause__)
         raise DeviceError(f"CUDA is available, but no session opens on it: {reason}") from error
     # Without a library, onnxruntime silently falls back to another provider (onnxruntime #23372).
     if (actual := session.get_providers()[0]) != name:
@@ -227,10 +227,6 @@ def _library_problems() -> tuple[str, ...]:
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls()
     return tuple(find_problems(ort.cuda_version))
-
-
-def _one_line(error: BaseException | None) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def available_providers() -> tuple[str, ...]:

@@ -38,6 +38,14 @@ def to_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+def to_text(data: bytes) -> str:
+    """Bytes as a text, for JSON, a terminal or a caller: UTF-8; each byte that is not is a lone surrogate.
+
+    `to_bytes` gives the same bytes back.
+    """
+    return data.decode("utf-8", "surrogateescape")
+
+
 def to_batch(texts: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     """Stacks texts: (batch, bytes) uint8, rows padded with zeros."""
     width = max((len(text) for text in texts), default=0)

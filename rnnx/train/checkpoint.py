@@ -26,6 +26,7 @@ import numpy.typing as npt
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.locks import lock_folder
 from rnnx.files.publish import sync_folder
+from rnnx.strict_json import to_json_bytes
 
 _FORMAT_VERSION = 1
 _INDEX_NAME = "checkpoint.json"
@@ -113,11 +114,11 @@ class Checkpoint:
         entry = {"epoch": epoch, "sha256": hashlib.sha256(data).hexdigest(), "values": values}
         stages = {**self._stages, stage: entry}
         index = {"format_version": _FORMAT_VERSION, "identity": self._identity, "stages": stages}
-        text = json.dumps({**index, "sha256": _digest(index)}, indent=2) + "\n"
+        content = to_json_bytes({**index, "sha256": _digest(index)}, indent=2, allow_nan=True)
         try:
             self.place.mkdir(parents=True, exist_ok=True)
             _write(self.place / _file_name(stage, entry), data)
-            _write(self.place / _INDEX_NAME, text.encode())
+            _write(self.place / _INDEX_NAME, content)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.place)) from error
         self._stages = stages

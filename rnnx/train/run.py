@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +23,7 @@ from rnnx.bundle.directory import (
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.keras_models.describe import describe
+from rnnx.strict_json import to_json_bytes
 from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
 from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
@@ -96,8 +96,8 @@ def _train(dataset: AnyDataset, recipe: AnyRecipe, out: Path, seed: int, observe
     title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
-        HISTORY_NAME: _json(_history(fitted)),
-        METRICS_NAME: _json(metrics),
+        HISTORY_NAME: to_json_bytes(_history(fitted), indent=2, allow_nan=True),
+        METRICS_NAME: to_json_bytes(metrics, indent=2, allow_nan=True),
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }
@@ -175,7 +175,3 @@ def keras_bytes(model: keras.Model) -> bytes:
         path = Path(folder) / KERAS_NAME
         bare.save(path)
         return path.read_bytes()
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2) + "\n").encode()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnx.cli import run
+from rnnx.errors import ModelError
 from rnnx.proof.diff import Input, Side, compare, golden_inputs
 
 Capture = pytest.CaptureFixture[str]
@@ -78,6 +79,14 @@ def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
     report = compare(side, other, golden_inputs(side, side))
     assert report.flip_count == len(report.inputs)
     assert all(one.max_abs_diff is None for one in report.inputs)
+
+
+def test_as_many_probabilities_as_labels(tiny_bundle: Path) -> None:
+    side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    given = golden_inputs(side, side)[0]
+    side.labels = ("x", "y", "z")
+    with pytest.raises(ModelError, match="its probabilities are not one for each label"):
+        side.run(given)
 
 
 def test_a_plot_is_written(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnx.reference import Concatenate, Dense, Embedding, Network, Node, SimpleRNN
-from rnnx.reference.streaming import CarriedState, Values, from_zero, in_chunks, with_time
+from rnnx.reference.streaming import CarriedState, Values, by_layer, from_zero, in_chunks, with_time
 
 STATE = CarriedState("sum", "h_in", "h_out", 1)
 X = np.arange(1.0, 23.0, dtype=np.float32).reshape(2, 11, 1)
@@ -28,6 +28,12 @@ def test_outputs_of_chunks_are_concatenated(size: int) -> None:
 
 def test_from_zero_starts_a_file_at_zero_states() -> None:
     np.testing.assert_array_equal(np.cumsum(X, axis=1), from_zero(add_up, [STATE])({"x": X})["sums"])
+
+
+def test_states_of_a_layer_keep_their_order() -> None:
+    lower = [CarriedState("lower", f"lower.{kind}_in", f"lower.{kind}_out", 3) for kind in "hc"]
+    upper = CarriedState("upper", "upper.h_in", "upper.h_out", 2)
+    assert by_layer([*lower, upper]) == {"lower": tuple(lower), "upper": (upper,)}
 
 
 def test_with_time_names_the_nodes_with_a_time_axis() -> None:

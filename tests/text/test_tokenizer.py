@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.errors import ModelError
-from rnnx.text.tokenizer import SPECIAL_TOKENS, START_ID, UNKNOWN_ID, Tokenizer, Vocabulary, tokenize
+from rnnx.text.tokenizer import SPECIAL_TOKENS, START_ID, UNKNOWN_ID, Tokenizer, Vocabulary, to_bytes, to_text, tokenize
 
 CONFIG = TokenizerConfig(
     max_length=5, start=True, strip_breaks=True, pad_to="batch", padding_side="left", truncation_side="left"
@@ -19,6 +19,11 @@ TEXTS = st.one_of(
     st.binary(max_size=80),
     st.lists(st.sampled_from([b"a", b"Zz", b"'", b"<br />", b" ", b"\xc3\xa9", b"\0", b".", b"9"])).map(b"".join),
 )
+
+
+@given(st.binary(max_size=80))
+def test_bytes_come_back_from_their_text(data: bytes) -> None:
+    assert to_bytes(to_text(data)) == data
 
 
 def words_by_definition(text: bytes, *, strip_breaks: bool) -> list[bytes]:
