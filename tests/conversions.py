@@ -1,7 +1,7 @@
 """Conversions and exports of Keras networks, their expensive parts made once in a session; needs the [train] extra.
 
-Three things take nearly all the time of an export: tf2onnx, Keras itself, cell by cell, and the bounds of decisions.
-They depend on the network alone, the last two on the inputs too, so for equal ones they are computed once. The
+Three things take nearly all the time of an export: tf2onnx, the trace of Keras, and the bounds of decisions. They
+depend on the network alone, the last one on the inputs too, so for equal ones they are computed once. The
 rewriting, the comparisons and the verdict are always computed. Tests that are about one of the three, or that change
 something else that it depends on, call `rnnx.export` themselves.
 """
@@ -22,13 +22,13 @@ import onnx
 
 from rnnx.export import forms, pipeline, prove, prove_text
 from rnnx.export.convert import convert as convert_anew
+from rnnx.export.keras_states import KerasRunner
 from rnnx.export.pipeline import Exported
 from rnnx.export.probes import Probes
-from rnnx.export.prove import run_keras as run_keras_anew
 from rnnx.export.source import Source
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof import verify
-from rnnx.proof.compare import Outputs, ProbeBatch
+from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Given, Network
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding.decisions import Decisions
@@ -38,7 +38,7 @@ from tests.networks import IDS
 Forms = dict[str, Rewritten]
 
 _CONVERTED: dict[str, onnx.ModelProto] = {}
-_KERAS_OUTPUTS: dict[str, Outputs] = {}
+_RUNNERS: dict[str, KerasRunner] = {}
 _DECISIONS: dict[str, dict[str, Decisions]] = {}
 
 
@@ -58,12 +58,12 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         return forms.build_forms(model, network, streaming)
 
 
-def run_keras(model: keras.Model, network: Network, batch: ProbeBatch) -> Outputs:
-    """As `rnnx.export.prove.run_keras`, run once for equal networks and inputs; do not change what it returns."""
-    key = _digest(_facts_of(model, network), dict(network.named(batch.given)))
-    if key not in _KERAS_OUTPUTS:
-        _KERAS_OUTPUTS[key] = run_keras_anew(model, network, batch)
-    return _KERAS_OUTPUTS[key]
+def trace_keras(model: keras.Model, network: Network) -> KerasRunner:
+    """As `rnnx.export.keras_states.KerasRunner`, traced once for equal networks."""
+    key = _digest(_facts_of(model, network))
+    if key not in _RUNNERS:
+        _RUNNERS[key] = KerasRunner(model, network)
+    return _RUNNERS[key]
 
 
 def decide(network: Network, given: Given) -> dict[str, Decisions]:
@@ -89,7 +89,7 @@ def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[Non
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(pipeline, "build_forms", build))
-        stack.enter_context(patch.object(prove, "run_keras", run_keras))
+        stack.enter_context(patch.object(prove, "KerasRunner", trace_keras))
         for module in (prove, prove_text, verify):
             stack.enter_context(patch.object(module, "decide", decide))
         yield

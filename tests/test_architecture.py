@@ -32,6 +32,7 @@ DOORS = {
     "matplotlib": {"train/curves.py", "export/plot.py"},
     "tensorflow": {
         "export/convert.py",
+        "export/keras_states.py",
         "export/markers.py",
         "train/batches.py",
         "train/determinism.py",

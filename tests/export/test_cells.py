@@ -21,8 +21,8 @@ from rnnx.bundle.directory import read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export.convert import convert
 from rnnx.export.forms import read_steps
+from rnnx.export.keras_states import KerasRunner
 from rnnx.export.pipeline import export
-from rnnx.export.prove import run_keras
 from rnnx.infer.predictor import Predictor
 from rnnx.keras_models.read_network import read_network, recurrent_layers
 from rnnx.onnx_file.messages import parse_model
@@ -209,7 +209,8 @@ def test_right_files_stay_within_the_bound(activation: str) -> None:
     ids = np.random.default_rng(0).integers(0, 12, (4, 30)).astype(np.int32)
     batches = [ProbeBatch(IDS, tuple("abcde")), ProbeBatch(ids, tuple("fghi"))]
     decisions = [decide(network, batch.given) for batch in batches]
-    reports = [compare_runtime("keras", network, batches, [run_keras(model, network, b) for b in batches], decisions)]
+    run_keras = KerasRunner(model, network)
+    reports = [compare_runtime("keras", network, batches, [run_keras(batch) for batch in batches], decisions)]
     for name, form in build_forms(model, network).items():
         candidate = Candidate(name, form.model.SerializeToString(), form.recipe())
         reports.append(compare_file(candidate, "cpu", network, batches, decisions, batches[1]).report)

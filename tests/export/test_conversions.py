@@ -15,7 +15,7 @@ from keras import layers
 
 from rnnx.export import pipeline
 from rnnx.export.convert import convert
-from rnnx.export.prove import run_keras
+from rnnx.export.keras_states import KerasRunner
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Network
@@ -71,13 +71,13 @@ def test_what_keras_and_the_reference_gave_is_what_they_give() -> None:
     model = make()
     network = read_network(model)
     for _ in range(2):  # computed, and known
-        expected, actual = run_keras(model, network, BATCH), conversions.run_keras(model, network, BATCH)
+        expected, actual = KerasRunner(model, network)(BATCH), conversions.trace_keras(model, network)(BATCH)
         np.testing.assert_array_equal(expected.states["rnn"], actual.states["rnn"])
         np.testing.assert_array_equal(expected.answers["probs"], actual.answers["probs"])
         bounds = decide(network, IDS)["probs"].bounds
         np.testing.assert_array_equal(bounds, conversions.decide(network, IDS)["probs"].bounds)
     one = ProbeBatch(IDS[:1], ("a",))
-    assert conversions.run_keras(model, network, one).states["rnn"].shape == (1, 6, 3)
+    assert conversions.trace_keras(model, network)(one).states["rnn"].shape == (1, 6, 3)
     assert conversions.decide(network, IDS[:1])["probs"].bounds.shape == (1, 1)
 
 

@@ -1,0 +1,213 @@
+"""Runs Keras on the probes: its outputs, and the state of every recurrent layer after every step.
+
+What is compared with the reference is Keras itself: the model's own layers, with their own cells, weights and float32
+kernels, traced into one TensorFlow graph. Only one thing is asked of them in addition. While the graph is traced, each
+recurrent layer runs its own loop with `return_sequences=True`, so that the loop hands out the state after each step and
+not the last one alone. The graph is traced once per model, for any batch and any time; called eagerly, Keras would run
+each step of each layer in Python, which takes 30 times as long on the shipped model, and gives the same states.
+
+A model that cannot be traced that way is run eagerly, and the name of the runtime in the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from rnnx.keras_models.read_network import recurrent_layers
+from rnnx.proof.compare import Outputs, ProbeBatch
+from rnnx.reference import Network
+
+# The CPU also where TensorFlow has a card: there its matrix products are in TF32, which is not what is proved.
+_DEVICE = "cpu:0"
+# What tracing raises where a layer needs values that only an eager call has. TensorFlow's own errors of this kind
+# (OperatorNotAllowedInGraphError, InaccessibleTensorError) are a TypeError and a ValueError.
+_TRACE_ERRORS = (TypeError, ValueError, NotImplementedError, tf.errors.OpError)
+
+
+class KerasRunner:
+    """Runs one Keras model on batches of probes.
+
+    Attributes:
+        name: What the report calls this runtime, such as `keras 3.15.1`.
+    """
+
+    def __init__(self, model: keras.Model, network: Network) -> None:
+        """Traces the model.
+
+        Args:
+            model: The Keras model.
+            network: Its reference, which names its inputs, outputs and recurrent layers.
+        """
+        self._model, self._network = model, network
+        self.name = f"keras {keras.__version__}"
+        try:
+            self._run = _trace(model, network)
+        except _TRACE_ERRORS:
+            self.name += ", called step by step"
+            self._run = lambda inputs: run_eagerly(model, network, inputs)
+
+    def __call__(self, batch: ProbeBatch) -> Outputs:
+        """Runs a batch.
+
+        Returns:
+            Each output by its name in the network, and each recurrent layer's states `(batch, time, units)` float32, in
+            the order in which they were computed, carried on over masked positions.
+        """
+        answers, states = self._run(list(self._network.named(batch.given).values()))
+        return Outputs(
+            {name: np.asarray(values) for name, values in zip(self._network.ends, answers, strict=True)},
+            {name: np.asarray(values) for name, values in states.items()},
+        )
+
+
+# The inputs in the order of the network's; what comes back are the outputs in that order, and states by layer.
+_Run = Callable[[Sequence[npt.NDArray[Any]]], tuple[Sequence[Any], dict[str, Any]]]
+
+
+def _trace(model: keras.Model, network: Network) -> _Run:
+    """Traces a model and the states of its recurrent layers into one graph.
+
+    The shapes are open as in the network, because Keras bakes in those of an eager call's first batches.
+    """
+    signature = [
+        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
+    ]
+
+    def run(*inputs: tf.Tensor) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        states: dict[str, tf.Tensor] = {}
+        with _own_loops(model), _with_all_states(model, states):
+            return _call(model, inputs), states
+
+    with keras.device(_DEVICE):
+        # Keras's layers are written for tracing; without autograph they are traced as they are, and sooner.
+        function = tf.function(run, input_signature=signature, autograph=False)
+        graph = function.get_concrete_function()
+
+    def run_graph(inputs: Sequence[npt.NDArray[Any]]) -> tuple[Sequence[Any], dict[str, Any]]:
+        with keras.device(_DEVICE):
+            answers, states = graph(*map(tf.constant, inputs))
+        return answers, states
+
+    return run_graph
+
+
+def _call(model: keras.Model, inputs: Sequence[Any]) -> list[Any]:
+    outputs: list[Any] = keras.tree.flatten(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+    return outputs
+
+
+@contextmanager
+def _own_loops(model: keras.Model) -> Iterator[None]:
+    """Keeps LSTM and GRU from handing the whole layer to cuDNN, where there is one: no state would show."""
+    layers = [layer for _, layer in recurrent_layers(model) if hasattr(layer, "use_cudnn")]
+    before = [layer.use_cudnn for layer in layers]
+    for layer in layers:
+        layer.use_cudnn = False
+    try:
+        yield
+    finally:
+        for layer, use_cudnn in zip(layers, before, strict=True):
+            layer.use_cudnn = use_cudnn
+
+
+@contextmanager
+def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[None]:
+    """Lets each recurrent layer write the states of its loop into `states` when it is called."""
+    layers = dict(recurrent_layers(model))
+    for name, layer in layers.items():
+        layer.inner_loop = _loop_with_states(layer, layer.inner_loop, name, states)
+    try:
+        yield
+    finally:
+        for layer in layers.values():
+            del layer.inner_loop
+
+
+def _loop_with_states(
+    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any]
+) -> Callable[..., Any]:
+    """Keras's loop over the cell, which hands out the state after each step too.
+
+    A cell's output is its state h, so all outputs are all states: over a masked position both are carried on. Only
+    `zero_output_for_mask` puts zeros out there; then the loop runs once for the states, and once as the layer has it.
+    """
+
+    def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        with _set(layer, return_sequences=True, zero_output_for_mask=False):
+            last, states[name], last_states = inner_loop(sequences, initial_state, mask, training=training)
+        if layer.zero_output_for_mask and mask is not None:
+            return inner_loop(sequences, initial_state, mask, training=training)
+        return last, states[name], last_states
+
+    return loop
+
+
+@contextmanager
+def _set(layer: Any, **settings: bool) -> Iterator[None]:
+    before = {name: getattr(layer, name) for name in settings}
+    for name, value in settings.items():
+        setattr(layer, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(layer, name, value)
+
+
+def run_eagerly(
+    model: keras.Model, network: Network, inputs: Sequence[npt.NDArray[Any]]
+) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Runs Keras step by step and writes down each state that its cells are given and give.
+
+    Called eagerly, Keras's recurrence is a Python loop over the cell. What a cell is given at a step is the state after
+    the step before, masks applied; the state after the last step is the layer's own result.
+
+    Args:
+        model: The Keras model.
+        network: Its reference.
+        inputs: In the order of the network's inputs.
+
+    Returns:
+        The outputs in the network's order, and the states `(batch, time, units)` by recurrent layer.
+    """
+    given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
+    last: dict[str, npt.NDArray[np.float32]] = {}
+    with keras.device(_DEVICE), _own_loops(model), ExitStack() as stack:
+        for name, layer in recurrent_layers(model):
+            layer.cell.call = _record_given(layer.cell.call, given[name])
+            layer.inner_loop = _record_last(layer.inner_loop, name, last)
+            stack.callback(_restore, layer)
+        outputs = _call(model, inputs)
+    # Keras calls the cell once more at first, for the shapes of its outputs.
+    states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
+    return outputs, states
+
+
+def _restore(layer: Any) -> None:
+    del layer.cell.call, layer.inner_loop
+
+
+def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:
+    def recording(inputs: Any, states: Any, training: bool = False) -> Any:
+        given.append(np.asarray(states[0] if isinstance(states, list | tuple) else states))
+        return call(inputs, states, training=training)
+
+    return recording
+
+
+def _record_last(
+    inner_loop: Callable[..., Any], name: str, last: dict[str, npt.NDArray[np.float32]]
+) -> Callable[..., Any]:
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        last_output, outputs, states = inner_loop(*args, **kwargs)
+        last[name] = np.asarray(states[0])
+        return last_output, outputs, states
+
+    return recording
