@@ -23,6 +23,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from rnnx.onnx_file.admission import IR_VERSION, OPSET
 from rnnx.reference import ActivationName
 from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rewrites.erfc import replace_erfc
@@ -122,7 +123,7 @@ def one_unit(operator: str) -> bytes:
     x, h0, h = (helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, [1, None, 1]) for key in ("x", "h0", "h"))
     constants = [numpy_helper.from_array(values.astype(np.float32), key) for key, values in weights.items()]
     graph = helper.make_graph([node], "one_unit", [x, h0], [h], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     data: bytes = model.SerializeToString()
     return data
 
@@ -143,7 +144,11 @@ def to_onnx(name: ActivationName) -> Any:
     signature = [tf.TensorSpec((None,), tf.float32, name="x")]
     with tf.device("/CPU:0"):
         traced = tf.function(function, input_signature=signature)
-        model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=13)
+        model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
+    # tf2onnx writes another IR version and an operator set more; a session of rnnx refuses both.
+    model.ir_version = IR_VERSION
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", OPSET))
     return replace_erfc(model)
 
 
