@@ -56,19 +56,7 @@ def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
     def prepare(folder: Path, ids: Ids) -> Run:
         import onnxruntime as ort
 
-        from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
-
-        if problems := cuda_problems():
-            raise RuntimeError(problems[0])
-        options = ort.SessionOptions()
-        options.use_deterministic_compute = True
-        settings = {**CUDA_OPTIONS, "enable_cuda_graph": str(int(captures))}
-        session = ort.InferenceSession(
-            (folder / "model.onnx").read_bytes(),
-            options,
-            providers=[("CUDAExecutionProvider", settings)],
-            enable_fallback=0,
-        )
+        session = _open_on_cuda(folder / "model.onnx", enable_cuda_graph=str(int(captures)))
         given = ort.OrtValue.ortvalue_from_numpy(ids, "cuda", 0)
         probs = ort.OrtValue.ortvalue_from_shape_and_type((len(ids), 1), np.float32, "cuda", 0)
         binding = session.io_binding()
@@ -84,6 +72,35 @@ def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
         return run
 
     return prepare
+
+
+def open_default_graph(folder: Path, ids: Ids) -> Run:
+    """Loads tf2onnx's graph into a session with the same options; `rnnx.runtime.session` refuses a Loop."""
+    session = _open_on_cuda(folder / "tf2onnx.onnx")
+
+    def run(ids: Ids) -> Floats:
+        probs: Floats = session.run(None, {"ids": ids})[0]
+        return probs
+
+    return run
+
+
+def _open_on_cuda(path: Path, **settings: str) -> Any:
+    """Opens a session of onnxruntime's own with the options that rnnx uses on CUDA, and further ones.
+
+    Raises:
+        RuntimeError: If CUDA cannot be used.
+    """
+    import onnxruntime as ort
+
+    from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
+
+    if problems := cuda_problems():
+        raise RuntimeError(problems[0])
+    options = ort.SessionOptions()
+    options.use_deterministic_compute = True
+    providers = [("CUDAExecutionProvider", {**CUDA_OPTIONS, **settings})]
+    return ort.InferenceSession(path.read_bytes(), options, providers=providers, enable_fallback=0)
 
 
 def open_cpu(folder: Path, ids: Ids) -> Run:
@@ -155,7 +172,7 @@ SYSTEMS: dict[str, Callable[[Path, Ids], Run]] = {
     "rnnx model.onnx, CUDA graph": open_bound(captures=True),
     "rnnx model.batch.onnx": open_session("model.batch.onnx"),
     "rnnx on the CPU, all cores": open_cpu,
-    "tf2onnx's graph": open_session("tf2onnx.onnx"),
+    "tf2onnx's graph": open_default_graph,
     "PyTorch nn.RNN": open_torch,
     "JAX lax.scan": open_jax,
 }
