@@ -1,4 +1,4 @@
-"""The article's network in JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
+"""The article's network in JAX: one gather from the folded table, then `lax.scan` over the time, jitted as a whole."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 
 def jit_predict(jax: Any) -> Callable[..., Any]:
-    """Builds it for a JAX that need not be installed where this is read.
+    """Builds the jitted network. JAX is an argument, so that this module can be imported where it is not installed.
 
     Args:
         jax: The module.
 
     Returns:
-        (ids (batch, time), table (words, units), recurrent kernel, dense kernel, dense bias) to probabilities
-        (batch, outputs). The weights are arguments: constants would be folded again for every shape.
+        A function of ids `(batch, time)`, the folded table `(words, units)`, the recurrent kernel, the dense kernel and
+        the dense bias. It returns probabilities `(batch, outputs)`. The weights are arguments because JAX would fold
+        constants again for every shape.
     """
 
-    @jax.jit  # type: ignore[untyped-decorator]  # JAX is imported untyped, since it need not be there
+    @jax.jit  # type: ignore[untyped-decorator]  # JAX need not be installed, so it is untyped here
     def predict(ids: Any, table: Any, recurrent_kernel: Any, dense_kernel: Any, dense_bias: Any) -> Any:
         def step(h: Any, x_t: Any) -> tuple[Any, None]:
             return jax.numpy.tanh(x_t + h @ recurrent_kernel), None

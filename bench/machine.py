@@ -1,6 +1,7 @@
-"""The machine a benchmark runs on: which cores it may use, and what to say of it. Standard library only.
+"""The machine that a benchmark runs on: the cores that it may use, its processor's name and its package versions.
 
-`restrict` has to run before numpy or any framework is imported: their thread pools are sized when they load.
+`restrict` has to run before numpy or any framework is imported, because their thread pools are sized when they load.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 
 
 def restrict(threads: int) -> list[int]:
-    """Ties this process, and what it starts, to as many cores as it may have threads.
+    """Binds this process and its children to as many cores as it may have threads.
 
-    Each library is told its number of threads too; but not all of them listen everywhere, and cores they cannot leave.
+    Each library is told its number of threads too. Not every library obeys everywhere, but none can leave the cores.
 
     Returns:
         The cores.
@@ -25,7 +26,7 @@ def restrict(threads: int) -> list[int]:
     os.sched_setaffinity(0, cores)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    # The CPU is measured, also where there is a GPU.
+    # The benchmarks measure the CPU, also on a machine that has a GPU.
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     if threads == 1:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
@@ -33,7 +34,7 @@ def restrict(threads: int) -> list[int]:
 
 
 def cpu_model() -> str:
-    """The processor's name, as Linux has it."""
+    """Returns the processor's name as Linux reports it."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -42,7 +43,7 @@ def cpu_model() -> str:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Name to version of those distributions that are installed, Python first."""
+    """Returns the version of each distribution that is installed, by name; Python's version comes first."""
     found = {"python": platform.python_version()}
     for name in distributions:
         try:
@@ -53,5 +54,5 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def today() -> str:
-    """The date in ISO, UTC."""
+    """Returns today's date (UTC) in ISO format."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""What is measured: a network in all the shapes in which a system may want it, and the ids that it reads."""
+"""The networks to measure, in every form that a system may need, and the ids that they read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnx.reference import Dense, Embedding, Network, SimpleRNN
 from rnnx.text.tokenizer import Ids, read_tokenizer
 
 VOCABULARY_SIZE, FEATURES = 10_000, 32
-# Those that read ids; the text form reads bytes and tokenizes too, so it is no peer of these.
+# The forms that read ids. The text form reads bytes and tokenizes too, so it cannot be compared with these.
 FORM_NAMES = ("model.onnx", "model.batch.onnx")
 
 Floats = npt.NDArray[np.float32]
@@ -30,16 +30,18 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PlainWeights:
-    """The weights of an Embedding, a SimpleRNN's last state and a sigmoid, for the systems written by hand.
+    """The weights of an Embedding, a SimpleRNN that returns its last state, and a Dense layer with a sigmoid.
+
+    The systems that are written by hand (JAX, PyTorch, NumPy) compute with these.
 
     Attributes:
-        table: (vocabulary, features).
-        folded: (vocabulary, units): table @ kernel + bias, folded in float64 and rounded once.
-        kernel: (features, units).
-        recurrent_kernel: (units, units).
-        bias: (units,).
-        dense_kernel: (units, outputs).
-        dense_bias: (outputs,).
+        table: The embedding, `(vocabulary, features)`.
+        folded: `table @ kernel + bias`, `(vocabulary, units)`, computed in float64 and rounded once.
+        kernel: `(features, units)`.
+        recurrent_kernel: `(units, units)`.
+        bias: `(units,)`.
+        dense_kernel: `(units, outputs)`.
+        dense_bias: `(outputs,)`.
     """
 
     table: Floats
@@ -56,16 +58,16 @@ class Subject:
     """A network to measure.
 
     Attributes:
-        name: For headings and file names.
-        model: In Keras.
-        network: Its reference in float64.
-        forms: File name to content of rnnx's own forms.
-        default_graph: What tf2onnx makes of the model.
-        plain: None if the network is more than the systems written by hand can do.
-        vocabulary_size: Ids run from 0 to one below it.
-        tokenizer: None for random weights; else says where its rows are padded.
-        rows: The ids of real texts, to draw from; without them, ids are drawn from the whole vocabulary, the rare words
-            as often as the common ones.
+        name: The network's name in headings and file names.
+        model: The Keras model.
+        network: The reference in float64.
+        forms: The content of rnnx's own forms, by file name.
+        default_graph: The graph to which tf2onnx converts the model.
+        plain: The weights for the systems that are written by hand; None if these cannot express the network.
+        vocabulary_size: Ids run from 0 to `vocabulary_size - 1`.
+        tokenizer: Says on which side rows are padded; None for random weights.
+        rows: The ids of real texts, from which batches are drawn. Without them, ids are drawn from the whole
+            vocabulary, the rare words as often as the common ones.
     """
 
     name: str
@@ -79,7 +81,10 @@ class Subject:
     rows: Sequence[Ids] = ()
 
     def ids(self, batch: int, time: int, rng: np.random.Generator) -> Ids:
-        """Draws a batch; a bundle's rows have random lengths, the first one `time`, and are padded as it pads."""
+        """Draws a batch of ids, `(batch, time)`.
+
+        The rows of a bundle have random lengths and are padded as the bundle pads them; the first row is `time` long.
+        """
         if self.tokenizer is not None and self.rows:
             return self._draw(self.tokenizer, batch, time, rng)
         rows = rng.integers(1, self.vocabulary_size, (batch, time), dtype=np.int32)
@@ -93,11 +98,12 @@ class Subject:
         return np.where(positions < lengths, rows, np.int32(0))
 
     def _draw(self, tokenizer: TokenizerConfig, batch: int, time: int, rng: np.random.Generator) -> Ids:
-        """Draws real texts, the first one of at least `time` ids; all cut to that, and padded."""
+        """Draws real texts, the first one of at least `time` ids, and truncates or pads each of them to `time`."""
         long = [row for row in self.rows if len(row) >= time]
         if not long:
-            raise SystemExit(f"--texts: no text of {time} ids in it")
-        chosen = [long[rng.integers(len(long))], *(self.rows[i] for i in rng.integers(len(self.rows), size=batch - 1))]
+            raise SystemExit(f"--texts: no text in the file has {time} ids")
+        chosen = [long[rng.integers(len(long))]]
+        chosen += [self.rows[index] for index in rng.integers(len(self.rows), size=batch - 1)]
         drawn = np.zeros((batch, time), np.int32)
         for row, ids in zip(drawn, chosen, strict=True):
             kept = ids[-time:] if tokenizer.truncation_side == "left" else ids[:time]
@@ -106,13 +112,13 @@ class Subject:
 
 
 def limit_tensorflow(threads: int) -> None:
-    """Sets TensorFlow's threads, which is possible only before its first operation."""
+    """Sets TensorFlow's number of threads, which is possible only before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def random_subject(units: int, seed: int) -> Subject:
-    """The article's network with a recurrence of any size, its weights as Keras draws them."""
+    """Builds the article's network with a recurrence of any size and the weights that Keras draws."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
@@ -126,7 +132,7 @@ def random_subject(units: int, seed: int) -> Subject:
 
 
 def model_subject(name: str, model: keras.Model) -> Subject:
-    """Any network that reads ids below `VOCABULARY_SIZE`."""
+    """Makes a subject of any Keras model that reads ids below `VOCABULARY_SIZE`."""
     from rnnx.export.forms import build_forms
 
     network = read_network(model)
@@ -135,7 +141,7 @@ def model_subject(name: str, model: keras.Model) -> Subject:
         name=name,
         model=model,
         network=network,
-        forms={name: forms[name].model.SerializeToString() for name in FORM_NAMES if name in forms},
+        forms={form: forms[form].model.SerializeToString() for form in FORM_NAMES if form in forms},
         default_graph=convert(model, network).SerializeToString(),
         plain=_plain_weights(network),
         vocabulary_size=VOCABULARY_SIZE,
@@ -143,27 +149,27 @@ def model_subject(name: str, model: keras.Model) -> Subject:
 
 
 def bundle_subject(name: str, texts: Path | None = None) -> Subject:
-    """A bundle, by the name of a shipped one or by path: its files as they lie there, beside its Keras model.
+    """Makes a subject of a bundle: its Keras model, and its `.onnx` files as they are.
 
     Args:
-        name: The name or path.
-        texts: A file of texts to draw rows from, one a line.
+        name: The name of a shipped model, or a bundle's path.
+        texts: A file with one text per line, from which rows are drawn.
 
     Raises:
-        rnnx.errors.ModelError: If there is none, or it is broken, altered or without a tokenizer.
+        rnnx.errors.ModelError: If there is no such bundle, or it is broken, altered or without a tokenizer.
     """
     source = open_source(name)
     directory = read_directory(find_directory(name))
     rows: list[Ids] = []
     if texts is not None:
         tokenizer = read_tokenizer(source.config, directory[VOCABULARY_NAME])
-        assert tokenizer is not None  # noqa: S101  # a bundle without one reads no texts
+        assert tokenizer is not None  # noqa: S101  # a bundle without a tokenizer reads no texts
         rows = [tokenizer.encode(line).ids for line in texts.read_bytes().splitlines()]
     return Subject(
         name=directory.config.name,
         model=source.model,
         network=source.network,
-        forms={name: directory.files[name] for name in FORM_NAMES if name in directory.files},
+        forms={form: directory.files[form] for form in FORM_NAMES if form in directory.files},
         default_graph=convert(source.model, source.network).SerializeToString(),
         plain=_plain_weights(source.network),
         vocabulary_size=source.config.vocabulary_size,
@@ -173,7 +179,7 @@ def bundle_subject(name: str, texts: Path | None = None) -> Subject:
 
 
 def fresh_subject(name: str) -> Subject:
-    """A bundle's network with the forms that would be exported now.
+    """Makes a subject of a bundle's network, with the forms that would be exported now.
 
     Raises:
         rnnx.errors.ModelError: As for `bundle_subject`.
@@ -182,11 +188,12 @@ def fresh_subject(name: str) -> Subject:
 
     subject = bundle_subject(name)
     forms = build_forms(subject.model, subject.network)
-    fresh = {name: forms[name].model.SerializeToString() for name in FORM_NAMES if name in forms}
+    fresh = {form: forms[form].model.SerializeToString() for form in FORM_NAMES if form in forms}
     return dataclasses.replace(subject, forms=fresh)
 
 
 def _plain_weights(network: Network) -> PlainWeights | None:
+    """Returns the weights if the network is an Embedding, a SimpleRNN and a Dense with a sigmoid; otherwise None."""
     kinds = [node.layer for node in network.nodes]
     match kinds:
         case [Embedding(mask_zero=False) as embedding, SimpleRNN() as rnn, Dense(activation="sigmoid") as dense]:

@@ -1,1 +1,1 @@
-"""The proofs, the tests and the timings that need a CUDA card."""
+"""Runs the proofs, the tests and the timings that need a CUDA card."""

@@ -1,4 +1,4 @@
-"""What a card can do at most, measured by onnxruntime: float32 products and memory traffic; JSON on stdout.
+"""Measures the limits of a card in onnxruntime: float32 products, memory traffic and launch time. Prints JSON.
 
 python -m bench.cuda.cuda_limits
 """
@@ -17,16 +17,20 @@ from onnx import helper
 from rnnx.errors import DeviceError
 from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
 
-_SIZE = 8192  # of a square matrix: 1.1e12 operations, and 268 MB
+_SIZE = 8192  # the size of a square matrix: a product takes 1.1e12 operations, a matrix 268 MB
 _ROUNDS = 10
 
 
 def measure() -> dict[str, float]:
-    """The best of some rounds.
+    """Measures the limits, each in the fastest of several rounds.
 
     Returns:
-        `flops`: floating point operations a second in a product of float32 matrices without TF32;
-        `bytes_per_s`: read and written, negating a matrix; `launch_s`: an operator on a single number.
+        `flops`, the floating point operations per second in a product of float32 matrices without TF32; `bytes_per_s`,
+        the bytes read and written per second when a matrix is negated; and `launch_s`, the seconds that an operator
+        takes on a single number.
+
+    Raises:
+        rnnx.errors.DeviceError: If there is no card, or onnxruntime cannot use it.
     """
     if problems := cuda_problems():
         raise DeviceError(problems[0])
@@ -38,8 +42,8 @@ def measure() -> dict[str, float]:
 
 
 def _time(operator: str, input_count: int, size: int) -> float:
-    """Seconds that one operator takes on matrices that are on the card already."""
-    names = [f"x{i}" for i in range(input_count)]
+    """Returns the seconds that one operator takes on matrices that are already on the card."""
+    names = [f"x{number}" for number in range(input_count)]
     shapes = {name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [size, size]) for name in (*names, "y")}
     graph = helper.make_graph(
         [helper.make_node(operator, names, ["y"])], "limit", [shapes[name] for name in names], [shapes["y"]]
@@ -56,7 +60,7 @@ def _time(operator: str, input_count: int, size: int) -> float:
     seconds = []
     for _ in range(_ROUNDS):
         before = time.perf_counter()
-        session.run_with_iobinding(binding)  # waits until the card is done
+        session.run_with_iobinding(binding)  # returns when the card has finished
         seconds.append(time.perf_counter() - before)
     return min(seconds)
 

@@ -1,8 +1,8 @@
-"""How long a batch takes on a card, from ids to probabilities: rnnx and its peers, the same weights, in turns.
+"""Measures how long a batch takes on a card, from ids to probabilities, in rnnx and in its peers.
 
-The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid), as in `bench.speed.latency`. Each system
-runs in a process of its own (`bench.cuda.cuda_worker`) and has its turn in each round; each is checked against the
-reference in float64 before it is timed. Prints Markdown; writes JSON where `--json` says.
+The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid), as in `bench.speed.latency`. All systems get
+the same weights. Each runs in a process of its own (`bench.cuda.cuda_worker`), is compared with the reference in
+float64 before it is timed, and has a turn in each round. Prints Markdown; with `--json`, writes JSON too.
 
     python -m bench.cuda.cuda_speed [--units 32 128] [--batches 1 8 32 128 512 2048] [--json FILE]
 """
@@ -34,14 +34,14 @@ OWN, DEFAULT_GRAPH, TORCH, CPU = "rnnx model.onnx", "tf2onnx's graph", "PyTorch 
 
 @dataclass
 class Cell:
-    """One network on one shape.
+    """The measurements of one network on one shape.
 
     Attributes:
-        units: Of its recurrence.
-        batch: Rows.
-        time: Ids in a row.
-        ms: Of every call, by system.
-        refused: By system, why it was not timed.
+        units: The units of the recurrence.
+        batch: The number of rows.
+        time: The number of ids in a row.
+        ms: The milliseconds of every call, by system.
+        refused: The reason why a system was not timed, by its name.
     """
 
     units: int
@@ -51,18 +51,21 @@ class Cell:
     refused: dict[str, str] = field(default_factory=dict)
 
     def median(self, name: str) -> float | None:
-        """Milliseconds; None if it was not timed."""
+        """Returns the median milliseconds of a system; None if it was not timed."""
         return statistics.median(self.ms[name]) if self.ms.get(name) else None
 
     def least_ms(self, limits: Mapping[str, float]) -> float:
-        """What the card would take if nothing had to wait: products, or ids, rows of the table and weights read."""
+        """Returns the milliseconds that the card would take at its limits, which is the longer of two times.
+
+        One is the time of the products, the other the time to read the ids, the rows of the table and the weights.
+        """
         flops = 2 * self.batch * (self.time * (_FEATURES + self.units) * self.units + self.units)
         numbers = self.batch * self.time * (1 + _FEATURES) + self.units * (_FEATURES + self.units + 2)
         return 1e3 * max(flops / limits["flops"], 4 * numbers / limits["bytes_per_s"])
 
 
 class Worker:
-    """A system in its process."""
+    """A system that runs in a process of its own."""
 
     def __init__(self, name: str, folder: Path, environment: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "bench.cuda.cuda_worker", name, str(folder)]
@@ -76,7 +79,7 @@ class Worker:
         )
 
     def ask(self, **asked: Any) -> dict[str, Any]:
-        """Asks, waits, and gives the answer; `error` if there is none."""
+        """Sends a request and returns the answer; it has the key `error` if the process has ended."""
         assert self._process.stdin is not None  # noqa: S101  # both are pipes
         assert self._process.stdout is not None  # noqa: S101
         try:
@@ -96,13 +99,13 @@ class Worker:
 
 
 def measure(units: int, lengths: Sequence[int], batches: Sequence[int], seconds: float) -> Iterator[Cell]:
-    """Times all systems on one network, cell by cell."""
+    """Times all systems on one network and yields its cells."""
     import numpy as np
 
     from bench.subjects import random_subject
 
     subject = random_subject(units, 0)
-    assert subject.plain is not None  # noqa: S101  # it is the network that the peers were written for
+    assert subject.plain is not None  # noqa: S101  # the peers are written for this network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, data in {**subject.forms, "tf2onnx.onnx": subject.default_graph}.items():
@@ -121,6 +124,7 @@ def measure(units: int, lengths: Sequence[int], batches: Sequence[int], seconds:
 
 @contextmanager
 def _workers(folder: Path) -> Iterator[dict[str, Worker]]:
+    """Starts a worker for each system, and ends them all."""
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     if (visible := os.environ.get("RNNX_BENCH_DEVICES")) is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
@@ -133,7 +137,7 @@ def _workers(folder: Path) -> Iterator[dict[str, Worker]]:
 
 
 def _time(cell: Cell, workers: Mapping[str, Worker], folder: Path, seconds: float) -> None:
-    """Checks all, then gives each its turns, in another order each round."""
+    """Compares all systems with the reference, then times the right ones in turns, in a new order each round."""
     calls = {}
     for name, worker in workers.items():
         answer = worker.ask(cell=str(folder))
@@ -155,11 +159,15 @@ def _time(cell: Cell, workers: Mapping[str, Worker], folder: Path, seconds: floa
                 del cell.ms[name]
                 names.remove(name)
             else:
-                cell.ms[name] += answer["ms"][1:]  # the first finds the others' data in the caches
+                cell.ms[name] += answer["ms"][1:]  # the first call finds the data of other systems in the caches
 
 
 def crossover(cells: Sequence[Cell]) -> int | None:
-    """From how many numbers of state a step on every cell is faster on CUDA than on the CPU; None if none is."""
+    """Finds from how many states per step CUDA is always faster than the CPU.
+
+    Returns:
+        The least such number (rows times units) among the cells; None if there is none.
+    """
     compared = [
         (cell.batch * cell.units, own < cpu)
         for cell in cells
@@ -171,15 +179,20 @@ def crossover(cells: Sequence[Cell]) -> int | None:
 
 
 def to_markdown(cells: Sequence[Cell], limits: Mapping[str, float]) -> str:
-    """Milliseconds, ratios, shares of the limit, and what the figures say."""
+    """Writes the milliseconds, their ratios, the shares of the card's limit, and what follows from the figures."""
     lines = [
-        f"The card, measured: {limits['flops'] / 1e12:.1f} Tflop/s in float32 without TF32, "
+        f"Measured limits of the card: {limits['flops'] / 1e12:.1f} Tflop/s in float32 without TF32, "
         f"{limits['bytes_per_s'] / 1e9:.0f} GB/s, {limits['launch_s'] * 1e6:.0f} us for a call of one operator.",
     ]
     for units in dict.fromkeys(cell.units for cell in cells):
         own_cells = [cell for cell in cells if cell.units == units]
         head = " | ".join(f"B{cell.batch} T{cell.time}" for cell in own_cells)
-        lines += ["", f"SimpleRNN({units}), milliseconds (times over rnnx model.onnx):", "", f"| system | {head} |"]
+        lines += [
+            "",
+            f"SimpleRNN({units}), milliseconds (divided by those of rnnx model.onnx):",
+            "",
+            f"| system | {head} |",
+        ]
         lines.append(f"|---|{'---:|' * len(own_cells)}")
         for name in SYSTEMS:
             lines.append(f"| {name} | {' | '.join(_show(cell, name) for cell in own_cells)} |")
@@ -201,37 +214,37 @@ def _show(cell: Cell, name: str) -> str:
 
 
 def _verdicts(cells: Sequence[Cell]) -> list[str]:
-    """What was promised, and whether it holds."""
+    """Writes the speed that was promised, and whether the figures reach it."""
     lines = []
     for cell in cells:
         own, default = cell.median(OWN), cell.median(DEFAULT_GRAPH)
         if (cell.batch, cell.time) == (32, 500) and own and default:
             lines.append(
-                f"- H{cell.units}, B32 T500: {default / own:.1f} times faster than tf2onnx's graph (20 wanted)."
+                f"- H{cell.units}, B32 T500: {default / own:.1f} times faster than tf2onnx's graph (the goal is 20)."
             )
     pairs = [(cell, own, torch) for cell in cells if (own := cell.median(OWN)) and (torch := cell.median(TORCH))]
-    behind = [f"H{cell.units} B{cell.batch} T{cell.time}" for cell, own, torch in pairs if own >= torch]
-    lines.append(f"- Cells behind PyTorch: {', '.join(behind) or 'none'} (of {len(pairs)}; none wanted).")
+    slower = [f"H{cell.units} B{cell.batch} T{cell.time}" for cell, own, torch in pairs if own >= torch]
+    lines.append(f"- Cells slower than PyTorch: {', '.join(slower) or 'none'} (of {len(pairs)}; the goal is none).")
     found = crossover(cells)
-    figure = "no size from which CUDA is always faster" if found is None else f"CUDA_FROM_STATES = {found}"
+    figure = "there is no size from which CUDA is always faster" if found is None else f"CUDA_FROM_STATES = {found}"
     return [*lines, f"- For rnnx/runtime/session.py: {figure}."]
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description="A batch on a card, in rnnx and in its peers.")
-    parser.add_argument("--units", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--lengths", type=int, nargs="+", default=[500])
+    """Measures all cells, prints the tables and writes the JSON."""
+    parser = argparse.ArgumentParser(description="Measures a batch on a card, in rnnx and in its peers.")
+    parser.add_argument("--units", type=int, nargs="+", default=[32, 128], help="the sizes of the recurrence")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[500], help="the steps of a row")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128, 512, 2048])
-    parser.add_argument("--seconds", type=float, default=5.0, help="per shape")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=5.0, help="the time for each shape")
+    parser.add_argument("--json", type=Path, help="write the measurements to this file")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "bench.cuda.cuda_limits"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     if done.returncode:
         raise SystemExit(f"bench.cuda.cuda_limits: {done.stderr.strip().splitlines()[-1]}")
     limits = json.loads(done.stdout.splitlines()[-1])
-    # The networks are made, and the reference is computed, on the CPU; the workers get the card.
+    # This process builds the networks and computes the reference on the CPU. The workers get the card.
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         os.environ["RNNX_BENCH_DEVICES"] = visible
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}

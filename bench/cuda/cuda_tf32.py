@@ -1,4 +1,4 @@
-"""What TF32 does to the proof of single steps on a card: each shipped file's largest ratio without it and with it.
+"""Measures what TF32 does to the proof on a card: the results of each shipped file without it and with it.
 
 python -m bench.cuda.cuda_tf32
 """
@@ -12,7 +12,7 @@ from rnnx.runtime import session
 
 
 def main() -> None:
-    """Proves every file twice, prints Markdown."""
+    """Proves every file without TF32 and with it, and prints a table."""
     if problems := session.cuda_problems():
         raise DeviceError(problems[0])
     print("| bundle | file | ratio without TF32 | with TF32 | difference in probability without TF32 | with TF32 |")
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def measure(file: str, data: bytes, use_tf32: str) -> tuple[str, str]:
-    """The largest ratio of difference to bound, and the largest difference from the reference."""
+    """Returns the largest ratio of difference to bound of a step, and the largest difference from the reference."""
     session.CUDA_OPTIONS["use_tf32"] = use_tf32
     try:
         (report,) = verify_file(file, data, ["cuda"]).report.runtimes

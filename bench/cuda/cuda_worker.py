@@ -1,12 +1,13 @@
-"""One system of `cuda_speed` in a process of its own: PyTorch, JAX and onnxruntime each bring their own cuDNN.
+"""Runs one system of `cuda_speed` in a process of its own, because PyTorch, JAX and onnxruntime each bring a cuDNN.
 
-Started with the system's name and a folder that holds `model.onnx`, `model.batch.onnx`, `tf2onnx.onnx` and
-`weights.npz`; answers a line of JSON on stdout for each line on stdin:
+It is started with the system's name and a folder that holds `model.onnx`, `model.batch.onnx`, `tf2onnx.onnx` and
+`weights.npz`. It answers each line of JSON on stdin with one on stdout:
 
-    {"cell": FOLDER}   opens `ids.npy`, runs it, compares with `expected.npy`: {"max_abs_diff": ..., "ms": [...]}
-    {"calls": N}       runs it so many times: {"ms": [...]}
+    {"cell": FOLDER}   runs `ids.npy` and compares with `expected.npy`: {"max_abs_diff": ..., "ms": [...]}
+    {"calls": N}       runs the same ids N times: {"ms": [...]}
 
-Each timed call takes ids as a NumPy array in the memory of the host and gives probabilities as one.
+If it fails, the answer is {"error": ...}. Each timed call takes ids as a NumPy array in the memory of the host and
+returns probabilities as one.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Ids], Floats]
 _WARM_CALLS = 3
-_CPU_ROWS = 64  # what the predictor runs together on a CPU
+_CPU_ROWS = 64  # the batch size of the predictor on a CPU
 
 
 def open_session(name: str) -> Callable[[Path, Ids], Run]:
-    """A file in the session that users run."""
+    """Makes the function that loads a file into the session that users run."""
 
     def prepare(folder: Path, ids: Ids) -> Run:
         from rnnx.runtime.session import Session
@@ -46,24 +47,16 @@ def open_session(name: str) -> Callable[[Path, Ids], Run]:
 
 
 def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
-    """`model.onnx` for one shape, its input and output always in the same memory of the card; captured as a graph."""
+    """Makes the function that loads `model.onnx` for one shape, with input and output buffers kept on the card.
+
+    Args:
+        captures: Whether onnxruntime captures the run as a CUDA graph.
+    """
 
     def prepare(folder: Path, ids: Ids) -> Run:
         import onnxruntime as ort
 
-        from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
-
-        if problems := cuda_problems():
-            raise RuntimeError(problems[0])
-        options = ort.SessionOptions()
-        options.use_deterministic_compute = True
-        settings = {**CUDA_OPTIONS, "enable_cuda_graph": str(int(captures))}
-        session = ort.InferenceSession(
-            (folder / "model.onnx").read_bytes(),
-            options,
-            providers=[("CUDAExecutionProvider", settings)],
-            enable_fallback=0,
-        )
+        session = _open_on_cuda(folder / "model.onnx", enable_cuda_graph=str(int(captures)))
         given = ort.OrtValue.ortvalue_from_numpy(ids, "cuda", 0)
         probs = ort.OrtValue.ortvalue_from_shape_and_type((len(ids), 1), np.float32, "cuda", 0)
         binding = session.io_binding()
@@ -81,8 +74,37 @@ def open_bound(*, captures: bool) -> Callable[[Path, Ids], Run]:
     return prepare
 
 
+def open_default_graph(folder: Path, ids: Ids) -> Run:
+    """Loads tf2onnx's graph into a session with the same options; `rnnx.runtime.session` refuses a Loop."""
+    session = _open_on_cuda(folder / "tf2onnx.onnx")
+
+    def run(ids: Ids) -> Floats:
+        probs: Floats = session.run(None, {"ids": ids})[0]
+        return probs
+
+    return run
+
+
+def _open_on_cuda(path: Path, **settings: str) -> Any:
+    """Opens a session of onnxruntime's own with the options that rnnx uses on CUDA, and further ones.
+
+    Raises:
+        RuntimeError: If CUDA cannot be used.
+    """
+    import onnxruntime as ort
+
+    from rnnx.runtime.session import CUDA_OPTIONS, cuda_problems
+
+    if problems := cuda_problems():
+        raise RuntimeError(problems[0])
+    options = ort.SessionOptions()
+    options.use_deterministic_compute = True
+    providers = [("CUDAExecutionProvider", {**CUDA_OPTIONS, **settings})]
+    return ort.InferenceSession(path.read_bytes(), options, providers=providers, enable_fallback=0)
+
+
 def open_cpu(folder: Path, ids: Ids) -> Run:
-    """What `rnnx infer` does on the CPU with so many rows: batches of 64, as many at once as there are cores."""
+    """Runs rows as `rnnx infer` does on the CPU: in batches of 64, as many at once as there are cores."""
     from rnnx.runtime.session import Session
 
     name = "model.onnx" if len(ids) == 1 else "model.batch.onnx"
@@ -90,7 +112,7 @@ def open_cpu(folder: Path, ids: Ids) -> Run:
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
     def run(ids: Ids) -> Floats:
-        parts = [ids[i : i + _CPU_ROWS] for i in range(0, len(ids), _CPU_ROWS)]
+        parts = [ids[start : start + _CPU_ROWS] for start in range(0, len(ids), _CPU_ROWS)]
         if len(parts) == 1:
             return session.run(ids)[0]
         return np.concatenate(list(pool.map(lambda part: session.run(part)[0], parts)))
@@ -99,7 +121,7 @@ def open_cpu(folder: Path, ids: Ids) -> Run:
 
 
 def open_torch(folder: Path, ids: Ids) -> Run:
-    """PyTorch's nn.RNN, which is cuDNN's; TF32 off, as for all others."""
+    """Runs PyTorch's `nn.RNN`, which uses cuDNN, without TF32, as for all systems."""
     torch: Any = importlib.import_module("torch")
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -129,12 +151,12 @@ def open_torch(folder: Path, ids: Ids) -> Run:
 
 
 def open_jax(folder: Path, ids: Ids) -> Run:
-    """JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
+    """Jits the network in JAX: one gather from the folded table, then `lax.scan` over the time."""
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     jax: Any = importlib.import_module("jax")
 
     if jax.default_backend() != "gpu":
-        raise RuntimeError(f"JAX is on {jax.default_backend()}")
+        raise RuntimeError(f"JAX runs on {jax.default_backend()}, not on the card")
     jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
     weights = np.load(folder / "weights.npz")
     names = ("folded", "recurrent_kernel", "dense_kernel", "dense_bias")
@@ -150,14 +172,14 @@ SYSTEMS: dict[str, Callable[[Path, Ids], Run]] = {
     "rnnx model.onnx, CUDA graph": open_bound(captures=True),
     "rnnx model.batch.onnx": open_session("model.batch.onnx"),
     "rnnx on the CPU, all cores": open_cpu,
-    "tf2onnx's graph": open_session("tf2onnx.onnx"),
+    "tf2onnx's graph": open_default_graph,
     "PyTorch nn.RNN": open_torch,
     "JAX lax.scan": open_jax,
 }
 
 
 def time_calls(run: Run, ids: Ids, count: int) -> list[float]:
-    """Milliseconds of each call."""
+    """Returns the milliseconds of each call."""
     times = []
     for _ in range(count):
         before = time.perf_counter()
@@ -167,8 +189,8 @@ def time_calls(run: Run, ids: Ids, count: int) -> list[float]:
 
 
 def main(name: str, folder: Path) -> None:
-    """Answers until stdin ends."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    """Answers requests until stdin ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints must not mix with the answers
     run: Run | None = None
     ids: Ids = np.zeros((0, 0), np.int32)
     for line in sys.stdin:
@@ -182,9 +204,9 @@ def main(name: str, folder: Path) -> None:
                 off = float(np.abs(expected - actual).max()) if actual.shape == expected.shape else None
                 answer: dict[str, Any] = {"max_abs_diff": off, "ms": time_calls(run, ids, _WARM_CALLS)}
             else:
-                assert run is not None  # noqa: S101  # a cell comes first
+                assert run is not None  # noqa: S101  # the first request is a cell
                 answer = {"ms": time_calls(run, ids, asked["calls"])}
-        except Exception as error:  # noqa: BLE001  # a system that fails is a result, whatever it raised
+        except Exception as error:  # noqa: BLE001  # a system that fails is a result too
             answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
         print(json.dumps(answer), file=answers, flush=True)
 

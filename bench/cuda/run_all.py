@@ -1,10 +1,10 @@
-"""Everything that wants a card, in one run: the doctor, the tests, the proofs, the timings; and a report of it.
+"""Runs everything that needs a CUDA card: the doctor, the tests, the proofs and the timings. Writes a report.
 
     bench/cuda/cuda.sh [--reviews FILE]
 
-makes an environment and runs this in it. FILE has one review a line; without it, 25,000 are made up. Each step is a
-process of its own; one that fails is reported, and the others go on. Exit codes: 0; 1 if a step failed; 5 without a
-card.
+makes an environment and runs this module in it. FILE has one review per line; without it, 25,000 reviews are made up.
+Each step is a process of its own. A step that fails is reported, and the others still run. The exit code is 0 if all
+steps passed, 1 if a step failed, and 5 without a card.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _RNNX = [sys.executable, "-m", "rnnx"]
 
 @dataclass(frozen=True)
 class Step:
-    """A process and what the report keeps of it.
+    """A process to run, and what the report keeps of its output.
 
     Attributes:
-        title: A heading.
-        command: From the root of the repository.
-        keep: Whether a line of its output is worth a place.
-        accept: Whether its output, with exit code 0, is that of a success.
+        title: The heading in the report.
+        command: The command, which runs in the root of the repository.
+        keep: Says whether a line of the output belongs in the report.
+        accept: Says whether the output of a process that ended with exit code 0 is that of a success.
         is_markdown: Whether the output is Markdown.
     """
 
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a step."""
+    """The result of a step: whether it passed, how long it took, and the lines that the report keeps."""
 
     step: Step
     passed: bool
@@ -71,7 +71,12 @@ class Outcome:
 
 
 def steps(reviews: Path, folder: Path) -> list[Step]:
-    """All that is done."""
+    """Lists the steps.
+
+    Args:
+        reviews: The file of reviews.
+        folder: An empty folder, into which bundles are exported.
+    """
     python = sys.executable
 
     def is_about_cuda(line: str) -> bool:
@@ -83,7 +88,7 @@ def steps(reviews: Path, folder: Path) -> list[Step]:
             "Tests marked gpu",
             [python, "-m", "pytest", "-m", "gpu", "-q"],
             lambda line: line.startswith(("FAILED", "ERROR", "SKIPPED")) or " passed" in line or " failed" in line,
-            lambda out: " passed" in out and "skipped" not in out,  # a test that was skipped has shown nothing
+            lambda out: " passed" in out and "skipped" not in out,  # a skipped test has shown nothing
         ),
         *(
             Step(
@@ -117,13 +122,13 @@ def steps(reviews: Path, folder: Path) -> list[Step]:
 
 
 def _infer(reviews: Path, device: str, batch_size: int) -> Step:
-    """A file of texts as a whole process; how long it took is in the heading of its section."""
+    """Makes the step that classifies the reviews as a whole process; its time is in the heading of its section."""
     command = [*_RNNX, "infer", "--lines", "--device", device, "--batch-size", str(batch_size), str(reviews)]
     return Step(f"rnnx infer on {device}, batches of {batch_size}", command, lambda line: line.startswith("error"))
 
 
 def run(step: Step) -> Outcome:
-    """Runs a step to its end, however it ends."""
+    """Runs a step to its end, whether it passes or fails."""
     print(f"-- {step.title}: {shlex.join(step.command)}", file=sys.stderr, flush=True)
     started = time.perf_counter()
     done = subprocess.run(  # noqa: S603  # ours
@@ -139,7 +144,7 @@ def run(step: Step) -> Outcome:
     passed = done.returncode == 0 and step.accept(done.stdout)
     lines = [line for line in done.stdout.splitlines() if step.keep(line) or (step.is_markdown and not line)]
     if not passed:
-        lines = [*lines, f"exit code {done.returncode}; its last lines:", *done.stdout.splitlines()[-15:]]
+        lines = [*lines, f"exit code {done.returncode}; the last lines of its output:", *done.stdout.splitlines()[-15:]]
     outcome = Outcome(step, passed, seconds, lines)
     print(f"   {_verdict(outcome)}", file=sys.stderr, flush=True)
     return outcome
@@ -150,7 +155,7 @@ def _verdict(outcome: Outcome) -> str:
 
 
 def to_markdown(outcomes: list[Outcome], reviews: str) -> str:
-    """The report: what was run on, each step, and how many passed."""
+    """Writes the report: the machine, each step, and how many steps passed."""
     cards = ", ".join(
         f"{card.name} (compute capability {card.capability[0]}.{card.capability[1]})" for card in find_cards()
     )
@@ -173,16 +178,16 @@ def to_markdown(outcomes: list[Outcome], reviews: str) -> str:
 
 
 def _driver() -> str:
-    """What nvidia-smi says of driver and memory."""
+    """Returns what nvidia-smi reports about the driver, the memory and the clock."""
     if (tool := shutil.which("nvidia-smi")) is None:
-        return "No nvidia-smi."
+        return "nvidia-smi is not installed."
     command = [tool, "--query-gpu=driver_version,memory.total,clocks.max.sm", "--format=csv,noheader"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603  # NVIDIA's
-    return f"Driver, memory, clock: {'; '.join(said.split(chr(10))).strip('; ')}."
+    out = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603  # NVIDIA's
+    return f"Driver, memory, clock: {'; '.join(out.split(chr(10))).strip('; ')}."
 
 
 def make_up_reviews(path: Path) -> None:
-    """Texts of known words, as long as reviews are: 231 words in the mean, most of them shorter."""
+    """Writes texts of known words that are as long as reviews: 231 words on average, and most of them shorter."""
     rng = random.Random(0)  # noqa: S311  # no secret
     words = (ROOT / "exported/imdb/vocabulary.txt").read_text(encoding="utf-8", errors="replace").split("\n")[3:]
     with path.open("w", encoding="utf-8") as file:
@@ -192,14 +197,14 @@ def make_up_reviews(path: Path) -> None:
 
 
 def main() -> int:
-    """Runs all, writes the report."""
-    parser = argparse.ArgumentParser(description="Everything that wants a card.")
-    parser.add_argument("--reviews", type=Path, help="a file with a review a line")
-    parser.add_argument("--out", type=Path, default=RESULTS / "cuda.md")
-    parser.add_argument("--check", action="store_true", help="only say whether there is a card")
+    """Runs all steps and writes the report; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Runs everything that needs a CUDA card.")
+    parser.add_argument("--reviews", type=Path, help="a file with one review per line; by default they are made up")
+    parser.add_argument("--out", type=Path, default=RESULTS / "cuda.md", help="write the report to this file")
+    parser.add_argument("--check", action="store_true", help="only check whether there is a card")
     arguments = parser.parse_args()
     if not (cards := find_cards()):
-        # Of what a build for CUDA 13 wants; the driver and the card come first in what is found.
+        # The problems are those of a build for CUDA 13; those of the driver and the card come first.
         reason = next(iter(find_problems("13.0")), "the driver finds no card")
         print(f"error: no card, nothing was run: {reason}", file=sys.stderr)
         return _NO_CARD
@@ -211,9 +216,9 @@ def main() -> int:
         if not arguments.reviews:
             make_up_reviews(reviews)
         outcomes = [run(step) for step in steps(reviews, Path(name))]
-    said = str(arguments.reviews.name) if arguments.reviews else f"{_MADE_UP_COUNT:,}, made up of known words"
+    source = str(arguments.reviews.name) if arguments.reviews else f"{_MADE_UP_COUNT:,}, made up of known words"
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(to_markdown(outcomes, said), encoding="utf-8")
+    arguments.out.write_text(to_markdown(outcomes, source), encoding="utf-8")
     print(arguments.out)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 

@@ -1,1 +1,1 @@
-"""Whether the proof tells right files from wrong ones, and the measured figures that its bounds use."""
+"""Measures whether the proof tells right files from wrong ones, and the figures that its bounds use."""

@@ -1,4 +1,4 @@
-"""Random recurrent networks with an input, from contractive to chaotic, for `sharpness`."""
+"""Draws the random networks of `sharpness`, from contractive to chaotic, and an input for each."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A network with its input, and where mutants strike.
+    """A network with an input, and the place that mutants change.
 
     Attributes:
-        model: In Keras.
+        model: The Keras model.
         network: Its reference.
-        batch: What is run.
-        decisions: What the reference says.
-        layer: The recurrence to change.
-        unit: Of it.
-        step: Of it, at least 1 if there are two.
+        batch: The input.
+        decisions: What the reference decides for the input.
+        layer: The recurrent layer that mutants change.
+        unit: The unit of that layer.
+        step: The step of that layer; at least 1 if there are two steps.
     """
 
     model: keras.Model
@@ -43,14 +43,14 @@ class Case:
 
 
 def draw_model(rng: Rng) -> keras.Model:
-    """A random network, from contractive to chaotic."""
+    """Draws a network of 1 to 4 recurrent layers with random sizes, activations, pooling and weights."""
     ids = keras.Input((None,), dtype="int32", name="ids")
     mask_zero = bool(rng.integers(2))
     x = layers.Embedding(VOCABULARY_SIZE, int(rng.integers(1, 65)), mask_zero=mask_zero)(ids)
     count = int(rng.integers(1, 5))
     pooling = rng.choice(["last", "mean", "max"])
-    for i in range(count):
-        is_last = i == count - 1
+    for position in range(count):
+        is_last = position == count - 1
         rnn = layers.SimpleRNN(
             int(rng.integers(1, 97)),
             activation=str(rng.choice(["tanh", "tanh", "relu", "sigmoid"])),
@@ -75,7 +75,7 @@ def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) 
     if isinstance(layer, layers.Embedding):
         return rng.normal(0, 0.5, weight.shape).astype(np.float32)
     rnn = layer.forward_layer if isinstance(layer, layers.Bidirectional) else layer
-    # From forgetting within a few steps to chaos; relu, which saturates nowhere, must not grow without end.
+    # Small gains forget within a few steps, large ones give chaos. relu has no limit, so its states must not grow.
     most = 1.0 if getattr(rnn, "activation", None) is keras.activations.relu else 4.0
     gain = np.exp(rng.uniform(np.log(0.2), np.log(most)))
     drawn = rng.normal(0, 1, weight.shape)
@@ -88,7 +88,7 @@ def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) 
 
 
 def draw_case(rng: Rng) -> Case:
-    """A network and an input of 1 to 2,000 positions, some rows padded in front."""
+    """Draws a network and an input of 1 to 2,000 positions, in which some rows are padded in front."""
     model = draw_model(rng)
     network = read_network(model)
     time = int(np.exp(rng.uniform(0, np.log(2000))).round())
@@ -101,7 +101,7 @@ def draw_case(rng: Rng) -> Case:
     return Case(
         model,
         network,
-        ProbeBatch(ids, tuple(f"row {i}" for i in range(rows))),
+        ProbeBatch(ids, tuple(f"row {row}" for row in range(rows))),
         decide(network, ids)["probs"],
         name,
         int(rng.integers(len(layer.bias))),

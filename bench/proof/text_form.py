@@ -1,10 +1,11 @@
-"""The text form of a bundle on many texts: its ids against the tokenizer, and what each storage does to its labels.
+"""Compares the text form of a bundle with the tokenizer, and its storages with each other, on many texts.
 
     python -m bench.proof.text_form ids [--model imdb] [--data-dir DIR] [--part test] [--fuzz 100000]
     python -m bench.proof.text_form storage [--model imdb] [--data-dir DIR] [--part validation]
 
-`ids` exits with 1 if one id differs. `storage` compares each storage with f32, both in onnxruntime; the default was
-chosen on the validation fifth of the training part, with the seed that the model was trained with.
+`ids` compares the ids that the file computes with those of the tokenizer and exits with 1 if one id differs. `storage`
+compares the labels and probabilities of each storage of the embedding with those of f32, both in onnxruntime. The
+default storage was chosen on the validation fifth of the training part, with the seed that the model was trained with.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _STORAGES: tuple[Storage, ...] = ("f32", "int16", "f16", "int8")
 
 
 def main() -> None:
-    """Parses the command line and runs one of the two."""
+    """Parses the command line and runs one of the two comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("ids", "storage"))
-    parser.add_argument("--model", default="imdb")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--part", choices=("validation", "train", "test"))
-    parser.add_argument("--fuzz", type=int, default=100_000)
+    parser.add_argument("what", choices=("ids", "storage"), help="the comparison")
+    parser.add_argument("--model", default="imdb", help="a shipped model's name or a bundle's path")
+    parser.add_argument("--data-dir", type=Path, help="the folder of the IMDB reviews; without it they are downloaded")
+    parser.add_argument("--part", choices=("validation", "train", "test"), help="the reviews to read")
+    parser.add_argument("--fuzz", type=int, default=100_000, help="the number of random byte strings")
     args = parser.parse_args()
     source = open_source(args.model)
     if args.what == "ids":
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def read_texts(source: Source, data_dir: Path | None, part: str) -> Sequence[bytes]:
-    """The reviews of a part: the training or the test part, or the validation part of the model's own training."""
+    """Reads the reviews of the training part, the test part, or the validation part of the model's own training."""
     dataset = load_dataset("imdb", data_dir=data_dir)
     if part != "validation":
         return dataset.choose(part)[0].texts
@@ -57,35 +58,38 @@ def read_texts(source: Source, data_dir: Path | None, part: str) -> Sequence[byt
 
 
 def build(source: Source, storage: Storage) -> TextForm:
-    """The text form of a source."""
+    """Builds the text form of a model with a storage."""
     assert source.tokenizer is not None  # noqa: S101  # the shipped models read texts
     form = build_forms(source.model, source.network)[BATCH_NAME]
     return build_text_form(form, source.network, source.tokenizer, storage)
 
 
 def compare_ids(source: Source, texts: Sequence[bytes], fuzz_count: int) -> int:
-    """Prints how many texts were compared, and how many differ; returns the exit code."""
+    """Prints how many texts were compared and how many differ, and returns the exit code."""
     form, tokenizer = build(source, "f32"), source.tokenizer
-    assert tokenizer is not None  # noqa: S101  # as above
+    assert tokenizer is not None  # noqa: S101  # `build` has checked it
     rewritten = form.rewritten
     session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe(), form.ids), device="cpu")
     index = session.output_names.index(form.ids)
     wrong = 0
-    for what, items in ((f"{len(texts):,} reviews", texts), (f"{fuzz_count:,} fuzzed", fuzz(tokenizer, fuzz_count))):
-        differing = sum(_differ(session, index, tokenizer, items[i : i + _BATCH]) for i in range(0, len(items), _BATCH))
-        print(f"{what}: {differing} with other ids than rnnx.text.tokenizer")
+    fuzzed = fuzz(tokenizer, fuzz_count)
+    for what, items in ((f"{len(texts):,} reviews", texts), (f"{fuzz_count:,} random byte strings", fuzzed)):
+        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        differing = sum(_count_different(session, index, tokenizer, batch) for batch in batches)
+        print(f"{what}: {differing} have other ids than those of rnnx.text.tokenizer")
         wrong += differing
     return int(wrong > 0)
 
 
-def _differ(session: Session, index: int, tokenizer: Tokenizer, texts: Sequence[bytes]) -> int:
+def _count_different(session: Session, index: int, tokenizer: Tokenizer, texts: Sequence[bytes]) -> int:
+    """Counts the texts of a batch whose ids differ; output `index` of the session holds the ids."""
     expected = tokenizer.pad([tokenizer.encode(text).ids for text in texts])
     actual = session.run(to_batch(texts))[index]
     return len(texts) if expected.shape != actual.shape else int((expected != actual).any(axis=1).sum())
 
 
 def fuzz(tokenizer: Tokenizer, count: int) -> list[bytes]:
-    """Byte strings of many kinds: any bytes, words and what nearly is one, breaks whole and cut, long runs."""
+    """Draws byte strings: random bytes, words, words with one byte changed, whole and cut line breaks, long runs."""
     rng = np.random.default_rng(0)
     words = tokenizer.vocabulary.tokens[3:]
     pieces = (b" ", b"<br />", b"<br ", b"/>", b"<BR />", b"\0", b"'", b"\xc3\xa9", b"\xff", b"br", b".", b"A")
@@ -93,9 +97,9 @@ def fuzz(tokenizer: Tokenizer, count: int) -> list[bytes]:
 
 
 def _fuzz(rng: np.random.Generator, words: Sequence[bytes], pieces: Sequence[bytes], count: int) -> Iterator[bytes]:
-    for i in range(count):
+    for number in range(count):
         size = int(rng.integers(0, 60))
-        if i % 4 == 0:
+        if number % 4 == 0:
             yield rng.integers(0, 256, size, np.uint8).tobytes()
             continue
         parts = []
@@ -105,24 +109,24 @@ def _fuzz(rng: np.random.Generator, words: Sequence[bytes], pieces: Sequence[byt
                 parts.append(pieces[int(rng.integers(len(pieces)))])
             elif kind == 1:
                 parts += [word, b" "]
-            elif kind == 2:  # one byte changed
+            elif kind == 2:  # a word with one byte changed
                 at = int(rng.integers(len(word)))
                 parts += [word[:at] + bytes([int(rng.integers(256))]) + word[at + 1 :], b" "]
             else:
                 parts += [word[: int(rng.integers(len(word) + 1))].upper(), b"\n"[: int(rng.integers(2))]]
-        if i % 97 == 0:
+        if number % 97 == 0:
             parts *= 30  # longer than the longest text
         yield b"".join(parts)
 
 
 def compare_storages(source: Source, texts: Sequence[bytes]) -> None:
-    """Prints a row per storage: the file's size, and how far its answers are from those of f32."""
+    """Prints the size of the file with each storage and how far its answers differ from those of f32."""
     sizes, answers = {}, {}
     for storage in _STORAGES:
         model = build(source, storage).rewritten.model.SerializeToString()
         sizes[storage], answers[storage] = len(model), _run(Session(model, device="cpu"), texts)
     print(f"{source.config.name}, {len(texts):,} reviews\n")
-    print("| storage | bytes | share of f32 | other labels | largest difference | mean difference |")
+    print("| storage | bytes | share of f32 | labels changed | largest difference | mean difference |")
     print("|---|---:|---:|---:|---:|---:|")
     for storage, probs in answers.items():
         difference = np.abs(probs - answers["f32"])
@@ -135,11 +139,12 @@ def compare_storages(source: Source, texts: Sequence[bytes]) -> None:
 
 
 def _run(session: Session, texts: Sequence[bytes]) -> npt.NDArray[np.float32]:
-    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    """Returns the probabilities of all texts, `(texts, labels)`; texts of similar length share a batch."""
+    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     probs = np.empty((len(texts), 0), np.float32)
     for start in range(0, len(texts), _BATCH):
         chosen = by_length[start : start + _BATCH]
-        rows = session.run(to_batch([texts[i] for i in chosen]))[0]
+        rows = session.run(to_batch([texts[index] for index in chosen]))[0]
         if not probs.size:
             probs = np.empty((len(texts), rows.shape[1]), np.float32)
         probs[chosen] = rows

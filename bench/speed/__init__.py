@@ -1,1 +1,1 @@
-"""Latency, start-up and throughput of rnnx compared with its peers, and the tables that its own choices follow."""
+"""Measures latency, start-up and throughput of rnnx and its peers, and the figures that rnnx's own constants follow."""

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def read_files() -> Iterator[tuple[str, bytes]]:
-    """The name and the content of every shipped file, then of every spoiled one."""
+    """Yields the name and the content of every shipped file, then of every spoiled one."""
     for bundle in shipped_names():
         for path in sorted(find_directory(bundle).glob("*.onnx")):
             yield f"{bundle}/{path.name}", path.read_bytes()

@@ -1,8 +1,9 @@
-"""Whether the predictor picks the better form: the time of the better one over that of the one picked, by batch.
+"""Measures whether the predictor picks the faster of the two forms: the RNN operator or the Scan.
 
-Fresh forms of the article's network with 32, 64 and 128 units, of networks whose layers run in one Scan, and of those
-that rnnx ships; one thread, interleaved, warm, medians; each checked against the reference before it is timed. A cell
-below 0.9 is measured again, for three times as long, before it counts.
+Each cell of the table is the time of the faster form divided by the time of the form that the predictor picks. The
+networks are the article's with 32, 64 and 128 units, networks whose layers run in one Scan, and those that rnnx ships;
+all forms are exported afresh. One thread; the forms take turns, warm; medians. Each form is compared with the reference
+before it is timed. A cell below 0.9 is measured again, for three times as long, before it counts.
 
     python -m bench.speed.forms [--lengths 100 400] [--out bench/results/forms.md]
 """
@@ -33,7 +34,7 @@ _JOINED = (
 
 
 def main() -> None:
-    """Measures, prints and writes Markdown."""
+    """Measures every network, prints the table and writes it."""
     arguments = _parse()
     machine.restrict(1)
     from bench.subjects import fresh_subject, limit_tensorflow, random_subject
@@ -43,8 +44,8 @@ def main() -> None:
     command = shlex.join(["python", "-m", "bench.speed.forms", *sys.argv[1:]])
     lines = [
         f"`{command}`, {machine.today()}, {machine.cpu_model()}.\n",
-        "The time of the better form over that of the one picked (r: model.onnx, s: model.batch.onnx);\n"
-        "bundles as they would be exported now.\n",
+        "The time of the faster form divided by the time of the form that is picked (r: model.onnx,\n"
+        "s: model.batch.onnx). Bundles are measured as they would be exported now.\n",
         f"| network | {' | '.join(f'B{batch}' for batch in arguments.batches)} |",
         f"|---|{'---:|' * len(arguments.batches)}",
     ]
@@ -61,7 +62,7 @@ def main() -> None:
             row = " | ".join(f"{ratio:.2f} {letter}" for ratio, letter in cells)
             lines.append(f"| {subject.name}, {time} steps | {row} |")
             print(lines[-1], file=sys.stderr, flush=True)
-    verdict = "none" if lowest >= _LOWEST else f"the lowest is {lowest:.2f}"
+    verdict = "none" if lowest >= _LOWEST else f"there are some, and the lowest is {lowest:.2f}"
     lines.append(f"\nCells below {_LOWEST}: {verdict}.")
     text = "\n".join(lines) + "\n"
     print(text, end="")
@@ -69,7 +70,11 @@ def main() -> None:
 
 
 def _measure(subject: Subject, batch: int, time: int, seconds: float) -> tuple[float, str]:
-    """The ratio, and the letter of the form that is picked."""
+    """Measures one cell.
+
+    Returns:
+        The ratio, and the letter of the form that is picked.
+    """
     import numpy as np
     import onnx
 
@@ -105,11 +110,11 @@ def _run(session: Session, ids: Ids) -> Floats:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What the predictor picks, beside the better form.")
+    parser = argparse.ArgumentParser(description="Measures whether the predictor picks the faster form.")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512])
-    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 400], help="steps")
-    parser.add_argument("--seconds", type=float, default=0.5, help="per cell")
-    parser.add_argument("--out", type=Path, default=RESULTS / "forms.md")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 400], help="the steps of a row")
+    parser.add_argument("--seconds", type=float, default=0.5, help="the time for each cell")
+    parser.add_argument("--out", type=Path, default=RESULTS / "forms.md", help="write the table to this file")
     return parser.parse_args()
 
 

@@ -1,7 +1,9 @@
-"""What joining small recurrences into one Scan gains: the Scan form with one Scan per layer over the Scan form joined.
+"""Measures the speed-up from joining small recurrences into one Scan.
 
-Above 1, joined is faster. Vocabulary 10,000, Embedding 32, one thread, interleaved, warm, medians; each form's output
-is compared with the float64 reference before it is timed. `rnnx.rewrites.join.MAX_WIDTH` follows from this table.
+Each cell of the table is the time of the form with one Scan per layer divided by the time of the form with one Scan for
+all: above 1, joining is faster. The networks have a vocabulary of 10,000 and an Embedding of 32. One thread; the forms
+take turns, warm; medians. Each form is compared with the float64 reference before it is timed.
+`rnnx.rewrites.join.MAX_WIDTH` follows from this table.
 
     python -m bench.speed.joined [--masked] [--width 64]
 """
@@ -27,7 +29,7 @@ _SEED = 0
 
 
 def main() -> None:
-    """Measures, prints Markdown."""
+    """Measures every network and prints a table."""
     arguments = _parse()
     machine.restrict(1)
     import numpy as np
@@ -49,7 +51,8 @@ def main() -> None:
             continue
         model = build(arguments.masked)
         network = read_network(model)
-        sessions = [Session(_form(model, network, width), device="cpu") for width in (0, arguments.width)]
+        widths = {"separate": 0, "joined": arguments.width}
+        sessions = {form: Session(_form(model, network, width), device="cpu") for form, width in widths.items()}
         cells = []
         for batch in arguments.batches:
             ids = rng.integers(1, VOCABULARY_SIZE, (batch, arguments.length), dtype=np.int32)
@@ -57,11 +60,11 @@ def main() -> None:
                 lengths = rng.integers(1, arguments.length + 1, (batch, 1))
                 ids = np.where(np.arange(arguments.length)[::-1] < lengths, ids, np.int32(0))
             expected = network.predict(ids)
-            runs = {str(i): partial(_run, session) for i, session in enumerate(sessions)}
+            runs = {form: partial(_run, session) for form, session in sessions.items()}
             for run in runs.values():
                 require_right(expected, run(ids))
             times, _ = time_runs(runs, ids, 5, arguments.seconds)
-            cells.append(f"{np.median(times['0']) / np.median(times['1']):.2f}")
+            cells.append(f"{np.median(times['separate']) / np.median(times['joined']):.2f}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -70,7 +73,7 @@ def _run(session: Session, ids: Ids) -> Floats:
 
 
 def networks() -> dict[str, Callable[[bool], keras.Model]]:
-    """By name; each takes whether zeros are masked."""
+    """Returns a builder for each network, by name; it takes whether ids of zero are masked."""
     import keras
     from keras import layers
 
@@ -83,34 +86,37 @@ def networks() -> dict[str, Callable[[bool], keras.Model]]:
         return keras.Sequential([ids, embedding, *body, layers.Dense(1, activation="sigmoid")])
 
     def stack(count: int, units: int) -> Callable[[bool], keras.Model]:
-        below = [(units, True)] * (count - 1)
-        return lambda m: build(m, *(layers.SimpleRNN(u, return_sequences=s) for u, s in [*below, (units, False)]))
+        returns_sequences = [True] * (count - 1) + [False]
+        return lambda masked: build(
+            masked, *(layers.SimpleRNN(units, return_sequences=returns) for returns in returns_sequences)
+        )
 
     def both(units: int) -> Callable[[bool], keras.Model]:
-        return lambda m: build(m, layers.Bidirectional(layers.SimpleRNN(units)))
+        return lambda masked: build(masked, layers.Bidirectional(layers.SimpleRNN(units)))
 
     def pooled(units: int) -> Callable[[bool], keras.Model]:
-        half = layers.SimpleRNN
-        return lambda m: build(
-            m, layers.Bidirectional(half(units, return_sequences=True)), layers.GlobalAveragePooling1D()
+        return lambda masked: build(
+            masked,
+            layers.Bidirectional(layers.SimpleRNN(units, return_sequences=True)),
+            layers.GlobalAveragePooling1D(),
         )
 
     def both_twice(units: int) -> Callable[[bool], keras.Model]:
-        half = layers.SimpleRNN
-        return lambda m: build(
-            m, layers.Bidirectional(half(units, return_sequences=True)), layers.Bidirectional(half(units))
+        return lambda masked: build(
+            masked,
+            layers.Bidirectional(layers.SimpleRNN(units, return_sequences=True)),
+            layers.Bidirectional(layers.SimpleRNN(units)),
         )
 
-    built = {f"both directions of {u}": both(u) for u in (16, 32, 48, 64)}
-    built |= {f"both directions of {u}, mean": pooled(u) for u in (16, 32, 64)}
-    built |= {f"both directions of {u}, twice": both_twice(u) for u in (16, 32)}
-    return built | {
-        f"{n} layers of {u}": stack(n, u) for n, u in ((2, 16), (4, 16), (2, 32), (4, 32), (2, 64), (4, 64))
-    }
+    built = {f"both directions of {units}": both(units) for units in (16, 32, 48, 64)}
+    built |= {f"both directions of {units}, mean": pooled(units) for units in (16, 32, 64)}
+    built |= {f"both directions of {units}, twice": both_twice(units) for units in (16, 32)}
+    sizes = ((2, 16), (4, 16), (2, 32), (4, 32), (2, 64), (4, 64))
+    return built | {f"{count} layers of {units}": stack(count, units) for count, units in sizes}
 
 
 def _form(model: keras.Model, network: Network, width: int) -> bytes:
-    """The Scan form, joined up to a width."""
+    """Exports the Scan form, with recurrences joined up to a width."""
     from rnnx.export.forms import build_forms
     from rnnx.rewrites import join
 
@@ -123,13 +129,18 @@ def _form(model: keras.Model, network: Network, width: int) -> bytes:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Recurrences joined into one Scan, beside one Scan each.")
+    parser = argparse.ArgumentParser(description="Compares recurrences joined into one Scan with one Scan each.")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 32, 128])
-    parser.add_argument("--length", type=int, default=300, help="steps")
-    parser.add_argument("--masked", action="store_true", help="rows of random lengths, padded in front and masked")
-    parser.add_argument("--networks", nargs="+", metavar="WORD", help="only those with one of these in their name")
-    parser.add_argument("--width", type=int, default=10**6, help="join up to this width; default all")
-    parser.add_argument("--seconds", type=float, default=1.0, help="per cell")
+    parser.add_argument("--length", type=int, default=300, help="the steps of a row")
+    parser.add_argument("--masked", action="store_true", help="draw rows of random lengths, padded in front and masked")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="WORD",
+        help="measure only networks that have one of these words in their names",
+    )
+    parser.add_argument("--width", type=int, default=10**6, help="join recurrences up to this width; by default all")
+    parser.add_argument("--seconds", type=float, default=1.0, help="the time for each cell")
     return parser.parse_args()
 
 

@@ -1,7 +1,9 @@
-"""How long a batch takes in rnnx and in its peers: the same weights and inputs, one process, interleaved, checked.
+"""Measures how long a batch takes in rnnx and in its peers.
 
-The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid) with the weights that Keras draws, or, with
-`--bundle`, a bundle's own. Prints Markdown, and writes it with JSON and a plot. Peers that are not installed are named.
+All systems get the same weights and inputs and take turns in one process. Each is compared with the reference before it
+is timed. The network is Embedding(10000, 32) -> SimpleRNN(H) -> Dense(1, sigmoid) with the weights that Keras draws,
+or, with `--bundle`, a bundle's own network. Prints Markdown, writes it with JSON and a plot, and names the peers that
+are not installed.
 
     pip install '.[train,cpu]' jax openvino ai-edge-litert torch
     python -m bench.speed.latency
@@ -32,10 +34,10 @@ _SEED = 0
 
 
 def main() -> None:
-    """Measures, prints, writes."""
+    """Measures every network, prints the tables and writes the files."""
     arguments = _parse()
     cores = machine.restrict(arguments.threads)
-    # Only now: what these import sizes its thread pools when it loads.
+    # These are imported after `restrict`, because the libraries that they import size their thread pools on loading.
     from bench.speed import report
     from bench.speed.peers import SYSTEMS
     from bench.subjects import bundle_subject, limit_tensorflow, random_subject
@@ -59,13 +61,13 @@ def main() -> None:
     for which in [arguments.bundle] if arguments.bundle else arguments.units:
         subject = bundle_subject(which, arguments.texts) if arguments.bundle else random_subject(which, _SEED)
         results = _measure(subject, systems, arguments, results)
-        # After each network: a peer that takes the process down leaves what was measured before.
+        # Written after each network: if a peer crashes the process, what was measured before is kept.
         markdown = report.write(results, arguments.out, stem)
     print(markdown, end="")
 
 
 def _measure(subject: Subject, systems: Sequence[System], arguments: argparse.Namespace, results: Results) -> Results:
-    """Adds the cells of one network to the results."""
+    """Measures one network and adds its cells to the results."""
     import numpy as np
 
     from bench.speed.measure import measure_cell, open_systems
@@ -86,7 +88,7 @@ def _measure(subject: Subject, systems: Sequence[System], arguments: argparse.Na
 
 
 def _lengths(subject: Subject, asked: Sequence[int] | None) -> Sequence[int]:
-    """The lengths asked for; otherwise those that the network meets."""
+    """Returns the lengths that were asked for, or else lengths that are usual for the network."""
     if subject.tokenizer is None:
         return asked or _LENGTHS
     longest = subject.tokenizer.max_length
@@ -98,11 +100,12 @@ def _lengths(subject: Subject, asked: Sequence[int] | None) -> Sequence[int]:
 
 
 def _select(systems: Sequence[System], words: Sequence[str] | None) -> list[System]:
-    """Those whose names contain one of the words."""
+    """Returns the systems whose names contain one of the words, or all systems without words."""
     for word in words or []:
         if not any(word.lower() in system.name.lower() for system in systems):
-            raise SystemExit(f"--systems: nothing is called {word!r}; there are {', '.join(s.name for s in systems)}")
-    return [s for s in systems if not words or any(word.lower() in s.name.lower() for word in words)]
+            names = ", ".join(system.name for system in systems)
+            raise SystemExit(f"--systems: no system is called {word!r}; the systems are {names}")
+    return [system for system in systems if not words or any(word.lower() in system.name.lower() for word in words)]
 
 
 def _note(text: str) -> None:
@@ -110,17 +113,32 @@ def _note(text: str) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Latency of rnnx and its peers.")
-    parser.add_argument("--units", type=int, nargs="+", default=[32, 64, 128], help="sizes of the recurrence")
+    parser = argparse.ArgumentParser(description="Measures the latency of rnnx and its peers.")
+    parser.add_argument("--units", type=int, nargs="+", default=[32, 64, 128], help="the sizes of the recurrence")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128, 512])
-    parser.add_argument("--lengths", type=int, nargs="+", help="steps; default 100 500, or what fits the bundle")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each system, at least")
-    parser.add_argument("--seconds", type=float, default=5.0, help="more turns until this is used up, per shape")
-    parser.add_argument("--systems", nargs="+", metavar="WORD", help="only those with one of these in their name")
-    parser.add_argument("--bundle", help="a shipped model's name, or a bundle's path, in place of random weights")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help="with --bundle: texts to read, one a line")
-    parser.add_argument("--threads", type=int, default=1, help="threads of every system, and cores of the process")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="+",
+        help="the steps of a row; by default 100 and 500, or lengths that fit the bundle",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="the least number of turns of each system")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="further turns follow until this time is used up, for each shape"
+    )
+    parser.add_argument(
+        "--systems", nargs="+", metavar="WORD", help="measure only systems whose names contain one of these words"
+    )
+    parser.add_argument(
+        "--bundle", help="measure a shipped model (by name) or a bundle (by path) instead of random weights"
+    )
+    parser.add_argument(
+        "--texts", type=Path, metavar="FILE", help="with --bundle: a file of texts to draw from, one per line"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="the threads of every system, and the cores of the process"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="write the files into this folder")
     return parser.parse_args()
 
 

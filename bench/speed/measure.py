@@ -1,4 +1,4 @@
-"""Checks every system against the float64 reference, then times those that are right, interleaved and warm."""
+"""Compares every system with the float64 reference, then times the right ones in turns, warm."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from bench.subjects import Floats, Subject
 from rnnx.reference import Array
 from rnnx.text.tokenizer import Ids
 
-# float32 stays within 1e-6 of float64 on these networks; a wrong weight or a half-wide number does not within this.
+# float32 stays within 1e-6 of float64 on these networks. A wrong weight or a 16-bit number exceeds this tolerance.
 TOLERANCE = 1e-4
 _WARM_CALLS = 3
-# In its turn a system runs for about this long: short calls are then measured with their own data in the caches.
+# In its turn a system runs for about this long, so that short calls are measured with their own data in the caches.
 _TURN_S = 2e-3
 _MOST_CALLS = 20
 
 
 class WrongError(Exception):
-    """A system computes something else."""
+    """Raised if a system computes something else than the reference."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What a system took in a cell.
+    """The time that a system took in one cell, over all its calls that were not discarded.
 
     Attributes:
-        median_ms: Of all its calls, the thrown-away ones left out.
-        p10_ms: The tenth percentile.
-        p90_ms: The ninetieth.
-        calls: How many.
+        median_ms: The median.
+        p10_ms: The 10th percentile.
+        p90_ms: The 90th percentile.
+        calls: The number of calls.
         max_abs_diff: The largest difference of a probability from the reference.
     """
 
@@ -47,15 +47,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Cell:
-    """One network on one shape.
+    """The measurements of one network on one shape.
 
     Attributes:
         subject: The network's name.
-        batch: Rows.
-        time: Ids in a row.
+        batch: The number of rows.
+        time: The number of ids in a row.
         rounds: How often each system had its turn.
-        timings: By system, those that were right.
-        refused: By system, why it was not timed.
+        timings: The timings of the systems that were right, by name.
+        refused: The reason why a system was not timed, by name.
     """
 
     subject: str
@@ -69,22 +69,22 @@ class Cell:
 def open_systems(
     systems: Sequence[System], subject: Subject, threads: int
 ) -> tuple[dict[str, Prepare], dict[str, str]]:
-    """Opens what is installed and fits.
+    """Opens the systems that are installed and can express the network.
 
     Returns:
-        What is ready, by name; and why the others are not.
+        The systems that are ready, by name, and the reason why each of the others is not.
     """
     ready: dict[str, Prepare] = {}
     absent: dict[str, str] = {}
     for system in systems:
         if system.is_missing:
-            absent[system.name] = f"not installed: {system.module}"
+            absent[system.name] = f"{system.module} is not installed"
             continue
         try:
             ready[system.name] = system.open(subject, threads)
         except UnfitError as error:
             absent[system.name] = str(error)
-        except Exception as error:  # noqa: BLE001  # a peer that does not even load is a result, whatever it raised
+        except Exception as error:  # noqa: BLE001  # a peer that fails to load is a result too
             absent[system.name] = f"failed: {_one_line(error)}"
     return ready, absent
 
@@ -97,14 +97,14 @@ def measure_cell(
     rounds: int,
     seconds: float,
 ) -> Cell:
-    """Checks and times one shape.
+    """Compares all systems with the reference on one shape, then times them.
 
     Args:
         subject: The network.
-        ready: The systems.
-        ids: (batch, time) int32.
-        rounds: The fewest.
-        seconds: More rounds follow until this is used up.
+        ready: The systems, by name.
+        ids: The input, `(batch, time)` int32.
+        rounds: The least number of rounds.
+        seconds: Further rounds follow until this time is used up.
     """
     batch, time = ids.shape
     expected = subject.network.predict(ids)
@@ -118,42 +118,42 @@ def measure_cell(
             runs[name] = run
         except WrongError as error:
             refused[name] = f"wrong: {error}"
-        except Exception as error:  # noqa: BLE001  # as above
+        except Exception as error:  # noqa: BLE001  # a peer that fails to run is a result too
             refused[name] = f"failed: {_one_line(error)}"
     milliseconds, done = time_runs(runs, ids, rounds, seconds)
     timings = {}
     for name, values in milliseconds.items():
-        p10, median, p90 = (float(p) for p in np.percentile(values, (10, 50, 90)))
+        p10, median, p90 = np.percentile(values, (10, 50, 90)).tolist()
         timings[name] = Timing(median, p10, p90, len(values), differences[name])
     return Cell(subject.name, batch, time, done, timings, refused)
 
 
 def require_right(expected: Array, actual: Floats) -> float:
-    """The largest difference from the reference.
+    """Returns the largest difference from the reference.
 
     Raises:
-        WrongError: If it is above `TOLERANCE` or NaN, or the shape is another.
+        WrongError: If it is NaN or above `TOLERANCE`, or if the shapes differ.
     """
     if actual.shape != expected.shape:
         raise WrongError(f"the shape is {actual.shape}, not {expected.shape}")
     difference = float(np.abs(expected - actual).max())
-    if not difference <= TOLERANCE:  # so that NaN is wrong
+    if not difference <= TOLERANCE:  # written so that NaN is wrong
         raise WrongError(f"off by {difference:.2g}")
     return difference
 
 
 def time_runs(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) -> tuple[dict[str, list[float]], int]:
-    """Gives every system its turn, in another order each round.
+    """Times every system in turns, in a new order each round.
 
     Returns:
-        Milliseconds of every call, by system; and the rounds.
+        The milliseconds of every call, by system, and the number of rounds.
     """
     calls = {name: _calls_in_turn(run, ids) for name, run in runs.items()}
     milliseconds: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     order = np.random.default_rng(0)
     gc.collect()
-    gc.disable()  # a collection in the middle of a call would be charged to whoever runs then
+    gc.disable()  # a collection would be added to the time of the system that runs at that moment
     started = clock.perf_counter()
     done = 0
     while done < rounds or clock.perf_counter() - started < seconds:
@@ -161,7 +161,7 @@ def time_runs(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) ->
         for name in names:
             run = runs[name]
             if calls[name] > 1:
-                run(ids)  # thrown away: the one before left its own data in the caches
+                run(ids)  # discarded: the system before left its own data in the caches
             for _ in range(calls[name]):
                 before = clock.perf_counter()
                 run(ids)
@@ -172,7 +172,7 @@ def time_runs(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) ->
 
 
 def _calls_in_turn(run: Run, ids: Ids) -> int:
-    """Warms a system up and finds how often it is called in its turn."""
+    """Warms a system up and returns how often it is called in its turn."""
     fastest = float("inf")
     for _ in range(_WARM_CALLS):
         before = clock.perf_counter()

@@ -1,8 +1,10 @@
-"""The systems, one function each: a network and a number of threads to something that runs a batch of a given shape.
+"""The systems that are measured: rnnx and its peers.
 
-What can be done once is done outside the timed call: loading, converting, compiling for the shape. The timed call takes
-ids as a NumPy array and gives probabilities as one. Every peer gets the form that suits it best: static shapes where it
-compiles, the folded table where the code is ours, float32 everywhere.
+A function `open_...` loads a network into a system with a number of threads. What it returns prepares the system for a
+shape, and that returns a function that runs a batch. What can be done once is done outside the timed call: loading,
+converting, and compiling for the shape. The timed call takes ids as a NumPy array and returns probabilities as one.
+Every peer gets the form that suits it best: static shapes if it compiles, the folded table if the code is written by
+hand, float32 everywhere.
 """
 
 from __future__ import annotations
@@ -24,22 +26,23 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Ids
 
 Run: TypeAlias = Callable[[Ids], Floats]
-# Batch and time to what runs batches of that shape.
+# Takes the batch size and the time steps, and returns a function that runs batches of that shape.
 Prepare: TypeAlias = Callable[[int, int], Run]
 
 
 class UnfitError(Exception):
-    """A system cannot express the network."""
+    """Raised by a system that cannot express the network."""
 
 
 @dataclass(frozen=True)
 class System:
-    """One line of the tables.
+    """A system that is measured: one row of the tables.
 
     Attributes:
-        name: As printed.
-        open: Subject and threads to `Prepare`.
-        module: What it needs beyond rnnx's own requirements; its distribution has the same name with hyphens.
+        name: The name that is printed.
+        open: Loads a subject with a number of threads.
+        module: The module that it needs beyond rnnx's own requirements. Its distribution has the same name, with
+            hyphens.
     """
 
     name: str
@@ -48,23 +51,23 @@ class System:
 
     @property
     def is_missing(self) -> bool:
-        """Whether its module is not installed."""
+        """Whether the module that it needs is not installed."""
         return self.module is not None and importlib.util.find_spec(self.module) is None
 
 
 def open_form(name: str) -> Callable[[Subject, int], Prepare]:
-    """One of rnnx's own files, in the session that users run."""
+    """Makes the function that loads one of rnnx's own files into the session that users run."""
 
     def open_session(subject: Subject, threads: int) -> Prepare:
         if name not in subject.forms:
-            raise UnfitError(f"no {name} for this network")
+            raise UnfitError(f"this network has no {name}")
         return _session(subject.forms[name], threads)
 
     return open_session
 
 
 def open_default_graph(subject: Subject, threads: int) -> Prepare:
-    """What tf2onnx gives, in a session with the same options; `rnnx.runtime.session` takes no Loop."""
+    """Loads tf2onnx's graph into a session with the same options; `rnnx.runtime.session` refuses a Loop."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
     session = ort.InferenceSession(subject.default_graph, options, providers=["CPUExecutionProvider"])
@@ -86,12 +89,12 @@ def _session(model: bytes, threads: int) -> Prepare:
 
 
 def open_keras_predict_on_batch(subject: Subject, threads: int) -> Prepare:
-    """Keras's fastest door."""
+    """Runs Keras's `predict_on_batch`, its fastest way to run a batch."""
     return lambda batch, time: subject.model.predict_on_batch
 
 
 def open_keras_predict(subject: Subject, threads: int) -> Prepare:
-    """The door that the tutorials use."""
+    """Runs Keras's `predict`, which the tutorials use."""
 
     def prepare(batch: int, time: int) -> Run:
         return lambda ids: subject.model.predict(ids, batch_size=batch, verbose=0)
@@ -100,14 +103,14 @@ def open_keras_predict(subject: Subject, threads: int) -> Prepare:
 
 
 def open_xla(subject: Subject, threads: int) -> Prepare:
-    """`tf.function` compiled by XLA, for one shape."""
+    """Compiles a `tf.function` with XLA for one shape."""
 
     def prepare(batch: int, time: int) -> Run:
         signature = [tf.TensorSpec((batch, time), tf.int32)]
         function = tf.function(
             lambda ids: subject.model(ids, training=False), input_signature=signature, jit_compile=True
         )
-        # Called as a concrete function on a tensor, which saves a tenth of a millisecond over `function(ids)`.
+        # Calling the concrete function on a tensor takes a tenth of a millisecond less than `function(ids)`.
         concrete = function.get_concrete_function()
         return lambda ids: concrete(tf.constant(ids)).numpy()
 
@@ -115,13 +118,13 @@ def open_xla(subject: Subject, threads: int) -> Prepare:
 
 
 def open_litert(subject: Subject, threads: int) -> Prepare:
-    """LiteRT (once TensorFlow Lite) with its default delegate, for one shape."""
+    """Compiles the network for LiteRT (formerly TensorFlow Lite) with its default delegate, for one shape."""
     litert: Any = importlib.import_module("ai_edge_litert.interpreter")
 
     def prepare(batch: int, time: int) -> Run:
         signature = [tf.TensorSpec((batch, time), tf.int32)]
         function = tf.function(lambda ids: subject.model(ids, training=False), input_signature=signature)
-        # Its own handling of variables fails in the body of a while loop (READ_VARIABLE), so they are made constants.
+        # LiteRT's handling of variables (READ_VARIABLE) fails in the body of a while loop, so they become constants.
         constant = convert_variables_to_constants_v2(function.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_concrete_functions([constant])
         interpreter = litert.Interpreter(model_content=converter.convert(), num_threads=threads)
@@ -140,15 +143,15 @@ def open_litert(subject: Subject, threads: int) -> Prepare:
 
 
 def open_openvino(subject: Subject, threads: int) -> Prepare:
-    """OpenVINO on rnnx's model.onnx, for one shape."""
+    """Compiles rnnx's model.onnx with OpenVINO for one shape."""
     openvino: Any = importlib.import_module("openvino")
     if "model.onnx" not in subject.forms:
-        raise UnfitError("no model.onnx for this network")
+        raise UnfitError("this network has no model.onnx")
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": str(threads),
         "NUM_STREAMS": "1",
-        # Otherwise it computes in bfloat16 where the processor can, and is off by 1e-3.
+        # By default OpenVINO computes in bfloat16 on processors that support it, and its results differ by 1e-3.
         "INFERENCE_PRECISION_HINT": "f32",
     }
 
@@ -168,7 +171,7 @@ def open_openvino(subject: Subject, threads: int) -> Prepare:
 
 
 def open_jax(subject: Subject, threads: int) -> Prepare:
-    """JAX: one gather from the folded table, `lax.scan` over the time, all of it jitted."""
+    """Jits the network in JAX: one gather from the folded table, then `lax.scan` over the time."""
     jax: Any = importlib.import_module("jax")
     weights = _plain(subject)
     arrays = [
@@ -181,7 +184,7 @@ def open_jax(subject: Subject, threads: int) -> Prepare:
 
 
 def open_torch(subject: Subject, threads: int) -> Prepare:
-    """PyTorch: `nn.RNN`, traced for one shape and frozen."""
+    """Traces PyTorch's `nn.RNN` for one shape and freezes it."""
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(threads)
     weights = _plain(subject)
@@ -202,11 +205,12 @@ def open_torch(subject: Subject, threads: int) -> Prepare:
 
 
 def _torch_module(torch: Any, weights: PlainWeights) -> Any:
+    """Builds the network in PyTorch with the given weights."""
     nn = torch.nn
     features, units = weights.kernel.shape
 
-    class Last(nn.Module):  # type: ignore[name-defined, misc]  # PyTorch is untyped here: it need not be there
-        """An Embedding, a recurrence, its last state, a sigmoid."""
+    class Last(nn.Module):  # type: ignore[name-defined, misc]  # PyTorch need not be installed, so it is untyped here
+        """An Embedding, a recurrence that returns its last state, and a Linear layer with a sigmoid."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -215,7 +219,7 @@ def _torch_module(torch: Any, weights: PlainWeights) -> Any:
             self.dense = nn.Linear(units, weights.dense_kernel.shape[1])
 
         def forward(self, ids: Any) -> Any:
-            """Ids to probabilities."""
+            """Computes probabilities `(batch, outputs)` from ids `(batch, time)`."""
             states, _ = self.rnn(self.embedding(ids))
             return torch.sigmoid(self.dense(states[:, -1]))
 
@@ -234,7 +238,7 @@ def _torch_module(torch: Any, weights: PlainWeights) -> Any:
 
 
 def open_numpy(subject: Subject, threads: int) -> Prepare:
-    """NumPy: a loop over the folded table."""
+    """Runs the network as a loop over time in NumPy, on the folded table."""
     weights = _plain(subject)
 
     def run(ids: Ids) -> Floats:
@@ -248,8 +252,9 @@ def open_numpy(subject: Subject, threads: int) -> Prepare:
 
 
 def _plain(subject: Subject) -> PlainWeights:
+    """Returns the weights for a system that is written by hand, or raises `UnfitError`."""
     if subject.plain is None:
-        raise UnfitError("written by hand for an Embedding, a SimpleRNN and a sigmoid alone")
+        raise UnfitError("it is written by hand for an Embedding, a SimpleRNN and a sigmoid only")
     return subject.plain
 
 

@@ -1,4 +1,4 @@
-"""What was measured as Markdown, JSON and a plot."""
+"""Writes the measurements of `latency` as Markdown, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bench.speed.peers import DEFAULT_GRAPH_NAME, OWN_PREFIX
 
 @dataclass(frozen=True)
 class Results:
-    """One run.
+    """The measurements of one run, and the machine that it ran on.
 
     Attributes:
-        command: As it was typed.
-        date: ISO.
+        command: The command as it was typed.
+        date: The date in ISO format.
         cpu: The processor's name.
-        threads: Of every system.
-        cores: Which the process was tied to.
-        versions: By distribution.
-        systems: The names of those asked for, in the order of the tables.
-        absent: By network and system, why it was not measured at all.
-        cells: In the order of measuring.
+        threads: The number of threads of every system.
+        cores: The cores that the process was bound to.
+        versions: The version of each distribution, by name.
+        systems: The names of the systems that were asked for, in the order of the tables.
+        absent: The reason why a system was not measured at all, by network and system.
+        cells: The measurements, in the order in which they were made.
     """
 
     command: str
@@ -44,12 +44,17 @@ class Results:
 
     @property
     def subjects(self) -> list[str]:
-        """The networks, in the order of measuring."""
+        """The names of the networks, in the order in which they were measured."""
         return list(dict.fromkeys(cell.subject for cell in self.cells))
 
 
 def write(results: Results, out: Path, stem: str) -> str:
-    """Writes the three files.
+    """Writes the Markdown, the JSON and the plot into a folder.
+
+    Args:
+        results: The measurements.
+        out: The folder.
+        stem: The names of the files without their suffixes.
 
     Returns:
         The Markdown.
@@ -64,13 +69,13 @@ def write(results: Results, out: Path, stem: str) -> str:
 
 
 def to_markdown(results: Results) -> str:
-    """A head, three tables a network, and what is missing from them."""
+    """Writes a heading, three tables for each network, and the reasons why cells are missing from them."""
     tools = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     lines = [
         f"`{results.command}`, {results.date}, {results.cpu}, threads: {results.threads}.",
         "",
-        "Medians of single calls, ids as a NumPy array in and probabilities as one out; the systems in turns, warm;",
-        "each checked on these very ids against the reference in float64 before it was timed.",
+        "Medians of single calls from ids to probabilities, both NumPy arrays. The systems took turns, warm. Each was",
+        "compared on the same ids with the reference in float64 before it was timed.",
         "",
         f"Versions: {tools}.",
     ]
@@ -78,12 +83,12 @@ def to_markdown(results: Results) -> str:
         cells = [cell for cell in results.cells if cell.subject == subject]
         errors = {name: _error(name, cells) for name in results.systems}
         lines += ["", f"## {subject}", "", "Milliseconds:", ""]
-        lines += _table(results.systems, cells, lambda t, cell: _digits(t.median_ms), ("max error", errors))
+        lines += _table(results.systems, cells, lambda timing, _: _digits(timing.median_ms), ("max error", errors))
         if any(_best_ms(cell) for cell in cells):
-            lines += ["", "Over rnnx's best form of that column (above 1, rnnx is faster):", ""]
+            lines += ["", "Divided by the time of rnnx's fastest form in that column (above 1, rnnx is faster):", ""]
             lines += _table(results.systems, cells, _ratio)
         lines += ["", "From the 10th to the 90th percentile, in milliseconds:", ""]
-        lines += _table(results.systems, cells, lambda t, cell: f"{_digits(t.p10_ms)}..{_digits(t.p90_ms)}")
+        lines += _table(results.systems, cells, _spread)
         lines += _missing(results, subject, cells)
     return "\n".join(lines) + "\n"
 
@@ -94,6 +99,7 @@ def _table(
     show: Callable[[Timing, Cell], str],
     last: tuple[str, Mapping[str, str]] | None = None,
 ) -> list[str]:
+    """Writes a row for each system and a column for each cell; `last` is a further column, as heading and entries."""
     heads = [f"B{cell.batch} T{cell.time}" for cell in cells] + ([last[0]] if last else [])
     rows = [f"| system | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
     for name in systems:
@@ -111,7 +117,9 @@ def _error(name: str, cells: Sequence[Cell]) -> str:
 
 
 def _best_ms(cell: Cell) -> float | None:
-    return min((t.median_ms for name, t in cell.timings.items() if name.startswith(OWN_PREFIX)), default=None)
+    """Returns the time of rnnx's fastest form; None if no form was timed."""
+    own = [timing.median_ms for name, timing in cell.timings.items() if name.startswith(OWN_PREFIX)]
+    return min(own, default=None)
 
 
 def _ratio(timing: Timing, cell: Cell) -> str:
@@ -119,8 +127,12 @@ def _ratio(timing: Timing, cell: Cell) -> str:
     return "-" if best is None else f"{timing.median_ms / best:.2f}"
 
 
+def _spread(timing: Timing, cell: Cell) -> str:
+    return f"{_digits(timing.p10_ms)}..{_digits(timing.p90_ms)}"
+
+
 def _digits(value: float) -> str:
-    """Three significant digits, never as a power of ten."""
+    """Formats a number with three significant digits, never as a power of ten."""
     decimals = next((places for places, limit in ((3, 1), (2, 10), (1, 100)) if value < limit), 0)
     return f"{value:.{decimals}f}"
 
@@ -133,7 +145,7 @@ def _missing(results: Results, subject: str, cells: Sequence[Cell]) -> list[str]
 
 
 def draw(results: Results, path: Path) -> None:
-    """Plots latency over batch size: a row of panels per network, a column per length, a line per system."""
+    """Plots latency over batch size: a row of panels for each network, a column for each length, a line per system."""
     subjects = results.subjects
     times = sorted({cell.time for cell in results.cells})
     figure = Figure(figsize=(5 * len(times) + 3, 4 * len(subjects)), layout="constrained")
@@ -143,7 +155,8 @@ def draw(results: Results, path: Path) -> None:
         for column, time in enumerate(times):
             axes = figure.add_subplot(len(subjects), len(times), row * len(times) + column + 1)
             cells = sorted(
-                (c for c in results.cells if (c.subject, c.time) == (subject, time)), key=lambda cell: cell.batch
+                (cell for cell in results.cells if (cell.subject, cell.time) == (subject, time)),
+                key=lambda cell: cell.batch,
             )
             for name, color in zip(results.systems, colors, strict=False):
                 points = [(cell.batch, cell.timings[name].median_ms) for cell in cells if name in cell.timings]
@@ -160,7 +173,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _style(name: str) -> dict[str, Any]:
-    """Ours thick, what they replace dashed."""
+    """Draws rnnx's lines thick, and the graph that they replace dashed."""
     if name.startswith(OWN_PREFIX):
         return {"marker": "o", "linewidth": 3}
     return {"marker": "o", "linewidth": 1, "linestyle": "--" if name == DEFAULT_GRAPH_NAME else "-"}

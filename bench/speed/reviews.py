@@ -1,12 +1,12 @@
-"""A file of many texts, end to end, as whole processes: `rnnx infer --lines`, a plain Keras script, fastText.
+"""Measures whole processes on a file of many texts: `rnnx infer --lines`, a plain Keras script and fastText.
 
-Each command runs in a fresh process, in turns, its answers thrown away; one round before the others is not timed, and
-in it the answers are compared. Wall time, processor time and the largest resident memory.
+The commands take turns, each in a fresh process. In a first round, which is not timed, the labels are compared; later
+rounds discard the output. Prints wall time, processor time and the largest resident memory.
 
     python -m bench.speed.reviews REVIEWS.txt [--rounds 3] [--cores 1]
 
-fastText takes part where its command is there (Debian: apt install fasttext) and a classifier, trained on other
-reviews, one a line behind its label (`__label__pos A fine film.`):
+fastText takes part if its command is installed (Debian: apt install fasttext) and a classifier is given. Train it on
+other reviews, one per line after its label (`__label__pos A fine film.`):
 
     fasttext supervised -input TRAIN.txt -output model -dim 50 -wordNgrams 2 -minCount 2 -bucket 200000
     python -m bench.speed.reviews REVIEWS.txt --fasttext-model model.bin
@@ -33,12 +33,12 @@ _OURS, _KERAS, _FASTTEXT = "rnnx infer --lines", "Keras script", "fastText"
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took.
+    """The time and the memory that one process took.
 
     Attributes:
-        wall_s: Seconds on the clock.
-        cpu_s: Seconds of processors, all threads together.
-        peak_mb: Largest resident memory, in MB (10^6 bytes).
+        wall_s: Elapsed seconds.
+        cpu_s: Processor seconds of all threads together.
+        peak_mb: The largest resident memory in MB (10^6 bytes).
     """
 
     wall_s: float
@@ -47,25 +47,25 @@ class Usage:
 
 
 def run(command: Sequence[str], out: Path) -> Usage:
-    """Runs a process to its end, its stdout in a file.
+    """Runs a process to its end and writes its stdout to a file.
 
     Raises:
-        SystemExit: If it fails; shows what it said.
+        SystemExit: If the process fails; the message holds its stderr.
     """
     with tempfile.TemporaryFile() as errors, out.open("wb") as answers:
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=answers, stderr=errors)  # noqa: S603  # ours, or named by the user
-        _, status, usage = os.wait4(process.pid, 0)  # the usage of this child alone
+        process = subprocess.Popen(command, stdout=answers, stderr=errors)  # noqa: S603  # our command, or one that the user named
+        _, status, usage = os.wait4(process.pid, 0)  # the usage of this child only
         wall_s = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)  # so that Popen does not wait for it again
+        process.returncode = os.waitstatus_to_exitcode(status)  # Popen does not wait for it again
         if process.returncode:
             errors.seek(0)
             raise SystemExit(f"{command}: exit code {process.returncode}\n{errors.read().decode(errors='replace')}")
-    return Usage(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)  # Linux counts in KiB
+    return Usage(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)  # Linux reports KiB
 
 
 def find_commands(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """The commands by name; and why others are absent."""
+    """Returns the commands to measure, by name, and for each that is absent the reason."""
     file, model = str(arguments.file), arguments.model
     commands = {
         _OURS: [sys.executable, "-m", "rnnx", "infer", "--lines", "--model", model, file],
@@ -73,33 +73,33 @@ def find_commands(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], 
     }
     fasttext = shutil.which("fasttext")
     if fasttext is None:
-        return commands, {_FASTTEXT: "not installed: fasttext"}
+        return commands, {_FASTTEXT: "fasttext is not installed"}
     if arguments.fasttext_model is None:
-        return commands, {_FASTTEXT: "no --fasttext-model to run it with"}
+        return commands, {_FASTTEXT: "it needs a classifier: --fasttext-model MODEL.bin"}
     return {**commands, _FASTTEXT: [fasttext, "predict", str(arguments.fasttext_model), file]}, {}
 
 
 def require_same_labels(folder: Path, text_count: int) -> int:
-    """Compares the answers of rnnx and Keras.
+    """Compares the labels of rnnx with those of Keras.
 
     Returns:
-        How many labels differ: texts on the very threshold, as float32 rounds either way.
+        The number of labels that differ. A text at the threshold may get either label, depending on float32 rounding.
 
     Raises:
-        SystemExit: If a label is missing, or more than one in a thousand differs: then they do not do the same job.
+        SystemExit: If a label is missing, or more than one in a thousand differs: the two do not do the same work.
     """
     ours = [line.split("\t")[2] for line in (folder / _OURS).read_text(encoding="utf-8").splitlines()]
     keras = (folder / _KERAS).read_text(encoding="utf-8").splitlines()
     if not len(ours) == len(keras) == text_count:
-        raise SystemExit(f"{text_count} texts, but {len(ours)} labels of rnnx and {len(keras)} of Keras")
-    different = sum(a != b for a, b in zip(ours, keras, strict=True))
+        raise SystemExit(f"{text_count} texts, but rnnx gave {len(ours)} labels and Keras {len(keras)}")
+    different = sum(own != other for own, other in zip(ours, keras, strict=True))
     if different * 1000 > text_count:
-        raise SystemExit(f"{different} of {text_count} labels differ; nothing was timed")
+        raise SystemExit(f"{different} of {text_count} labels differ, so nothing was timed")
     return different
 
 
 def to_markdown(usages: Mapping[str, Sequence[Usage]]) -> str:
-    """Medians and their ratios to rnnx's."""
+    """Writes a table of medians and of their ratios to rnnx's."""
 
     def median(name: str, field: str) -> float:
         return float(statistics.median(getattr(usage, field) for usage in usages[name]))
@@ -118,7 +118,7 @@ def to_markdown(usages: Mapping[str, Sequence[Usage]]) -> str:
 
 
 def main() -> None:
-    """Compares, measures, prints Markdown."""
+    """Compares the labels, measures the commands and prints a table."""
     arguments = _parse()
     cores = machine.restrict(arguments.cores) if arguments.cores else sorted(os.sched_getaffinity(0))
     commands, absent = find_commands(arguments)
@@ -142,11 +142,13 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A file of texts, end to end, in rnnx and its peers.")
-    parser.add_argument("file", type=Path, help="one text a line")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", default="imdb", help="a shipped model's name, or a bundle's path")
-    parser.add_argument("--cores", type=int, help="tie every process to so many; default all, threads as each likes")
+    parser = argparse.ArgumentParser(description="Measures rnnx and its peers on a file of texts, as whole processes.")
+    parser.add_argument("file", type=Path, help="a file with one text per line")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command is timed")
+    parser.add_argument("--model", default="imdb", help="a shipped model's name or a bundle's path")
+    parser.add_argument(
+        "--cores", type=int, help="bind every process to this many cores; by default all, and each chooses its threads"
+    )
     parser.add_argument("--fasttext-model", type=Path, metavar="MODEL.bin", help="a classifier trained with fastText")
     return parser.parse_args()
 

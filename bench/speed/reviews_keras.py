@@ -1,8 +1,8 @@
-"""The job of `rnnx infer --lines` as a plain Keras script; a label a line on stdout.
+"""Does the work of `rnnx infer --lines` as a plain Keras script and prints one label per line.
 
     python -m bench.speed.reviews_keras MODEL FILE
 
-Everything is read, tokenized by the same rule, padded into one array and handed to `predict`, as the tutorials do it.
+It reads the whole file, tokenizes it by the same rule, pads it into one array and calls `predict`, as tutorials do.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ BATCH_SIZE = 128
 
 
 def main(name: str, path: Path) -> None:
-    """Prints one label a line."""
+    """Prints one label per line."""
     directory = read_directory(find_directory(name))
     if directory.config.tokenizer is None:
-        raise SystemExit(f"{name}: made without a vocabulary; it reads ids, not texts")
+        raise SystemExit(f"{name}: the model has no vocabulary; it reads ids, not texts")
     tokenizer = Tokenizer(directory.config.tokenizer, Vocabulary.from_bytes(directory[VOCABULARY_NAME]))
     model = keras.saving.load_model(directory.path / KERAS_NAME, compile=False)
     with path.open("rb") as file:

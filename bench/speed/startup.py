@@ -1,12 +1,14 @@
-"""How long `rnnx infer file.txt` takes as a whole process, beside what any Python, and any Keras script, has to pay.
+"""Measures how long `rnnx infer file.txt` takes as a whole process.
 
-Each command runs in a fresh process, interleaved, warm (one round is thrown away); medians over the rounds.
+Two commands are measured for comparison: starting Python, and importing Keras, which every Keras script does. The
+commands take turns, each in a fresh process. The first round is discarded; medians over the others.
 
     python -m bench.speed.startup [ROUNDS]
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from pathlib import Path
 
 
 def main(rounds: int) -> None:
-    """Measures and prints a Markdown table."""
+    """Measures the commands and prints a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "review.txt"
         text.write_text("A wonderful film, I loved it.", encoding="utf-8")
@@ -39,4 +41,6 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    parser = argparse.ArgumentParser(description="Measures how long rnnx infer takes as a whole process.")
+    parser.add_argument("rounds", type=int, nargs="?", default=15, help="how often each command is timed")
+    main(parser.parse_args().rounds)

@@ -1,7 +1,8 @@
-"""What several steps in a turn of the Scan gain: the shipped network's Scan form with one step in a turn over others.
+"""Measures the speed-up from unrolling the Scan form, so that each iteration of the Scan computes several steps.
 
-Above 1, several are faster. One thread, interleaved, warm, medians; the outputs of all are compared with the float64
-reference before they are timed. `rnnx.rewrites.unrolled.STEPS` follows from this table.
+Each cell of the table is the time with one step per iteration divided by the time with several: above 1, unrolling is
+faster. The network is a shipped one. One thread; the forms take turns, warm; medians. Each form is compared with the
+float64 reference before it is timed. `rnnx.rewrites.unrolled.STEPS` follows from this table.
 
     python -m bench.speed.unrolled [--bundle imdb]
 """
@@ -26,7 +27,7 @@ _SEED = 0
 
 
 def main() -> None:
-    """Measures, prints Markdown."""
+    """Measures every form and prints a table."""
     arguments = _parse()
     machine.restrict(1)
     import numpy as np
@@ -41,7 +42,7 @@ def main() -> None:
     converted = remove_negative_ids(convert(subject.model, subject.network))
     sessions = {steps: Session(_form(converted, steps), device="cpu") for steps in (1, *arguments.steps)}
     print(f"{subject.name}, {arguments.length} ids; {machine.cpu_model()}, {machine.today()}\n")
-    print(f"| steps in a turn | {' | '.join(f'B{batch}' for batch in arguments.batches)} |")
+    print(f"| steps per iteration | {' | '.join(f'B{batch}' for batch in arguments.batches)} |")
     print(f"|---|{'---:|' * len(arguments.batches)}")
     rng = np.random.default_rng(_SEED)
     cells: dict[int, list[str]] = {steps: [] for steps in arguments.steps}
@@ -65,7 +66,7 @@ def _run(session: Session, ids: Ids) -> Floats:
 
 
 def _form(converted: onnx.ModelProto, steps: int) -> bytes:
-    """The Scan form, so many steps in a turn."""
+    """Rewrites the Scan form with so many steps per iteration."""
     from rnnx.rewrites import unrolled
     from rnnx.rewrites.replace import replace_loops
     from rnnx.rewrites.scan_form import write_scan
@@ -79,12 +80,12 @@ def _form(converted: onnx.ModelProto, steps: int) -> bytes:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Several steps in a turn of the Scan, beside one.")
-    parser.add_argument("--bundle", default="imdb", help="a shipped model's name, or a bundle's path")
+    parser = argparse.ArgumentParser(description="Compares several steps per iteration of the Scan with one.")
+    parser.add_argument("--bundle", default="imdb", help="a shipped model's name or a bundle's path")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128])
-    parser.add_argument("--length", type=int, default=400, help="ids in the longest row")
-    parser.add_argument("--steps", type=int, nargs="+", default=[2, 4, 8])
-    parser.add_argument("--seconds", type=float, default=2.0, help="per cell")
+    parser.add_argument("--length", type=int, default=400, help="the ids of the longest row")
+    parser.add_argument("--steps", type=int, nargs="+", default=[2, 4, 8], help="the steps per iteration")
+    parser.add_argument("--seconds", type=float, default=2.0, help="the time for each cell")
     return parser.parse_args()
 
 

@@ -1,1 +1,1 @@
-"""How long rnnx and a plain Keras script train until they reach an accuracy."""
+"""Measures how long rnnx and a plain Keras script train until they reach an accuracy."""

@@ -1,11 +1,11 @@
-"""Time to the article's best validation accuracy: the article's script in plain Keras, and rnnx's training.
+"""Measures the time to the article's best validation accuracy: the article's Keras script, and rnnx's training.
 
-The same reviews, ids, split and batch size for all: IMDB's training part, a fifth of it held out, 10,000 words, the
-last 500 tokens, padded in front, 128 a batch. Each training is a fresh process, one after the other, in turns. The
-seconds hold building, compiling, training and validation; imports and the encoding are left out on all sides.
+All get the same reviews, ids, split and batch size: IMDB's training part with a fifth of it held out, 10,000 words, the
+last 500 tokens, padded in front, 128 rows in a batch. The trainings take turns, each in a fresh process. The seconds
+include building, compiling, training and validation, and exclude imports and the encoding of the texts.
 
     python -m bench.training.time_to_accuracy --data-dir FOLDER [--rounds 1] [--seeds 0 1 2] [--cores 2] [--save]
-    python -m bench.training.time_to_accuracy --data-dir FOLDER --texts 2000 --target 0.6    # a try
+    python -m bench.training.time_to_accuracy --data-dir FOLDER --texts 2000 --target 0.6    # a quick trial
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _KERAS, _ARTICLE, _DEFAULT = "the article's script (Keras)", "rnnx, the article'
 
 @dataclass(frozen=True)
 class Training:
-    """What one process did.
+    """One training, in a process of its own.
 
     Attributes:
-        system: Which.
-        seed: Of the start weights and the order.
-        share: How much of an epoch lies between two validations.
-        accuracy: Of each validation, in 0..1.
-        ended_s: Seconds from the start to the end of each validation.
-        training_s: Seconds of the training before each validation, without it.
+        system: The name of the training.
+        seed: The seed of the initial weights and of the order of the texts.
+        share: The part of an epoch between two validations.
+        accuracy: The accuracy of each validation, in 0..1.
+        ended_s: The seconds from the start to the end of each validation.
+        training_s: The seconds of training before each validation, without the validation.
     """
 
     system: str
@@ -55,25 +55,30 @@ class Training:
     training_s: Sequence[float]
 
     def first(self, target: float) -> int | None:
-        """The validation that first reached the target; None if none did."""
-        return next((i for i, accuracy in enumerate(self.accuracy) if accuracy >= target), None)
+        """Returns the index of the first validation that reached the target; None if none did."""
+        return next((index for index, accuracy in enumerate(self.accuracy) if accuracy >= target), None)
 
     def seconds(self, target: float) -> float:
-        """To the end of that validation; infinite where none reached it."""
+        """Returns the seconds to the end of the first validation that reached the target; infinity if none did."""
         first = self.first(target)
         return float("inf") if first is None else self.ended_s[first]
 
     @property
     def epoch_s(self) -> float:
-        """Seconds of an epoch's training without validation, the first stretch (it compiles) left out."""
+        """The seconds of training in one epoch, without validation; the first stretch is left out, as it compiles."""
         return statistics.median(self.training_s[1:]) / self.share
 
 
 def write_reviews(path: Path, data_dir: Path | None, count: int | None) -> tuple[int, int]:
-    """Encodes IMDB's training part as the article does, and writes it for all.
+    """Encodes IMDB's training part as the article does and writes it to a file that all trainings read.
+
+    Args:
+        path: The file to write.
+        data_dir: The folder of the reviews; without it they are downloaded.
+        count: The number of texts to draw for a trial; None for all.
 
     Returns:
-        Training and validation texts.
+        The number of training texts and the number of validation texts.
     """
     examples = load_dataset("imdb", data_dir=data_dir).train
     if count is not None:
@@ -89,10 +94,10 @@ def write_reviews(path: Path, data_dir: Path | None, count: int | None) -> tuple
 
 
 def run(system: str, path: Path, seed: int, target: float) -> Training:
-    """Trains in a fresh process.
+    """Runs one training in a fresh process.
 
     Raises:
-        SystemExit: If it fails; shows what it said.
+        SystemExit: If the process fails; the message holds its stderr.
     """
     ours = "bench.training.training_rnnx"
     modules = {
@@ -108,23 +113,25 @@ def run(system: str, path: Path, seed: int, target: float) -> Training:
 
 
 def to_markdown(trainings: Sequence[Training], target: float) -> str:
-    """Medians, and how many times less than the article's script."""
+    """Writes a table of medians, and of the article's script's time divided by each training's."""
     by_system: dict[str, list[Training]] = {}
     for training in trainings:
         by_system.setdefault(training.system, []).append(training)
     heads = f"| training | s to {target:g} | smallest | largest | reached | epochs to it | accuracy there | best"
-    lines = [f"{heads} | script's s over it | s an epoch | script's epoch over it |", "|---|" + "---:|" * 10]
+    lines = [f"{heads} | script's s / its s | s per epoch | script's epoch / its epoch |", "|---|" + "---:|" * 10]
     lines += [f"| {system} | {' | '.join(_row(by_system, system, target))} |" for system in by_system]
     return "\n".join(lines)
 
 
 def _row(by_system: Mapping[str, Sequence[Training]], system: str, target: float) -> list[str]:
+    """Writes the cells of one system's row."""
     runs, script = by_system[system], by_system[_KERAS]
     seconds = [run.seconds(target) for run in runs]
     median, theirs = statistics.median(seconds), statistics.median(run.seconds(target) for run in script)
-    at_least = statistics.median(run.ended_s[-1] for run in script)  # how long it was tried, where it never came there
+    at_least = statistics.median(run.ended_s[-1] for run in script)  # the script's time if it never reached it
     firsts = [(run, first) for run in runs if (first := run.first(target)) is not None]
-    pace, their_pace = (statistics.median(run.epoch_s for run in some) for some in (runs, script))
+    pace = statistics.median(run.epoch_s for run in runs)
+    their_pace = statistics.median(run.epoch_s for run in script)
     ratio = f"{theirs / median:.2f}" if np.isfinite(theirs) else f"> {at_least / median:.2f}"
     return [
         _number(median, 1),
@@ -145,7 +152,7 @@ def _number(value: float, places: int) -> str:
 
 
 def main() -> None:
-    """Trains, prints Markdown, writes it down if asked to."""
+    """Runs all trainings, prints the table and, with `--save`, writes it."""
     arguments = _parse()
     cores = machine.restrict(arguments.cores) if arguments.cores else sorted(os.sched_getaffinity(0))
     trainings = []
@@ -167,7 +174,7 @@ def main() -> None:
 def to_report(
     arguments: argparse.Namespace, trainings: Sequence[Training], counts: tuple[int, int], cores: Sequence[int]
 ) -> str:
-    """The table with what it was measured on and what its columns hold."""
+    """Writes the table, what it was measured on, and what its columns mean."""
     tools = ", ".join(f"{name} {version}" for name, version in _versions().items())
     lines = [
         f"`{_command(arguments)}`: {counts[0]:,} reviews to train on, {counts[1]:,} for validation.",
@@ -175,17 +182,18 @@ def to_report(
         "",
         to_markdown(trainings, arguments.target),
         "",
-        "Medians over seeds and rounds, each training in a process of its own. Seconds to the end of the first",
-        "validation that reached the accuracy, with building, compiling and every validation until then, without",
-        "imports and encoding. rnnx's own network is validated after each quarter of an epoch (labels alone, no",
-        "pretraining), the other two after each epoch, for 20 epochs at most; where the script never reached it, the",
-        "ratio is over the time it was tried. An epoch's seconds are training alone, once all is compiled.",
+        "Medians over seeds and rounds, each training in a process of its own. The seconds run to the end of the first",
+        "validation that reached the accuracy. They include building, compiling and every validation until then, but",
+        "not imports and encoding. rnnx's own network trains from the labels only (no pretraining). It is validated",
+        "after each quarter of an epoch, the other two after each epoch, for at most 20 epochs. If the script never",
+        "reached the accuracy, its whole time is used for the ratio. The seconds per epoch are those of training only,",
+        "after compilation.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def save(arguments: argparse.Namespace, trainings: Sequence[Training], counts: tuple[int, int], markdown: str) -> None:
-    """Writes the two files."""
+    """Writes the report and the measurements as `training.md` and `training.json`."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     document = {
         "command": _command(arguments),
@@ -207,7 +215,7 @@ def _versions() -> dict[str, str]:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """As it was typed, as far as it decides the figures."""
+    """Returns the command with the options that affect the figures."""
     names = ("rounds", "seeds", "target", "texts", "cores")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     given["seeds"] = " ".join(map(str, arguments.seeds))
@@ -217,15 +225,21 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time to an accuracy: the article's script, and rnnx's training.")
-    parser.add_argument("--data-dir", type=Path, help="where the IMDB reviews lie; fetched without")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--target", type=float, default=ARTICLE_BEST, help="validation accuracy; default %(default)s")
-    parser.add_argument("--texts", type=int, help="a cut of the training part, for a try")
-    parser.add_argument("--cores", type=int, help="tie every process to so many; default all, threads as each likes")
+    parser = argparse.ArgumentParser(
+        description="Measures the time to an accuracy: the article's script, and rnnx's training."
+    )
+    parser.add_argument("--data-dir", type=Path, help="the folder of the IMDB reviews; without it they are downloaded")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each training is run")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="the seeds of each training")
+    parser.add_argument(
+        "--target", type=float, default=ARTICLE_BEST, help="the validation accuracy to reach; by default %(default)s"
+    )
+    parser.add_argument("--texts", type=int, help="use only this many texts, for a quick trial")
+    parser.add_argument(
+        "--cores", type=int, help="bind every process to this many cores; by default all, and each chooses its threads"
+    )
     parser.add_argument("--save", action="store_true", help="write training.md and training.json")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where to; default bench/results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="write into this folder; by default bench/results")
     return parser.parse_args()
 
 

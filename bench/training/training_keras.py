@@ -1,9 +1,9 @@
-"""The article's training as a plain Keras script, until a validation accuracy is reached; JSON on stdout.
+"""Trains the article's network as a plain Keras script until a validation accuracy is reached; prints JSON.
 
     python -m bench.training.training_keras REVIEWS.npz SEED TARGET
 
-No rnnx here: the network, the optimizer and `fit` as the article has them, the ids given. The texts' order is drawn
-from the seed and the epoch as rnnx draws it, so that both take the same steps.
+This script uses no rnnx. The network, the optimizer and `fit` are those of the article, and the ids are given. The
+order of the texts is drawn from the seed and the epoch as rnnx draws it, so that both take the same steps.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from keras import layers
 
 WORDS, BATCH_SIZE = 10_000, 128
 MOST_EPOCHS = 20
-# The first epoch holds the compilation; the pace is that of the others.
+# The first epoch includes the compilation, so the time of an epoch is taken from the others.
 LEAST_EPOCHS = 2
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Notes when each epoch's training and its validation end."""
+    """Records when the training of each epoch ends."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trained: list[float] = []
 
     def on_test_begin(self, logs: object = None) -> None:
-        """Validation begins where training ends."""
+        """Records the time, because the validation begins when the training ends."""
         self.trained.append(time.perf_counter())
 
 
 def main(path: str, seed: int, target: float) -> None:
-    """Trains and prints what happened."""
+    """Trains the network and prints the accuracies and the times."""
     with np.load(path) as file:
         ids, label_ids, held_out = file["ids"], file["label_ids"], file["held_out"]
     x, y = ids[~held_out], label_ids[~held_out]

@@ -1,10 +1,10 @@
-"""The same reviews as `training_keras` has, trained as rnnx trains; JSON on stdout.
+"""Trains on the reviews of `training_keras` as rnnx does; prints JSON.
 
     python -m bench.training.training_rnnx article|default REVIEWS.npz SEED TARGET
 
-`article`: the article's network, optimizer, start weights and order of texts, by `rnnx.train.fit`. `default`: the
-default recipe's network and optimizer on batches of similar length, from labels alone (no pretraining, no teacher, no
-smoothing); validated after each quarter of an epoch.
+`article` trains the article's network with its optimizer, initial weights and order of texts by `rnnx.train.fit`.
+`default` trains the default recipe's network with its optimizer on batches of similar length. It learns from the labels
+only (no pretraining, no teacher, no smoothing) and is validated after each quarter of an epoch.
 """
 
 from __future__ import annotations
@@ -32,10 +32,15 @@ _QUARTERS = 4
 
 
 class Log:
-    """What happened and when; the clock starts with it."""
+    """Records the accuracies and the times of a training; its clock starts when it is made."""
 
     def __init__(self, target: float, share: float) -> None:
-        """Takes the accuracy to reach and how much of an epoch lies between two validations."""
+        """Starts the clock.
+
+        Args:
+            target: The accuracy to reach.
+            share: The part of an epoch between two validations.
+        """
         self.accuracy: list[float] = []
         self.ended_s: list[float] = []
         self.training_s: list[float] = []
@@ -43,14 +48,15 @@ class Log:
         self._started = self._begun = self._trained = time.perf_counter()
 
     def on_trained(self) -> None:
-        """Notes the end of a batch; the last one before a validation counts."""
+        """Records the end of a batch; the last one before a validation counts."""
         self._trained = time.perf_counter()
 
     def on_validated(self, accuracy: float) -> bool:
-        """Notes a validation.
+        """Records a validation.
 
         Returns:
-            Whether that is all: the target reached, and an epoch behind the first validation for the pace.
+            Whether the training may end: the target is reached, and at least one epoch was trained after the first
+            validation, from which the time of an epoch is taken.
         """
         self.training_s.append(self._trained - self._begun)
         self._begun = time.perf_counter()
@@ -59,7 +65,7 @@ class Log:
         return max(self.accuracy) >= self._target and len(self.accuracy) > 1 / self._share
 
     def to_json(self) -> str:
-        """As the parent reads it."""
+        """Returns the record as the parent process reads it."""
         lists = {"accuracy": self.accuracy, "ended_s": self.ended_s, "training_s": self.training_s}
         return json.dumps(lists | {"share": self._share})
 
@@ -77,7 +83,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no 
 
 
 def train_article(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
-    """The whole of `rnnx.train.fit`, as `rnnx train --recipe article` runs it."""
+    """Trains by `rnnx.train.fit`, as `rnnx train --recipe article` does."""
     task = Task(
         recipe=recipe,
         parts=parts,
@@ -100,14 +106,14 @@ def train_article(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: in
 
     def on_epoch(epoch: Epoch) -> None:
         if log.on_validated(epoch.validation_score):
-            raise KeyboardInterrupt  # as a user ends a training that is good enough: fit keeps the best epoch
+            raise KeyboardInterrupt  # as a user would end a training: `fit` keeps the best epoch
 
     fit(task, seed=seed, observer=Observer(on_batch=on_batch, on_epoch=on_epoch))
     return log
 
 
 def train_default(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
-    """The steps of `rnnx.train.fit`, with what Keras calls an epoch a quarter of one."""
+    """Takes the steps of `rnnx.train.fit`, but Keras's epoch is a quarter of an epoch."""
     log = Log(target, 1 / _QUARTERS)
     begin(seed)
     model = hasten(recipe.build(WORDS, 1, "sigmoid"))
@@ -129,12 +135,12 @@ def train_default(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: in
 
 
 def main(name: str, path: str, seed: int, target: float) -> None:
-    """Trains and prints what happened."""
+    """Trains the network and prints the accuracies and the times."""
     recipe = dataclasses.replace(RECIPES[name], batch_size=BATCH_SIZE)
     with np.load(path) as file:
         ids, label_ids, held_out = file["ids"], file["label_ids"], file["held_out"]
     config = dataclasses.replace(recipe.tokenizer, max_length=ids.shape[1])
-    tokenizer = Tokenizer(config, Vocabulary(SPECIAL_TOKENS))  # it pads; the ids are given
+    tokenizer = Tokenizer(config, Vocabulary(SPECIAL_TOKENS))  # it only pads, because the ids are given
     train, validation = (
         TextSource([row[row != 0] for row in ids[part]], label_ids[part], tokenizer) for part in (~held_out, held_out)
     )

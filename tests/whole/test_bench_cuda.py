@@ -48,8 +48,8 @@ def test_the_report_says_what_holds_and_what_does_not() -> None:
     measured = cells({32: 1.0, 512: 4.0}, {speed.DEFAULT_GRAPH: 30.0, speed.TORCH: 2.0})
     measured[0].refused["JAX lax.scan"] = "wrong: off by 1"
     said = speed.to_markdown(measured, LIMITS)
-    assert "- H32, B32 T500: 30.0 times faster than tf2onnx's graph (20 wanted)." in said
-    assert "- Cells behind PyTorch: H32 B512 T500 (of 2; none wanted)." in said
+    assert "- H32, B32 T500: 30.0 times faster than tf2onnx's graph (the goal is 20)." in said
+    assert "- Cells slower than PyTorch: H32 B512 T500 (of 2; the goal is none)." in said
     assert "- Not timed: JAX lax.scan: wrong: off by 1" in said
     assert "| PyTorch nn.RNN | 2 (2.00) | 2 (0.50) |" in said
 
