@@ -136,6 +136,11 @@ class InputConfig:
     shape: tuple[int | None, ...]
     size: int
 
+    @property
+    def dtype(self) -> Literal["int32", "float32"]:
+        """What the files take."""
+        return "int32" if self.kind == "ids" else "float32"
+
 
 @dataclass(frozen=True)
 class OutputConfig:

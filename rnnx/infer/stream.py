@@ -18,6 +18,7 @@ from rnnx.bundle.config import InputConfig, ModelConfig
 from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
+from rnnx.infer.encoders import convert, fits
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
@@ -261,16 +262,15 @@ def _as_input(one: InputConfig, values: Any) -> Array:
         ValueError: If it is of another shape, or holds what the network cannot read.
     """
     array = np.asarray(values)
-    array = array.reshape(0, *one.shape[1:]) if array.size == 0 else array  # an empty list has no shape of its own
-    if array.shape[1:] != one.shape[1:] or array.ndim != len(one.shape):
+    if array.size == 0:  # an empty list has no shape of its own
+        array = np.zeros((0, *(size or 0 for size in one.shape[1:])), one.dtype)
+    if not fits(one, array.shape, least_time=0):
         sizes = ", ".join(["time", *map(str, one.shape[1:])])
         raise ValueError(f"{one.name} should be ({sizes}), not {array.shape}")
-    if one.kind == "numbers":
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{one.name} should hold finite numbers, in float32 too")
-        return array[None]
-    if array.size and not (np.issubdtype(array.dtype, np.integer) and 0 <= array.min() <= array.max() < one.size):
-        raise ValueError(f"{one.name} should hold whole numbers in 0..{one.size - 1}")
-    return array.astype(np.int32)[None]
+    wanted = f"whole numbers in 0..{one.size - 1}" if one.kind == "ids" else "finite numbers, in float32 too"
+    if one.kind == "ids" and array.dtype.kind not in "iu":
+        raise ValueError(f"{one.name} should hold {wanted}")
+    converted, is_wrong = convert(one, array)
+    if is_wrong.any():
+        raise ValueError(f"{one.name} should hold {wanted}")
+    return converted[None]
