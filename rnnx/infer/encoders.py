@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from rnnx.errors import DataError
 from rnnx.text.tokenizer import Ids, Tokenizer, to_bytes
 
 T = TypeVar("T")
+AnyArray: TypeAlias = npt.NDArray[Any]
 # One sequence by input name, without the batch.
-Named = Mapping[str, npt.NDArray[Any]]
+Row: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 class Encoded(NamedTuple):
@@ -149,7 +150,7 @@ class ArrayReader:
         longest_first = sorted(by_shape.items(), key=lambda pair: pair[0], reverse=True)
         return [batch for _, indices in longest_first for batch in chunks(indices, size)]
 
-    def stack(self, given: Sequence[Named]) -> dict[str, npt.NDArray[Any]]:
+    def stack(self, given: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
         """Stacks what has one shape."""
         return {name: np.stack([one[name] for one in given]) for name in given[0]}
 
@@ -175,7 +176,7 @@ def _check(one: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
     if array.dtype.kind not in ("iu" if one.kind == "ids" else "iuf"):
         what = f"integers in 0..{one.size - 1}" if one.kind == "ids" else "numbers"
         raise DataError(f"{where}: should hold {what}, not {array.dtype}")
-    converted, is_wrong = convert(one, array)
+    converted, is_wrong = convert_array(one, array)
     if is_wrong.any():
         place = tuple(np.argwhere(is_wrong)[0])
         wanted = f"in 0..{one.size - 1}" if one.kind == "ids" else "a finite float32"
@@ -191,7 +192,7 @@ def fits(one: InputConfig, shape: Sequence[int], least_time: int = 1) -> bool:
     )
 
 
-def convert(one: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def convert_array(one: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Converts an array of a caller to the dtype of an input.
 
     Args:

@@ -24,7 +24,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.reference.tensor import Array, NamedArrays, Tensor
 
 Layer: TypeAlias = (
     Embedding | Masking | Recurrent | Reverse | TakeMask | LastPosition | Concatenate | Merge
@@ -68,7 +68,7 @@ class Input:
 
 
 # By input name; or, for a network with a single input, that one alone.
-Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
+Given: TypeAlias = NamedArrays | npt.NDArray[Any]
 
 
 # What stands at the positions of the padding: nothing, because the time is gone (or is no longer that of the inputs);

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from rnnx.reference.network import Network
 from rnnx.reference.recurrent import Recurrent
+from rnnx.reference.tensor import NamedArrays
 
-Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
-Run: TypeAlias = Callable[[Values], Values]
+# Runs a file: inputs in, outputs out.
+RunFile: TypeAlias = Callable[[NamedArrays], NamedArrays]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def by_layer(carried: Iterable[CarriedState]) -> dict[str, tuple[CarriedState, .
     return states
 
 
-def from_zero(run: Run, carried: Sequence[CarriedState]) -> Run:
+def from_zero(run: RunFile, carried: Sequence[CarriedState]) -> RunFile:
     """Lets a file start at zero states; a file without any stays as it is."""
     return lambda given: run({**given, **zero_states(carried, _batch(given))})
 
@@ -60,7 +61,7 @@ def zero_states(carried: Sequence[CarriedState], batch: int) -> dict[str, npt.ND
     return {one.input: np.zeros((batch, one.units), np.float32) for one in carried}
 
 
-def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, int], size: int) -> Run:
+def in_chunks(run: RunFile, carried: Sequence[CarriedState], joined: Mapping[str, int], size: int) -> RunFile:
     """Lets a file read a sequence chunk by chunk, from zero states, each chunk from the states that the last one left.
 
     Args:
@@ -70,8 +71,8 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
         size: Positions in a chunk; the last one may be shorter.
     """
 
-    def run_all(given: Values) -> Values:
-        states: Values = zero_states(carried, _batch(given))
+    def run_all(given: NamedArrays) -> NamedArrays:
+        states: NamedArrays = zero_states(carried, _batch(given))
         parts: dict[str, list[npt.NDArray[Any]]] = {}
         time = next(iter(given.values())).shape[1]
         for start in range(0, time, size):
@@ -97,5 +98,5 @@ def with_time(network: Network) -> set[str]:
     return names
 
 
-def _batch(given: Values) -> int:
+def _batch(given: NamedArrays) -> int:
     return len(next(iter(given.values())))
