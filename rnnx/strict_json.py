@@ -2,6 +2,11 @@
 
 JSON comes from files that strangers may have written, so a wrong type, a missing key and an unknown key are errors
 that name the place (`tokenizer.max_length`). Standard library only.
+
+A field may be a str, an int, a float, a bool, a Literal, a dataclass, `Any`, `tuple[X, ...]`, `dict[str, X]` or
+`X | None` of these. A class with a field of another type (a union of two types, a tuple of a fixed length) is refused
+with a TypeError when it is first read, whatever the data. This is less than msgspec or pydantic can do, but all that
+the files of rnnx need, and `rnnx infer` has nothing more to import for it.
 """
 
 from __future__ import annotations
@@ -145,8 +150,31 @@ def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """The fields of a dataclass; evaluated once, since a file's evidence has some hundred values of one class."""
-    return typing.get_type_hints(kind)
+    """The fields of a dataclass; evaluated once, since a file's evidence has some hundred values of one class.
+
+    Raises:
+        TypeError: If one of them is annotated with a type that `_read` does not know.
+    """
+    hints = typing.get_type_hints(kind)
+    for name, hint in hints.items():
+        _require_known(hint, f"{kind.__name__}.{name}")
+    return hints
+
+
+def _require_known(hint: Any, where: str) -> None:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    inner = [arg for arg in args if arg is not type(None)]
+    is_class = dataclasses.is_dataclass(hint)
+    if is_class:
+        _hints(hint)
+    elif origin in (types.UnionType, typing.Union) and len(inner) == 1:
+        _require_known(inner[0], where)
+    elif origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        _require_known(args[0], where)
+    elif origin is dict and args[0] is str:
+        _require_known(args[1], where)
+    elif origin is not typing.Literal and hint not in (str, int, float, bool, Any):
+        raise TypeError(f"{where} is annotated as {hint}, which cannot be read from JSON")
 
 
 def _require(condition: bool, what: str, data: Any, where: str) -> None:

@@ -109,3 +109,20 @@ def test_numbers_that_are_not_finite_are_written_where_they_may_be() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json_bytes([math.nan])
     assert to_json_bytes([math.nan], indent=None, allow_nan=True) == b"[NaN]\n"
+
+
+TWO_TYPES = dataclasses.make_dataclass("TwoTypes", [("value", int | str)])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        TWO_TYPES,
+        dataclasses.make_dataclass("FixedLength", [("pair", tuple[int, str])]),
+        dataclasses.make_dataclass("OtherKeys", [("counts", dict[int, str])]),
+        dataclasses.make_dataclass("Nested", [("several", tuple[TWO_TYPES, ...])]),  # type: ignore[valid-type]
+    ],
+)
+def test_a_class_that_cannot_be_read_is_refused_whatever_the_data(kind: type) -> None:
+    with pytest.raises(TypeError, match="cannot be read from JSON"):
+        from_json(kind, "{}")

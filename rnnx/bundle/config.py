@@ -136,6 +136,11 @@ class InputConfig:
     shape: tuple[int | None, ...]
     size: int
 
+    @property
+    def dtype(self) -> Literal["int32", "float32"]:
+        """What the files take."""
+        return "int32" if self.kind == "ids" else "float32"
+
 
 @dataclass(frozen=True)
 class OutputConfig:
@@ -150,7 +155,7 @@ _MOST_NAME_CHARACTERS, _MOST_AXES, _MOST_SIZE = 1000, 8, 1 << 20
 # What is counted of a data set.
 Unit = Literal["texts", "sentences", "sequences"]
 
-Task = Literal["classification", "tagging", "regression", "values"]
+TaskKind = Literal["classification", "tagging", "regression", "values"]
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ class ModelConfig:
     opset: int | None = None
     recurrent_units: int | None = None
     collects_states: bool = False
-    task: Task = "classification"
+    task: TaskKind = "classification"
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
     words: WordsConfig | None = None

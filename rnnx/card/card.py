@@ -43,8 +43,8 @@ _SOURCES = {
     "licensed under CC BY-SA 4.0. Whether a model made from it is under the same share-alike terms is for its user to "
     "judge.",
 }
-# Why there are no more epochs in the table.
-# What a recipe does that its command does not say.
+# What a recipe does that its command does not say. The config.json of a bundle has no place for it, and a card cannot
+# import `rnnx.train.recipes`, which needs Keras.
 _RECIPES = {
     "article": "The article's network, vocabulary, optimizer and split, to the letter.",
     "default": "Both directions of a SimpleRNN, their states pooled by mean and by maximum. Where a data set has "
@@ -53,6 +53,7 @@ _RECIPES = {
     "alone, says how likely each label is for the unlabelled ones, and the network learns from both. Where it is known "
     "which film a review is about, whole films are held out for validation.",
 }
+# Why there are no more epochs in the table.
 _ENDINGS = {
     "whole": "",
     "stopped early": "\n\nIt stopped early, after epoch {}: nothing had improved in validation any more.",

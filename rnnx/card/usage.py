@@ -10,7 +10,7 @@ def describe_inputs(config: ModelConfig) -> list[str]:
     """Each input of `model.onnx`: name, dtype, shape, and for ids their range."""
     inputs = config.inputs or (InputConfig("ids", "ids", (None,), config.vocabulary_size),)
     return [
-        f"`{one.name}` {_dtype(one)} {_shape(one.shape)}{f', 0 to {one.size - 1}' if one.kind == 'ids' else ''}"
+        f"`{one.name}` {one.dtype} {_shape(one.shape)}{f', 0 to {one.size - 1}' if one.kind == 'ids' else ''}"
         for one in inputs
     ]
 
@@ -60,11 +60,7 @@ def _mapping(arrays: dict[str, str]) -> str:
 def _array(one: InputConfig) -> str:
     """A batch of one that the network takes, ten steps long."""
     sizes = ", ".join("10" if size is None else str(size) for size in one.shape)
-    return f"np.{'ones' if one.kind == 'ids' else 'zeros'}((1, {sizes}), np.{_dtype(one)})"
-
-
-def _dtype(one: InputConfig) -> str:
-    return "int32" if one.kind == "ids" else "float32"
+    return f"np.{'ones' if one.kind == 'ids' else 'zeros'}((1, {sizes}), np.{one.dtype})"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

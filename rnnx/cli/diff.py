@@ -17,7 +17,7 @@ from rnnx.cli.onnx_files import read_files
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnx.proof.diff import Input, InputDifference, Side
+    from rnnx.proof.diff import DiffInput, InputDifference, Side
 
 LABELS_DIFFER = 3
 
@@ -35,13 +35,13 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Compare two models, or one on two devices: where they part first, by how much, whether a label flips."""
-    from rnnx.proof.diff import compare, golden_inputs
+    from rnnx.proof.diff import compare_sides, golden_inputs
 
     if plot is not None:
         (drawing,) = import_stage("rnnx.export.plot")
     sides = (_open(a, device_a), _open(b, device_b))
     inputs = golden_inputs(*sides) if texts is None else _read_texts(texts)
-    report = compare(*sides, inputs)
+    report = compare_sides(*sides, inputs)
     if plot is not None:
         if not report.curves:
             raise UsageError(f"{a} and {b} have other layers; there is no difference of states to plot")
@@ -78,8 +78,8 @@ def _open(model: str, device: DeviceName) -> Side:
     return Side(model, files[name], device.value, reader if isinstance(reader, Tokenizer) else None)
 
 
-def _read_texts(path: Path) -> list[Input]:
-    from rnnx.proof.diff import Input
+def _read_texts(path: Path) -> list[DiffInput]:
+    from rnnx.proof.diff import DiffInput
 
     data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    return [Input(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]
+    return [DiffInput(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnx.metrics.side_by_side import Compared
 
 
-class Part(StrEnum):
+class DatasetPart(StrEnum):
     """The choices of `--part`."""
 
     TEST = "test"
@@ -36,7 +36,9 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
     ] = None,
-    part: Annotated[Part | None, typer.Option(help="[default: test where there is one, else everything]")] = None,
+    part: Annotated[
+        DatasetPart | None, typer.Option(help="[default: test where there is one, else everything]")
+    ] = None,
     text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
     device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,

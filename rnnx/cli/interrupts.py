@@ -1,4 +1,8 @@
-"""Ctrl-C, which is not lost: Python raises it wherever the process stands, in a library that swallows it too."""
+"""Ctrl-C, which is not lost: Python raises it wherever the process stands, in a library that swallows it too.
+
+`signal.default_int_handler` alone loses it where a library turns it into an error of its own while it is imported, and
+in a `__del__`, whose exceptions Python prints and drops. No library of ours takes care of that.
+"""
 
 from __future__ import annotations
 

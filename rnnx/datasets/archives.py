@@ -1,7 +1,8 @@
 """Archives of texts and of numbers from anywhere: read in memory, member by member, and never unpacked to disk.
 
 An archive that would lead out of its folder or fill the memory is refused whole, even though nothing of it would be
-written: whoever made it meant harm, or it was damaged. Standard library only.
+written: whoever made it meant harm, or it was damaged. tarfile's `data` filter does not serve: it is for extraction,
+knows nothing of sizes, and there is none for `.zip`. Standard library only.
 """
 
 from __future__ import annotations

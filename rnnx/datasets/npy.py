@@ -1,5 +1,7 @@
 """Arrays in numpy's files, of which the header is read first: then row after row, in memory for a few of them.
 
+`np.load(mmap_mode="r")` would do the same for a `.npy` file, but not inside a `.npz`: it reads each array as a whole.
+
 Source: numpy.lib.format, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 

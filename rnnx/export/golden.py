@@ -12,13 +12,13 @@ from onnx import numpy_helper
 
 from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
-from rnnx.export.probes import Named, make_trap_inputs, own_texts
+from rnnx.export.probes import make_trap_inputs, own_texts
 from rnnx.export.probes_of_sentences import as_inputs, golden_sentence_rows, golden_sentences
 from rnnx.export.source import Source
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.proof.report import ParityReport
-from rnnx.reference import Network
+from rnnx.reference import NamedArrays, Network
 from rnnx.reference.streaming import zero_states
 from rnnx.rewrites.replace import Rewritten
 from rnnx.runtime.session import Session
@@ -86,7 +86,7 @@ def data_sets(source: Source) -> dict[str, bytes]:
     return files
 
 
-def longest_row(source: Source) -> Named:
+def longest_row(source: Source) -> NamedArrays:
     """The longest of the golden inputs, a batch of one."""
     return max((given for _, given in _rows(source).values()), key=_time)
 
@@ -118,7 +118,7 @@ def finish_text(source: Source, form: TextForm, report: ParityReport, properties
 def _finish(
     form: Rewritten,
     network: Network,
-    inputs: Mapping[str, tuple[bytes | None, Named]],
+    inputs: Mapping[str, tuple[bytes | None, NamedArrays]],
     report: ParityReport,
     properties: Mapping[str, str],
     ids_value: str | None,
@@ -126,7 +126,7 @@ def _finish(
     model = form.model.SerializeToString()
     session = Session(model, device="cpu")
 
-    def run(text: bytes | None, given: Named) -> dict[str, ArrayRecord]:
+    def run(text: bytes | None, given: NamedArrays) -> dict[str, ArrayRecord]:
         batch = given if ids_value is None else {"text": to_batch([text or b""])}
         answers = session.run_by_name({**batch, **zero_states(form.carried, 1)})
         return {name: ArrayRecord.of(answers[name][0]) for name in network.ends}
@@ -168,13 +168,13 @@ def per_label(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.hstack([1 - probs, probs]) if probs.shape[-1] == 1 else probs
 
 
-def _time(given: Named) -> int:
+def _time(given: NamedArrays) -> int:
     return int(next(iter(given.values())).shape[1])
 
 
-def _rows(source: Source) -> dict[str, tuple[bytes | None, Named]]:
+def _rows(source: Source) -> dict[str, tuple[bytes | None, NamedArrays]]:
     """By name: the text (or the words, one a line) where there is one, and the inputs as a batch of one, padded."""
-    rows: dict[str, tuple[bytes | None, Named]] = {}
+    rows: dict[str, tuple[bytes | None, NamedArrays]] = {}
     tokenizer = source.tokenizer
     if tokenizer:
         for i, text in enumerate(golden_texts()):

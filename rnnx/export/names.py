@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnx.bundle.config import Task, TokenizerConfig
+from rnnx.bundle.config import TaskKind, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
 from rnnx.reference import Dense, Network
 from rnnx.reference.shapes import output_shapes
@@ -13,7 +13,7 @@ from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400
 
-Side = Literal["left", "right"]
+TextSide = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Names:
     vocabulary: bytes | None = None
     labels: tuple[str, ...] | None = None
     max_length: int | None = None
-    padding_side: Side = "left"
-    truncation_side: Side = "left"
+    padding_side: TextSide = "left"
+    truncation_side: TextSide = "left"
     start: bool = True
     strip_breaks: bool = False
 
 
-def read_task(network: Network) -> tuple[Task, int]:
+def read_task(network: Network) -> tuple[TaskKind, int]:
     """What the network's output is good for, and how many numbers it has at a place.
 
     One sigmoid, or a softmax, is a probability per label: for the whole input, or at each position. Everything else,
@@ -56,7 +56,7 @@ def read_task(network: Network) -> tuple[Task, int]:
     return ("classification" if len(shape) == 1 else "tagging"), units
 
 
-def name_labels(task: Task, units: int, names: Names) -> tuple[str, ...]:
+def name_labels(task: TaskKind, units: int, names: Names) -> tuple[str, ...]:
     """The labels: as named, or numbers from 0.
 
     Raises:
@@ -77,7 +77,7 @@ def name_labels(task: Task, units: int, names: Names) -> tuple[str, ...]:
     return names.labels
 
 
-def read_tokenizer_of(network: Network, task: Task, names: Names) -> Tokenizer | None:
+def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokenizer | None:
     """The tokenizer that the named vocabulary makes; None without one.
 
     Raises:

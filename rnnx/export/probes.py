@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
 from rnnx.proof.compare import ProbeBatch
-from rnnx.reference import Network
+from rnnx.reference import NamedArrays, Network
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
-
-# Inputs by name, as a batch of one.
-Named: TypeAlias = dict[str, npt.NDArray[Any]]
 
 # A network without a tokenizer has no longest text of its own.
 _DEFAULT_LENGTH = 100
@@ -106,7 +102,7 @@ def _by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
     ]
 
 
-def make_trap_inputs(network: Network, tokenizer: Tokenizer | None) -> dict[str, Named]:
+def make_trap_inputs(network: Network, tokenizer: Tokenizer | None) -> dict[str, NamedArrays]:
     """The traps of a model as inputs, each a batch of one."""
     if not _reads_plain_ids(network):
         return make_number_traps(network, _DEFAULT_LENGTH)

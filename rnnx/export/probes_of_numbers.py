@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
-from rnnx.reference import Dense, Input, Network, SimpleRNN
+from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
 
-Named: TypeAlias = dict[str, npt.NDArray[Any]]
 # (time, features) or whatever one row of an input is; the position along its first axis.
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 
@@ -46,7 +45,7 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
     return tuple(batches), _batch({f"{times_longest} times the longest": long})
 
 
-def make_number_traps(network: Network, length: int) -> dict[str, Named]:
+def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
     """Inputs made to find what is wrong with a conversion, each a batch of one; the same ones always."""
     rng = np.random.default_rng(0)
     shortest = _shortest(network)
@@ -68,7 +67,7 @@ def make_number_traps(network: Network, length: int) -> dict[str, Named]:
     }
 
 
-def _draw(network: Network, time: int, draw: Draw) -> Named:
+def _draw(network: Network, time: int, draw: Draw) -> NamedArrays:
     given = {}
     for one in network.inputs:
         shape = tuple(time if size is None else size for size in one.shape)
@@ -117,7 +116,7 @@ def _jumps(one: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return np.broadcast_to(signs.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
 
-def _blank(given: Named, positions: slice) -> Named:
+def _blank(given: NamedArrays, positions: slice) -> NamedArrays:
     for values in given.values():
         values[:, positions] = 0
     return given
@@ -156,11 +155,11 @@ def _shortest(network: Network) -> int:
     raise ValueError(f"the network gives no answer for up to {_MOST_POSITIONS} positions")
 
 
-def _shapes(given: Named) -> list[tuple[int, ...]]:
+def _shapes(given: NamedArrays) -> list[tuple[int, ...]]:
     return [values.shape for values in given.values()]
 
 
-def _batch(rows: dict[str, Named]) -> ProbeBatch:
+def _batch(rows: dict[str, NamedArrays]) -> ProbeBatch:
     first = next(iter(rows.values()))
     given = {name: np.concatenate([row[name] for row in rows.values()]) for name in first}
     return ProbeBatch(given, tuple(rows))

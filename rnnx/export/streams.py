@@ -8,8 +8,7 @@ from onnx import numpy_helper
 from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.errors import ModelError
-from rnnx.export.probes import Named
-from rnnx.reference import Network, Recurrent
+from rnnx.reference import NamedArrays, Network, Recurrent
 from rnnx.reference.streaming import CarriedState, by_layer, streaming_problem, with_time
 
 _MOST_FIRST_POSITIONS = 5
@@ -38,7 +37,7 @@ def require_streamable(network: Network, config: ModelConfig) -> None:
         )
 
 
-def stream_data_sets(network: Network, given: Named, carried: tuple[CarriedState, ...]) -> dict[str, bytes]:
+def stream_data_sets(network: Network, given: NamedArrays, carried: tuple[CarriedState, ...]) -> dict[str, bytes]:
     """ONNX's own form of test data for a streaming file: the first chunk of a sequence, and the rest of it.
 
     Args:

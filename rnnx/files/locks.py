@@ -1,7 +1,8 @@
 """Locks on folders that end with their process, however it ends: no file is made, so none can be left behind.
 
 Where the system has no such lock (Windows, some network drives), nothing is locked, and nobody is kept waiting.
-Standard library only.
+The filelock package locks a file of its own, which has to stay behind; here the folder that is meant is locked itself,
+so that a lock can tell whether that folder was moved or removed meanwhile. Standard library only.
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 A directory is written beside its place under a hidden name, and exchanged with what stood there. Whoever writes it
 holds a lock on it that ends with the process, so that the next one can tell what a killed process has left from what
 another is still writing, and clears it away. Standard library only.
+
+Packages such as atomicwrites exchange a single file, not a directory. Two directories are exchanged by Linux's
+renameat2, which Python does not offer, so it is called by ctypes: a reader who opens `out` at any moment finds the old
+directory or the new one, and so does the next process after a death. Elsewhere the old one is renamed away first: for
+that moment a reader finds nothing at `out`, and a process that dies then leaves nothing there until the next
+publication, which puts the old one back.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from rnnx.errors import DataError
 from rnnx.text.tokenizer import Ids, Tokenizer, to_bytes
 
 T = TypeVar("T")
+AnyArray: TypeAlias = npt.NDArray[Any]
 # One sequence by input name, without the batch.
-Named = Mapping[str, npt.NDArray[Any]]
+Row: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 class Encoded(NamedTuple):
@@ -107,7 +108,7 @@ class ArrayReader:
 
     def describe(self) -> str:
         """What the model reads, in words: `x float32 (time, 3)`."""
-        return ", ".join(f"{one.name} {_dtype(one)} {_shape(one)}" for one in self.inputs)
+        return ", ".join(f"{one.name} {one.dtype} {_shape(one)}" for one in self.inputs)
 
     def items(self, inputs: Any) -> Iterator[Any]:
         """One array (batch, time, ...), or sequences one by one, or either by input name.
@@ -149,7 +150,7 @@ class ArrayReader:
         longest_first = sorted(by_shape.items(), key=lambda pair: pair[0], reverse=True)
         return [batch for _, indices in longest_first for batch in chunks(indices, size)]
 
-    def stack(self, given: Sequence[Named]) -> dict[str, npt.NDArray[Any]]:
+    def stack(self, given: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
         """Stacks what has one shape."""
         return {name: np.stack([one[name] for one in given]) for name in given[0]}
 
@@ -170,33 +171,45 @@ def _check(one: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"{where}: no array of one shape; it should be {_shape(one)}") from error
-    fits = len(array.shape) == len(one.shape) and all(
-        size > 0 and own in (None, size) for own, size in zip(one.shape, array.shape, strict=True)
-    )
-    if not fits:
+    if not fits(one, array.shape):
         raise DataError(f"{where}: should be {_shape(one)} with a time of at least 1, not {array.shape}")
     if array.dtype.kind not in ("iu" if one.kind == "ids" else "iuf"):
         what = f"integers in 0..{one.size - 1}" if one.kind == "ids" else "numbers"
         raise DataError(f"{where}: should hold {what}, not {array.dtype}")
-    if one.kind == "ids":
-        if (wrong := np.argwhere((array < 0) | (array >= one.size))).size:
-            place = tuple(wrong[0])
-            raise DataError(f"{where}: {array[place]} at {_at(place)} should be in 0..{one.size - 1}")
-        return array.astype(np.int32)
+    converted, is_wrong = convert_array(one, array)
+    if is_wrong.any():
+        place = tuple(np.argwhere(is_wrong)[0])
+        wanted = f"in 0..{one.size - 1}" if one.kind == "ids" else "a finite float32"
+        raise DataError(f"{where}: {array[place]} at {_at(place)} should be {wanted}")
+    return converted
+
+
+def fits(one: InputConfig, shape: Sequence[int], least_time: int = 1) -> bool:
+    """Whether a sequence of that shape, without the batch, can be read as an input."""
+    return len(shape) == len(one.shape) and all(
+        size >= (least_time if own is None else 1) and own in (None, size)
+        for own, size in zip(one.shape, shape, strict=True)
+    )
+
+
+def convert_array(one: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Converts an array of a caller to the dtype of an input.
+
+    Args:
+        one: The input.
+        array: Integers for ids, anything that numpy converts to float32 for numbers; of any shape.
+
+    Returns:
+        The array as int32 or float32; and, in the same shape, which of its entries cannot be read: ids that the
+        network does not have, numbers that are not finite in float32.
+    """
     with np.errstate(over="ignore"):
-        numbers = array.astype(np.float32)
-    if (wrong := np.argwhere(~np.isfinite(numbers))).size:
-        place = tuple(wrong[0])
-        raise DataError(f"{where}: {array[place]} at {_at(place)} should be a finite float32")
-    return numbers
+        converted = array.astype(one.dtype)
+    return converted, (array < 0) | (array >= one.size) if one.kind == "ids" else ~np.isfinite(converted)
 
 
 def _at(place: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, place))}]"
-
-
-def _dtype(one: InputConfig) -> str:
-    return "int32" if one.kind == "ids" else "float32"
 
 
 def _shape(one: InputConfig) -> str:

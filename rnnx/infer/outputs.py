@@ -13,10 +13,11 @@ from rnnx.errors import ModelError
 
 # How far rounding may take a probability out of 0..1.
 _ROUNDED = 1e-6
-Outputs = dict[str, npt.NDArray[np.float32]]
 
 
-def require_outputs(config: ModelConfig, given: Mapping[str, Any], rows: int, time: int) -> Outputs:
+def require_outputs(
+    config: ModelConfig, given: Mapping[str, Any], rows: int, time: int
+) -> dict[str, npt.NDArray[np.float32]]:
     """Makes sure that the outputs are those of the config.
 
     Args:

@@ -18,6 +18,7 @@ from rnnx.bundle.config import InputConfig, ModelConfig
 from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
+from rnnx.infer.encoders import AnyArray, convert_array, fits
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
@@ -25,7 +26,6 @@ from rnnx.infer.text_stream import TextStream
 from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes, to_text
 
-Array: TypeAlias = npt.NDArray[Any]
 # A piece of text; ids (time,) or numbers (time, features), as anything that numpy takes; several inputs by name.
 Chunk: TypeAlias = str | bytes | npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -96,20 +96,20 @@ class Stream:
         self.position_count = 0
 
     @property
-    def state(self) -> dict[str, Array]:
+    def state(self) -> dict[str, AnyArray]:
         """All that is kept between two chunks, to be saved (`numpy.savez`) and set again, in another process too.
 
         By name: the states float32 (units,), `h` and for an LSTM `c`, behind the layer's name where there are several
         layers; `positions`, how many were read; and for a text, `text`, the bytes that are held back, uint8.
         """
-        state: dict[str, Array] = {name: values[0].copy() for name, values in self._states.items()}
+        state: dict[str, AnyArray] = {name: values[0].copy() for name, values in self._states.items()}
         state[_COUNT] = np.array(self.position_count, np.int64)
         if self._text is not None:
             state[_HELD] = np.frombuffer(self._text.held, np.uint8).copy()
         return state
 
     @state.setter
-    def state(self, state: Mapping[str, Array]) -> None:
+    def state(self, state: Mapping[str, AnyArray]) -> None:
         expected = self.state
         if state.keys() != expected.keys():
             raise ValueError(f"the state should hold {', '.join(expected)}, not {', '.join(state)}")
@@ -167,7 +167,7 @@ class Stream:
             outputs = {name: values[1:] if self._has_time(name) else values for name, values in outputs.items()}
         return self._answer(outputs, tuple(to_text(word) for word in words))
 
-    def _run(self, given: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
+    def _run(self, given: Mapping[str, AnyArray]) -> dict[str, npt.NDArray[np.float32]]:
         """Runs a chunk, keeps the states, and returns the outputs without the batch."""
         results = self._session.run_by_name({**given, **{f"{name}_in": self._states[name] for name in self._names}})
         time = next(iter(given.values())).shape[1]
@@ -209,7 +209,7 @@ class Stream:
         probs = dict(zip(self.config.labels, values, strict=True))
         return Prediction(self.config.labels[label_id], label_id, values[label_id], probs, tokens, truncated=False)
 
-    def _as_inputs(self, chunk: Any) -> dict[str, Array]:
+    def _as_inputs(self, chunk: Any) -> dict[str, AnyArray]:
         inputs = self.config.inputs
         named = chunk if isinstance(chunk, Mapping) else {inputs[0].name: chunk}
         if named.keys() != {one.name for one in inputs}:
@@ -254,23 +254,22 @@ def _is_state(shape: Sequence[Any]) -> bool:
     return len(shape) == 2 and isinstance(shape[1], int) and 1 <= shape[1] <= _MOST_UNITS
 
 
-def _as_input(one: InputConfig, values: Any) -> Array:
+def _as_input(one: InputConfig, values: Any) -> AnyArray:
     """One input as a batch of one, checked.
 
     Raises:
         ValueError: If it is of another shape, or holds what the network cannot read.
     """
     array = np.asarray(values)
-    array = array.reshape(0, *one.shape[1:]) if array.size == 0 else array  # an empty list has no shape of its own
-    if array.shape[1:] != one.shape[1:] or array.ndim != len(one.shape):
+    if array.size == 0:  # an empty list has no shape of its own
+        array = np.zeros((0, *(size or 0 for size in one.shape[1:])), one.dtype)
+    if not fits(one, array.shape, least_time=0):
         sizes = ", ".join(["time", *map(str, one.shape[1:])])
         raise ValueError(f"{one.name} should be ({sizes}), not {array.shape}")
-    if one.kind == "numbers":
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{one.name} should hold finite numbers, in float32 too")
-        return array[None]
-    if array.size and not (np.issubdtype(array.dtype, np.integer) and 0 <= array.min() <= array.max() < one.size):
-        raise ValueError(f"{one.name} should hold whole numbers in 0..{one.size - 1}")
-    return array.astype(np.int32)[None]
+    wanted = f"whole numbers in 0..{one.size - 1}" if one.kind == "ids" else "finite numbers, in float32 too"
+    if one.kind == "ids" and array.dtype.kind not in "iu":
+        raise ValueError(f"{one.name} should hold {wanted}")
+    converted, is_wrong = convert_array(one, array)
+    if is_wrong.any():
+        raise ValueError(f"{one.name} should hold {wanted}")
+    return converted[None]

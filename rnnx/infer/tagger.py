@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import DataError
-from rnnx.infer.encoders import Encoded, chunks
+from rnnx.infer.encoders import AnyArray, Encoded, chunks
 from rnnx.infer.predictions import TaggedWord, Tagging
 from rnnx.text.sentence_split import Word, split_text
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
 
-Array: TypeAlias = npt.NDArray[Any]
 # What the network gives for some pieces of sentences, (words, tags) or longer for each.
-Run: TypeAlias = Callable[[Sequence[Encoded]], Sequence[Array]]
+RunPieces: TypeAlias = Callable[[Sequence[Encoded]], Sequence[AnyArray]]
 
 
 class _Piece(NamedTuple):
@@ -76,7 +75,7 @@ class SentenceReader:
         """Sentences of similar length together, the longest first, as texts are."""
         return list(chunks(sorted(range(len(encoded)), key=lambda i: -encoded[i].tokens), size))
 
-    def stack(self, given: Sequence[WordIds]) -> dict[str, Array]:
+    def stack(self, given: Sequence[WordIds]) -> dict[str, AnyArray]:
         """Pads."""
         return self.encoder.pad(given)._asdict()
 
@@ -86,7 +85,7 @@ class SentenceReader:
 
 
 def tag_texts(
-    reader: SentenceReader, items: Iterable[Any], labels: Sequence[str], run: Run, window: int
+    reader: SentenceReader, items: Iterable[Any], labels: Sequence[str], run: RunPieces, window: int
 ) -> Iterator[Tagging]:
     """Tags texts as they come, in bounded memory.
 
@@ -135,7 +134,7 @@ def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any])
             yield _Piece(i, True, ())
 
 
-def _choose(words: Sequence[Word], answer: Array, labels: Sequence[str]) -> list[TaggedWord]:
+def _choose(words: Sequence[Word], answer: AnyArray, labels: Sequence[str]) -> list[TaggedWord]:
     """The likeliest tag of each word; what stands behind the last one is padding."""
     rows = answer[: len(words)]
     if rows.shape[-1] == 1:  # one sigmoid: the probability of the second tag

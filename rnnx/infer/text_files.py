@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from rnnx.datasets.conllu import ConlluSentence, parse_conllu
 from rnnx.errors import DataError
-from rnnx.infer.encoders import Encoded, Named
+from rnnx.infer.encoders import Encoded, Row
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
@@ -51,12 +51,12 @@ class Item:
     text: bytes | None
     error: str | None = None
     index: int | None = None
-    row: Named | None = None
+    row: Row | None = None
     sentence: ConlluSentence | None = None
     encoded: Encoded | None = None
 
     @property
-    def given(self) -> bytes | Named | tuple[bytes, ...] | Encoded | None:
+    def given(self) -> bytes | Row | tuple[bytes, ...] | Encoded | None:
         """What the model is given; None if there is nothing."""
         if self.encoded is not None:
             return self.encoded

@@ -30,7 +30,7 @@ _MERGES: Mapping[type, Any] = {
 }
 
 # What a layer is given: (batch, ...), None where the size is open.
-Shape: TypeAlias = tuple[int | None, ...]
+OpenShape: TypeAlias = tuple[int | None, ...]
 
 
 def is_passed_over(layer: Any) -> bool:
@@ -49,7 +49,7 @@ def read_layer(layer: Any) -> reference.Layer:
     return _read(layer, tuple(given[0].shape))
 
 
-def _read(layer: Any, shape: Shape) -> reference.Layer:
+def _read(layer: Any, shape: OpenShape) -> reference.Layer:
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
     config = layer.get_config()
@@ -62,41 +62,41 @@ def _read(layer: Any, shape: Shape) -> reference.Layer:
     return reader(layer, shape)
 
 
-def _read_embedding(layer: Any, _: Shape) -> reference.Embedding:
+def _read_embedding(layer: Any, _: OpenShape) -> reference.Embedding:
     return reference.Embedding(float64(layer.embeddings), layer.mask_zero)
 
 
-def _read_masking(layer: Any, _: Shape) -> reference.Masking:
+def _read_masking(layer: Any, _: OpenShape) -> reference.Masking:
     origin = layer.input._keras_history.operation
     if not isinstance(origin, layers.InputLayer | layers.Embedding):
         raise refusal(layer, "masks what was computed, where rounding may decide; modelled is an input or an embedding")
     return reference.Masking(float(np.float32(layer.mask_value)))
 
 
-def _read_dense(layer: Any, _: Shape) -> reference.Dense:
+def _read_dense(layer: Any, _: OpenShape) -> reference.Dense:
     bias = float64(layer.bias) if layer.use_bias else np.zeros(layer.units)
     return reference.Dense(float64(layer.kernel), bias, read_activation(layer))
 
 
-def _read_activation_layer(layer: Any, _: Shape) -> reference.Activation:
+def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Activation:
     return reference.Activation(read_activation(layer))
 
 
-def _read_relu(layer: Any, _: Shape) -> reference.Activation | reference.LeakyReLU:
+def _read_relu(layer: Any, _: OpenShape) -> reference.Activation | reference.LeakyReLU:
     require(layer, layer.get_config(), max_value=None, threshold=0.0)
     slope = float(layer.negative_slope)
     return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
 
 
-def _read_leaky_relu(layer: Any, _: Shape) -> reference.LeakyReLU:
+def _read_leaky_relu(layer: Any, _: OpenShape) -> reference.LeakyReLU:
     return reference.LeakyReLU(float(layer.negative_slope))
 
 
-def _read_elu(layer: Any, _: Shape) -> reference.ELU:
+def _read_elu(layer: Any, _: OpenShape) -> reference.ELU:
     return reference.ELU(float(layer.alpha))
 
 
-def _read_softmax(layer: Any, shape: Shape) -> reference.Activation:
+def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation:
     _require_last(layer, layer.axis, shape)
     # Its own argument: Keras lists a mask as one more input.
     if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
@@ -104,7 +104,7 @@ def _read_softmax(layer: Any, shape: Shape) -> reference.Activation:
     return reference.Activation("softmax")
 
 
-def _read_batch_normalization(layer: Any, shape: Shape) -> reference.BatchNormalization:
+def _read_batch_normalization(layer: Any, shape: OpenShape) -> reference.BatchNormalization:
     _require_last(layer, layer.axis, shape)
     return reference.BatchNormalization(
         mean=float64(layer.moving_mean),
@@ -115,7 +115,7 @@ def _read_batch_normalization(layer: Any, shape: Shape) -> reference.BatchNormal
     )
 
 
-def _read_layer_normalization(layer: Any, shape: Shape) -> reference.LayerNormalization:
+def _read_layer_normalization(layer: Any, shape: OpenShape) -> reference.LayerNormalization:
     _require_last(layer, layer.axis, shape)
     require(layer, layer.get_config(), rms_scaling=False)
     return reference.LayerNormalization(
@@ -125,32 +125,32 @@ def _read_layer_normalization(layer: Any, shape: Shape) -> reference.LayerNormal
     )
 
 
-def _read_rescaling(layer: Any, _: Shape) -> reference.Rescaling:
+def _read_rescaling(layer: Any, _: OpenShape) -> reference.Rescaling:
     if np.ndim(layer.scale) or np.ndim(layer.offset):
         raise refusal(layer, "scales each feature by its own number; one for all is modelled")
     return reference.Rescaling(float(layer.scale), float(layer.offset))
 
 
-def _read_concatenate(layer: Any, shape: Shape) -> reference.Concatenate:
+def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
     if layer.axis not in (-1, len(shape) - 1):
         raise refusal(layer, f"joins along axis {layer.axis}; only the last one is modelled")
     return reference.Concatenate()
 
 
-def _read_merge(layer: Any, shape: Shape) -> reference.Merge:
+def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
     shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
     if any(other != shape for other in shapes):
         raise refusal(layer, f"has inputs of the shapes {', '.join(map(str, shapes))}; equal ones are modelled")
     return reference.Merge(_MERGES[type(layer)])
 
 
-def _read_global_pooling(layer: Any, _: Shape) -> reference.Layer:
+def _read_global_pooling(layer: Any, _: OpenShape) -> reference.Layer:
     require(layer, layer.get_config(), data_format="channels_last")
     pooling: reference.Layer = getattr(reference, type(layer).__name__)(keepdims=bool(layer.keepdims))
     return pooling
 
 
-def _read_pooling(layer: Any, shape: Shape) -> reference.Pooling1D:
+def _read_pooling(layer: Any, shape: OpenShape) -> reference.Pooling1D:
     require(layer, layer.get_config(), data_format="channels_last")
     (size,), (stride,) = layer.pool_size, layer.strides
     is_padded = layer.padding == "same"
@@ -160,17 +160,17 @@ def _read_pooling(layer: Any, shape: Shape) -> reference.Pooling1D:
     return reference.Pooling1D(operation, int(size), int(stride), is_padded)
 
 
-def _read_zero_padding(layer: Any, _: Shape) -> reference.ZeroPadding1D:
+def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
     require(layer, layer.get_config(), data_format="channels_last")
     before, after = layer.padding
     return reference.ZeroPadding1D(int(before), int(after))
 
 
-def _read_repeat(layer: Any, _: Shape) -> reference.RepeatVector:
+def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
     return reference.RepeatVector(int(layer.n))
 
 
-def _read_reshape(layer: Any, shape: Shape) -> reference.Reshape:
+def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
     """A Reshape or Flatten of what is fixed, or of the features of each position."""
     require(layer, layer.get_config(), data_format="channels_last")
     before, after = shape[1:], tuple(layer.output.shape[1:])
@@ -186,7 +186,7 @@ def _read_reshape(layer: Any, shape: Shape) -> reference.Reshape:
     )
 
 
-def _read_time_distributed(layer: Any, shape: Shape) -> reference.Layer:
+def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
     """What works on each position by itself is the same at all of them."""
     if type(layer.layer) not in _PER_POSITION:
         wrapped = type(layer.layer).__name__
@@ -194,11 +194,11 @@ def _read_time_distributed(layer: Any, shape: Shape) -> reference.Layer:
     return _read(layer.layer, (shape[0], *shape[2:]))
 
 
-def _refuse_permute(layer: Any, _: Shape) -> reference.Layer:
+def _refuse_permute(layer: Any, _: OpenShape) -> reference.Layer:
     raise refusal(layer, "puts features where the time was, so that nothing tells what a position is")
 
 
-_READERS: Mapping[type, Callable[[Any, Shape], reference.Layer]] = {
+_READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Embedding: _read_embedding,
     layers.Masking: _read_masking,
     layers.Dense: _read_dense,
@@ -258,7 +258,7 @@ def require(layer: Any, config: dict[str, Any], **settings: object) -> None:
             raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is modelled")
 
 
-def _require_last(layer: Any, axis: Any, shape: Shape) -> None:
+def _require_last(layer: Any, axis: Any, shape: OpenShape) -> None:
     axes = list(axis) if isinstance(axis, list | tuple) else [axis]
     if axes not in ([-1], [len(shape) - 1]):
         raise refusal(layer, f"works along the axis {axis}; only the last one is modelled")

@@ -19,8 +19,8 @@ import numpy as np
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.invariance import compare_answers
 from rnnx.proof.report import InvarianceReport, RuntimeReport
-from rnnx.reference import Network
-from rnnx.reference.streaming import CarriedState, Run, Values, by_layer, from_zero, in_chunks, with_time
+from rnnx.reference import NamedArrays, Network
+from rnnx.reference.streaming import CarriedState, RunFile, by_layer, from_zero, in_chunks, with_time
 from rnnx.rounding.decisions import Decisions, decide, label_ids
 
 CHUNK_SIZES = (1, 7, 500)
@@ -47,10 +47,10 @@ class Streamed:
     name: str
     provider: str
     carried: tuple[CarriedState, ...]
-    run: Run
-    run_with_states: Run
+    run: RunFile
+    run_with_states: RunFile
     names: Mapping[str, str]
-    read: Callable[[Values], Outputs]
+    read: Callable[[NamedArrays], Outputs]
 
 
 def compare_chunks(
@@ -92,7 +92,7 @@ def compare_chunks(
     return reports, ways
 
 
-def _problems(file: Streamed, own: Values, result: Values) -> list[str]:
+def _problems(file: Streamed, own: NamedArrays, result: NamedArrays) -> list[str]:
     """The file and its copy have to give the same bits, and the last state has to be the one after the last step."""
     is_same = all(np.array_equal(values, result[name], equal_nan=True) for name, values in own.items())
     return [

@@ -24,7 +24,7 @@ from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
 
 
 @dataclass(frozen=True)
-class Input:
+class DiffInput:
     """One input: a text, or ids where there is none.
 
     Attributes:
@@ -146,7 +146,7 @@ class Side:
         """Whether a text can be given to it: by a tokenizer of its bundle, or in its graph."""
         return self._tokenizer is not None or self.evidence.ids is not None
 
-    def run(self, given: Input) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+    def run(self, given: DiffInput) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
         """Runs one input.
 
         Returns:
@@ -168,7 +168,7 @@ class Side:
         # One sigmoid is spelled out, as a file that reads text does it.
         return np.array([1 - probs[0], probs[0]], np.float32) if has_one_sigmoid else probs, states
 
-    def _encode(self, given: Input) -> npt.NDArray[Any]:
+    def _encode(self, given: DiffInput) -> npt.NDArray[Any]:
         if self.evidence.ids is not None and given.text is not None:
             return to_batch([given.text])
         if given.ids is not None and self.evidence.ids is None:
@@ -182,7 +182,7 @@ class Side:
         return self.labels[int(probs[1] >= 0.5) if len(probs) == 2 else int(probs.argmax())]
 
 
-def golden_inputs(a: Side, b: Side) -> list[Input]:
+def golden_inputs(a: Side, b: Side) -> list[DiffInput]:
     """The inputs that the first file carries with it, as far as both can read them.
 
     A text is read by each as its own vocabulary has it, where both read texts. Ids mean the same only where both have
@@ -196,16 +196,16 @@ def golden_inputs(a: Side, b: Side) -> list[Input]:
     inputs = []
     for case in a.evidence.cases:
         if case.text is not None and read_texts:
-            inputs.append(Input(case.name, to_bytes(case.text)))
+            inputs.append(DiffInput(case.name, to_bytes(case.text)))
         elif read_ids:
             with refusing_misfits(a.name):
-                inputs.append(Input(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
+                inputs.append(DiffInput(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
     if not inputs:
         raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
     return inputs
 
 
-def compare(a: Side, b: Side, inputs: Sequence[Input]) -> DiffReport:
+def compare_sides(a: Side, b: Side, inputs: Sequence[DiffInput]) -> DiffReport:
     """Runs both on every input and compares.
 
     Args:

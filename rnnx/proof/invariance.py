@@ -12,19 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.proof.report import InvarianceReport
-from rnnx.reference import Network
+from rnnx.reference import Array, NamedArrays, Network
 from rnnx.rounding.decisions import Decisions
 
-Array: TypeAlias = npt.NDArray[Any]
-Given: TypeAlias = Mapping[str, Array]  # by input name: ids, numbers, or the bytes of texts
 Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]  # by output name
-Run: TypeAlias = Callable[[Given], Answers]
+# Asks a file for its answers to a batch.
+Ask: TypeAlias = Callable[[NamedArrays], Answers]
 # Zeros that are added.
 _PADDING = 7
 
 
 def compare_ways(
-    runtime: str, network: Network, run: Run, batch: Given, bounds: Mapping[str, Decisions]
+    runtime: str, network: Network, run: Ask, batch: NamedArrays, bounds: Mapping[str, Decisions]
 ) -> list[InvarianceReport]:
     """Asks one file for the same batch in several ways.
 
@@ -53,7 +52,7 @@ def compare_ways(
 
 
 def _compare_padding(
-    runtime: str, run: Run, batch: Given, whole: Answers, allowed: Mapping[str, Array]
+    runtime: str, run: Ask, batch: NamedArrays, whole: Answers, allowed: Mapping[str, Array]
 ) -> list[InvarianceReport]:
     """Adds and removes zeros; of an output over the time, what stands at words is compared."""
     words = [_words(row) for row in _first(batch)]
@@ -103,11 +102,11 @@ def _ratio(difference: Array, bound: Array) -> Array:
     return np.divide(difference, bound, out=beyond, where=bound > 0)
 
 
-def _first(batch: Given) -> Array:
+def _first(batch: NamedArrays) -> npt.NDArray[Any]:
     return next(iter(batch.values()))
 
 
-def _rows(batch: Given, chosen: Any) -> Given:
+def _rows(batch: NamedArrays, chosen: Any) -> NamedArrays:
     return {name: values[chosen] for name, values in batch.items()}
 
 
@@ -115,14 +114,16 @@ def _stack(parts: Sequence[Answers]) -> Answers:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _padded(batch: Given, before: int, behind: int) -> Given:
+def _padded(batch: NamedArrays, before: int, behind: int) -> NamedArrays:
     return {
         name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
         for name, values in batch.items()
     }
 
 
-def _at_words(answers: Mapping[str, Array], timed: Set[str], words: Sequence[Array], start: int) -> dict[str, Array]:
+def _at_words(
+    answers: NamedArrays, timed: Set[str], words: Sequence[npt.NDArray[np.intp]], start: int
+) -> dict[str, npt.NDArray[Any]]:
     """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
     return {
         name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
@@ -132,7 +133,7 @@ def _at_words(answers: Mapping[str, Array], timed: Set[str], words: Sequence[Arr
     }
 
 
-def _words(row: Array) -> Array:
+def _words(row: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     """Where a row is not padded: where ids are not zero, up to the end of a text; its first place if it is empty."""
     places = np.flatnonzero(row)
     if not places.size:

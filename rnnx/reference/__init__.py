@@ -35,7 +35,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
-from rnnx.reference.tensor import Array, Mask, Tensor
+from rnnx.reference.tensor import Array, Mask, NamedArrays, Tensor
 
 __all__ = [
     "ELU",
@@ -63,6 +63,7 @@ __all__ = [
     "Mask",
     "Masking",
     "Merge",
+    "NamedArrays",
     "Network",
     "Node",
     "Pooling1D",

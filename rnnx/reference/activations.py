@@ -50,7 +50,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 @dataclass(frozen=True, eq=False)
-class Activation:
+class ActivationFunction:
     """An elementwise activation y = f(x), and how accurate a runtime's float32 implementation of it is.
 
     A runtime's result may differ from the exact one by at most
@@ -133,30 +133,30 @@ def _gelu_slope(x: Array) -> Array:
 
 # Each entry: value, derivative, slope, absolute, relative and, for silu, of_input. The slopes of gelu and silu are
 # rounded up: gelu is steepest at x = sqrt(2), 1.12904, and silu at x = 2.39936, 1.09984.
-ACTIVATIONS: Mapping[ActivationName, Activation] = {
-    "linear": Activation(lambda x: x, np.ones_like, 1.0, 0, 0),
-    "tanh": Activation(np.tanh, _tanh_slope, 1.0, 7, 0),
-    "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), 1.0, 0, 0),
-    "sigmoid": Activation(_sigmoid, _sigmoid_slope, 0.25, 3, 0),
-    "elu": Activation(
+ACTIVATIONS: Mapping[ActivationName, ActivationFunction] = {
+    "linear": ActivationFunction(lambda x: x, np.ones_like, 1.0, 0, 0),
+    "tanh": ActivationFunction(np.tanh, _tanh_slope, 1.0, 7, 0),
+    "relu": ActivationFunction(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), 1.0, 0, 0),
+    "sigmoid": ActivationFunction(_sigmoid, _sigmoid_slope, 0.25, 3, 0),
+    "elu": ActivationFunction(
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)), 1.0, 2, 0
     ),
-    "softplus": Activation(_softplus, _sigmoid, 1.0, 1, 4),
-    "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
-    "hard_sigmoid": Activation(
+    "softplus": ActivationFunction(_softplus, _sigmoid, 1.0, 1, 4),
+    "softsign": ActivationFunction(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
+    "hard_sigmoid": ActivationFunction(
         lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: np.where(np.abs(x) < 3.0, 1.0 / 6.0, 0.0), 1.0 / 6.0, 3, 0
     ),
-    "leaky_relu": Activation(
+    "leaky_relu": ActivationFunction(
         lambda x: np.maximum(x, LEAKY_SLOPE * x), lambda x: np.where(x > 0, 1.0, LEAKY_SLOPE), 1.0, 0, 3
     ),
-    "selu": Activation(
+    "selu": ActivationFunction(
         lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0.0))),
         lambda x: _SELU_SCALE * np.where(x > 0, 1.0, _SELU_ALPHA * np.exp(np.minimum(x, 0.0))),
         _SELU_SCALE * _SELU_ALPHA, 2, 2,
     ),
-    "gelu": Activation(lambda x: x * _normal(x), _gelu_slope, 1.1291, 2, 3),
-    "silu": Activation(
+    "gelu": ActivationFunction(lambda x: x * _normal(x), _gelu_slope, 1.1291, 2, 3),
+    "silu": ActivationFunction(
         lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1.0 + x * _sigmoid(-x)), 1.0999, 0, 2, 3
     ),
-    "exponential": Activation(_exp, _exp, math.inf, 0, 2),
+    "exponential": ActivationFunction(_exp, _exp, math.inf, 0, 2),
 }  # fmt: skip

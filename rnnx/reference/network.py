@@ -13,7 +13,7 @@ from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.padding import Padding, padding_after
 from rnnx.reference.pointwise import Embedding
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.reference.tensor import Array, NamedArrays, Tensor
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Input:
 
 
 # By input name; or, for a network with a single input, that one alone.
-Given: TypeAlias = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
+Given: TypeAlias = NamedArrays | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

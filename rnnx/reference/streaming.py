@@ -33,10 +33,10 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.tensor import NamedArrays
 
-# Arrays by name, and a function that runs a file: inputs by name to outputs by name.
-Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
-Run: TypeAlias = Callable[[Values], Values]
+# A function that runs a file: inputs by name to outputs by name.
+RunFile: TypeAlias = Callable[[NamedArrays], NamedArrays]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def by_layer(carried: Iterable[CarriedState]) -> dict[str, tuple[CarriedState, .
     return states
 
 
-def from_zero(run: Run, carried: Sequence[CarriedState]) -> Run:
+def from_zero(run: RunFile, carried: Sequence[CarriedState]) -> RunFile:
     """Wraps a function that runs a streaming file, so that it starts from zero states.
 
     Args:
@@ -85,7 +85,7 @@ def zero_states(carried: Sequence[CarriedState], batch: int) -> dict[str, npt.ND
     return {state.input: np.zeros((batch, state.units), np.float32) for state in carried}
 
 
-def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, int], size: int) -> Run:
+def in_chunks(run: RunFile, carried: Sequence[CarriedState], joined: Mapping[str, int], size: int) -> RunFile:
     """Wraps a function that runs a streaming file, so that it reads a sequence in chunks.
 
     The first chunk starts from zero states, each further chunk from the states after the previous one.
@@ -101,8 +101,8 @@ def in_chunks(run: Run, carried: Sequence[CarriedState], joined: Mapping[str, in
         A function that takes whole sequences, each `(batch, time, ...)`, and needs no states as inputs.
     """
 
-    def run_all(given: Values) -> Values:
-        states: Values = zero_states(carried, _batch(given))
+    def run_all(given: NamedArrays) -> NamedArrays:
+        states: NamedArrays = zero_states(carried, _batch(given))
         parts: dict[str, list[npt.NDArray[Any]]] = {}
         time = next(iter(given.values())).shape[1]
         for start in range(0, time, size):
@@ -155,5 +155,5 @@ def with_time(network: Network) -> set[str]:
     return names
 
 
-def _batch(given: Values) -> int:
+def _batch(given: NamedArrays) -> int:
     return len(next(iter(given.values())))

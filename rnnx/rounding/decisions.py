@@ -34,7 +34,7 @@ _MOST_NUMBERS = 64
 # So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
 _MOST_AT_ONCE = 1 << 18
 
-Head: TypeAlias = Literal["sigmoid", "softmax", "values"]
+HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Decisions:
         is_certain: The shape of `label_ids`: whether no rounding within the bounds can change the label.
     """
 
-    head: Head
+    head: HeadKind
     values: Array
     logit_bounds: Array
     bounds: Array
@@ -71,7 +71,7 @@ class Decisions:
         )
 
 
-def label_ids(head: Head, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+def label_ids(head: HeadKind, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     """The labels that an output stands for, in the shape that `Decisions` has them in."""
     if head == "sigmoid":
         return (values >= 0.5).astype(np.intp)

@@ -22,7 +22,7 @@ _POOL_BATCHES = 50
 Batch = tuple[Any, ...]
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Encoded examples that can be stacked into a batch."""
 
     @property
@@ -158,7 +158,7 @@ class SeriesSource:
 class Batches:
     """Batches of a source, in an order that the seed and the epoch decide, whatever was drawn before."""
 
-    def __init__(self, source: Source, *, batch_size: int, by_length: bool, seed: int | None) -> None:
+    def __init__(self, source: BatchSource, *, batch_size: int, by_length: bool, seed: int | None) -> None:
         """Keeps the source; `seed` None keeps its order (for validation), sorted by length if `by_length`."""
         self._source = source
         self._batch_size, self._by_length, self._seed = batch_size, by_length, seed

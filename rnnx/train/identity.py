@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from rnnx.bundle.config import tool_versions
-from rnnx.train.batches import Source
+from rnnx.train.batches import BatchSource
 from rnnx.train.task import Task
 
 _ROWS_AT_A_TIME = 256
@@ -44,7 +44,7 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
     }
 
 
-def digest_source(source: Source) -> str:
+def digest_source(source: BatchSource) -> str:
     """The sha256 of all that a source gives, in its own order."""
     digest = hashlib.sha256()
     count = len(source.lengths)

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import Task as Kind
-from rnnx.bundle.config import TokenizerConfig, Unit, WordsConfig
-from rnnx.train.batches import Source
+from rnnx.bundle.config import TaskKind, TokenizerConfig, Unit, WordsConfig
+from rnnx.train.batches import BatchSource
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.temperature import Tempered
@@ -86,10 +85,10 @@ class Task:
     """
 
     recipe: Recipe | TaggerRecipe | SeriesRecipe
-    parts: tuple[Source, Source]
+    parts: tuple[BatchSource, BatchSource]
     counts: tuple[int, int]
     unit: Unit
-    kind: Kind
+    kind: TaskKind
     build: Callable[[], keras.Model]
     loss: str | Callable[[Any, Any], Any]
     metrics: Callable[[], list[str | keras.metrics.Metric]]
@@ -99,7 +98,7 @@ class Task:
     words: WordsConfig | None
     samples: Callable[[keras.Model, int], bytes]
     score: Score = "accuracy"
-    prepare: Callable[[keras.Model, Preparation], Source] | None = None
+    prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None
 

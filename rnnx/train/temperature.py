@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from rnnx.errors import ModelError
 from rnnx.metrics.calibration import Calibration, measure_calibration
-from rnnx.train.batches import Source
+from rnnx.train.batches import BatchSource
 
 Logits = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Tempered:
         return {"temperature": self.temperature, "validation_calibration": calibrations}
 
 
-def temper(model: keras.Model, validation: Source, batch_size: int) -> Tempered:
+def temper(model: keras.Model, validation: BatchSource, batch_size: int) -> Tempered:
     """Fits a temperature on the validation part and folds it into a copy of the network.
 
     Args:
@@ -155,7 +155,7 @@ def require_head(model: keras.Model) -> keras.layers.Dense:
     return head
 
 
-def _logits(model: keras.Model, source: Source, batch_size: int) -> tuple[Logits, npt.NDArray[np.integer]]:
+def _logits(model: keras.Model, source: BatchSource, batch_size: int) -> tuple[Logits, npt.NDArray[np.integer]]:
     """What goes into the last activation, (count, labels), and the label ids, (count,), the shortest examples first."""
     head = require_head(model)
     body = keras.Model(model.inputs, head.input)

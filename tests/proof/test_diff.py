@@ -10,7 +10,7 @@ import pytest
 
 from rnnx.cli import run
 from rnnx.errors import ModelError
-from rnnx.proof.diff import Input, Side, compare, golden_inputs
+from rnnx.proof.diff import DiffInput, Side, compare_sides, golden_inputs
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,7 +36,7 @@ def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
-            keras.Input((None,), dtype="int32"),
+            keras.DiffInput((None,), dtype="int32"),
             keras.layers.Embedding(9, 4),
             keras.layers.SimpleRNN(5, return_sequences=True),
             keras.layers.SimpleRNN(6),
@@ -52,7 +52,7 @@ def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
     for name in ("a", "b"):
         path = export(tmp_path / f"{name}.keras", tmp_path / name).path
         sides.append(Side(name, (path / "model.onnx").read_bytes(), "cpu", None))
-    report = compare(sides[0], sides[1], [Input("x", None, np.array([3, 4, 5, 7, 1], np.int32))])
+    report = compare_sides(sides[0], sides[1], [DiffInput("x", None, np.array([3, 4, 5, 7, 1], np.int32))])
     (one,) = report.inputs
     assert one.parting is not None
     assert (one.parting.layer, one.parting.step) == (sides[0].evidence.layers[1].name, 3)
@@ -76,7 +76,7 @@ def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
     side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     other = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     other.labels = side.labels[::-1]
-    report = compare(side, other, golden_inputs(side, side))
+    report = compare_sides(side, other, golden_inputs(side, side))
     assert report.flip_count == len(report.inputs)
     assert all(one.max_abs_diff is None for one in report.inputs)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rnnx.proof.invariance import Answers, Given, Run, compare_answers, compare_forms, compare_ways
-from rnnx.reference import Dense, Embedding, Network, Node, SimpleRNN
+from rnnx.proof.invariance import Answers, Ask, compare_answers, compare_forms, compare_ways
+from rnnx.reference import Dense, Embedding, NamedArrays, Network, Node, SimpleRNN
 from rnnx.rounding.decisions import decide
 
 RNG = np.random.default_rng(0)
@@ -38,11 +38,11 @@ def answers(network: Network, ids: np.ndarray) -> dict[str, np.ndarray]:
     return {"probs": network.predict(ids).astype(np.float32)}
 
 
-def run_masked(given: Given) -> Answers:
+def run_masked(given: NamedArrays) -> Answers:
     return answers(MASKED, given["ids"])
 
 
-def off(by: Callable[[np.ndarray], float | np.ndarray]) -> Run:
+def off(by: Callable[[np.ndarray], float | np.ndarray]) -> Ask:
     """A file whose answers are off by what is said of the ids."""
     return lambda given: {"probs": run_masked(given)["probs"] + np.float32(by(given["ids"]))}
 
@@ -78,7 +78,7 @@ def test_padding_is_not_varied_where_the_network_sees_it() -> None:
         ("the batch in halves", off(lambda ids: 1e-3 * (len(ids) == 2))),
     ],
 )
-def test_a_file_that_minds_fails_there(way: str, run: Run) -> None:
+def test_a_file_that_minds_fails_there(way: str, run: Ask) -> None:
     reports = compare_ways("file", MASKED, run, {"ids": IDS}, decide(MASKED, IDS))
     assert way in {report.way for report in reports if not report.passed}
 
@@ -105,7 +105,7 @@ def test_of_an_output_over_the_time_what_stands_at_words_is_compared() -> None:
     """At padding it may be whatever it is."""
     tagger = Network([*MASKED.nodes[:1], Node("rnn", TAGGER_RNN, ("embedding",)), Node("probs", TAGGER_HEAD, ("rnn",))])
 
-    def run(given: Given, noise: float = 0.0) -> Answers:
+    def run(given: NamedArrays, noise: float = 0.0) -> Answers:
         ids = given["ids"]
         probs = tagger.predict(ids).astype(np.float32)
         return {"probs": probs + np.float32(noise) * (ids == 0)[:, :, None] * np.float32(ids.shape[1])}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnx.reference import Concatenate, Dense, Embedding, Network, Node, SimpleRNN
-from rnnx.reference.streaming import CarriedState, Values, by_layer, from_zero, in_chunks, with_time
+from rnnx.reference import Concatenate, Dense, Embedding, NamedArrays, Network, Node, SimpleRNN
+from rnnx.reference.streaming import CarriedState, by_layer, from_zero, in_chunks, with_time
 
 STATE = CarriedState("sum", "h_in", "h_out", 1)
 X = np.arange(1.0, 23.0, dtype=np.float32).reshape(2, 11, 1)
 
 
-def add_up(given: Values) -> Values:
+def add_up(given: NamedArrays) -> NamedArrays:
     """Returns the sum of the inputs so far, at each position and after the last one."""
     sums = given["h_in"][:, None] + np.cumsum(given["x"], axis=1)
     return {"sums": sums, "h_out": sums[:, -1], "length": np.array([given["x"].shape[1]])}
