@@ -19,7 +19,7 @@ from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
-from rnnx.infer.predictions import Prediction
+from rnnx.infer.predictions import Prediction, choose_label
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.infer.text_stream import TextStream
 from rnnx.runtime.session import Device, Session
@@ -202,12 +202,7 @@ class Stream:
         return int(self._tokenizer is not None and self._tokenizer.config.start)
 
     def _choose(self, row: npt.NDArray[np.float32], tokens: int) -> Prediction:
-        values = [float(value) for value in row]
-        if len(values) == 1:  # one sigmoid: the probability of the second label
-            values = [1.0 - values[0], values[0]]
-        label_id = int(values[1] >= self._threshold) if len(values) == 2 else int(np.argmax(values))
-        probs = dict(zip(self.config.labels, values, strict=True))
-        return Prediction(self.config.labels[label_id], label_id, values[label_id], probs, tokens, truncated=False)
+        return choose_label(row, self.config.labels, self._threshold, tokens, truncated=False)
 
     def _as_inputs(self, chunk: Any) -> dict[str, Array]:
         inputs = self.config.inputs
