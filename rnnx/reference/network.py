@@ -34,6 +34,11 @@ Layer: TypeAlias = (
 )  # fmt: skip
 
 
+# What an output is: a sigmoid gives a probability with each number, a softmax with all of them; anything else gives
+# values.
+HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
+
+
 @dataclass(frozen=True)
 class Node:
     """A layer in a network: its name, and the names of the nodes (or `ids`) that it reads."""
@@ -41,6 +46,16 @@ class Node:
     name: str
     layer: Layer
     inputs: tuple[str, ...]
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """What the node is as an output: probabilities come from a Dense with a sigmoid or a softmax."""
+        match self.layer:
+            case Dense(activation="sigmoid"):
+                return "sigmoid"
+            case Dense(activation="softmax"):
+                return "softmax"
+        return "values"
 
 
 INPUT_NAME = "ids"
