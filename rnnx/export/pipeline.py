@@ -165,7 +165,7 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
     report = prove(source.model, source.network, forms, probes)
     drift = report.runtimes[0].max_abs_diff
     problems = _sample_problems(source, drift) + sequence_problems(source) + sentence_problems(source, drift)
-    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.unit)
+    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import InputConfig, ModelConfig
-from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.directory import STREAM_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
@@ -23,7 +23,8 @@ from rnnx.infer.predictions import Prediction, choose_label
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.infer.text_stream import TextStream
 from rnnx.runtime.session import Device, Session
-from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import START_ID, Tokenizer, to_bytes
 
 Array: TypeAlias = npt.NDArray[Any]
 # A piece of text; ids (time,) or numbers (time, features), as anything that numpy takes; several inputs by name.
@@ -238,7 +239,8 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
     config = directory.config
     if STREAM_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
-    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
+    encoder = read_id_encoder(directory)
+    tokenizer = encoder if isinstance(encoder, Tokenizer) else None
     session = Session(directory[STREAM_NAME], device=device)
     require_same(session.metadata, config)
     return Stream(session, config, tokenizer, threshold)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelKind, TokenizerConfig, WordsConfig
 from rnnx.bundle.config import Task as Kind
-from rnnx.bundle.config import TokenizerConfig, Unit, WordsConfig
 from rnnx.train.batches import Source
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
@@ -88,7 +88,7 @@ class Task:
     recipe: Recipe | TaggerRecipe | SeriesRecipe
     parts: tuple[Source, Source]
     counts: tuple[int, int]
-    unit: Unit
+    unit: ModelKind
     kind: Kind
     build: Callable[[], keras.Model]
     loss: str | Callable[[Any, Any], Any]

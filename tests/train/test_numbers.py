@@ -87,7 +87,7 @@ def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
     assert run["curves.png"].startswith(b"\x89PNG")
     assert "vocabulary.txt" not in run.files
     config = run.config
-    assert (config.name, config.task, config.labels, config.output_size, config.unit) == (
+    assert (config.name, config.task, config.labels, config.output_size, config.kind) == (
         "decay", "regression", (), 1, "sequences",
     )  # fmt: skip
     assert config.training is not None
