@@ -14,12 +14,13 @@ import tensorflow as tf
 from keras import layers
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, read_directory
+from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.export.convert import convert
 from rnnx.export.source import open_source
 from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Dense, Embedding, Network, SimpleRNN
-from rnnx.text.tokenizer import Ids, read_tokenizer
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import Ids, Tokenizer
 
 VOCABULARY_SIZE, FEATURES = 10_000, 32
 # The forms that read ids. The text form reads bytes and tokenizes too, so it cannot be compared with these.
@@ -162,8 +163,8 @@ def bundle_subject(name: str, texts: Path | None = None) -> Subject:
     directory = read_directory(find_directory(name))
     rows: list[Ids] = []
     if texts is not None:
-        tokenizer = read_tokenizer(source.config, directory[VOCABULARY_NAME])
-        assert tokenizer is not None  # noqa: S101  # a bundle without a tokenizer reads no texts
+        tokenizer = read_id_encoder(directory)
+        assert isinstance(tokenizer, Tokenizer)  # noqa: S101  # a bundle without a tokenizer reads no texts
         rows = [tokenizer.encode(line).ids for line in texts.read_bytes().splitlines()]
     return Subject(
         name=directory.config.name,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, TypeAlias, assert_never
 
 from rnnx._version import __version__
 
@@ -67,7 +67,7 @@ class TokenizerConfig:
 
 @dataclass(frozen=True)
 class WordsConfig:
-    """How a sentence becomes rows of ids, one for each word (`rnnx.words` does it).
+    """How a sentence becomes rows of ids, one for each word (`rnnx.text.word_encoder` does it).
 
     Attributes:
         features: What is looked up of a word besides the word itself, in this order: `SUFFIX3`, `PREFIX1`, `SHAPE`.
@@ -150,10 +150,25 @@ class OutputConfig:
     shape: tuple[int | None, ...]
 
 
+@dataclass(frozen=True)
+class ArraysConfig:
+    """How numbers, or ids without a vocabulary, are read: as they are.
+
+    Attributes:
+        inputs: Those of the ONNX files; empty before the export.
+    """
+
+    inputs: tuple[InputConfig, ...]
+
+
+# How a model reads its input. Whoever asks which kind a model is of takes this union apart, in one place of each room.
+Reading: TypeAlias = TokenizerConfig | WordsConfig | ArraysConfig
+# The three kinds by name, for models, data sets and recipes alike: texts that get a label each, sentences whose words
+# get a tag each, and sequences of numbers or ids. The name is what is counted of a data set.
+ModelKind = Literal["texts", "sentences", "sequences"]
+
 # Of an input or an output; an embedding of a million words is the largest that a network may have.
 _MOST_NAME_CHARACTERS, _MOST_AXES, _MOST_SIZE = 1000, 8, 1 << 20
-# What is counted of a data set.
-Unit = Literal["texts", "sentences", "sequences"]
 
 TaskKind = Literal["classification", "tagging", "regression", "values"]
 
@@ -206,9 +221,22 @@ class ModelConfig:
     format_version: int = FORMAT_VERSION
 
     @property
-    def unit(self) -> Unit:
-        """What the network was trained on, one by one."""
-        return "sentences" if self.words else "texts" if self.tokenizer else "sequences"
+    def reading(self) -> Reading:
+        """How the network reads its input."""
+        return self.words or self.tokenizer or ArraysConfig(self.inputs)
+
+    @property
+    def kind(self) -> ModelKind:
+        """Which kind of model it is, by name."""
+        match self.reading:
+            case TokenizerConfig():
+                return "texts"
+            case WordsConfig():
+                return "sentences"
+            case ArraysConfig():
+                return "sequences"
+            case reading:
+                assert_never(reading)
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -224,7 +252,7 @@ class ModelConfig:
             raise ValueError(f"task {self.task} takes no words in the config")
         if self.words and self.tokenizer:
             raise ValueError("the config has words and a tokenizer; a network reads its input in one way")
-        if self.vocabulary_size < (4 if self.tokenizer or self.words else 0):
+        if self.vocabulary_size < (0 if self.kind == "sequences" else 4):
             raise ValueError(
                 f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
             )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError
 from rnnx.strict_json import parse_json, to_json_bytes
 
@@ -64,10 +65,10 @@ class SeriesSample:
     @classmethod
     def of(cls, x: npt.NDArray[np.float32], answer: npt.NDArray[Any], labels: Sequence[str]) -> SeriesSample:
         """Names what a network put out, (outputs,), by the labels; a single sigmoid is spelled out."""
-        values = [float(value) for value in answer]
+        values = answer.astype(np.float64)
         if not labels:
-            return cls(x, {}, tuple(values))
-        return cls(x, dict(zip(labels, [1.0 - values[0], *values] if len(values) == 1 else values, strict=True)))
+            return cls(x, {}, tuple(values.tolist()))
+        return cls(x, dict(zip(labels, per_label(values).tolist(), strict=True)))
 
 
 def samples_to_json(samples: Sequence[Sample]) -> bytes:

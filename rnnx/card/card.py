@@ -117,7 +117,7 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     if config.training and HISTORY_NAME in files:
         parts.append(_training(config, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
         if (metrics := json.loads(files.get(METRICS_NAME, b"{}"))).get("temperature"):
-            parts.append(describe_temperature(metrics, config.unit))
+            parts.append(describe_temperature(metrics, config.kind))
     if PARITY_NAME in files:
         parts.append(_proof(config, json.loads(files[PARITY_NAME]), PLOT_NAME in files))
     sizes = "\n".join(f"| `{name}` | {len(data):,} |" for name, data in sorted(files.items()) if name != CARD_NAME)
@@ -203,7 +203,7 @@ def _training(config: ModelConfig, history: list[dict[str, Any]], has_curves: bo
     task = " --task regression" if config.task == "regression" else ""
     return (
         f"## Training\n\n`rnnx train {data} --recipe {t.recipe}{task} --seed {t.seed}`: "
-        f"{t.train_count:,} {config.unit}, "
+        f"{t.train_count:,} {config.kind}, "
         f"{t.validation_count:,} more held out for validation, which alone chose the epoch."
         f"{' ' + _RECIPES[t.recipe] if t.recipe in _RECIPES else ''}\n\n"
         f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
@@ -217,13 +217,13 @@ def _dataset(config: ModelConfig, title: str) -> str:
     if config.words:
         # A treebank is named by its training file, from which the others are found; or by one file alone.
         return f"{name}-train.conllu" if part else f"{name}.conllu"
-    return f"{name}.npz" if config.unit == "sequences" else name
+    return f"{name}.npz" if config.kind == "sequences" else name
 
 
 def _proof(config: ModelConfig, parity: dict[str, Any], has_plot: bool) -> str:
     ends, measure = (
         ("ids to probabilities", " (in probability)")
-        if config.unit != "sequences"
+        if config.kind != "sequences"
         else ("the inputs to the outputs", "")
     )
     rows = "\n".join(

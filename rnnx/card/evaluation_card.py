@@ -21,7 +21,7 @@ def describe_evaluation(config: ModelConfig, record: dict[str, Any], dataset: st
         record: What `evaluation.json` holds; one of an earlier rnnx has neither calibration nor lengths.
         dataset: What was measured on, as the command line takes it.
     """
-    unit = "words" if config.words else config.unit
+    unit = "words" if config.words else config.kind
     # A data set without a test part is its training part, which may be asked for by name all the same.
     part = " --part train" if not config.words and record["dataset"].endswith("(train part)") else ""
     beside = "".join(f" --beside {given}" for given in record.get("beside", ()))
@@ -42,7 +42,7 @@ def describe_evaluation(config: ModelConfig, record: dict[str, Any], dataset: st
     if side_by_side := record.get("side_by_side"):
         parts.append(describe_comparison(side_by_side, unit))
     if by_length := record.get("by_length"):
-        parts.append(_lengths(by_length, unit, config.unit == "texts"))
+        parts.append(_lengths(by_length, unit, config.kind == "texts"))
     if calibration := record.get("calibration"):
         parts.append(_calibration(calibration, unit))
     return "\n\n".join(parts)

@@ -83,7 +83,7 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         yield "layer", line
     yield "parameters", f"{config.parameter_count:,}"
     if run := config.training:
-        yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} {config.unit}, seed {run.seed}"
+        yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} {config.kind}, seed {run.seed}"
         name, score = ("accuracy", run.best_validation_accuracy)
         if score is None:
             name, score = ("R2", run.best_validation_r2)

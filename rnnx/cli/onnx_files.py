@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnx.bundle.directory import VOCABULARY_NAME, find_directory, is_part_of_model, read_directory
+from rnnx.bundle.directory import find_directory, is_part_of_model, read_directory
 from rnnx.errors import ModelError
 from rnnx.files.read import read_file
 from rnnx.onnx_file.admission import require_loadable
 
 if TYPE_CHECKING:
-    from rnnx.text.tokenizer import Tokenizer
-    from rnnx.text.word_encoder import WordEncoder
+    from rnnx.text.ids import IdEncoder
 
 
-def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | None]:
+def read_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
     """Reads what a user names.
 
     Args:
@@ -29,8 +28,7 @@ def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | 
         ModelError: If there is no such model, or it is broken, altered or not to be trusted, or holds no .onnx file.
         OSError: If a file cannot be read.
     """
-    from rnnx.text.tokenizer import read_tokenizer
-    from rnnx.text.word_encoder import read_word_encoder
+    from rnnx.text.ids import read_id_encoder
 
     path = Path(model)
     is_file = path.suffix == ".onnx" and path.is_file()
@@ -42,9 +40,4 @@ def read_files(model: str) -> tuple[dict[str, bytes], Tokenizer | WordEncoder | 
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
     if not files:
         raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
-    config = directory.config
-    reader: Tokenizer | WordEncoder | None = None
-    if config.tokenizer or config.words:
-        vocabulary = directory[VOCABULARY_NAME]
-        reader = read_tokenizer(config, vocabulary) if config.tokenizer else read_word_encoder(config, vocabulary)
-    return {path.name: files[path.name]} if is_file else files, reader
+    return {path.name: files[path.name]} if is_file else files, read_id_encoder(directory)

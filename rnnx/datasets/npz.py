@@ -72,7 +72,7 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
     if task == "classification":
         labels, y, y_test = _to_ids(file, y, y_test)
     test = Series(test_rows, y_test) if test_rows is not None and y_test is not None else None
-    return SeriesDataset(short_name(path), task, labels, Series(rows, y), test)
+    return SeriesDataset(short_name(path), labels, Series(rows, y), test, task)
 
 
 @contextmanager

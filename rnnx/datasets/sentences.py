@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.datasets.hold_out import hold_out
+from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
 
 Sentence = tuple[bytes, ...]
@@ -47,22 +48,14 @@ class TaggedSentences:
 
 
 @dataclass(frozen=True)
-class TaggedDataset:
-    """A data set of tagged sentences.
+class TaggedDataset(Parts[TaggedSentences]):
+    """A data set of tagged sentences; its labels are the tags of all parts.
 
     Attributes:
-        name: Short, for file names and cards.
-        labels: The tags of all parts, sorted by name; a tag's id is its index.
-        train: The training part.
         validation: The official one, which the best epoch is chosen on; None to hold some of `train` out.
-        test: The official test part, if there is one.
     """
 
-    name: str
-    labels: tuple[str, ...]
-    train: TaggedSentences
     validation: TaggedSentences | None
-    test: TaggedSentences | None
 
     @classmethod
     def from_parts(
@@ -83,29 +76,12 @@ class TaggedDataset:
         labels = tuple(sorted({tag for part in parts for sentence in part for tag in sentence.tags}))
         ids = {label: i for i, label in enumerate(labels)}
         first, *others = (_with_ids(part, ids) for part in parts)
-        return cls(name, labels, first, *(part if len(part) else None for part in others))
+        chosen, measured = (part if len(part) else None for part in others)
+        return cls(name, labels, first, measured, chosen)
 
     def summary(self) -> str:
         """How much there is to train on, in words."""
         return f"{len(self.train):,} sentences of {self.train.count_words():,} tagged words"
-
-    def choose(self, part: str | None) -> tuple[TaggedSentences, str]:
-        """Picks a part to measure on.
-
-        Args:
-            part: `test` or `train`; None takes the test part if there is one.
-
-        Returns:
-            The sentences and the part's name.
-
-        Raises:
-            DataError: If the part is not there.
-        """
-        if part == "train" or (part is None and self.test is None):
-            return self.train, "train"
-        if self.test is None:
-            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
-        return self.test, "test"
 
 
 def _with_ids(part: list[TaggedWords], ids: dict[str, int]) -> TaggedSentences:

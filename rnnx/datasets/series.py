@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.datasets.hold_out import hold_out, hold_out_by_label
+from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
 
 Numbers = npt.NDArray[np.float32]
@@ -38,22 +39,14 @@ class Series:
 
 
 @dataclass(frozen=True)
-class SeriesDataset:
-    """A data set of sequences of numbers.
+class SeriesDataset(Parts[Series]):
+    """A data set of sequences of numbers; validation is split off from the training part alone.
 
     Attributes:
-        name: Short, for file names and cards.
-        task: Whether a sequence has a label or values.
-        labels: A label's id is its index; empty for values.
-        train: The training part; validation is split off from this one alone.
-        test: The official test part, if there is one.
+        task: Whether a sequence has a label or values; values have no labels.
     """
 
-    name: str
     task: SeriesTask
-    labels: tuple[str, ...]
-    train: Series
-    test: Series | None
 
     @property
     def features(self) -> int:
@@ -65,24 +58,6 @@ class SeriesDataset:
         times = [len(row) for row in self.train.rows]
         steps = f"{min(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
         return f"{len(self.train):,} sequences of {steps} steps, {self.features} features each"
-
-    def choose(self, part: str | None) -> tuple[Series, str]:
-        """Picks a part to measure on.
-
-        Args:
-            part: `test` or `train`; None takes the test part if there is one.
-
-        Returns:
-            The sequences and the part's name.
-
-        Raises:
-            DataError: If the part is not there.
-        """
-        if part == "train" or (part is None and self.test is None):
-            return self.train, "train"
-        if self.test is None:
-            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
-        return self.test, "test"
 
 
 def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Series, Series]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.datasets.hold_out import hold_out_by_label, hold_out_groups
+from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
 
 
@@ -36,21 +37,13 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A labelled data set.
+class Dataset(Parts[Examples]):
+    """A data set of labelled texts; validation is split off from the training part alone.
 
     Attributes:
-        name: Short, for file names and cards.
-        labels: Sorted by name; a label's id is its index.
-        train: The training part; validation is split off from this one alone.
-        test: The official test part, if there is one.
         unlabelled: Further training texts, which nobody labelled.
     """
 
-    name: str
-    labels: tuple[str, ...]
-    train: Examples
-    test: Examples | None
     unlabelled: Sequence[bytes] = ()
 
     @classmethod
@@ -77,24 +70,6 @@ class Dataset:
         """How much there is to train on, in words."""
         more = f", {len(self.unlabelled):,} unlabelled ones" if self.unlabelled else ""
         return f"{len(self.train):,} labelled texts{more}"
-
-    def choose(self, part: str | None) -> tuple[Examples, str]:
-        """Picks a part to measure on.
-
-        Args:
-            part: `test` or `train`; None takes the test part if there is one.
-
-        Returns:
-            The examples and the part's name.
-
-        Raises:
-            DataError: If the part is not there.
-        """
-        if part == "train" or (part is None and self.test is None):
-            return self.train, "train"
-        if self.test is None:
-            raise DataError(f"{self.name}: there is no test part; leave --part out to take everything")
-        return self.test, "test"
 
 
 def _examples(pairs: list[tuple[bytes, str]], ids: dict[str, int]) -> Examples:

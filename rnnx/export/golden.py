@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
 from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.export.probes import make_trap_inputs, own_texts
 from rnnx.export.probes_of_sentences import as_inputs, golden_sentence_rows, golden_sentences
 from rnnx.export.source import Source
@@ -54,12 +54,13 @@ def golden_rows(source: Source) -> list[dict[str, object]]:
         encoding = source.tokenizer.encode(text)
         probs = source.network.predict(source.tokenizer.pad([encoding.ids]))
         row = per_label(probs)[0]
+        label_id = int(choose_label_ids(row))
         rows.append(
             {
                 "text": to_text(text),
                 "ids": encoding.ids.tolist(),
-                "label": source.config.labels[int(row.argmax())],
-                "probability": float(row.max()),
+                "label": source.config.labels[label_id],
+                "probability": float(row[label_id]),
                 "probs": probs[0].tolist(),
             }
         )
@@ -161,11 +162,6 @@ def _finish(
     onnx.helper.set_model_props(finished, with_evidence(properties, evidence, parsed))
     data: bytes = finished.SerializeToString(deterministic=True)
     return data
-
-
-def per_label(probs: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """One probability per label: a single sigmoid is spelled out."""
-    return np.hstack([1 - probs, probs]) if probs.shape[-1] == 1 else probs
 
 
 def _time(given: NamedArrays) -> int:

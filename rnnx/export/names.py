@@ -7,7 +7,7 @@ from typing import Literal
 
 from rnnx.bundle.config import TaskKind, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
-from rnnx.reference import Dense, Network
+from rnnx.reference import Network
 from rnnx.reference.shapes import output_shapes
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
@@ -49,8 +49,7 @@ def read_task(network: Network) -> tuple[TaskKind, int]:
     shapes = output_shapes(network)
     (end, shape), *others = [(network.ends[name], shape) for name, shape in shapes.items()]
     units = shape[-1] or 0
-    activation = end.layer.activation if isinstance(end.layer, Dense) else None
-    is_probability = activation == ("sigmoid" if units == 1 else "softmax")
+    is_probability = end.head_kind == ("sigmoid" if units == 1 else "softmax")
     if others or not is_probability or len(shape) > 2:
         return "values", units
     return ("classification" if len(shape) == 1 else "tagging"), units

@@ -25,12 +25,13 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
+from rnnx.bundle.labels import per_label
 from rnnx.bundle.metadata import METADATA_KEY, ModelMetadata
 from rnnx.card.card import write_card
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET, check
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row, per_label
+from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
@@ -163,7 +164,7 @@ def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence
     report = prove(source.model, source.network, forms, probes)
     drift = report.runtimes[0].max_abs_diff
     problems = _sample_problems(source, drift) + sequence_problems(source) + sentence_problems(source, drift)
-    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.unit)
+    return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from rnnx.export.golden import per_label
+from rnnx.bundle.labels import per_label
 from rnnx.export.probes_of_texts import make_text_batches
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, Comparison, compare_file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnnx.bundle.labels import per_label
 from rnnx.export.source import Source
 from rnnx.rounding.decisions import decide
 from rnnx.rounding.step_bound import UNIT_ROUNDOFF
@@ -21,7 +22,7 @@ def sequence_problems(source: Source) -> list[str]:
         ((_, decision),) = decide(source.network, sample.x[None]).items()
         row, bounds = decision.values[0], decision.bounds[0]
         if labels and len(row) == 1:
-            row, bounds = np.array([1 - row[0], row[0]]), np.array([bounds[0] + UNIT_ROUNDOFF, bounds[0]])
+            row, bounds = per_label(row), np.array([bounds[0] + UNIT_ROUNDOFF, bounds[0]])
         recorded = dict(zip(labels, row, strict=True)).keys() == sample.probs.keys() if labels else not sample.probs
         given = np.array([sample.probs[label] for label in labels] if recorded and labels else sample.values)
         if given.shape != row.shape or not (np.abs(row - given) <= bounds).all():

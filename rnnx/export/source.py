@@ -34,8 +34,9 @@ from rnnx.files.read import read_file
 from rnnx.keras_models.describe import describe
 from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.reference import Network
-from rnnx.text.tokenizer import Tokenizer, read_tokenizer
-from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.word_encoder import WordEncoder, WordIds
 
 _PER = {"classification": "per text", "tagging": "per position"}
 
@@ -92,8 +93,9 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
     config = directory.config
     keras_model = load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
     network = read_network(keras_model)
-    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
-    encoder = read_word_encoder(config, directory[VOCABULARY_NAME]) if config.words else None
+    id_encoder = read_id_encoder(directory)
+    tokenizer = id_encoder if isinstance(id_encoder, Tokenizer) else None
+    encoder = id_encoder if isinstance(id_encoder, WordEncoder) else None
     _require_fit(keras_model, network, config)
     if encoder:
         _require_words(network, encoder, config)

@@ -27,9 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, read_directory
+from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.encoders import Encoded, TextReader, chunks
-from rnnx.infer.predictions import Prediction, probs_of
+from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import Predictor
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
@@ -168,7 +169,7 @@ class Explainer:
         answers = self._head.answers(batch)[0, start : start + len(ids)]
         if not np.isfinite(answers).all():
             raise ModelError(f"model {self.predictor.config.name}: the head gives no finite number")
-        return np.array([probs_of(row) for row in answers]).reshape(len(ids), len(self.predictor.labels))
+        return per_label(answers).reshape(len(ids), len(self.predictor.labels))
 
     def _without(self, encoded: Encoded, places: Sequence[int], label: str) -> npt.NDArray[np.float64]:
         """The probability of the label without each of some words, one at a time."""

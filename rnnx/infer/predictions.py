@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.text.tokenizer import to_bytes
 
 
@@ -126,12 +127,6 @@ def _character_places(text: str) -> Callable[[int | None], int]:
     return lambda place: int(np.searchsorted(starts, place or 0))
 
 
-def probs_of(row: npt.NDArray[np.floating]) -> list[float]:
-    """One probability per label, of one answer (outputs,): of a single sigmoid that of the second label is given."""
-    values = [float(value) for value in row]
-    return [1.0 - values[0], values[0]] if len(values) == 1 else values
-
-
 def choose_label(
     row: npt.NDArray[np.float32], labels: Sequence[str], threshold: float, tokens: int, truncated: bool
 ) -> Prediction:
@@ -144,7 +139,8 @@ def choose_label(
         tokens: For the prediction.
         truncated: Likewise.
     """
-    values = probs_of(row)
-    label_id = int(values[1] >= threshold) if len(values) == 2 else int(np.argmax(values))
-    probs = dict(zip(labels, values, strict=True))
-    return Prediction(labels[label_id], label_id, values[label_id], probs, tokens, truncated)
+    probs = per_label(row.astype(np.float64))
+    label_id = int(choose_label_ids(probs, threshold))
+    values = probs.tolist()
+    by_label = dict(zip(labels, values, strict=True))
+    return Prediction(labels[label_id], label_id, values[label_id], by_label, tokens, truncated)

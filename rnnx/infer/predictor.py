@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from rnnx.bundle.directory import (
     BATCH_NAME,
     DEFAULT_MODEL,
     MODEL_NAME,
-    VOCABULARY_NAME,
     Directory,
     find_directory,
     read_directory,
@@ -28,8 +27,9 @@ from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
 from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.runtime.session import Device, Session, choose_device
-from rnnx.text.tokenizer import read_tokenizer
-from rnnx.text.word_encoder import read_word_encoder
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.word_encoder import WordEncoder
 
 if TYPE_CHECKING:
     from rnnx.infer.stream import Stream
@@ -238,15 +238,18 @@ class Predictor:
 
 def _make_reader(directory: Directory) -> Reader:
     config = directory.config
-    vocabulary = directory[VOCABULARY_NAME] if config.tokenizer or config.words else b""
-    if tokenizer := read_tokenizer(config, vocabulary):
-        return TextReader(config.name, tokenizer)
-    if encoder := read_word_encoder(config, vocabulary):
-        return SentenceReader(config.name, encoder)
-    if not config.inputs:
-        directory[MODEL_NAME]  # says so if this is a run
-        raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")
-    return ArrayReader(config.name, config.inputs)
+    match read_id_encoder(directory):
+        case Tokenizer() as tokenizer:
+            return TextReader(config.name, tokenizer)
+        case WordEncoder() as encoder:
+            return SentenceReader(config.name, encoder)
+        case None:
+            if not config.inputs:
+                directory[MODEL_NAME]  # says so if this is a run
+                raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")
+            return ArrayReader(config.name, config.inputs)
+        case encoder:
+            assert_never(encoder)
 
 
 def load(

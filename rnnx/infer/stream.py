@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import InputConfig, ModelConfig
-from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.directory import STREAM_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
 from rnnx.infer.encoders import AnyArray, convert_array, fits
 from rnnx.infer.outputs import require_outputs
-from rnnx.infer.predictions import Prediction
+from rnnx.infer.predictions import Prediction, choose_label
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.infer.text_stream import TextStream
 from rnnx.runtime.session import Device, Session
-from rnnx.text.tokenizer import START_ID, Tokenizer, read_tokenizer, to_bytes, to_text
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import START_ID, Tokenizer, to_bytes, to_text
 
 # A piece of text; ids (time,) or numbers (time, features), as anything that numpy takes; several inputs by name.
 Chunk: TypeAlias = str | bytes | npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -202,12 +203,7 @@ class Stream:
         return int(self._tokenizer is not None and self._tokenizer.config.start)
 
     def _choose(self, row: npt.NDArray[np.float32], tokens: int) -> Prediction:
-        values = [float(value) for value in row]
-        if len(values) == 1:  # one sigmoid: the probability of the second label
-            values = [1.0 - values[0], values[0]]
-        label_id = int(values[1] >= self._threshold) if len(values) == 2 else int(np.argmax(values))
-        probs = dict(zip(self.config.labels, values, strict=True))
-        return Prediction(self.config.labels[label_id], label_id, values[label_id], probs, tokens, truncated=False)
+        return choose_label(row, self.config.labels, self._threshold, tokens, truncated=False)
 
     def _as_inputs(self, chunk: Any) -> dict[str, AnyArray]:
         inputs = self.config.inputs
@@ -243,7 +239,8 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
     config = directory.config
     if STREAM_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
-    tokenizer = read_tokenizer(config, directory[VOCABULARY_NAME]) if config.tokenizer else None
+    encoder = read_id_encoder(directory)
+    tokenizer = encoder if isinstance(encoder, Tokenizer) else None
     session = Session(directory[STREAM_NAME], device=device)
     require_same(session.metadata, config)
     return Stream(session, config, tokenizer, threshold)

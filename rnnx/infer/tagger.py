@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.errors import DataError
 from rnnx.infer.encoders import AnyArray, Encoded, chunks
 from rnnx.infer.predictions import TaggedWord, Tagging
@@ -136,10 +137,8 @@ def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any])
 
 def _choose(words: Sequence[Word], answer: AnyArray, labels: Sequence[str]) -> list[TaggedWord]:
     """The likeliest tag of each word; what stands behind the last one is padding."""
-    rows = answer[: len(words)]
-    if rows.shape[-1] == 1:  # one sigmoid: the probability of the second tag
-        rows = np.concatenate([1 - rows, rows], axis=-1)
-    tag_ids = rows.argmax(axis=-1)
+    rows = per_label(answer[: len(words)])
+    tag_ids = choose_label_ids(rows)
     return [
         TaggedWord(
             to_text(word.word),

@@ -95,7 +95,7 @@ def read_network(model: keras.Model) -> Network:
     by_name = {node.name: node for node in nodes}
     for name in ends.values():
         _require_choice(by_name[name])
-    if list(ends) == [OUTPUT_NAME] and not _gives_probabilities(by_name[ends[OUTPUT_NAME]]):
+    if list(ends) == [OUTPUT_NAME] and by_name[ends[OUTPUT_NAME]].head_kind == "values":
         ends = {VALUES_NAME: ends[OUTPUT_NAME]}
     read = {name for node in nodes for name in node.inputs}
     if unread := [node.name for node in nodes if node.name not in read | set(ends.values())]:
@@ -152,10 +152,6 @@ def _require_choice(node: Node) -> None:
             f"layer {node.name} is a softmax over a single unit, which is 1 whatever it reads; "
             "a single unit takes a sigmoid; nothing was exported"
         )
-
-
-def _gives_probabilities(node: Node) -> bool:
-    return isinstance(node.layer, reference.Dense) and node.layer.activation in ("sigmoid", "softmax")
 
 
 def _read_inputs(model: keras.Model) -> dict[str, Input]:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Dense, Given, Network, Node, Recurrent, RecurrentLayer, Tensor
+from rnnx.reference import Array, Given, Network, Recurrent, RecurrentLayer, Tensor
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
 from rnnx.rounding.step_bound import output_error
@@ -183,12 +183,9 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
     for name, node in network.ends.items():
         reports.append(_largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
-    smallest = [float(errors[node.name].max(axis=-1).min()) for node in network.ends.values() if _is_probability(node)]
+    probabilities = [node for node in network.ends.values() if node.head_kind != "values"]
+    smallest = [float(errors[node.name].max(axis=-1).min()) for node in probabilities]
     return reports, min(smallest, default=0.0)
-
-
-def _is_probability(node: Node) -> bool:
-    return isinstance(node.layer, Dense) and node.layer.activation in ("sigmoid", "softmax")
 
 
 def _compare_steps(

@@ -16,7 +16,7 @@ from rnnx.proof.chunked import Streamed, compare_chunks
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.proof.invariance import Answers, compare_ways
 from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
-from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Dense, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Network
 from rnnx.reference.streaming import CarriedState, from_zero
 from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, Session
@@ -149,16 +149,11 @@ def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 
 def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
     """The network's own outputs: a file that reads text spells a sigmoid out as two probabilities."""
-    if candidate.ids is not None and _ends_in_sigmoid(network):
+    if candidate.ids is not None and network.ends[OUTPUT_NAME].head_kind == "sigmoid":
         return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
     if missing := network.ends.keys() - result.keys():
         raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
     return {name: result[name] for name in network.ends}
-
-
-def _ends_in_sigmoid(network: Network) -> bool:
-    head = network.nodes[-1].layer
-    return isinstance(head, Dense) and head.activation == "sigmoid"
 
 
 def _text_problems(
@@ -174,7 +169,7 @@ def _text_problems(
         _Problem(f"ids differ from those of rnnx.text.tokenizer on {batch.names[row]!r}", is_of_ids=True)
         for row in rows
     ]
-    if _ends_in_sigmoid(network) and not (
+    if network.ends[OUTPUT_NAME].head_kind == "sigmoid" and not (
         probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
     ):
         problems.append(_Problem(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}"))

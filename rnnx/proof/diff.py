@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.metadata import read_metadata
 from rnnx.errors import ModelError, UsageError
 from rnnx.onnx_file.messages import parse_model, read_properties
@@ -161,12 +162,10 @@ class Side:
             states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
             if any(one.ndim != 2 for one in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
-            probs = outputs["probs"][0]
-            has_one_sigmoid = probs.shape == (1,) and len(self.labels) == 2
-            if not has_one_sigmoid and probs.shape != (len(self.labels),):
-                raise ValueError("its probabilities are not one for each label")
-        # One sigmoid is spelled out, as a file that reads text does it.
-        return np.array([1 - probs[0], probs[0]], np.float32) if has_one_sigmoid else probs, states
+            probs = per_label(outputs["probs"][0])
+            if probs.shape != (len(self.labels),):
+                raise ValueError(f"its output has the shape {probs.shape} for {len(self.labels)} labels")
+        return probs, states
 
     def _encode(self, given: DiffInput) -> npt.NDArray[Any]:
         if self.evidence.ids is not None and given.text is not None:
@@ -179,7 +178,7 @@ class Side:
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
         """The label that the probabilities (labels,) stand for."""
-        return self.labels[int(probs[1] >= 0.5) if len(probs) == 2 else int(probs.argmax())]
+        return self.labels[int(choose_label_ids(probs, 0.5))]
 
 
 def golden_inputs(a: Side, b: Side) -> list[DiffInput]:

@@ -22,7 +22,8 @@ from rnnx.proof.report import ParityReport
 from rnnx.reference import INPUT_NAME, Array, Network
 from rnnx.rounding.decisions import Decisions, decide
 from rnnx.runtime.session import Device, devices_for
-from rnnx.text.tokenizer import Tokenizer, to_bytes
+from rnnx.text.ids import IdEncoder
+from rnnx.text.tokenizer import to_bytes
 from rnnx.text.word_encoder import WordEncoder
 
 # The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
@@ -48,9 +49,7 @@ class Verification:
     max_bits_diff: dict[str, float]
 
 
-def verify_file(
-    name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None = None
-) -> Verification:
+def verify_file(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder | None = None) -> Verification:
     """Proves a file again, from the evidence inside it.
 
     Args:
@@ -68,7 +67,7 @@ def verify_file(
         return _verify(name, data, devices, reader)
 
 
-def _verify(name: str, data: bytes, devices: Sequence[Device], reader: Tokenizer | WordEncoder | None) -> Verification:
+def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder | None) -> Verification:
     model = parse_model(data)
     properties = read_properties(model)
     evidence = read_evidence(properties, model)
@@ -181,7 +180,7 @@ def _require_close(what: str, recorded: Array, actual: Array, drift: float = 0.0
         raise ModelError(f"{what}: the golden vector is not what the reference gives: the evidence is broken")
 
 
-def _require_same_ids(name: str, evidence: Evidence, reader: Tokenizer | WordEncoder) -> None:
+def _require_same_ids(name: str, evidence: Evidence, reader: IdEncoder) -> None:
     for case in evidence.cases:
         if case.text is None:
             continue

@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.padding import Padding, padding_after
-from rnnx.reference.pointwise import Embedding
+from rnnx.reference.pointwise import Dense, Embedding
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.tensor import Array, NamedArrays, Tensor
+
+# What an output is: a sigmoid gives a probability with each number, a softmax with all of them; anything else gives
+# values.
+HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,16 @@ class Node:
     name: str
     layer: Layer
     inputs: tuple[str, ...]
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """What the node is as an output: probabilities come from a Dense with a sigmoid or a softmax."""
+        match self.layer:
+            case Dense(activation="sigmoid"):
+                return "sigmoid"
+            case Dense(activation="softmax"):
+                return "softmax"
+        return "values"
 
 
 INPUT_NAME = "ids"

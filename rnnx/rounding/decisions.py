@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.reference import Array, Given, Network, Node, Tensor
+from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
 from rnnx.rounding.layer_gradients import pass_back
 from rnnx.rounding.step_bound import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
 from rnnx.rounding.through_time import Steps, linearize, through_time
@@ -33,8 +32,6 @@ _MOST_POSITIONS = 4
 _MOST_NUMBERS = 64
 # So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
 _MOST_AT_ONCE = 1 << 18
-
-HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +90,27 @@ def decide(network: Network, given: Given) -> dict[str, Decisions]:
 
 
 def _decide_output(node: Node, errors: _Errors) -> Decisions:
-    tensors = errors.tensors
-    values = tensors[node.name].values
-    dense = node.layer if isinstance(node.layer, reference.Dense) else None
-    if dense is None or dense.activation not in ("sigmoid", "softmax"):
-        bounds = _follow(errors, values.shape, lambda repeated, seeds: repeated.carried(node.name, seeds))
-        return Decisions(
-            "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
-        )
-    x = tensors[node.inputs[0]]
+    values = errors.tensors[node.name].values
+    match node.layer, node.head_kind:
+        case reference.Dense() as dense, ("sigmoid" | "softmax") as head:
+            logits, logit_bounds = _bound_logits(dense, node.inputs[0], errors)
+            decide_head = _decide_sigmoid if head == "sigmoid" else _decide_softmax
+            return decide_head(values, logits, logit_bounds)
+    bounds = _follow(errors, values.shape, lambda repeated, seeds: repeated.carried(node.name, seeds))
+    return Decisions(
+        "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
+    )
+
+
+def _bound_logits(dense: reference.Dense, before: str, errors: _Errors) -> tuple[Array, Array]:
+    """The logits of a head that reads the node `before`, and what rounding can do to them."""
+    x = errors.tensors[before]
     linear = reference.Dense(dense.kernel, dense.bias, "linear")
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
-    before, weights = node.inputs[0], dense.kernel.T
+    weights = dense.kernel.T
     carried = _follow(errors, logits.shape, lambda repeated, seeds: repeated.carried(before, seeds @ weights))
-    logit_bounds = np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
-    decide_head = _decide_sigmoid if dense.activation == "sigmoid" else _decide_softmax
-    return decide_head(values, logits, logit_bounds)
+    return logits, np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
 
 
 def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelConfig, TokenizerConfig
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.errors import ModelError
 
 PAD_ID, START_ID, UNKNOWN_ID = 0, 1, 2
@@ -227,26 +227,6 @@ class Tokenizer:
             else:
                 out[: len(row)] = row
         return batch
-
-
-def read_tokenizer(config: ModelConfig, vocabulary: bytes) -> Tokenizer | None:
-    """The tokenizer of a run or a bundle; None if its network reads no text.
-
-    Args:
-        config: Its description.
-        vocabulary: Its `vocabulary.txt`.
-
-    Raises:
-        ModelError: If the vocabulary is broken, or not the one that the config describes.
-    """
-    if config.tokenizer is None:
-        return None
-    words = Vocabulary.from_bytes(vocabulary)
-    if len(words) != config.vocabulary_size:
-        raise ModelError(
-            f"model {config.name}: the vocabulary has {len(words)} words, config.json says {config.vocabulary_size}"
-        )
-    return Tokenizer(config.tokenizer, words)
 
 
 def _count_words(mapped: bytes) -> int:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnx.bundle.config import ModelConfig, WordsConfig
-from rnnx.errors import ModelError
+from rnnx.bundle.config import WordsConfig
 from rnnx.text.tokenizer import PAD_ID, Ids
 from rnnx.text.word_features import features_of, lower
 from rnnx.text.word_vocabulary import WordVocabulary
@@ -74,23 +73,3 @@ def pieces(length: int, longest: int) -> Iterator[slice]:
     count = -(-length // longest)
     for i in range(count):
         yield slice(i * length // count, (i + 1) * length // count)
-
-
-def read_word_encoder(config: ModelConfig, vocabulary: bytes) -> WordEncoder | None:
-    """The word encoder of a run or a bundle; None if its network reads no words.
-
-    Args:
-        config: Its description.
-        vocabulary: Its `vocabulary.txt`.
-
-    Raises:
-        ModelError: If the vocabulary is broken, or not the one that the config describes.
-    """
-    if config.words is None:
-        return None
-    tokens = WordVocabulary.from_bytes(vocabulary)
-    if len(tokens) != config.vocabulary_size:
-        raise ModelError(
-            f"model {config.name}: the vocabulary has {len(tokens)} tokens, config.json says {config.vocabulary_size}"
-        )
-    return WordEncoder(config.words, tokens)

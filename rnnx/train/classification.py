@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
@@ -162,9 +163,8 @@ def _samples(
 ) -> bytes:
     """Some held-out texts with what Keras says of them now: export has to come to the same labels."""
     texts = validation.take(choose_samples(len(validation), seed)).texts
-    probs = model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts]))
-    if probs.shape[-1] == 1:
-        probs = np.hstack([1 - probs, probs])
+    probs = per_label(model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts])))
+    chosen = choose_label_ids(probs)
     return samples_to_json(
-        [Sample(text, labels[int(row.argmax())], float(row.max())) for text, row in zip(texts, probs, strict=True)]
+        [Sample(text, labels[i], float(row[i])) for text, i, row in zip(texts, chosen, probs, strict=True)]
     )

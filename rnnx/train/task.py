@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import TaskKind, TokenizerConfig, Unit, WordsConfig
+from rnnx.bundle.config import ModelKind, TaskKind, TokenizerConfig, WordsConfig
 from rnnx.train.batches import BatchSource
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
@@ -87,7 +87,7 @@ class Task:
     recipe: Recipe | TaggerRecipe | SeriesRecipe
     parts: tuple[BatchSource, BatchSource]
     counts: tuple[int, int]
-    unit: Unit
+    unit: ModelKind
     kind: TaskKind
     build: Callable[[], keras.Model]
     loss: str | Callable[[Any, Any], Any]

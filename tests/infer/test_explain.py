@@ -15,7 +15,8 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
-from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, read_tokenizer
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer
 
 TEXT = b"A wonderful,<br /><br />GREAT film; qzxv. I never was bored: caf\xc3\xa9!"
 UNKNOWN = b"qzxv"
@@ -30,8 +31,8 @@ def explain(explainer: Explainer, text: bytes, label: str | None = None) -> Expl
 def network_of(explainer: Explainer, path: Path) -> tuple[Network, Tokenizer]:
     directory = read_directory(path)
     model = parse_model(directory[MODEL_NAME])
-    tokenizer = read_tokenizer(directory.config, directory["vocabulary.txt"])
-    assert tokenizer is not None
+    tokenizer = read_id_encoder(directory)
+    assert isinstance(tokenizer, Tokenizer)
     return read_reference(read_evidence(read_properties(model), model), model), tokenizer
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from rnnx.reference import (
+    Activation,
     Concatenate,
     Dense,
     Embedding,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    Layer,
     Network,
     Node,
     Reverse,
@@ -109,6 +111,20 @@ def test_activations_at_known_points() -> None:
     np.testing.assert_allclose([[0.25, 0.75]], activate("softmax", x), rtol=1e-15)
     assert activate("relu", np.array([-1.0, 2.0])).tolist() == [0.0, 2.0]
     assert activate("sigmoid", np.array([-800.0, 800.0])).tolist() == [0.0, 1.0]
+
+
+def test_probabilities_come_from_a_dense_with_a_sigmoid_or_a_softmax() -> None:
+    def kind(layer: Layer) -> str:
+        return Node("end", layer, ("before",)).head_kind
+
+    weights, bias = np.zeros((3, 2)), np.zeros(2)
+    assert [kind(Dense(weights, bias, name)) for name in ("sigmoid", "softmax", "linear")] == [
+        "sigmoid",
+        "softmax",
+        "values",
+    ]
+    assert kind(Activation("softmax")) == "values"  # its logits are not those of one layer
+    assert kind(Reverse()) == "values"
 
 
 def test_unsupported_activations_and_inputs_raise() -> None:

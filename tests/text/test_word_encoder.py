@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnx.bundle.config import ModelConfig, WordsConfig
+from rnnx.bundle.directory import Directory
 from rnnx.errors import ModelError
 from rnnx.strict_json import from_json, to_json
-from rnnx.text.word_encoder import WordEncoder, pieces, read_word_encoder
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.word_encoder import WordEncoder, pieces
 from rnnx.text.word_features import features_of, lower
 from rnnx.text.word_vocabulary import WordVocabulary
 
@@ -76,13 +79,15 @@ MODEL = ModelConfig(
 def test_an_encoder_is_read_back_from_a_run() -> None:
     config = from_json(ModelConfig, to_json(MODEL))
     assert config == MODEL
-    encoder = read_word_encoder(config, ENCODER.vocabulary.to_bytes())
-    assert encoder is not None
+    encoder = read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": ENCODER.vocabulary.to_bytes()}))
+    assert isinstance(encoder, WordEncoder)
     assert (encoder.config, encoder.vocabulary) == (CONFIG, ENCODER.vocabulary)
     plain = dataclasses.replace(MODEL, words=None, task="classification")
-    assert read_word_encoder(plain, b"") is None
+    assert read_id_encoder(Directory(Path("m"), plain, {})) is None
     with pytest.raises(ModelError, match=r"has 7 tokens, config\.json says 8"):
-        read_word_encoder(config, b"\n".join(TOKENS[:-1]))
+        read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": b"\n".join(TOKENS[:-1])}))
+    with pytest.raises(ModelError, match=r"no vocabulary\.txt"):
+        read_id_encoder(Directory(Path("m"), config, {}))
 
 
 def test_a_config_says_how_a_tagger_reads() -> None:

@@ -63,14 +63,14 @@ def test_a_constant_feature_is_harmless_and_a_far_one_is_refused() -> None:
     scale = Scale.of(np.array([[7e6, 1], [7e6, 3]], np.float32))
     assert (scale.mean.tolist(), scale.deviation.tolist()) == ([7e6, 2], [7e6, 1])
     rows = [np.array([[1.6e9 + 200 * i, i]], np.float32) for i in range(8)]
-    dataset = SeriesDataset("clock", "classification", ("a", "b"), Series(rows, np.arange(8, dtype=np.int32) % 2), None)
+    dataset = SeriesDataset("clock", ("a", "b"), Series(rows, np.arange(8, dtype=np.int32) % 2), None, "classification")
     with pytest.raises(DataError, match=r"clock: x: feature 0 \(from 0\) lies around 1\.6e\+09 .* subtract an offset"):
         series(dataset, get_series_recipe("series"), 0)
 
 
 def test_equal_values_are_nothing_to_learn() -> None:
     rows = [np.array([[float(i)]], np.float32) for i in range(8)]
-    dataset = SeriesDataset("flat", "regression", (), Series(rows, np.ones((8, 1), np.float32)), None)
+    dataset = SeriesDataset("flat", (), Series(rows, np.ones((8, 1), np.float32)), None, "regression")
     with pytest.raises(DataError, match="flat: all values of y in the training part are the same"):
         series(dataset, get_series_recipe("series"), 0)
 
@@ -78,7 +78,7 @@ def test_equal_values_are_nothing_to_learn() -> None:
 def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
     x, y = decays(60, 1)
     rows = [row[: 16 - i % 3].astype(np.float32) for i, row in enumerate(x)]
-    dataset = SeriesDataset("decay", "regression", (), Series(rows, y[:, None].astype(np.float32)), None)
+    dataset = SeriesDataset("decay", (), Series(rows, y[:, None].astype(np.float32)), None, "regression")
     recipe = dataclasses.replace(get_series_recipe("series"), epochs=2)
     fitted = train(dataset, recipe, tmp_path / "run", seed=1, observer=Observer())
     run = read_directory(tmp_path / "run")
@@ -87,7 +87,7 @@ def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
     assert run["curves.png"].startswith(b"\x89PNG")
     assert "vocabulary.txt" not in run.files
     config = run.config
-    assert (config.name, config.task, config.labels, config.output_size, config.unit) == (
+    assert (config.name, config.task, config.labels, config.output_size, config.kind) == (
         "decay", "regression", (), 1, "sequences",
     )  # fmt: skip
     assert config.training is not None
@@ -102,7 +102,7 @@ def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
 
 def test_recipes_and_data_have_to_be_of_one_kind() -> None:
     texts = Dataset.from_pairs("texts", make_texts(8, 1))
-    numbers = SeriesDataset("numbers", "regression", (), Series([], np.zeros((0, 1), np.float32)), None)
+    numbers = SeriesDataset("numbers", (), Series([], np.zeros((0, 1), np.float32)), None, "regression")
     with pytest.raises(UsageError, match=r"recipe series wants sequences of numbers, as \.npz has; texts holds texts"):
         make_task(texts, get_series_recipe("series"), 0)
     with pytest.raises(UsageError, match="recipe default wants texts with a label each; numbers holds sequences of"):

@@ -16,8 +16,9 @@ from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.cli import run
 from rnnx.datasets import Dataset, TaggedDataset
 from rnnx.errors import DataError, UsageError
+from rnnx.text.ids import read_id_encoder
 from rnnx.text.tokenizer import SPECIAL_TOKENS
-from rnnx.text.word_encoder import WordEncoder, read_word_encoder
+from rnnx.text.word_encoder import WordEncoder
 from rnnx.text.word_vocabulary import VocabularySize, WordVocabulary
 from rnnx.train.batches import Batches, WordSource
 from rnnx.train.fit import Observer
@@ -50,9 +51,8 @@ def tagger_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(path: Path) -> tuple[keras.Model, WordEncoder]:
-    run_ = read_directory(path)
-    encoder = read_word_encoder(run_.config, run_["vocabulary.txt"])
-    assert encoder is not None
+    encoder = read_id_encoder(read_directory(path))
+    assert isinstance(encoder, WordEncoder)
     return keras.saving.load_model(path / "model.keras", compile=False, safe_mode=True), encoder
 
 

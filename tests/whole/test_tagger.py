@@ -27,7 +27,8 @@ from rnnx.export.source import open_source, renamed
 from rnnx.infer.predictions import Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.runtime.session import Session
-from rnnx.text.word_encoder import WordEncoder, WordIds, read_word_encoder
+from rnnx.text.ids import read_id_encoder
+from rnnx.text.word_encoder import WordEncoder, WordIds
 from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.fit import Observer
 from rnnx.train.recipes import get_tagger_recipe
@@ -110,8 +111,8 @@ def test_a_bundle_is_complete_and_proved(bundle: Path) -> None:
 def test_golden_json_is_right_for_any_language(bundle: Path) -> None:
     """From the file alone: words to ids by the vocabulary, ids to tags by the ONNX file."""
     read = read_directory(bundle)
-    encoder = read_word_encoder(read.config, read["vocabulary.txt"])
-    assert encoder is not None
+    encoder = read_id_encoder(read)
+    assert isinstance(encoder, WordEncoder)
     session = Session(read["model.onnx"], device="cpu")
     rows = json.loads(read["golden.json"])
     assert len(rows) > 20
@@ -287,8 +288,8 @@ def test_a_batch_a_window_and_threads_change_nothing(bundle: Path) -> None:
 
 def test_a_long_sentence_is_cut_as_training_cut_it(bundle: Path, tagger: Predictor) -> None:
     read = read_directory(bundle)
-    encoder = read_word_encoder(read.config, read["vocabulary.txt"])
-    assert encoder is not None
+    encoder = read_id_encoder(read)
+    assert isinstance(encoder, WordEncoder)
     words = [word for sentence in make_sentences(12, 4) for word in sentence.words][:50]
     tagging = tagger.tag(words)
     assert len(tagging.sentences) == 1
