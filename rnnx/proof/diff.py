@@ -164,7 +164,7 @@ class Side:
                 raise ValueError("its states are not (time, batch, units)")
             probs = per_label(outputs["probs"][0])
             if probs.shape != (len(self.labels),):
-                raise ValueError(f"its output has the shape {probs.shape} for {len(self.labels)} labels")
+                raise ValueError("its probabilities are not one for each label")
         return probs, states
 
     def _encode(self, given: DiffInput) -> npt.NDArray[Any]:
