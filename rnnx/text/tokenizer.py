@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,30 +69,58 @@ def tokenize(text: bytes, *, strip_breaks: bool) -> list[bytes]:
     return to_words(text, strip_breaks=strip_breaks).split()
 
 
-class Vocabulary:
-    """The known tokens, in the order of their ids, the three special ones first."""
+class TokenList:
+    """Tokens in the order of their ids, the three special ones first, as `vocabulary.txt` holds them.
+
+    Attributes:
+        tokens: All of them; a token's id is its index.
+    """
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
         self.tokens = tuple(tokens)
         if self.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
             raise ModelError("vocabulary: the first three tokens should be <pad>, <start> and <unknown>")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenList) and type(other) is type(self) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    def to_bytes(self) -> bytes:
+        """Formats the file `vocabulary.txt`: one token a line, line N holds id N - 1."""
+        return b"\n".join(self.tokens) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Reads `vocabulary.txt`. Lines end with a newline byte alone: a token may hold any other byte.
+
+        Raises:
+            ModelError: If the special tokens are missing, or a line is empty, doubled, or no token of this vocabulary.
+        """
+        return cls(data.removesuffix(b"\n").split(b"\n"))
+
+    def _repetition(self) -> ModelError:
+        """The error for tokens of which one is there twice."""
+        twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
+        return ModelError(f"vocabulary: {twice!r} stands on two lines")
+
+
+class Vocabulary(TokenList):
+    """The words that a tokenizer knows."""
+
+    def __init__(self, tokens: Iterable[bytes]) -> None:
+        super().__init__(tokens)
         words = self.tokens[len(SPECIAL_TOKENS) :]
         for token_id, word in enumerate(words, len(SPECIAL_TOKENS)):
             if not word or not _WORD_BYTES.issuperset(word):
                 raise ModelError(f"vocabulary: line {token_id + 1} holds {word!r:.40}, which no text can contain")
         self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
         if len(self._ids) != len(words):
-            twice = next(word for word, count in Counter(words).items() if count > 1)
-            raise ModelError(f"vocabulary: {twice!r} stands on two lines")
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.tokens == other.tokens
-
-    def __hash__(self) -> int:
-        return hash(self.tokens)
+            raise self._repetition()
 
     @classmethod
     def build(cls, texts: Iterable[bytes], size: int, *, strip_breaks: bool) -> Vocabulary:
@@ -112,19 +140,6 @@ class Vocabulary:
     def encode(self, words: Iterable[bytes]) -> list[int]:
         """Looks the ids of words up; an unknown word is 2."""
         return list(map(self._ids.__getitem__, words))
-
-    def to_bytes(self) -> bytes:
-        """Formats the file `vocabulary.txt`: one token a line, line N holds id N - 1."""
-        return b"\n".join(self.tokens) + b"\n"
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Vocabulary:
-        """Reads `vocabulary.txt`. Lines end with a newline byte alone: a token may hold any byte >= 0x80.
-
-        Raises:
-            ModelError: If the special tokens are missing, or a line is empty, doubled or not a word.
-        """
-        return cls(data.removesuffix(b"\n").split(b"\n"))
 
 
 class _IdsByWord(dict[bytes, int]):

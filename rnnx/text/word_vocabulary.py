@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rnnx.bundle.config import FEATURE_SLOT, WordsConfig
 from rnnx.errors import ModelError
-from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID
+from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, TokenList
 from rnnx.text.word_features import features_of, lower
 
 _CAPITAL = re.compile(rb"[A-Z]")
@@ -33,7 +33,7 @@ class VocabularySize:
     least_feature_count: int
 
 
-class WordVocabulary:
+class WordVocabulary(TokenList):
     """The known tokens in the order of their ids: three special ones, then words, then features.
 
     Words are lowered and so hold no capital; a feature starts with one.
@@ -44,9 +44,7 @@ class WordVocabulary:
     """
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
-        self.tokens = tuple(tokens)
-        if self.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
-            raise ModelError("vocabulary: the first three tokens should be <pad>, <start> and <unknown>")
+        super().__init__(tokens)
         first = len(SPECIAL_TOKENS)
         is_feature = [_FEATURE.fullmatch(token) is not None for token in self.tokens]
         self.word_count = is_feature.index(True) if True in is_feature else len(self.tokens)
@@ -59,17 +57,7 @@ class WordVocabulary:
                 )
         self._ids = {token: token_id for token_id, token in enumerate(self.tokens) if token_id >= first}
         if len(self._ids) != len(self.tokens) - first:
-            twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-            raise ModelError(f"vocabulary: {twice!r} stands on two lines")
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, WordVocabulary) and self.tokens == other.tokens
-
-    def __hash__(self) -> int:
-        return hash(self.tokens)
+            raise self._repetition()
 
     @classmethod
     def build(cls, sentences: Iterable[Sequence[bytes]], config: WordsConfig, size: VocabularySize) -> WordVocabulary:
@@ -102,19 +90,6 @@ class WordVocabulary:
     def encode(self, tokens: Iterable[bytes]) -> list[int]:
         """Looks the ids of lowered words or of features up; an unknown one is 2."""
         return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
-
-    def to_bytes(self) -> bytes:
-        """Formats the file `vocabulary.txt`: one token a line, line N holds id N - 1."""
-        return b"\n".join(self.tokens) + b"\n"
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> WordVocabulary:
-        """Reads `vocabulary.txt`. Lines end with a newline byte alone: a token may hold any other byte.
-
-        Raises:
-            ModelError: If the special tokens are missing, or a line is empty, doubled, or neither word nor feature.
-        """
-        return cls(data.removesuffix(b"\n").split(b"\n"))
 
 
 def _most_frequent(counts: Counter[bytes], most: int, least_count: int) -> list[bytes]:
