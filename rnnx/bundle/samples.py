@@ -6,9 +6,9 @@ Standard library and numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ import numpy.typing as npt
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError
 from rnnx.strict_json import parse_json, to_json_bytes
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,11 @@ def samples_from_json(data: bytes) -> list[Sample]:
     Raises:
         ModelError: If the file is not what `samples_to_json` writes.
     """
-    try:
-        return [
-            Sample(row["text"].encode("utf-8", "surrogateescape"), str(row["label"]), float(row["probability"]))
-            for row in parse_json(data)
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"samples: not a list of text, label and probability ({error})") from error
+
+    def read(row: Any) -> Sample:
+        return Sample(row["text"].encode("utf-8", "surrogateescape"), str(row["label"]), float(row["probability"]))
+
+    return _read_rows(data, read, "text, label and probability")
 
 
 def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
@@ -114,17 +114,15 @@ def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
     Raises:
         ModelError: If the file is not what `tagged_samples_to_json` writes.
     """
-    try:
-        samples = [
-            TaggedSample(
-                tuple(word.encode("utf-8", "surrogateescape") for word in row["words"]),
-                tuple(map(str, row["tags"])),
-                tuple(map(float, row["probabilities"])),
-            )
-            for row in parse_json(data)
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"samples: not a list of words, tags and probabilities ({error})") from error
+
+    def read(row: Any) -> TaggedSample:
+        return TaggedSample(
+            tuple(word.encode("utf-8", "surrogateescape") for word in row["words"]),
+            tuple(map(str, row["tags"])),
+            tuple(map(float, row["probabilities"])),
+        )
+
+    samples = _read_rows(data, read, "words, tags and probabilities")
     if any(not len(s.words) == len(s.tags) == len(s.probabilities) for s in samples):
         raise ModelError("samples: a sentence should have as many tags and probabilities as words")
     return samples
@@ -148,17 +146,23 @@ def series_samples_from_json(data: bytes) -> list[SeriesSample]:
     Raises:
         ModelError: If the file is not what `series_samples_to_json` writes.
     """
-    try:
-        samples = [
-            SeriesSample(
-                np.array(row["x"], np.float32),
-                {str(label): float(value) for label, value in row.get("probs", {}).items()},
-                tuple(map(float, row.get("values", ()))),
-            )
-            for row in parse_json(data)
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"samples: not a list of x with probs or values ({error})") from error
+
+    def read(row: Any) -> SeriesSample:
+        return SeriesSample(
+            np.array(row["x"], np.float32),
+            {str(label): float(value) for label, value in row.get("probs", {}).items()},
+            tuple(map(float, row.get("values", ()))),
+        )
+
+    samples = _read_rows(data, read, "x with probs or values")
     if any(s.x.ndim != 2 or not s.x.size for s in samples):
         raise ModelError("samples: x should be (time, features)")
     return samples
+
+
+def _read_rows(data: bytes, read: Callable[[Any], S], what: str) -> list[S]:
+    """Reads a list of samples, each by `read`, which raises whatever a row of another shape makes it raise."""
+    try:
+        return [read(row) for row in parse_json(data)]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"samples: not a list of {what} ({error})") from error
