@@ -37,9 +37,12 @@ def to_json(a: Answer, position: str) -> dict[str, Any]:
     if isinstance(prediction, Values):
         outputs = {name: to_list(array) for name, array in prediction.outputs.items()}
         return {**head, "status": "ok", "outputs": outputs, "tokens": prediction.tokens}
+    return {**head, "status": "ok", **describe_label(prediction)}
+
+
+def describe_label(prediction: Prediction) -> dict[str, Any]:
+    """A prediction of a label, as the contract has it."""
     return {
-        **head,
-        "status": "ok",
         "label": prediction.label,
         "label_id": prediction.label_id,
         "probability": round(prediction.probability, 6),
@@ -82,6 +85,11 @@ def cells(config: ModelConfig, prediction: Prediction | Values, top: int) -> lis
             values = to_list(prediction.outputs[one.name])
             row += values if _is_row(one.shape) else [json.dumps(values)]
         return row
+    return label_cells(prediction, top)
+
+
+def label_cells(prediction: Prediction, top: int) -> list[object]:
+    """The likeliest labels and their probabilities as the cells of a row."""
     # The chosen label first, which a threshold may have made the less likely one.
     ranked = sorted(prediction.probs.items(), key=lambda pair: (pair[0] != prediction.label, -pair[1]))
     return [cell for label, value in ranked[:top] for cell in (label, f"{value:.4f}")]

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.cli import terminal
+from rnnx.cli.answers import describe_label, label_cells
 from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.errors import UsageError
 from rnnx.infer.stream import Stream, StreamAnswer, open_stream
@@ -104,23 +105,9 @@ class Follower:
     def _write_prediction(self, number: int, prediction: Prediction, word: str | None) -> None:
         if self._as_jsonl:
             own = {} if word is None else {"word": word}
-            self._write_json(
-                number,
-                {
-                    "status": "ok",
-                    **own,
-                    "label": prediction.label,
-                    "label_id": prediction.label_id,
-                    "probability": round(prediction.probability, 6),
-                    "probs": {label: round(value, 6) for label, value in prediction.probs.items()},
-                    "tokens": prediction.tokens,
-                    "truncated": False,
-                },
-            )
+            self._write_json(number, {"status": "ok", **own, **describe_label(prediction)})
             return
-        ranked = sorted(prediction.probs.items(), key=lambda pair: (pair[0] != prediction.label, -pair[1]))
-        cells = [cell for label, value in ranked[: self._top] for cell in (label, f"{value:.4f}")]
-        terminal.write_row([number if word is None else word, *cells])
+        terminal.write_row([number if word is None else word, *label_cells(prediction, self._top)])
 
     def _write_values(self, number: int, answer: StreamAnswer) -> None:
         if self._as_jsonl:
