@@ -83,11 +83,7 @@ def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
         DataError: If it cannot be read.
         UsageError: If there is nothing of that name.
     """
-    if data_dir is not None:
-        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
-    if not Path(name).is_file():
-        raise UsageError(f"no data set {name!r}: give the path of a .conllu file")
-    return load_conllu(Path(name))
+    return load_conllu(_find_file(name, CONLLU_ENDING, data_dir))
 
 
 def is_series(name: str) -> bool:
@@ -107,8 +103,13 @@ def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) ->
         DataError: If it cannot be read.
         UsageError: If there is nothing of that name.
     """
+    return read_npz(_find_file(name, NPZ_ENDING, data_dir), task)
+
+
+def _find_file(name: str, ending: str, data_dir: Path | None) -> Path:
+    """The file that a data set is, where only a file can be one."""
     if data_dir is not None:
         raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
     if not Path(name).is_file():
-        raise UsageError(f"no data set {name!r}: give the path of a .npz file")
-    return read_npz(Path(name), task)
+        raise UsageError(f"no data set {name!r}: give the path of a {ending} file")
+    return Path(name)

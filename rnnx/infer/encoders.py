@@ -66,9 +66,7 @@ class TextReader:
 
     def items(self, inputs: Any) -> Iterable[str | bytes]:
         """Any iterable of texts; a single one is a mistake."""
-        if isinstance(inputs, str | bytes):
-            raise TypeError("predict takes an iterable of texts; put a single one into a list")
-        return inputs  # type: ignore[no-any-return]  # `encode` looks at each
+        return refuse_single_text(inputs)  # `encode` looks at each
 
     def encode(self, item: Any, index: int) -> Encoded:
         """Turns a text into ids; one that is `Encoded` already stays what it is.
@@ -163,6 +161,17 @@ class ArrayReader:
     def _require_no_text(self, item: Any) -> None:
         if isinstance(item, str | bytes) or (isinstance(item, Sequence) and item and isinstance(item[0], str | bytes)):
             raise DataError(f"model {self._name} reads {self.describe()}, not texts")
+
+
+def refuse_single_text(inputs: Any) -> Iterable[Any]:
+    """An iterable of texts as it is; a text would be read letter by letter.
+
+    Raises:
+        TypeError: If it is a text.
+    """
+    if isinstance(inputs, str | bytes):
+        raise TypeError("predict takes an iterable of texts; put a single one into a list")
+    return inputs  # type: ignore[no-any-return]
 
 
 def _check(one: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:

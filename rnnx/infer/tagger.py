@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.errors import DataError
-from rnnx.infer.encoders import AnyArray, Encoded, chunks
+from rnnx.infer.encoders import AnyArray, Encoded, chunks, refuse_single_text
 from rnnx.infer.predictions import TaggedWord, Tagging
 from rnnx.text.sentence_split import Word, split_text
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
@@ -47,9 +47,7 @@ class SentenceReader:
 
     def items(self, inputs: Any) -> Iterable[Any]:
         """Any iterable of texts, or of sentences as lists of their words; a single one is a mistake."""
-        if isinstance(inputs, str | bytes):
-            raise TypeError("predict takes an iterable of texts; put a single one into a list")
-        return inputs  # type: ignore[no-any-return]  # `sentences` looks at each
+        return refuse_single_text(inputs)  # `sentences` looks at each
 
     def sentences(self, item: Any, index: int) -> Iterator[Sequence[Word]]:
         """Cuts a text into sentences of words; a sentence of words is one, of words that stand nowhere (-1).
