@@ -20,6 +20,10 @@ _BLOCK_BYTES = 1 << 20
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
+class PythonObjectsError(ValueError):
+    """An array holds Python objects, which only pickle could read."""
+
+
 @dataclass(frozen=True)
 class FileArray:
     """An array that lies in a file, opened in its place.
@@ -74,14 +78,15 @@ def open_array(file: IO[bytes], size: int) -> FileArray:
         size: The bytes in it.
 
     Raises:
-        ValueError: If it is no `.npy` file, or shorter than its header says, or holds Python objects.
+        PythonObjectsError: If it holds Python objects.
+        ValueError: If it is no `.npy` file, or shorter than its header says.
     """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # 3.0: fields with names that are not Latin, which numbers do not have
         raise ValueError(f"format {version[0]}.{version[1]} is for tables with named columns")
     shape, is_turned, dtype = _HEADERS[version](file)
     if dtype.hasobject:
-        raise ValueError("Python objects need allow_pickle")
+        raise PythonObjectsError("the array holds Python objects")
     wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if not 0 <= wanted <= there or any(length < 0 for length in shape):
         raise ValueError(f"the header promises {shape} of {dtype}, and {there:,} bytes follow")

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from rnnx.datasets.archives import require_no_bomb
 from rnnx.datasets.folders_and_tables import short_name
-from rnnx.datasets.npy import FileArray, open_array
+from rnnx.datasets.npy import FileArray, PythonObjectsError, open_array
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
 from rnnx.errors import DataError, one_line
 
@@ -92,12 +92,12 @@ def no_pickle(where: Path | None, what: str = "") -> Iterator[None]:
     # RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know.
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{prefix}damaged, or no file of numpy's ({error}); write it again", where) from error
+    except PythonObjectsError as error:
+        raise DataError(
+            f"{prefix}holds Python objects, not numbers, and is not unpickled; save an array of one dtype", where
+        ) from error
     # TokenError is what numpy lets through of a header that is no Python.
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{prefix}holds Python objects, not numbers, and is not unpickled; save an array of one dtype", where
-            ) from error
         raise DataError(f"{prefix}no array of numpy's ({one_line(error, 120)}); write it again", where) from error
     except MemoryError as error:
         raise DataError(f"{prefix}larger than the memory", where) from error
