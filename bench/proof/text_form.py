@@ -59,15 +59,14 @@ def read_texts(source: Source, data_dir: Path | None, part: str) -> Sequence[byt
 
 def build(source: Source, storage: Storage) -> TextForm:
     """Builds the text form of a model with a storage."""
-    assert source.tokenizer is not None  # noqa: S101  # the shipped models read texts
     form = build_forms(source.model, source.network)[BATCH_NAME]
-    return build_text_form(form, source.network, source.tokenizer, storage)
+    return build_text_form(form, source.network, source.kind.require_tokenizer(source.config.name), storage)
 
 
 def compare_ids(source: Source, texts: Sequence[bytes], fuzz_count: int) -> int:
     """Prints how many texts were compared and how many differ, and returns the exit code."""
-    form, tokenizer = build(source, "f32"), source.tokenizer
-    assert tokenizer is not None  # noqa: S101  # `build` has checked it
+    form = build(source, "f32")
+    tokenizer = form.tokenizer
     rewritten = form.rewritten
     session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe(), form.ids), device="cpu")
     index = session.output_names.index(form.ids)

@@ -11,10 +11,7 @@ from onnx import numpy_helper
 
 from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
-from rnnx.bundle.labels import choose_label_ids, per_label
-from rnnx.export.probes import make_trap_inputs, own_texts
-from rnnx.export.probes_of_sentences import as_inputs, golden_sentence_rows, golden_sentences
-from rnnx.export.source import Source
+from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
 from rnnx.proof.report import ParityReport
@@ -25,79 +22,47 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch, to_text
 from rnnx.text_form.build import TextForm
 
-# Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
-_TRAP_TEXTS = (
-    b"",
-    b"qqqqzzzz",
-    b"<br /><br />",
-    b"<BR />br<br/>good<br />bad<br  />br <br /",
-    b"don't \xff\xfe stop",
-    bytes(range(256)),
-    b"GREAT Film",
-    b"the film is great " * 150,
-)
 _STEPS = (0, 1, 4)
 
 
-def golden_texts() -> list[bytes]:
-    """Rnnx's own texts (a user's texts stay with the user), and traps."""
-    return [*own_texts(), *_TRAP_TEXTS]
-
-
-def golden_rows(source: Source) -> list[dict[str, object]]:
-    """What `golden.json` holds: text, ids, label and probabilities, or the like of each word, for any language."""
-    if source.encoder:
-        return golden_sentence_rows(source)
-    assert source.tokenizer  # noqa: S101  # the caller asked
-    rows: list[dict[str, object]] = []
-    for text in golden_texts():
-        encoding = source.tokenizer.encode(text)
-        probs = source.network.predict(source.tokenizer.pad([encoding.ids]))
-        row = per_label(probs)[0]
-        label_id = int(choose_label_ids(row))
-        rows.append(
-            {
-                "text": to_text(text),
-                "ids": encoding.ids.tolist(),
-                "label": source.config.labels[label_id],
-                "probability": float(row[label_id]),
-                "probs": probs[0].tolist(),
-            }
-        )
-    return rows
-
-
-def data_sets(source: Source) -> dict[str, bytes]:
+def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
     """ONNX's own form of test data for `model.onnx`: each set the inputs and the outputs that it should give.
+
+    Args:
+        network: The reference.
+        inputs: The golden inputs.
 
     Returns:
         File name (`testdata/test_data_set_0/input_0.pb`) to content.
     """
-    rows = [given for _, given in _rows(source).values()]
+    rows = [given for _, given in inputs.values()]
     longest = max(_time(row) for row in rows)
     together = [row for row in rows if _time(row) == longest]
     stacked = {name: np.concatenate([row[name] for row in together]) for name in together[0]}
     files = {}
     for i, given in enumerate([rows[0], rows[-1], stacked]):
         folder = f"{TESTDATA_NAME}/test_data_set_{i}"
-        answers = {name: values.astype(np.float32) for name, values in source.network.answers(given).items()}
+        answers = {name: values.astype(np.float32) for name, values in network.answers(given).items()}
         for kind, arrays in (("input", given), ("output", answers)):
             for k, (name, values) in enumerate(arrays.items()):
                 files[f"{folder}/{kind}_{k}.pb"] = numpy_helper.from_array(values, name).SerializeToString()
     return files
 
 
-def longest_row(source: Source) -> NamedArrays:
+def longest_row(inputs: GoldenInputs) -> NamedArrays:
     """The longest of the golden inputs, a batch of one."""
-    return max((given for _, given in _rows(source).values()), key=_time)
+    return max((given for _, given in inputs.values()), key=_time)
 
 
-def finish(source: Source, form: Rewritten, report: ParityReport, properties: Mapping[str, str]) -> bytes:
+def finish(
+    form: Rewritten, network: Network, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]
+) -> bytes:
     """Puts the metadata and the evidence into a form.
 
     Args:
-        source: What it was made from.
         form: A form that was proved.
+        network: What it computes.
+        inputs: The golden inputs.
         report: The proof.
         properties: The rest of its metadata.
 
@@ -107,19 +72,19 @@ def finish(source: Source, form: Rewritten, report: ParityReport, properties: Ma
     Raises:
         ModelError: If a weight of Keras's stands nowhere in it.
     """
-    return _finish(form, source.network, _rows(source), report, properties, None)
+    return _finish(form, network, inputs, report, properties, None)
 
 
-def finish_text(source: Source, form: TextForm, report: ParityReport, properties: Mapping[str, str]) -> bytes:
+def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]) -> bytes:
     """Puts the metadata and the evidence into a text form; as `finish` otherwise."""
-    inputs = {name: row for name, row in _rows(source).items() if row[0] is not None}
-    return _finish(form.rewritten, form.network, inputs, report, properties, form.ids)
+    texts = {name: row for name, row in inputs.items() if row[0] is not None}
+    return _finish(form.rewritten, form.network, texts, report, properties, form.ids)
 
 
 def _finish(
     form: Rewritten,
     network: Network,
-    inputs: Mapping[str, tuple[bytes | None, NamedArrays]],
+    inputs: GoldenInputs,
     report: ParityReport,
     properties: Mapping[str, str],
     ids_value: str | None,
@@ -166,19 +131,3 @@ def _finish(
 
 def _time(given: NamedArrays) -> int:
     return int(next(iter(given.values())).shape[1])
-
-
-def _rows(source: Source) -> dict[str, tuple[bytes | None, NamedArrays]]:
-    """By name: the text (or the words, one a line) where there is one, and the inputs as a batch of one, padded."""
-    rows: dict[str, tuple[bytes | None, NamedArrays]] = {}
-    tokenizer = source.tokenizer
-    if tokenizer:
-        for i, text in enumerate(golden_texts()):
-            ids = tokenizer.pad([tokenizer.encode(text).ids])
-            rows[f"golden text {i + 1}"] = (text, source.network.named(ids))
-    if source.encoder:
-        for i, words in enumerate(golden_sentences(source, every=False)):
-            rows[f"golden sentence {i + 1}"] = (b"\n".join(words), as_inputs(source.encoder.encode(words)))
-    for name, given in make_trap_inputs(source.network, tokenizer).items():
-        rows[name] = (None, given)
-    return rows

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnx.bundle.directory import TEXT_NAME
-from rnnx.errors import UsageError
 from rnnx.export.source import Source
 from rnnx.proof.report import DecisionsReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME
@@ -55,11 +54,10 @@ def compare_decisions(
     Raises:
         UsageError: If the model does not read texts.
     """
-    if source.tokenizer is None:
-        raise UsageError(f"model {source.config.name}: made without a vocabulary; it has no labels for texts")
+    tokenizer = source.kind.require_tokenizer(source.config.name)
     runs = {"keras": source.model.predict_on_batch}
     runs |= {name: _Run(form) for name, form in forms.items()}
-    rows = [source.tokenizer.encode(text).ids for text in decisions.texts]
+    rows = [tokenizer.encode(text).ids for text in decisions.texts]
     from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     differing, wrong = dict.fromkeys(forms, 0), dict.fromkeys(runs, 0)
@@ -69,7 +67,7 @@ def compare_decisions(
     certain_count = 0
     for first in range(0, len(rows), _BATCH_SIZE):
         chosen = by_length[first : first + _BATCH_SIZE]
-        ids = source.tokenizer.pad([rows[i] for i in chosen])
+        ids = tokenizer.pad([rows[i] for i in chosen])
         expected = decide(source.network, ids)[OUTPUT_NAME]
         certain_count += int(expected.is_certain.sum())
         probs = {name: np.asarray(run(ids)) for name, run in runs.items()}

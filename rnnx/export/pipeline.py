@@ -25,29 +25,25 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
-from rnnx.bundle.labels import per_label
 from rnnx.bundle.metadata import METADATA_KEY, ModelMetadata
 from rnnx.card.card import write_card
 from rnnx.errors import ParityError
-from rnnx.export.convert import OPSET, check
+from rnnx.export.convert import OPSET
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.golden import data_sets, finish, finish_text, golden_rows, longest_row
+from rnnx.export.golden import data_sets, finish, finish_text, longest_row
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
-from rnnx.export.probes import make_probes, own_texts
-from rnnx.export.probes_of_sentences import sentence_batch
+from rnnx.export.probes import GoldenInputs
 from rnnx.export.prove import prove
-from rnnx.export.prove_text import add_text_answers, prove_text_form
-from rnnx.export.recorded import sentence_problems, sequence_problems
+from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
 from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.proof.report import ParityReport
 from rnnx.proof.verify import verify_file
 from rnnx.rewrites.replace import Rewritten
 from rnnx.strict_json import to_json, to_json_bytes
-from rnnx.text_form.build import TextForm, build_text_form, can_read
-from rnnx.text_form.lookup import LONGEST_WORD
+from rnnx.text_form.build import TextForm
 from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
 
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
@@ -100,38 +96,30 @@ def export(
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     if streaming:
-        require_streamable(source.network, source.config)
+        require_streamable(source)
     on_stage("converting with tf2onnx, and rewriting")
     forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
-    texts = list(dict.fromkeys([*_texts(source), *(decisions.some() if decisions else ())]))
+    texts = source.kind.real_texts(decisions.some() if decisions else ())
     report = prove_source(source, forms, texts)
-    # The text form is made of one that was proved.
-    text_form = _build_text_form(source, _last_form(forms), storage) if report.passed else None
+    text_form = None
+    if report.passed:
+        # It is made of a form that was proved.
+        text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
     if text_form:
-        report = _prove_text_form(source, text_form, texts, report)
-    elif report.passed and source.tokenizer:
-        on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
+        report = _add_text_form(report, text_form, texts)
     if report.passed and decisions is not None:
         on_stage(f"comparing {len(decisions.texts):,} labels")
         compared = compare_decisions(source, forms, text_form, decisions)
         report = dataclasses.replace(report, decisions=compared)
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
-    properties = _properties(source.config)
-    finished = {file: finish(source, form, report, properties) for file, form in forms.items()}
-    if text_form:
-        finished[TEXT_NAME] = finish_text(source, text_form, report, properties)
-    for file, data in finished.items():
-        again = verify_file(file, data, ["cpu"], source.reader).report
-        if not again.passed:
-            raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
+    golden = source.kind.golden_inputs(source.network)
+    finished = _finish_forms(source, forms, text_form, golden, report)
     on_stage(f"publishing {out}")
-    files = _bundle_files(source, finished, report)
-    if text_form and source.tokenizer:
-        files[GOLDEN_NAME] = add_text_answers(files[GOLDEN_NAME], text_form, source.tokenizer)
+    files = _bundle_files(source, finished, text_form, golden, report)
     if streaming:
-        files |= stream_data_sets(source.network, longest_row(source), forms[STREAM_NAME].carried)
+        files |= stream_data_sets(source.network, longest_row(golden), forms[STREAM_NAME].carried)
     units, collects_states = read_steps(_last_form(forms).model)
     inputs, outputs = describe_ports(source.network)
     config = dataclasses.replace(
@@ -148,22 +136,16 @@ def export(
     return Exported(out, report, {file: len(content) for file, content in files.items()})
 
 
-def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes] | None = None) -> ParityReport:
-    """Proves the forms of a model against a source, the labels recorded with it included.
+def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes]) -> ParityReport:
+    """Proves the forms of a model against a source, what was recorded with it included.
 
     Args:
         source: The model.
         forms: By file name.
-        texts: What it is proved on, beside traps; the source's own if None.
+        texts: The real texts that a text classifier is proved on.
     """
-    texts = _texts(source) if texts is None else texts
-    sequences = [sample.x for sample in source.sequences]
-    recorded = [sample.words for sample in source.sentences]
-    sentences = sentence_batch(source.encoder, recorded) if source.encoder and recorded else None
-    probes = make_probes(source.network, texts, source.tokenizer, sequences, sentences)
-    report = prove(source.model, source.network, forms, probes)
-    drift = report.runtimes[0].max_abs_diff
-    problems = _sample_problems(source, drift) + sequence_problems(source) + sentence_problems(source, drift)
+    report = prove(source.model, source.network, forms, source.kind.make_probes(source.network, texts))
+    problems = source.recorded_problems(report.runtimes[0].max_abs_diff)
     return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)
 
 
@@ -172,18 +154,9 @@ def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
     return forms.get(BATCH_NAME, forms[MODEL_NAME])
 
 
-def _build_text_form(source: Source, form: Rewritten, storage: Storage) -> TextForm | None:
-    if not source.tokenizer or not can_read(source.tokenizer.vocabulary):
-        return None
-    text_form = build_text_form(form, source.network, source.tokenizer, storage)
-    check(text_form.rewritten.model)
-    return text_form
-
-
-def _prove_text_form(source: Source, form: TextForm, texts: Sequence[bytes], report: ParityReport) -> ParityReport:
+def _add_text_form(report: ParityReport, form: TextForm, texts: Sequence[bytes]) -> ParityReport:
     """Adds the proof of the text form to that of the others."""
-    assert source.tokenizer  # noqa: S101  # a text form was built
-    comparisons = prove_text_form(TEXT_NAME, form, source.tokenizer, texts)
+    comparisons = prove_text_form(TEXT_NAME, form, texts)
     return dataclasses.replace(
         report,
         runtimes=(*report.runtimes, *(comparison.report for comparison in comparisons)),
@@ -191,30 +164,23 @@ def _prove_text_form(source: Source, form: TextForm, texts: Sequence[bytes], rep
     )
 
 
-def _texts(source: Source) -> list[bytes]:
-    return list(dict.fromkeys([*(sample.text for sample in source.samples), *own_texts()]))
-
-
-def _sample_problems(source: Source, keras_drift: float | None) -> list[str]:
-    """Compares what was recorded for each sample, label and probability, with what the reference says now.
-
-    Keras recorded it, in a graph; `keras_drift` is how far Keras, step by step, is from the reference on these very
-    texts and others. Another order of its sums may drift by a few times that; six digits were recorded.
-    """
-    if not source.tokenizer or not source.samples or keras_drift is None:
-        return []
-    allowed = 4 * keras_drift + 1e-6
-    labels = source.config.labels
-    ids = source.tokenizer.pad([source.tokenizer.encode(sample.text).ids for sample in source.samples])
-    problems = []
-    for i, (sample, row) in enumerate(zip(source.samples, per_label(source.network.predict(ids)), strict=True)):
-        probability = float(row[labels.index(sample.label)]) if sample.label in labels else 0.0
-        if abs(probability - sample.probability) > allowed:
-            problems.append(
-                f"text {i + 1} was recorded as {sample.label!r} with {sample.probability:.6f}, and is given "
-                f"{probability:.6f} now: the labels, the vocabulary or the tokenizer were changed"
-            )
-    return problems
+def _finish_forms(
+    source: Source,
+    forms: Mapping[str, Rewritten],
+    text_form: TextForm | None,
+    golden: GoldenInputs,
+    report: ParityReport,
+) -> dict[str, bytes]:
+    """The files as they ship, each proved again from the evidence inside it."""
+    properties = _properties(source.config)
+    finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
+    if text_form:
+        finished[TEXT_NAME] = finish_text(text_form, golden, report, properties)
+    for file, data in finished.items():
+        again = verify_file(file, data, ["cpu"], source.kind.id_encoder).report
+        if not again.passed:
+            raise ParityError(f"{source.config.name}: {again.first_problem}; nothing was published", again)
+    return finished
 
 
 def _properties(config: ModelConfig) -> dict[str, str]:
@@ -224,16 +190,23 @@ def _properties(config: ModelConfig) -> dict[str, str]:
     return {METADATA_KEY: to_json(metadata)}
 
 
-def _bundle_files(source: Source, forms: Mapping[str, bytes], report: ParityReport) -> dict[str, bytes]:
+def _bundle_files(
+    source: Source,
+    finished: Mapping[str, bytes],
+    text_form: TextForm | None,
+    golden: GoldenInputs,
+    report: ParityReport,
+) -> dict[str, bytes]:
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
-    files |= forms
+    files |= finished
     files[PARITY_NAME] = to_json_bytes(
         {"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)}
     )
     files[PLOT_NAME] = plot_proof(report)
-    files |= data_sets(source)
-    if source.reader:
-        files[GOLDEN_NAME] = to_json_bytes(golden_rows(source))
+    files |= data_sets(source.network, golden)
+    rows = source.kind.golden_rows(source.network, source.config.labels, text_form)
+    if rows is not None:
+        files[GOLDEN_NAME] = to_json_bytes(rows)
     # Figures belong to the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)
     if evaluation and source.files.get(MODEL_NAME) == files[MODEL_NAME]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,40 @@ from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import NamedArrays, Network
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 
-# A network without a tokenizer has no longest text of its own.
+# By the name of a golden vector: the text (or the words, one a line) where there is one, and the inputs, padded.
+GoldenInputs: TypeAlias = dict[str, tuple[bytes | None, NamedArrays]]
+
+# Of most sequences of a network that has no longest text of its own.
 _DEFAULT_LENGTH = 100
 _SINGLE_COUNT = 32
 _DRIFT_LENGTHS = 4
 # Keras runs each length of a sequence step by step in Python.
 _MOST_SEQUENCES = 16
+
+
+@dataclass(frozen=True)
+class IdFormat:
+    """How rows of ids look that a network reads.
+
+    Attributes:
+        longest: Ids in the longest row.
+        vocabulary_size: Ids run from 0 to one below it.
+        pad: Makes a batch of rows.
+    """
+
+    longest: int
+    vocabulary_size: int
+    pad: Callable[[Sequence[Ids]], Ids]
+
+    @classmethod
+    def of_texts(cls, tokenizer: Tokenizer) -> IdFormat:
+        """Rows as a tokenizer makes them."""
+        return cls(tokenizer.config.max_length, len(tokenizer.vocabulary), tokenizer.pad)
+
+    @classmethod
+    def of_input(cls, network: Network) -> IdFormat:
+        """Rows of a network without a tokenizer, which has no longest text of its own."""
+        return cls(_DEFAULT_LENGTH, network.inputs[0].size, _pad_in_front)
 
 
 @dataclass(frozen=True)
@@ -50,51 +79,45 @@ def own_texts() -> list[bytes]:
     return data.splitlines()
 
 
-def make_probes(
-    network: Network,
-    texts: Sequence[bytes],
-    tokenizer: Tokenizer | None,
-    sequences: Sequence[npt.NDArray[np.float32]] = (),
-    sentences: ProbeBatch | None = None,
-) -> Probes:
-    """Makes the probes of one model.
+def make_id_probes(ids: IdFormat, real: Mapping[str, Ids]) -> Probes:
+    """Makes the probes of a network that reads rows of ids, of any length.
 
     Args:
-        network: Its reference, which says what it reads.
-        texts: Real texts; left aside without a tokenizer.
-        tokenizer: The model's own; None for a network without text.
-        sequences: Real sequences of numbers, each (time, features); left aside where ids are read.
-        sentences: Real sentences, as the inputs of a network that reads words.
+        ids: How its rows look.
+        real: Rows that come from texts, by name; not padded.
 
     Returns:
         Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
         vocabulary once, so that no row of the embedding goes untried.
     """
-    if not _reads_plain_ids(network):
-        drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
-        real = _by_shape(sequences[:_MOST_SEQUENCES]) if sentences is None else [sentences]
-        real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
-        return Probes((*drawn, *real), real_count, trap_count, long_batch)
-    vocabulary_size = _vocabulary_size(network, tokenizer)
-    length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
-    traps = {**make_traps(tokenizer, vocabulary_size), **_single_words(vocabulary_size)}
-    text_rows = {f"text {i + 1}": tokenizer.encode(text).ids for i, text in enumerate(texts)} if tokenizer else {}
-    mixed = {**text_rows, **traps}
-    every_id = {f"ids from {row[0]}": row for row in _every_id(length, vocabulary_size)}
-    batches = [_batch(mixed, tokenizer), _batch(every_id, tokenizer)]
-    batches += [_batch({f"{name}, alone": row}, tokenizer) for name, row in traps.items() if len(row) != 1]
-    trap_count = sum(len(batch.names) for batch in batches) - len(text_rows)
+    traps = {**make_id_traps(ids), **_single_words(ids.vocabulary_size)}
+    every_id = {f"ids from {row[0]}": row for row in _every_id(ids)}
+    batches = [_batch({**real, **traps}, ids), _batch(every_id, ids)]
+    batches += [_batch({f"{name}, alone": row}, ids) for name, row in traps.items() if len(row) != 1]
+    trap_count = sum(len(batch.names) for batch in batches) - len(real)
     words = np.random.default_rng(1).integers(
-        min(3, vocabulary_size - 1), vocabulary_size, (1, _DRIFT_LENGTHS * length)
+        min(3, ids.vocabulary_size - 1), ids.vocabulary_size, (1, _DRIFT_LENGTHS * ids.longest)
     )
     long_batch = ProbeBatch(words.astype(np.int32), (f"{_DRIFT_LENGTHS} times the longest",))
-    return Probes(tuple(batches), len(text_rows), trap_count, long_batch)
+    return Probes(tuple(batches), len(real), trap_count, long_batch)
 
 
-def _by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
-    """Sequences of one length together: nothing is padded."""
+def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
+    """Makes the probes of a network that reads numbers, several inputs, or ids of another shape than a text's.
+
+    Args:
+        network: Its reference, which says what it reads.
+        real: Real sequences or sentences, as its inputs.
+    """
+    drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
+    real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
+    return Probes((*drawn, *real), real_count, trap_count, long_batch)
+
+
+def stack_by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
+    """Real sequences, those of one length together: nothing is padded."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
-    for i, x in enumerate(sequences):
+    for i, x in enumerate(sequences[:_MOST_SEQUENCES]):
         by_shape.setdefault(x.shape, []).append(i)
     return [
         ProbeBatch(np.stack([sequences[i] for i in chosen]), tuple(f"sequence {i + 1}" for i in chosen))
@@ -102,38 +125,26 @@ def _by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
     ]
 
 
-def make_trap_inputs(network: Network, tokenizer: Tokenizer | None) -> dict[str, NamedArrays]:
-    """The traps of a model as inputs, each a batch of one."""
-    if not _reads_plain_ids(network):
-        return make_number_traps(network, _DEFAULT_LENGTH)
-    traps = make_traps(tokenizer, _vocabulary_size(network, tokenizer))
-    return {name: network.named(tokenizer.pad([ids]) if tokenizer else ids[None]) for name, ids in traps.items()}
+def make_array_traps(network: Network) -> dict[str, NamedArrays]:
+    """The traps of a network that reads arrays as inputs, each a batch of one."""
+    return make_number_traps(network, _DEFAULT_LENGTH)
 
 
-def _reads_plain_ids(network: Network) -> bool:
-    """Whether a row is a row of ids, as long as it likes."""
+def reads_rows_of_ids(network: Network) -> bool:
+    """Whether a network reads one row of ids for each answer, of any length."""
     return len(network.inputs) == 1 and network.inputs[0].kind == "ids" and network.inputs[0].shape == (None,)
 
 
-def _vocabulary_size(network: Network, tokenizer: Tokenizer | None) -> int:
-    return len(tokenizer.vocabulary) if tokenizer else network.inputs[0].size
-
-
-def make_traps(tokenizer: Tokenizer | None, vocabulary_size: int) -> dict[str, Ids]:
-    """Inputs made to find what is wrong with a conversion: by name, not padded.
-
-    Args:
-        tokenizer: Says how long the longest is; None for a network without text.
-        vocabulary_size: Ids run from 0 to one less.
-    """
-    length = tokenizer.config.max_length if tokenizer else _DEFAULT_LENGTH
+def make_id_traps(ids: IdFormat) -> dict[str, Ids]:
+    """Rows of ids made to find what is wrong with a conversion: by name, not padded."""
+    length, vocabulary_size = ids.longest, ids.vocabulary_size
     rng = np.random.default_rng(0)  # the same traps for the same model, always
 
     def draw(count: int) -> Ids:
         return rng.choice(np.arange(UNKNOWN_ID + 1, vocabulary_size), count).astype(np.int32)
 
-    def start(ids: Ids) -> Ids:
-        return np.concatenate([np.array([START_ID], np.int32), ids])[-length:]
+    def start(row: Ids) -> Ids:
+        return np.concatenate([np.array([START_ID], np.int32), row])[-length:]
 
     return {
         "empty": start(draw(0)),
@@ -154,17 +165,15 @@ def _single_words(vocabulary_size: int) -> dict[str, Ids]:
     return {f"one token, {word}": np.array([word], np.int32) for word in words}
 
 
-def _every_id(length: int, vocabulary_size: int) -> list[Ids]:
-    ids = np.arange(1, vocabulary_size, dtype=np.int32)
-    return [ids[i : i + length] for i in range(0, len(ids), length)]
+def _every_id(ids: IdFormat) -> list[Ids]:
+    every = np.arange(1, ids.vocabulary_size, dtype=np.int32)
+    return [every[i : i + ids.longest] for i in range(0, len(every), ids.longest)]
 
 
-def _batch(rows: dict[str, Ids], tokenizer: Tokenizer | None) -> ProbeBatch:
-    return ProbeBatch(_pad(list(rows.values()), tokenizer), tuple(rows))
+def _batch(rows: dict[str, Ids], ids: IdFormat) -> ProbeBatch:
+    return ProbeBatch(ids.pad(list(rows.values())), tuple(rows))
 
 
-def _pad(rows: list[Ids], tokenizer: Tokenizer | None) -> Ids:
-    if tokenizer:
-        return tokenizer.pad(rows)
+def _pad_in_front(rows: Sequence[Ids]) -> Ids:
     longest = max(len(row) for row in rows)
     return np.stack([np.pad(row, (longest - len(row), 0)) for row in rows])

@@ -1,73 +1,14 @@
-"""Sentences that the export of a tagger is tried on, and its golden vectors: words, ids, features and tags."""
+"""What the export of a tagger is tried on besides traps: the sentences that were recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from rnnx.export.probes import own_texts
-from rnnx.export.source import Source
 from rnnx.proof.compare import ProbeBatch
-from rnnx.text.sentence_split import split_text
-from rnnx.text.tokenizer import to_text
-from rnnx.text.word_encoder import WordEncoder, WordIds
-
-# A word that no vocabulary has; capitals; no UTF-8, and some; numbers, signs, addresses; what looks like a token of the
-# vocabulary's own; one word over and over.
-_TRAPS = (
-    (b"qqqqzzzz",),
-    (b"THE", b"Film", b"IS", b"GREAT", b"!!!"),
-    (b"\xff\xfe", b"\x80", b"caf\xc3\xa9", b"\xe2\x80\xa6", b"\xc3\x89t\xc3\xa9"),
-    (b"1990s", b"$", b"3,000", b"U.S.", b"e-mail", b"user@example.com", b"https://example.com/a?b=c", b":-)"),
-    (b"\x01\x02", b"\t", b" ", b"SHAPE=Xx", b"SUFFIX1=s", b"<pad>", b"<start>", b"<unknown>"),
-    (b"the",) * 40,
-)
-
-
-def golden_sentences(source: Source, *, every: bool = True) -> list[tuple[bytes, ...]]:
-    """Sentences of rnnx's own texts (a user's stay with the user), and traps, none longer than the model reads.
-
-    Args:
-        source: Says how much that is.
-        every: All sentences of each text, or the first one alone.
-    """
-    assert source.encoder  # noqa: S101  # the caller asked
-    longest = source.encoder.config.max_length
-    own = [
-        tuple(word.word for word in sentence)
-        for text in own_texts()
-        for sentence in list(split_text(text))[: None if every else 1]
-    ]
-    return [words[:longest] for words in [*own, *_TRAPS]]
+from rnnx.text.word_encoder import WordEncoder
 
 
 def sentence_batch(encoder: WordEncoder, sentences: Sequence[Sequence[bytes]]) -> ProbeBatch:
     """Sentences as one padded batch."""
     rows = encoder.pad([encoder.encode(words) for words in sentences])
     return ProbeBatch(rows._asdict(), tuple(f"sentence {i + 1}" for i in range(len(sentences))))
-
-
-def as_inputs(ids: WordIds) -> dict[str, npt.NDArray[np.int32]]:
-    """A sentence as a batch of one, by input name."""
-    return {name: values[None] for name, values in ids._asdict().items()}
-
-
-def golden_sentence_rows(source: Source) -> list[dict[str, object]]:
-    """What `golden.json` holds: of each sentence its words, their ids and features, tags and probabilities."""
-    assert source.encoder  # noqa: S101  # the caller asked
-    rows: list[dict[str, object]] = []
-    for words in golden_sentences(source):
-        encoded = source.encoder.encode(words)
-        probs = source.network.predict(as_inputs(encoded))[0]
-        rows.append(
-            {
-                "words": [to_text(word) for word in words],
-                "ids": encoded.ids.tolist(),
-                "features": encoded.features.tolist(),
-                "tags": [source.config.labels[int(i)] for i in probs.argmax(axis=-1)],
-                "probabilities": probs.max(axis=-1).tolist(),
-            }
-        )
-    return rows

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 import keras
 
@@ -16,25 +17,21 @@ from rnnx.bundle.directory import (
     KERAS_NAME,
     SAMPLES_NAME,
     VOCABULARY_NAME,
+    Directory,
     find_directory,
     is_part_of_model,
     read_directory,
 )
-from rnnx.bundle.samples import (
-    Sample,
-    SeriesSample,
-    TaggedSample,
-    samples_from_json,
-    series_samples_from_json,
-    tagged_samples_from_json,
-)
+from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
 from rnnx.errors import ModelError, UsageError
+from rnnx.export.kind import Kind
+from rnnx.export.kinds import ArrayKind, TaggerKind, TextKind
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
 from rnnx.files.read import read_file
 from rnnx.keras_models.describe import describe
 from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.reference import Network
-from rnnx.text.ids import read_id_encoder
+from rnnx.text.ids import IdEncoder, read_id_encoder
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
@@ -49,28 +46,23 @@ class Source:
         config: Its description.
         model: The Keras model.
         network: The reference, built from Keras's weights.
-        tokenizer: None for a network without text.
-        samples: Texts with the labels that were recorded for them.
+        kind: What the export does for its kind.
         files: What the bundle takes over unchanged.
-        sequences: Sequences of numbers with what was recorded for them.
-        encoder: How words become ids; None for a network that reads none.
-        sentences: Sentences with the tags that were recorded for their words.
     """
 
     config: ModelConfig
     model: keras.Model
     network: Network
-    tokenizer: Tokenizer | None
-    samples: list[Sample] = field(default_factory=list)
+    kind: Kind
     files: Mapping[str, bytes] = field(default_factory=dict)
-    sequences: list[SeriesSample] = field(default_factory=list)
-    encoder: WordEncoder | None = None
-    sentences: list[TaggedSample] = field(default_factory=list)
 
-    @property
-    def reader(self) -> Tokenizer | WordEncoder | None:
-        """What makes ids of a text, or of a sentence."""
-        return self.tokenizer or self.encoder
+    def recorded_problems(self, keras_drift: float | None) -> list[str]:
+        """Compares what was recorded when the network was trained with what the reference gives now.
+
+        Args:
+            keras_drift: How far Keras is from the reference on what was recorded; None if it is not finite.
+        """
+        return self.kind.recorded_problems(self.network, self.config.labels, keras_drift)
 
 
 def open_source(model: str | Path, names: Names | None = None) -> Source:
@@ -94,18 +86,25 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
     keras_model = load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
     network = read_network(keras_model)
     id_encoder = read_id_encoder(directory)
-    tokenizer = id_encoder if isinstance(id_encoder, Tokenizer) else None
-    encoder = id_encoder if isinstance(id_encoder, WordEncoder) else None
     _require_fit(keras_model, network, config)
-    if encoder:
-        _require_words(network, encoder, config)
-    recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
-    samples = samples_from_json(recorded) if recorded and tokenizer else []
-    is_series = recorded and not tokenizer and not config.words
-    sequences = series_samples_from_json(recorded) if recorded and is_series else []
-    sentences = tagged_samples_from_json(recorded) if recorded and encoder else []
+    kind = _open_kind(directory, id_encoder, network)
     config = dataclasses.replace(config, architecture=describe(keras_model))
-    return Source(config, keras_model, network, tokenizer, samples, directory.files, sequences, encoder, sentences)
+    return Source(config, keras_model, network, kind, directory.files)
+
+
+def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Network) -> Kind:
+    """Chooses what the export does, and reads what was recorded for the model."""
+    recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
+    match id_encoder:
+        case Tokenizer():
+            return TextKind(id_encoder, samples_from_json(recorded) if recorded else [])
+        case WordEncoder():
+            _require_words(network, id_encoder, directory.config.name)
+            return TaggerKind(id_encoder, tagged_samples_from_json(recorded) if recorded else [])
+        case None:
+            return ArrayKind(series_samples_from_json(recorded) if recorded else [])
+        case _:
+            assert_never(id_encoder)
 
 
 def renamed(source: Source, name: str) -> Source:
@@ -126,22 +125,25 @@ def _from_keras_file(path: Path, names: Names) -> Source:
     network = read_network(model)
     task, units = read_task(network)
     tokenizer = read_tokenizer_of(network, task, names)
-    files = {KERAS_NAME: data}
-    if tokenizer:
-        files[VOCABULARY_NAME] = tokenizer.vocabulary.to_bytes()
     config = ModelConfig(
         name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
         labels=name_labels(task, units, names),
         output_size=units,
-        vocabulary_size=len(tokenizer.vocabulary) if tokenizer else max(one.size for one in network.inputs),
-        tokenizer=tokenizer.config if tokenizer else None,
+        vocabulary_size=max(one.size for one in network.inputs),
+        tokenizer=None,
         architecture=describe(model),
         parameter_count=int(model.count_params()),
         training=None,
         tools=tool_versions("keras", "tensorflow", "numpy"),
         task=task,
     )
-    return Source(config, model, network, tokenizer, files=files)
+    if tokenizer is None:
+        return Source(config, model, network, ArrayKind(), {KERAS_NAME: data})
+    vocabulary = tokenizer.vocabulary
+    config = dataclasses.replace(config, vocabulary_size=len(vocabulary), tokenizer=tokenizer.config)
+    return Source(
+        config, model, network, TextKind(tokenizer), {KERAS_NAME: data, VOCABULARY_NAME: vocabulary.to_bytes()}
+    )
 
 
 def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
@@ -158,15 +160,15 @@ def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> N
         raise ModelError(f"the output {model.output_shape} is not the output_size {config.output_size} of config.json")
 
 
-def _require_words(network: Network, encoder: WordEncoder, config: ModelConfig) -> None:
+def _require_words(network: Network, encoder: WordEncoder, name: str) -> None:
     """The network has to read what the words of the config become."""
     sizes = (encoder.vocabulary.word_count, len(encoder.vocabulary))
     shapes: tuple[tuple[int | None, ...], ...] = ((None,), (None, len(encoder.config.features)))
-    expected = [(name, "ids", shape) for name, shape in zip(WordIds._fields, shapes, strict=True)]
+    expected = [(port, "ids", shape) for port, shape in zip(WordIds._fields, shapes, strict=True)]
     actual = [(one.name, one.kind, one.shape) for one in network.inputs]
     if actual != expected or any(one.size < size for one, size in zip(network.inputs, sizes, strict=True)):
         there = "; ".join(f"{one.name} {one.shape} of {one.size} ids" for one in network.inputs)
         raise ModelError(
-            f"model {config.name}: its words become {expected[0][0]} {shapes[0]} of {sizes[0]} and {expected[1][0]} "
+            f"model {name}: its words become {expected[0][0]} {shapes[0]} of {sizes[0]} and {expected[1][0]} "
             f"{shapes[1]} of {sizes[1]} ids, but its network reads {there}"
         )

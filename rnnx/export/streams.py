@@ -5,21 +5,22 @@ from __future__ import annotations
 import numpy as np
 from onnx import numpy_helper
 
-from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.errors import ModelError
+from rnnx.export.source import Source
 from rnnx.reference import NamedArrays, Network, Recurrent
 from rnnx.reference.streaming import CarriedState, by_layer, streaming_problem, with_time
 
 _MOST_FIRST_POSITIONS = 5
 
 
-def require_streamable(network: Network, config: ModelConfig) -> None:
-    """Makes sure that a network can read a sequence chunk by chunk.
+def require_streamable(source: Source) -> None:
+    """Makes sure that a model can read a sequence chunk by chunk.
 
     Raises:
         ModelError: If it cannot; names the layer, or the input, and the reason.
     """
+    network = source.network
     for one in network.inputs:
         if not one.shape or one.shape[0] is not None:
             raise _refusal(f"input {one.name}", f"has the fixed shape {one.shape}; its time should be None")
@@ -28,13 +29,8 @@ def require_streamable(network: Network, config: ModelConfig) -> None:
         problem = streaming_problem(node.layer, is_timed=bool(timed & set(node.inputs)))
         if problem is not None:
             raise _refusal(f"layer {node.name} ({type(node.layer).__name__})", problem)
-    if config.tokenizer and config.tokenizer.pad_to == "max_length" and not network.masks_zero:
-        length = config.tokenizer.max_length
-        raise _refusal(
-            f"model {config.name}",
-            f"pads every text to {length} ids and reads the padding as it reads words (no mask_zero): what stands in "
-            "front of a text depends on its length, which a stream does not know",
-        )
+    if problem := source.kind.stream_problem(network):
+        raise _refusal(f"model {source.config.name}", problem)
 
 
 def stream_data_sets(network: Network, given: NamedArrays, carried: tuple[CarriedState, ...]) -> dict[str, bytes]:

@@ -30,12 +30,14 @@ class TextForm:
         ids: The name of the value with the ids, int32 (batch, time).
         network: The function that the graph computes from the ids: the model's network with the stored embedding.
         storage: The type in which the embedding is stored.
+        tokenizer: The tokenizer in the graph; its ids have to be the same.
     """
 
     rewritten: Rewritten
     ids: str
     network: Network
     storage: Storage
+    tokenizer: Tokenizer
 
 
 def can_read(vocabulary: Vocabulary) -> bool:
@@ -67,7 +69,7 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     extra = onnx.GraphProto()
     extra.CopyFrom(form.extra)
     Graph(extra).replace(INPUT_NAME, ids)
-    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage)
+    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage, tokenizer)
 
 
 def _spell_out_labels(graph: Graph) -> None:

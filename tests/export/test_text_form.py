@@ -18,7 +18,7 @@ from onnx import numpy_helper
 import rnnx
 from rnnx.bundle.directory import BATCH_NAME, TEXT_NAME, read_directory
 from rnnx.errors import ModelError, ParityError
-from rnnx.export import pipeline
+from rnnx.export import kinds
 from rnnx.export.probes_of_texts import make_text_batches
 from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
@@ -97,8 +97,7 @@ def test_a_storage_is_proved_against_what_it_stores(
     assert (np.abs(table - stored).max() == 0) == (storage == "f32")
     tensors = [t for t in form.rewritten.model.graph.initializer if tuple(t.dims) == table.shape]
     assert [len(numpy_helper.to_array(t).tobytes()) for t in tensors] == [int(table.size * 4 * share)]
-    assert tiny_source.tokenizer is not None
-    for comparison in prove_text_form(TEXT_NAME, form, tiny_source.tokenizer, [b"the film was great"]):
+    for comparison in prove_text_form(TEXT_NAME, form, [b"the film was great"]):
         assert comparison.report.passed
         assert all(way.passed for way in comparison.invariance)
 
@@ -117,7 +116,7 @@ def test_a_vocabulary_of_endless_words_is_left_to_the_other_forms(
 ) -> None:
     assert can_read(Vocabulary((*SPECIAL_TOKENS, b"a" * 255)))
     assert not can_read(Vocabulary((*SPECIAL_TOKENS, b"a" * 256)))
-    monkeypatch.setattr(pipeline, "can_read", lambda vocabulary: False)
+    monkeypatch.setattr(kinds, "can_read", lambda vocabulary: False)
     stages: list[str] = []
     exported = export(tiny_run, tmp_path / "out", on_stage=stages.append)
     assert TEXT_NAME not in exported.sizes_bytes
@@ -125,17 +124,15 @@ def test_a_vocabulary_of_endless_words_is_left_to_the_other_forms(
 
 
 def test_probes_cover_every_word(tiny_source: Source) -> None:
-    tokenizer = tiny_source.tokenizer
-    assert tokenizer is not None
+    tokenizer = tiny_source.kind.require_tokenizer("tiny")
     batches = make_text_batches([b"a film"], tokenizer)
     seen = {int(i) for batch in batches for text in batch.values() for i in tokenizer.encode(text).ids}
     assert seen == set(range(1, len(tokenizer.vocabulary)))
 
 
 def _build(source: Source, storage: Storage = "int16") -> TextForm:
-    assert source.tokenizer is not None
     form = build_forms(source.model, source.network)[BATCH_NAME]
-    return build_text_form(form, source.network, source.tokenizer, storage)
+    return build_text_form(form, source.network, source.kind.require_tokenizer("tiny"), storage)
 
 
 def _table(network: Network) -> np.ndarray:
@@ -187,8 +184,7 @@ def test_the_proof_catches_a_mutation(name: str, tiny_source: Source) -> None:
     mutate, problem = MUTATIONS[name]
     form = _build(tiny_source)
     mutate(form.rewritten.model)
-    assert tiny_source.tokenizer is not None
-    (comparison,) = prove_text_form(TEXT_NAME, form, tiny_source.tokenizer, [b"the film was great"])
+    (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great"])
     assert problem in ParityReport(1, 0, 20, (comparison.report,)).first_problem
 
 
@@ -200,7 +196,7 @@ def test_nothing_is_published_that_was_not_proved(
         MUTATIONS["two slots"][0](form.rewritten.model)
         return form
 
-    monkeypatch.setattr(pipeline, "build_text_form", tampered)
+    monkeypatch.setattr(kinds, "build_text_form", tampered)
     with pytest.raises(ParityError, match="ids differ"):
         export(tiny_run, tmp_path / "out")
     assert not (tmp_path / "out").exists()

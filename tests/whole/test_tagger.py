@@ -22,7 +22,6 @@ from rnnx.cli import run
 from rnnx.datasets import TaggedDataset
 from rnnx.datasets.conllu import read_conllu
 from rnnx.errors import DataError, ModelError, ParityError
-from rnnx.export.recorded import sentence_problems
 from rnnx.export.source import open_source, renamed
 from rnnx.infer.predictions import Tagging
 from rnnx.infer.predictor import Predictor
@@ -186,9 +185,9 @@ def swap_slots(folder: Path) -> None:
 @pytest.mark.parametrize("mutate", [swap_words, roll_features, swap_tags, swap_slots])
 def test_another_reading_of_words_or_tags_shows(mutate: Any, run_copy: Path) -> None:
     drift = 1e-5  # more than Keras's own
-    assert sentence_problems(open_source(run_copy), drift) == []
+    assert open_source(run_copy).recorded_problems(drift) == []
     mutate(run_copy)
-    assert sentence_problems(open_source(run_copy), drift)
+    assert open_source(run_copy).recorded_problems(drift)
 
 
 def test_another_reading_is_not_published(run_copy: Path, tmp_path: Path) -> None:

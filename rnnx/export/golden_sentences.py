@@ -1,0 +1,73 @@
+"""The golden vectors of a tagger: sentences, their words' ids and features, tags and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.bundle.labels import choose_label_ids, per_label
+from rnnx.export.probes import GoldenInputs, own_texts
+from rnnx.reference import Network
+from rnnx.text.sentence_split import split_text
+from rnnx.text.tokenizer import to_text
+from rnnx.text.word_encoder import WordEncoder, WordIds
+
+# A word that no vocabulary has; capitals; no UTF-8, and some; numbers, signs, addresses; what looks like a token of the
+# vocabulary's own; one word over and over.
+_TRAPS = (
+    (b"qqqqzzzz",),
+    (b"THE", b"Film", b"IS", b"GREAT", b"!!!"),
+    (b"\xff\xfe", b"\x80", b"caf\xc3\xa9", b"\xe2\x80\xa6", b"\xc3\x89t\xc3\xa9"),
+    (b"1990s", b"$", b"3,000", b"U.S.", b"e-mail", b"user@example.com", b"https://example.com/a?b=c", b":-)"),
+    (b"\x01\x02", b"\t", b" ", b"SHAPE=Xx", b"SUFFIX1=s", b"<pad>", b"<start>", b"<unknown>"),
+    (b"the",) * 40,
+)
+
+
+def golden_sentences(encoder: WordEncoder, *, every: bool = True) -> list[tuple[bytes, ...]]:
+    """Sentences of rnnx's own texts (a user's stay with the user), and traps, none longer than the model reads.
+
+    Args:
+        encoder: Says how much that is.
+        every: All sentences of each text, or the first one alone.
+    """
+    longest = encoder.config.max_length
+    own = [
+        tuple(word.word for word in sentence)
+        for text in own_texts()
+        for sentence in list(split_text(text))[: None if every else 1]
+    ]
+    return [words[:longest] for words in [*own, *_TRAPS]]
+
+
+def golden_sentence_inputs(encoder: WordEncoder) -> GoldenInputs:
+    """The first sentence of each golden text, and the traps, as inputs."""
+    return {
+        f"golden sentence {i + 1}": (b"\n".join(words), _as_inputs(encoder.encode(words)))
+        for i, words in enumerate(golden_sentences(encoder, every=False))
+    }
+
+
+def golden_sentence_rows(network: Network, encoder: WordEncoder, labels: Sequence[str]) -> list[dict[str, object]]:
+    """What `golden.json` holds of each sentence: its words, their ids and features, tags and probabilities."""
+    rows: list[dict[str, object]] = []
+    for words in golden_sentences(encoder):
+        encoded = encoder.encode(words)
+        probs = per_label(network.predict(_as_inputs(encoded))[0])
+        rows.append(
+            {
+                "words": [to_text(word) for word in words],
+                "ids": encoded.ids.tolist(),
+                "features": encoded.features.tolist(),
+                "tags": [labels[i] for i in choose_label_ids(probs)],
+                "probabilities": probs.max(axis=-1).tolist(),
+            }
+        )
+    return rows
+
+
+def _as_inputs(ids: WordIds) -> dict[str, npt.NDArray[np.int32]]:
+    """A sentence as a batch of one, by input name."""
+    return {name: values[None] for name, values in ids._asdict().items()}

@@ -1,0 +1,178 @@
+"""The three kinds of models in an export. Each answers what `rnnx.export.kind` asks.
+
+They differ in what a model is tried on, in its golden vectors, in what was recorded for it, and in whether it gets a
+text form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rnnx.bundle.directory import TEXT_NAME
+from rnnx.bundle.samples import Sample, SeriesSample, TaggedSample
+from rnnx.export.convert import check
+from rnnx.export.golden_sentences import golden_sentence_inputs, golden_sentence_rows
+from rnnx.export.golden_texts import golden_text_inputs, golden_text_rows
+from rnnx.export.kind import Kind
+from rnnx.export.probes import (
+    GoldenInputs,
+    IdFormat,
+    Probes,
+    make_array_probes,
+    make_array_traps,
+    make_id_probes,
+    make_id_traps,
+    own_texts,
+    reads_rows_of_ids,
+    stack_by_shape,
+)
+from rnnx.export.probes_of_sentences import sentence_batch
+from rnnx.export.recorded import sentence_problems, sequence_problems, text_problems
+from rnnx.reference import Network
+from rnnx.rewrites.replace import Rewritten
+from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.word_encoder import WordEncoder
+from rnnx.text_form.build import TextForm, build_text_form, can_read
+from rnnx.text_form.lookup import LONGEST_WORD
+from rnnx.text_form.storage import Storage
+
+
+@dataclass(frozen=True)
+class TextKind(Kind):
+    """A text classifier.
+
+    Attributes:
+        tokenizer: The model's own.
+        samples: Texts with the labels that were recorded for them.
+    """
+
+    tokenizer: Tokenizer
+    samples: Sequence[Sample] = ()
+
+    @property
+    def id_encoder(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer
+
+    def real_texts(self, more: Sequence[bytes]) -> list[bytes]:
+        """The recorded texts, rnnx's own, and more; each once."""
+        return list(dict.fromkeys([*(sample.text for sample in self.samples), *own_texts(), *more]))
+
+    def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
+        """The ids of the texts, and traps."""
+        real = {f"text {i + 1}": self.tokenizer.encode(text).ids for i, text in enumerate(texts)}
+        return make_id_probes(IdFormat.of_texts(self.tokenizer), real)
+
+    def golden_inputs(self, network: Network) -> GoldenInputs:
+        """Golden texts, and traps without a text."""
+        traps = make_id_traps(IdFormat.of_texts(self.tokenizer))
+        return golden_text_inputs(network, self.tokenizer) | {
+            name: (None, network.named(self.tokenizer.pad([ids]))) for name, ids in traps.items()
+        }
+
+    def golden_rows(
+        self, network: Network, labels: Sequence[str], text_form: TextForm | None
+    ) -> list[dict[str, object]]:
+        """A row for each golden text, with the text form's answers if there is one."""
+        return golden_text_rows(network, self.tokenizer, labels, text_form)
+
+    def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
+        """The recorded texts whose label has another probability now."""
+        return text_problems(network, self.tokenizer, labels, self.samples, keras_drift)
+
+    def build_text_form(
+        self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
+    ) -> TextForm | None:
+        """Puts the tokenizer in front of the form, unless a word is too long for a graph."""
+        if not can_read(self.tokenizer.vocabulary):
+            on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
+            return None
+        text_form = build_text_form(form, network, self.tokenizer, storage)
+        check(text_form.rewritten.model)
+        return text_form
+
+    def stream_problem(self, network: Network) -> str | None:
+        """A network that reads the padding in front of a text has to know its length."""
+        config = self.tokenizer.config
+        if config.pad_to != "max_length" or network.masks_zero:
+            return None
+        return (
+            f"pads every text to {config.max_length} ids and reads the padding as it reads words (no mask_zero): what "
+            "stands in front of a text depends on its length, which a stream does not know"
+        )
+
+    def require_tokenizer(self, name: str) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer
+
+
+@dataclass(frozen=True)
+class TaggerKind(Kind):
+    """A tagger of words.
+
+    Attributes:
+        encoder: What makes ids of words.
+        samples: Sentences with the tags that were recorded for their words.
+    """
+
+    encoder: WordEncoder
+    samples: Sequence[TaggedSample] = ()
+
+    @property
+    def id_encoder(self) -> WordEncoder:
+        """The encoder of words."""
+        return self.encoder
+
+    def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
+        """The recorded sentences, and traps."""
+        recorded = [sample.words for sample in self.samples]
+        return make_array_probes(network, [sentence_batch(self.encoder, recorded)] if recorded else [])
+
+    def golden_inputs(self, network: Network) -> GoldenInputs:
+        """Golden sentences, and traps without words."""
+        traps = make_array_traps(network)
+        return golden_sentence_inputs(self.encoder) | {name: (None, given) for name, given in traps.items()}
+
+    def golden_rows(
+        self, network: Network, labels: Sequence[str], text_form: TextForm | None
+    ) -> list[dict[str, object]]:
+        """A row for each golden sentence."""
+        return golden_sentence_rows(network, self.encoder, labels)
+
+    def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
+        """The recorded words whose tag has another probability now."""
+        return sentence_problems(network, self.encoder, labels, self.samples, keras_drift)
+
+
+@dataclass(frozen=True)
+class ArrayKind(Kind):
+    """A network that reads numbers, or ids without a vocabulary.
+
+    Attributes:
+        samples: Sequences of numbers with what was recorded for them.
+    """
+
+    samples: Sequence[SeriesSample] = ()
+
+    @property
+    def id_encoder(self) -> None:
+        """None: arrays are read as they are."""
+        return None
+
+    def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
+        """The recorded sequences, and traps."""
+        if reads_rows_of_ids(network):
+            return make_id_probes(IdFormat.of_input(network), {})
+        return make_array_probes(network, stack_by_shape([sample.x for sample in self.samples]))
+
+    def golden_inputs(self, network: Network) -> GoldenInputs:
+        """Traps alone."""
+        if not reads_rows_of_ids(network):
+            return {name: (None, given) for name, given in make_array_traps(network).items()}
+        traps = make_id_traps(IdFormat.of_input(network))
+        return {name: (None, network.named(ids[None])) for name, ids in traps.items()}
+
+    def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
+        """The recorded sequences that are given another answer now."""
+        return sequence_problems(network, labels, self.samples)
