@@ -75,7 +75,13 @@ def _trace(model: keras.Model, network: Network) -> _Run:
     """Traces a model and the states of its recurrent layers into one graph.
 
     The shapes are open as in the network, because Keras bakes in those of an eager call's first batches.
+
+    Raises:
+        NotImplementedError: For a TimeDistributed. Keras 3.15 maps over an open time by a loop, and in a graph that
+            loop runs over the rows of the batch instead. Delete this when a trace of one gives (batch, time, ...).
     """
+    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model.layers):
+        raise NotImplementedError("a TimeDistributed is called step by step")
     signature = [
         tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
     ]

@@ -127,6 +127,17 @@ def test_what_cannot_be_traced_is_run_step_by_step_and_says_so(monkeypatch: pyte
         np.testing.assert_array_equal(states, actual.states[name])
 
 
+def test_a_time_distributed_is_called_step_by_step() -> None:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = layers.TimeDistributed(layers.Dense(4, "gelu"))(layers.Embedding(12, 5, mask_zero=True)(ids))
+    model = draw_weights(keras.Model(ids, layers.Dense(2, "softmax")(layers.SimpleRNN(3)(x))))
+    network = read_network(model)
+    runner = KerasRunner(model, network)
+    assert runner.name.endswith(", called step by step")
+    batch = ProbeBatch(IDS, tuple("abcde"))
+    assert compare_runtime(runner.name, network, [batch], [runner(batch)], [decide(network, IDS)]).passed
+
+
 def test_a_layer_that_computes_something_else_does_not_pass() -> None:
     """The reference is that of the weights as they were read; one of Keras's is changed afterwards."""
     model = build("simple", "forward", is_masked=True)
