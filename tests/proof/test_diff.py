@@ -36,7 +36,7 @@ def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
-            keras.DiffInput((None,), dtype="int32"),
+            keras.Input((None,), dtype="int32"),
             keras.layers.Embedding(9, 4),
             keras.layers.SimpleRNN(5, return_sequences=True),
             keras.layers.SimpleRNN(6),
