@@ -134,3 +134,18 @@ def test_a_file_name_says_which_file() -> None:
     """No name occurs twice, but for a command of `cli` and the module that does its work."""
     names = [path.name for path in MODULES if path.parent.name != "cli" and path.name != "__init__.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def _types_of(path: Path) -> Iterator[str]:
+    """The public classes and type aliases of a module."""
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.ClassDef):
+            yield statement.name
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name) and not target.id.isupper())
+
+
+def test_a_type_name_says_which_type() -> None:
+    names = [name for path in MODULES for name in _types_of(path) if not name.startswith("_")]
+    assert sorted(names) == sorted(set(names))

@@ -29,7 +29,7 @@ from rnnx.card.evaluation_card import code, describe_evaluation, describe_temper
 from rnnx.card.tagger_card import summary_of_tagger, use_of_tagger
 from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, session_snippet, text_snippet
 from rnnx.errors import ModelError
-from rnnx.metrics.side_by_side import Compared
+from rnnx.metrics.side_by_side import MeasuredModel
 from rnnx.strict_json import to_json_bytes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def save_evaluation(
     bundle: str | Path,
     dataset: str,
     figures: Evaluation | ValueEvaluation,
-    beside: Sequence[tuple[str, Compared]] = (),
+    beside: Sequence[tuple[str, MeasuredModel]] = (),
 ) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and its card anew.
 

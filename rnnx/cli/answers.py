@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnx.cli.tags import to_words
+from rnnx.cli.tags import describe_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DIGITS = 7
 
 
-def to_json(a: Answer, position: str) -> dict[str, Any]:
+def describe_answer(a: Answer, position: str) -> dict[str, Any]:
     """One answer of the contract.
 
     Args:
@@ -33,7 +33,7 @@ def to_json(a: Answer, position: str) -> dict[str, Any]:
     if prediction is None:
         return {**head, "status": "error", "error": item.error}
     if isinstance(prediction, Tagging):
-        return {**head, "status": "ok", "words": to_words(prediction), "tokens": prediction.tokens}
+        return {**head, "status": "ok", "words": describe_words(prediction), "tokens": prediction.tokens}
     if isinstance(prediction, Values):
         outputs = {name: to_list(array) for name, array in prediction.outputs.items()}
         return {**head, "status": "ok", "outputs": outputs, "tokens": prediction.tokens}

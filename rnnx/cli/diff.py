@@ -13,7 +13,7 @@ from rnnx.bundle.directory import MODEL_NAME
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.infer import DeviceName
-from rnnx.cli.onnx_files import read_files
+from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _open(model: str, device: DeviceName) -> Side:
     from rnnx.proof.diff import Side
     from rnnx.text.tokenizer import Tokenizer
 
-    files, reader = read_files(model)
+    files, reader = read_onnx_files(model)
     name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
     return Side(model, files[name], device.value, reader if isinstance(reader, Tokenizer) else None)
 

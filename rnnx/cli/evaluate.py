@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnx.datasets import Columns
     from rnnx.infer.predictor import Predictor
     from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
-    from rnnx.metrics.side_by_side import Compared
+    from rnnx.metrics.side_by_side import MeasuredModel
 
 
 class DatasetPart(StrEnum):
@@ -53,7 +53,7 @@ def evaluate(
     from rnnx.datasets import Columns
     from rnnx.infer.predictor import load
     from rnnx.metrics.figures import ValueEvaluation
-    from rnnx.metrics.side_by_side import compare
+    from rnnx.metrics.side_by_side import MeasuredModel
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
@@ -66,7 +66,7 @@ def evaluate(
     for given, one in predictors.items() if beside else ():
         told = _require_labels(given, measured[given][0])
         error = told.calibration.expected_calibration_error
-        compared.append((given, compare(one.config, told.accuracy, error, one.config.files[MODEL_NAME])))
+        compared.append((given, MeasuredModel.of(one.config, told.accuracy, error, one.config.files[MODEL_NAME])))
     if save:
         save_evaluation(bundle, name, figures, compared)
     if as_json:
@@ -89,7 +89,7 @@ def _require_labels(given: str, figures: Evaluation | ValueEvaluation) -> Evalua
     return figures
 
 
-def _write_side_by_side(compared: Sequence[Compared]) -> None:
+def _write_side_by_side(compared: Sequence[MeasuredModel]) -> None:
     from rnnx.metrics.side_by_side import measure_spreads
 
     if not compared:

@@ -10,7 +10,7 @@ import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
-from rnnx.cli.answers import to_json
+from rnnx.cli.answers import describe_answer
 from rnnx.cli.infer import CountedAnswers, DeviceName, say_device
 from rnnx.errors import UsageError
 
@@ -55,10 +55,10 @@ def explain(
     answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)
     explained = _explain_all(explainer, answers, label)
     if as_json:
-        terminal.write_json_list(_to_json(*one) for one in explained)
+        terminal.write_json_list(_describe_explained(*one) for one in explained)
     elif as_jsonl:
         for one in explained:
-            terminal.write_json(_to_json(*one), indent=None)
+            terminal.write_json(_describe_explained(*one), indent=None)
     else:
         _show(explained, top, with_lines=lines)
     terminal.hint(f"rnnx infer --model {model} {files[0]}")
@@ -75,9 +75,9 @@ def _explain_all(explainer: Explainer, answers: CountedAnswers, label: str | Non
             yield a, None
 
 
-def _to_json(a: Answer, explanation: Explanation | None) -> dict[str, Any]:
+def _describe_explained(a: Answer, explanation: Explanation | None) -> dict[str, Any]:
     """The item that `rnnx infer` gives, and the words."""
-    item = to_json(a, "line")
+    item = describe_answer(a, "line")
     if explanation is None:
         return item
     words = [

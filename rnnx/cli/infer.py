@@ -11,7 +11,7 @@ import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import tags, terminal
-from rnnx.cli.answers import cells, headings, to_json
+from rnnx.cli.answers import cells, describe_answer, headings
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def infer(
     answers = CountedAnswers(answer(predictor, _read(predictor, files, lines=lines), threshold))
     position = "line" if predictor.config.tokenizer or is_tagger else "index"
     if as_json:
-        terminal.write_json_list(to_json(a, position) for a in answers)
+        terminal.write_json_list(describe_answer(a, position) for a in answers)
     elif as_jsonl:
         for a in answers:
-            terminal.write_json(to_json(a, position), indent=None)
+            terminal.write_json(describe_answer(a, position), indent=None)
     elif as_conllu:
         tags.write_conllu(answers)
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rnnx.text.ids import IdEncoder
 
 
-def read_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
+def read_onnx_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
     """Reads what a user names.
 
     Args:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TABLE_ROWS = 200
 
 
-def to_words(tagging: Tagging) -> list[dict[str, Any]]:
+def describe_words(tagging: Tagging) -> list[dict[str, Any]]:
     """The words of the contract: each with its tag, its sentence (from 1), and where it stands in the text."""
     return [
         {

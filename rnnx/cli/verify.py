@@ -12,7 +12,7 @@ import typer
 from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
-from rnnx.cli.onnx_files import read_files
+from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def verify(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.proof.verify import verify_file
 
-    files, reader = read_files(model)
+    files, reader = read_onnx_files(model)
     with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock
         found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], reader), files))
     if as_json:

@@ -14,7 +14,7 @@ from rnnx.bundle.config import ModelConfig
 
 
 @dataclass(frozen=True)
-class Compared:
+class MeasuredModel:
     """The figures of one model in the comparison.
 
     Attributes:
@@ -38,6 +38,21 @@ class Compared:
     expected_calibration_error: float
     model_sha256: str
 
+    @classmethod
+    def of(cls, config: ModelConfig, accuracy: float, calibration_error: float, model_sha256: str) -> MeasuredModel:
+        """Combines the figures of one model with the recipe and the seed from its configuration."""
+        training = config.training
+        return cls(
+            name=config.name,
+            recipe=training.recipe if training else None,
+            seed=training.seed if training else None,
+            parameter_count=config.parameter_count,
+            validation_accuracy=training.best_validation_accuracy if training else None,
+            accuracy=accuracy,
+            expected_calibration_error=calibration_error,
+            model_sha256=model_sha256,
+        )
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -60,22 +75,7 @@ class Spread:
     highest: float
 
 
-def compare(config: ModelConfig, accuracy: float, calibration_error: float, model_sha256: str) -> Compared:
-    """Combines the figures of one model with the recipe and the seed from its configuration."""
-    training = config.training
-    return Compared(
-        name=config.name,
-        recipe=training.recipe if training else None,
-        seed=training.seed if training else None,
-        parameter_count=config.parameter_count,
-        validation_accuracy=training.best_validation_accuracy if training else None,
-        accuracy=accuracy,
-        expected_calibration_error=calibration_error,
-        model_sha256=model_sha256,
-    )
-
-
-def measure_spreads(rows: Sequence[Compared]) -> tuple[Spread, ...]:
+def measure_spreads(rows: Sequence[MeasuredModel]) -> tuple[Spread, ...]:
     """Returns the spread of each recipe that was measured with more than one seed; each seed counts once."""
     by_recipe: dict[str, dict[int, float]] = {}
     for row in rows:
@@ -105,7 +105,7 @@ def describe_comparison(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
     Returns:
         Markdown, without a final line break.
     """
-    compared = [Compared(**row) for row in rows]
+    compared = [MeasuredModel(**row) for row in rows]
     table = "\n".join(
         f"| {row.name} | {row.recipe or '-'} | {'-' if row.seed is None else row.seed} | {row.parameter_count:,} | "
         f"{'-' if row.validation_accuracy is None else format(row.validation_accuracy, '.4f')} | {row.accuracy:.4f} | "

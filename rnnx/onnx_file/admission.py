@@ -20,7 +20,7 @@ from math import prod
 from pathlib import Path
 
 from rnnx.errors import ModelError
-from rnnx.onnx_file.constant_sizes import MAX_INTEGER, MAX_NUMBERS, Constant, fold
+from rnnx.onnx_file.constant_sizes import MAX_INTEGER, MAX_NUMBERS, Constant, bound_result
 from rnnx.onnx_file.wire import Message, read_model
 
 # 1 GB, enough for an embedding of a million words in 256 float32 numbers. The shipped files have 1 to 8 MB.
@@ -136,7 +136,7 @@ def _check_graph(graph: Message, outer: Mapping[str, Constant]) -> None:
         constants = [operand for operand in operands if operand is not None]
         # onnxruntime computes a node whose inputs are all constant while it loads the file.
         if constants and len(constants) == len(operands):
-            known |= dict.fromkeys(node.get("output", ()), fold(node, constants))
+            known |= dict.fromkeys(node.get("output", ()), bound_result(node, constants))
 
 
 def _check_port(value: Message) -> None:

@@ -47,7 +47,7 @@ class Constant:
     values: memoryview | None = None
 
 
-def fold(node: Message, operands: Sequence[Constant]) -> Constant:
+def bound_result(node: Message, operands: Sequence[Constant]) -> Constant:
     """Bounds the output of a node whose inputs are all constant.
 
     Args:

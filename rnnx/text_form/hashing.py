@@ -65,7 +65,7 @@ def chunk_count(longest: int) -> int:
     return longest // CHUNK_BYTES + 1
 
 
-def pack(words: Sequence[bytes], count: int) -> Ints:
+def pack_words(words: Sequence[bytes], count: int) -> Ints:
     """Packs words into chunks; the first byte of a chunk is the lowest.
 
     Args:

@@ -12,7 +12,7 @@ import onnx
 
 from rnnx.rewrites.graph import Graph
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
-from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack
+from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack_words
 
 INT32 = onnx.TensorProto.INT32
 LONGEST_WORD = 255  # bytes; the table of packed words is as wide as the longest word
@@ -35,7 +35,7 @@ def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, co
     words = list(vocabulary.tokens[len(SPECIAL_TOKENS) :])
     if not words:
         return graph.shared(UNKNOWN_ID)
-    found = find_perfect_hash(pack(words, count), len(SPECIAL_TOKENS))
+    found = find_perfect_hash(pack_words(words, count), len(SPECIAL_TOKENS))
     shifts = _add_table(graph, found.shifts, "rnnx.text.shifts")
     slots = _add_table(graph, found.slots, "rnnx.text.slots")
     group = _add_hash(graph, chunks, found.to_shift, "rnnx.text.group")

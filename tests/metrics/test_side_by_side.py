@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from rnnx.metrics.side_by_side import Compared, describe_comparison, measure_spreads
+from rnnx.metrics.side_by_side import MeasuredModel, describe_comparison, measure_spreads
 
 
-def make(name: str, recipe: str | None, seed: int | None, accuracy: float) -> Compared:
-    return Compared(name, recipe, seed, 1_234_567, None if recipe is None else 0.9, accuracy, 0.01, "ab" * 32)
+def make(name: str, recipe: str | None, seed: int | None, accuracy: float) -> MeasuredModel:
+    return MeasuredModel(name, recipe, seed, 1_234_567, None if recipe is None else 0.9, accuracy, 0.01, "ab" * 32)
 
 
 ROWS = [

@@ -191,7 +191,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counted)
 
     count_calls(wire, "_read_varint", "varints")
-    count_calls(admission, "fold", "folds")
+    count_calls(admission, "bound_result", "folds")
     return counts
 
 

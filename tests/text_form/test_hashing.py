@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.text_form.hashing import chunk_count, find_perfect_hash, pack
+from rnnx.text_form.hashing import chunk_count, find_perfect_hash, pack_words
 
 
 def test_three_bytes_are_one_number_the_first_the_lowest() -> None:
-    assert pack([b"abcd", b""], 2).tolist() == [[97 + 98 * 256 + 99 * 65536, 100], [0, 0]]
+    assert pack_words([b"abcd", b""], 2).tolist() == [[97 + 98 * 256 + 99 * 65536, 100], [0, 0]]
 
 
 @pytest.mark.parametrize(("longest", "count"), [(0, 1), (2, 1), (3, 2), (17, 6), (18, 7)])
@@ -20,7 +20,7 @@ def test_a_row_of_chunks_ends_in_a_zero_byte(longest: int, count: int) -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.sets(st.binary(min_size=1, max_size=30).filter(lambda word: 0 not in word), min_size=1, max_size=300))
 def test_every_word_is_found_in_a_slot_of_its_own(words: set[bytes]) -> None:
-    chunks = pack(sorted(words), chunk_count(30))
+    chunks = pack_words(sorted(words), chunk_count(30))
     found = find_perfect_hash(chunks, 3)
     assert found.find(chunks).tolist() == list(range(3, 3 + len(words)))
 
@@ -34,4 +34,4 @@ def test_numbers_stay_below_two_to_the_24() -> None:
 
 def test_words_that_are_the_same_are_refused() -> None:
     with pytest.raises(ValueError, match="the words must all be different"):
-        find_perfect_hash(pack([b"a", b"a"], 1), 3)
+        find_perfect_hash(pack_words([b"a", b"a"], 1), 3)
