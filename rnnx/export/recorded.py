@@ -10,7 +10,7 @@ from rnnx.bundle.labels import per_label
 from rnnx.bundle.samples import Sample, SeriesSample, TaggedSample
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
-from rnnx.rounding.step_bound import UNIT_ROUNDOFF
+from rnnx.rounding.float32 import UNIT_ROUNDOFF
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
 

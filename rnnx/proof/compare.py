@@ -23,8 +23,8 @@ import numpy.typing as npt
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
 from rnnx.reference import Array, Given, Network, Recurrent, RecurrentLayer, Tensor
 from rnnx.rounding.decisions import Decisions, label_ids
+from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.recurrent_bounds import expect_steps
-from rnnx.rounding.step_bound import output_error
 
 # Half of what a probability can be: beyond it, a wrong one may pass.
 _SAYS_NOTHING = 0.5

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from rnnx import reference
 from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
+from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
+from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.rounding.step_bound import exp_roundoffs, gamma, output_error, sigmoid_roundoffs
 from rnnx.rounding.through_time import Steps, linearize, through_time
 
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.

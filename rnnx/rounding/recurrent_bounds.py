@@ -30,7 +30,8 @@ from typing import assert_never
 import numpy as np
 
 from rnnx.reference import GRU, LSTM, ActivationName, Array, RecurrentLayer, SimpleRNN, Tensor, activate
-from rnnx.rounding.step_bound import gamma, own_error, steepest, step_bound
+from rnnx.rounding.float32 import gamma
+from rnnx.rounding.step_bound import own_error, steepest, step_bound
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 
 from rnnx.reference import ActivationName, activate
 from rnnx.reference.activations import ACTIVATIONS
-from rnnx.rounding.step_bound import activation_error
+from rnnx.rounding.float32 import activation_error
 
 NAMES = list(ACTIVATIONS)
 # The shift keeps the points off the corners, where a derivative is one-sided.

@@ -22,7 +22,7 @@ from rnnx.reference import (
     Tensor,
 )
 from rnnx.rounding.decisions import decide
-from rnnx.rounding.step_bound import UNIT_ROUNDOFF
+from rnnx.rounding.float32 import UNIT_ROUNDOFF
 
 RNG = np.random.default_rng(0)
 IDS = np.array([[0, 0, 3, 4, 5, 7], [1, 2, 3, 8, 7, 1], [0, 0, 0, 0, 2, 6]], np.int32)

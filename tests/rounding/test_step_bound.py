@@ -8,15 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnx.reference import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
-from rnnx.rounding.step_bound import (
-    UNIT_ROUNDOFF,
-    exp_roundoffs,
-    gamma,
-    output_error,
-    own_error,
-    sigmoid_roundoffs,
-    step_bound,
-)
+from rnnx.rounding.float32 import UNIT_ROUNDOFF, exp_roundoffs, gamma, sigmoid_roundoffs
+from rnnx.rounding.layer_bounds import output_error
+from rnnx.rounding.step_bound import own_error, step_bound
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
