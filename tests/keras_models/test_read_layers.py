@@ -99,7 +99,12 @@ def activations(x: Any) -> Any:
 
 def merged(*merges: type[keras.Layer]) -> Body:
     """Two recurrences over one input, merged in each of these ways."""
-    return lambda x: last(layers.Concatenate()([merge()([rnn()(x), rnn()(x)]) for merge in merges]))
+
+    def build(x: Any) -> Any:
+        first, second = rnn()(x), rnn()(x)
+        return last(layers.Concatenate()([merge()([first, second]) for merge in merges]))
+
+    return build
 
 
 def square(x: Any) -> Any:

@@ -26,6 +26,7 @@ def test_a_file_does_not_differ_from_itself(tiny_bundle: Path, capsys: Capture) 
         assert one["max_abs_diff"] == one["max_state_diff"] == 0.0
 
 
+@pytest.mark.train
 def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
     """One unit's bias off, from the third step on by a token that others do not have: the first such step is named."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")

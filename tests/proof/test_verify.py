@@ -201,6 +201,7 @@ def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
             verify_file("model.onnx", data, ["cpu"])
 
 
+@pytest.mark.train
 def test_the_network_is_read_from_the_record(tiny_bundle: Path) -> None:
     """The reference that the file gives is Keras's, number by number."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
