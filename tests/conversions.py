@@ -58,11 +58,13 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         return forms.build_forms(model, network, streaming)
 
 
-def trace_keras(model: keras.Model, network: Network) -> KerasRunner:
+def trace_keras(
+    model: keras.Model, network: Network, on_stage: Callable[[str], None] = lambda stage: None
+) -> KerasRunner:
     """As `rnnx.export.keras_states.KerasRunner`, traced once for equal networks."""
     key = _digest(_facts_of(model, network))
     if key not in _RUNNERS:
-        _RUNNERS[key] = KerasRunner(model, network)
+        _RUNNERS[key] = KerasRunner(model, network, on_stage)
     return _RUNNERS[key]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from rnnx.errors import one_line
 from rnnx.keras_models.read_network import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
 from rnnx.reference import Network
@@ -38,20 +39,28 @@ class KerasRunner:
         name: What the report calls this runtime, such as `keras 3.15.1`.
     """
 
-    def __init__(self, model: keras.Model, network: Network) -> None:
+    def __init__(
+        self, model: keras.Model, network: Network, on_stage: Callable[[str], None] = lambda stage: None
+    ) -> None:
         """Traces the model.
 
         Args:
             model: The Keras model.
             network: Its reference, which names its inputs, outputs and recurrent layers.
+            on_stage: Is told why Keras runs step by step, where it has to.
         """
-        self._model, self._network = model, network
+        self._network = network
         self.name = f"keras {keras.__version__}"
-        try:
-            self._run = _trace(model, network)
-        except _TRACE_ERRORS:
+        reason = _untraceable(model)
+        if not reason:
+            try:
+                self._run = _trace(model, network)
+            except _TRACE_ERRORS as error:
+                reason = one_line(error)
+        if reason:
             self.name += ", called step by step"
             self._run = lambda inputs: run_eagerly(model, network, inputs)
+            on_stage(f"running Keras step by step, which takes longer: {reason}")
 
     def __call__(self, batch: ProbeBatch) -> Outputs:
         """Runs a batch.
@@ -71,17 +80,21 @@ class KerasRunner:
 _Run = Callable[[Sequence[npt.NDArray[Any]]], tuple[Sequence[Any], dict[str, Any]]]
 
 
+def _untraceable(model: keras.Model) -> str:
+    """Says why a trace of the model would compute something else than the model; empty if it would not.
+
+    Keras 3.15 maps a TimeDistributed over an open time by a loop, and in a graph that loop runs over the rows of the
+    batch instead. Delete this when a trace of one gives (batch, time, ...).
+    """
+    wrapped = [layer.name for layer in model.layers if isinstance(layer, keras.layers.TimeDistributed)]
+    return f"layer {wrapped[0]} is a TimeDistributed, which Keras maps wrongly in a graph" if wrapped else ""
+
+
 def _trace(model: keras.Model, network: Network) -> _Run:
     """Traces a model and the states of its recurrent layers into one graph.
 
     The shapes are open as in the network, because Keras bakes in those of an eager call's first batches.
-
-    Raises:
-        NotImplementedError: For a TimeDistributed. Keras 3.15 maps over an open time by a loop, and in a graph that
-            loop runs over the rows of the batch instead. Delete this when a trace of one gives (batch, time, ...).
     """
-    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model.layers):
-        raise NotImplementedError("a TimeDistributed is called step by step")
     signature = [
         tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
     ]
@@ -126,14 +139,11 @@ def _own_loops(model: keras.Model) -> Iterator[None]:
 @contextmanager
 def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[None]:
     """Lets each recurrent layer write the states of its loop into `states` when it is called."""
-    layers = dict(recurrent_layers(model))
-    for name, layer in layers.items():
-        layer.inner_loop = _loop_with_states(layer, layer.inner_loop, name, states)
-    try:
+    with ExitStack() as stack:
+        for name, layer in recurrent_layers(model):
+            loop = _loop_with_states(layer, layer.inner_loop, name, states)
+            stack.enter_context(_patched(layer, "inner_loop", loop))
         yield
-    finally:
-        for layer in layers.values():
-            del layer.inner_loop
 
 
 def _loop_with_states(
@@ -187,17 +197,27 @@ def run_eagerly(
     last: dict[str, npt.NDArray[np.float32]] = {}
     with keras.device(_DEVICE), _own_loops(model), ExitStack() as stack:
         for name, layer in recurrent_layers(model):
-            layer.cell.call = _record_given(layer.cell.call, given[name])
-            layer.inner_loop = _record_last(layer.inner_loop, name, last)
-            stack.callback(_restore, layer)
+            stack.enter_context(_patched(layer.cell, "call", _record_given(layer.cell.call, given[name])))
+            stack.enter_context(_patched(layer, "inner_loop", _record_last(layer.inner_loop, name, last)))
         outputs = _call(model, inputs)
     # Keras calls the cell once more at first, for the shapes of its outputs.
     states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
     return outputs, states
 
 
-def _restore(layer: Any) -> None:
-    del layer.cell.call, layer.inner_loop
+@contextmanager
+def _patched(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Sets a method on one object, and puts back what the object itself had under that name."""
+    missing = object()
+    before = vars(owner).get(name, missing)
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        if before is missing:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
 
 
 def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:

@@ -101,7 +101,7 @@ def export(
     forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
     texts = source.kind.real_texts(decisions.some() if decisions else ())
-    report = prove_source(source, forms, texts)
+    report = prove_source(source, forms, texts, on_stage)
     text_form = None
     if report.passed:
         # It is made of a form that was proved.
@@ -136,15 +136,21 @@ def export(
     return Exported(out, report, {file: len(content) for file, content in files.items()})
 
 
-def prove_source(source: Source, forms: Mapping[str, Rewritten], texts: Sequence[bytes]) -> ParityReport:
+def prove_source(
+    source: Source,
+    forms: Mapping[str, Rewritten],
+    texts: Sequence[bytes],
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> ParityReport:
     """Proves the forms of a model against a source, what was recorded with it included.
 
     Args:
         source: The model.
         forms: By file name.
         texts: The real texts that a text classifier is proved on.
+        on_stage: Is told if Keras has to run step by step, and why.
     """
-    report = prove(source.model, source.network, forms, source.kind.make_probes(source.network, texts))
+    report = prove(source.model, source.network, forms, source.kind.make_probes(source.network, texts), on_stage)
     problems = source.recorded_problems(report.runtimes[0].max_abs_diff)
     return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)
 

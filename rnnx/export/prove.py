@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 
@@ -18,7 +18,13 @@ from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import devices_for
 
 
-def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], probes: Probes) -> ParityReport:
+def prove(
+    model: keras.Model,
+    network: Network,
+    forms: Mapping[str, Rewritten],
+    probes: Probes,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> ParityReport:
     """Compares Keras and each form with the reference.
 
     Args:
@@ -26,10 +32,11 @@ def prove(model: keras.Model, network: Network, forms: Mapping[str, Rewritten], 
         network: Its reference.
         forms: By file name, what would ship.
         probes: What to run.
+        on_stage: Is told if Keras has to run step by step, and why.
     """
     batches = probes.batches
     decisions = [decide(network, batch.given) for batch in batches]
-    run_keras = KerasRunner(model, network)
+    run_keras = KerasRunner(model, network, on_stage)
     keras_outputs = [run_keras(batch) for batch in batches]
     runtimes = [compare_runtime(run_keras.name, network, batches, keras_outputs, decisions)]
     drift = trace_drift(run_keras.name, network, probes.long_batch, run_keras(probes.long_batch))

@@ -120,8 +120,10 @@ def test_what_cannot_be_traced_is_run_step_by_step_and_says_so(monkeypatch: pyte
         return called(self, inputs, *args, **settings)
 
     monkeypatch.setattr(type(model), "__call__", call)
-    runner = KerasRunner(model, network)
+    told: list[str] = []
+    runner = KerasRunner(model, network, told.append)
     assert runner.name == f"keras {keras.__version__}, called step by step"
+    assert told == ["running Keras step by step, which takes longer: this layer wants values"]
     actual = runner(batch)
     for name, states in expected.states.items():
         np.testing.assert_array_equal(states, actual.states[name])
@@ -132,10 +134,29 @@ def test_a_time_distributed_is_called_step_by_step() -> None:
     x = layers.TimeDistributed(layers.Dense(4, "gelu"))(layers.Embedding(12, 5, mask_zero=True)(ids))
     model = draw_weights(keras.Model(ids, layers.Dense(2, "softmax")(layers.SimpleRNN(3)(x))))
     network = read_network(model)
-    runner = KerasRunner(model, network)
+    told: list[str] = []
+    runner = KerasRunner(model, network, told.append)
     assert runner.name.endswith(", called step by step")
+    assert "is a TimeDistributed, which Keras maps wrongly in a graph" in told[0]
     batch = ProbeBatch(IDS, tuple("abcde"))
     assert compare_runtime(runner.name, network, [batch], [runner(batch)], [decide(network, IDS)]).passed
+
+
+def test_a_method_that_was_set_on_a_cell_is_put_back() -> None:
+    model = build("simple", "forward", is_masked=True)
+    network = read_network(model)
+    cell = dict(recurrent_layers(model))[lower_layer(network)].cell
+    calls = []
+    original = cell.call
+
+    def counted(*args: Any, **settings: Any) -> Any:
+        calls.append(1)
+        return original(*args, **settings)
+
+    cell.call = counted
+    run_eagerly(model, network, [IDS])
+    assert calls
+    assert cell.call is counted
 
 
 def test_a_layer_that_computes_something_else_does_not_pass() -> None:
