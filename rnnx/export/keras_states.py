@@ -51,7 +51,7 @@ class KerasRunner:
         """
         self._network = network
         self.name = f"keras {keras.__version__}"
-        reason = _untraceable(model)
+        reason = untraceable_reason(model)
         if not reason:
             try:
                 self._run = _trace(model, network)
@@ -80,7 +80,7 @@ class KerasRunner:
 _Run = Callable[[Sequence[npt.NDArray[Any]]], tuple[Sequence[Any], dict[str, Any]]]
 
 
-def _untraceable(model: keras.Model) -> str:
+def untraceable_reason(model: keras.Model) -> str:
     """Says why a trace of the model would compute something else than the model; empty if it would not.
 
     Keras 3.15 maps a TimeDistributed over an open time by a loop, and in a graph that loop runs over the rows of the

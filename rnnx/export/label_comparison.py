@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from rnnx.bundle.directory import TEXT_NAME
+from rnnx.export.keras_states import untraceable_reason
 from rnnx.export.source import Source
 from rnnx.proof.report import DecisionsReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME
@@ -55,7 +57,7 @@ def compare_decisions(
         UsageError: If the model does not read texts.
     """
     tokenizer = source.kind.require_tokenizer(source.config.name)
-    runs = {"keras": source.model.predict_on_batch}
+    runs = {"keras": _keras_of(source.model)}
     runs |= {name: _Run(form) for name, form in forms.items()}
     rows = [tokenizer.encode(text).ids for text in decisions.texts]
     from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
@@ -82,6 +84,14 @@ def compare_decisions(
             answers = from_text.run(to_batch([decisions.texts[i] for i in chosen]))[0]
             differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"].reshape(len(ids))).sum())
     return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
+
+
+def _keras_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Keras's own answers to a batch of ids; called eagerly where a graph of the model would answer wrongly."""
+    if not untraceable_reason(model):
+        predict: Callable[[np.ndarray], np.ndarray] = model.predict_on_batch
+        return predict
+    return lambda ids: np.asarray(model(ids, training=False))
 
 
 class _Run:

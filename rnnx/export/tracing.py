@@ -1,4 +1,4 @@
-"""How a Keras model is traced where tf2onnx gets it wrong as Keras writes it."""
+"""Traces a Keras model for tf2onnx where a trace of it as it is would compute something else."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from keras import layers
 def whole_sequences(model: keras.Model) -> Iterator[None]:
     """Calls what a TimeDistributed wraps once for all positions, instead of once for each.
 
-    Keras maps over an open time by a loop that tf2onnx converts wrongly: it answers for one row of the batch per
-    position. What is accepted inside (`rnnx.keras_models.read_layers`) works on each position by itself, so that it is
-    the same. The proof runs Keras itself as it is.
+    Keras 3.15 maps over an open time by a loop, and in a graph that loop runs over the rows of the batch instead: its
+    `call` takes the length from the batch axis. The layers that are accepted inside (`rnnx.keras_models.read_layers`)
+    work on each position by itself, so one call for all positions is the same. The proof runs Keras as it is, eagerly.
     """
     wrapped = [layer for layer in model.layers if type(layer) is layers.TimeDistributed]
     for layer in wrapped:

@@ -11,10 +11,14 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
+import keras
+from keras import layers
+
 from rnnx.cli import run
 from rnnx.errors import ParityError, UsageError
 from rnnx.export import pipeline
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
+from rnnx.export.names import Names
 from rnnx.export.source import Source, open_source
 from rnnx.proof.report import DecisionsReport
 from rnnx.rewrites.replace import Rewritten
@@ -36,6 +40,26 @@ def test_every_label_of_a_right_export_is_keras_own(tiny_run: Path) -> None:
     assert report.certain_count > 0.9 * report.count
     assert report.differing == {"model.onnx": 0, "model.batch.onnx": 0}
     assert all(0 < ratio < 1 for ratio in report.max_ratio.values())
+
+
+def test_a_time_distributed_is_compared_with_what_keras_answers_eagerly(tmp_path: Path) -> None:
+    """In a graph, Keras 3.15 answers wrongly for one with an open time once the batches are of several shapes."""
+    vocabulary = b"\n".join([b"<pad>", b"<start>", b"<unknown>", *sorted({w for t in TEXTS[:99] for w in t.split()})])
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.TimeDistributed(layers.Dense(4, "gelu"))(
+        layers.Embedding(vocabulary.count(b"\n") + 1, 5, mask_zero=True)(ids)
+    )
+    model = keras.Model(ids, layers.Dense(2, "softmax")(layers.SimpleRNN(3)(x)))
+    rng = np.random.default_rng(2)
+    model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    source = open_source(tmp_path / "model.keras", Names(vocabulary, ("no", "yes"), 20))
+    forms = build_forms(source.model, source.network)
+    texts = [text for text, _ in make_texts(600, 5)]  # three batches, by length
+    report = compare_decisions(source, forms, None, DecisionTexts("mine", texts))
+    assert report.passed
+    assert report.wrong["keras"] == 0
+    assert set(report.differing.values()) == {0}
 
 
 def test_a_wrong_head_shows(tiny_run: Path) -> None:
