@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,26 @@ class Series:
     Attributes:
         rows: One (time, features) float32 per sequence, without padding; the times may differ.
         targets: (count,) int32, indices into the data set's labels; or (count, outputs) float32, values.
+        noun: What one example is, for messages.
     """
 
     rows: Sequence[Numbers]
     targets: npt.NDArray[np.int32] | npt.NDArray[np.float32]
 
+    noun: ClassVar[str] = "sequence"
+
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def inputs(self) -> Sequence[Numbers]:
+        """The sequences: what a model is given of each example."""
+        return self.rows
+
+    @property
+    def label_ids(self) -> npt.NDArray[np.int32]:
+        """The targets as label ids, (count,); only for a data set with labels."""
+        return self.targets.astype(np.int32)
 
     def take(self, indices: npt.NDArray[np.intp]) -> Series:
         """Picks sequences by index, in the order given."""

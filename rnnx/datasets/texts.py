@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ class Examples:
     Attributes:
         texts: Raw bytes, one per example.
         label_ids: (count,) int32, indices into the data set's labels.
+        noun: What one example is, for messages.
         groups: What each text is about (the film of a review), so that validation can be on others; None if unknown.
     """
 
@@ -27,8 +29,15 @@ class Examples:
     label_ids: npt.NDArray[np.int32]
     groups: Sequence[str] | None = None
 
+    noun: ClassVar[str] = "text"
+
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def inputs(self) -> Sequence[bytes]:
+        """The texts: what a model is given of each example."""
+        return self.texts
 
     def take(self, indices: npt.NDArray[np.intp]) -> Examples:
         """Picks examples by index, in the order given."""

@@ -1,14 +1,14 @@
-"""What a user hands in to what a session takes: texts through the tokenizer, arrays as they are, checked.
+"""Turns texts and arrays of a caller into the arrays that a session takes, and checks them.
 
-A batch of texts is padded as the model's padding has it. Arrays are never padded: sequences of one shape run together,
-since only a network with a mask can tell padding from zeros.
+A batch of texts is padded as the model's config says. Arrays are never padded: only sequences of one shape run
+together, because a network without a mask cannot tell padding from zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ class Encoded(NamedTuple):
     """One input, ready to be stacked.
 
     Attributes:
-        given: Ids of a text, or arrays by input name.
+        given: The ids of a text, (time,) int32; or arrays by input name, each (time, ...).
         tokens: Words in the text, or steps of the sequence.
         truncated: Whether words were cut off.
     """
@@ -37,42 +37,35 @@ class Encoded(NamedTuple):
     truncated: bool
 
 
-class Reader(Protocol):
-    """How a model reads what it is given."""
-
-    def items(self, inputs: Any) -> Iterable[Any]:
-        """Takes apart what `predict` was given, one text or sequence at a time."""
-
-    def encode(self, item: Any, index: int) -> Encoded:
-        """Reads one of them; `index`, from 0, is for the message of an error."""
-
-    def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
-        """Which of them run together, at most `size`."""
-
-    def stack(self, given: Sequence[Any]) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
-        """Makes a batch of some."""
-
-
 class TextReader:
-    """Reads texts.
+    """Reads texts for a text classifier.
 
     Attributes:
-        tokenizer: Makes ids of them.
+        tokenizer: Turns a text into ids.
     """
 
     def __init__(self, name: str, tokenizer: Tokenizer) -> None:
+        """Makes a reader for the model of this name (for messages)."""
         self._name = name
         self.tokenizer = tokenizer
 
     def items(self, inputs: Any) -> Iterable[str | bytes]:
-        """Any iterable of texts; a single one is a mistake."""
-        return refuse_single_text(inputs)  # `encode` looks at each
-
-    def encode(self, item: Any, index: int) -> Encoded:
-        """Turns a text into ids; one that is `Encoded` already stays what it is.
+        """Returns the texts; `encode` checks each of them.
 
         Raises:
-            DataError: If it is something else.
+            TypeError: If the caller gave one text and not an iterable of texts.
+        """
+        return refuse_single_text(inputs)
+
+    def encode(self, item: Any, index: int) -> Encoded:
+        """Turns a text into ids; an `Encoded` item is returned as it is.
+
+        Args:
+            item: A text; `str` or `bytes` in UTF-8.
+            index: Its position among the inputs, from 0, for the error message.
+
+        Raises:
+            DataError: If it is not a text.
         """
         if isinstance(item, Encoded):
             return item
@@ -82,14 +75,14 @@ class TextReader:
         return Encoded(ids, token_count, is_truncated)
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
-        """Texts of similar length together, for little padding.
+        """Groups texts of similar length, which need little padding; returns the indices of each batch.
 
-        The longest first: the batches that take long do not come last, when other threads have nothing to do.
+        The longest texts come first. Otherwise the slowest batches could run last, while other threads are idle.
         """
         return list(chunks(sorted(range(len(encoded)), key=lambda i: -len(encoded[i].given)), size))
 
     def stack(self, given: Sequence[Ids]) -> Ids:
-        """Pads."""
+        """Pads the ids of some texts to one batch, (batch, time) int32."""
         return self.tokenizer.pad(given)
 
 
@@ -97,66 +90,71 @@ class ArrayReader:
     """Reads sequences of numbers or of ids.
 
     Attributes:
-        inputs: What one sequence consists of.
+        inputs: The inputs of the network.
     """
 
     def __init__(self, name: str, inputs: Sequence[InputConfig]) -> None:
+        """Makes a reader for the model of this name (for messages)."""
         self._name = name
         self.inputs = inputs
 
     def describe(self) -> str:
-        """What the model reads, in words: `x float32 (time, 3)`."""
-        return ", ".join(f"{one.name} {one.dtype} {_shape(one)}" for one in self.inputs)
+        """Says in words what the model reads: `x float32 (time, 3)`."""
+        return ", ".join(f"{port.name} {port.dtype} {_shape(port)}" for port in self.inputs)
 
     def items(self, inputs: Any) -> Iterator[Any]:
-        """One array (batch, time, ...), or sequences one by one, or either by input name.
+        """Splits one array (batch, time, ...), an iterable of sequences, or a mapping of either by input name.
 
         Raises:
-            DataError: If an input is missing or unknown, or they are not equally many.
+            DataError: If an input is missing or unknown, or the inputs have different numbers of sequences.
         """
         if not isinstance(inputs, Mapping):
             self._require_no_text(inputs)
             return iter(inputs)
-        names = [one.name for one in self.inputs]
+        names = [port.name for port in self.inputs]
         self._require_names(inputs)
         counts = {name: len(inputs[name]) for name in names}
         if len(set(counts.values())) > 1:
-            said = ", ".join(f"{count} of {name}" for name, count in counts.items())
-            raise DataError(f"model {self._name} wants as many sequences of each input; here are {said}")
+            found = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise DataError(f"model {self._name} reads as many sequences of each input; here are {found}")
         return (dict(zip(names, row, strict=True)) for row in zip(*(inputs[name] for name in names), strict=True))
 
     def encode(self, item: Any, index: int) -> Encoded:
-        """Checks one sequence: an array, nested lists, or either by input name.
+        """Checks one sequence and converts it to the dtypes of the inputs.
+
+        Args:
+            item: An array, nested lists, or a mapping of either by input name.
+            index: Its position among the inputs, from 0, for the error message.
 
         Raises:
-            DataError: If it is not what the model reads; names the input and says what that wants.
+            DataError: If it is not what the model reads; names the input, and says what the input should be.
         """
         self._require_no_text(item)
         if not isinstance(item, Mapping):
             if len(self.inputs) > 1:
-                raise DataError(f"model {self._name} reads {self.describe()}: hand them in by name")
+                raise DataError(f"model {self._name} reads {self.describe()}: give them by name")
             item = {self.inputs[0].name: item}
         self._require_names(item)
-        given = {one.name: _check(one, item[one.name], f"{one.name}, sequence {index}") for one in self.inputs}
+        given = {port.name: _check(port, item[port.name], f"{port.name}, sequence {index}") for port in self.inputs}
         return Encoded(given, len(given[self.inputs[0].name]), False)
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
-        """Sequences of one shape together, the longest first."""
+        """Groups sequences of one shape, the longest first; returns the indices of each batch."""
         by_shape: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-        for i, one in enumerate(encoded):
-            by_shape.setdefault(tuple(values.shape for values in one.given.values()), []).append(i)
+        for i, sequence in enumerate(encoded):
+            by_shape.setdefault(tuple(values.shape for values in sequence.given.values()), []).append(i)
         longest_first = sorted(by_shape.items(), key=lambda pair: pair[0], reverse=True)
         return [batch for _, indices in longest_first for batch in chunks(indices, size)]
 
     def stack(self, given: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
-        """Stacks what has one shape."""
-        return {name: np.stack([one[name] for one in given]) for name in given[0]}
+        """Stacks sequences of one shape to one batch per input, (batch, time, ...)."""
+        return {name: np.stack([row[name] for row in given]) for name in given[0]}
 
     def _require_names(self, given: Mapping[str, Any]) -> None:
-        names = {one.name for one in self.inputs}
+        names = {port.name for port in self.inputs}
         if given.keys() != names:
-            there = ", ".join(map(str, given)) or "none"
-            raise DataError(f"model {self._name} reads {self.describe()}; the inputs here are {there}")
+            found = ", ".join(map(str, given)) or "none"
+            raise DataError(f"model {self._name} reads {self.describe()}; the inputs here are {found}")
 
     def _require_no_text(self, item: Any) -> None:
         if isinstance(item, str | bytes) or (isinstance(item, Sequence) and item and isinstance(item[0], str | bytes)):
@@ -164,70 +162,66 @@ class ArrayReader:
 
 
 def refuse_single_text(inputs: Any) -> Iterable[Any]:
-    """An iterable of texts as it is; a text would be read letter by letter.
+    """Returns an iterable of texts as it is, but refuses one text, which would be read letter by letter.
 
     Raises:
-        TypeError: If it is a text.
+        TypeError: If `inputs` is a text.
     """
     if isinstance(inputs, str | bytes):
         raise TypeError("predict takes an iterable of texts; put a single one into a list")
     return inputs  # type: ignore[no-any-return]
 
 
-def _check(one: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
-    """One sequence of an input, in the dtype of the file."""
+def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
+    """Checks one sequence of an input and converts it to the input's dtype."""
     try:
         array = np.asarray(values)
     except ValueError as error:  # nested lists of different lengths
-        raise DataError(f"{where}: no array of one shape; it should be {_shape(one)}") from error
-    if not fits(one, array.shape):
-        raise DataError(f"{where}: should be {_shape(one)} with a time of at least 1, not {array.shape}")
-    if array.dtype.kind not in ("iu" if one.kind == "ids" else "iuf"):
-        what = f"integers in 0..{one.size - 1}" if one.kind == "ids" else "numbers"
+        raise DataError(f"{where}: its rows have different lengths; it should be {_shape(port)}") from error
+    if not fits(port, array.shape):
+        raise DataError(f"{where}: should be {_shape(port)} with a time of at least 1, not {array.shape}")
+    if array.dtype.kind not in ("iu" if port.kind == "ids" else "iuf"):
+        what = f"integers in 0..{port.size - 1}" if port.kind == "ids" else "numbers"
         raise DataError(f"{where}: should hold {what}, not {array.dtype}")
-    converted, is_wrong = convert_array(one, array)
+    converted, is_wrong = convert_array(port, array)
     if is_wrong.any():
-        place = tuple(np.argwhere(is_wrong)[0])
-        wanted = f"in 0..{one.size - 1}" if one.kind == "ids" else "a finite float32"
-        raise DataError(f"{where}: {array[place]} at {_at(place)} should be {wanted}")
+        index = tuple(np.argwhere(is_wrong)[0])
+        expected = f"in 0..{port.size - 1}" if port.kind == "ids" else "a finite float32"
+        raise DataError(f"{where}: {array[index]} at [{', '.join(map(str, index))}] should be {expected}")
     return converted
 
 
-def fits(one: InputConfig, shape: Sequence[int], least_time: int = 1) -> bool:
-    """Whether a sequence of that shape, without the batch, can be read as an input."""
-    return len(shape) == len(one.shape) and all(
+def fits(port: InputConfig, shape: Sequence[int], least_time: int = 1) -> bool:
+    """Whether a sequence of this shape, without the batch axis, can be read as an input."""
+    return len(shape) == len(port.shape) and all(
         size >= (least_time if own is None else 1) and own in (None, size)
-        for own, size in zip(one.shape, shape, strict=True)
+        for own, size in zip(port.shape, shape, strict=True)
     )
 
 
-def convert_array(one: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def convert_array(port: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Converts an array of a caller to the dtype of an input.
 
     Args:
-        one: The input.
-        array: Integers for ids, anything that numpy converts to float32 for numbers; of any shape.
+        port: The input.
+        array: Integers for ids; for numbers, anything that numpy converts to float32. Of any shape.
 
     Returns:
-        The array as int32 or float32; and, in the same shape, which of its entries cannot be read: ids that the
-        network does not have, numbers that are not finite in float32.
+        The array as int32 or float32; and a mask of the same shape, true for each entry that cannot be read: an id
+        that the network does not have, a number that is not finite in float32.
     """
     with np.errstate(over="ignore"):
-        converted = array.astype(one.dtype)
-    return converted, (array < 0) | (array >= one.size) if one.kind == "ids" else ~np.isfinite(converted)
+        converted = array.astype(port.dtype)
+    return converted, (array < 0) | (array >= port.size) if port.kind == "ids" else ~np.isfinite(converted)
 
 
-def _at(place: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, place))}]"
-
-
-def _shape(one: InputConfig) -> str:
-    sizes = ["time" if size is None else str(size) for size in one.shape]
+def _shape(port: InputConfig) -> str:
+    sizes = ["time" if size is None else str(size) for size in port.shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """Cuts an iterable into tuples of `size`, the last one shorter (`itertools.batched`, which Python 3.11 lacks)."""
+    """Cuts an iterable into tuples of `size`, the last one shorter: `itertools.batched`, which Python 3.11 lacks."""
     iterator = iter(items)
     while chunk := tuple(islice(iterator, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""How good a bundle is on labelled texts or sequences, or how far off its values are."""
+"""Measures how good a bundle is on labelled texts, tagged sentences or sequences with labels or values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnx.datasets import Examples, Series, TaggedSentences
 from rnnx.errors import DataError
-from rnnx.infer.predictions import Prediction, TaggedWord, Tagging, Values
+from rnnx.infer.predictions import Prediction, TaggedWord, Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
 from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
@@ -24,31 +24,30 @@ def evaluate(
     *,
     on_text: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Predicts the label of every example and compares.
+    """Predicts the label of every example and compares it with the true one.
 
     Args:
         predictor: A bundle.
-        examples: Labelled texts, or sequences.
-        labels: What their label ids mean.
-        on_text: Told how many are done.
+        examples: Labelled texts, or labelled sequences.
+        labels: The labels of the data set, in the order of its label ids.
+        on_text: Called after each example with the number of examples done.
 
     Raises:
-        DataError: If the data set has a label that the model does not know, or is not what it reads, or if the network
-            gives no finite number for one of them.
+        DataError: If the data set has a label that the model does not know, or is not what the model reads, or if the
+            network gives no finite number for an example.
     """
     to_model = _label_ids(predictor, labels)
-    items: Sequence[Any] = examples.texts if isinstance(examples, Examples) else examples.rows
-    label_ids = examples.label_ids if isinstance(examples, Examples) else examples.targets.astype(np.int32)
     predictions: list[Prediction] = []
-    for i, prediction in enumerate(predictor.predict_stream(items)):
-        _require_finite(prediction, "text" if isinstance(examples, Examples) else "sequence", i)
+    inputs: Sequence[Any] = examples.inputs
+    for i, prediction in enumerate(predictor.predict_stream(inputs)):
+        _require_finite(prediction, examples.noun, i)
         predictions.append(prediction)
         on_text(i + 1)
-    expected = to_model[label_ids]
-    actual = np.array([one.label_id for one in predictions])
-    probs = np.array([list(one.probs.values()) for one in predictions])
-    tokens = np.array([one.tokens for one in predictions])
-    is_cut = np.array([one.truncated for one in predictions])
+    expected = to_model[examples.label_ids]
+    actual = np.array([prediction.label_id for prediction in predictions])
+    probs = np.array([list(prediction.probs.values()) for prediction in predictions])
+    tokens = np.array([prediction.tokens for prediction in predictions])
+    is_cut = np.array([prediction.truncated for prediction in predictions])
     return measure(
         expected,
         actual,
@@ -65,26 +64,24 @@ def evaluate_tags(
     *,
     on_sentence: Callable[[int], None] = lambda done: None,
 ) -> TagEvaluation:
-    """Tags the words of every sentence, as the treebank has them, and compares.
+    """Tags the words of every sentence, cut into words as in the treebank, and compares the tags.
 
     Args:
         predictor: A bundle that tags words.
-        sentences: With the tags that are expected.
-        labels: What their tag ids mean.
-        on_sentence: Told how many are done.
+        sentences: Sentences with their true tags.
+        labels: The tags of the treebank, in the order of its tag ids.
+        on_sentence: Called after each sentence with the number of sentences done.
 
     Raises:
-        DataError: If the treebank has a tag that the model does not know, the model tags no words, or it gives no
-            finite number for one of them.
+        DataError: If the treebank has a tag that the model does not know, the model does not tag words, or it gives no
+            finite number for a word.
     """
     reader = predictor.reader
     if not isinstance(reader, SentenceReader):
-        raise DataError(f"model {predictor.config.name} tags no words")
+        raise DataError(f"model {predictor.config.name} does not tag words")
     to_model = _label_ids(predictor, labels)
     words: list[TaggedWord] = []
-    given: Sequence[Any] = sentences.sentences
-    for i, tagging in enumerate(predictor.predict_stream(given)):
-        assert isinstance(tagging, Tagging)  # noqa: S101  # such a reader's
+    for i, tagging in enumerate(predictor.tag_stream(sentences.sentences)):
         _require_finite(tagging, "sentence", i)
         words += tagging.words
         on_sentence(i + 1)
@@ -92,7 +89,7 @@ def evaluate_tags(
     actual = np.array([word.tag_id for word in words])
     is_unknown = ~np.concatenate([reader.is_known(words) for words in sentences.sentences])
     of_unknown = (expected == actual)[is_unknown]
-    # A word comes with the probability of its tag alone: the other two figures would take those of all tags.
+    # A tagged word has only the probability of its own tag. The other two figures would need those of all tags.
     bins = measure_reliability(np.array([word.probability for word in words]), expected == actual)
     calibration = Calibration(expected_calibration_error(bins), None, None, bins)
     figures = measure(expected, actual, predictor.labels, calibration)
@@ -110,33 +107,32 @@ def _require_finite(answer: Prediction | Tagging, what: str, index: int) -> None
 
 
 def _label_ids(predictor: Predictor, labels: Sequence[str]) -> npt.NDArray[np.intp]:
-    """The model's label id for each of the data set's."""
+    """Returns the model's label id for each label of the data set."""
     if strange := sorted(set(labels) - set(predictor.labels)):
         known = ", ".join(predictor.labels)
-        raise DataError(f"the data set has the labels {', '.join(strange)}, the model knows {known}")
+        raise DataError(f"the data set has the labels {', '.join(strange)}; the model knows only {known}")
     return np.array([predictor.labels.index(label) for label in labels])
 
 
 def evaluate_values(
     predictor: Predictor, series: Series, *, on_item: Callable[[int], None] = lambda done: None
 ) -> ValueEvaluation:
-    """Predicts the values of every sequence and compares.
+    """Predicts the values of every sequence and compares them with the true ones.
 
     Args:
         predictor: A bundle with one output.
-        series: Sequences with the values that are expected.
-        on_item: Told how many are done.
+        series: Sequences with their true values.
+        on_item: Called after each sequence with the number of sequences done.
 
     Raises:
-        DataError: If the data set is not what the model reads, or has other values than it gives.
+        DataError: If the data set is not what the model reads, or has another number of values.
     """
     outputs = predictor.config.outputs
     if len(outputs) != 1 or outputs[0].shape != series.targets.shape[1:]:
-        given = ", ".join(f"{one.name} {one.shape}" for one in outputs)
-        raise DataError(f"y has {series.targets.shape[1]} values per sequence, the model gives {given}")
+        given = ", ".join(f"{port.name} {port.shape}" for port in outputs)
+        raise DataError(f"y has {series.targets.shape[1]} values per sequence; the model gives {given}")
     actual = np.empty(series.targets.shape)
-    for i, prediction in enumerate(predictor.predict_stream(series.rows)):
-        assert isinstance(prediction, Values)  # noqa: S101  # a model without labels
-        actual[i] = prediction.values
+    for i, (_, values) in enumerate(predictor.run_stream(series.inputs)):
+        actual[i] = values[outputs[0].name]
         on_item(i + 1)
     return measure_values(series.targets.astype(np.float64), actual)

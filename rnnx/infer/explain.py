@@ -1,15 +1,15 @@
-"""What a network reads: of each word of a text two figures that say how it moves the probability of a label.
+"""Explains a prediction: two figures for each word say how it moves the probability of a label.
 
-`probability`, state by state: what the head of the network says at the position of the word (`rnnx.reference.head`), in
-float64, by the NumPy reference that the evidence in the file describes. So it says what the states there have gathered,
-from the words on whichever side they come from, and jumps where a word turns them.
+`probability` is the answer of the head of the network (`rnnx.reference.head`) to the states at the position of the
+word, in float64, from the NumPy reference that the evidence in the file describes. It shows what the states have
+gathered up to there (in a backward layer, from the end of the text), and jumps where a word changes them.
 
-`effect`, word by word: how much the probability of the label falls when this one word is not known, its id replaced by
-that of unknown words, everything else as it was. Measured with the files and the session that infer. Above zero the
-word speaks for the label, below against it. It is the whole network's answer to the whole text, so it knows of the word
-in its place and of nothing but it: of two words that say the same, each may have next to none.
+`effect` is how much the probability of the label falls when this word alone is replaced by the unknown word. It is
+measured with the same files and session that infer. A word with an effect above zero speaks for the label, one with an
+effect below zero speaks against it. The network answers to the whole text each time, so if two words say the same, each
+of them may have an effect near zero.
 
-Imports neither TensorFlow nor the onnx package.
+Imports numpy and onnxruntime, neither TensorFlow nor the onnx package.
 
 Source: M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks", 2014, occlude a part of the
 input and measure the probability (section 4.2); J. Li, W. Monroe and D. Jurafsky, "Understanding neural networks
@@ -22,16 +22,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, read_directory
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
-from rnnx.infer.encoders import Encoded, TextReader, chunks
+from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import Predictor
+from rnnx.infer.reader import Reader, open_reader
+from rnnx.infer.tagger import SentenceReader
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference.head import Head
@@ -44,12 +48,12 @@ class ExplainedWord:
     """A word that the network has read.
 
     Attributes:
-        word: As it stands in the text; bytes that are not UTF-8 are lone surrogates.
-        start: `text[start:end]` is the word, in bytes.
-        end: Likewise.
-        is_known: Whether it stands in the vocabulary.
-        probability: What the head says at its position: the probability of the label, in 0..1.
-        effect: How much the probability of the label falls without it, in -1..1; 0 for a word that is not known.
+        word: As it is written in the text; bytes that are not UTF-8 are lone surrogates.
+        start: `text[start:end]` is the word, counted in bytes.
+        end: See `start`.
+        is_known: Whether it is in the vocabulary.
+        probability: The probability of the label that the head gives at its position, in 0..1.
+        effect: How much the probability of the label falls without the word, in -1..1; 0 for an unknown word.
     """
 
     word: str
@@ -65,10 +69,10 @@ class Explanation:
     """How the words of a text move the probability of a label.
 
     Attributes:
-        prediction: What the model says of the text.
-        label: The label that it is about; the predicted one unless another was asked for.
-        words: Those that the network has read, in their order; of a longer text those that were not cut off.
-        first_number: Which word of the whole text the first of them is, from 1.
+        prediction: The prediction of the model for the text.
+        label: The label whose probability is explained; the predicted one unless the caller asked for another.
+        words: The words that the network has read, in their order, without those that were cut off.
+        first_number: The number of the first of these words in the whole text, from 1.
     """
 
     prediction: Prediction
@@ -78,26 +82,26 @@ class Explanation:
 
     @property
     def probability(self) -> float:
-        """Of the label, for the whole text."""
+        """The probability of the label for the whole text."""
         return self.prediction.probs[self.label]
 
     @property
     def known_count(self) -> int:
-        """How many of the words are known."""
+        """How many of the words are in the vocabulary."""
         return sum(word.is_known for word in self.words)
 
     def strongest(self, count: int, *, against: bool = False) -> tuple[ExplainedWord, ...]:
-        """The words with the largest effect for the label, or against it, at most so many."""
+        """Returns at most `count` words with the largest effect for the label, or against it."""
         sign = -1 if against else 1
         moving = [word for word in self.words if sign * word.effect > 0]
         return tuple(sorted(moving, key=lambda word: -sign * word.effect)[:count])
 
 
 class Explainer:
-    """A text classifier that says how it comes to its answers.
+    """A text classifier that explains its predictions.
 
     Attributes:
-        predictor: The bundle as `rnnx.load` gives it.
+        predictor: The predictor of the same bundle.
     """
 
     def __init__(self, directory: Directory, *, device: Device = "auto") -> None:
@@ -108,31 +112,27 @@ class Explainer:
             device: As for `rnnx.load`.
 
         Raises:
-            DeviceError: If CUDA is asked for and not there.
-            ModelError: If the bundle is broken, or its network has no head that can be asked position by position.
-            UsageError: If it gives no labels to texts.
+            DeviceError: If CUDA is asked for and not available.
+            ModelError: If the bundle is broken, or its network has no head that can answer position by position.
+            UsageError: If the model does not label texts.
         """
         config = directory.config
-        if config.tokenizer is None or config.task != "classification":
-            what = "tags words" if config.words else "reads no texts" if config.tokenizer is None else "gives no labels"
-            raise UsageError(f"only a model that labels whole texts can be explained; {config.name} {what}")
-        self.predictor = Predictor(directory, device=device)
+        self._reader = _require_text_reader(open_reader(directory), config)
+        self.predictor = Predictor(directory, device=device, reader=self._reader)
         model = parse_model(directory[MODEL_NAME])
         network = read_reference(read_evidence(read_properties(model), model), model)
         try:
             self._head = Head(network)
         except ModelError as error:
             raise ModelError(f"model {config.name} cannot be read position by position: {error}") from error
-        assert isinstance(self.predictor.reader, TextReader)  # noqa: S101  # there is a tokenizer
-        self._reader = self.predictor.reader
 
     def explain(self, text: bytes, prediction: Prediction, label: str | None = None) -> Explanation:
-        """Explains what was predicted.
+        """Explains a prediction.
 
         Args:
-            text: In UTF-8.
-            prediction: What the predictor says of it.
-            label: The label whose probability it is about; the predicted one if None.
+            text: The text, in UTF-8.
+            prediction: The prediction of `predictor` for it.
+            label: The label whose probability is explained; the predicted one if None.
 
         Raises:
             ModelError: If the head gives no finite number.
@@ -144,10 +144,10 @@ class Explainer:
         label_id = self.predictor.labels.index(label)
         encoded = self._reader.encode(text, 0)
         spans = self._reader.tokenizer.locate(text)
-        first = len(encoded.given) - len(spans)  # behind the start
+        first = len(encoded.given) - len(spans)  # after the start id
         probs = self._positions(encoded.given)[first:, label_id]
         known = [i for i in range(first, len(encoded.given)) if encoded.given[i] != UNKNOWN_ID]
-        effects = dict(zip(known, prediction.probs[label] - self._without(encoded, known, label), strict=True))
+        effects = dict(zip(known, prediction.probs[label] - self._without(encoded, known, label_id), strict=True))
         words = (
             ExplainedWord(
                 to_text(text[start:end]),
@@ -163,7 +163,7 @@ class Explainer:
         return Explanation(prediction, label, tuple(words), encoded.tokens - len(spans) + 1 if keeps_last else 1)
 
     def _positions(self, ids: Ids) -> npt.NDArray[np.float64]:
-        """What the head says at each id, (length, labels)."""
+        """Returns the probabilities that the head gives at each id, (length, labels)."""
         batch = self._reader.stack([ids])
         start = batch.shape[1] - len(ids) if self._reader.tokenizer.config.padding_side == "left" else 0
         answers = self._head.answers(batch)[0, start : start + len(ids)]
@@ -171,8 +171,8 @@ class Explainer:
             raise ModelError(f"model {self.predictor.config.name}: the head gives no finite number")
         return per_label(answers).reshape(len(ids), len(self.predictor.labels))
 
-    def _without(self, encoded: Encoded, places: Sequence[int], label: str) -> npt.NDArray[np.float64]:
-        """The probability of the label without each of some words, one at a time."""
+    def _without(self, encoded: Encoded, places: Sequence[int], label_id: int) -> npt.NDArray[np.float64]:
+        """Returns the probability of the label without each of some words, one word at a time; (places,)."""
         probs: list[float] = []
         for window in chunks(places, self.predictor.window):  # a bounded number of copies of a long text
             rows = []
@@ -180,12 +180,32 @@ class Explainer:
                 ids = encoded.given.copy()
                 ids[place] = UNKNOWN_ID
                 rows.append(encoded._replace(given=ids))
-            for answer in self.predictor.predict_encoded(rows):
-                assert isinstance(answer, Prediction)  # noqa: S101  # a classifier
-                probs.append(answer.probs[label])
+            for outputs in self.predictor.run_encoded(rows):
+                (row,) = outputs.values()
+                probs.append(per_label(row.astype(np.float64))[label_id])
         return np.array(probs)
 
 
+def _require_text_reader(reader: Reader, config: ModelConfig) -> TextReader:
+    """Returns the reader as that of a text classifier.
+
+    Raises:
+        UsageError: If the model is of another kind, or gives no labels.
+    """
+    match reader:
+        case TextReader() if config.task == "classification":
+            return reader
+        case TextReader():
+            problem = "gives no labels"
+        case SentenceReader():
+            problem = "tags words"
+        case ArrayReader():
+            problem = "does not read texts"
+        case _:
+            assert_never(reader)
+    raise UsageError(f"only a model that labels whole texts can be explained; {config.name} {problem}")
+
+
 def load_explainer(model: str | Path = DEFAULT_MODEL, *, device: Device = "auto") -> Explainer:
-    """Loads a bundle to be explained; arguments and errors as for `rnnx.load` and `Explainer`."""
+    """Loads a bundle and makes an explainer of it; arguments and errors as for `rnnx.load` and `Explainer`."""
     return Explainer(read_directory(find_directory(model)), device=device)

@@ -1,4 +1,4 @@
-"""What a session gave, beside what the config says that it gives: a stranger's file may put out anything."""
+"""Compares the outputs of a session with `config.json`: a file from elsewhere may give anything."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ import numpy.typing as npt
 from rnnx.bundle.config import ModelConfig
 from rnnx.errors import ModelError
 
-# How far rounding may take a probability out of 0..1.
-_ROUNDED = 1e-6
+# How far float32 rounding may move a probability out of 0..1.
+_ROUNDING = 1e-6
 
 
 def require_outputs(
     config: ModelConfig, given: Mapping[str, Any], rows: int, time: int
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Makes sure that the outputs are those of the config.
+    """Makes sure that the outputs of a session are those of the config.
 
     Args:
-        config: The bundle's description.
-        given: What onnxruntime gave, by name.
-        rows: The batch that it was given.
-        time: The positions that it was given.
+        config: The description of the bundle.
+        given: The outputs of onnxruntime, by name.
+        rows: The size of the batch.
+        time: The number of positions.
 
     Returns:
-        The outputs of the config, in its order.
+        The outputs that the config names, in its order.
 
     Raises:
-        ModelError: If one is missing, or of another type or shape, or holds no probabilities where there are labels.
-            What is no number at all is for those who asked: a network that masks all it is given has no answer.
+        ModelError: If an output is missing, has another type or shape, or belongs to labels and is not a probability.
+            NaN is allowed here, and callers look for it: a network has no answer to a sequence that is all masked.
     """
     if not config.outputs:
         raise ModelError(f"model {config.name}: its config.json names no outputs; export it again")
-    for one in config.outputs:
-        # What depends on the time may be anything (pooling), but for tags: a word each.
-        sizes = (rows, *(time if size is None and config.task == "tagging" else size for size in one.shape))
-        values = given.get(one.name)
-        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "absent, or no array"
+    for port in config.outputs:
+        # A tagger has one tag per word. Any other output over the time may have another length, after pooling.
+        sizes = (rows, *(time if size is None and config.task == "tagging" else size for size in port.shape))
+        values = given.get(port.name)
+        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "missing, or not an array"
         if not isinstance(values, np.ndarray) or values.dtype != np.float32 or not _fits(sizes, values.shape):
             raise ModelError(
-                f"model {config.name}: output {one.name!r:.60} should be float32 {sizes}, and is {found:.80}: the file "
-                "and config.json do not belong together; get or export this model again"
+                f"model {config.name}: output {port.name!r:.60} should be float32 {sizes}, and is {found:.80}: the "
+                "file and config.json do not belong together; get or export this model again"
             )
-        if config.labels and ((values < -_ROUNDED) | (values > 1 + _ROUNDED)).any():
+        if config.labels and ((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any():
             raise ModelError(
-                f"model {config.name}: output {one.name!r:.60} should hold probabilities, and has "
+                f"model {config.name}: output {port.name!r:.60} should hold probabilities, and has "
                 f"{values.min():.3g} to {values.max():.3g}; get or export this model again"
             )
-    return {one.name: given[one.name] for one in config.outputs}
+    return {port.name: given[port.name] for port in config.outputs}
 
 
 def _fits(sizes: Sequence[int | None], shape: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What a model says of one input: a label with its probability, a tag for each word, or the numbers it puts out."""
+"""The answers of a model: a label with its probability, a tag for each word, or the network's raw outputs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rnnx.text.tokenizer import to_bytes
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text, or of one sequence of numbers or ids.
+    """The answer of a classifier to one text, or to one sequence of numbers or ids.
 
     Attributes:
         label: The chosen label.
-        label_id: Its index.
-        probability: Of that label, in 0..1.
-        probs: Of every label, by name; they sum to 1.
-        tokens: Words in the text; steps of the sequence.
+        label_id: Its index in `Predictor.labels`.
+        probability: The probability of the chosen label, in 0..1.
+        probs: The probability of every label, by name; they sum to 1.
+        tokens: How many words the text has, or how many steps the sequence.
         truncated: Whether words were cut off, because the text is longer than the model reads.
     """
 
@@ -34,17 +34,18 @@ class Prediction:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the network gave an answer: what is all masked has none."""
+        """Whether the probability is a finite number; a network has no answer to a sequence that is all masked."""
         return bool(np.isfinite(self.probability))
 
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """What a network without labels says of one sequence.
+    """The outputs of a network without labels for one sequence.
 
     Attributes:
-        outputs: By output name, float32, without the batch: (outputs,), or (time, outputs) for one at each position.
-        tokens: Steps of the sequence.
+        outputs: By output name, float32, without the batch axis: (outputs,), or (time, outputs) for an output at each
+            position.
+        tokens: How many steps the sequence has.
     """
 
     outputs: Mapping[str, npt.NDArray[np.float32]]
@@ -52,12 +53,12 @@ class Values:
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
-        """The first output, for a network that has no other."""
+        """The first output; for networks with one output."""
         return next(iter(self.outputs.values()))
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number is one."""
+        """Whether every number is finite."""
         return all(bool(np.isfinite(values).all()) for values in self.outputs.values())
 
 
@@ -66,12 +67,13 @@ class TaggedWord:
     """A word with its tag.
 
     Attributes:
-        word: As it stands in the text; bytes that are not UTF-8 are lone surrogates.
-        tag: The likeliest.
-        tag_id: Its index.
-        probability: Of that tag, in 0..1.
-        start: `text[start:end]` is the word: characters of a `str`, bytes of a `bytes`; None if it came as a word.
-        end: Likewise.
+        word: As it is written in the text; bytes that are not UTF-8 are lone surrogates.
+        tag: The most likely tag.
+        tag_id: Its index in `Predictor.labels`.
+        probability: The probability of that tag, in 0..1.
+        start: `text[start:end]` is the word, counted in characters of a `str` and in bytes of a `bytes`; None if the
+            caller gave words, not a text.
+        end: See `start`.
     """
 
     word: str
@@ -84,25 +86,33 @@ class TaggedWord:
 
 @dataclass(frozen=True)
 class Tagging:
-    """What a tagger says of one text, or of one sentence of words.
+    """The answer of a tagger to one text, or to one sentence given as words.
 
     Attributes:
-        sentences: Each with at least one word.
+        sentences: The tagged words of each sentence; at least one word each.
     """
 
     sentences: tuple[tuple[TaggedWord, ...], ...]
 
     @classmethod
     def of(cls, sentences: Sequence[Sequence[TaggedWord]], text: object) -> Tagging:
-        """Collects sentences whose words know their place in the bytes of the text."""
+        """Makes a tagging of sentences whose words have their start and end in bytes.
+
+        Args:
+            sentences: The tagged words.
+            text: The text as the caller gave it; for a `str`, start and end are converted to characters.
+        """
         if isinstance(text, str) and not text.isascii():
-            place = _character_places(text)
-            sentences = [[replace(one, start=place(one.start), end=place(one.end)) for one in s] for s in sentences]
+            to_character = _character_offsets(text)
+            sentences = [
+                [replace(word, start=to_character(word.start), end=to_character(word.end)) for word in words]
+                for words in sentences
+            ]
         return cls(tuple(map(tuple, sentences)))
 
     @property
     def words(self) -> tuple[TaggedWord, ...]:
-        """All words, whatever their sentence."""
+        """The words of all sentences."""
         return tuple(word for sentence in self.sentences for word in sentence)
 
     @property
@@ -112,32 +122,32 @@ class Tagging:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every probability is a number."""
+        """Whether every probability is a finite number."""
         return all(bool(np.isfinite(word.probability)) for word in self.words)
 
 
-def _character_places(text: str) -> Callable[[int | None], int]:
-    """Gives for a place in the bytes of a text that in its characters."""
+def _character_offsets(text: str) -> Callable[[int | None], int]:
+    """Makes a function from an offset in the UTF-8 bytes of a text to the offset in its characters."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
     data = to_bytes(text)
-    if sizes.sum() != len(data):  # lone surrogates that stand for a byte each
+    if sizes.sum() != len(data):  # the text has lone surrogates, each of which is one byte
         sizes = np.where((points >= 0xDC80) & (points <= 0xDCFF), 1, sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    return lambda place: int(np.searchsorted(starts, place or 0))
+    return lambda offset: int(np.searchsorted(starts, offset or 0))
 
 
 def choose_label(
     row: npt.NDArray[np.float32], labels: Sequence[str], threshold: float, tokens: int, truncated: bool
 ) -> Prediction:
-    """Chooses the label of one answer.
+    """Chooses the label from the output of a classifier.
 
     Args:
-        row: (outputs,): one probability per label, or that of the second one alone.
-        labels: By label id.
+        row: (outputs,) float32: one probability per label, or only that of the second label.
+        labels: The labels, in the order of the label ids.
         threshold: With two labels, the probability from which the second one is chosen.
-        tokens: For the prediction.
-        truncated: Likewise.
+        tokens: `Prediction.tokens`.
+        truncated: `Prediction.truncated`.
     """
     probs = per_label(row.astype(np.float64))
     label_id = int(choose_label_ids(probs, threshold))

@@ -1,4 +1,4 @@
-"""Texts, or sentences of words, in; each word with its tag out."""
+"""Tags the words of texts, or of sentences given as lists of words: cuts them to pieces, runs these, joins the tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnnx.text.sentence_split import Word, split_text
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
 
-# What the network gives for some pieces of sentences, (words, tags) or longer for each.
+# Runs the network over some pieces of sentences; gives (words, tags) for each, or longer where the batch was padded.
 RunPieces: TypeAlias = Callable[[Sequence[Encoded]], Sequence[AnyArray]]
 
 
@@ -24,9 +24,9 @@ class _Piece(NamedTuple):
     """As much of a sentence as the network reads at once.
 
     Attributes:
-        item: Which text it is of.
-        begins: Whether a sentence begins with it.
-        words: Its words; none for a text without any.
+        item: The index of the text that it belongs to.
+        begins: Whether it is the first piece of its sentence.
+        words: Its words; none for a text without words.
     """
 
     item: int
@@ -38,22 +38,32 @@ class SentenceReader:
     """Reads texts and sentences for a network that tags words.
 
     Attributes:
-        encoder: Makes ids of words.
+        encoder: Turns words into ids.
     """
 
     def __init__(self, name: str, encoder: WordEncoder) -> None:
+        """Makes a reader for the model of this name (for messages)."""
         self._name = name
         self.encoder = encoder
 
     def items(self, inputs: Any) -> Iterable[Any]:
-        """Any iterable of texts, or of sentences as lists of their words; a single one is a mistake."""
-        return refuse_single_text(inputs)  # `sentences` looks at each
-
-    def sentences(self, item: Any, index: int) -> Iterator[Sequence[Word]]:
-        """Cuts a text into sentences of words; a sentence of words is one, of words that stand nowhere (-1).
+        """Returns the texts or lists of words; `sentences` checks each of them.
 
         Raises:
-            DataError: If it is neither.
+            TypeError: If the caller gave one text and not an iterable of texts.
+        """
+        return refuse_single_text(inputs)
+
+    def sentences(self, item: Any, index: int) -> Iterator[Sequence[Word]]:
+        """Cuts an item into sentences of words.
+
+        Args:
+            item: A text; or a list of words, which is one sentence. Its words have no place in a text: start and end
+                are -1.
+            index: Its position among the inputs, from 0, for the error message.
+
+        Raises:
+            DataError: If it is neither a text nor a list of words.
         """
         if isinstance(item, str | bytes):
             yield from split_text(to_bytes(item) if isinstance(item, str) else item)
@@ -67,19 +77,19 @@ class SentenceReader:
             yield [Word(to_bytes(word) if isinstance(word, str) else word, -1, -1) for word in item]
 
     def encode(self, item: Any, index: int) -> Encoded:
-        """Looks up the words of a piece."""
+        """Looks up the ids of the words of a piece."""
         return Encoded(self.encoder.encode(item), len(item), False)
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
-        """Sentences of similar length together, the longest first, as texts are."""
+        """Groups pieces of similar length, the longest first, as `TextReader.batches` groups texts."""
         return list(chunks(sorted(range(len(encoded)), key=lambda i: -encoded[i].tokens), size))
 
     def stack(self, given: Sequence[WordIds]) -> dict[str, AnyArray]:
-        """Pads."""
+        """Pads the ids of some pieces to one batch per input, (batch, words, ...) int32."""
         return self.encoder.pad(given)._asdict()
 
     def is_known(self, words: Sequence[bytes]) -> npt.NDArray[np.bool_]:
-        """Whether each word stands in the vocabulary."""
+        """Says of each word whether it is in the vocabulary; (words,)."""
         return np.asarray(self.encoder.encode(words).ids != UNKNOWN_ID)
 
 
@@ -89,23 +99,23 @@ def tag_texts(
     """Tags texts as they come, in bounded memory.
 
     Args:
-        reader: The model's.
+        reader: The reader of the model.
         items: Texts, or sentences as lists of words.
-        labels: By tag id.
+        labels: The tags, in the order of the tag ids.
         run: Runs the network over some pieces of sentences.
-        window: How many it is given at once.
+        window: How many pieces it is given at once.
 
     Yields:
-        One for each item, in their order.
+        The tagging of each item, in their order.
     """
     given: dict[int, Any] = {}
     sentences: list[list[TaggedWord]] = []
     last = None
-    for some in chunks(_pieces(reader, items, given), window):
-        filled = [piece for piece in some if piece.words]
+    for batch in chunks(_pieces(reader, items, given), window):
+        filled = [piece for piece in batch if piece.words]
         encoded = [reader.encode([word.word for word in piece.words], piece.item) for piece in filled]
         answers = iter(run(encoded))
-        for piece in some:
+        for piece in batch:
             if piece.item != last and last is not None:
                 yield Tagging.of(sentences, given.pop(last))
                 sentences = []
@@ -121,7 +131,7 @@ def tag_texts(
 
 
 def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any]) -> Iterator[_Piece]:
-    """Cuts the items; each waits in `given` until it is answered."""
+    """Cuts the items into pieces; each item is kept in `given` until it is answered."""
     for i, item in enumerate(items):
         given[i] = item
         is_empty = True
@@ -134,8 +144,8 @@ def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any])
 
 
 def _choose(words: Sequence[Word], answer: AnyArray, labels: Sequence[str]) -> list[TaggedWord]:
-    """The likeliest tag of each word; what stands behind the last one is padding."""
-    rows = per_label(answer[: len(words)])
+    """Chooses the most likely tag of each word."""
+    rows = per_label(answer[: len(words)])  # the rest of the batch's row is padding
     tag_ids = choose_label_ids(rows)
     return [
         TaggedWord(

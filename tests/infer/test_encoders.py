@@ -59,7 +59,7 @@ def test_sequences_of_one_shape_run_together() -> None:
         (np.zeros((3, 2)), r"x, sequence 0: should be \(time, 2\) with a time of at least 1, not \(2,\)"),
         (np.zeros((1, 0, 2)), r"x, sequence 0: should be .* not \(0, 2\)"),
         ([np.zeros((3, 2)), np.zeros((3, 3))], r"x, sequence 1: should be \(time, 2\) .* not \(3, 3\)"),
-        ([[[1, 2], [3]]], r"x, sequence 0: no array of one shape; it should be \(time, 2\)"),
+        ([[[1, 2], [3]]], r"x, sequence 0: its rows have different lengths; it should be \(time, 2\)"),
         (np.zeros((1, 3, 2), complex), "x, sequence 0: should hold numbers, not complex128"),
         ([np.array([[1, np.nan]])], r"x, sequence 0: nan at \[0, 1\] should be a finite float32"),
         ([np.array([[1e39, 1]])], r"x, sequence 0: 1e\+39 at \[0, 0\] should be a finite float32"),
@@ -95,5 +95,5 @@ def test_inputs_that_are_not_equally_many_are_refused() -> None:
     reader = ArrayReader("m", [NUMBERS, IDS])
     with pytest.raises(DataError, match="as many sequences of each input; here are 1 of x, 2 of ids"):
         encode(reader, {"x": np.zeros((1, 3, 2)), "ids": [[1], [2]]})
-    with pytest.raises(DataError, match="hand them in by name"):
+    with pytest.raises(DataError, match="give them by name"):
         encode(reader, np.zeros((1, 3, 2)))

@@ -23,7 +23,7 @@ def test_labels_meet_by_name_not_by_id() -> None:
 
 
 def test_a_label_that_the_model_does_not_know_is_named() -> None:
-    with pytest.raises(DataError, match="has the labels sad, the model knows neg, pos"):
+    with pytest.raises(DataError, match="has the labels sad; the model knows only neg, pos"):
         evaluate(rnnx.load("imdb"), Examples([b"x"], np.array([0], np.int32)), ("sad", "pos"))
 
 

@@ -147,7 +147,7 @@ def test_what_gives_no_label_to_a_text_is_refused() -> None:
         load_explainer("pos")
     config = dataclasses.replace(read_directory(find_directory("imdb")).config, tokenizer=None)
     directory = dataclasses.replace(read_directory(find_directory("imdb")), config=config)
-    with pytest.raises(UsageError, match="imdb reads no texts"):
+    with pytest.raises(UsageError, match="imdb does not read texts"):
         Explainer(directory)
 
 

@@ -35,8 +35,8 @@ def test_right_outputs_come_as_the_config_lists_them() -> None:
         (CONFIG, RIGHT[:, :0], r"float32 \(3, 0\)"),
         (CONFIG, RIGHT.astype(np.int64), r"int64 \(3, 1\)"),
         (CONFIG, np.full((3, 1), "a", object), r"object \(3, 1\)"),
-        (CONFIG, [RIGHT], "absent, or no array"),
-        (CONFIG, None, "absent, or no array"),
+        (CONFIG, [RIGHT], "missing, or not an array"),
+        (CONFIG, None, "missing, or not an array"),
         (TAGGER, np.ones((3, 4, 1), np.float32), r"float32 \(3, 4, 1\)"),
     ],
 )

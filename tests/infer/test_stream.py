@@ -10,7 +10,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.bundle.directory import read_directory
+from rnnx.bundle.directory import VOCABULARY_NAME, read_directory
 from rnnx.errors import ModelError
 from rnnx.infer.stream import Stream
 from rnnx.runtime.session import Session
@@ -56,7 +56,8 @@ def test_a_stream_is_not_cut_to_the_longest_text(streaming_bundle: Path) -> None
     assert model.predict([text])[0].truncated
     stream = model.stream()
     (actual,) = stream.feed(text).predictions
-    stream_ids = np.array([[1, *stream._tokenizer.vocabulary.encode(text.split())]], np.int32)  # type: ignore[union-attr]
+    vocabulary = Vocabulary.from_bytes(read_directory(streaming_bundle)[VOCABULARY_NAME])
+    stream_ids = np.array([[1, *vocabulary.encode(text.split())]], np.int32)
     expected = reference_of(streaming_bundle).predict(stream_ids)[0, 0]
     assert actual.probs["pos"] == pytest.approx(expected, abs=1e-5)
     assert actual.tokens == 300

@@ -270,7 +270,7 @@ def test_a_single_text_is_a_mistake(tagger: Predictor) -> None:
     for ask in (tagger.predict, tagger.tag):
         with pytest.raises(TypeError):
             ask("the cat")
-    with pytest.raises(ModelError, match="tags no words"):
+    with pytest.raises(ModelError, match="does not tag words"):
         rnnx.load("imdb").tag(["a"])
 
 
@@ -449,7 +449,7 @@ def test_data_of_another_kind_is_refused(bundle: Path, tmp_path: Path, capsys: C
     treebank = write(tmp_path, "a.conllu", to_conllu([dataclasses.replace(TEST[0], tags=("ODD",) * len(TEST[0].tags))]))
     table = write(tmp_path, "a.csv", b"text,label\na,DET\nb,ADJ\n")
     for arguments, reason in (
-        ([str(bundle), treebank], "the data set has the labels ODD, the model knows ADJ, DET"),
+        ([str(bundle), treebank], "the data set has the labels ODD; the model knows only ADJ, DET"),
         ([str(bundle), table], "model own reads sentences with a tag for each word: give a .conllu file"),
         (["imdb", treebank], "model imdb reads no tagged words"),
     ):
