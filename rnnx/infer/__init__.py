@@ -1,1 +1,1 @@
-"""Inference: sessions of onnxruntime and the predictor. Needs [cpu] or [cuda]; never imports TensorFlow."""
+"""Inference: the predictor, streams, evaluation and explanation. Needs [cpu] or [cuda]; never imports TensorFlow."""

@@ -1,4 +1,7 @@
-"""Files of numbers as items, a sequence each: `.npy`, `.npz` and `.csv`. A bad file never stops the rest."""
+"""Reads files of numbers (`.npy`, `.npz`, `.csv`) as items, one sequence each.
+
+A file that cannot be read never stops the rest.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from rnnx.errors import DataError
 from rnnx.infer.encoders import ArrayReader
 from rnnx.infer.text_files import STDIN, Item, reason
 
-# The one array of a file whose network has one input, whatever that is called.
+# The name of the array of a network with one input, besides the name of that input.
 _ONLY_KEY = "x"
 _LENGTHS_KEY = "lengths"
 _MOST_CSV_BYTES = 64 << 20
@@ -32,9 +35,9 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
     """Reads the sequences of files.
 
     Args:
-        reader: The model's; what it refuses is an error for that sequence alone.
+        reader: The reader of the model; a sequence that it refuses is an error for that sequence alone.
         sources: `.npy` holds (time, features) or (batch, time, features); `.npz` the same by input name, or `x`, with
-            `lengths` where rows are padded; `.csv` one step per line, or for ids one sequence per line; `-` is a
+            `lengths` if rows are padded; `.csv` holds one step per line, or for ids one sequence per line; `-` is a
             `.csv` on stdin.
 
     Yields:
@@ -50,26 +53,26 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
                 except DataError as error:
                     yield Item(source, None, None, str(error), index=index)
         except (DataError, OSError) as error:
-            said = reason(error) if isinstance(error, OSError) else error.what
-            yield Item(source, None, None, said, index=count or None)
+            problem = reason(error) if isinstance(error, OSError) else error.what
+            yield Item(source, None, None, problem, index=count or None)
 
 
 def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
-    """The sequences of a file as they stand there."""
+    """Reads the sequences of a file, unchecked."""
     path = Path(source)
     match ".csv" if source == STDIN else path.suffix.lower():
         case ".csv":
             with nullcontext(sys.stdin.buffer) if source == STDIN else path.open("rb") as stream:
                 data = stream.read(_MOST_CSV_BYTES + 1)
             if len(data) > _MOST_CSV_BYTES:
-                raise DataError(f"longer than the {_MOST_CSV_BYTES >> 20} MB that a .csv may have; give it as .npy")
+                raise DataError(f"longer than {_MOST_CSV_BYTES >> 20} MB, the most for a .csv; give it as .npy")
             yield from _read_csv(_only_input(reader), data)
         case ".npy":
-            one = _only_input(reader)
+            port = _only_input(reader)
             with path.open("rb") as file:
                 with no_pickle(None, "this file"):
                     values = open_array(file, os.fstat(file.fileno()).st_size)
-                yield from _take_apart(one, values, None, "this file")
+                yield from _split(port, values, None, "this file")
         case ".npz":
             yield from _read_npz(reader, path)
         case _:
@@ -78,52 +81,52 @@ def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
 
 def _only_input(reader: ArrayReader) -> InputConfig:
     if len(reader.inputs) > 1:
-        raise DataError(f"this model reads {reader.describe()}: hand them in by name, in a .npz")
+        raise DataError(f"this model reads {reader.describe()}: give them by name, in a .npz")
     return reader.inputs[0]
 
 
-def _is_batch(one: InputConfig, values: FileArray) -> bool:
-    """Whether there is one axis more than a sequence has; anything else is one sequence, and checked as such."""
-    return len(values.shape) == 1 + len(one.shape)
+def _is_batch(port: InputConfig, values: FileArray) -> bool:
+    """Whether an array has one axis more than a sequence; any other array is checked as one sequence."""
+    return len(values.shape) == 1 + len(port.shape)
 
 
-def _count(one: InputConfig, values: FileArray) -> int:
-    """The sequences in an array."""
-    count = values.shape[0] if _is_batch(one, values) else 1
+def _count(port: InputConfig, values: FileArray) -> int:
+    """Returns the number of sequences in an array, at least 1."""
+    count = values.shape[0] if _is_batch(port, values) else 1
     if not count:
-        raise DataError(f"{one.name}: the array is empty: {values.shape}")
+        raise DataError(f"{port.name}: the array is empty: {values.shape}")
     return count
 
 
-def _take_apart(one: InputConfig, values: FileArray, where: Path | None, what: str) -> Iterator[npt.NDArray[Any]]:
-    """The sequences in an array, read as they are needed."""
-    rows = values.rows() if _is_batch(one, values) else map(FileArray.read, [values])
-    for _ in range(_count(one, values)):
+def _split(port: InputConfig, values: FileArray, where: Path | None, what: str) -> Iterator[npt.NDArray[Any]]:
+    """Splits an array into sequences, each of which is read when it is needed."""
+    rows = values.rows() if _is_batch(port, values) else map(FileArray.read, [values])
+    for _ in range(_count(port, values)):
         with no_pickle(where, what):
             row = next(rows)
         yield row
 
 
 def _read_npz(reader: ArrayReader, path: Path) -> Iterator[Any]:
-    names = [one.name for one in reader.inputs]
+    names = [port.name for port in reader.inputs]
     wanted = {*names, _LENGTHS_KEY, *([_ONLY_KEY] if len(names) == 1 else [])}
     with open_npz(path, wanted.__contains__) as arrays:
         if len(names) == 1 and names[0] not in arrays and _ONLY_KEY in arrays:
             arrays[names[0]] = arrays[_ONLY_KEY]
         if missing := [name for name in names if name not in arrays]:
             raise DataError(f"no array {' and no array '.join(missing)} in it; this model reads {reader.describe()}")
-        counts = [_count(one, arrays[one.name]) for one in reader.inputs]
+        counts = [_count(port, arrays[port.name]) for port in reader.inputs]
         if len(set(counts)) > 1:
             shapes = ", ".join(f"{name} {arrays[name].shape}" for name in names)
             raise DataError(f"the arrays hold different numbers of sequences: {shapes}")
         lengths = _read_lengths(arrays, counts[0]) if _LENGTHS_KEY not in names and len(names) == 1 else None
-        parts = [_take_apart(one, arrays[one.name], path, one.name) for one in reader.inputs]
+        parts = [_split(port, arrays[port.name], path, port.name) for port in reader.inputs]
         for index, row in enumerate(zip(*parts, strict=True)):
             yield {n: v if lengths is None else v[: lengths[index]] for n, v in zip(names, row, strict=True)}
 
 
 def _read_lengths(arrays: Mapping[str, FileArray], count: int) -> npt.NDArray[Any] | None:
-    """The steps of each sequence that count; None if all of them do."""
+    """Reads how many steps of each row belong to the sequence; None if the file does not say, and all of them do."""
     if _LENGTHS_KEY not in arrays:
         return None
     found = arrays[_LENGTHS_KEY]
@@ -136,11 +139,14 @@ def _read_lengths(arrays: Mapping[str, FileArray], count: int) -> npt.NDArray[An
     return lengths
 
 
-def _read_csv(one: InputConfig, data: bytes) -> list[Any]:
-    """A sequence of numbers, a step per line; or sequences of ids, one per line. A first line of names is skipped."""
-    is_ids = one.kind == "ids"
-    if len(one.shape) != (1 if is_ids else 2):
-        raise DataError(f"this model reads sequences with more axes than a .csv has; give {one.name} as .npy")
+def _read_csv(port: InputConfig, data: bytes) -> list[Any]:
+    """Reads one sequence of numbers, one step per line; or sequences of ids, one per line.
+
+    A first line of column names is skipped.
+    """
+    is_ids = port.kind == "ids"
+    if len(port.shape) != (1 if is_ids else 2):
+        raise DataError(f"this model reads sequences with more axes than a .csv has; give {port.name} as .npy")
     rows: list[npt.NDArray[Any]] = []
     steps, width = array("d"), 0
     try:
@@ -153,14 +159,14 @@ def _read_csv(one: InputConfig, data: bytes) -> list[Any]:
                 raise DataError(f"line {number}: {len(numbers)} numbers where the first one has {width}")
             steps.extend(numbers)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"no table of numbers ({error})") from error
+        raise DataError(f"not a table of numbers ({error})") from error
     if not rows and not steps:
-        raise DataError("holds no line of numbers")
+        raise DataError("has no line of numbers")
     return rows if is_ids else [np.array(steps).reshape(-1, width)]
 
 
 def _parse_csv(data: bytes, parse: Callable[[str], float]) -> Iterator[tuple[int, list[float]]]:
-    """The lines with numbers, and their own numbers from 1."""
+    """Reads the lines that hold numbers; yields the line number, from 1, and the numbers."""
     head_error: DataError | None = None
     number = 0
     lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
@@ -174,6 +180,6 @@ def _parse_csv(data: bytes, parse: Callable[[str], float]) -> Iterator[tuple[int
             wrong = DataError(f"line {number}: should hold {wanted}, separated by commas ({error})")
             if number > 1:
                 raise wrong from error
-            head_error = wrong  # the names of the columns, if there is more
+            head_error = wrong  # a first line of column names, unless it is the only line
     if head_error and number == 1:
         raise head_error

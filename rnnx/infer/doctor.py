@@ -1,4 +1,7 @@
-"""What is installed, what fits together, and what to do where it does not. Imports no framework but onnxruntime."""
+"""Checks the installation: which packages are there, whether they fit together, and what to do if they do not.
+
+Imports no framework but onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from rnnx.runtime.cuda import find_cards
 from rnnx.versions import FLOORS, describe_floor
 
 _PURPOSES = {
-    "rnnx": "itself",
+    "rnnx": "this package",
     "numpy": "arrays",
     "typer": "the command line",
     "rich": "tables and progress",
     "onnxruntime": "inference on the CPU: [cpu]",
-    "onnxruntime-gpu": "inference on NVIDIA cards: [cuda]",
+    "onnxruntime-gpu": "inference on NVIDIA GPUs: [cuda]",
     "tensorflow": "training and export: [train]",
     "keras": "training and export: [train]",
     "tf2onnx": "export: [train]",
@@ -40,12 +43,12 @@ class Diagnosis:
     """The state of an installation.
 
     Attributes:
-        python: Its version.
-        packages: Those that matter.
-        providers: What onnxruntime offers.
-        cards: What CUDA can use, where onnxruntime is the one for CUDA: name and compute capability.
-        models: The shipped ones.
-        problems: Each with its remedy; empty if all is well.
+        python: The version of Python.
+        packages: The packages that rnnx uses.
+        providers: The execution providers of onnxruntime.
+        cards: The GPUs that CUDA can use, with name and compute capability; empty without onnxruntime-gpu.
+        models: The names of the shipped models.
+        problems: What is wrong, each with its remedy; empty if all is well.
     """
 
     python: str
@@ -57,7 +60,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Looks at the installation."""
+    """Checks the installation."""
     versions = {name: _version(name) for name in _PURPOSES}
     problems = _version_problems(versions)
     providers: tuple[str, ...] = ()
@@ -79,7 +82,7 @@ def diagnose() -> Diagnosis:
 
 
 def _cuda_problems(models: tuple[str, ...]) -> list[str]:
-    """What is known to be in the way of CUDA; if nothing is, what a shipped model says when it runs there."""
+    """Returns what is known to keep CUDA from working; if nothing is, runs a shipped model on it."""
     from rnnx.infer.predictor import load
     from rnnx.runtime.session import cuda_problems
 
@@ -96,11 +99,11 @@ def _version_problems(versions: dict[str, str | None]) -> list[str]:
     problems = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
         problems.append(
-            "onnxruntime and onnxruntime-gpu share one folder and break each other: "
+            "onnxruntime and onnxruntime-gpu overwrite each other's files, and must not be installed together: "
             "pip uninstall onnxruntime onnxruntime-gpu; pip install 'rnnx[cuda]'"
         )
     if not versions["onnxruntime"] and not versions["onnxruntime-gpu"]:
-        problems.append("no onnxruntime, so nothing can be inferred: pip install 'rnnx[cpu]', or 'rnnx[cuda]'")
+        problems.append("onnxruntime is not installed, so no model can run: pip install 'rnnx[cpu]', or 'rnnx[cuda]'")
     return problems + [
         problem for name in FLOORS if (found := versions[name]) is not None and (problem := describe_floor(name, found))
     ]

@@ -1,4 +1,4 @@
-"""Texts of any length in bounded memory: of a long one, only what the model reads of it is kept."""
+"""Reads texts of any length in bounded memory: of a long text, only the words that the model reads are kept."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.infer.text_stream import TextStream
 from rnnx.text.tokenizer import Encoding, Tokenizer
 
-# A text up to here is held as it is.
+# A text of at most this size is kept whole.
 PIECE_BYTES = 1 << 20
-# What a reader without a tokenizer (a tagger, an explanation) holds, since it needs all of it.
+# A tagger or an explanation needs the whole text; this is the longest one that they read.
 MOST_WHOLE_BYTES = 16 << 20
+# As much of a long text as the check for archives and arrays looks at.
 _HEAD_BYTES = 8
 
 
 @dataclass(frozen=True)
 class ReadText:
-    """A long text, read and gone.
+    """A long text that was read and not kept.
 
     Attributes:
         head: Its first bytes.
-        encoding: What the tokenizer makes of the whole of it; None if it was too long to be held, and had to be.
-        zero_at: Where its first zero byte stands; None if nowhere.
-        invalid_at: Where it first is no UTF-8; None if nowhere.
+        encoding: The ids of the whole text; None if it would have to be kept whole and is too long for that.
+        zero_at: The offset of its first zero byte; None if there is none.
+        invalid_at: The offset of its first byte that is not UTF-8; None if there is none.
     """
 
     head: bytes
@@ -35,13 +36,13 @@ class ReadText:
 
 
 class TextCollector:
-    """Gathers texts from pieces, one after the other; a byte order mark in front of the first one goes."""
+    """Puts texts together from pieces, one text after the other; removes a byte order mark before the first text."""
 
     def __init__(self, tokenizer: Tokenizer | None) -> None:
-        """Begins the first one.
+        """Begins the first text.
 
         Args:
-            tokenizer: The bundle's own; None if the texts are needed as a whole.
+            tokenizer: The tokenizer of the bundle; None if the texts must be kept whole.
         """
         self._tokenizer = tokenizer
         self._most = MOST_WHOLE_BYTES if tokenizer is None else PIECE_BYTES
@@ -52,11 +53,11 @@ class TextCollector:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is anything of a text that has not ended."""
+        """Whether a text has begun and not ended."""
         return self._size > 0
 
     def add(self, piece: bytes) -> None:
-        """Takes the next piece of a text."""
+        """Takes the next piece of the text."""
         self._size += len(piece)
         if self._size <= self._most:
             self._pieces.append(piece)
@@ -68,7 +69,7 @@ class TextCollector:
             self._pieces = []
 
     def take(self) -> bytes | ReadText:
-        """Ends the text."""
+        """Ends the text and returns it."""
         text = self._long.finish() if isinstance(self._long, _LongText) else self._long or self._join()
         self._pieces, self._size, self._long, self._is_first = [], 0, None, False
         return text
@@ -86,7 +87,7 @@ class TextCollector:
 
 
 class _LongText:
-    """Keeps the words that the model reads, counts the others, and looks for what no text holds."""
+    """Keeps the words that the model reads, counts the others, and looks for zero bytes and invalid UTF-8."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -114,7 +115,7 @@ class _LongText:
 
     def _decode(self, piece: bytes, *, is_last: bool) -> None:
         if self._invalid_at is None:
-            begun = len(self._decoder.getstate()[0])  # of a character that goes on in this piece
+            begun = len(self._decoder.getstate()[0])  # bytes of a character that began in the piece before
             try:
                 self._decoder.decode(piece, is_last)
             except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
-"""Files and lines as items: a text each, or the reason why there is none. A bad file never stops the rest.
+"""Reads files and lines as items, one text each, and answers items. A file that cannot be read never stops the rest.
 
-An item may be a sequence of numbers too, which `rnnx.infer.array_files` reads; all are answered here.
+`rnnx.infer.array_files` reads items that are sequences of numbers; `answer` answers those too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rnnx.infer.predictor import Predictor
 from rnnx.text.tokenizer import Tokenizer
 
 STDIN = "-"
-# A window of answers holds at most this much text, however few the files.
+# Items of at most this much memory are answered together, however few they are.
 _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
 _NO_TEXT = (b"\x93NUMPY", b"PK\x03\x04")
-_NO_TEXT_ERROR = "not a text: an array of numpy's, or an archive; this model reads texts"
+_NO_TEXT_ERROR = "not a text: a NumPy array or an archive; this model reads texts"
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Item:
     """One input.
 
     Attributes:
-        source: The file as it was named; `-` for stdin.
-        line: From 1; None where the file is one text, or holds numbers.
-        text: None if it cannot be read.
-        error: Why not; or, beside a text, what is odd about it.
-        index: Of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
-        row: A sequence by input name; None for a text, and if it cannot be read.
-        sentence: One of a treebank, whose words are given; None for anything else.
-        encoded: What the model reads of a text that was too long to be held; None for anything else.
+        source: The file as the user named it; `-` for stdin.
+        line: The line number, from 1; None if the file is one text, or holds numbers.
+        text: The text; None for any other item, and if it cannot be read.
+        error: Why the item cannot be read; for an item with a text, a warning.
+        index: The index of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
+        row: A sequence, as arrays by input name; None for a text, and if it cannot be read.
+        sentence: A sentence of a treebank, with its words; None for any other item.
+        encoded: The ids of a text that was too long to be kept; None for any other item.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Item:
 
     @property
     def given(self) -> bytes | Row | tuple[bytes, ...] | Encoded | None:
-        """What the model is given; None if there is nothing."""
+        """The input for the model; None if there is none."""
         if self.encoded is not None:
             return self.encoded
         if self.sentence is not None:
@@ -66,7 +66,7 @@ class Item:
 
     @property
     def size_bytes(self) -> int:
-        """The memory that it takes."""
+        """The memory that the item takes."""
         if self.encoded is not None:
             return int(self.encoded.given.nbytes)
         if self.sentence is not None:
@@ -76,7 +76,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Answer:
-    """An item with its prediction; None where there is nothing to be read, or the network gives no number."""
+    """An item with its prediction; None if the item cannot be read, or the network gives no finite number."""
 
     item: Item
     prediction: Prediction | Tagging | Values | None
@@ -86,8 +86,9 @@ def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
     """Reads each file as one text.
 
     Args:
-        sources: Their names.
-        tokenizer: The bundle's own, which makes memory for texts of any length; None if they are needed as a whole.
+        sources: The names of the files.
+        tokenizer: The tokenizer of the bundle, with which a text of any length is read in bounded memory; None if the
+            texts must be kept whole.
     """
     for source in sources:
         text = TextCollector(tokenizer)
@@ -105,11 +106,11 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
     """Reads each line of each file as one text; an empty line is a text without words.
 
     Args:
-        sources: Their names.
+        sources: The names of the files.
         tokenizer: As for `read_files`.
 
     Yields:
-        Items; None where stdin has nothing more to give yet.
+        Items; None when stdin has no further input yet, so that the items so far can be answered.
     """
     for source in sources:
         try:
@@ -123,7 +124,7 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
 
 
 def read_treebank(source: str) -> Iterator[Item]:
-    """Reads each sentence of a CoNLL-U file; `line` is where it begins."""
+    """Reads each sentence of a CoNLL-U file; `Item.line` is the line where it begins."""
     try:
         with Path(source).open("rb") as file:
             for sentence in parse_conllu(source, _bounded(source, file)):
@@ -135,7 +136,7 @@ def read_treebank(source: str) -> Iterator[Item]:
 
 
 def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a treebank, as long as its sentences can be held."""
+    """Reads the lines of a treebank; raises DataError at a sentence that is too long to be kept."""
     size = 0
     for number, line in enumerate(iter(partial(file.readline, MOST_WHOLE_BYTES), b""), 1):
         size = size + len(line) if line.strip() else 0
@@ -145,11 +146,11 @@ def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
 
 
 def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
-    """Predicts what can be predicted; answers come in the order of the items.
+    """Predicts every item that can be predicted; answers come in the order of the items.
 
     Args:
         predictor: A bundle.
-        items: From one of the `read_` functions; None means that the next one may take a while.
+        items: From one of the `read_` functions; None means that the next item may take a while.
         threshold: As in `Predictor.predict`.
     """
     for window in _windows(items, predictor.window):
@@ -168,7 +169,7 @@ def _name(item: Item) -> str:
 
 
 def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
-    """Gathers items to be answered together: enough for good batches, not so many as to fill the memory or to wait."""
+    """Collects items to be answered together: enough for good batches, but in bounded memory and without waiting."""
     window: list[Item] = []
     size = 0
     for item in items:
@@ -183,10 +184,10 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
 
 
 def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
-    """The lines of stdin, with a None wherever nothing more has come yet."""
+    """Reads the lines of stdin; yields None whenever no further input has come yet."""
     try:
         descriptor = sys.stdin.fileno()
-    except OSError:  # not a file of the system's: a test's, a notebook's
+    except OSError:  # stdin is not a file of the operating system, as in a notebook or a test
         yield from _lines_of(STDIN, sys.stdin.buffer, tokenizer)
         return
     number, text = 0, TextCollector(tokenizer)
@@ -206,7 +207,7 @@ def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
 def _has_more(descriptor: int) -> bool:
     try:
         return bool(select.select([descriptor], [], [], 0)[0])
-    except (OSError, ValueError):  # where the system cannot tell (pipes on Windows), gather whole windows
+    except (OSError, ValueError):  # Windows cannot tell for a pipe; then items are answered in whole windows
         return True
 
 
@@ -245,9 +246,8 @@ def _long_item(source: str, line: int | None, text: ReadText) -> Item:
     if text.head.startswith(_NO_TEXT):
         return Item(source, line, None, _NO_TEXT_ERROR)
     if text.encoding is None:
-        most = f"{MOST_WHOLE_BYTES >> 20} MB"
         return Item(
-            source, line, None, f"longer than the {most} that can be read as a whole; cut it into several texts"
+            source, line, None, f"longer than {MOST_WHOLE_BYTES >> 20} MB, the most that is read whole; split the text"
         )
     if text.zero_at is not None:
         return Item(source, line, None, _zero_error(text.zero_at))
@@ -260,11 +260,11 @@ def _zero_error(at: int) -> str:
 
 
 def _utf8_warning(at: int) -> str:
-    return f"not UTF-8 at byte {at}; read byte by byte all the same"
+    return f"not UTF-8 at byte {at}; read all the same, byte by byte"
 
 
 def reason(error: OSError) -> str:
-    """Why a file cannot be read, in words."""
+    """Says why a file cannot be read."""
     if isinstance(error, IsADirectoryError):
         return "a folder, not a file; name the files in it"
     return error.strerror or str(error)

@@ -1,12 +1,13 @@
-"""Text that comes in pieces, to words: those of `rnnx.text.tokenizer` for the whole, wherever it was cut."""
+"""Splits text that comes in pieces into words: the same words that `rnnx.text.tokenizer` finds in the whole text."""
 
 from __future__ import annotations
 
 from rnnx.text.tokenizer import Tokenizer, to_words
 
 _BREAK = b"<br />"
-# A word that goes on and on is held back up to here; what any vocabulary knows is shorter.
+# At most this much of an unfinished word is kept. No vocabulary has a longer word (or else the limit grows with it).
 _MOST_HELD_BYTES = 1 << 16
+# Nearly every text has a space within this many bytes of its end, so the search begins there.
 _NEAR_BYTES = 1 << 10
 
 
@@ -14,14 +15,14 @@ class TextStream:
     """Cuts text into words as it comes.
 
     Attributes:
-        held: The bytes that are held back: a word that may go on, or the begin of what may become a `<br />`.
+        held: The bytes that are held back: a word that may go on, or the beginning of a possible `<br />`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Begins a text.
 
         Args:
-            tokenizer: The bundle's own.
+            tokenizer: The tokenizer of the bundle.
         """
         self.held = b""
         self._strips_breaks = tokenizer.config.strip_breaks
@@ -32,7 +33,7 @@ class TextStream:
         """Takes a piece of text.
 
         Returns:
-            The words that are finished by it. Of one longer than 64 kB, which no vocabulary knows, the begin.
+            The words that it finishes. A word longer than 64 kB is cut; the vocabulary does not have it in any case.
         """
         text = self.held + data
         end = self._find_end(text)
@@ -40,17 +41,16 @@ class TextStream:
         return to_words(text[:end], strip_breaks=self._strips_breaks).split()
 
     def finish(self) -> list[bytes]:
-        """Ends the text: what was held back is a word, if it is one."""
+        """Ends the text; returns the word that was held back, if there is one."""
         text, self.held = self.held, b""
         return to_words(text, strip_breaks=self._strips_breaks).split()
 
     def _find_end(self, text: bytes) -> int:
-        """Up to where the words are the same whatever follows."""
+        """Returns the length of the part whose words cannot change any more, whatever text follows."""
         if self._strips_breaks:
             for length in range(len(_BREAK) - 1, 0, -1):
                 if text.endswith(_BREAK[:length]):
-                    return len(text) - length  # what stands in front of a `<` is finished
-        # Nearly always there is a space close to the end.
+                    return len(text) - length  # a word before `<` is finished
         start = max(0, len(text) - _NEAR_BYTES)
         if (at := to_words(text[start:], strip_breaks=False).rfind(b" ")) >= 0:
             return start + at + 1

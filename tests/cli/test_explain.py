@@ -117,7 +117,7 @@ def test_what_cannot_be_explained_is_one_line(
         (b"", 0, "error: {}: the file is empty"),
         (b"... !", 0, "{}: no words to explain; "),
         (b"qzxv vvqqz", 2, "{}: no word of it is known, so none has an effect"),
-        (b"a caf\xe9 film", 3, "warning: {}: not UTF-8 at byte 5; read byte by byte all the same"),
+        (b"a caf\xe9 film", 3, "warning: {}: not UTF-8 at byte 5; read all the same, byte by byte"),
         (b"the " * 600, 500, "{}: the model reads the last 500 of the 600 words"),
     ],
 )

@@ -97,7 +97,12 @@ def test_a_bad_file_among_good_ones_is_an_error_for_that_item(tmp_path: Path, go
     assert run(["infer", "--json", *files]) == 1
     out, err = capsys.readouterr()
     assert [item["status"] for item in json.loads(out)] == ["ok", "error", "error", "error", "error", "ok"]
-    reasons = ["No such file", "a folder, not a file", "the file is empty", "not a text: a zero byte at offset 4"]
+    reasons = [
+        "No such file",
+        "a folder, not a file",
+        "the file is empty",
+        "not a text: a zero byte at offset 4",
+    ]
     lines = err.splitlines()
     assert len(lines) == 4
     for line, file, reason in zip(lines, files[1:5], reasons, strict=True):
@@ -129,7 +134,7 @@ def test_invalid_utf8_is_answered_with_a_warning(tmp_path: Path, capsys: Capture
     assert run(["infer", path]) == 0
     out, err = capsys.readouterr()
     assert out.split("\t")[1] == "pos"
-    assert err == f"warning: {path}: not UTF-8 at byte 5; read byte by byte all the same\n"
+    assert err == f"warning: {path}: not UTF-8 at byte 5; read all the same, byte by byte\n"
 
 
 def test_a_line_of_50_megabytes_is_cut_and_answered(tmp_path: Path, capsys: Capture) -> None:

@@ -178,8 +178,8 @@ def test_what_does_not_fit_is_one_clear_line(modes: Path, tmp_path: Path, capsys
     (tmp_path / "t.csv").write_text("text,label\ngood,pos\n", encoding="utf-8")
     for arguments, code, message in (
         (["infer", "--model", bundle, "--lines", "a.txt"], 2, "--lines is for texts; this model reads x float32"),
-        (["infer", str(tmp_path / "a.npy")], 1, "a.npy: not a text: an array of numpy's"),
-        (["infer", data], 1, "modes.npz: not a text: an array of numpy's, or an archive; this model reads texts"),
+        (["infer", str(tmp_path / "a.npy")], 1, "a.npy: not a text: a NumPy array"),
+        (["infer", data], 1, "modes.npz: not a text: a NumPy array or an archive; this model reads texts"),
         (["evaluate", "imdb", data], 1, "modes.npz: model imdb reads texts"),
         (["evaluate", bundle, str(tmp_path / "t.csv")], 1, "model modes reads x float32 (time, 2): give a .npz file"),
         (["train", data, "--recipe", "article"], 2, "no recipe 'article' for sequences of numbers; there is series"),

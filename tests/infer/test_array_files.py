@@ -86,8 +86,8 @@ def test_stdin_is_a_csv(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.csv", "1,nan\n", "x, sequence 0: nan at [0, 1] should be a finite float32"),
         ("a.csv", "good film\n", "line 1: should hold numbers"),
         ("a.csv", "a,b\n", "line 1: should hold numbers"),
-        ("a.csv", "", "holds no line of numbers"),
-        ("a.csv", '"1,2\n', "no table of numbers"),
+        ("a.csv", "", "has no line of numbers"),
+        ("a.csv", '"1,2\n', "not a table of numbers"),
         ("a.npy", "good", "this file: "),
         ("a.npz", "good", "not a .npz file"),
     ],
@@ -107,7 +107,7 @@ def test_a_table_that_goes_on_and_on_is_refused(tmp_path: Path, monkeypatch: pyt
     good, long = write(tmp_path / "a.csv", "1,2\n" * (1 << 18)), write(tmp_path / "b.csv", "1" * (1 << 21))
     first, second = read(NUMBERS, good, long)
     assert rows([first])[0][-1] == [1, 2]
-    assert second.error == "longer than the 1 MB that a .csv may have; give it as .npy"
+    assert second.error == "longer than 1 MB, the most for a .csv; give it as .npy"
 
 
 def test_a_bad_row_of_a_batch_is_an_error_for_that_row(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_several_inputs_want_an_npz_with_all_of_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", a=X)
     np.savez(tmp_path / "c.npz", a=X, b=[[1, 2]])
     errors = [str(item.error) for item in read(SEVERAL, *(tmp_path / name for name in ("a.npy", "b.npz", "c.npz")))]
-    assert "hand them in by name, in a .npz" in errors[0]
+    assert "give them by name, in a .npz" in errors[0]
     assert errors[1].startswith("no array b in it")
     assert errors[2] == "the arrays hold different numbers of sequences: a (2, 3, 2), b (1, 2)"
 

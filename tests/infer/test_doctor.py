@@ -50,7 +50,9 @@ def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypa
     installed["onnxruntime"] = "1.32.0"
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
     both, no_cuda = doctor.diagnose().problems
-    assert both.startswith("onnxruntime and onnxruntime-gpu share one folder and break each other: pip uninstall")
+    assert both.startswith(
+        "onnxruntime and onnxruntime-gpu overwrite each other's files, and must not be installed together: pip"
+    )
     assert no_cuda.startswith(
         f"the installed onnxruntime {ort.__version__} does not support CUDA (it supports {CPU}): run pip"
     )
