@@ -1,4 +1,4 @@
-"""How a bundle is called: its inputs and outputs in words, and the shortest programs that use it."""
+"""The inputs and outputs of a bundle in words, and the shortest programs that use its files with onnxruntime alone."""
 
 from __future__ import annotations
 
@@ -7,43 +7,37 @@ from rnnx.bundle.directory import MODEL_NAME, TEXT_NAME
 
 
 def describe_inputs(config: ModelConfig) -> list[str]:
-    """Each input of `model.onnx`: name, dtype, shape, and for ids their range."""
+    """Describes each input of `model.onnx`: name, dtype, shape, and the range of ids."""
     inputs = config.inputs or (InputConfig("ids", "ids", (None,), config.vocabulary_size),)
     return [
-        f"`{one.name}` {one.dtype} {_shape(one.shape)}{f', 0 to {one.size - 1}' if one.kind == 'ids' else ''}"
-        for one in inputs
+        f"`{port.name}` {port.dtype} {_shape(port.shape)}{f', 0 to {port.size - 1}' if port.kind == 'ids' else ''}"
+        for port in inputs
     ]
 
 
 def describe_outputs(config: ModelConfig) -> list[str]:
-    """Each output: name, dtype, shape."""
-    outputs = {one.name: one.shape for one in config.outputs} or {"probs": (config.output_size,)}
+    """Describes each output of `model.onnx`: name, dtype, shape."""
+    outputs = {port.name: port.shape for port in config.outputs} or {"probs": (config.output_size,)}
     return [f"`{name}` float32 {_shape(shape)}" for name, shape in outputs.items()]
 
 
-def embed_snippet(config: ModelConfig, where: str) -> str:
-    """The shortest program that uses the bundle: by its shipped name, or by its path."""
-    if config.tokenizer:
-        return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
-    if config.words:
-        return f'import rnnx\nprint([word.tag for word in rnnx.load({where!r}).predict(["A text."])[0].words])'
-    arrays = {one.name: _array(one) for one in config.inputs}
-    given = next(iter(arrays.values())) if len(arrays) == 1 else _mapping(arrays)
-    answer = "label" if config.task == "classification" else "outputs"
-    return f"import numpy as np, rnnx\nprint(rnnx.load({where!r}).predict({given})[0].{answer})"
+def array_call(config: ModelConfig) -> str:
+    """Returns the Python expression of an input for `predict`: an array, or several arrays by input name."""
+    arrays = {port.name: _array(port) for port in config.inputs}
+    return next(iter(arrays.values())) if len(arrays) == 1 else _mapping(arrays)
 
 
-def session_snippet(config: ModelConfig) -> str:
-    """The lines that embed a model of arrays, with onnxruntime alone."""
+def array_session_snippet(config: ModelConfig) -> str:
+    """Returns the Python lines that run `model.onnx` on arrays, with onnxruntime alone."""
     return (
         "import numpy as np, onnxruntime as ort\n"
         f'session = ort.InferenceSession("{MODEL_NAME}", providers=["CPUExecutionProvider"])\n'
-        f"answers = session.run(None, {_mapping({one.name: _array(one) for one in config.inputs})})"
+        f"answers = session.run(None, {_mapping({port.name: _array(port) for port in config.inputs})})"
     )
 
 
-def text_snippet(config: ModelConfig) -> str:
-    """The five lines that embed the text model, with onnxruntime alone."""
+def text_session_snippet(config: ModelConfig) -> str:
+    """Returns the five Python lines that run `model.text.onnx` on a text, with onnxruntime alone."""
     return (
         "import numpy as np, onnxruntime as ort\n"
         f'session = ort.InferenceSession("{TEXT_NAME}", providers=["CPUExecutionProvider"])\n'
@@ -57,10 +51,10 @@ def _mapping(arrays: dict[str, str]) -> str:
     return "{" + ", ".join(f'"{name}": {array}' for name, array in arrays.items()) + "}"
 
 
-def _array(one: InputConfig) -> str:
-    """A batch of one that the network takes, ten steps long."""
-    sizes = ", ".join("10" if size is None else str(size) for size in one.shape)
-    return f"np.{'ones' if one.kind == 'ids' else 'zeros'}((1, {sizes}), np.{one.dtype})"
+def _array(port: InputConfig) -> str:
+    """Returns the expression of a batch of one, ten steps long, that the network can read."""
+    sizes = ", ".join("10" if size is None else str(size) for size in port.shape)
+    return f"np.{'ones' if port.kind == 'ids' else 'zeros'}((1, {sizes}), np.{port.dtype})"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -20,7 +20,8 @@ from rnnx.bundle.directory import (
     shipped_names,
 )
 from rnnx.bundle.embed import read_snippet
-from rnnx.card.usage import describe_inputs, describe_outputs, embed_snippet, text_snippet
+from rnnx.card.card_kinds import card_kind
+from rnnx.card.usage import describe_inputs, describe_outputs, text_session_snippet
 from rnnx.cli import terminal
 from rnnx.errors import ModelError
 from rnnx.strict_json import parse_json
@@ -52,9 +53,9 @@ def info(
     terminal.write_table(("", "Value"), [*_rows(directory.path, config, sizes), proof])
     if parity:
         is_shipped = config.name in shipped_names() and directory.path == find_directory(config.name)
-        terminal.write(embed_snippet(config, config.name if is_shipped else str(directory.path)))
+        terminal.write(card_kind(config).snippet(config.name if is_shipped else str(directory.path)))
         if TEXT_NAME in directory.files:
-            terminal.write(text_snippet(config))
+            terminal.write(text_session_snippet(config))
         terminal.hint(f"rnnx infer --model {bundle} FILE, or rnnx embed TARGET {bundle}")
 
 
@@ -74,11 +75,7 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
     yield from (("input", port.replace("`", "")) for port in describe_inputs(config))
     yield from (("output", port.replace("`", "")) for port in describe_outputs(config))
-    if text := config.tokenizer:
-        end = "last" if text.truncation_side == "left" else "first"
-        yield "text", f"the {end} {text.max_length} ids; pads on the {text.padding_side}"
-    if words := config.words:
-        yield "words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once"
+    yield from card_kind(config).facts()
     for line in config.architecture:
         yield "layer", line
     yield "parameters", f"{config.parameter_count:,}"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 # The outputs of the network for one input, by name, float32, without the batch axis.
-Outputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
+NamedOutputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 # On CUDA every step costs one or two kernel launches, however many rows it computes, so large batches pay. 1024 is an
 # estimate of what fills a GPU; bench/cuda/run_all.py measures it, and has not been run on a GPU yet.
@@ -181,7 +181,7 @@ class Predictor:
             raise ModelError(f"model {self.config.name} does not tag words; use predict")
         return self._tag(self.reader, sentences)
 
-    def run_stream(self, inputs: Iterable[Any]) -> Iterator[tuple[Encoded, Outputs]]:
+    def run_stream(self, inputs: Iterable[Any]) -> Iterator[tuple[Encoded, NamedOutputs]]:
         """Runs the network over inputs as they come, in bounded memory; for callers that want its raw outputs.
 
         Yields:
@@ -196,14 +196,14 @@ class Predictor:
             yield from zip(encoded, self.run_encoded(encoded), strict=True)
             done += len(window)
 
-    def run_encoded(self, encoded: Sequence[Encoded]) -> list[Outputs]:
+    def run_encoded(self, encoded: Sequence[Encoded]) -> list[NamedOutputs]:
         """Runs the network over inputs that the reader has encoded already, all at once.
 
         Returns:
             The outputs for each input, in their order, whatever batch it ran in.
         """
         batches = self.reader.batches(encoded, self._batch_size)
-        outputs_of: dict[int, Outputs] = {}
+        outputs_of: dict[int, NamedOutputs] = {}
         rows = ([encoded[i].given for i in batch] for batch in batches)
         # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock.
         results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
@@ -231,13 +231,13 @@ class Predictor:
 
         return tag_texts(reader, items, self.labels, run, self.window)
 
-    def _answer(self, outputs: Outputs, encoded: Encoded, threshold: float) -> Prediction | Values:
+    def _answer(self, outputs: NamedOutputs, encoded: Encoded, threshold: float) -> Prediction | Values:
         if self.config.task != "classification":
             return Values(outputs, encoded.tokens)
         (probs,) = outputs.values()
         return choose_label(probs, self.labels, threshold, encoded.tokens, encoded.truncated)
 
-    def _run(self, rows: Sequence[Any]) -> Outputs:
+    def _run(self, rows: Sequence[Any]) -> NamedOutputs:
         """Runs one batch; the outputs still have the batch axis."""
         batch = self.reader.stack(rows)
         time = (next(iter(batch.values())) if isinstance(batch, dict) else batch).shape[1]

@@ -12,6 +12,7 @@ import pytest
 from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import find_directory, read_directory
 from rnnx.card.card import write_card
+from rnnx.card.card_kinds import card_kind
 from rnnx.card.evaluation_card import describe_evaluation
 from rnnx.errors import ModelError
 from rnnx.metrics.calibration import measure_calibration
@@ -42,20 +43,20 @@ def record_of(config: ModelConfig, dataset: str) -> dict[str, Any]:
 
 def test_calibration_and_lengths_stand_in_the_card() -> None:
     config = config_of("imdb")
-    section = describe_evaluation(config, record_of(config, "imdb (test part)"), "imdb")
+    section = describe_evaluation(card_kind(config), record_of(config, "imdb (test part)"))
     assert "`rnnx evaluate imdb imdb --save`" in section
     assert "| tokens | accuracy | texts |" in section
     assert "| 1 | 0.0000 | 1 |\n| 2, cut: longer than the model reads | 1.0000 | 1 |" in section
     assert "Expected calibration error **0.4000**" in section
     # -(ln 0.1 + ln 0.9) / 2, and (0.9^2 + 0.1^2) / 2
     assert "Negative log likelihood 1.2040 nats; Brier score 0.4100" in section
-    assert section.endswith("| probability said | mean | right | texts |\n|---:|---:|---:|---:|\n"
+    assert section.endswith("| predicted probability | mean | correct | texts |\n|---:|---:|---:|---:|\n"
                             "| 0.867 to 0.933 | 0.9000 | 0.5000 | 2 |")  # fmt: skip
 
 
 def test_a_training_part_stands_in_the_command() -> None:
     config = config_of("imdb")
-    section = describe_evaluation(config, record_of(config, "imdb (train part)"), "imdb")
+    section = describe_evaluation(card_kind(config), record_of(config, "imdb (train part)"))
     assert "`rnnx evaluate imdb imdb --part train --save`" in section
 
 
@@ -64,9 +65,9 @@ def test_a_tagger_has_bins_but_neither_likelihood_nor_lengths() -> None:
     record = record_of(config, "en_ewt-ud (test part)")
     record["calibration"] |= {"negative_log_likelihood": None, "brier_score": None}
     record["by_length"] = []
-    section = describe_evaluation(config, record, "en_ewt-ud-train.conllu")
+    section = describe_evaluation(card_kind(config), record)
     assert "Expected calibration error" in section
-    assert "| probability said | mean | right | words |" in section
+    assert "| predicted probability | mean | correct | words |" in section
     assert "likelihood" not in section
     assert "By length" not in section
 

@@ -440,7 +440,7 @@ def test_evaluation_counts_words_and_those_unknown(bundle: Path, tmp_path: Path,
     card = (copy / "README.md").read_text(encoding="utf-8")
     assert f"**{figures['accuracy']:.4f}** on {len(expected):,} words of own-ud-test, measured" in card
     assert "`rnnx evaluate own own-ud-test.conllu --save`" in card
-    assert f"Of the {len(right)} words that the vocabulary does not hold" in card
+    assert f"Of the {len(right)} words that are not in the vocabulary" in card
     assert run(["evaluate", str(copy), file]) == 0
     assert f"unknown words\t{len(right)}\n" in capsys.readouterr().out
 

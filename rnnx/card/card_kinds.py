@@ -1,0 +1,237 @@
+"""The parts of a model card that depend on the kind of model, one class for each kind. Standard library only.
+
+`card_kind` chooses the class; `rnnx info` uses it too. A new kind of model is one more class here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, assert_never
+
+from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
+from rnnx.card.usage import array_call, array_session_snippet, describe_inputs, describe_outputs
+
+_WORD_RULE = """\
+Words to ids, on bytes, so that it is the same in every language:
+
+- `ids`: the ASCII letters of a word are lowered; line N of `vocabulary.txt` is id N - 1.
+- `features`: the ids of {slots}, each written `NAME=value`. `SUFFIX3` is the last three characters of the lowered
+  word, `PREFIX3` its first three (the whole word, if it is shorter); a character starts at the first byte and at each
+  other byte outside 0x80 to 0xBF. `SHAPE` writes `X` for A-Z, `x` for a-z, `d` for 0-9, `u` for a byte >= 0x80 and any
+  other byte as it is; of equal characters in a row it keeps two, and of the result the first eight.
+- The id of everything that is not in the vocabulary is 2. A batch is padded with 0 in both inputs. A sentence of more
+  than {longest} words is cut into as few pieces as possible, of nearly equal length.
+
+`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against."""
+
+
+def code(label: str) -> str:
+    """Formats a label as code in a Markdown table."""
+    return "`" + label.replace("`", "'").replace("|", "\\|") + "`"
+
+
+class CardKind(ABC):
+    """What a card says about one kind of model.
+
+    Attributes:
+        unit: What an evaluation counts.
+        length_unit: What the length of an input is counted in.
+        output_error: Where the end-to-end difference of a proof is measured, from which values to which.
+        difference_unit: The unit of that difference, for a heading; empty if the outputs have no common one.
+    """
+
+    unit: ClassVar[str]
+    length_unit: ClassVar[str] = "steps"
+    output_error: ClassVar[str] = "from ids to probabilities"
+    difference_unit: ClassVar[str] = " (in probability)"
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Describes the model of this config."""
+        self.config = config
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Says what the model is and what its inputs and outputs are; the beginning of the card."""
+
+    @abstractmethod
+    def use(self) -> str:
+        """Says how the model is called, and how its input becomes numbers; the section `Use`."""
+
+    @abstractmethod
+    def snippet(self, where: str) -> str:
+        """Returns the shortest Python program that uses the bundle: by its shipped name, or by its path."""
+
+    @abstractmethod
+    def dataset_argument(self, title: str) -> str:
+        """Turns the name of a data set, as an evaluation records it, into the argument of the command line.
+
+        Args:
+            title: The name and the part, such as `en_ewt-ud (test part)`.
+        """
+
+    def part_option(self, title: str) -> str:
+        """Returns the option with which `rnnx evaluate` measures the recorded part; empty if it is the default."""
+        return " --part train" if title.endswith("(train part)") else ""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns lines for `rnnx info`, as name and value, on how the input is read."""
+        return []
+
+    def _second_label(self) -> str:
+        """Says what a single probability means: it is that of the second label."""
+        labels = self.config.labels
+        return f", the probability of {code(labels[1])}" if labels and self.config.output_size == 1 else ""
+
+
+class TextCard(CardKind):
+    """A text classifier."""
+
+    unit = "texts"
+    length_unit = "tokens"
+
+    def __init__(self, config: ModelConfig, tokenizer: TokenizerConfig) -> None:
+        """Describes the model of this config and its tokenizer."""
+        super().__init__(config)
+        self._tokenizer = tokenizer
+
+    def summary(self) -> str:
+        """See `CardKind`."""
+        config = self.config
+        return (
+            f"Text classifier: {', '.join(map(code, config.labels))}. {config.parameter_count:,} parameters.\n\n"
+            f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
+            f"`probs` float32 (batch, {config.output_size}) out{self._second_label()}."
+        )
+
+    def use(self) -> str:
+        """See `CardKind`."""
+        t = self._tokenizer
+        padding = f"up to {t.max_length}" if t.pad_to == "max_length" else "up to the longest of the batch"
+        return (
+            f"## Use\n\nIn this directory:\n\n```sh\nrnnx infer --model . file.txt\n```\n\n"
+            f"```python\n{self.snippet('.')}\n```\n\n"
+            f"Tokenizer, on bytes: {'`<br />` becomes a space; ' if t.strip_breaks else ''}ASCII letters are lowered; "
+            "a word is a run of `[a-z0-9']` or bytes >= 0x80. Line N of `vocabulary.txt` is id N - 1; an unknown word "
+            f"is 2{'; a text begins with 1' if t.start else ''}. The {self._kept_end()} {t.max_length} ids are read, "
+            f"padded with 0 on the {t.padding_side} {padding}."
+        )
+
+    def snippet(self, where: str) -> str:
+        """See `CardKind`."""
+        return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].label)'
+
+    def dataset_argument(self, title: str) -> str:
+        """See `CardKind`."""
+        return title.partition(" ")[0]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """See `CardKind`."""
+        t = self._tokenizer
+        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}")]
+
+    def _kept_end(self) -> str:
+        return "last" if self._tokenizer.truncation_side == "left" else "first"
+
+
+class TaggerCard(CardKind):
+    """A tagger of words."""
+
+    unit = "words"
+
+    def __init__(self, config: ModelConfig, words: WordsConfig) -> None:
+        """Describes the model of this config and how it reads words."""
+        super().__init__(config)
+        self._words = words
+
+    def summary(self) -> str:
+        """See `CardKind`."""
+        config = self.config
+        return (
+            f"Tagger of words: {', '.join(f'`{label}`' for label in config.labels)}. "
+            f"{config.parameter_count:,} parameters.\n\n"
+            f"`model.onnx` (opset {config.opset}): {'; '.join(describe_inputs(config))} in, one sentence per row and "
+            f"one word per position; {'; '.join(describe_outputs(config))} out: for each word a probability per tag, "
+            "in the order above."
+        )
+
+    def use(self) -> str:
+        """See `CardKind`."""
+        slots = ", ".join(f"`{slot}`" for slot in self._words.features)
+        rule = _WORD_RULE.format(slots=slots, longest=self._words.max_length)
+        return (
+            "## Use\n\nIn this directory:\n\n"
+            "```sh\nrnnx infer --model . file.txt\nrnnx infer --model . --conllu file.txt\n```\n\n"
+            f"```python\n{self.snippet('.')}\n```\n\n{rule}\n\nWith onnxruntime alone:\n\n"
+            f"```python\n{array_session_snippet(self.config)}\n```"
+        )
+
+    def snippet(self, where: str) -> str:
+        """See `CardKind`."""
+        return f'import rnnx\nprint([word.tag for word in rnnx.load({where!r}).predict(["A text."])[0].words])'
+
+    def dataset_argument(self, title: str) -> str:
+        """See `CardKind`. A treebank is named by its training file, if it has several parts."""
+        name, _, part = title.partition(" ")
+        return f"{name}-train.conllu" if part else f"{name}.conllu"
+
+    def part_option(self, title: str) -> str:
+        """See `CardKind`. The name of a treebank's file says which part it is."""
+        return ""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """See `CardKind`."""
+        words = self._words
+        return [("words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once")]
+
+
+class ArrayCard(CardKind):
+    """A network that reads numbers, or ids without a vocabulary."""
+
+    unit = "sequences"
+    output_error = "from the inputs to the outputs"
+    difference_unit = ""
+
+    def summary(self) -> str:
+        """See `CardKind`."""
+        config = self.config
+        title = {
+            "classification": "Classifier of sequences",
+            "tagging": "Tagger of sequences",
+            "regression": "Regression",
+            "values": "Network",
+        }[config.task]
+        labels = f" {', '.join(map(code, config.labels))}." if config.labels else ""
+        return (
+            f"{title}:{labels} {config.parameter_count:,} parameters.\n\n"
+            f"`model.onnx` (opset {config.opset}): {'; '.join(describe_inputs(config))} in; "
+            f"{'; '.join(describe_outputs(config))} out{self._second_label()}."
+        )
+
+    def use(self) -> str:
+        """See `CardKind`."""
+        return (
+            f"## Use\n\n```python\n{self.snippet('.')}\n```\n\nWith onnxruntime alone:\n\n"
+            f"```python\n{array_session_snippet(self.config)}\n```"
+        )
+
+    def snippet(self, where: str) -> str:
+        """See `CardKind`."""
+        answer = "label" if self.config.task == "classification" else "outputs"
+        return f"import numpy as np, rnnx\nprint(rnnx.load({where!r}).predict({array_call(self.config)})[0].{answer})"
+
+    def dataset_argument(self, title: str) -> str:
+        """See `CardKind`."""
+        return f"{title.partition(' ')[0]}.npz"
+
+
+def card_kind(config: ModelConfig) -> CardKind:
+    """Chooses what a card says about the kind of model that a config describes."""
+    match config.reading:
+        case TokenizerConfig() as tokenizer:
+            return TextCard(config, tokenizer)
+        case WordsConfig() as words:
+            return TaggerCard(config, words)
+        case ArraysConfig():
+            return ArrayCard(config)
+        case reading:
+            assert_never(reading)
