@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnx.bundle.config import tool_versions
 from rnnx.train.batches import BatchSource
+from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.task import Task
 
 _ROWS_AT_A_TIME = 256
@@ -28,20 +29,23 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
     """
     steps = -(-len(task.parts[0].lengths) // task.recipe.batch_size) * task.recipe.epochs
     optimizer = keras.saving.serialize_keras_object(task.recipe.optimizer(steps))
-    numbers = {
-        field.name: value
-        for field in dataclasses.fields(task.recipe)
-        if not callable(value := getattr(task.recipe, field.name))
-    }
     return {
         "recipe": task.recipe.name,
         "seed": seed,
         "epochs": task.recipe.epochs,
         "data": _hash(*map(digest_source, task.parts), hashlib.sha256(task.vocabulary or b"").hexdigest()),
         "network": _hash(_unnumbered(task.build().to_json())),
-        "settings": _hash(_unnumbered(json.dumps(optimizer)), json.dumps(numbers, default=dataclasses.asdict)),
+        "settings": _hash(_unnumbered(json.dumps(optimizer)), recipe_settings(task.recipe)),
         **tool_versions("keras", "tensorflow", "numpy"),
     }
+
+
+def recipe_settings(recipe: Recipe | TaggerRecipe | SeriesRecipe) -> str:
+    """Writes every setting of a recipe except its functions as JSON, in the order that is part of the hash."""
+    settings = {
+        field.name: value for field in dataclasses.fields(recipe) if not callable(value := getattr(recipe, field.name))
+    }
+    return json.dumps(settings, default=dataclasses.asdict)
 
 
 def digest_source(source: BatchSource) -> str:
