@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelKind
 from rnnx.datasets.hold_out import hold_out_by_label, hold_out_groups
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -43,6 +45,8 @@ class Dataset(Parts[Examples]):
     Attributes:
         unlabelled: Further training texts, which nobody labelled.
     """
+
+    kind: ClassVar[ModelKind] = "texts"
 
     unlabelled: Sequence[bytes] = ()
 

@@ -20,6 +20,7 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
+from rnnx.datasets import AnyDataset as AnyDataset  # noqa: PLC0414  # until cli imports it from there
 from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.keras_models.describe import describe
@@ -34,7 +35,6 @@ from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
 from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
 
-AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
 AnyRecipe: TypeAlias = Recipe | TaggerRecipe | SeriesRecipe
 
 _HOLDS = {
