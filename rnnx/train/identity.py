@@ -14,10 +14,16 @@ import numpy as np
 
 from rnnx.bundle.config import tool_versions
 from rnnx.train.batches import BatchSource
-from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
+from rnnx.train.recipes import Recipe
 from rnnx.train.task import Task
 
 _ROWS_AT_A_TIME = 256
+# The order in which the settings of a recipe are hashed. It is a part of the checkpoint format: with another order, no
+# unfinished training could be resumed.
+_SETTINGS = (
+    *("name", "vocabulary_size", "tokenizer", "words", "batch_size", "epochs", "by_length", "patience"),
+    *("has_temperature", "validation_fraction", "by_group", "pretraining_epochs", "smoothing"),
+)
 
 
 def identify(task: Task, seed: int) -> dict[str, str | int]:
@@ -40,12 +46,18 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
     }
 
 
-def recipe_settings(recipe: Recipe | TaggerRecipe | SeriesRecipe) -> str:
-    """Writes every setting of a recipe except its functions as JSON, in the order that is part of the hash."""
-    settings = {
-        field.name: value for field in dataclasses.fields(recipe) if not callable(value := getattr(recipe, field.name))
-    }
-    return json.dumps(settings, default=dataclasses.asdict)
+def recipe_settings(recipe: Recipe) -> str:
+    """Writes every setting of a recipe except its functions as JSON, in the order in which checkpoints hashed them."""
+    names = [field.name for field in dataclasses.fields(recipe)]
+    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position)}
+    return json.dumps(
+        {name: value for name, value in settings.items() if not callable(value)}, default=dataclasses.asdict
+    )
+
+
+def _position(setting: str) -> int:
+    """Where a setting is written: the listed ones first, then the others in the order of their declaration."""
+    return _SETTINGS.index(setting) if setting in _SETTINGS else len(_SETTINGS)
 
 
 def digest_source(source: BatchSource) -> str:
