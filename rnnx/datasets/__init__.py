@@ -30,8 +30,6 @@ __all__ = [
     "SeriesTask",
     "TaggedDataset",
     "TaggedSentences",
-    "is_series",
-    "is_tagged",
     "kind_of",
     "load_any",
     "load_dataset",
@@ -114,11 +112,6 @@ def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | 
     return read_dataset(path, columns or Columns())
 
 
-def is_tagged(name: str) -> bool:
-    """Whether a data set of that name has a tag for each word, and not a label for each text."""
-    return kind_of(name) == "sentences"
-
-
 def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
     """Loads tagged sentences.
 
@@ -132,11 +125,6 @@ def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
         UsageError: If there is no such file, or `data_dir` is given.
     """
     return load_conllu(_find_file(name, CONLLU_ENDING, data_dir))
-
-
-def is_series(name: str) -> bool:
-    """Whether a data set of that name holds sequences of numbers, and no texts."""
-    return kind_of(name) == "sequences"
 
 
 def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) -> SeriesDataset:

@@ -223,18 +223,3 @@ def find_recipe(name: str | None, kind: ModelKind) -> Recipe:
         known = ", ".join(f"{known.name} (for {known.kind})" for known in RECIPES.values())
         raise UsageError(f"no recipe {name!r} for {kind}; the recipes are {known}")
     return recipe
-
-
-def get_recipe(name: str) -> Recipe:
-    """Finds a recipe for texts; `find_recipe` replaces it."""
-    return find_recipe(name, "texts")
-
-
-def get_tagger_recipe(name: str) -> Recipe:
-    """Finds a recipe for sentences; `find_recipe` replaces it."""
-    return find_recipe(name, "sentences")
-
-
-def get_series_recipe(name: str) -> Recipe:
-    """Finds a recipe for sequences; `find_recipe` replaces it."""
-    return find_recipe(name, "sequences")

@@ -20,8 +20,7 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
-from rnnx.datasets import DESCRIPTIONS, Dataset, SeriesDataset, TaggedDataset
-from rnnx.datasets import AnyDataset as AnyDataset  # noqa: PLC0414  # until cli imports it from there
+from rnnx.datasets import DESCRIPTIONS, AnyDataset, Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.keras_models.describe import describe
 from rnnx.strict_json import to_json_bytes
@@ -34,8 +33,6 @@ from rnnx.train.numbers import series
 from rnnx.train.recipes import DEFAULT_RECIPES, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
 from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
-
-AnyRecipe = Recipe  # until cli imports it from recipes
 
 
 def train(
