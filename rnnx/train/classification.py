@@ -66,6 +66,7 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
+        unlabelled=unlabelled,
         prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
         if is_soft
         else None,

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -35,7 +34,7 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
     """
     steps = -(-len(task.parts[0].lengths) // task.recipe.batch_size) * task.recipe.epochs
     optimizer = keras.saving.serialize_keras_object(task.recipe.optimizer(steps))
-    return {
+    identity: dict[str, str | int] = {
         "recipe": task.recipe.name,
         "seed": seed,
         "epochs": task.recipe.epochs,
@@ -44,6 +43,9 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
         "settings": _hash(_unnumbered(json.dumps(optimizer)), recipe_settings(task.recipe)),
         **tool_versions("keras", "tensorflow", "numpy"),
     }
+    if task.unlabelled:
+        identity["unlabelled"] = _hash(*(hashlib.sha256(text).hexdigest() for text in task.unlabelled))
+    return identity
 
 
 def recipe_settings(recipe: Recipe) -> str:
@@ -68,11 +70,6 @@ def digest_source(source: BatchSource) -> str:
         for array in _arrays(source.stack(np.arange(start, min(start + _ROWS_AT_A_TIME, count)))):
             digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def hash_texts(texts: Iterable[bytes]) -> str:
-    """The sha256 of texts, in their order."""
-    return _hash(*(hashlib.sha256(text).hexdigest() for text in texts))
 
 
 def _arrays(batch: Any) -> list[np.ndarray[Any, Any]]:

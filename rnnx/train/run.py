@@ -28,7 +28,7 @@ from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
 from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
-from rnnx.train.identity import hash_texts, identify
+from rnnx.train.identity import identify
 from rnnx.train.numbers import series
 from rnnx.train.recipes import DEFAULT_RECIPES, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
 from rnnx.train.tagging import tagging
@@ -74,10 +74,7 @@ def train(
 
 def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: Observer) -> Fit:
     task = make_task(dataset, recipe, seed)
-    identity = identify(task, seed)
-    if isinstance(dataset, Dataset) and task.prepare:
-        identity["unlabelled"] = hash_texts(dataset.unlabelled)
-    checkpoint = Checkpoint(checkpoint_place(out), identity)
+    checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
     if task.calibrate is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,6 +75,7 @@ class Task:
         vocabulary_size: Its tokens.
         samples: (network, seed) to some held-out examples with what it says of them, as a file.
         score: What the best epoch is chosen by.
+        unlabelled: Further training texts that `prepare` reads.
         prepare: What comes before the epochs: sets start weights of the network, and gives what the epochs read
             instead of `parts[0]`; None where there is no such thing.
         finish: The trained network to the one that the run keeps.
@@ -92,6 +93,7 @@ class Task:
     vocabulary_size: int
     samples: Callable[[keras.Model, int], bytes]
     score: Score = "accuracy"
+    unlabelled: Sequence[bytes] = ()
     prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None
