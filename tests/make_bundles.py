@@ -73,7 +73,7 @@ def _train_words(out: Path) -> None:
     from rnnx.text.word_vocabulary import VocabularySize
     from rnnx.train.fit import Observer
     from rnnx.train.networks import TAGGER_FEATURES
-    from rnnx.train.recipes import get_tagger_recipe
+    from rnnx.train.recipes import TAGGER
     from rnnx.train.run import train
 
     def build(word_count: int, vocabulary_size: int, tags: int) -> Any:
@@ -86,11 +86,10 @@ def _train_words(out: Path) -> None:
         x = layers.SimpleRNN(_UNITS, return_sequences=True, name="rnn")(x, mask=words.compute_mask(ids))
         return Model([ids, features], layers.Dense(tags, activation="softmax", name="probs")(x), name="tagger")
 
-    recipe = get_tagger_recipe("tagger")
     recipe = dataclasses.replace(
-        recipe,
+        TAGGER,
         vocabulary_size=VocabularySize(words=30, features=40, least_word_count=1, least_feature_count=1),
-        words=dataclasses.replace(recipe.words, max_length=8),
+        words=dataclasses.replace(TAGGER.words, max_length=8),
         build=build,
         epochs=1,
     )
@@ -102,7 +101,7 @@ def _train_series(out: Path) -> None:
     from keras import Input, Model, layers
 
     from rnnx.train.fit import Observer
-    from rnnx.train.recipes import get_series_recipe
+    from rnnx.train.recipes import SERIES
     from rnnx.train.run import train
 
     def build(features: int, outputs: int, activation: str) -> Any:
@@ -113,7 +112,7 @@ def _train_series(out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     x, y = oscillations(60, 1, steps=8)
     data = load_series(str(save(out.parent / "series.npz", x=x, y=y)), "classification")
-    recipe = dataclasses.replace(get_series_recipe("series"), build=build, epochs=1)
+    recipe = dataclasses.replace(SERIES, build=build, epochs=1)
     train(data, recipe, out, seed=3, observer=Observer())
 
 

@@ -16,7 +16,7 @@ from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference import Network
 
 if TYPE_CHECKING:
-    from rnnx.train.recipes import Recipe
+    from rnnx.train.recipes import TextRecipe
 
 NAME = "model.stream.onnx"
 
@@ -38,7 +38,7 @@ def pieces_of(whole: Any, size: int) -> Iterator[Any]:
         yield whole[start : start + size]
 
 
-def forward_recipe() -> Recipe:
+def forward_recipe() -> TextRecipe:
     """A classifier that reads forward, its padding masked; short texts, few epochs."""
     from keras import Input, Sequential, layers
 

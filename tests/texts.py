@@ -10,7 +10,7 @@ import numpy as np
 from rnnx.datasets import Dataset
 
 if TYPE_CHECKING:
-    from rnnx.train.recipes import Recipe
+    from rnnx.train.recipes import TextRecipe
 
 GOOD = ("wonderful", "great", "loved", "superb", "fun", "moving")
 BAD = ("awful", "boring", "hated", "dull", "waste", "wooden")
@@ -34,10 +34,10 @@ def tiny_dataset() -> Dataset:
     return Dataset.from_pairs("tiny", make_texts(240, 1), make_texts(60, 2))
 
 
-def tiny_recipe(name: str) -> Recipe:
+def tiny_recipe(name: str) -> TextRecipe:
     """A shipped recipe, cut down to short texts and a few epochs; the network is the recipe's own."""
-    from rnnx.train.recipes import get_recipe
+    from rnnx.train.recipes import ARTICLE, DEFAULT
 
-    recipe = get_recipe(name)
+    recipe = {"article": ARTICLE, "default": DEFAULT}[name]
     tokenizer = dataclasses.replace(recipe.tokenizer, max_length=20)
     return dataclasses.replace(recipe, tokenizer=tokenizer, vocabulary_size=24, epochs=3, batch_size=16)

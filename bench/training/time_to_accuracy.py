@@ -28,7 +28,7 @@ from bench import RESULTS, machine
 from rnnx.datasets import load_dataset
 from rnnx.datasets.hold_out import hold_out_by_label
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
-from rnnx.train.recipes import RECIPES
+from rnnx.train.recipes import ARTICLE
 
 ARTICLE_BEST = 0.835  # the best validation accuracy of the article's network, at its seventh epoch
 _KERAS, _ARTICLE, _DEFAULT = "the article's script (Keras)", "rnnx, the article's network", "rnnx, its own network"
@@ -83,11 +83,10 @@ def write_reviews(path: Path, data_dir: Path | None, count: int | None) -> tuple
     examples = load_dataset("imdb", data_dir=data_dir).train
     if count is not None:
         examples = examples.take(np.random.default_rng(0).permutation(len(examples))[:count])
-    recipe = RECIPES["article"]
-    held_out = hold_out_by_label(examples.label_ids, recipe.validation_fraction, 0)
+    held_out = hold_out_by_label(examples.label_ids, ARTICLE.validation_fraction, 0)
     seen = examples.take(np.flatnonzero(~held_out)).texts
-    vocabulary = Vocabulary.build(seen, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks)
-    tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
+    vocabulary = Vocabulary.build(seen, ARTICLE.vocabulary_size, strip_breaks=ARTICLE.tokenizer.strip_breaks)
+    tokenizer = Tokenizer(ARTICLE.tokenizer, vocabulary)
     ids = tokenizer.pad([tokenizer.encode(text).ids for text in examples.texts])
     np.savez(path, ids=ids, label_ids=examples.label_ids, held_out=held_out)
     return len(seen), int(held_out.sum())

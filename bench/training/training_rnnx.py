@@ -23,7 +23,7 @@ from rnnx.train.batches import Batches, TextSource
 from rnnx.train.determinism import begin
 from rnnx.train.fast_rnn import hasten
 from rnnx.train.fit import Epoch, Observer, Progress, fit
-from rnnx.train.recipes import RECIPES, Recipe
+from rnnx.train.recipes import ARTICLE, DEFAULT, TextRecipe
 from rnnx.train.task import Task
 
 WORDS, BATCH_SIZE = 10_000, 128
@@ -82,21 +82,18 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no 
         self.model.stop_training = self._log.on_validated(logs["val_accuracy"])
 
 
-def train_article(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
+def train_article(recipe: TextRecipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
     """Trains by `rnnx.train.fit`, as `rnnx train --recipe article` does."""
     task = Task(
         recipe=recipe,
         parts=parts,
         counts=(len(parts[0].rows), len(parts[1].rows)),
-        unit="texts",
-        kind="classification",
+        task_kind="classification",
         build=lambda: recipe.build(WORDS, 1, "sigmoid"),
         loss="binary_crossentropy",
         metrics=lambda: ["accuracy"],
         vocabulary=None,
         vocabulary_size=WORDS,
-        tokenizer=recipe.tokenizer,
-        words=None,
         samples=lambda model, seed: b"",
     )
     log = Log(target, 1.0)
@@ -112,7 +109,7 @@ def train_article(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: in
     return log
 
 
-def train_default(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
+def train_default(recipe: TextRecipe, parts: tuple[TextSource, TextSource], seed: int, target: float) -> Log:
     """Takes the steps of `rnnx.train.fit`, but Keras's epoch is a quarter of an epoch."""
     log = Log(target, 1 / _QUARTERS)
     begin(seed)
@@ -136,7 +133,7 @@ def train_default(recipe: Recipe, parts: tuple[TextSource, TextSource], seed: in
 
 def main(name: str, path: str, seed: int, target: float) -> None:
     """Trains the network and prints the accuracies and the times."""
-    recipe = dataclasses.replace(RECIPES[name], batch_size=BATCH_SIZE)
+    recipe = dataclasses.replace({"article": ARTICLE, "default": DEFAULT}[name], batch_size=BATCH_SIZE)
     with np.load(path) as file:
         ids, label_ids, held_out = file["ids"], file["label_ids"], file["held_out"]
     config = dataclasses.replace(recipe.tokenizer, max_length=ids.shape[1])

@@ -117,15 +117,15 @@ def _measure(
     predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None, columns: Columns
 ) -> tuple[Evaluation | ValueEvaluation, str]:
     """The figures, and the name of what they were measured on."""
-    from rnnx.datasets import is_series, is_tagged, load_dataset
+    from rnnx.datasets import kind_of, load_dataset
 
-    config = predictor.config
-    if config.words or is_tagged(dataset):
-        if not (config.words and is_tagged(dataset)):
+    config, kind = predictor.config, kind_of(dataset)
+    if config.words or kind == "sentences":
+        if not (config.words and kind == "sentences"):
             reads = "sentences with a tag for each word: give a .conllu file" if config.words else "no tagged words"
             raise DataError(f"{dataset}: model {config.name} reads {reads}")
         return _measure_tags(predictor, dataset, part, data_dir)
-    if config.tokenizer is None or is_series(dataset):
+    if config.tokenizer is None or kind == "sequences":
         return _measure_series(predictor, dataset, part, data_dir)
     from rnnx.infer.evaluate import evaluate
 
@@ -156,12 +156,12 @@ def _measure_tags(
 def _measure_series(
     predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
 ) -> tuple[Evaluation | ValueEvaluation, str]:
-    from rnnx.datasets import is_series, load_series
+    from rnnx.datasets import kind_of, load_series
     from rnnx.infer.encoders import ArrayReader
     from rnnx.infer.evaluate import evaluate, evaluate_values
 
     reader = predictor.reader
-    if not isinstance(reader, ArrayReader) or not is_series(dataset):
+    if not isinstance(reader, ArrayReader) or kind_of(dataset) != "sequences":
         wanted = f"{reader.describe()}: give a .npz file" if isinstance(reader, ArrayReader) else "texts"
         raise DataError(f"{dataset}: model {predictor.config.name} reads {wanted}")
     is_labelled = predictor.config.task == "classification"

@@ -119,9 +119,9 @@ def _read(predictor: Predictor, files: list[str], *, lines: bool) -> Iterator[It
 
 
 def _is_treebank(file: str) -> bool:
-    from rnnx.datasets import is_tagged
+    from rnnx.datasets import kind_of
 
-    return is_tagged(file)
+    return kind_of(file) == "sentences"
 
 
 def _read_words(files: list[str], *, lines: bool) -> Iterator[Item | None]:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from rnnx.datasets import Columns, SeriesTask
+    from rnnx.datasets import AnyDataset, Columns, SeriesTask
     from rnnx.train.fit import Epoch, Fit, Progress
-    from rnnx.train.run import AnyDataset, AnyRecipe
+    from rnnx.train.recipes import Recipe
     from rnnx.train.task import StageProgress
 
 
@@ -178,20 +178,15 @@ def _load(
     task: SeriesTask | None,
     data_dir: Path | None,
     columns: Columns,
-) -> tuple[AnyDataset, AnyRecipe]:
+) -> tuple[AnyDataset, Recipe]:
     """The data set, and the recipe that was asked for or that its kind of data takes."""
-    from rnnx.datasets import is_series, is_tagged, load_dataset, load_sentences, load_series
+    from rnnx.datasets import kind_of, load_any
 
-    if is_series(dataset):
-        series: AnyRecipe = recipes.get_series_recipe(recipe or "series")
-        return load_series(dataset, task or "classification", data_dir=data_dir), series
-    if task is not None:
+    kind = kind_of(dataset)
+    if task is not None and kind != "sequences":
         raise UsageError(f"--task is for sequences of numbers (.npz), not for {dataset}")
-    if is_tagged(dataset):
-        tagger: AnyRecipe = recipes.get_tagger_recipe(recipe or "tagger")
-        return load_sentences(dataset, data_dir=data_dir), tagger
-    chosen: AnyRecipe = recipes.get_recipe(recipe or "default")
-    return load_dataset(dataset, data_dir=data_dir, columns=columns), chosen
+    chosen: Recipe = recipes.find_recipe(recipe or None, kind)
+    return load_any(dataset, task or "classification", data_dir=data_dir, columns=columns), chosen
 
 
 def _labels(labels: tuple[str, ...]) -> str:

@@ -1,13 +1,15 @@
-"""Labelled texts from wherever they lie: the IMDB reviews, folders, archives, tables; tagged sentences; numbers.
+"""Loads data sets: labelled texts (IMDB, folders, archives, tables), tagged sentences, and sequences of numbers.
 
-Needs no extra (fetching the IMDB archive is the one exception). Texts stay bytes, as the tokenizer wants them; the
-test part is kept apart from the training part from the first moment.
+Needs no extra, except to download the IMDB archive. Texts stay bytes, as the tokenizer needs them. The test part is
+kept apart from the training part from the start.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias, assert_never
 
+from rnnx.bundle.config import ModelKind
 from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
 from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.imdb import load_imdb
@@ -18,6 +20,8 @@ from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_labe
 from rnnx.errors import UsageError
 
 __all__ = [
+    "DESCRIPTIONS",
+    "AnyDataset",
     "Columns",
     "Dataset",
     "Examples",
@@ -26,8 +30,8 @@ __all__ = [
     "SeriesTask",
     "TaggedDataset",
     "TaggedSentences",
-    "is_series",
-    "is_tagged",
+    "kind_of",
+    "load_any",
     "load_dataset",
     "load_sentences",
     "load_series",
@@ -37,58 +41,90 @@ __all__ = [
     "split_series",
 ]
 
+AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
+
+# What the data sets of each kind hold, for messages.
+DESCRIPTIONS: dict[ModelKind, str] = {
+    "texts": "texts with a label each",
+    "sentences": "sentences with a tag for each word (.conllu)",
+    "sequences": "sequences of numbers (.npz)",
+}
+
+_KINDS: dict[str, ModelKind] = {CONLLU_ENDING: "sentences", NPZ_ENDING: "sequences"}  # texts have many endings
+
+
+def kind_of(name: str) -> ModelKind:
+    """Tells from the name of a data set which kind of model it trains; the file need not exist."""
+    lower = name.lower()
+    return next((kind for ending, kind in _KINDS.items() if lower.endswith(ending)), "texts")
+
+
+def load_any(
+    name: str, task: SeriesTask = "classification", *, data_dir: Path | None = None, columns: Columns | None = None
+) -> AnyDataset:
+    """Loads a data set of any kind by name or path.
+
+    Args:
+        name: As `load_dataset`, `load_sentences` and `load_series` take it.
+        task: Whether sequences of numbers have labels or values to be predicted; ignored for text.
+        data_dir: The folder of the IMDB reviews; refused for any other data set.
+        columns: The columns of a table of texts; ignored for the other kinds.
+
+    Raises:
+        DataError: If it cannot be read.
+        UsageError: If there is no data set of that name.
+    """
+    match kind_of(name):
+        case "texts":
+            return load_dataset(name, data_dir=data_dir, columns=columns)
+        case "sentences":
+            return load_sentences(name, data_dir=data_dir)
+        case "sequences":
+            return load_series(name, task, data_dir=data_dir)
+        case kind:
+            assert_never(kind)
+
 
 def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | None = None) -> Dataset:
-    """Loads a data set by name or path.
+    """Loads labelled texts by name or path.
 
     Args:
         name: `imdb`; or the path of a folder of `train/<label>/*.txt` (and `test/`), of an archive of such a folder,
             or of a `.csv`, `.tsv` or `.jsonl` file.
-        data_dir: Where the IMDB reviews lie, packed or unpacked; fetched if None.
+        data_dir: The folder that holds the IMDB reviews, packed or unpacked; None downloads them.
         columns: The columns of a table; by default `text` and `label`.
 
     Raises:
-        DataError: If it cannot be read, or holds fewer than two labels.
-        UsageError: If there is nothing of that name.
+        DataError: If it cannot be read, or holds no labelled text.
+        UsageError: If there is no data set of that name, or it holds no texts.
     """
     if name == "imdb":
         return load_imdb(data_dir)
-    if data_dir is not None:
-        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
+    _refuse_data_dir(name, data_dir)
     path = Path(name)
     if not path.exists():
         raise UsageError(
             f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv, .jsonl, .conllu or .npz"
         )
-    if is_tagged(name):
-        raise UsageError(f"{name}: has a tag for each word; here texts with a label each are wanted")
-    if is_series(name):
-        raise UsageError(f"{name}: holds sequences of numbers; here texts with a label each are wanted")
+    kind = kind_of(name)
+    if kind != "texts":
+        raise UsageError(f"{name}: holds {DESCRIPTIONS[kind]}, but {DESCRIPTIONS['texts']} are needed here")
     return read_dataset(path, columns or Columns())
-
-
-def is_tagged(name: str) -> bool:
-    """Whether a data set of that name has a tag for each word, and not a label for each text."""
-    return name.lower().endswith(CONLLU_ENDING)
 
 
 def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
     """Loads tagged sentences.
 
     Args:
-        name: The path of a `.conllu` file; if `train` stands in its name, its neighbours `dev` and `test` belong to it.
-        data_dir: Only to be refused.
+        name: The path of a `.conllu` file. If its name contains `train`, the files with `dev` and `test` in its place
+            are the validation and the test part.
+        data_dir: Refused unless None.
 
     Raises:
-        DataError: If it cannot be read.
-        UsageError: If there is nothing of that name.
+        DataError: If a file cannot be read.
+        UsageError: If there is no such file, or `data_dir` is given.
     """
     return load_conllu(_find_file(name, CONLLU_ENDING, data_dir))
-
-
-def is_series(name: str) -> bool:
-    """Whether a data set of that name holds sequences of numbers, and no texts."""
-    return name.lower().endswith(NPZ_ENDING)
 
 
 def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) -> SeriesDataset:
@@ -97,19 +133,23 @@ def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) ->
     Args:
         name: The path of a `.npz` file.
         task: Whether it has labels or values to be predicted.
-        data_dir: Only to be refused.
+        data_dir: Refused unless None.
 
     Raises:
-        DataError: If it cannot be read.
-        UsageError: If there is nothing of that name.
+        DataError: If the file cannot be read.
+        UsageError: If there is no such file, or `data_dir` is given.
     """
     return read_npz(_find_file(name, NPZ_ENDING, data_dir), task)
 
 
 def _find_file(name: str, ending: str, data_dir: Path | None) -> Path:
-    """The file that a data set is, where only a file can be one."""
-    if data_dir is not None:
-        raise UsageError(f"--data-dir is for imdb; {name} is a path of its own")
+    """The path of a data set that must be a file."""
+    _refuse_data_dir(name, data_dir)
     if not Path(name).is_file():
         raise UsageError(f"no data set {name!r}: give the path of a {ending} file")
     return Path(name)
+
+
+def _refuse_data_dir(name: str, data_dir: Path | None) -> None:
+    if data_dir is not None:
+        raise UsageError(f"--data-dir is the folder of the IMDB reviews; leave it out for {name}")

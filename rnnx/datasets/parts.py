@@ -1,10 +1,11 @@
-"""What every data set has, whatever its examples are: a name, labels, and the parts it comes in."""
+"""What all data sets have in common: a name, labels, and the parts that they come in. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
+from rnnx.bundle.config import ModelKind
 from rnnx.errors import DataError
 
 T = TypeVar("T")
@@ -12,14 +13,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parts(Generic[T]):
-    """A data set in parts, each of them examples of the type `T`.
+    """A data set in parts, each of which holds examples of the type `T`.
 
     Attributes:
-        name: Short, for file names and cards.
+        kind: Which kind of model is trained on it.
+        name: A short name, for file names and cards.
         labels: Sorted by name; a label's id is its index.
         train: The training part.
-        test: The official test part, if there is one.
+        test: The official test part; None if there is none.
     """
+
+    kind: ClassVar[ModelKind]
 
     name: str
     labels: tuple[str, ...]
@@ -30,13 +34,13 @@ class Parts(Generic[T]):
         """Picks a part to measure on.
 
         Args:
-            part: `test` or `train`; None takes the test part if there is one.
+            part: `test` or `train`; None takes the test part if there is one, else the training part.
 
         Returns:
             The examples and the part's name.
 
         Raises:
-            DataError: If the part is not there.
+            DataError: If there is no such part.
         """
         if part == "train" or (part is None and self.test is None):
             return self.train, "train"

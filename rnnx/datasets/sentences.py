@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelKind
 from rnnx.datasets.hold_out import hold_out
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -54,6 +56,8 @@ class TaggedDataset(Parts[TaggedSentences]):
     Attributes:
         validation: The official one, which the best epoch is chosen on; None to hold some of `train` out.
     """
+
+    kind: ClassVar[ModelKind] = "sentences"
 
     validation: TaggedSentences | None
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelKind
 from rnnx.datasets.hold_out import hold_out, hold_out_by_label
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -58,6 +59,8 @@ class SeriesDataset(Parts[Series]):
     Attributes:
         task: Whether a sequence has a label or values; values have no labels.
     """
+
+    kind: ClassVar[ModelKind] = "sequences"
 
     task: SeriesTask
 

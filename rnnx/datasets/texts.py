@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelKind
 from rnnx.datasets.hold_out import hold_out_by_label, hold_out_groups
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -52,6 +53,8 @@ class Dataset(Parts[Examples]):
     Attributes:
         unlabelled: Further training texts, which nobody labelled.
     """
+
+    kind: ClassVar[ModelKind] = "texts"
 
     unlabelled: Sequence[bytes] = ()
 

@@ -18,7 +18,7 @@ from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
 from rnnx.train.networks import DEFAULT_UNITS
-from rnnx.train.recipes import Recipe
+from rnnx.train.recipes import TextRecipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
@@ -27,7 +27,7 @@ _EPOCH_OVER_PRETRAINING = 0.3
 _TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
 
 
-def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
+def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
     """Splits and encodes texts with a label each.
 
     Args:
@@ -60,15 +60,13 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
         recipe=recipe,
         parts=(train, validation),
         counts=(len(parts[0]), len(parts[1])),
-        unit="texts",
-        kind="classification",
+        task_kind="classification",
         build=lambda: recipe.build(len(vocabulary), outputs, activation),
         loss=_cross_entropy if is_soft else loss,
         metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
-        tokenizer=recipe.tokenizer,
-        words=None,
+        unlabelled=unlabelled,
         prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
         if is_soft
         else None,
@@ -77,7 +75,7 @@ def classification(dataset: Dataset, recipe: Recipe, seed: int) -> Task:
     )
 
 
-def _split(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Examples, Examples]:
+def _split(dataset: Dataset, recipe: TextRecipe, seed: int) -> tuple[Examples, Examples]:
     if recipe.by_group and dataset.train.groups is not None:
         return split_by_group(dataset.train, recipe.validation_fraction, seed)
     return split_by_label(dataset.train, recipe.validation_fraction, seed)
@@ -86,7 +84,7 @@ def _split(dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Examples, Examp
 def _prepare(
     model: keras.Model,
     preparation: Preparation,
-    recipe: Recipe,
+    recipe: TextRecipe,
     train: TextSource,
     labelled: Examples,
     unlabelled: Sequence[bytes],

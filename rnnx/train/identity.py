@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -14,9 +13,16 @@ import numpy as np
 
 from rnnx.bundle.config import tool_versions
 from rnnx.train.batches import BatchSource
+from rnnx.train.recipes import Recipe
 from rnnx.train.task import Task
 
 _ROWS_AT_A_TIME = 256
+# The order in which the settings of a recipe are hashed. It is a part of the checkpoint format: with another order, no
+# unfinished training could be resumed.
+_SETTINGS = (
+    *("name", "vocabulary_size", "tokenizer", "words", "batch_size", "epochs", "by_length", "patience"),
+    *("has_temperature", "validation_fraction", "by_group", "pretraining_epochs", "smoothing"),
+)
 
 
 def identify(task: Task, seed: int) -> dict[str, str | int]:
@@ -28,20 +34,32 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
     """
     steps = -(-len(task.parts[0].lengths) // task.recipe.batch_size) * task.recipe.epochs
     optimizer = keras.saving.serialize_keras_object(task.recipe.optimizer(steps))
-    numbers = {
-        field.name: value
-        for field in dataclasses.fields(task.recipe)
-        if not callable(value := getattr(task.recipe, field.name))
-    }
-    return {
+    identity: dict[str, str | int] = {
         "recipe": task.recipe.name,
         "seed": seed,
         "epochs": task.recipe.epochs,
         "data": _hash(*map(digest_source, task.parts), hashlib.sha256(task.vocabulary or b"").hexdigest()),
         "network": _hash(_unnumbered(task.build().to_json())),
-        "settings": _hash(_unnumbered(json.dumps(optimizer)), json.dumps(numbers, default=dataclasses.asdict)),
+        "settings": _hash(_unnumbered(json.dumps(optimizer)), recipe_settings(task.recipe)),
         **tool_versions("keras", "tensorflow", "numpy"),
     }
+    if task.unlabelled:
+        identity["unlabelled"] = _hash(*(hashlib.sha256(text).hexdigest() for text in task.unlabelled))
+    return identity
+
+
+def recipe_settings(recipe: Recipe) -> str:
+    """Writes every setting of a recipe except its functions as JSON, in the order in which checkpoints hashed them."""
+    names = [field.name for field in dataclasses.fields(recipe)]
+    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position)}
+    return json.dumps(
+        {name: value for name, value in settings.items() if not callable(value)}, default=dataclasses.asdict
+    )
+
+
+def _position(setting: str) -> int:
+    """Where a setting is written: the listed ones first, then the others in the order of their declaration."""
+    return _SETTINGS.index(setting) if setting in _SETTINGS else len(_SETTINGS)
 
 
 def digest_source(source: BatchSource) -> str:
@@ -52,11 +70,6 @@ def digest_source(source: BatchSource) -> str:
         for array in _arrays(source.stack(np.arange(start, min(start + _ROWS_AT_A_TIME, count)))):
             digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def hash_texts(texts: Iterable[bytes]) -> str:
-    """The sha256 of texts, in their order."""
-    return _hash(*(hashlib.sha256(text).hexdigest() for text in texts))
 
 
 def _arrays(batch: Any) -> list[np.ndarray[Any, Any]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 
-from rnnx.bundle.config import ModelConfig, TrainingConfig, tool_versions
+from rnnx.bundle.config import ModelConfig, TokenizerConfig, TrainingConfig, WordsConfig, tool_versions
 from rnnx.bundle.directory import (
     CURVES_NAME,
     HISTORY_NAME,
@@ -20,7 +20,7 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
-from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset
+from rnnx.datasets import DESCRIPTIONS, AnyDataset, Dataset, SeriesDataset, TaggedDataset
 from rnnx.errors import UsageError
 from rnnx.keras_models.describe import describe
 from rnnx.strict_json import to_json_bytes
@@ -28,25 +28,16 @@ from rnnx.train.checkpoint import Checkpoint, checkpoint_place, hold_checkpoint
 from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
-from rnnx.train.identity import hash_texts, identify
+from rnnx.train.identity import identify
 from rnnx.train.numbers import series
-from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
+from rnnx.train.recipes import DEFAULT_RECIPES, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
 from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
-
-AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
-AnyRecipe: TypeAlias = Recipe | TaggerRecipe | SeriesRecipe
-
-_HOLDS = {
-    Dataset: "texts with a label each",
-    TaggedDataset: "a tag for each word: take --recipe tagger",
-    SeriesDataset: "sequences of numbers: take --recipe series",
-}
 
 
 def train(
     dataset: AnyDataset,
-    recipe: AnyRecipe,
+    recipe: Recipe,
     out: Path,
     *,
     epochs: int | None = None,
@@ -81,19 +72,16 @@ def train(
         return _train(dataset, recipe, out, seed, observer)
 
 
-def _train(dataset: AnyDataset, recipe: AnyRecipe, out: Path, seed: int, observer: Observer) -> Fit:
+def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: Observer) -> Fit:
     task = make_task(dataset, recipe, seed)
-    identity = identify(task, seed)
-    if isinstance(dataset, Dataset) and task.prepare:
-        identity["unlabelled"] = hash_texts(dataset.unlabelled)
-    checkpoint = Checkpoint(checkpoint_place(out), identity)
+    checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
     if task.calibrate is not None:
         tempered = task.calibrate(fitted.model)
         fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
     config = _describe_run(dataset, task, fitted, seed)
-    title = f"{config.name}: {task.counts[0]:,} training {task.unit}, {task.counts[1]:,} for validation"
+    title = f"{config.name}: {task.counts[0]:,} training {task.recipe.kind}, {task.counts[1]:,} for validation"
     files = {
         KERAS_NAME: keras_bytes(fitted.model),
         HISTORY_NAME: to_json_bytes(_history(fitted), indent=2, allow_nan=True),
@@ -109,7 +97,7 @@ def _train(dataset: AnyDataset, recipe: AnyRecipe, out: Path, seed: int, observe
     return fitted
 
 
-def make_task(dataset: AnyDataset, recipe: AnyRecipe, seed: int) -> Task:
+def make_task(dataset: AnyDataset, recipe: Recipe, seed: int) -> Task:
     """Splits and encodes a data set for a recipe.
 
     Raises:
@@ -121,17 +109,17 @@ def make_task(dataset: AnyDataset, recipe: AnyRecipe, seed: int) -> Task:
             return tagging(dataset, recipe, seed)
         case SeriesDataset(), SeriesRecipe():
             return series(dataset, recipe, seed)
-        case Dataset(), Recipe():
+        case Dataset(), TextRecipe():
             return classification(dataset, recipe, seed)
-    wanted = {TaggerRecipe: "a tag for each word, as .conllu has", SeriesRecipe: "sequences of numbers, as .npz has"}
     raise UsageError(
-        f"recipe {recipe.name} wants {wanted.get(type(recipe), 'texts with a label each')}; {dataset.name} holds "
-        f"{_HOLDS[type(dataset)]}"
+        f"recipe {recipe.name} is for {DESCRIPTIONS[recipe.kind]}, and {dataset.name} holds "
+        f"{DESCRIPTIONS[dataset.kind]}; use --recipe {DEFAULT_RECIPES[dataset.kind].name}"
     )
 
 
 def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> ModelConfig:
     best = round(fitted.best.validation_score, 6)
+    reading = task.recipe.reading
     training = TrainingConfig(
         recipe=task.recipe.name,
         dataset=dataset.name,
@@ -149,9 +137,9 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
         labels=dataset.labels,
         output_size=fitted.model.output_shape[-1],
         vocabulary_size=task.vocabulary_size,
-        tokenizer=task.tokenizer,
-        words=task.words,
-        task=task.kind,
+        tokenizer=reading if isinstance(reading, TokenizerConfig) else None,
+        words=reading if isinstance(reading, WordsConfig) else None,
+        task=task.task_kind,
         architecture=describe(fitted.model),
         parameter_count=int(fitted.model.count_params()),
         training=training,

@@ -54,15 +54,12 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         recipe=recipe,
         parts=(_encode(train, encoder), _encode(validation, encoder)),
         counts=(len(train), len(validation)),
-        unit="sentences",
-        kind="tagging",
+        task_kind="tagging",
         build=lambda: recipe.build(vocabulary.word_count, len(vocabulary), len(dataset.labels)),
         loss="sparse_categorical_crossentropy",
         metrics=lambda: [WordAccuracy(name="accuracy")],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
-        tokenizer=None,
-        words=recipe.words,
         samples=lambda model, seed: _samples(model, encoder, validation, dataset.labels, seed),
     )
 

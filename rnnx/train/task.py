@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelKind, TaskKind, TokenizerConfig, WordsConfig
+from rnnx.bundle.config import TaskKind
 from rnnx.train.batches import BatchSource
 from rnnx.train.checkpoint import Checkpoint
-from rnnx.train.recipes import Recipe, SeriesRecipe, TaggerRecipe
+from rnnx.train.recipes import Recipe
 from rnnx.train.temperature import Tempered
 
 # The metric that the best epoch is chosen by, the highest: the share of right labels, or of the values' variance that
@@ -67,37 +67,33 @@ class Task:
         recipe: Its optimizer, batch size, epochs and order are used.
         parts: Training and validation.
         counts: Texts or sentences in each, before any cut.
-        unit: What is counted.
-        kind: What kind of answer is learned.
+        task_kind: What kind of answer is learned.
         build: The network, its start weights drawn.
         loss: Of the network's output.
         metrics: Made anew for each training, weighted by the batches' weights if they have any; one is `score`.
         vocabulary: The file; None for numbers.
         vocabulary_size: Its tokens.
-        tokenizer: None if it is not texts that are read.
-        words: None if it is not words that are tagged.
         samples: (network, seed) to some held-out examples with what it says of them, as a file.
         score: What the best epoch is chosen by.
+        unlabelled: Further training texts that `prepare` reads.
         prepare: What comes before the epochs: sets start weights of the network, and gives what the epochs read
             instead of `parts[0]`; None where there is no such thing.
         finish: The trained network to the one that the run keeps.
         calibrate: That one to the same with a temperature folded in; None where the recipe asks for none.
     """
 
-    recipe: Recipe | TaggerRecipe | SeriesRecipe
+    recipe: Recipe
     parts: tuple[BatchSource, BatchSource]
     counts: tuple[int, int]
-    unit: ModelKind
-    kind: TaskKind
+    task_kind: TaskKind
     build: Callable[[], keras.Model]
     loss: str | Callable[[Any, Any], Any]
     metrics: Callable[[], list[str | keras.metrics.Metric]]
     vocabulary: bytes | None
     vocabulary_size: int
-    tokenizer: TokenizerConfig | None
-    words: WordsConfig | None
     samples: Callable[[keras.Model, int], bytes]
     score: Score = "accuracy"
+    unlabelled: Sequence[bytes] = ()
     prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None

@@ -182,7 +182,11 @@ def test_what_does_not_fit_is_one_clear_line(modes: Path, tmp_path: Path, capsys
         (["infer", data], 1, "modes.npz: not a text: a NumPy array or an archive; this model reads texts"),
         (["evaluate", "imdb", data], 1, "modes.npz: model imdb reads texts"),
         (["evaluate", bundle, str(tmp_path / "t.csv")], 1, "model modes reads x float32 (time, 2): give a .npz file"),
-        (["train", data, "--recipe", "article"], 2, "no recipe 'article' for sequences of numbers; there is series"),
+        (
+            ["train", data, "--recipe", "article"],
+            2,
+            "no recipe 'article' for sequences; the recipes are article (for texts)",
+        ),
         (["train", "imdb", "--task", "regression"], 2, "--task is for sequences of numbers (.npz), not for imdb"),
         (["train", data, "--task", "regression"], 1, "modes.npz: y: should hold numbers for --task regression"),
     ):

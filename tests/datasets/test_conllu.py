@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.datasets import is_tagged, load_dataset, load_sentences
+from rnnx.datasets import load_dataset, load_sentences
 from rnnx.datasets.conllu import read_conllu
 from rnnx.datasets.sentences import TaggedWords
 from rnnx.errors import DataError, UsageError
@@ -106,10 +106,11 @@ def test_a_file_that_is_not_named_for_training_stands_alone(tmp_path: Path, name
 
 def test_tagged_words_are_not_labelled_texts(tmp_path: Path) -> None:
     path = str(write_treebank(tmp_path))
-    assert is_tagged(path)
-    with pytest.raises(UsageError, match="has a tag for each word"):
+    with pytest.raises(
+        UsageError, match=r"holds sentences with a tag for each word \(\.conllu\), but texts with a label"
+    ):
         load_dataset(path)
     with pytest.raises(UsageError, match="no data set"):
         load_sentences(str(tmp_path / "none.conllu"))
-    with pytest.raises(UsageError, match="--data-dir is for imdb"):
+    with pytest.raises(UsageError, match=r"--data-dir is the folder of the IMDB reviews; leave it out for .*\.conllu"):
         load_sentences(path, data_dir=tmp_path)

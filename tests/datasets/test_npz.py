@@ -118,7 +118,9 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         read_npz(path, "classification")
     with pytest.raises(UsageError, match=r"give the path of a \.npz file"):
         load_series(str(tmp_path / "no.npz"), "classification")
-    with pytest.raises(UsageError, match="holds sequences of numbers; here texts with a label each are wanted"):
+    with pytest.raises(
+        UsageError, match=r"holds sequences of numbers \(\.npz\), but texts with a label each are needed here"
+    ):
         load_dataset(str(path))
 
 

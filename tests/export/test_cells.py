@@ -42,7 +42,7 @@ from tests.texts import tiny_recipe
 
 if TYPE_CHECKING:
     from rnnx.datasets import Dataset
-    from rnnx.train.recipes import Recipe
+    from rnnx.train.recipes import TextRecipe
 
 pytestmark = pytest.mark.train
 
@@ -233,7 +233,7 @@ def network_of(kind: str) -> Any:
     return build_network
 
 
-def cell_recipe(kind: str) -> Recipe:
+def cell_recipe(kind: str) -> TextRecipe:
     return dataclasses.replace(tiny_recipe("default"), name=kind, build=network_of(kind))
 
 

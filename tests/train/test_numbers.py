@@ -22,7 +22,7 @@ from rnnx.rounding.decisions import decide
 from rnnx.train.batches import SeriesSource
 from rnnx.train.fit import Observer
 from rnnx.train.numbers import Scale, fold, series
-from rnnx.train.recipes import get_recipe, get_series_recipe
+from rnnx.train.recipes import DEFAULT, SERIES
 from rnnx.train.run import make_task, train
 from tests.sensors import decays, oscillations
 from tests.texts import make_texts
@@ -36,7 +36,7 @@ def test_what_was_folded_gives_what_was_trained() -> None:
     scale = Scale.of(x.reshape(-1, 2))
     values = Scale(np.array([5.0, -2.0]), np.array([0.5, 100.0]))
     keras.utils.set_random_seed(0)
-    trained = get_series_recipe("series").build(2, 2, "linear")
+    trained = SERIES.build(2, 2, "linear")
     bare = fold(trained, Scale(np.zeros(2), np.ones(2)), None)
     standardised = (x - scale.mean) / scale.deviation
     expected = read_network(bare).predict(standardised) * values.deviation + values.mean
@@ -48,7 +48,7 @@ def test_what_was_folded_gives_what_was_trained() -> None:
 
 
 def test_padding_does_not_reach_the_network() -> None:
-    model = get_series_recipe("series").build(2, 3, "softmax")
+    model = SERIES.build(2, 3, "softmax")
     rows = [np.ones((3, 2), np.float32), np.full((7, 2), -1, np.float32)]
     source = SeriesSource(rows, np.zeros((2, 1), np.int32))
     (numbers, present), targets = source.stack(np.array([0, 1]))
@@ -65,21 +65,21 @@ def test_a_constant_feature_is_harmless_and_a_far_one_is_refused() -> None:
     rows = [np.array([[1.6e9 + 200 * i, i]], np.float32) for i in range(8)]
     dataset = SeriesDataset("clock", ("a", "b"), Series(rows, np.arange(8, dtype=np.int32) % 2), None, "classification")
     with pytest.raises(DataError, match=r"clock: x: feature 0 \(from 0\) lies around 1\.6e\+09 .* subtract an offset"):
-        series(dataset, get_series_recipe("series"), 0)
+        series(dataset, SERIES, 0)
 
 
 def test_equal_values_are_nothing_to_learn() -> None:
     rows = [np.array([[float(i)]], np.float32) for i in range(8)]
     dataset = SeriesDataset("flat", (), Series(rows, np.ones((8, 1), np.float32)), None, "regression")
     with pytest.raises(DataError, match="flat: all values of y in the training part are the same"):
-        series(dataset, get_series_recipe("series"), 0)
+        series(dataset, SERIES, 0)
 
 
 def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
     x, y = decays(60, 1)
     rows = [row[: 16 - i % 3].astype(np.float32) for i, row in enumerate(x)]
     dataset = SeriesDataset("decay", (), Series(rows, y[:, None].astype(np.float32)), None, "regression")
-    recipe = dataclasses.replace(get_series_recipe("series"), epochs=2)
+    recipe = dataclasses.replace(SERIES, epochs=2)
     fitted = train(dataset, recipe, tmp_path / "run", seed=1, observer=Observer())
     run = read_directory(tmp_path / "run")
     history = json.loads(run["history.json"])
@@ -103,11 +103,11 @@ def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
 def test_recipes_and_data_have_to_be_of_one_kind() -> None:
     texts = Dataset.from_pairs("texts", make_texts(8, 1))
     numbers = SeriesDataset("numbers", (), Series([], np.zeros((0, 1), np.float32)), None, "regression")
-    with pytest.raises(UsageError, match=r"recipe series wants sequences of numbers, as \.npz has; texts holds texts"):
-        make_task(texts, get_series_recipe("series"), 0)
-    with pytest.raises(UsageError, match="recipe default wants texts with a label each; numbers holds sequences of"):
-        make_task(numbers, get_recipe("default"), 0)
-    with pytest.raises(UsageError, match=r"recipe series wants sequences of numbers: give it a \.npz file"):
-        get_recipe("series")
-    with pytest.raises(UsageError, match="no recipe 'serie' for sequences of numbers; there is series"):
-        get_series_recipe("serie")
+    with pytest.raises(
+        UsageError, match=r"recipe series is for sequences of numbers \(\.npz\), and texts holds texts with a"
+    ):
+        make_task(texts, SERIES, 0)
+    with pytest.raises(
+        UsageError, match="recipe default is for texts with a label each, and numbers holds sequences of numbers"
+    ):
+        make_task(numbers, DEFAULT, 0)

@@ -9,8 +9,9 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 from keras import layers
 
+from rnnx.bundle.config import ModelKind
 from rnnx.errors import UsageError
-from rnnx.train.recipes import RECIPES, get_recipe
+from rnnx.train.recipes import ARTICLE, DEFAULT, RECIPES, SERIES, TAGGER, Recipe, TextRecipe, find_recipe
 
 pytestmark = pytest.mark.train
 
@@ -25,7 +26,7 @@ def test_the_articles_first_model_has_its_parameters() -> None:
 
 
 def test_the_article_is_reproduced_to_the_letter() -> None:
-    recipe = get_recipe("article")
+    recipe = ARTICLE
     assert (recipe.vocabulary_size, recipe.batch_size, recipe.epochs, recipe.by_length) == (10_000, 128, 10, False)
     tokenizer = dataclasses.asdict(recipe.tokenizer)
     assert (tokenizer["max_length"], tokenizer["pad_to"], tokenizer["padding_side"]) == (500, "max_length", "left")
@@ -40,13 +41,50 @@ def test_the_article_is_reproduced_to_the_letter() -> None:
     assert float(optimizer.learning_rate) == pytest.approx(0.001)
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_more_labels_end_in_a_softmax(name: str) -> None:
-    model = get_recipe(name).build(50, 4, "softmax")
+@pytest.mark.parametrize("recipe", [ARTICLE, DEFAULT], ids=lambda recipe: recipe.name)
+def test_more_labels_end_in_a_softmax(recipe: TextRecipe) -> None:
+    model = recipe.build(50, 4, "softmax")
     assert model.output_shape == (None, 4)
     assert model.layers[-1].activation.__name__ == "softmax"
 
 
-def test_an_unknown_recipe_names_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="no recipe 'artcle'; there are article, default"):
-        get_recipe("artcle")
+@pytest.mark.parametrize(
+    ("name", "kind", "recipe"),
+    [
+        (None, "texts", DEFAULT),
+        ("article", "texts", ARTICLE),
+        (None, "sentences", TAGGER),
+        ("tagger", "sentences", TAGGER),
+        (None, "sequences", SERIES),
+        ("series", "sequences", SERIES),
+    ],
+)
+def test_a_recipe_is_found_by_its_name_or_by_the_kind_of_data(
+    name: str | None, kind: ModelKind, recipe: Recipe
+) -> None:
+    assert find_recipe(name, kind) is recipe
+    assert recipe.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("artcle", "texts"), ("tagger", "texts"), ("series", "texts"), ("article", "sentences"), ("serie", "sequences")],
+)
+def test_a_recipe_that_does_not_fit_is_refused_with_those_that_exist(name: str, kind: ModelKind) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_recipe(name, kind)
+    assert str(caught.value) == (
+        f"no recipe '{name}' for {kind}; the recipes are article (for texts), default (for texts), "
+        "tagger (for sentences), series (for sequences)"
+    )
+
+
+def test_every_recipe_is_registered_and_reads_as_its_kind_of_model_does() -> None:
+    assert list(RECIPES) == ["article", "default", "tagger", "series"]
+    kinds = {recipe.name: (recipe.kind, type(recipe.reading).__name__) for recipe in RECIPES.values()}
+    assert kinds == {
+        "article": ("texts", "TokenizerConfig"),
+        "default": ("texts", "TokenizerConfig"),
+        "tagger": ("sentences", "WordsConfig"),
+        "series": ("sequences", "ArraysConfig"),
+    }

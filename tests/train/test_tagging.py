@@ -22,7 +22,7 @@ from rnnx.text.word_encoder import WordEncoder
 from rnnx.text.word_vocabulary import VocabularySize, WordVocabulary
 from rnnx.train.batches import Batches, WordSource
 from rnnx.train.fit import Observer
-from rnnx.train.recipes import TaggerRecipe, get_recipe, get_tagger_recipe
+from rnnx.train.recipes import DEFAULT, TAGGER, TaggerRecipe
 from rnnx.train.run import make_task, train
 from rnnx.train.tagging import WordAccuracy
 from tests.texts import make_texts
@@ -36,7 +36,7 @@ DATA = TaggedDataset.from_parts("own-ud", make_sentences(160, 1), make_sentences
 def tiny_tagger() -> TaggerRecipe:
     """The shipped recipe, cut down to a small vocabulary and a few epochs; the network is the recipe's own."""
     return dataclasses.replace(
-        get_tagger_recipe("tagger"),
+        TAGGER,
         vocabulary_size=VocabularySize(words=30, features=200, least_word_count=1, least_feature_count=1),
         epochs=6,
         batch_size=16,
@@ -62,7 +62,7 @@ def test_a_run_holds_what_the_training_gave(tagger_run: Path) -> None:
     assert (config.name, config.task, config.tokenizer) == ("own-ud-tagger", "tagging", None)
     assert config.labels == ("ADJ", "DET", "NOUN", "PUNCT", "VERB")
     assert config.output_size == 5
-    assert config.words == get_tagger_recipe("tagger").words
+    assert config.words == TAGGER.words
     assert config.training is not None
     assert (config.training.train_count, config.training.validation_count) == (160, 40)
     assert [epoch["epoch"] for epoch in json.loads(run_["history.json"])] == [1, 2, 3, 4, 5, 6]
@@ -185,14 +185,12 @@ def test_batches_of_words_carry_their_tags_and_weights() -> None:
 
 def test_data_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     texts = Dataset.from_pairs("t", make_texts(20, 1))
-    with pytest.raises(UsageError, match="own-ud holds a tag for each word: take --recipe tagger"):
-        train(DATA, get_recipe("default"), tmp_path / "run", observer=Observer())
-    with pytest.raises(UsageError, match="t holds texts with a label each"):
+    with pytest.raises(
+        UsageError, match=r"own-ud holds sentences with a tag for each word \(\.conllu\); use --recipe tagger"
+    ):
+        train(DATA, DEFAULT, tmp_path / "run", observer=Observer())
+    with pytest.raises(UsageError, match="t holds texts with a label each; use --recipe default"):
         train(texts, tiny_tagger(), tmp_path / "run", observer=Observer())
-    with pytest.raises(UsageError, match=r"give it a \.conllu file"):
-        get_recipe("tagger")
-    with pytest.raises(UsageError, match="no recipe 'article' for tagged words; there is tagger"):
-        get_tagger_recipe("article")
     single = TaggedDataset.from_parts(
         "s", [dataclasses.replace(s, tags=("X",) * len(s.tags)) for s in make_sentences(9, 1)]
     )

@@ -30,7 +30,7 @@ from rnnx.text.ids import read_id_encoder
 from rnnx.text.word_encoder import WordEncoder, WordIds
 from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.fit import Observer
-from rnnx.train.recipes import get_tagger_recipe
+from rnnx.train.recipes import TAGGER
 from rnnx.train.run import train
 from tests.conversions import export, shared
 from tests.mutations import change, exports_after
@@ -47,12 +47,11 @@ TEXT = "The small café walked! Every runner\u00a0sees the cat.\n\nA café\tjump
 @pytest.fixture(scope="module")
 def tagger_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out: Path = tmp_path_factory.mktemp("runs") / "tagger"
-    recipe = get_tagger_recipe("tagger")
     recipe = dataclasses.replace(
-        recipe,
+        TAGGER,
         # Endings tell of what stands but once or twice.
         vocabulary_size=VocabularySize(words=30, features=200, least_word_count=1, least_feature_count=1),
-        words=dataclasses.replace(recipe.words, max_length=20),
+        words=dataclasses.replace(TAGGER.words, max_length=20),
         epochs=6,
         batch_size=16,
     )
