@@ -1,10 +1,10 @@
-"""Answers of `rnnx infer` as rows of a table and as JSON."""
+"""The answers of `rnnx infer` as rows of a table and as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnx.cli.tags import describe_words
 
@@ -12,36 +12,40 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rnnx.bundle.config import ModelConfig
-    from rnnx.infer.predictions import Prediction, Values
+    from rnnx.infer.predictions import Prediction, Tagging, Values
     from rnnx.infer.text_files import Answer
 
-# A float32 has no more digits than these to tell.
+# Two float32 numbers that differ can agree in 7 digits, but further digits are noise in an answer.
 _DIGITS = 7
 
 
 def describe_answer(a: Answer, position: str) -> dict[str, Any]:
-    """One answer of the contract.
+    """Returns one answer as the object of the JSON output.
 
     Args:
         a: The answer.
-        position: `line` or `index`: what says where in the source it stands.
+        position: `line` or `index`: the attribute of the item that says where in its file it is.
     """
-    from rnnx.infer.predictions import Tagging, Values
+    from rnnx.infer.predictions import Prediction, Tagging, Values
 
-    item, prediction = a.item, a.prediction
+    item = a.item
     head = {"source": item.source, position: getattr(item, position)}
-    if prediction is None:
-        return {**head, "status": "error", "error": item.error}
-    if isinstance(prediction, Tagging):
-        return {**head, "status": "ok", "words": describe_words(prediction), "tokens": prediction.tokens}
-    if isinstance(prediction, Values):
-        outputs = {name: to_list(array) for name, array in prediction.outputs.items()}
-        return {**head, "status": "ok", "outputs": outputs, "tokens": prediction.tokens}
-    return {**head, "status": "ok", **describe_label(prediction)}
+    match a.prediction:
+        case None:
+            return {**head, "status": "error", "error": item.error}
+        case Tagging() as tagging:
+            return {**head, "status": "ok", "words": describe_words(tagging), "tokens": tagging.tokens}
+        case Values() as values:
+            outputs = {name: to_list(array) for name, array in values.outputs.items()}
+            return {**head, "status": "ok", "outputs": outputs, "tokens": values.tokens}
+        case Prediction() as prediction:
+            return {**head, "status": "ok", **describe_label(prediction)}
+        case prediction:
+            assert_never(prediction)
 
 
 def describe_label(prediction: Prediction) -> dict[str, Any]:
-    """A prediction of a label, as the contract has it."""
+    """Returns the prediction of a label as the fields of the JSON output."""
     return {
         "label": prediction.label,
         "label_id": prediction.label_id,
@@ -53,44 +57,50 @@ def describe_label(prediction: Prediction) -> dict[str, Any]:
 
 
 def to_list(array: npt.NDArray[Any]) -> Any:
-    """An array as nested lists, each number in as many digits as a float32 has."""
+    """Returns an array as nested lists, each number rounded to the digits of a float32."""
     if array.ndim == 0:
         return float(f"{array:.{_DIGITS}g}")
     return [to_list(part) for part in array]
 
 
 def headings(config: ModelConfig, top: int) -> list[str]:
-    """The headings of what `cells` gives.
+    """Returns the headings of the cells that `cells` returns.
 
     Args:
-        config: The model's.
+        config: The description of the model.
         top: How many labels are shown.
     """
     if config.task == "classification":
         return ["Label", "Probability"] * top
     return [
         name
-        for one in config.outputs
-        for name in ([f"{one.name}[{i}]" for i in range(one.shape[0] or 0)] if _is_row(one.shape) else [one.name])
+        for port in config.outputs
+        for name in ([f"{port.name}[{i}]" for i in range(port.shape[0] or 0)] if _is_row(port.shape) else [port.name])
     ]
 
 
-def cells(config: ModelConfig, prediction: Prediction | Values, top: int) -> list[object]:
-    """One prediction as the cells of a row; an output over the time is one cell of JSON."""
-    from rnnx.infer.predictions import Values
+def cells(config: ModelConfig, prediction: Prediction | Tagging | Values, top: int) -> list[object]:
+    """Returns one prediction as the cells of a row; an output over the time becomes one cell of JSON."""
+    from rnnx.infer.predictions import Prediction, Tagging, Values
 
-    if isinstance(prediction, Values):
-        row: list[object] = []
-        for one in config.outputs:
-            values = to_list(prediction.outputs[one.name])
-            row += values if _is_row(one.shape) else [json.dumps(values)]
-        return row
-    return label_cells(prediction, top)
+    match prediction:
+        case Values() as values:
+            row: list[object] = []
+            for port in config.outputs:
+                numbers = to_list(values.outputs[port.name])
+                row += numbers if _is_row(port.shape) else [json.dumps(numbers)]
+            return row
+        case Prediction():
+            return label_cells(prediction, top)
+        case Tagging() as tagging:
+            return [json.dumps(describe_words(tagging))]
+        case _:
+            assert_never(prediction)
 
 
 def label_cells(prediction: Prediction, top: int) -> list[object]:
-    """The likeliest labels and their probabilities as the cells of a row."""
-    # The chosen label first, which a threshold may have made the less likely one.
+    """Returns the most likely labels and their probabilities as the cells of a row."""
+    # The chosen label comes first; with a threshold it may be the less likely one.
     ranked = sorted(prediction.probs.items(), key=lambda pair: (pair[0] != prediction.label, -pair[1]))
     return [cell for label, value in ranked[:top] for cell in (label, f"{value:.4f}")]
 

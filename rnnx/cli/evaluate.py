@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
 from rnnx.bundle.directory import MODEL_NAME, find_directory, require_replaceable
 from rnnx.cli import terminal
-from rnnx.cli.infer import DeviceName
+from rnnx.cli.answer_kinds import answer_kind
+from rnnx.cli.infer import DeviceName, DeviceOption
 from rnnx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rnnx.datasets import Columns
     from rnnx.infer.predictor import Predictor
@@ -34,22 +35,21 @@ def evaluate(
     bundle: Annotated[str, typer.Argument(help="The name of a shipped model, or the path of a bundle.")],
     dataset: Annotated[str, typer.Argument(help="As for rnnx train.")],
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
+        Path | None, typer.Option(help="The folder of the IMDB reviews, packed or not. [default: download]")
     ] = None,
-    part: Annotated[
-        DatasetPart | None, typer.Option(help="[default: test where there is one, else everything]")
-    ] = None,
+    part: Annotated[DatasetPart | None, typer.Option(help="[default: test if there is one, else everything]")] = None,
     text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
-    device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
+    device: DeviceOption = DeviceName.AUTO,
     beside: Annotated[
-        list[str] | None, typer.Option(help="Measure this bundle too, side by side; may be given several times.")
+        list[str] | None, typer.Option(help="Evaluate this bundle as well, side by side; may be given several times.")
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Write the figures into the bundle and its card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Measure a bundle on labelled data: accuracy, confusion, calibration, by length; or on values: MAE, RMSE, R2."""
+    """Evaluate a bundle on labelled data (accuracy, confusion, calibration, length) or on values (MAE, RMSE, R2)."""
     from rnnx.card.card import save_evaluation
+    from rnnx.card.card_kinds import card_kind
     from rnnx.datasets import Columns
     from rnnx.infer.predictor import load
     from rnnx.metrics.figures import ValueEvaluation
@@ -57,35 +57,38 @@ def evaluate(
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
-    chosen, columns = None if part is None else part.value, Columns(text_column, label_column)
-    predictors = {given: load(given, device=device.value) for given in (bundle, *(beside or ()))}
-    predictor = predictors[bundle]
-    measured = {given: _measure(one, dataset, chosen, data_dir, columns) for given, one in predictors.items()}
-    figures, name = measured[bundle]
+    data_part, columns = None if part is None else part.value, Columns(text_column, label_column)
+    models = (bundle, *(beside or ()))
+    predictors = {model: load(model, device=device.value) for model in models}
+    measured = {
+        model: _measure(predictor, model, dataset, data_part, data_dir, columns)
+        for model, predictor in predictors.items()
+    }
+    figures, title = measured[bundle]
     compared = []
-    for given, one in predictors.items() if beside else ():
-        told = _require_labels(given, measured[given][0])
-        error = told.calibration.expected_calibration_error
-        compared.append((given, MeasuredModel.of(one.config, told.accuracy, error, one.config.files[MODEL_NAME])))
+    for model in models if beside else ():
+        config, labelled = predictors[model].config, _require_labels(model, measured[model][0])
+        error = labelled.calibration.expected_calibration_error
+        compared.append((model, MeasuredModel.of(config, labelled.accuracy, error, config.files[MODEL_NAME])))
     if save:
-        save_evaluation(bundle, name, figures, compared)
+        save_evaluation(bundle, title, figures, compared)
     if as_json:
-        more = {"side_by_side": [dataclasses.asdict(one) for _, one in compared]} if compared else {}
+        more = {"side_by_side": [dataclasses.asdict(row) for _, row in compared]} if compared else {}
         terminal.write_json({**dataclasses.asdict(figures), **more})
         return
     if isinstance(figures, ValueEvaluation):
         _write_values(figures)
     else:
-        _write_labels(figures, "steps" if predictor.config.tokenizer is None else "tokens")
-        _write_side_by_side([one for _, one in compared])
+        _write_labels(figures, card_kind(predictors[bundle].config).length_unit)
+        _write_side_by_side([row for _, row in compared])
     terminal.hint(f"rnnx info {bundle}")
 
 
-def _require_labels(given: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
+def _require_labels(model: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
     from rnnx.metrics.figures import Evaluation
 
     if not isinstance(figures, Evaluation):
-        raise UsageError(f"{given}: gives values; --beside compares the accuracy of models that give labels")
+        raise UsageError(f"{model}: gives values; --beside compares the accuracy of models that give labels")
     return figures
 
 
@@ -96,14 +99,14 @@ def _write_side_by_side(compared: Sequence[MeasuredModel]) -> None:
         return
     rows = [
         (
-            one.name,
-            one.recipe or "-",
-            "-" if one.seed is None else one.seed,
-            one.parameter_count,
-            f"{one.accuracy:.4f}",
-            f"{one.expected_calibration_error:.4f}",
+            model.name,
+            model.recipe or "-",
+            "-" if model.seed is None else model.seed,
+            model.parameter_count,
+            f"{model.accuracy:.4f}",
+            f"{model.expected_calibration_error:.4f}",
         )
-        for one in compared
+        for model in compared
     ]
     terminal.write_table(("Model", "Recipe", "Seed", "Parameters", "Accuracy", "Calibration error"), rows)
     if spreads := measure_spreads(compared):
@@ -114,72 +117,53 @@ def _write_side_by_side(compared: Sequence[MeasuredModel]) -> None:
 
 
 def _measure(
-    predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None, columns: Columns
+    predictor: Predictor, model: str, dataset: str, part: str | None, data_dir: Path | None, columns: Columns
 ) -> tuple[Evaluation | ValueEvaluation, str]:
-    """The figures, and the name of what they were measured on."""
-    from rnnx.datasets import kind_of, load_dataset
+    """Evaluates a model; returns the figures, and the name of the data set with its part.
 
-    config, kind = predictor.config, kind_of(dataset)
-    if config.words or kind == "sentences":
-        if not (config.words and kind == "sentences"):
-            reads = "sentences with a tag for each word: give a .conllu file" if config.words else "no tagged words"
-            raise DataError(f"{dataset}: model {config.name} reads {reads}")
-        return _measure_tags(predictor, dataset, part, data_dir)
-    if config.tokenizer is None or kind == "sequences":
-        return _measure_series(predictor, dataset, part, data_dir)
-    from rnnx.infer.evaluate import evaluate
+    Raises:
+        DataError: If the data set is of another kind than the model.
+    """
+    from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset, kind_of, load_any
+    from rnnx.infer.evaluate import evaluate, evaluate_tags, evaluate_values
 
-    texts = load_dataset(dataset, data_dir=data_dir, columns=columns)
-    examples, name = texts.choose(part)
-    with terminal.progress("evaluating") as update:
-        figures = evaluate(predictor, examples, texts.labels, on_text=lambda done: update(done, "", len(examples)))
-    return figures, f"{texts.name} ({name} part)"
-
-
-def _measure_tags(
-    predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
-) -> tuple[Evaluation, str]:
-    from rnnx.datasets import load_sentences
-    from rnnx.infer.evaluate import evaluate_tags
-
-    data = load_sentences(dataset, data_dir=data_dir)
-    sentences, name = data.choose(part)
-    # A file that has no other part beside it is the whole of what it is called.
-    title = f"{data.name} ({name} part)" if part or data.test or data.validation else data.name
-    with terminal.progress("evaluating") as update:
-        figures = evaluate_tags(
-            predictor, sentences, data.labels, on_sentence=lambda done: update(done, "", len(sentences))
-        )
-    return figures, title
-
-
-def _measure_series(
-    predictor: Predictor, dataset: str, part: str | None, data_dir: Path | None
-) -> tuple[Evaluation | ValueEvaluation, str]:
-    from rnnx.datasets import kind_of, load_series
-    from rnnx.infer.encoders import ArrayReader
-    from rnnx.infer.evaluate import evaluate, evaluate_values
-
-    reader = predictor.reader
-    if not isinstance(reader, ArrayReader) or kind_of(dataset) != "sequences":
-        wanted = f"{reader.describe()}: give a .npz file" if isinstance(reader, ArrayReader) else "texts"
-        raise DataError(f"{dataset}: model {predictor.config.name} reads {wanted}")
+    if kind_of(dataset) != predictor.config.kind:
+        raise DataError(f"{dataset}: model {predictor.config.name} reads {answer_kind(predictor, model).dataset}")
     is_labelled = predictor.config.task == "classification"
-    data = load_series(dataset, "classification" if is_labelled else "regression", data_dir=data_dir)
-    series, name = data.choose(part)
+    data = load_any(dataset, "classification" if is_labelled else "regression", data_dir=data_dir, columns=columns)
     figures: Evaluation | ValueEvaluation
     with terminal.progress("evaluating") as update:
-        if is_labelled:
-            figures = evaluate(predictor, series, data.labels, on_text=lambda done: update(done, "", len(series)))
-        else:
-            figures = evaluate_values(predictor, series, on_item=lambda done: update(done, "", len(series)))
+        match data:
+            case TaggedDataset():
+                sentences, name = data.choose(part)
+                figures = evaluate_tags(predictor, sentences, data.labels, _bar(update, len(sentences)))
+                # A treebank of one file has no parts, unless the user asked for one by name.
+                has_parts = bool(part or data.test or data.validation)
+                return figures, f"{data.name} ({name} part)" if has_parts else data.name
+            case Dataset():
+                texts, name = data.choose(part)
+                figures = evaluate(predictor, texts, data.labels, _bar(update, len(texts)))
+            case SeriesDataset():
+                series, name = data.choose(part)
+                on_item = _bar(update, len(series))
+                if is_labelled:
+                    figures = evaluate(predictor, series, data.labels, on_item)
+                else:
+                    figures = evaluate_values(predictor, series, on_item)
+            case _:
+                assert_never(data)
     return figures, f"{data.name} ({name} part)"
+
+
+def _bar(update: Callable[[int, str, int | None], None], total: int) -> Callable[[int], None]:
+    """Returns a function that moves a progress bar of this many items."""
+    return lambda done: update(done, "", total)
 
 
 def _write_values(figures: ValueEvaluation) -> None:
     rows: list[tuple[str, ValueEvaluation | ValueMetrics]] = [("all", figures)]
     if len(figures.outputs) > 1:
-        rows += [(f"y[{i}]", one) for i, one in enumerate(figures.outputs)]
+        rows += [(f"y[{i}]", metrics) for i, metrics in enumerate(figures.outputs)]
     terminal.write_table(
         ("Output", "MAE", "RMSE", "R2", "Count"),
         [
@@ -202,22 +186,21 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
     if isinstance(figures, TagEvaluation):
         unknown = "-" if figures.unknown_accuracy is None else f"{figures.unknown_accuracy:.4f}"
         summary += [("sentences", figures.sentence_count), ("unknown words", figures.unknown_count)]
-        summary.append(("accuracy on these", unknown))
+        summary.append(("accuracy on unknown words", unknown))
     terminal.write_table(("", "Value"), summary)
     rows = [
         (label, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support, *row)
         for (label, m), row in zip(figures.labels.items(), figures.confusion, strict=True)
     ]
-    columns = ("Label", "Precision", "Recall", "F1", "Support", *(f"said {label}" for label in figures.labels))
+    columns = ("Label", "Precision", "Recall", "F1", "Support", *(f"predicted {label}" for label in figures.labels))
     terminal.write_table(columns, rows)
     if figures.by_length:
         lengths = [(_length(row, unit), f"{row.accuracy:.4f}", row.count) for row in figures.by_length]
         terminal.write_table(("Length", "Accuracy", "Count"), lengths)
     bins = [
-        (f"said with {b.low:.3f} to {b.high:.3f}", f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.count)
-        for b in calibration.bins
+        (f"{b.low:.3f} to {b.high:.3f}", f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.count) for b in calibration.bins
     ]
-    terminal.write_table(("Probability", "Mean", "Right", "Count"), bins)
+    terminal.write_table(("Predicted probability", "Mean", "Correct", "Count"), bins)
 
 
 def _length(row: LengthMetrics, unit: str) -> str:

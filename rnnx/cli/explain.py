@@ -11,7 +11,7 @@ import typer
 from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_answer
-from rnnx.cli.infer import CountedAnswers, DeviceName, say_device
+from rnnx.cli.infer import CountedAnswers, DeviceName, DeviceOption, say_device
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,27 +20,25 @@ if TYPE_CHECKING:
 
     Explained = tuple[Answer, Explanation | None]
 
-# A table is laid out as a whole; this many rows go into one.
-_TABLE_ROWS = 200
-
 
 def explain(
     files: Annotated[list[str], typer.Argument(help="Texts, one per file; - is stdin.", metavar="FILE...")],
     lines: Annotated[bool, typer.Option("--lines", help="Each line is one text.")] = False,
     model: Annotated[str, typer.Option(help="The name of a shipped model, or the path of a bundle.")] = DEFAULT_MODEL,
-    device: Annotated[DeviceName, typer.Option(help="cuda never lands on the CPU.")] = DeviceName.AUTO,
+    device: DeviceOption = DeviceName.AUTO,
     label: Annotated[
-        str | None, typer.Option(help="The label whose probability it is about. [default: the predicted one]")
+        str | None, typer.Option(help="The label whose probability is explained. [default: the predicted one]")
     ] = None,
     top: Annotated[
-        int, typer.Option("-k", min=1, help="On a terminal, how many of the strongest words to list, each way.")
+        int,
+        typer.Option("-k", min=1, help="On a terminal: how many strong words to list, for and against."),
     ] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, flushed.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, written at once.")] = False,
 ) -> int:
-    """Show the words that move the probability: what the head says at each, and what is lost without it."""
+    """Show which words move the probability of a label, and by how much."""
     if as_json and as_jsonl:
-        raise UsageError("--json and --jsonl exclude each other")
+        raise UsageError("--json and --jsonl exclude each other; give one of them")
     from rnnx.infer.explain import load_explainer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD
     from rnnx.infer.text_files import answer, read_files, read_lines
@@ -51,14 +49,14 @@ def explain(
         raise UsageError(f"--label {label}: {model} has {', '.join(predictor.labels)}")
     say_device(device, predictor)
     items = read_lines(files) if lines else read_files(files)
-    is_read_along = sys.stdout.isatty() and not as_json
-    answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_read_along)
+    is_shown_at_once = sys.stdout.isatty() and not as_json
+    answers = CountedAnswers(answer(predictor, items, DEFAULT_THRESHOLD), has_bar=not is_shown_at_once)
     explained = _explain_all(explainer, answers, label)
     if as_json:
-        terminal.write_json_list(_describe_explained(*one) for one in explained)
+        terminal.write_json_list(_describe_explained(*pair) for pair in explained)
     elif as_jsonl:
-        for one in explained:
-            terminal.write_json(_describe_explained(*one), indent=None)
+        for pair in explained:
+            terminal.write_json(_describe_explained(*pair), indent=None)
     else:
         _show(explained, top, with_lines=lines)
     terminal.hint(f"rnnx infer --model {model} {files[0]}")
@@ -76,7 +74,7 @@ def _explain_all(explainer: Explainer, answers: CountedAnswers, label: str | Non
 
 
 def _describe_explained(a: Answer, explanation: Explanation | None) -> dict[str, Any]:
-    """The item that `rnnx infer` gives, and the words."""
+    """Returns the JSON object of `rnnx infer` for an answer, with the words of its explanation added."""
     item = describe_answer(a, "line")
     if explanation is None:
         return item
@@ -95,7 +93,7 @@ def _describe_explained(a: Answer, explanation: Explanation | None) -> dict[str,
 
 
 def _show(explained: Iterator[Explained], top: int, *, with_lines: bool) -> None:
-    """Texts in colour where there is colour, otherwise a row for each word; what is odd about a text on stderr."""
+    """Prints each text in colour if the terminal has colours, else a row for each word; prints notes to stderr."""
     from rnnx.cli.highlight import write_strongest, write_text
 
     is_coloured = terminal.has_colour(sys.stdout)
@@ -110,31 +108,30 @@ def _show(explained: Iterator[Explained], top: int, *, with_lines: bool) -> None
         if sys.stdout.isatty():
             write_strongest(explanation, top)
         terminal.flush()
-        if note := _find_odd(explanation, is_cut_shown=is_coloured):
+        if note := _find_note(explanation, is_cut_shown=is_coloured):
             terminal.note(f"{place}: {note}")
         if is_coloured:
             terminal.write("")
 
 
 def _write_rows(item: Item, explanation: Explanation, *, with_lines: bool) -> None:
-    """A row for each word that was read; its number is that in the whole text, from 1."""
+    """Prints a row for each word that was read, with its number in the whole text, from 1."""
     columns = ["File", *(["Line"] if with_lines else []), "Label", "Number", "Word", "Probability", "Effect", "Known"]
     head = [item.source, *([item.line] if with_lines else []), explanation.label]
     rows = [
         [*head, number, word.word, f"{word.probability:.4f}", f"{word.effect:+.4f}", "yes" if word.is_known else "no"]
         for number, word in enumerate(explanation.words, explanation.first_number)
     ]
-    for start in range(0, len(rows), _TABLE_ROWS):
-        terminal.write_table(columns, rows[start : start + _TABLE_ROWS])
+    terminal.write_tables(columns, rows)
 
 
-def _find_odd(explanation: Explanation, *, is_cut_shown: bool) -> str:
-    """What a reader of the words alone would miss; empty if nothing."""
+def _find_note(explanation: Explanation, *, is_cut_shown: bool) -> str:
+    """Returns a note on what the list of words does not show; empty if there is nothing to say."""
     prediction, words = explanation.prediction, explanation.words
     if not words:
-        return f"no words to explain; {prediction.label} is what the model says of nothing"
+        return f"the text has no words; {prediction.label} is the answer of the model to an empty text"
     if not explanation.known_count:
-        return "no word of it is known, so none has an effect"
+        return "no word of the text is in the vocabulary, so none has an effect"
     if prediction.truncated and not is_cut_shown:
         which = "first" if explanation.first_number == 1 else "last"
         return f"the model reads the {which} {len(words)} of the {prediction.tokens} words"

@@ -1,4 +1,4 @@
-"""Tagged words of `rnnx infer`: as rows of a table, as JSON, as CoNLL-U."""
+"""The tagged words of `rnnx infer` as rows of a table, as JSON and as CoNLL-U."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ if TYPE_CHECKING:
     from rnnx.infer.predictions import TaggedWord, Tagging
     from rnnx.infer.text_files import Answer
 
-# A table is laid out as a whole; this many rows go into one.
-_TABLE_ROWS = 200
-
 
 def describe_words(tagging: Tagging) -> list[dict[str, Any]]:
-    """The words of the contract: each with its tag, its sentence (from 1), and where it stands in the text."""
+    """Returns the words for the JSON output: each with its tag, its sentence (from 1), and its place in the text."""
     return [
         {
             "word": word.word,
@@ -33,26 +30,26 @@ def describe_words(tagging: Tagging) -> list[dict[str, Any]]:
 
 
 def write_rows(answers: Iterable[Answer], *, with_lines: bool) -> None:
-    """Prints a row for each word: file, line where texts are lines, sentence, word, tag, probability."""
+    """Prints a row for each word: file, line if texts are lines, sentence, word, tag, probability.
+
+    Args:
+        answers: The answers of a tagger.
+        with_lines: Whether to print the line of each text.
+    """
     columns = ["File", *(["Line"] if with_lines else []), "Sentence", "Word", "Tag", "Probability"]
     rows: list[list[object]] = []
     for item, tagging in _tagged(answers):
         place = [item.line] if with_lines else []
         for number, sentence in enumerate(tagging.sentences, 1):
             rows += [[item.source, *place, number, word.word, word.tag, f"{word.probability:.4f}"] for word in sentence]
-        if not sys.stdout.isatty() or len(rows) >= _TABLE_ROWS:
-            _write_tables(columns, rows)
+        if not sys.stdout.isatty() or len(rows) >= terminal.TABLE_ROWS:
+            terminal.write_tables(columns, rows)
             rows = []
-    _write_tables(columns, rows)
-
-
-def _write_tables(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    for start in range(0, len(rows), _TABLE_ROWS):
-        terminal.write_table(columns, rows[start : start + _TABLE_ROWS])
+    terminal.write_tables(columns, rows)
 
 
 def write_conllu(answers: Iterable[Answer]) -> None:
-    """Prints CoNLL-U: of a treebank its own lines with the tags put in, of a text its words and nothing else.
+    """Prints CoNLL-U: for a treebank its own lines with the new tags, for a text only its words and their tags.
 
     Source: https://universaldependencies.org/format.html.
     """
@@ -77,7 +74,7 @@ def _tagged(answers: Iterable[Answer]) -> Iterator[tuple[Any, Tagging]]:
 def _to_lines(number: int, sentence: Sequence[TaggedWord]) -> list[bytes]:
     from rnnx.text.tokenizer import to_bytes
 
-    # White space of any kind and length is a space: the text is what its words say, as the format wants it.
+    # The format wants the text to agree with the words, so white space of any kind and length becomes one space.
     is_joined = [a.end is not None and a.end == b.start for a, b in pairwise(sentence)] + [True]
     forms = [to_bytes(word.word) for word in sentence]
     text = b"".join(form + (b"" if joined else b" ") for form, joined in zip(forms, is_joined, strict=True))
@@ -89,7 +86,7 @@ def _to_lines(number: int, sentence: Sequence[TaggedWord]) -> list[bytes]:
 
 
 def _write_lines(lines: Sequence[bytes]) -> None:
-    """Bytes as they are into a pipe; escaped to a terminal."""
+    """Writes bytes as they are to a pipe or file, escaped to a terminal."""
     if not sys.stdout.isatty():
         terminal.put(b"".join(line + b"\n" for line in [*lines, b""]))
         return

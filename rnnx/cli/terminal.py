@@ -19,6 +19,8 @@ from rnnx.errors import RnnxError
 if TYPE_CHECKING:
     from rnnx.proof.report import ParityReport
 
+# The layout of a table needs all of its rows; with more rows than this, a reader would wait for the first one.
+TABLE_ROWS = 200
 _PROGRESS_DELAY_S = 1.0
 # A message may quote what a file holds, whatever that is; of a longer one the middle is left out.
 _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
@@ -143,6 +145,12 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
     for row in cells:
         table.add_row(*row, style=None)
     Console(file=stream, markup=False, emoji=False, highlight=False).print(table)
+
+
+def write_tables(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints rows as several tables of at most `TABLE_ROWS` rows each; no table for no rows."""
+    for start in range(0, len(rows), TABLE_ROWS):
+        write_table(columns, rows[start : start + TABLE_ROWS])
 
 
 def error(message: str) -> None:

@@ -21,8 +21,7 @@ def evaluate(
     predictor: Predictor,
     examples: Examples | Series,
     labels: Sequence[str],
-    *,
-    on_text: Callable[[int], None] = lambda done: None,
+    on_item: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Predicts the label of every example and compares it with the true one.
 
@@ -30,7 +29,7 @@ def evaluate(
         predictor: A bundle.
         examples: Labelled texts, or labelled sequences.
         labels: The labels of the data set, in the order of its label ids.
-        on_text: Called after each example with the number of examples done.
+        on_item: Called after each example with the number of examples done.
 
     Raises:
         DataError: If the data set has a label that the model does not know, or is not what the model reads, or if the
@@ -42,7 +41,7 @@ def evaluate(
     for i, prediction in enumerate(predictor.predict_stream(inputs)):
         _require_finite(prediction, examples.noun, i)
         predictions.append(prediction)
-        on_text(i + 1)
+        on_item(i + 1)
     expected = to_model[examples.label_ids]
     actual = np.array([prediction.label_id for prediction in predictions])
     probs = np.array([list(prediction.probs.values()) for prediction in predictions])
@@ -61,8 +60,7 @@ def evaluate_tags(
     predictor: Predictor,
     sentences: TaggedSentences,
     labels: Sequence[str],
-    *,
-    on_sentence: Callable[[int], None] = lambda done: None,
+    on_item: Callable[[int], None] = lambda done: None,
 ) -> TagEvaluation:
     """Tags the words of every sentence, cut into words as in the treebank, and compares the tags.
 
@@ -70,7 +68,7 @@ def evaluate_tags(
         predictor: A bundle that tags words.
         sentences: Sentences with their true tags.
         labels: The tags of the treebank, in the order of its tag ids.
-        on_sentence: Called after each sentence with the number of sentences done.
+        on_item: Called after each sentence with the number of sentences done.
 
     Raises:
         DataError: If the treebank has a tag that the model does not know, the model does not tag words, or it gives no
@@ -84,7 +82,7 @@ def evaluate_tags(
     for i, tagging in enumerate(predictor.tag_stream(sentences.sentences)):
         _require_finite(tagging, "sentence", i)
         words += tagging.words
-        on_sentence(i + 1)
+        on_item(i + 1)
     expected = to_model[np.concatenate(sentences.tag_ids)]
     actual = np.array([word.tag_id for word in words])
     is_unknown = ~np.concatenate([reader.is_known(words) for words in sentences.sentences])
@@ -115,7 +113,7 @@ def _label_ids(predictor: Predictor, labels: Sequence[str]) -> npt.NDArray[np.in
 
 
 def evaluate_values(
-    predictor: Predictor, series: Series, *, on_item: Callable[[int], None] = lambda done: None
+    predictor: Predictor, series: Series, on_item: Callable[[int], None] = lambda done: None
 ) -> ValueEvaluation:
     """Predicts the values of every sequence and compares them with the true ones.
 

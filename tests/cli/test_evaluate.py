@@ -46,7 +46,7 @@ def test_a_pipe_gets_the_figures_of_the_json(table: str, capsys: pytest.CaptureF
     assert [row[1:] for row in bins] == [
         [f"{one['confidence']:.4f}", f"{one['accuracy']:.4f}", str(one["count"])] for one in calibration["bins"]
     ]
-    assert bins[-1][0] == f"said with {calibration['bins'][-1]['low']:.3f} to {calibration['bins'][-1]['high']:.3f}"
+    assert bins[-1][0] == f"{calibration['bins'][-1]['low']:.3f} to {calibration['bins'][-1]['high']:.3f}"
 
 
 def test_models_stand_side_by_side(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

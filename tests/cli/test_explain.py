@@ -115,8 +115,8 @@ def test_what_cannot_be_explained_is_one_line(
     ("data", "rows", "said"),
     [
         (b"", 0, "error: {}: the file is empty"),
-        (b"... !", 0, "{}: no words to explain; "),
-        (b"qzxv vvqqz", 2, "{}: no word of it is known, so none has an effect"),
+        (b"... !", 0, "{}: the text has no words; "),
+        (b"qzxv vvqqz", 2, "{}: no word of the text is in the vocabulary, so none has an effect"),
         (b"a caf\xe9 film", 3, "warning: {}: not UTF-8 at byte 5; read all the same, byte by byte"),
         (b"the " * 600, 500, "{}: the model reads the last 500 of the 600 words"),
     ],

@@ -231,4 +231,4 @@ def test_a_pipe_is_answered_as_it_is_written() -> None:
 
 def test_options_that_make_no_sense_together_are_refused(good: str, capsys: Capture) -> None:
     assert run(["infer", "--json", "--jsonl", good]) == 2
-    assert capsys.readouterr().err == "error: --json, --jsonl and --conllu exclude each other\n"
+    assert capsys.readouterr().err == "error: --json, --jsonl and --conllu exclude each other; give one of them\n"

@@ -450,7 +450,7 @@ def test_data_of_another_kind_is_refused(bundle: Path, tmp_path: Path, capsys: C
     for arguments, reason in (
         ([str(bundle), treebank], "the data set has the labels ODD; the model knows only ADJ, DET"),
         ([str(bundle), table], "model own reads sentences with a tag for each word: give a .conllu file"),
-        (["imdb", treebank], "model imdb reads no tagged words"),
+        (["imdb", treebank], "model imdb reads texts"),
     ):
         assert run(["evaluate", *arguments]) == 1
         assert reason in capsys.readouterr().err
