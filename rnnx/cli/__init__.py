@@ -1,6 +1,7 @@
-"""The command line: parses, calls one function, prints, and alone chooses the exit code.
+"""The command line: parses arguments, calls one function, prints its result, and chooses the exit code.
 
-Stages are imported inside the commands, so that `rnnx infer` never loads what `rnnx train` needs.
+Commands import what they need inside the function, so that `rnnx infer` never loads what `rnnx train` needs. Only this
+room imports typer and rich, and only this file chooses exit codes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rnnx.errors import (
 )
 
 OK, FAILED, USAGE, PARITY, UNTRUSTED, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ends
+BROKEN_PIPE = 141  # the exit code that a shell reports for a program ended by SIGPIPE
 
 _EXIT_CODES: dict[type[RnnxError], int] = {
     UsageError: USAGE,
@@ -33,13 +34,13 @@ _EXIT_CODES: dict[type[RnnxError], int] = {
     UntrustedDataError: UNTRUSTED,
     DeviceError: DEVICE,
 }
-# The base of all errors of typer's parser. No version of typer exports it; it is defined next to BadParameter, in click
-# up to typer 0.25 and in typer's own copy of click since.
+# The base class of all errors of typer's parser. typer does not export it, but defines it in the same module as
+# BadParameter: in click up to typer 0.25, and in typer's own copy of click since then.
 _PARSER_ERROR: type[Exception] = import_module(typer.BadParameter.__module__).ClickException
 
 app = typer.Typer(
     name="rnnx",
-    help="Train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere.",
+    help="Train recurrent Keras models on text or numbers, export them to ONNX with a proof, run them anywhere.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
@@ -69,7 +70,7 @@ def _print_version(is_asked: bool) -> None:
 def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Train a Keras SimpleRNN on text, export it to ONNX with a proof, run it anywhere."""
+    """Train recurrent Keras models on text or numbers, export them to ONNX with a proof, run them anywhere."""
 
 
 def main() -> None:
@@ -79,14 +80,21 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command; every expected failure becomes one line on stderr and an exit code."""
+    """Runs one command; every expected failure becomes one line on stderr and an exit code.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Returns:
+        The exit code.
+    """
     terminal.prepare()
     try:
         code = _run(arguments)
         terminal.flush()
     except terminal.StdoutError as error:
         terminal.give_up_stdout()
-        if error.is_broken_pipe:  # the reader has gone (`| head`), and needs no telling
+        if error.is_broken_pipe:  # the reader has closed the pipe, as `| head` does; that is no error
             return BROKEN_PIPE
         terminal.error(str(error))
         return FAILED
@@ -115,7 +123,7 @@ def _run(arguments: list[str]) -> int:
 
 def _call(arguments: list[str]) -> int:
     try:
-        # typer answers Ctrl-C itself, with the exit code and without a word.
+        # typer handles Ctrl-C itself: it raises Abort, and prints nothing.
         code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -123,8 +131,8 @@ def _call(arguments: list[str]) -> int:
         if interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
         raise
-    # A library that Ctrl-C hits may raise anything: extension modules turn it into errors of their own. There is no
-    # list of these to catch; without a Ctrl-C nothing is held back here.
+    # Ctrl-C inside a library may surface as any exception: extension modules turn it into errors of their own, and no
+    # list of them exists. Without a Ctrl-C, every exception goes on.
     except Exception:
         if interruption.has_come:
             return INTERRUPTED

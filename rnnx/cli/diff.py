@@ -24,17 +24,17 @@ LABELS_DIFFER = 3
 
 def diff(
     a: Annotated[str, typer.Argument(help="A shipped model, a bundle (its model.onnx), or an .onnx file of one.")],
-    b: Annotated[str, typer.Argument(help="The other; the same again to compare two devices.")],
+    b: Annotated[str, typer.Argument(help="The other model; the same one again to compare two devices.")],
     texts: Annotated[
         Path | None,
-        typer.Option(help="One text a line; - is stdin. [default: the golden vectors of A]"),
+        typer.Option(help="A file with one text per line; - is stdin. [default: the golden vectors of A]"),
     ] = None,
     device_a: Annotated[DeviceName, typer.Option(help="Where A runs.")] = DeviceName.CPU,
     device_b: Annotated[DeviceName, typer.Option(help="Where B runs.")] = DeviceName.CPU,
     plot: Annotated[Path | None, typer.Option(help="A PNG of the difference over the steps.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Compare two models, or one on two devices: where they part first, by how much, whether a label flips."""
+    """Compare two models, or one on two devices: where they first differ, by how much, and whether a label changes."""
     from rnnx.proof.diff import compare_sides, golden_inputs
 
     if plot is not None:
@@ -44,16 +44,17 @@ def diff(
     report = compare_sides(*sides, inputs)
     if plot is not None:
         if not report.curves:
-            raise UsageError(f"{a} and {b} have other layers; there is no difference of states to plot")
+            raise UsageError(f"{a} and {b} have different layers, so there is no difference of states to plot")
         plot.write_bytes(drawing.plot_difference(report))
     if as_json:
         terminal.write_json({**dataclasses.asdict(report), "flip_count": report.flip_count})
     else:
         rows = [
-            (one.name, *one.labels, _format(one.max_abs_diff), _say_where(one), _format(one.max_state_diff))
-            for one in report.inputs
+            (given.name, *given.labels, _format(given.max_abs_diff), _where(given), _format(given.max_state_diff))
+            for given in report.inputs
         ]
-        terminal.write_table(("Input", "A", "B", "Probability", "Part first at", "Largest state"), rows)
+        columns = ("Input", "A", "B", "Probability difference", "First differ at", "Largest state difference")
+        terminal.write_table(columns, rows)
         terminal.note(f"{report.flip_count} of {len(report.inputs)} labels differ: {' | '.join(report.names)}")
     if report.flip_count:
         raise typer.Exit(LABELS_DIFFER)
@@ -63,10 +64,12 @@ def _format(difference: float | None) -> str:
     return "-" if difference is None else f"{difference:.2g}"
 
 
-def _say_where(one: InputDifference) -> str:
-    if one.max_state_diff is None:
-        return "other layers"
-    return f"{one.parting.layer}, step {one.parting.step}, unit {one.parting.unit}" if one.parting else "nowhere"
+def _where(given: InputDifference) -> str:
+    if given.max_state_diff is None:
+        return "different layers"
+    return (
+        f"{given.parting.layer}, step {given.parting.step}, unit {given.parting.unit}" if given.parting else "nowhere"
+    )
 
 
 def _open(model: str, device: DeviceName) -> Side:

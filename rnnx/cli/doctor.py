@@ -11,7 +11,7 @@ from rnnx.cli import terminal
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
-    """Say which runtimes, providers and versions are here, and what is wrong with them."""
+    """List the installed runtimes, providers and versions, and say what is wrong with them."""
     from rnnx.infer.doctor import diagnose
 
     diagnosis = diagnose()
@@ -25,7 +25,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
             ("", "Value"),
             [
                 ("providers", ", ".join(diagnosis.providers) or "none"),
-                ("cards", ", ".join(diagnosis.cards) or "none"),
+                ("GPUs", ", ".join(diagnosis.cards) or "none"),
                 ("models", ", ".join(diagnosis.models) or "none"),
             ],
         )

@@ -13,13 +13,13 @@ from rnnx.cli import terminal
 
 
 def embed(
-    target: Annotated[str, typer.Argument(help=f"The language or place: {', '.join(targets())}.")],
+    target: Annotated[str, typer.Argument(help=f"The language or platform: {', '.join(targets())}.")],
     bundle: Annotated[
         str, typer.Argument(help="The name of a shipped model, or the path of a bundle.")
     ] = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="Where the project goes. [default: TARGET]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the project. [default: TARGET]")] = None,
 ) -> None:
-    """Write a ready project that embeds a text model: sample, model, golden vectors, and how to run it."""
+    """Write a complete project that embeds a text model: code, model, golden vectors and a README."""
     out = out or Path(target)
     for path in write_project(target, bundle, out):
         terminal.write(str(out / path))

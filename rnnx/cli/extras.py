@@ -1,4 +1,4 @@
-"""Imports stages that need an extra, and names the extra where it is missing."""
+"""Imports the modules that need an extra, and names the extra if it is not installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "skle
 
 
 def import_stage(*modules: str) -> list[Any]:
-    """Imports modules of the train or export stage.
+    """Imports modules of training or export by name.
 
     Raises:
         MissingExtraError: If a package of the [train] extra is not installed.
@@ -23,6 +23,6 @@ def import_stage(*modules: str) -> list[Any]:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_PACKAGES:
             raise
-        # The other onnxruntime, on top of the one that is there, would break both.
+        # onnxruntime and onnxruntime-gpu break each other, so name the extra of the one that is installed.
         runtime = "cuda" if any(distributions(name="onnxruntime-gpu")) else "cpu"
         raise MissingExtraError(f"{package} is not installed: pip install 'rnnx[train,{runtime}]'") from error

@@ -1,4 +1,4 @@
-"""`rnnx infer --follow`: a sequence that grows on stdin, answered as it grows."""
+"""`rnnx infer --follow`: reads one growing sequence from a file or stdin, and answers after each line."""
 
 from __future__ import annotations
 
@@ -22,34 +22,35 @@ if TYPE_CHECKING:
     from rnnx.runtime.session import Device
 
 STDIN = "-"
-# A line that goes on and on is answered in pieces of this size.
+# A longer line is read in pieces of this size; a text is answered after each piece.
 _MOST_LINE_BYTES = 1 << 16
 
 
 class Follower:
-    """Answers a sequence line by line, each answer flushed.
+    """Answers a sequence line by line; each answer is written at once.
 
     Attributes:
-        failed_count: Lines that could not be read.
+        failed_count: How many lines could not be read.
     """
 
     def __init__(self, stream: Stream, source: str, top: int, *, as_jsonl: bool) -> None:
         """Begins to follow.
 
         Args:
-            stream: Of a bundle.
-            source: The file as it was named, for the answers.
+            stream: The stream of a bundle.
+            source: The file as the user named it, for the answers.
             top: How many labels a row shows.
-            as_jsonl: Whether answers are lines of JSON; else tab-separated.
+            as_jsonl: Whether answers are lines of JSON; else they are tab-separated.
         """
         self.failed_count = 0
         self._stream = stream
         self._source = source
         self._top = top
         self._as_jsonl = as_jsonl
+        self._feed = self._feed_text if stream.config.kind == "texts" else self._feed_numbers
 
     def follow(self, file: BinaryIO) -> None:
-        """Reads to the end: a text by lines, or long pieces of them; ids and numbers by lines of whole positions."""
+        """Reads a file to its end: a text by lines or pieces of long lines, numbers by lines of whole positions."""
         number = 1
         while piece := file.readline(_MOST_LINE_BYTES):
             is_cut = len(piece) == _MOST_LINE_BYTES and not piece.endswith(b"\n")
@@ -65,28 +66,28 @@ class Follower:
             else:
                 self._write(number, answers)
             number += piece.endswith(b"\n")
-        if (answer := self._stream.finish()).words:  # behind a last piece that was as long as a piece can be
+        if (answer := self._stream.finish()).words:  # the last piece was cut, and its last word held back
             self._write(number, [answer])
 
-    def _feed(self, piece: bytes, *, is_cut: bool) -> Iterator[StreamAnswer]:
-        if self._stream.config.tokenizer is not None:
-            answer = self._stream.feed(piece)
-            if is_cut or piece.endswith(b"\n"):
-                yield answer
-                return
-            # The file ends without a newline: its last word ends too, and one answer to the whole is enough.
-            if self._stream.config.task != "classification":
-                yield answer
-            yield self._stream.finish()
+    def _feed_text(self, piece: bytes, *, is_cut: bool) -> Iterator[StreamAnswer]:
+        answer = self._stream.feed(piece)
+        if is_cut or piece.endswith(b"\n"):
+            yield answer
             return
+        # The file ends without a newline, which ends its last word. A classifier needs only one answer to the whole.
+        if self._stream.config.task != "classification":
+            yield answer
+        yield self._stream.finish()
+
+    def _feed_numbers(self, piece: bytes, *, is_cut: bool) -> Iterator[StreamAnswer]:
         if is_cut:
             raise ValueError(f"the line is longer than {_MOST_LINE_BYTES} bytes")
         cells = piece.decode(errors="replace").replace(",", " ").split()
-        one = self._stream.config.inputs[0]
-        numbers = np.array([int(cell) if one.kind == "ids" else float(cell) for cell in cells])
-        shape = [size or 1 for size in one.shape[1:]]
+        port = self._stream.config.inputs[0]
+        numbers = np.array([int(cell) if port.kind == "ids" else float(cell) for cell in cells])
+        shape = [size or 1 for size in port.shape[1:]]
         if numbers.size % math.prod(shape):
-            raise ValueError(f"{numbers.size} numbers on a line, where a position has {math.prod(shape)}")
+            raise ValueError(f"the line has {numbers.size} numbers, but each position has {math.prod(shape)}")
         yield self._stream.feed(numbers.reshape(-1, *shape))
 
     def _write(self, number: int, answers: list[StreamAnswer]) -> None:
@@ -104,8 +105,8 @@ class Follower:
 
     def _write_prediction(self, number: int, prediction: Prediction, word: str | None) -> None:
         if self._as_jsonl:
-            own = {} if word is None else {"word": word}
-            self._write_json(number, {"status": "ok", **own, **describe_label(prediction)})
+            word_field = {} if word is None else {"word": word}
+            self._write_json(number, {"status": "ok", **word_field, **describe_label(prediction)})
             return
         terminal.write_row([number if word is None else word, *label_cells(prediction, self._top)])
 
@@ -125,6 +126,14 @@ class Follower:
 def follow(model: str, source: str, device: Device, threshold: float, top: int, *, as_jsonl: bool) -> int:
     """Follows a file, or stdin, to its end.
 
+    Args:
+        model: The name of a shipped model, or the path of a bundle.
+        source: The file; `-` is stdin.
+        device: As for `open_stream`.
+        threshold: With two labels, the probability from which the second one is chosen.
+        top: How many labels a row shows.
+        as_jsonl: Whether answers are lines of JSON; else they are tab-separated.
+
     Returns:
         The exit code: 1 if a line could not be read.
 
@@ -135,7 +144,7 @@ def follow(model: str, source: str, device: Device, threshold: float, top: int, 
     """
     stream = open_stream(read_directory(find_directory(model)), device=device, threshold=threshold)
     if len(stream.config.inputs) > 1:
-        raise UsageError(f"{model} reads several inputs, which one growing file does not have; use Python's stream()")
+        raise UsageError(f"{model} reads several inputs, but a growing file is one; use Predictor.stream in Python")
     follower = Follower(stream, source, top, as_jsonl=as_jsonl)
     if source == STDIN:
         follower.follow(sys.stdin.buffer)

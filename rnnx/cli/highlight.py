@@ -1,4 +1,4 @@
-"""An explained text on a terminal: its words in reading order, coloured by how they move the probability."""
+"""Shows an explained text on a terminal: its words, coloured by how they move the probability of the label."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rnnx.infer.explain import ExplainedWord, Explanation
 
-# From which share of the strongest effect on a word is shown in which way, the strongest first. Blue and orange: those
-# who cannot tell red from green tell these apart; and the strength shows without any colour.
+# The least share of the strongest effect, the style of such a word, and its name in the legend; the strongest first.
+# Blue and orange can be told apart with a red-green colour vision deficiency, and the strength shows without colour.
 _LEVELS = (
     (0.6, "bold #000000 on {}", "most"),
     (0.3, "bold underline {}", "more"),
@@ -25,7 +25,7 @@ _LEVELS = (
     (0.04, "{}", "little"),
 )
 _FOR, _AGAINST = "#3f9fe8", "#f08c2e"
-# Below this an effect is what float32 rounds to.
+# A smaller effect may be nothing but float32 rounding.
 _LEAST_EFFECT = 1e-6
 _MOST_COLUMNS = 100  # a line that is longer is hard to read
 _BREAKS = re.compile(r"(?:\s*<br />\s*)+|(?:\r?\n)+")
@@ -33,12 +33,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def write_text(place: str, text: bytes, explanation: Explanation) -> None:
-    """Prints what the model says, the text with its words coloured, and what the head says along it.
+    """Prints the prediction, the text with its words coloured, and the curve of the probability over the text.
 
     Args:
-        place: Where the text stands, for the headline.
-        text: The whole of it.
-        explanation: Of it.
+        place: The file and line of the text, for the headline.
+        text: The whole text, in UTF-8.
+        explanation: The explanation of the text.
     """
     from rich.console import Console
 
@@ -57,13 +57,13 @@ def write_text(place: str, text: bytes, explanation: Explanation) -> None:
 
 
 def write_strongest(explanation: Explanation, count: int) -> None:
-    """Prints a table of the strongest words, those for the label on the left."""
+    """Prints a table of the words with the strongest effects: for the label on the left, against it on the right."""
     label, strongest = explanation.label, explanation.strongest(count)
     against = explanation.strongest(count, against=True)
     if not strongest and not against:
         return
     columns = (f"For {label}", "Effect", "Head", f"Against {label}", "Effect", "Head")
-    rows = [_cells(one) + _cells(other) for one, other in zip_longest(strongest, against)]
+    rows = [_cells(left) + _cells(right) for left, right in zip_longest(strongest, against)]
     terminal.write_table(columns, rows)
 
 
@@ -80,7 +80,7 @@ def _headline(place: str, explanation: Explanation) -> Text:
     if label != prediction.label:
         line.append(f", {label} {explanation.probability:.4f}", "bold")
     unknown = len(explanation.words) - explanation.known_count
-    line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} not known" if unknown else ""), "not bold dim")
+    line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} unknown" if unknown else ""), "not bold dim")
     return line
 
 
@@ -89,26 +89,26 @@ def _count(words: int) -> str:
 
 
 def _coloured(text: bytes, explanation: Explanation) -> Text:
-    """The part of the text that was read, and how much there is besides."""
+    """Colours the part of the text that the model read, and says how many words it did not read."""
     from rich.text import Text
 
     words = explanation.words
     scale = max(_LEAST_EFFECT, *(abs(word.effect) for word in words))
     before = explanation.first_number - 1
-    behind = explanation.prediction.tokens - before - len(words)
+    after = explanation.prediction.tokens - before - len(words)
     shown = Text(f"[{_count(before)} before, not read] " if before else "", "dim", end="")
     at = words[0].start if before else 0
     for word in words:
         shown.append(_plain(text[at : word.start]), "not dim")
         shown.append(terminal.printable(word.word), _style(word, scale))
         at = word.end
-    shown.append("" if behind else _plain(text[at:]).rstrip(), "not dim")
-    shown.append(f" [{_count(behind)} behind, not read]" if behind else "", "dim")
+    shown.append("" if after else _plain(text[at:]).rstrip(), "not dim")
+    shown.append(f" [{_count(after)} after, not read]" if after else "", "dim")
     return shown
 
 
 def _plain(gap: bytes) -> str:
-    """What stands between words: line breaks of either kind as one, everything else as can be printed."""
+    """Formats the text between two words: a run of line breaks (also `<br />`) as one, the rest escaped."""
     lines = _BREAKS.split(to_text(gap).replace("\t", " "))
     return "\n".join(map(terminal.printable, lines))
 
@@ -134,11 +134,11 @@ def _legend(explanation: Explanation) -> Text:
         line.append("  ")
     largest = max((word.effect for word in explanation.words), key=abs)
     line.append(f"strongest {largest:+.4f}", "dim")
-    return line.append("  ").append("not known", "dim italic")
+    return line.append("  ").append("unknown word", "dim italic")
 
 
 def _curve(console: Console, explanation: Explanation) -> Text | None:
-    """What the head says from the first word to the last, as bars; None where they cannot be printed."""
+    """Draws the probability that the head gives at each word as bars; None if the terminal cannot print them."""
     from rich.text import Text
 
     if not console.encoding.startswith("utf"):

@@ -32,11 +32,11 @@ def info(
         str, typer.Argument(help="The name of a shipped model, or the path of a bundle or run.")
     ] = DEFAULT_MODEL,
     target: Annotated[
-        str | None, typer.Option(help="Print only the lines that embed a text model there: node, rust, go, ...")
+        str | None, typer.Option(help="Print only the code that embeds a text model in a language: node, rust, go, ...")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show what a model is: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
+    """Describe a model: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
     if target is not None:
         terminal.write(read_snippet(target)[1])
         terminal.hint(f"rnnx embed {target} {bundle}")
@@ -49,7 +49,7 @@ def info(
         said = dataclasses.asdict(config)
         terminal.write_json({"path": str(directory.path), "sizes_bytes": sizes, "config": said, "parity": parity})
         return
-    proof = ("proof", parity["verdict"] if parity else "none: rnnx export makes one")
+    proof = ("proof", parity["verdict"] if parity else "none; rnnx export makes one")
     terminal.write_table(("", "Value"), [*_rows(directory.path, config, sizes), proof])
     if parity:
         is_shipped = config.name in shipped_names() and directory.path == find_directory(config.name)
@@ -85,6 +85,6 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         if score is None:
             name, score = ("R2", run.best_validation_r2)
         yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation {name} {score or 0.0:.4f}"
-    yield "opset", config.opset or "none: not exported yet"
+    yield "opset", config.opset or "none; not exported yet"
     for name, size in sizes.items():
         yield "file", f"{name}, {size / 1e3:,.1f} kB"

@@ -1,7 +1,7 @@
-"""Ctrl-C, which is not lost: Python raises it wherever the process stands, in a library that swallows it too.
+"""Makes sure that Ctrl-C is not lost, even if it arrives inside a library that catches it.
 
-`signal.default_int_handler` alone loses it where a library turns it into an error of its own while it is imported, and
-in a `__del__`, whose exceptions Python prints and drops. No library of ours takes care of that.
+With `signal.default_int_handler` alone it is lost in two cases: a library that is being imported turns it into another
+exception; and Python prints and drops every exception of a `__del__`. No library that rnnx uses handles these cases.
 """
 
 from __future__ import annotations
@@ -12,29 +12,27 @@ import sys
 import threading
 from types import FrameType
 
-# By then whoever swallowed it has returned.
-_AGAIN_S = 0.01
+# After this time the `__del__` that lost the exception has returned.
+_RETRY_S = 0.01
 
 
 class Interruption:
     """Remembers that Ctrl-C was pressed.
 
-    A library that is being imported makes an error of its own of it; a `__del__` that it hits prints it and goes on.
-
     Attributes:
-        has_come: Whether it was pressed.
+        has_come: Whether Ctrl-C was pressed.
     """
 
     has_come = False
 
     def install(self) -> None:
-        """Takes the signal over, unless whoever started the process wants it to go on (nohup)."""
+        """Installs the handler, unless the process was started to ignore the signal (nohup)."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_signal)
             sys.unraisablehook = self._on_unraisable
 
     def check(self) -> None:
-        """Raises what came and was swallowed; called between two pieces of work.
+        """Raises a KeyboardInterrupt that was lost; called between two pieces of work.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C was pressed.
@@ -47,13 +45,13 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Lets one that can go no further up come again."""
+        """Raises a KeyboardInterrupt again that Python has dropped in a `__del__`."""
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return
-        again = threading.Timer(_AGAIN_S, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
+        retry = threading.Timer(_RETRY_S, _thread.interrupt_main)
+        retry.daemon = True
+        retry.start()
 
 
 interruption = Interruption()

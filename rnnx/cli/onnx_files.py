@@ -1,4 +1,4 @@
-"""The .onnx files that a user names: those of a bundle, or one."""
+"""Reads the .onnx files that a user names: all files of a bundle, or one file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def read_onnx_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
-    """Reads what a user names.
+    """Reads the .onnx files that a user names.
 
     Args:
-        model: A shipped name, the path of a bundle, or one .onnx file, of a bundle or alone.
+        model: The name of a shipped model, the path of a bundle, or the path of one .onnx file.
 
     Returns:
-        Name to content, all of a bundle or the one; and the bundle's tokenizer, or what makes ids of its words; None
-        for a file alone or without text.
+        The content of each file by name; and the encoder that turns the bundle's texts or words into ids, or None for
+        a file outside a bundle, or a model that reads no text.
 
     Raises:
-        ModelError: If there is no such model, or it is broken, altered or not to be trusted, or holds no .onnx file.
+        ModelError: If there is no such model, or it is broken, altered or unsafe to load, or has no .onnx file.
         OSError: If a file cannot be read.
     """
     from rnnx.text.ids import read_id_encoder

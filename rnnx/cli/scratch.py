@@ -1,4 +1,4 @@
-"""Where a command's libraries put their temporary files, so that none outlives the next command."""
+"""Collects the temporary files of libraries in one folder, so that none is left after the next command."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rnnx.files.publish import temporary_folder
 
 @contextmanager
 def own_temporary_files() -> Iterator[None]:
-    """Gathers what Keras and TensorFlow put into the temporary folder in one of ours.
+    """Makes Keras and TensorFlow put their temporary files into one folder, and removes it at the end.
 
-    A command that is killed leaves that folder, and the next one clears it away.
+    If the process is killed, the folder stays, and the next command removes it.
     """
     before = tempfile.tempdir
     with temporary_folder(Path(tempfile.gettempdir()), "rnnx") as folder:

@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 class Teller:
-    """Says on stderr how long the epochs will take, where they stand, and how long they took."""
+    """Reports the progress of a training on stderr: a bar, the expected time, and the time that it took."""
 
     def __init__(self, place: Path, update: Callable[[int, str, int | None], None]) -> None:
-        """Takes the run's place, and what moves the bar."""
+        """Takes the folder of the run, and the function that moves the bar."""
         self._place, self._update = place, update
         self._began = self._ended = time.monotonic()
         self._first_epoch, self._has_told = 1, False
         self._stages: set[str] = set()
 
     def on_resume(self, done: int, epochs: int) -> None:
-        """Says that an earlier process's epochs are taken up."""
+        """Reports that the training goes on from the checkpoint of an earlier process."""
         self._first_epoch = done + 1
         terminal.note(f"resuming after epoch {done} of {epochs}, from {self._place}.checkpoint")
 
     def on_batch(self, p: Progress) -> None:
-        """Moves the bar; says once how long it will take."""
+        """Moves the bar; reports once how long the training will take."""
         words = f"epoch {p.epoch}/{p.epochs}, loss {p.loss:.3f}"
         if p.seconds_left is not None:
             if not self._has_told:
@@ -52,36 +52,36 @@ class Teller:
         self._update((p.epoch - 1) * p.batches + p.batch, words, p.batches * p.epochs)
 
     def on_stage(self, p: StageProgress) -> None:
-        """Moves the bar through what comes before the epochs; says once what it is and how long it will take."""
+        """Moves the bar through a stage before the epochs; reports once what it is and how long it will take."""
         words = p.name
         if p.seconds_left is not None:
             words += f", {in_words(p.seconds_left)} left at most"
         if p.name not in self._stages and (p.total == 1 or p.seconds_left is not None):
             self._stages.add(p.name)
             how_long = "" if p.seconds_left is None else f", about {in_words(p.seconds_left)} at most"
-            how_long += f"; the epochs behind it about {in_words(p.seconds_after)}" if p.seconds_after else ""
+            how_long += f"; then the epochs, about {in_words(p.seconds_after)}" if p.seconds_after else ""
             terminal.note(f"before the epochs: {p.name}{how_long}")
         self._update(p.done, words, p.total)
         self._began = self._ended = time.monotonic()
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """Says how an epoch went."""
+        """Reports the figures of an epoch."""
         terminal.note(_line(epoch))
         self._ended = time.monotonic()
 
     def on_interrupt(self) -> None:
-        """Says what is left of a training that was interrupted before an epoch was whole."""
+        """Reports what is left of a training that was interrupted before the end of its first epoch."""
         place = Path(f"{self._place}.checkpoint")
         if place.exists():
-            terminal.warning(f"stopped before an epoch was whole; the same command goes on from {place}")
+            terminal.warning(f"stopped before the end of an epoch; the same command continues from {place}")
         else:
-            terminal.warning("stopped before anything was whole; nothing is kept, and the same command starts anew")
+            terminal.warning("stopped before the first checkpoint; nothing is kept, and the same command begins again")
 
     def on_end(self, fitted: Fit) -> None:
-        """Says how long they took, and why there are no more."""
+        """Reports how long the epochs took, and why the training ended."""
         if fitted.is_stopped_early:
             flat = len(fitted.history) - fitted.best.epoch
-            terminal.note(f"stopped early: nothing has improved in validation for {flat} epochs")
+            terminal.note(f"stopped early: validation has not improved for {flat} epochs")
         if len(fitted.history) >= self._first_epoch:
             terminal.note(f"{self._which(len(fitted.history))} took {in_words(self._ended - self._began)}")
 
@@ -113,24 +113,30 @@ def train(
         ),
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="What y of a .npz file holds: labels, or values. [default: classification]")
+        TaskName | None, typer.Option(help="Whether y of a .npz file holds labels or values. [default: classification]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the run goes. [default: runs/DATASET-RECIPE]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
+        Path | None, typer.Option(help="The folder of the IMDB reviews, packed or not. [default: download]")
     ] = None,
     text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the texts. [default: the recipe's]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the start weights and the order.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Seed of the split, the initial weights and the order of the batches."),
+    ] = 0,
     is_fresh: Annotated[
-        bool, typer.Option("--fresh", help="Throw away what an earlier training left half done in OUT.checkpoint.")
+        bool,
+        typer.Option(
+            "--fresh", help="Delete the checkpoint of an unfinished training, OUT.checkpoint, and begin again."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
     """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch.
 
-    Killed or interrupted, the same command goes on from the last whole epoch.
+    After an interruption, the same command continues from the last finished epoch.
     """
     from rnnx.datasets import Columns
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
@@ -164,7 +170,7 @@ def train(
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
     if fitted.is_interrupted:
         terminal.warning(
-            f"stopped after epoch {len(fitted.history)}; {place} holds the best one so far; the same command goes on"
+            f"stopped after epoch {len(fitted.history)}; {place} holds the best epoch; the same command continues"
         )
         return 130
     terminal.hint(f"rnnx export {place}")

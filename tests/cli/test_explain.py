@@ -149,9 +149,7 @@ def test_a_person_reads_the_text_in_colour(good: str) -> None:
     shown = on_a_terminal(["explain", "--model", "imdb-article", "--label", "neg", good], NO_COLOR="")
     plain = without_styles(shown)
     assert "A wonderful film,\r\nI loved it, qzxv!" in plain  # the break as one
-    assert re.search(
-        rf"{re.escape(good)}  pos [01]\.\d+, neg [01]\.\d+  7 words, 1 not known", plain.replace("\r\n", "")
-    )
+    assert re.search(rf"{re.escape(good)}  pos [01]\.\d+, neg [01]\.\d+  7 words, 1 unknown", plain.replace("\r\n", ""))
     for part in ("for neg: little some more most", "strongest ", "head, neg: ", "For neg", "Against neg"):
         assert part in plain
     # The strongest of all, which speaks for one side or the other, is shown as such; what is not known as that.

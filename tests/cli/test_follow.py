@@ -74,7 +74,7 @@ def test_numbers_are_answered_with_values(
     assert run(["infer", "--model", str(stream_bundles["sensor"]), "--follow", "-", "--jsonl"]) == 1
     items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(item["line"], item["status"]) for item in items] == [(1, "ok"), (2, "error"), (3, "error"), (4, "ok")]
-    assert "2 numbers on a line, where a position has 3" in items[1]["error"]
+    assert "the line has 2 numbers, but each position has 3" in items[1]["error"]
     assert [len(item["values"]["values"]) for item in items if "values" in item] == [2, 2]
 
 

@@ -66,7 +66,7 @@ def test_a_stage_says_once_what_comes_behind_it(capfd: Capture) -> None:
     teller = Teller(Path("runs/x"), lambda *bar: None)
     for done, left, after in ((1, None, None), (12, 300.0, 210.0), (13, 299.0, 209.0)):
         teller.on_stage(StageProgress("reading", done, 100, left, after))
-    told = "before the epochs: reading, about 5 min at most; the epochs behind it about 4 min\n"
+    told = "before the epochs: reading, about 5 min at most; then the epochs, about 4 min\n"
     assert capfd.readouterr().err == told
 
 

@@ -26,7 +26,7 @@ def test_a_model_has_run_on_cuda_before_all_is_said_to_be_well(
 ) -> None:
     monkeypatch.setattr(doctor, "find_cards", lambda: [Card("NVIDIA H100", (9, 0))])
     assert run(["doctor"]) == 0
-    assert "cards\tNVIDIA H100 (9.0)" in capsys.readouterr().out
+    assert "GPUs\tNVIDIA H100 (9.0)" in capsys.readouterr().out
     assert len(cuda.asked) == 1
     cuda.run_error = "CUDA failure 209: no kernel image is available for execution on the device"
     (problem,) = doctor.diagnose().problems
@@ -41,7 +41,7 @@ def test_all_that_is_missing_is_said(cuda: FakeCuda, capsys: pytest.CaptureFixtu
     cuda.problems = ["the NVIDIA driver is too old", "libcudnn.so.9 cannot be loaded"]
     assert run(["doctor"]) == 1
     out, err = capsys.readouterr()
-    assert "cards\tnone" in out
+    assert "GPUs\tnone" in out
     assert err.splitlines() == ["warning: the NVIDIA driver is too old", "warning: libcudnn.so.9 cannot be loaded"]
     assert cuda.asked == []
 

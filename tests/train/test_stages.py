@@ -180,9 +180,9 @@ def test_ctrl_c_in_a_stage_says_what_is_kept(
     place = checkpoint_place(tmp_path / "run")
     assert told == [
         "before the epochs: a teacher judges the unlabelled texts",
-        "warning: stopped before anything was whole; nothing is kept, and the same command starts anew"
+        "warning: stopped before the first checkpoint; nothing is kept, and the same command begins again"
         if is_first
-        else f"warning: stopped before an epoch was whole; the same command goes on from {place}",
+        else f"warning: stopped before the end of an epoch; the same command continues from {place}",
         "error: interrupted",
     ]
     assert place.exists() != is_first
