@@ -255,5 +255,5 @@ def test_labels_in_the_metadata_have_no_control_characters() -> None:
         "vocabulary_size": 9,
         "tokenizer": None,
     }
-    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' has control characters"):
+    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' contains control characters"):
         read_metadata({METADATA_KEY: json.dumps(metadata)})

@@ -92,7 +92,7 @@ def test_an_encoder_is_read_back_from_a_run() -> None:
 
 def test_a_config_says_how_a_tagger_reads() -> None:
     assert dataclasses.replace(MODEL, words=None).task == "tagging"  # of a network that reads arrays
-    with pytest.raises(ValueError, match="task classification takes no words"):
+    with pytest.raises(ValueError, match="words are not allowed for the task classification"):
         dataclasses.replace(MODEL, task="classification")
     for features, max_length, reason in (
         (("SUFFIX0",), 5, "not 'SUFFIX0'"),
