@@ -84,7 +84,7 @@ def test_an_encoder_is_read_back_from_a_run() -> None:
     assert (encoder.config, encoder.vocabulary) == (CONFIG, ENCODER.vocabulary)
     plain = dataclasses.replace(MODEL, words=None, task="classification")
     assert read_id_encoder(Directory(Path("m"), plain, {})) is None
-    with pytest.raises(ModelError, match=r"has 7 tokens, config\.json says 8"):
+    with pytest.raises(ModelError, match=r"has 7 tokens, but config\.json says 8"):
         read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": b"\n".join(TOKENS[:-1])}))
     with pytest.raises(ModelError, match=r"no vocabulary\.txt"):
         read_id_encoder(Directory(Path("m"), config, {}))
