@@ -241,5 +241,5 @@ def test_a_keras_file_with_a_lambda_is_refused(
             archive.writestr(name, data)
     code = run(["export", str(path), "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
-    require_refused(Outcome(code, out, err), str(path), "layer 'harm': a Lambda carries code")
+    require_refused(Outcome(code, out, err), str(path), "layer 'harm': a Lambda contains code")
     assert tree(tmp_path) == {path}
