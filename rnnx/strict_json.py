@@ -1,12 +1,12 @@
-"""Frozen dataclasses to and from JSON, checked field by field against their annotations.
+"""Converts frozen dataclasses to and from JSON, and checks each field against its annotation.
 
-JSON comes from files that strangers may have written, so a wrong type, a missing key and an unknown key are errors
-that name the place (`tokenizer.max_length`). Standard library only.
+The JSON files may come from anybody, so a wrong type, a missing key and an unknown key are errors, and the message
+names the field (`tokenizer.max_length`). Imports the standard library only.
 
-A field may be a str, an int, a float, a bool, a Literal, a dataclass, `Any`, `tuple[X, ...]`, `dict[str, X]` or
-`X | None` of these. A class with a field of another type (a union of two types, a tuple of a fixed length) is refused
-with a TypeError when it is first read, whatever the data. This is less than msgspec or pydantic can do, but all that
-the files of rnnx need, and `rnnx infer` has nothing more to import for it.
+A field may be a str, an int, a float, a bool, a Literal, a dataclass, `Any`, `tuple[X, ...]`, `dict[str, X]`, or
+`X | None` of one of these. A class with any other annotation (such as a union of two types, or a tuple of fixed length)
+is refused with a TypeError when it is first read. msgspec and pydantic can do more, but the files of rnnx need no more,
+and this way `rnnx infer` has no further package to import.
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 18  # 2^63 has 19
+_MAX_DIGITS = 18  # 2^63 has 19 digits
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
-    """Formats a dataclass as JSON, keys in field order; on one line, without a newline, if `indent` is None.
+    """Formats a dataclass as JSON, with its keys in the order of the fields.
 
-    What is not ASCII is written as it is when indented, for people, and escaped on one line, where lone surrogates
-    have to travel too.
+    Args:
+        value: The dataclass.
+        indent: Spaces per level. The text then ends with a newline, and characters that are not ASCII are written as
+            they are, for human readers. None writes one line without a newline, and escapes these characters, because
+            such texts may contain lone surrogates.
+
+    Raises:
+        ValueError: If a number is not finite.
     """
     if indent is None:
         return json.dumps(dataclasses.asdict(value), separators=(",", ":"), allow_nan=False)
@@ -36,13 +42,14 @@ def to_json(value: Any, *, indent: int | None = 2) -> str:
 
 
 def to_json_bytes(value: Any, *, indent: int | None = 1, allow_nan: bool = False) -> bytes:
-    """Formats a document as a file of JSON: ASCII, with a newline at its end.
+    """Formats a document as the content of a JSON file, in ASCII and with a newline at the end.
 
     Args:
-        value: What `json.dumps` takes.
-        indent: Spaces for each level; None writes everything on one line.
-        allow_nan: Whether numbers that are not finite are written as `NaN` and `Infinity`, which is not JSON, and
-            which `parse_json` refuses. For the figures of a training, which may have diverged, and of an evaluation.
+        value: A value that `json.dumps` accepts.
+        indent: Spaces per level; None writes everything on one line.
+        allow_nan: Whether numbers that are not finite are written as `NaN` and `Infinity`. This is not valid JSON, and
+            `parse_json` refuses it. It is used for the figures of an evaluation, and of a training that may have
+            diverged.
 
     Raises:
         ValueError: If a number is not finite and `allow_nan` is False.
@@ -51,33 +58,42 @@ def to_json_bytes(value: Any, *, indent: int | None = 1, allow_nan: bool = False
 
 
 def from_json(cls: type[T], text: str | bytes) -> T:
-    """Reads a dataclass back.
+    """Reads a dataclass from JSON.
+
+    Args:
+        cls: The class.
+        text: The JSON document.
 
     Raises:
-        ValueError: If the text is not JSON, or does not fit `cls`; the message names the field.
+        ValueError: If the text is not JSON, or does not fit `cls`. The message names the field.
+        TypeError: If `cls` has a field whose annotation is not supported.
     """
     return typing.cast(T, _read(cls, parse_json(text), ""))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Reads a document that anybody may have written.
+    """Parses a JSON document of unknown origin.
 
     Raises:
-        ValueError: If it is not JSON, or nested too deeply, or holds a number that is none or has more than 64 bits.
+        ValueError: If the text is not JSON, is nested too deeply, or contains NaN, an infinity, or a number of more
+            than 64 bits.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int)
     except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
+        raise ValueError("the JSON document is nested too deeply") from error
 
 
 def read_fields(cls: type, data: dict[str, Any], where: str) -> dict[str, Any]:
-    """Reads some fields of a dataclass from JSON values.
+    """Reads some of the fields of a dataclass from JSON values.
 
     Args:
         cls: The dataclass.
-        data: Values by the name of the field.
-        where: What they belong to, for the message.
+        data: The JSON values by field name.
+        where: The name of the object that the fields belong to, for the message.
+
+    Returns:
+        The values by field name.
 
     Raises:
         ValueError: If there is no such field, or a value does not fit it.
@@ -96,7 +112,7 @@ def _read_float(text: str) -> float:
 
 
 def _read_int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _MAX_DIGITS:
         raise ValueError(f"{text:.40} is a number of more than 64 bits")
     return int(text)
 
@@ -150,10 +166,12 @@ def _read_dataclass(kind: Any, data: Any, where: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """The fields of a dataclass; evaluated once, since a file's evidence has some hundred values of one class.
+    """Returns the type hints of a dataclass.
+
+    They are cached, because the evidence of a file has hundreds of values of the same class.
 
     Raises:
-        TypeError: If one of them is annotated with a type that `_read` does not know.
+        TypeError: If an annotation is not supported by `_read`.
     """
     hints = typing.get_type_hints(kind)
     for name, hint in hints.items():

@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Sequence[Any]] = {
     "layer_count": (1, 2, 4),
 }
 # ONNX's recurrent operators have no such activation, so that no file could be native.
-REFUSED = {"gelu": "steps by the activation 'gelu'"}
+REFUSED = {"gelu": "has the activation 'gelu'"}
 _IDS, _FEATURES, _UNITS, _CLASSES = 12, 3, 4, 3
 
 

@@ -1,1 +1,1 @@
-"""A model on disk: the directory, its config and metadata, recorded samples, and projects generated around it."""
+"""A model on disk: its directory, config and metadata, its recorded predictions, and generated sample projects."""

@@ -1,7 +1,7 @@
-"""What a model is: labels, tokenizer, shape, origin, and the files that belong to it.
+"""The description of a model: its labels, tokenizer, inputs and outputs, training, and the hashes of its files.
 
-The same `config.json` describes a training run and an exported bundle. Frozen values, validated when made, read and
-written as JSON. Standard library only.
+The same `config.json` describes a training run and an exported bundle. All values are frozen dataclasses that check
+themselves when they are made; `rnnx.strict_json` reads and writes them. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -16,41 +16,42 @@ from rnnx._version import __version__
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
-_MOST_LABEL_CHARACTERS = 1000
-# What `WordsConfig.features` may name; `rnnx.text.word_features` says what each is.
+_MAX_LABEL_CHARACTERS = 1000
+# The names that `WordsConfig.features` accepts. `rnnx.text.word_features` defines each of them.
 FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
-    """The versions of rnnx and of installed packages, for `ModelConfig.tools`."""
+    """Returns the versions of rnnx and of some installed packages, by name, for `ModelConfig.tools`."""
     return {"rnnx": __version__, **{package: version(package) for package in packages}}
 
 
 def require_printable(labels: Sequence[str]) -> None:
-    """Makes sure that labels are names that can be shown: none steers a terminal, breaks a line or turns the text.
+    """Makes sure that labels can be printed: no control characters, line breaks or marks that change the direction.
 
     Raises:
-        ValueError: Names the first one that is not.
+        ValueError: If a label is not printable, is empty, or has more than 1,000 characters. The message gives the
+            first such label or its length.
     """
     for label in labels:
         if not label.isprintable():
-            raise ValueError(f"labels should be printable; {label!r:.60} has control characters in it")
-        if not 1 <= len(label) <= _MOST_LABEL_CHARACTERS:
-            raise ValueError(f"labels should have 1 to {_MOST_LABEL_CHARACTERS} characters, not {len(label)}")
+            raise ValueError(f"labels should be printable; {label!r:.60} contains control characters")
+        if not 1 <= len(label) <= _MAX_LABEL_CHARACTERS:
+            raise ValueError(f"labels should have 1 to {_MAX_LABEL_CHARACTERS} characters, not {len(label)}")
 
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """How a text becomes a row of ids (`rnnx.text.tokenizer` does it).
+    """The settings with which `rnnx.text.tokenizer` turns a text into a row of ids.
 
     Attributes:
-        max_length: The most ids in a row, the start included; a longer text is cut.
-        start: Whether each text begins with id 1.
-        strip_breaks: Whether `<br />` is replaced by a space before anything else.
-        pad_to: `max_length` pads every row to `max_length` (a network without a mask learned its padding);
-            `batch` pads to the longest row of the batch.
-        padding_side: Where zeros go.
-        truncation_side: Which end of a text is cut off; `left` keeps the last words.
+        max_length: The largest number of ids in a row, including the start id. Longer texts are truncated.
+        start: Whether each row begins with the start id, 1.
+        strip_breaks: Whether `<br />` is replaced by a space before the text is split.
+        pad_to: `max_length` pads every row to `max_length`, which a network without a mask needs, because it learned
+            its padding. `batch` pads to the longest row of the batch.
+        padding_side: The side on which zeros are added.
+        truncation_side: The end that is cut off: `left` keeps the last words of a text.
     """
 
     max_length: int
@@ -67,11 +68,12 @@ class TokenizerConfig:
 
 @dataclass(frozen=True)
 class WordsConfig:
-    """How a sentence becomes rows of ids, one for each word (`rnnx.text.word_encoder` does it).
+    """The settings with which `rnnx.text.word_encoder` turns each word of a sentence into a row of ids.
 
     Attributes:
-        features: What is looked up of a word besides the word itself, in this order: `SUFFIX3`, `PREFIX1`, `SHAPE`.
-        max_length: The most words in a row; a longer sentence is cut into pieces.
+        features: The features that are looked up in addition to the word, such as `SUFFIX3`, `PREFIX1` and `SHAPE`, in
+            the order of their columns.
+        max_length: The largest number of words in a row. Longer sentences are split into pieces.
     """
 
     features: tuple[str, ...]
@@ -82,30 +84,30 @@ class WordsConfig:
             raise ValueError(f"words.max_length should be in 1..1000000, not {self.max_length}")
         if not self.features or len(set(self.features)) != len(self.features):
             raise ValueError(f"words.features should be one or more different names, not {list(self.features)}")
-        if strange := [name for name in self.features if not re.fullmatch(FEATURE_SLOT, name)]:
-            raise ValueError(f"words.features should be SUFFIX1..9, PREFIX1..9 or SHAPE, not {strange[0]!r:.40}")
+        if unknown := [name for name in self.features if not re.fullmatch(FEATURE_SLOT, name)]:
+            raise ValueError(f"words.features should be SUFFIX1..9, PREFIX1..9 or SHAPE, not {unknown[0]!r:.40}")
 
 
-# Why a training has no more epochs: all were run, nothing improved any more, or Ctrl-C.
+# Why a training ended: all epochs were run, the validation figure no longer improved, or Ctrl-C was pressed.
 Ending = Literal["whole", "stopped early", "interrupted"]
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Where the weights come from; enough to train them again.
+    """How a model was trained, in enough detail to train it again.
 
     Attributes:
-        recipe: The recipe's name.
-        dataset: The data set as it was named on the command line (its last part, for a path).
-        train_count: Texts (or sentences, or sequences of numbers) trained on.
-        validation_count: Those that the best epoch was chosen on.
-        seed: Of the split, the start weights and the order of the batches.
-        epochs: Epochs run.
-        best_epoch: The epoch kept, from 1.
-        best_validation_accuracy: Of that epoch, in 0..1; None where values were trained for.
-        best_validation_r2: Of that epoch, the share of the values' variance that is explained, at most 1; None where
-            labels were trained for.
-        ending: Why there are no more epochs.
+        recipe: The name of the recipe.
+        dataset: The data set as it was named on the command line; for a path, its last part.
+        train_count: The number of training examples: texts, sentences, or sequences of numbers.
+        validation_count: The number of examples on which the best epoch was chosen.
+        seed: The seed of the split, the initial weights and the order of the batches.
+        epochs: The number of epochs that were run.
+        best_epoch: The epoch whose weights were kept, counted from 1.
+        best_validation_accuracy: The accuracy of that epoch, in 0..1; None if the model predicts values.
+        best_validation_r2: The coefficient of determination of that epoch, at most 1; None if the model predicts
+            labels.
+        ending: Why the training ended.
     """
 
     recipe: str
@@ -125,10 +127,10 @@ class InputConfig:
     """An input of the ONNX files.
 
     Attributes:
-        name: Its name.
-        kind: `ids` are int32, `numbers` float32.
-        shape: Without the batch; None is the time.
-        size: Ids run from 0 to one below it; 0 for numbers.
+        name: The name of the input.
+        kind: `ids` for int32 ids, `numbers` for float32 numbers.
+        shape: The shape without the batch axis; None for the time axis if its length is variable.
+        size: The number of different ids, which are in `0..size - 1`; 0 for numbers.
     """
 
     name: str
@@ -138,13 +140,13 @@ class InputConfig:
 
     @property
     def dtype(self) -> Literal["int32", "float32"]:
-        """What the files take."""
+        """The NumPy dtype of the input."""
         return "int32" if self.kind == "ids" else "float32"
 
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """An output of the ONNX files: its name, and its shape without the batch, None being the time."""
+    """An output of the ONNX files: its name, and its shape without the batch axis, None for a variable time."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -152,53 +154,55 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class ArraysConfig:
-    """How numbers, or ids without a vocabulary, are read: as they are.
+    """The settings of a model that reads arrays of numbers, or ids without a vocabulary, as they are.
 
     Attributes:
-        inputs: Those of the ONNX files; empty before the export.
+        inputs: The inputs of the ONNX files; empty before the export.
     """
 
     inputs: tuple[InputConfig, ...]
 
 
-# How a model reads its input. Whoever asks which kind a model is of takes this union apart, in one place of each room.
+# How a model reads its input. Code that depends on the kind of model matches on this union, in one place per folder.
 Reading: TypeAlias = TokenizerConfig | WordsConfig | ArraysConfig
-# The three kinds by name, for models, data sets and recipes alike: texts that get a label each, sentences whose words
-# get a tag each, and sequences of numbers or ids. The name is what is counted of a data set.
+# The three kinds of models, data sets and recipes: texts with a label each, sentences with a tag for each word, and
+# sequences of numbers or ids. The name is also the noun for the examples of a data set ("2,000 texts").
 ModelKind = Literal["texts", "sentences", "sequences"]
 
-# Of an input or an output; an embedding of a million words is the largest that a network may have.
-_MOST_NAME_CHARACTERS, _MOST_AXES, _MOST_SIZE = 1000, 8, 1 << 20
+# Limits for an input or an output. The size allows an embedding of a million words.
+_MAX_NAME_CHARACTERS, _MAX_AXES, _MAX_SIZE = 1000, 8, 1 << 20
 
 TaskKind = Literal["classification", "tagging", "regression", "values"]
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The description of a run or a bundle.
+    """The description of a training run or an exported bundle.
 
     Attributes:
         name: A short name, such as `imdb`.
-        labels: In the order of the label ids. Two labels: `probs` is the probability of the second. Empty where the
-            task has none.
-        output_size: Probabilities per answer (per word, if it tags): one for two labels that share a sigmoid, else one
-            per label. Without labels, numbers per answer.
-        vocabulary_size: Ids run from 0 to `vocabulary_size - 1`; 0 for a network that reads no ids.
-        tokenizer: None for a network without text, and for one that reads words.
+        labels: The names of the labels, in the order of the label ids; empty if the task has no labels.
+        output_size: The number of probabilities per answer (per word for a tagger): one per label, or a single one if
+            two labels share a sigmoid, which is the probability of the second label. Without labels, the number of
+            values per answer.
+        vocabulary_size: The number of different ids, which are in `0..vocabulary_size - 1`; 0 for a network that does
+            not read ids.
+        tokenizer: The settings of the tokenizer; None for a network that reads words or arrays.
         architecture: One line per layer.
-        parameter_count: Trainable and fixed numbers in the network.
-        training: None for a model that rnnx did not train.
-        tools: Name to version of what made the files.
-        files: Name to sha256 (hex) of every other file of the directory.
-        opset: Of the ONNX files; None before the export.
-        recurrent_units: Of the widest Scan of model.batch.onnx, all layers that run in it together; 0 without a
-            Scan, None before the export.
-        collects_states: Whether every Scan of it writes its states down at each step, as a mean of them needs.
-        task: `classification` gives a label for a whole input, `tagging` one for each position, `regression` a number
-            that was trained for; `values` are whatever the network puts out.
-        inputs: Of the ONNX files; empty before the export.
-        outputs: Of them.
-        words: How a network that tags words reads them; None for any other.
+        parameter_count: The number of weights of the network, trainable or not.
+        training: How the model was trained; None if rnnx did not train it.
+        tools: The version of each tool that made the files, by name.
+        files: The sha256 (hex) of every other file of the directory, by name.
+        opset: The ONNX opset of the ONNX files; None before the export.
+        recurrent_units: The number of units of the widest Scan of model.batch.onnx, summed over the layers that share
+            the Scan; 0 without a Scan, None before the export.
+        collects_states: Whether every Scan of model.batch.onnx stores its states at each step, as averaging them needs.
+        task: `classification` predicts a label for the whole input, `tagging` a label for each position, `regression` a
+            number that the model was trained on. `values` are the outputs of a network whose meaning rnnx does not
+            know.
+        inputs: The inputs of the ONNX files; empty before the export.
+        outputs: The outputs of the ONNX files; empty before the export.
+        words: The settings of a network that tags words; None for any other network.
     """
 
     name: str
@@ -222,12 +226,12 @@ class ModelConfig:
 
     @property
     def reading(self) -> Reading:
-        """How the network reads its input."""
+        """The settings with which the network reads its input."""
         return self.words or self.tokenizer or ArraysConfig(self.inputs)
 
     @property
     def kind(self) -> ModelKind:
-        """Which kind of model it is, by name."""
+        """The kind of the model."""
         match self.reading:
             case TokenizerConfig():
                 return "texts"
@@ -240,45 +244,50 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
-            raise ValueError(f"format_version {self.format_version} is not {FORMAT_VERSION}: another rnnx wrote this")
+            raise ValueError(
+                f"format_version {self.format_version} is not {FORMAT_VERSION}: another version of rnnx wrote this file"
+            )
         if not re.fullmatch(r"\w[\w .-]{0,99}", self.name):
-            raise ValueError(f"name should be letters, digits, blanks, dots and dashes, not {self.name!r:.60}")
+            raise ValueError(f"name should consist of letters, digits, spaces, dots and dashes, not {self.name!r:.60}")
         require_printable(self.labels)
         if self.task in ("classification", "tagging"):
             self._check_labels()
         elif self.labels:
-            raise ValueError(f"labels {list(self.labels)} have no place in the task {self.task}")
+            raise ValueError(f"labels {list(self.labels)} are not allowed for the task {self.task}")
         if self.words and self.task != "tagging":
-            raise ValueError(f"task {self.task} takes no words in the config")
+            raise ValueError(f"words are not allowed for the task {self.task}")
         if self.words and self.tokenizer:
-            raise ValueError("the config has words and a tokenizer; a network reads its input in one way")
+            raise ValueError("words and tokenizer are both set; a network reads either words or texts")
         if self.vocabulary_size < (0 if self.kind == "sequences" else 4):
             raise ValueError(
-                f"vocabulary_size should be at least 4 (three special ids, a word), not {self.vocabulary_size}"
+                f"vocabulary_size should be at least 4 (three special ids and a word), not {self.vocabulary_size}"
             )
 
         self._check_ports()
 
     def _check_ports(self) -> None:
         ports: tuple[InputConfig | OutputConfig, ...] = (*self.inputs, *self.outputs)
-        if len({one.name for one in self.inputs}) + len({one.name for one in self.outputs}) != len(ports):
+        if len({port.name for port in self.inputs}) + len({port.name for port in self.outputs}) != len(ports):
             raise ValueError("two inputs or two outputs have the same name")
-        if any(one.kind == "ids" and one.size < 1 for one in self.inputs):
-            raise ValueError("an input of ids should say how many there are")
-        if not all(one.shape for one in self.inputs):
-            raise ValueError("an input should have a time")
-        for one in ports:
-            if not one.name.isprintable() or not 1 <= len(one.name) <= _MOST_NAME_CHARACTERS:
-                raise ValueError(f"inputs and outputs should have printable names, not {one.name!r:.60}")
-            if len(one.shape) > _MOST_AXES or any(
-                not 1 <= size <= _MOST_SIZE for size in one.shape if size is not None
+        if any(port.kind == "ids" and port.size < 1 for port in self.inputs):
+            raise ValueError("the size of an input of ids should be at least 1")
+        if not all(port.shape for port in self.inputs):
+            raise ValueError("an input should have a time axis")
+        for port in ports:
+            if not port.name.isprintable() or not 1 <= len(port.name) <= _MAX_NAME_CHARACTERS:
+                raise ValueError(
+                    f"inputs and outputs should have printable names of 1 to {_MAX_NAME_CHARACTERS} characters, "
+                    f"not {port.name!r:.60}"
+                )
+            if len(port.shape) > _MAX_AXES or any(
+                not 1 <= size <= _MAX_SIZE for size in port.shape if size is not None
             ):
-                raise ValueError(f"{one.name!r:.60} should not have the shape {list(one.shape)!r:.60}")
+                raise ValueError(f"{port.name!r:.60} has an unsupported shape, {list(port.shape)!r:.60}")
         rank = {"classification": 1, "tagging": 2}.get(self.task)
         if self.outputs and rank:
-            shapes = [one.shape for one in self.outputs]
+            shapes = [port.shape for port in self.outputs]
             if len(shapes) != 1 or len(shapes[0]) != rank or shapes[0][-1] != self.output_size:
-                raise ValueError(f"outputs of the shapes {shapes!r:.60} do not fit {len(self.labels)} labels")
+                raise ValueError(f"outputs with the shapes {shapes!r:.60} do not fit {len(self.labels)} labels")
 
     def _check_labels(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):

@@ -1,8 +1,8 @@
-"""Runs and bundles on disk: a directory of files whose hashes stand in its `config.json`.
+"""Reads and writes the directories of training runs and bundles, whose `config.json` lists the hash of each file.
 
-A directory is read once, whole, as bytes; every missing or altered file is named at once. It is written beside its
-place and exchanged with what stood there in one step (`rnnx.files.publish`), so that a reader meets the old one or the
-new one. Standard library only.
+Every file is read once, as bytes, and the message names all files that are missing or altered. A directory is written
+under a temporary name and then put in place in one step (`rnnx.files.publish`), so that a reader finds either the old
+or the new version. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ CARD_NAME = "README.md"
 
 DEFAULT_MODEL = "imdb"
 
-# The shipped ones have 26 files and 26 MB at most, and a config.json of 5 kB.
-_MOST_FILES, _MOST_BYTES, _MOST_CONFIG_BYTES = 1000, 1 << 32, 1 << 20
+# The shipped models have at most 26 files and 26 MB, and a config.json of 5 kB.
+_MAX_FILES, _MAX_BYTES, _MAX_CONFIG_BYTES = 1000, 1 << 32, 1 << 20
 
 _PACKAGE = Path(__file__).parents[1]
-# In a wheel the shipped models lie inside the package, in a checkout beside it.
+# The shipped models are inside the package in a wheel, and next to it in a checkout.
 _SHIPPED = next((d for d in (_PACKAGE / "exported", _PACKAGE.parent / "exported") if d.is_dir()), _PACKAGE / "exported")
 SAMPLES_PATH = _SHIPPED / "embed"
 
@@ -53,12 +53,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Directory:
-    """A run or a bundle, read and checked.
+    """A training run or a bundle that was read and checked.
 
     Attributes:
-        path: Where it was read.
-        config: Its description.
-        files: Name to content of every file that the config lists.
+        path: The path of the directory.
+        config: The content of its `config.json`.
+        files: The content of every file that the config lists, by name.
     """
 
     path: Path
@@ -66,27 +66,33 @@ class Directory:
     files: Mapping[str, bytes]
 
     def __getitem__(self, name: str) -> bytes:
-        """The content of a file that has to be there.
+        """Returns the content of a required file.
 
         Raises:
-            ModelError: If it is not; says what kind of directory would have it.
+            ModelError: If the config does not list the file. The message says whether the directory is a training run.
         """
         if name not in self.files:
-            kind = "a training run; rnnx export makes a bundle of it" if SAMPLES_NAME in self.files else "incomplete"
-            raise ModelError(f"{self.path}: no {name}: this is {kind}")
+            if SAMPLES_NAME in self.files:
+                kind = "this is a training run; rnnx export makes a bundle of it"
+            else:
+                kind = "this bundle is incomplete; get or export this model again"
+            raise ModelError(f"{self.path}: no {name}: {kind}")
         return self.files[name]
 
 
 def shipped_names() -> list[str]:
-    """The names of the models that came with rnnx."""
+    """Returns the names of the models that are shipped with rnnx, sorted."""
     return sorted(path.parent.name for path in _SHIPPED.glob(f"*/{CONFIG_NAME}"))
 
 
 def find_directory(name: str | Path) -> Path:
-    """Finds a model by the name of a shipped one, or by path (of its directory, or of a file in it).
+    """Finds the directory of a model.
+
+    Args:
+        name: The name of a shipped model, the path of a directory, or the path of a file in it.
 
     Raises:
-        ModelError: If there is neither; names the shipped ones.
+        ModelError: If there is no such model. The message lists the shipped models.
     """
     shipped = shipped_names()
     if isinstance(name, str) and name in shipped:
@@ -96,12 +102,12 @@ def find_directory(name: str | Path) -> Path:
         return path
     if path.is_file() and is_part_of_model(path):
         return path.parent
-    what = f"no {CONFIG_NAME} in it, so it is no model of rnnx" if path.exists() else "no such model or path"
+    what = f"not a model of rnnx, because it has no {CONFIG_NAME}" if path.exists() else "no such model or path"
     raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
 
 
 def is_part_of_model(path: Path) -> bool:
-    """Whether a file is one of those that the config beside it lists."""
+    """Says whether the config in the same directory lists a file."""
     try:
         return path.name in _read_config(path.parent).files
     except ModelError:
@@ -109,11 +115,11 @@ def is_part_of_model(path: Path) -> bool:
 
 
 def read_directory(path: Path) -> Directory:
-    """Reads a run or a bundle and checks every hash.
+    """Reads a training run or a bundle, and checks the hash of every file.
 
     Raises:
-        ModelError: If the config is broken, or files are missing or altered; all of them are named. If a file is not to
-            be trusted; the first is named.
+        ModelError: If the config is broken, if files are missing or altered (the message names all of them), or if a
+            file may not be loaded (the message names the first).
     """
     return _undisturbed(_read_directory, path)
 
@@ -122,10 +128,10 @@ def _read_directory(path: Path) -> Directory:
     config = _read_config(path)
     files: dict[str, bytes] = {}
     missing, altered = [], []
-    if strange := [name for name in config.files if not _is_plain(name)]:
-        raise ModelError(f"{path / CONFIG_NAME}: files: {strange[0]!r:.60} is not a plain file name")
-    if len(config.files) > _MOST_FILES:
-        raise ModelError(f"{path / CONFIG_NAME}: names {len(config.files):,} files; {_MOST_FILES} are the most")
+    if unsafe := [name for name in config.files if not _is_plain(name)]:
+        raise ModelError(f"{path / CONFIG_NAME}: files: {unsafe[0]!r:.60} is not a plain file name")
+    if len(config.files) > _MAX_FILES:
+        raise ModelError(f"{path / CONFIG_NAME}: lists {len(config.files):,} files; at most {_MAX_FILES} are supported")
     for name, sha256 in config.files.items():
         try:
             files[name] = read_file(path / name, folder=path)
@@ -134,8 +140,8 @@ def _read_directory(path: Path) -> Directory:
             continue
         if hash_bytes(files[name]) != sha256:
             altered.append(name)
-        if sum(map(len, files.values())) > _MOST_BYTES:
-            raise ModelError(f"{path}: its files have more than {_MOST_BYTES >> 20} MB together")
+        if sum(map(len, files.values())) > _MAX_BYTES:
+            raise ModelError(f"{path}: its files are larger than {_MAX_BYTES >> 20} MB in total")
     if missing or altered:
         found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
         raise ModelError(f"{path}: {'; '.join(found)}; get or export this model again")
@@ -145,7 +151,7 @@ def _read_directory(path: Path) -> Directory:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name stays in the bundle: a file, or a file in its test data."""
+    """Says whether a name cannot lead out of the bundle: a file in it, or in its folder of test data."""
     parts = name.split("/")
     if parts[0] != TESTDATA_NAME and len(parts) > 1:
         return False
@@ -154,7 +160,7 @@ def _is_plain(name: str) -> bool:
 
 def _read_config(path: Path) -> ModelConfig:
     try:
-        return from_json(ModelConfig, read_file(path / CONFIG_NAME, _MOST_CONFIG_BYTES))
+        return from_json(ModelConfig, read_file(path / CONFIG_NAME, _MAX_CONFIG_BYTES))
     except OSError as error:
         raise ModelError(f"{path / CONFIG_NAME}: {error.strerror or error}") from error
     except ValueError as error:
@@ -162,15 +168,15 @@ def _read_config(path: Path) -> ModelConfig:
 
 
 def hash_bytes(data: bytes) -> str:
-    """The sha256 of some bytes, in hex."""
+    """Returns the sha256 of some bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def require_replaceable(out: Path) -> None:
-    """Makes sure that a place is free, empty, or holds a run or a bundle.
+    """Makes sure that a path is free, an empty directory, or holds a training run or a bundle.
 
     Raises:
-        UsageError: If something else stands there, which rnnx does not overwrite.
+        UsageError: If anything else is there, which rnnx does not overwrite.
     """
     _undisturbed(_require_replaceable, out)
 
@@ -183,14 +189,14 @@ def _require_replaceable(out: Path) -> None:
     try:
         ours = {CONFIG_NAME, *_read_config(out).files}
     except ModelError as error:
-        raise UsageError(f"{out}: holds other files, and no model of rnnx; choose another --out") from error
+        raise UsageError(f"{out}: it holds files, but no model of rnnx; choose another --out") from error
     found = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
     if others := sorted(name for name in found if name not in ours):
-        raise UsageError(f"{out}: holds files that rnnx did not write ({', '.join(others)}); choose another --out")
+        raise UsageError(f"{out}: it holds files that rnnx did not write ({', '.join(others)}); choose another --out")
 
 
 def _undisturbed(look: Callable[[Path], T], path: Path) -> T:
-    """Looks at a directory, once more if what is wrong with it may be that it was exchanged under our eyes."""
+    """Calls `look`, and calls it again after an error if the directory was replaced meanwhile."""
     while True:
         before = _identity(path)
         try:
@@ -209,14 +215,19 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 
 def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) -> ModelConfig:
-    """Writes a run or a bundle in place of what stood there.
+    """Writes a training run or a bundle, and replaces the one at the same path.
+
+    Args:
+        out: The path of the directory.
+        config: The config, without the hashes.
+        files: The content of each file, by name.
 
     Returns:
-        The config as written, the hashes filled in.
+        The config with the hashes, as it was written.
 
     Raises:
-        UsageError: If something that is not rnnx's stands there.
-        OSError: If it cannot be written; what stood there is untouched then.
+        UsageError: If `out` holds anything else than a training run or a bundle.
+        OSError: If the directory cannot be written. What was at `out` is unchanged in that case.
     """
     config = dataclasses.replace(config, files={name: hash_bytes(data) for name, data in sorted(files.items())})
     with publish(out, require_replaceable) as folder:

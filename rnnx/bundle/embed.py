@@ -1,6 +1,7 @@
-"""Ready projects that embed a bundle's text model: a sample per target, the model and its golden vectors.
+"""Writes sample projects that embed the text model of a bundle, one sample per target (language or platform).
 
-The samples lie under `exported/embed/`, one directory per target, beside the shipped models. Standard library only.
+A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
+target, next to the shipped models. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
 from rnnx.strict_json import to_json
 
-# The few lines that matter, in files that the tests run as they are: where each lies, and its language in Markdown.
+# By target: the file with the few lines that run a model, and the name of its language in Markdown. The tests run these
+# files as they are.
 _SNIPPETS = {
     "browser": ("snippet.mjs", "js"),
     "c": ("snippet.c", "c"),
@@ -28,29 +30,30 @@ _SNIPPETS = {
     "python": ("snippet.py", "python"),
     "rust": ("examples/snippet.rs", "rust"),
 }
-# What a build leaves in a sample's directory.
+# Files that a build leaves in the directory of a sample.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
 
 def targets() -> list[str]:
-    """The names of the targets there are samples for."""
+    """Returns the names of the targets that have a sample, sorted."""
     return sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
 
 
 def read_snippet(target: str) -> tuple[str, str]:
-    """The shortest way from a text to its probabilities.
+    """Reads the shortest code that computes the probabilities of a text.
 
     Args:
         target: One of `targets()`.
 
     Returns:
-        The language's name in Markdown, and the lines: those between `snippet` and `end`, where a file has these marks.
+        The name of the language in Markdown, and the code. If the file has lines marked `snippet` and `end`, the code
+        is what is between them; otherwise it is the whole file.
 
     Raises:
         UsageError: If there is no such target.
     """
     if target not in _SNIPPETS:
-        raise UsageError(f"no sample for {target!r}; there are {', '.join(targets())}")
+        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     name, language = _SNIPPETS[target]
     lines = (SAMPLES_PATH / target / name).read_text(encoding="utf-8").splitlines()
     marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
@@ -60,31 +63,33 @@ def read_snippet(target: str) -> tuple[str, str]:
 
 
 def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
-    """Writes a project: the target's sample, `model.text.onnx`, `golden.json` and `config.json`.
+    """Writes a project: the sample of a target, `model.text.onnx`, `golden.json` and `config.json`.
 
     Args:
         target: One of `targets()`.
-        bundle: A shipped name, or the path of a bundle.
-        out: Where to; has to be free or an empty directory.
+        bundle: The name of a shipped model, or the path of a bundle.
+        out: The directory of the project. It must not exist, or must be empty.
 
     Returns:
-        The files, relative to `out`.
+        The paths of the files, relative to `out`.
 
     Raises:
         ModelError: If the bundle is broken, or has no text model.
-        OSError: If it cannot be written; nothing is left behind then.
-        UsageError: If there is no such target, or something stands at `out`.
+        OSError: If the project cannot be written. No file is left in that case.
+        UsageError: If there is no such target, or if `out` is not empty.
     """
     if target not in targets():
-        raise UsageError(f"no sample for {target!r}; there are {', '.join(targets())}")
+        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     _require_free(out)
     directory = read_directory(find_directory(bundle))
     if TEXT_NAME not in directory.files:
-        raise ModelError(f"{directory.path}: no {TEXT_NAME}: not a text model, or of an older rnnx; export it again")
+        raise ModelError(
+            f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"
+        )
     with publish(out, _require_free) as project:
         try:
             shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
-        except shutil.Error as error:  # holds (from, to, why) of each file that failed
+        except shutil.Error as error:  # its argument lists (source, target, reason) for each file that failed
             raise OSError(errno.EIO, str(error.args[0][0][-1])) from error
         for name in (TEXT_NAME, GOLDEN_NAME):
             (project / name).write_bytes(directory[name])
@@ -94,4 +99,4 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
 
 def _require_free(out: Path) -> None:
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise UsageError(f"{out}: something stands there already; choose another --out")
+        raise UsageError(f"{out}: this path is not an empty directory; choose another --out")

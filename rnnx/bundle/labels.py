@@ -1,7 +1,7 @@
-"""What the outputs of a network say of the labels: a probability for each, and the label that is chosen.
+"""Turns the outputs of a network into a probability per label, and chooses a label.
 
-Two labels may share one sigmoid, whose output is the probability of the second (`ModelConfig.output_size` is 1 then).
-Imports numpy only.
+Two labels may share one sigmoid: its output is the probability of the second label, and `ModelConfig.output_size` is 1.
+Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ F = TypeVar("F", bound=np.floating)
 
 
 def per_label(probs: npt.NDArray[F]) -> npt.NDArray[F]:
-    """Gives one probability for each label.
+    """Returns one probability per label.
 
     Args:
-        probs: (..., outputs), as the network gives them; a single output is the probability of the second label.
+        probs: The outputs of the network, `(..., outputs)`. A single output is the probability of the second label.
 
     Returns:
-        (..., labels), in the dtype of `probs`.
+        The probabilities, `(..., labels)`, in the dtype of `probs`.
     """
     return np.concatenate([1 - probs, probs], axis=-1) if probs.shape[-1] == 1 else probs
 
@@ -30,11 +30,12 @@ def choose_label_ids(probs: npt.NDArray[np.floating], threshold: float | None = 
     """Chooses the label of each row of probabilities.
 
     Args:
-        probs: (..., labels), one probability for each label. NumPy compares it with the threshold in its own dtype.
-        threshold: With two labels, the probability from which the second one is chosen; the likeliest label if None.
+        probs: One probability per label, `(..., labels)`. NumPy compares it with the threshold in its own dtype.
+        threshold: For two labels, the probability from which the second label is chosen; None chooses the label with
+            the highest probability.
 
     Returns:
-        (...), label ids.
+        The label ids, `(...)`.
     """
     if threshold is not None and probs.shape[-1] == 2:
         return np.asarray(probs[..., 1] >= threshold).astype(np.intp)

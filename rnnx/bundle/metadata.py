@@ -1,4 +1,7 @@
-"""What an `.onnx` file says of itself, in its metadata_props: enough to use it without the files beside it."""
+"""The metadata of an `.onnx` file: what an application needs to use the file without the rest of its bundle.
+
+It is stored as JSON in the `metadata_props` of the file. Imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from rnnx.errors import ModelError
 from rnnx.strict_json import from_json
 
 METADATA_KEY = "rnnx"
-_MOST_BYTES = 1 << 20
+_MAX_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,17 @@ class ModelMetadata:
 
 
 def read_metadata(properties: Mapping[str, str]) -> ModelMetadata:
-    """Reads what a file says of itself.
+    """Reads the metadata of a file.
+
+    Args:
+        properties: The `metadata_props` of the file, key to value.
 
     Raises:
-        ModelError: If it says nothing, or nothing that can be read.
+        ModelError: If the metadata is missing or broken.
     """
     text = properties.get(METADATA_KEY, "")
-    if not text or len(text) > _MOST_BYTES:
-        raise ModelError("the .onnx file carries no metadata of rnnx; export the model again")
+    if not text or len(text) > _MAX_CHARACTERS:
+        raise ModelError("the .onnx file has no metadata of rnnx; export the model again")
     try:
         return from_json(ModelMetadata, text)
     except ValueError as error:
@@ -44,18 +50,23 @@ def read_metadata(properties: Mapping[str, str]) -> ModelMetadata:
 
 
 def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
-    """Makes sure that an `.onnx` file and the config beside it describe the same model.
+    """Makes sure that an `.onnx` file and the config of its bundle describe the same model.
+
+    Args:
+        properties: The `metadata_props` of the file, key to value.
+        config: The config of the bundle.
 
     Raises:
-        ModelError: If the file says nothing, or something else.
+        ModelError: If the metadata is missing, broken, or differs from the config.
     """
     try:
         metadata = read_metadata(properties)
     except ModelError as error:
         raise ModelError(f"model {config.name}: {error}") from error
     for field in ("labels", "vocabulary_size", "tokenizer", "words"):
-        said, expected = getattr(metadata, field), getattr(config, field)
-        if said != expected:
+        expected, actual = getattr(config, field), getattr(metadata, field)
+        if actual != expected:
             raise ModelError(
-                f"model {config.name}: {field} is {expected!r:.200} in config.json but {said!r:.200} in the .onnx file"
+                f"model {config.name}: {field} is {expected!r:.200} in config.json, "
+                f"but {actual!r:.200} in the .onnx file"
             )

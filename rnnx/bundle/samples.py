@@ -1,7 +1,7 @@
-"""Texts and sentences with the labels once recorded for them: what a later export of the model has to come to again.
+"""Recorded predictions: texts, sentences or sequences with the answers of the model. A later export must repeat them.
 
-They tie the labels' order, the vocabulary and the tokenizer to the weights; none of these shows in the network itself.
-Standard library and numpy only.
+They show whether the order of the labels, the vocabulary and the tokenizer still belong to the weights, which the
+network alone cannot show. Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Sample:
-    """A text and what the model said of it.
+    """A text and the prediction of the model for it.
 
     Attributes:
-        text: Raw bytes.
-        label: By name, not by id.
-        probability: Of that label, in 0..1.
+        text: The text as bytes.
+        label: The name of the predicted label.
+        probability: The probability of that label, in 0..1.
     """
 
     text: bytes
@@ -37,12 +37,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class TaggedSample:
-    """A sentence and what the model said of each of its words.
+    """A sentence and the predictions of the model for its words.
 
     Attributes:
-        words: Raw bytes.
-        tags: By name, one per word.
-        probabilities: Of those tags, in 0..1.
+        words: The words as bytes.
+        tags: The name of the predicted tag of each word.
+        probabilities: The probability of each of these tags, in 0..1.
     """
 
     words: tuple[bytes, ...]
@@ -52,12 +52,12 @@ class TaggedSample:
 
 @dataclass(frozen=True, eq=False)
 class SeriesSample:
-    """A sequence of numbers and what the model said of it.
+    """A sequence of numbers and the answer of the model for it.
 
     Attributes:
-        x: (time, features) float32.
-        probs: By label; empty where there are none.
-        values: What it put out, where there are no labels.
+        x: The sequence, `(time, features)` float32.
+        probs: The probability of each label, by name; empty for a model without labels.
+        values: The outputs of a model without labels; empty for a model with labels.
     """
 
     x: npt.NDArray[np.float32]
@@ -66,7 +66,13 @@ class SeriesSample:
 
     @classmethod
     def of(cls, x: npt.NDArray[np.float32], answer: npt.NDArray[Any], labels: Sequence[str]) -> SeriesSample:
-        """Names what a network put out, (outputs,), by the labels; a single sigmoid is spelled out."""
+        """Makes a sample from the outputs of a network.
+
+        Args:
+            x: The sequence, `(time, features)` float32.
+            answer: The outputs, `(outputs,)`. A single sigmoid becomes the probabilities of two labels.
+            labels: The names of the labels; empty for a model without labels.
+        """
         values = answer.astype(np.float64)
         if not labels:
             return cls(x, {}, tuple(values.tolist()))
@@ -74,7 +80,7 @@ class SeriesSample:
 
 
 def samples_to_json(samples: Sequence[Sample]) -> bytes:
-    """Formats samples; bytes that are not UTF-8 travel as lone surrogates, escaped."""
+    """Formats samples as JSON. Each byte that is not UTF-8 is stored as an escaped lone surrogate."""
     rows = [
         {"text": s.text.decode("utf-8", "surrogateescape"), "label": s.label, "probability": round(s.probability, 6)}
         for s in samples
@@ -83,10 +89,10 @@ def samples_to_json(samples: Sequence[Sample]) -> bytes:
 
 
 def samples_from_json(data: bytes) -> list[Sample]:
-    """Reads samples back.
+    """Reads samples that `samples_to_json` wrote.
 
     Raises:
-        ModelError: If the file is not what `samples_to_json` writes.
+        ModelError: If the file does not have the format of `samples_to_json`.
     """
 
     def read(row: Any) -> Sample:
@@ -96,7 +102,7 @@ def samples_from_json(data: bytes) -> list[Sample]:
 
 
 def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
-    """Formats tagged samples, bytes as in `samples_to_json`."""
+    """Formats tagged samples as JSON. Words that are not UTF-8 are stored as in `samples_to_json`."""
     rows = [
         {
             "words": [word.decode("utf-8", "surrogateescape") for word in s.words],
@@ -109,10 +115,10 @@ def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
 
 
 def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
-    """Reads tagged samples back.
+    """Reads samples that `tagged_samples_to_json` wrote.
 
     Raises:
-        ModelError: If the file is not what `tagged_samples_to_json` writes.
+        ModelError: If the file does not have the format of `tagged_samples_to_json`.
     """
 
     def read(row: Any) -> TaggedSample:
@@ -129,7 +135,7 @@ def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
 
 
 def series_samples_to_json(samples: Sequence[SeriesSample]) -> bytes:
-    """Formats sequences of numbers; a float32 in nine digits is read back as itself."""
+    """Formats sequences of numbers as JSON. Nine digits are enough to read a float32 back exactly."""
     rows = [
         {
             "x": [[float(f"{value:.9g}") for value in step] for step in s.x],
@@ -141,10 +147,10 @@ def series_samples_to_json(samples: Sequence[SeriesSample]) -> bytes:
 
 
 def series_samples_from_json(data: bytes) -> list[SeriesSample]:
-    """Reads sequences of numbers back.
+    """Reads samples that `series_samples_to_json` wrote.
 
     Raises:
-        ModelError: If the file is not what `series_samples_to_json` writes.
+        ModelError: If the file does not have the format of `series_samples_to_json`.
     """
 
     def read(row: Any) -> SeriesSample:
@@ -156,12 +162,21 @@ def series_samples_from_json(data: bytes) -> list[SeriesSample]:
 
     samples = _read_rows(data, read, "x with probs or values")
     if any(s.x.ndim != 2 or not s.x.size for s in samples):
-        raise ModelError("samples: x should be (time, features)")
+        raise ModelError("samples: x should have the shape (time, features) and should not be empty")
     return samples
 
 
 def _read_rows(data: bytes, read: Callable[[Any], S], what: str) -> list[S]:
-    """Reads a list of samples, each by `read`, which raises whatever a row of another shape makes it raise."""
+    """Reads a list of samples.
+
+    Args:
+        data: The JSON document.
+        read: Reads one row. It may raise ValueError, TypeError, KeyError or AttributeError for a malformed row.
+        what: The fields of a row, for the message.
+
+    Raises:
+        ModelError: If the document is not a list of such rows.
+    """
     try:
         return [read(row) for row in parse_json(data)]
     except (ValueError, TypeError, KeyError, AttributeError) as error:

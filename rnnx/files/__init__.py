@@ -1,4 +1,4 @@
-"""Files on disk: reading those of strangers safely, publishing a folder in one step, and locks between processes.
+"""Files on disk: reading files of unknown origin, replacing a folder in one step, and locks between processes.
 
-Standard library only.
+Imports the standard library only.
 """

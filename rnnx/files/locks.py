@@ -1,8 +1,8 @@
-"""Locks on folders that end with their process, however it ends: no file is made, so none can be left behind.
+"""Locks on folders, which the system releases when their process ends, even if it is killed.
 
-Where the system has no such lock (Windows, some network drives), nothing is locked, and nobody is kept waiting.
-The filelock package locks a file of its own, which has to stay behind; here the folder that is meant is locked itself,
-so that a lock can tell whether that folder was moved or removed meanwhile. Standard library only.
+The folder itself is locked, so a lock can tell whether that folder was moved or removed meanwhile, and no lock file is
+left. (The filelock package needs a lock file that is never removed.) If the system has no such locks, as on Windows and
+on some network drives, nothing is locked and nobody waits. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ class FolderLock:
     """A lock that is held.
 
     Attributes:
-        is_real: Whether the system has such locks there; else it keeps nobody out.
+        is_real: Whether the file system supports locks on folders. If it does not, the lock excludes nobody.
     """
 
     def __init__(self, descriptor: int | None) -> None:
-        """Takes the open folder that is locked; None where nothing can be."""
+        """Takes the descriptor of the locked folder; None if the system cannot lock it."""
         self.is_real = descriptor is not None
         self._descriptor = descriptor
 
     def is_on(self, folder: Path) -> bool:
-        """Whether the folder that is locked still stands in that place."""
+        """Says whether the locked folder is still at that path."""
         if self._descriptor is None:
             return folder.is_dir()
         try:
@@ -37,21 +37,21 @@ class FolderLock:
             return False
 
     def release(self) -> None:
-        """Lets go of it."""
+        """Releases the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def lock_folder(folder: Path, *, waits: bool = False) -> FolderLock | None:
-    """Locks a folder against everyone else who locks it, threads of this process too.
+    """Locks a folder against other processes, and against other threads of this process.
 
     Args:
-        folder: A folder that is there.
-        waits: Whether to wait for another one's lock.
+        folder: An existing folder.
+        waits: Whether to wait until another holder releases the lock.
 
     Returns:
-        None if another one holds it, or has moved or removed the folder by now.
+        The lock; None if the folder is locked already, or was moved or removed meanwhile.
     """
     if sys.platform == "win32":
         return FolderLock(None)
@@ -65,7 +65,7 @@ def lock_folder(folder: Path, *, waits: bool = False) -> FolderLock | None:
     except BlockingIOError:
         lock.release()
         return None
-    except OSError:  # the file system has no locks on folders
+    except OSError:  # the file system does not support locks on folders
         lock.release()
         return FolderLock(None)
     if not lock.is_on(folder):

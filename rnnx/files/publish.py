@@ -1,14 +1,14 @@
-"""Directories put into their place in one step: whole or not at all, whenever the process dies.
+"""Replaces a directory in one step: it is complete or unchanged, even if the process is killed.
 
-A directory is written beside its place under a hidden name, and exchanged with what stood there. Whoever writes it
-holds a lock on it that ends with the process, so that the next one can tell what a killed process has left from what
-another is still writing, and clears it away. Standard library only.
+The new directory is written next to the old one under a hidden name, and then the two are exchanged. The writing
+process holds a lock on the hidden directory. The lock ends with the process, so the next process can tell an abandoned
+directory from one that is still being written, and removes the abandoned ones. Imports the standard library only.
 
-Packages such as atomicwrites exchange a single file, not a directory. Two directories are exchanged by Linux's
-renameat2, which Python does not offer, so it is called by ctypes: a reader who opens `out` at any moment finds the old
-directory or the new one, and so does the next process after a death. Elsewhere the old one is renamed away first: for
-that moment a reader finds nothing at `out`, and a process that dies then leaves nothing there until the next
-publication, which puts the old one back.
+Packages such as atomicwrites replace a single file, not a directory. On Linux, the system call renameat2 exchanges two
+directories. Python does not offer it, so it is called through ctypes: a reader finds either the old or the new
+directory at any moment, and so does the next process after a kill. On other systems, the old directory is renamed
+first. For that moment a reader finds nothing; a process that is killed then leaves nothing at the path until the next
+call of `publish`, which restores the old directory.
 """
 
 from __future__ import annotations
@@ -27,53 +27,62 @@ from pathlib import Path
 from rnnx.files.locks import lock_folder
 
 _ENDING = ".rnnx"
-# Where what stood there waits, if directories cannot be exchanged.
+# The ending of an old directory that was renamed, on systems that cannot exchange directories.
 _OLD_ENDING = f".old{_ENDING}"
-# What a rename says where another process was faster.
+# The errors of a rename if another process has created the target meanwhile.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextmanager
 def publish(out: Path, require_free: Callable[[Path], None]) -> Iterator[Path]:
-    """Gives an empty directory to be filled, which then takes the place of what stood at `out`.
+    """Yields an empty directory, and puts it in place of `out` when the block ends.
 
-    Of several processes that publish into one place at once, one wins whole, and the others' work is gone.
+    If several processes publish to the same path, one of them wins; their results are never mixed.
 
     Args:
-        out: The place.
-        require_free: Raises if something stands there that is not to be replaced; asked again right before.
+        out: The path of the directory to create or replace.
+        require_free: Raises an error if what is at the path must not be replaced. It is called at the start, and again
+            just before the replacement.
+
+    Yields:
+        The temporary directory, for the caller to fill.
 
     Raises:
-        OSError: If it cannot be written; what stood there is untouched then.
+        OSError: If the directory cannot be written. What was at `out` is unchanged in that case.
     """
     require_free(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(out.parent, out.name) as folder:
-            folder.chmod(0o777 & ~_umask())  # mkdtemp closes it to others
+            folder.chmod(0o777 & ~_umask())  # mkdtemp makes it private
             yield folder
             _sync_all(folder)
             require_free(out)
             _move_into_place(folder, out)
             sync_folder(out.parent)
     except OSError as error:
-        # A full disk shows at a write, which knows no name; the reader wants to know the place.
+        # The error of a write to a full disk has no file name, so the path is added.
         raise OSError(error.errno, error.strerror, str(out)) from error
 
 
 @contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Makes a hidden folder that goes away at the end; what a killed process has left of its own goes away now.
+    """Yields a hidden temporary folder, and removes it when the block ends.
+
+    Folders of the same name that killed processes have left are removed first.
 
     Args:
-        parent: Where.
-        name: Of what it is for: only those of the same name are cleared away.
+        parent: The folder in which the temporary folder is made.
+        name: The name of the result that the folder is for. It is part of the name of the temporary folder.
+
+    Yields:
+        The path of the temporary folder.
     """
     _clear_abandoned(parent, name)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=_ENDING, dir=parent))
         if lock := lock_folder(folder):
-            break  # else another process has taken it for an abandoned one, and clears it away
+            break  # otherwise another process took the unlocked folder for an abandoned one, and removes it
     try:
         yield folder
     finally:
@@ -82,13 +91,13 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes sure that the names in a folder outlive a power cut."""
-    if os.name == "posix":  # Windows cannot open one
+    """Flushes the entries of a folder to the disk, so that they survive a power failure."""
+    if os.name == "posix":  # Windows cannot open a folder
         _sync(folder)
 
 
 def _sync_all(folder: Path) -> None:
-    """What is in it first, so that the folder's name never stands for less than all of it."""
+    """Flushes a folder to the disk, its content first, so that the folder is never visible without its content."""
     for inner, _, names in os.walk(folder, topdown=False):
         for name in names:
             _sync(Path(inner) / name)
@@ -100,7 +109,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has nothing to do for a folder
+        if error.errno != errno.EINVAL:  # the file system does not support fsync on a folder
             raise
     finally:
         os.close(descriptor)
@@ -113,21 +122,21 @@ def _clear_abandoned(parent: Path, name: str) -> None:
             continue
         if lock.is_real:
             if path.name.endswith(_OLD_ENDING):
-                with suppress(OSError):  # it goes back, unless the new one has come to stand there
+                with suppress(OSError):  # restore the old folder, unless a new one is there already
                     path.rename(parent / name)
             shutil.rmtree(path, ignore_errors=True)
         lock.release()
 
 
 def _move_into_place(folder: Path, out: Path) -> None:
-    """Ends with the new one at `out`, and the old one, if there was one, at `folder`."""
+    """Moves `folder` to `out`. An old folder at `out` is exchanged with it, or removed."""
     while not _take_free_place(folder, out):
         if _exchange(folder, out) or _rename_twice(folder, out):
             return
 
 
 def _take_free_place(folder: Path, out: Path) -> bool:
-    """Renames where nothing stands, or an empty directory."""
+    """Renames `folder` to `out` if nothing or an empty folder is there; says whether it did."""
     if out.exists() and any(out.iterdir()):
         return False
     try:
@@ -140,7 +149,7 @@ def _take_free_place(folder: Path, out: Path) -> bool:
 
 
 def _exchange(a: Path, b: Path) -> bool:
-    """Swaps two directories in one step, where the kernel and the file system can (Linux: renameat2)."""
+    """Exchanges two directories in one step with renameat2 (Linux only); says whether it did."""
     if sys.platform != "linux":
         return False
     at_fdcwd, rename_exchange = -100, 2
@@ -149,12 +158,13 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def _rename_twice(folder: Path, out: Path) -> bool:
-    """Where directories cannot be exchanged: a reader in between finds nothing, never a mixture.
+    """Replaces `out` by two renames, for systems that cannot exchange directories; says whether it did.
 
-    A death in between leaves the old one hidden, and the next process puts it back.
+    Between the two renames, a reader finds nothing at `out`. If the process is killed between them, the old folder
+    stays under its hidden name, and the next process restores it.
     """
     lock = lock_folder(out, waits=True)
-    if lock is None:  # another process has just put a new one there
+    if lock is None:  # another process has just replaced it
         return False
     old = folder.with_name(folder.name.removesuffix(_ENDING) + _OLD_ENDING)
     out.rename(old)

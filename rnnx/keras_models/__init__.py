@@ -1,1 +1,4 @@
-"""Reads Keras models: a file of Keras becomes a `reference.Network`, or is refused with a reason. Needs [train]."""
+"""Turns Keras models into `reference.Network`, or refuses them with a reason.
+
+Imports Keras, which the extra [train] installs.
+"""

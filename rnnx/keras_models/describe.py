@@ -1,4 +1,4 @@
-"""Describes a Keras model, one line a layer, for the config and the card."""
+"""Describes the layers of a Keras model, for the config and the model card. Imports Keras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 
 
 def describe(model: keras.Model) -> tuple[str, ...]:
-    """One line per layer: class, name, output shape, parameters."""
+    """Returns one line per layer: its class, name, output shapes, and number of parameters."""
     return tuple(
         f"{type(layer).__name__} {layer.name}: {_shapes(layer)}, {layer.count_params():,} parameters"
         for layer in model.layers

@@ -1,4 +1,7 @@
-"""The masks that a Keras model hands to a layer as an argument, beside those that travel with the values."""
+"""Finds the masks that a Keras model passes to a layer as an argument, in place of the mask that Keras propagates.
+
+Imports Keras.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +14,30 @@ from rnnx.keras_models.read_layers import refusal
 
 
 def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
-    """Finds whose mask a layer was given by hand, as `rnn(x, mask=embedding.compute_mask(ids))` does.
+    """Finds the Embedding whose mask was passed to a layer, as in `rnn(x, mask=embedding.compute_mask(ids))`.
 
     Args:
         model: The whole model.
         layer: One of its layers.
 
     Returns:
-        The name of the Embedding; None if the layer has no mask, or the one that travels with what it reads.
+        The name of the Embedding; None if the layer has no mask, or the mask that Keras propagates with its inputs.
 
     Raises:
-        ModelError: If the mask is another one.
+        ModelError: If the mask is of any other kind.
     """
     if isinstance(model, keras.Sequential):
         return None
     tensors = keras.tree.flatten(layer.input)
     values = [tensor for tensor in tensors if tensor.dtype != "bool"]
     masks = [tensor for tensor in tensors if tensor.dtype == "bool"]
-    if not masks or all(_travels(mask, values) for mask in masks):
+    if not masks or all(_is_propagated(mask, values) for mask in masks):
         return None
     looked_up = _input_of(masks[0])
     if len(masks) > 1 or len(values) > 1 or looked_up is None:
         raise refusal(
             layer,
-            "is given a mask that was made by hand; modelled is that of an Embedding, embedding.compute_mask(ids), "
+            "has an explicit mask; only the mask of an Embedding, embedding.compute_mask(ids), is supported, and only "
             "for a layer with one input",
         )
     for embedding in model.layers:
@@ -42,17 +45,20 @@ def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
             if len(looked_up.shape) != len(masks[0].shape) or len(looked_up.shape) != 2:
                 break
             return str(embedding.name)
-    raise refusal(layer, f"is given a mask of {looked_up.name}, which no Embedding with mask_zero looks up")
+    raise refusal(layer, f"has a mask of {looked_up.name}, which is not the input of an Embedding with mask_zero")
 
 
-def _travels(mask: Any, values: list[Any]) -> bool:
-    """Whether a mask is that of the values: the very same, or, in a model that was loaded, one made the same way."""
-    own = [one for one in (getattr(tensor, "_keras_mask", None) for tensor in values) if one is not None]
-    return any(one is mask or (_input_of(one) is not None and _input_of(one) is _input_of(mask)) for one in own)
+def _is_propagated(mask: Any, values: list[Any]) -> bool:
+    """Says whether a mask is the one that Keras propagates with the values.
+
+    In a loaded model it is another tensor, which is computed in the same way from the same input.
+    """
+    propagated = [m for m in (getattr(tensor, "_keras_mask", None) for tensor in values) if m is not None]
+    return any(m is mask or (_input_of(m) is not None and _input_of(m) is _input_of(mask)) for m in propagated)
 
 
 def _input_of(mask: Any) -> Any:
-    """The input of the model that a mask tells from zero, by NotEqual(input, 0); None if it is made otherwise."""
+    """Returns the input of the model of which a mask is NotEqual(input, 0); None if the mask has another origin."""
     history = mask._keras_history
     if type(history.operation).__name__ != "NotEqual":
         return None

@@ -1,9 +1,9 @@
-"""A `.keras` file looked through before Keras reads it, and handed to it without what it need not see.
+"""Checks a `.keras` file before Keras reads it, and removes the parts that Keras does not need.
 
-Keras builds whatever class or function the file names; its own safe mode has been got around again and again
-(CVE-2025-1550, -8747, -9905, -9906, -49655; CVE-2026-1462). So only classes of Keras itself pass here, of its layers
-only those that rnnx models, none of which carries code or reads a file; and weights only as arrays in the file itself.
-Imports h5py, which comes with Keras, and neither Keras nor TensorFlow.
+Keras creates every class and function that the file names, and its safe mode has been bypassed several times
+(CVE-2025-1550, -8747, -9905, -9906, -49655; CVE-2026-1462). Therefore only classes of Keras itself are allowed here,
+and of its layers only those that rnnx supports; none of them contains code or reads a file. Weights must be arrays in
+the file itself. Imports h5py, which comes with Keras, but neither Keras nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from rnnx.errors import ModelError, one_line
 from rnnx.strict_json import parse_json
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-# The largest configuration of the tests has 0.1 MB. Weights: as many as an `.onnx` file may have.
-_MOST_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
-# RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know; ValueError is its
-# own for a header that makes no sense, and that of names and JSON that are no text.
+# The largest config of the tests has 0.1 MB. The limit of the weights is that of an `.onnx` file.
+_MAX_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
+# The errors that a damaged file causes. zipfile raises RuntimeError for an encrypted member or an unknown compression,
+# and ValueError for an invalid header. Names and JSON that are not UTF-8 raise ValueError too.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
-_MOST_OBJECTS, _MOST_DEPTH = 100_000, 32
+_MAX_OBJECTS, _MAX_DEPTH = 100_000, 32
 
-# By module, or its place inside Keras, the classes that are known to compute and nothing else.
+# The classes of Keras that are known to compute and to do nothing else: layers, models, parts of layers (by module),
+# and classes without a module.
 _LAYERS = frozenset(
     {
         "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
@@ -45,17 +46,19 @@ _PLAIN = ("__keras_tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis
 
 
 def clean_keras_file(data: bytes, name: str) -> bytes:
-    """Looks through a file and packs what is needed of it anew.
+    """Checks a file, and packs the needed parts of it again.
 
     Args:
-        data: The file.
-        name: For the message.
+        data: The content of the file.
+        name: The name of the file, for the message.
 
     Returns:
-        The same model without its optimizer, loss and metrics, which may be functions of the user's own.
+        A `.keras` file with the same model, without its optimizer, loss and metrics, which may be functions of the
+        user.
 
     Raises:
-        ModelError: If it is none, or holds what Keras should not be handed; the first such thing.
+        ModelError: If the file is not a `.keras` file, or contains anything that Keras must not load. The message names
+            the first such part.
     """
     try:
         members = _unpack(data)
@@ -65,7 +68,7 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     except _DAMAGE as error:
-        raise ModelError(f"{name}: not a .keras file, or a damaged one ({one_line(error, 200)})") from error
+        raise ModelError(f"{name}: the file is damaged, or is not a .keras file ({one_line(error, 200)})") from error
     members[_CONFIG] = json.dumps(_without_compilation(config)).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -77,19 +80,21 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
 def _unpack(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
-        if sorted(entry.filename for entry in entries) != sorted(_MOST_BYTES):
-            others = [entry.filename for entry in entries if entry.filename not in _MOST_BYTES]
-            what = f"holds {others[0]!r:.60} besides" if others else "misses some of them, or holds one twice"
-            raise ModelError(f"should hold {', '.join(_MOST_BYTES)}, and {what}")
+        if sorted(entry.filename for entry in entries) != sorted(_MAX_BYTES):
+            others = [entry.filename for entry in entries if entry.filename not in _MAX_BYTES]
+            problem = f"contains {others[0]!r:.60} too" if others else "lacks one of them, or contains one twice"
+            raise ModelError(f"the file should contain {', '.join(_MAX_BYTES)}, but {problem}")
         for entry in entries:
-            if entry.file_size > _MOST_BYTES[entry.filename]:
-                most = _MOST_BYTES[entry.filename] >> 20
-                raise ModelError(f"its {entry.filename} unpacks to {entry.file_size:,} bytes; {most} MB are the most")
-        return {entry.filename: archive.read(entry) for entry in entries}  # no more than is declared
+            if entry.file_size > _MAX_BYTES[entry.filename]:
+                limit = _MAX_BYTES[entry.filename] >> 20
+                raise ModelError(
+                    f"its {entry.filename} unpacks to {entry.file_size:,} bytes; at most {limit} MB are supported"
+                )
+        return {entry.filename: archive.read(entry) for entry in entries}  # reads no more than is declared
 
 
 def _check_classes(value: Any, layer: str) -> None:
-    """Looks at everything in a configuration that Keras would make an object of; `layer` is the innermost around."""
+    """Checks every class in a config that Keras would create; `layer` is the name of the innermost enclosing layer."""
     if isinstance(value, list):
         for item in value:
             _check_classes(item, layer)
@@ -109,19 +114,19 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
     module, class_name, registered = (value.get(key) for key in ("module", "class_name", "registered_name"))
     where = f"layer {layer!r:.60}: " if layer else ""
     if "Lambda" in (class_name, registered) or class_name == "__lambda__":
-        raise ModelError(f"{where}a Lambda carries code of whoever made the file, and is not loaded")
-    said = f"{module or 'no module'!s:.60}, {class_name!s:.60}"
+        raise ModelError(f"{where}a Lambda contains code from the author of the file, and is not loaded")
+    described = f"{module or 'no module'!s:.60}, {class_name!s:.60}"
     if not isinstance(class_name, str) or not isinstance(module, str | None) or registered not in (None, class_name):
-        raise ModelError(f"{where}{said}, registered as {registered!s:.60}: not a class of Keras's own, and not loaded")
+        raise ModelError(f"{where}{described}, registered as {registered!s:.60}: not a class of Keras, and not loaded")
     if (module is None and class_name in _PLAIN) or (module == "keras.src.ops.numpy" and class_name == "NotEqual"):
         return
     if module == "keras.layers" or (module or "").startswith("keras.src.layers."):
         if class_name not in _LAYERS:
-            raise ModelError(f"{where}{class_name!s:.60} is of a kind that is not modelled; nothing was exported")
+            raise ModelError(f"{where}{class_name!s:.60} is of an unsupported class; nothing was exported")
         return
     is_model = class_name in ("Sequential", "Functional", "Model", "DTypePolicy") and _MODELS.fullmatch(module or "")
     if not is_model and not (_PARTS.fullmatch(module or "") and class_name.isidentifier() and class_name[0].isupper()):
-        raise ModelError(f"{where}{said}: code from outside the layers of Keras, which is not loaded")
+        raise ModelError(f"{where}{described}: code from outside the layers of Keras is not loaded")
 
 
 def _without_compilation(value: Any) -> Any:
@@ -133,34 +138,36 @@ def _without_compilation(value: Any) -> Any:
 
 
 def _check_weights(data: bytes) -> None:
-    """Makes sure that every array lies in the file itself and is no larger than it may be."""
+    """Makes sure that every array is stored in the file itself, and that the arrays are not too large."""
     import h5py
 
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             sizes = [item.nbytes for item in _walk(h5py, file) if isinstance(item, h5py.Dataset)]
-    except (OSError, RuntimeError, KeyError, ValueError, ArithmeticError) as error:  # of shapes beyond all bounds too
+    except (OSError, RuntimeError, KeyError, ValueError, ArithmeticError) as error:  # also for impossible shapes
         raise ModelError(f"its {_WEIGHTS} is damaged ({one_line(error, 200)})") from error
-    if sum(sizes) > _MOST_BYTES[_WEIGHTS]:
-        raise ModelError(f"its {_WEIGHTS} declares {sum(sizes):,} bytes of weights; that is too many")
+    if sum(sizes) > _MAX_BYTES[_WEIGHTS]:
+        raise ModelError(
+            f"its {_WEIGHTS} declares {sum(sizes):,} bytes; at most {_MAX_BYTES[_WEIGHTS] >> 20} MB are supported"
+        )
 
 
 def _walk(h5py: Any, file: Any) -> Iterator[Any]:
-    """Every group and array, by links that stay inside."""
+    """Yields every group and array of an open HDF5 file. Links that could lead out of the file are refused."""
     waiting, count = [(file, 0)], 0
     while waiting:
         group, depth = waiting.pop()
         for name in group:
             count += 1
-            if count > _MOST_OBJECTS or depth > _MOST_DEPTH:
-                raise ModelError(f"its {_WEIGHTS} holds too much, or in too many groups")
+            if count > _MAX_OBJECTS or depth > _MAX_DEPTH:
+                raise ModelError(f"its {_WEIGHTS} contains too many arrays, or too many nested groups")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise ModelError(f"its {_WEIGHTS} has a link, {name!r:.60}, which is not followed")
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
             elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-                raise ModelError(f"its {_WEIGHTS} holds {name!r:.60}, which is no array of numbers")
+                raise ModelError(f"its {_WEIGHTS} contains {name!r:.60}, which is not an array of numbers")
             elif item.external or item.is_virtual:
-                raise ModelError(f"its {_WEIGHTS} has the numbers of {name!r:.60} in another file")
+                raise ModelError(f"its {_WEIGHTS} stores the numbers of {name!r:.60} in another file")
             yield item

@@ -1,4 +1,7 @@
-"""Keras's layers that are not recurrent, each read into its counterpart in the reference, or refused with a reason."""
+"""Turns the Keras layers that are not recurrent into layers of the reference, or refuses them with a reason.
+
+Imports Keras.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.reference import ActivationName, Array
 
-# These do nothing once training is over.
+# These layers do nothing at inference.
 _PASSED_OVER = (
     layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout,
     layers.ActivityRegularization, layers.Identity,
@@ -29,36 +32,36 @@ _MERGES: Mapping[type, Any] = {
     layers.Minimum: "minimum",
 }
 
-# What a layer is given: (batch, ...), None where the size is open.
+# The shape of the input of a layer, `(batch, ...)`, with None for a variable size.
 OpenShape: TypeAlias = tuple[int | None, ...]
 
 
 def is_passed_over(layer: Any) -> bool:
-    """Whether a layer does nothing at inference, at every position or at once."""
+    """Says whether a layer does nothing at inference, alone or inside a TimeDistributed."""
     inner = layer.layer if type(layer) is layers.TimeDistributed else layer
     return isinstance(inner, _PASSED_OVER)
 
 
 def read_layer(layer: Any) -> reference.Layer:
-    """Reads a layer that is not recurrent.
+    """Turns a layer that is not recurrent into its layer of the reference.
 
     Raises:
-        ModelError: If it, or a setting of it, is not modelled.
+        ModelError: If the layer, or one of its settings, is not supported.
     """
-    given = keras.tree.flatten(layer.input)
-    return _read(layer, tuple(given[0].shape))
+    inputs = keras.tree.flatten(layer.input)
+    return _read(layer, tuple(inputs[0].shape))
 
 
 def _read(layer: Any, shape: OpenShape) -> reference.Layer:
     if layer.dtype_policy.name != "float32":
-        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
+        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
     config = layer.get_config()
     if config.get("lora_rank") is not None or getattr(layer, "quantization_mode", None):
         raise refusal(layer, "is quantized or has LoRA weights")
-    # `type`: a subclass may compute anything.
+    # The exact type, because a subclass may compute anything.
     reader = _READERS.get(type(layer))
     if reader is None:
-        raise refusal(layer, "is of a kind that is not modelled")
+        raise refusal(layer, "is of an unsupported class")
     return reader(layer, shape)
 
 
@@ -69,7 +72,10 @@ def _read_embedding(layer: Any, _: OpenShape) -> reference.Embedding:
 def _read_masking(layer: Any, _: OpenShape) -> reference.Masking:
     origin = layer.input._keras_history.operation
     if not isinstance(origin, layers.InputLayer | layers.Embedding):
-        raise refusal(layer, "masks what was computed, where rounding may decide; modelled is an input or an embedding")
+        raise refusal(
+            layer,
+            "masks a computed value, where rounding could decide; only an input or an Embedding may be masked",
+        )
     return reference.Masking(float(np.float32(layer.mask_value)))
 
 
@@ -98,9 +104,9 @@ def _read_elu(layer: Any, _: OpenShape) -> reference.ELU:
 
 def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation:
     _require_last(layer, layer.axis, shape)
-    # Its own argument: Keras lists a mask as one more input.
+    # Keras lists the mask argument of a layer as a further input, of dtype bool.
     if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
-        raise refusal(layer, "would take the mask of positions for one of features; Activation('softmax') is modelled")
+        raise refusal(layer, "would use the mask of positions as a mask of features; use Activation('softmax') instead")
     return reference.Activation("softmax")
 
 
@@ -127,20 +133,22 @@ def _read_layer_normalization(layer: Any, shape: OpenShape) -> reference.LayerNo
 
 def _read_rescaling(layer: Any, _: OpenShape) -> reference.Rescaling:
     if np.ndim(layer.scale) or np.ndim(layer.offset):
-        raise refusal(layer, "scales each feature by its own number; one for all is modelled")
+        raise refusal(layer, "has a scale or an offset per feature; only a single number is supported")
     return reference.Rescaling(float(layer.scale), float(layer.offset))
 
 
 def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
     if layer.axis not in (-1, len(shape) - 1):
-        raise refusal(layer, f"joins along axis {layer.axis}; only the last one is modelled")
+        raise refusal(layer, f"concatenates along axis {layer.axis}; only the last axis is supported")
     return reference.Concatenate()
 
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
     shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
     if any(other != shape for other in shapes):
-        raise refusal(layer, f"has inputs of the shapes {', '.join(map(str, shapes))}; equal ones are modelled")
+        raise refusal(
+            layer, f"has inputs with the shapes {', '.join(map(str, shapes))}; only equal shapes are supported"
+        )
     return reference.Merge(_MERGES[type(layer)])
 
 
@@ -155,7 +163,10 @@ def _read_pooling(layer: Any, shape: OpenShape) -> reference.Pooling1D:
     (size,), (stride,) = layer.pool_size, layer.strides
     is_padded = layer.padding == "same"
     if not is_padded and (shape[1] is None or shape[1] < size):
-        raise refusal(layer, "has padding='valid' over an open time, where a short sequence leaves nothing; 'same' is")
+        raise refusal(
+            layer,
+            "has padding='valid', which may leave nothing of a short sequence; use padding='same' or a fixed time",
+        )
     operation: Any = "maximum" if type(layer) is layers.MaxPooling1D else "average"
     return reference.Pooling1D(operation, int(size), int(stride), is_padded)
 
@@ -171,7 +182,7 @@ def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
 
 
 def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
-    """A Reshape or Flatten of what is fixed, or of the features of each position."""
+    """Reads a Reshape or Flatten of an input of fixed size, or of the features of each position."""
     require(layer, layer.get_config(), data_format="channels_last")
     before, after = shape[1:], tuple(layer.output.shape[1:])
     if None not in before:
@@ -182,20 +193,23 @@ def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
     if is_per_position and len(rest) == len(after) - 1 and prod(rest) == prod(size or 0 for size in features):
         return reference.Reshape((-1, *rest))
     raise refusal(
-        layer, "puts positions of an open time where features were; modelled is a fixed time, or each position"
+        layer,
+        "mixes positions of a variable time with features; only a fixed time, or each position alone, is supported",
     )
 
 
 def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
-    """What works on each position by itself is the same at all of them."""
+    """Reads the wrapped layer. A layer that works on each position alone needs no wrapper in the reference."""
     if type(layer.layer) not in _PER_POSITION:
         wrapped = type(layer.layer).__name__
-        raise refusal(layer, f"wraps a {wrapped}; modelled is what works on each position by itself, such as Dense")
+        raise refusal(
+            layer, f"wraps a {wrapped}; only layers that work on each position alone are supported, such as Dense"
+        )
     return _read(layer.layer, (shape[0], *shape[2:]))
 
 
 def _refuse_permute(layer: Any, _: OpenShape) -> reference.Layer:
-    raise refusal(layer, "puts features where the time was, so that nothing tells what a position is")
+    raise refusal(layer, "exchanges the time axis with features, which is not supported")
 
 
 _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
@@ -230,40 +244,45 @@ _PER_POSITION = (
 
 
 def read_activation(layer: Any) -> ActivationName:
-    """The activation of a layer or a cell.
+    """Returns the name of the activation of a layer or a cell.
 
     Raises:
-        ModelError: If it is not modelled.
+        ModelError: If the activation is not supported.
     """
     name = keras.activations.serialize(layer.activation)
     if name not in _ACTIVATIONS:
-        raise refusal(layer, f"has the activation {name!r}; modelled are {', '.join(_ACTIVATIONS)}")
-    chosen: ActivationName = name
-    return chosen
+        raise refusal(layer, f"has the activation {name!r}; supported are {', '.join(_ACTIVATIONS)}")
+    activation: ActivationName = name
+    return activation
 
 
 def float64(variable: Any) -> Array:
-    """A weight in float64."""
+    """Returns a weight as a float64 array."""
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
 
 def require(layer: Any, config: dict[str, Any], **settings: object) -> None:
-    """Refuses a layer with another setting than these.
+    """Makes sure that some settings of a layer have their only supported values.
+
+    Args:
+        layer: The layer, for the message.
+        config: The config of the layer. A setting that it lacks is not checked: older versions of Keras lack some.
+        settings: The supported value of each setting.
 
     Raises:
-        ModelError: With the setting.
+        ModelError: If a setting has another value. The message names the setting.
     """
     for name, value in settings.items():
         if config.get(name, value) != value:
-            raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is modelled")
+            raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is supported")
 
 
 def _require_last(layer: Any, axis: Any, shape: OpenShape) -> None:
     axes = list(axis) if isinstance(axis, list | tuple) else [axis]
     if axes not in ([-1], [len(shape) - 1]):
-        raise refusal(layer, f"works along the axis {axis}; only the last one is modelled")
+        raise refusal(layer, f"works along axis {axis}; only the last axis is supported")
 
 
 def refusal(layer: Any, reason: str) -> ModelError:
-    """The error that names a layer and why it is not exported."""
+    """Returns the error that says which layer is refused, and for what reason."""
     return ModelError(f"layer {layer.name} ({type(layer).__name__}) {reason}; nothing was exported")

@@ -1,4 +1,7 @@
-"""A Keras model to the reference network: the layers by Keras's own names and weights, refused where not modelled."""
+"""Turns a Keras model into the reference network, with Keras's names and weights.
+
+A model with an unsupported layer, setting or connection is refused with a reason. Imports Keras.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, I
 from rnnx.reference.shapes import zeros
 from rnnx.versions import require_floor
 
-# Those that ONNX's recurrent operators have.
+# The activations of ONNX's recurrent operators.
 _RECURRENT_ACTIVATIONS = (
     "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
 )  # fmt: skip
@@ -31,7 +34,7 @@ _RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.LSTM: reference.LSTM,
     layers.GRU: reference.GRU,
 }
-# What a Bidirectional does with its two halves.
+# The merge modes of a Bidirectional.
 _MERGES: Mapping[str, reference.Layer] = {
     "concat": reference.Concatenate(),
     "sum": reference.Merge("add"),
@@ -39,22 +42,22 @@ _MERGES: Mapping[str, reference.Layer] = {
     "ave": reference.Merge("average"),
 }
 
-# Long enough for any pooling over some positions.
+# A number of positions that is enough for any pooling.
 _ANY_TIME = 60
-# An output of a layer, or an input of the model: its name, and which of its outputs.
+# An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
 Port: TypeAlias = tuple[str, int]
 
 
 def load_keras(data: bytes, name: str) -> keras.Model:
-    """Loads the content of a `.keras` file, looked through before, in safe mode.
+    """Checks the content of a `.keras` file, and loads it in the safe mode of Keras.
 
     Args:
-        data: The content.
-        name: Of the file, for the messages.
+        data: The content of the file.
+        name: The name of the file, for the messages.
 
     Raises:
-        MissingExtraError: If this Keras is so old that a file could run code in it.
-        ModelError: If the file may not be loaded, or Keras refuses it.
+        MissingExtraError: If the installed Keras is so old that a file could run code in it.
+        ModelError: If the file may not be loaded, or Keras cannot load it.
     """
     require_floor("keras", keras.__version__)
     data = clean_keras_file(data, name)
@@ -63,7 +66,7 @@ def load_keras(data: bytes, name: str) -> keras.Model:
         path.write_bytes(data)
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises whatever the broken part raised
+        except Exception as error:  # Keras passes on any exception of the broken part
             raise ModelError(f"{name}: Keras cannot load it: {one_line(error)}") from error
 
 
@@ -71,16 +74,17 @@ def read_network(model: keras.Model) -> Network:
     """Builds the reference network of a Keras model.
 
     Raises:
-        ModelError: For a layer, or a setting of a layer, that the reference does not model; names it and the reason.
+        ModelError: If the reference does not support a layer, a setting or a connection. The message names the layer
+            and the reason.
     """
     inputs = _read_inputs(model)
     nodes: list[Node] = []
-    # The node that gives an output of a layer, by the layer's name and the number of the output: the layer's own, or
-    # the one that it passes on. A memory has none.
-    source: dict[Port, str] = {(one.name, 0): one.name for one in inputs.values()}
+    # The node that computes each output of a layer. For a layer that does nothing at inference, it is the node of its
+    # input. The cell state of an LSTM has no node.
+    source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in _wiring(model, inputs):
         if unknown := [name for name, i in readers if (name, i) not in source]:
-            raise refusal(layer, f"reads the memory of {unknown[0]}, which no step shows; only the state is modelled")
+            raise refusal(layer, f"reads the cell state of {unknown[0]}; only its hidden state is supported")
         reads = tuple(source[port] for port in readers)
         if masked := find_explicit_mask(model, layer):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
@@ -90,7 +94,7 @@ def read_network(model: keras.Model) -> Network:
         source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
     nodes = _without_unread_states(nodes, _read_outputs(model, source).values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
-        raise ModelError(f"model {model.name}: there is no recurrent layer in it")
+        raise ModelError(f"model {model.name}: it has no recurrent layer")
     ends = _read_outputs(model, source)
     by_name = {node.name: node for node in nodes}
     for name in ends.values():
@@ -100,9 +104,9 @@ def read_network(model: keras.Model) -> Network:
     read = {name for node in nodes for name in node.inputs}
     if unread := [node.name for node in nodes if node.name not in read | set(ends.values())]:
         raise ModelError(f"model {model.name}: layer {unread[0]} has no effect on its output")
-    sized = [_with_size(one, nodes) for one in inputs.values()]
-    if unread := [one.name for one in sized if one.name not in read]:
-        raise ModelError(f"model {model.name}: its input {unread[0]} is read by no layer")
+    sized = [_with_size(entry, nodes) for entry in inputs.values()]
+    if unread := [entry.name for entry in sized if entry.name not in read]:
+        raise ModelError(f"model {model.name}: no layer reads its input {unread[0]}")
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
     network = Network(nodes, tuple(sized), ends)
@@ -111,7 +115,10 @@ def read_network(model: keras.Model) -> Network:
 
 
 def _require_states(network: Network) -> None:
-    """A last state is that at the last position, unless zeros stand at masked ones."""
+    """Refuses to take the last state of a layer whose outputs are zero at masked positions.
+
+    The reference takes the last state from the last position, which would be such a zero.
+    """
     taken = {name for node in network.nodes if isinstance(node.layer, reference.LastPosition) for name in node.inputs}
     zeroed = {name for name, layer in network.recurrent_nodes.items() if layer.zero_output_for_mask} & taken
     if not zeroed:
@@ -120,19 +127,19 @@ def _require_states(network: Network) -> None:
     for node in network.nodes:
         if node.name in zeroed and tensors[node.inputs[0]].mask is not None:
             raise ModelError(
-                f"layer {node.name}: its last state is taken, and zeros are put out at masked positions "
-                "(zero_output_for_mask, as Bidirectional has it); one of them is modelled; nothing was exported"
+                f"layer {node.name}: reading its last state is not supported together with zero_output_for_mask, which "
+                "Bidirectional sets; nothing was exported"
             )
 
 
 def _without_unread_states(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
-    """Leaves out the last states that a layer offers and nobody takes."""
+    """Removes the nodes of last states that no other node and no output reads."""
     read = {*ends, *(name for node in nodes for name in node.inputs)}
     return [node for node in nodes if not isinstance(node.layer, reference.LastPosition) or node.name in read]
 
 
 def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Keras's own recurrent layers, the halves of a Bidirectional apart, by the names of their nodes in the network."""
+    """Yields the recurrent Keras layers with the names of their nodes; a Bidirectional gives its two layers."""
     for layer in model.layers:
         if type(layer) in _RECURRENT:
             yield layer.name, layer
@@ -149,24 +156,26 @@ def _require_choice(node: Node) -> None:
     layer = node.layer
     if isinstance(layer, reference.Dense) and layer.activation == "softmax" and layer.kernel.shape[1] == 1:
         raise ModelError(
-            f"layer {node.name} is a softmax over a single unit, which is 1 whatever it reads; "
-            "a single unit takes a sigmoid; nothing was exported"
+            f"layer {node.name} is a softmax over a single unit, which is always 1; use a sigmoid instead; "
+            "nothing was exported"
         )
 
 
 def _read_inputs(model: keras.Model) -> dict[str, Input]:
-    """By Keras's own name. A single one is `ids` or `x`; several keep their names."""
+    """Reads the inputs, by their Keras names. A single input is renamed to `ids` or `x`; several keep their names."""
     found = {}
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
         kind: Literal["ids", "numbers"] = "ids" if _is_looked_up(model, tensor) else "numbers"
         if not shape or any(size is None for size in shape[1:]):
             raise ModelError(
-                f"model {model.name}: its input {tensor.name} {tensor.shape} is no sequence: (batch, time, ...)"
+                f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
             )
         name = tensor.name if len(model.inputs) > 1 else INPUT_NAME if kind == "ids" else NUMBERS_NAME
         if not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise ModelError(f"model {model.name}: its input should have a plain name, not {name!r:.60}")
+            raise ModelError(
+                f"model {model.name}: an input name should have letters, digits and underscores only, not {name!r:.60}"
+            )
         found[tensor.name] = Input(name, kind, shape)
     return found
 
@@ -177,48 +186,55 @@ def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
     readers = [
         layer
         for layer in model.layers
-        if not isinstance(layer, layers.InputLayer) and any(tensor is one for one in keras.tree.flatten(layer.input))
+        if not isinstance(layer, layers.InputLayer) and any(tensor is read for read in keras.tree.flatten(layer.input))
     ]
     if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
-        raise refusal(readers[0], f"reads {tensor.name} beside an Embedding that looks it up")
+        raise refusal(readers[0], f"reads {tensor.name}, which an Embedding reads too; this is not supported")
     return bool(readers) and isinstance(readers[0], layers.Embedding)
 
 
-def _with_size(one: Input, nodes: list[Node]) -> Input:
-    """Ids run up to the smallest table that they are looked up in."""
-    tables = [node.layer for node in nodes if one.name in node.inputs and isinstance(node.layer, reference.Embedding)]
-    return dataclasses.replace(one, size=min((len(layer.table) for layer in tables), default=0))
+def _with_size(entry: Input, nodes: list[Node]) -> Input:
+    """Sets the size of an input of ids: the number of rows of the smallest Embedding that reads it."""
+    tables = [node.layer for node in nodes if entry.name in node.inputs and isinstance(node.layer, reference.Embedding)]
+    return dataclasses.replace(entry, size=min((len(layer.table) for layer in tables), default=0))
 
 
 def _read_outputs(model: keras.Model, source: Mapping[Port, str]) -> dict[str, str]:
-    """Output name to node: `probs` for a single one, else the names of their layers, numbered where one has several."""
+    """Returns the node of each output by name.
+
+    A single output is `probs`. Several have the names of their layers, and the further outputs of a layer a number.
+    """
     if isinstance(model, keras.Sequential):
         return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
     owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
     if any(id(tensor) not in owner for tensor in model.outputs):
-        raise ModelError(f"model {model.name}: an output of it is not that of one of its layers, used once")
+        raise ModelError(
+            f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
+        )
     ports = [owner[id(tensor)] for tensor in model.outputs]
     if len(set(ports)) < len(ports):
-        raise ModelError(f"model {model.name}: two of its outputs are the same")
+        raise ModelError(f"model {model.name}: two of its outputs are the same tensor")
     if unknown := [name for name, i in ports if (name, i) not in source]:
-        raise ModelError(f"model {model.name}: puts out the memory of {unknown[0]}, which no step shows")
+        raise ModelError(
+            f"model {model.name}: an output is the cell state of {unknown[0]}; only its hidden state is supported"
+        )
     if len(ports) == 1:
         return {OUTPUT_NAME: source[ports[0]]}
     return {f"{name}_{i}" if i else name: source[name, i] for name, i in ports}
 
 
 def _owners(working: Iterable[Any]) -> dict[int, Port]:
-    """Which layer puts a tensor out; each is called once, so that a tensor has one owner."""
+    """Returns the layer and the index of each output tensor, by id. A tensor has one owner: a layer is called once."""
     return {
         id(tensor): (layer.name, i) for layer in working for i, tensor in enumerate(keras.tree.flatten(layer.output))
     }
 
 
 def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
-    """Each layer with the layers, or inputs, that it reads."""
+    """Yields each layer with the outputs of layers, or inputs of the model, that it reads."""
     working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
-        # A Sequential that was loaded has called its layers twice; its order says all.
+        # A loaded Sequential has called its layers twice, so `layer.input` is not usable. Their order is enough.
         before = next(iter(inputs.values())).name
         for layer in working:
             yield layer, ((before, 0),)
@@ -226,21 +242,21 @@ def _wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[A
         return
     owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
     for layer in working:
-        # Keras lists a mask as one more input, boolean. It travels with the values, or `find_explicit_mask` says so.
+        # Keras lists a mask as a further input, of dtype bool. `find_explicit_mask` handles those not propagated.
         tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
         if any(id(tensor) not in owner for tensor in tensors):
-            raise refusal(layer, "is used more than once, or reads something outside the model")
+            raise refusal(layer, "is used more than once, or reads a tensor from outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
-    """The nodes of a layer, and which of them gives each of its outputs; None for a memory, which no node gives."""
+    """Returns the nodes of a layer, and the node of each of its outputs; None for the cell state, which has no node."""
     if layer.dtype_policy.name != "float32":
-        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is modelled")
-    # `type is`: a subclass may compute anything.
+        raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
+    # The exact type, because a subclass may compute anything.
     if type(layer) in _RECURRENT:
         if len(inputs) != 1:
-            raise refusal(layer, "is given its first state; only one that starts at zero is modelled")
+            raise refusal(layer, "has an initial state; only an initial state of zero is supported")
         node = Node(layer.name, _read_recurrent(layer), inputs)
         added, states = _read_states(layer, node)
         return [node, *added], [node.name, *states]
@@ -250,14 +266,14 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
 
 
 def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str | None]]:
-    """What `return_state` adds: the state after the last step, and after it the memory of an LSTM."""
+    """Returns the nodes and outputs that `return_state` adds: the last hidden state, and for an LSTM the cell state."""
     if not layer.return_state:
         return [], []
-    memory = [None] * (len(keras.tree.flatten(layer.cell.state_size)) - 1)
+    cell_states = [None] * (len(keras.tree.flatten(layer.cell.state_size)) - 1)
     if not layer.return_sequences:
-        return [], [node.name, *memory]
+        return [], [node.name, *cell_states]
     last = Node(f"{node.name}.state", reference.LastPosition(), (node.name,))
-    return [last], [last.name, *memory]
+    return [last], [last.name, *cell_states]
 
 
 def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
@@ -281,21 +297,21 @@ def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
 
 
 def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
-    """Spells a Bidirectional out: two recurrences, the second one turned around again, and their merge if there is."""
+    """Turns a Bidirectional into two recurrences, a Reverse of the second one, and a merge if it has one."""
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
         if type(half) not in _RECURRENT:
-            raise refusal(layer, f"wraps a {type(half).__name__}; modelled are SimpleRNN, LSTM and GRU")
+            raise refusal(layer, f"wraps a {type(half).__name__}; supported are SimpleRNN, LSTM and GRU")
     if len(inputs) != 1:
-        raise refusal(layer, "is given its first states; only such as start at zero are modelled")
+        raise refusal(layer, "has initial states; only initial states of zero are supported")
     nodes: list[Node] = []
     ends: list[str | None] = []
     states: list[str | None] = []
     for half in halves:
         node = Node(_half_name(layer, half), _read_recurrent(half), inputs)
-        added, of_half = _read_states(half, node)
+        added, half_states = _read_states(half, node)
         nodes += [node, *added]
-        states += of_half
+        states += half_states
         ends.append(node.name)
         if half is layer.backward_layer and layer.return_sequences:
             nodes.append(Node(f"{node.name}.reverse", reference.Reverse(), (node.name,)))
@@ -303,7 +319,7 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node]
     if layer.merge_mode is None:
         return nodes, [*ends, *states]
     if layer.merge_mode not in _MERGES:
-        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; modelled are {', '.join(_MERGES)} and None")
+        raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; supported are {', '.join(_MERGES)} and None")
     merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(name for name in ends if name))
     return [*nodes, merge], [merge.name, *states]
 
@@ -312,6 +328,6 @@ def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:
     name = keras.activations.serialize(getattr(layer, role))
     if name not in _RECURRENT_ACTIVATIONS:
         known = ", ".join(_RECURRENT_ACTIVATIONS)
-        raise refusal(layer, f"steps by the {role.replace('_', ' ')} {name!r}; ONNX's operators have {known}")
-    chosen: reference.ActivationName = name
-    return chosen
+        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; ONNX's recurrent operators support {known}")
+    activation: reference.ActivationName = name
+    return activation

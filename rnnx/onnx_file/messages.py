@@ -1,9 +1,10 @@
-"""An `.onnx` file as messages, without the onnx package: what `rnnx verify` needs to look into a file and to extend it.
+"""Parses an `.onnx` file with protobuf, without the onnx package, so that `rnnx verify` can read and extend it.
 
-The messages below are the part of onnx.proto that is looked at; what else a file holds is kept as it is, byte for byte.
-They live in a pool of their own, so that the onnx package, where it is loaded too, does not mind.
+The message classes are built here from the part of onnx.proto that rnnx reads. Protobuf keeps all other fields of a
+file byte for byte. The classes are in a descriptor pool of their own, so that they do not collide with those of the
+onnx package. The names, numbers and types of the fields come from `rnnx.onnx_file.wire`.
 
-The names, numbers and types of the fields are those of `rnnx.onnx_file.wire`.
+Imports NumPy and protobuf. A file that `rnnx.onnx_file.admission` does not admit is refused.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from rnnx.onnx_file.admission import require_admissible
 from rnnx.onnx_file.wire import FIELDS
 
 FLOAT, INT32, FLOAT16 = 1, 6, 10
-# By ONNX's number: numbers as they lie in raw_data.
+# The NumPy dtype of `raw_data`, by ONNX's number of the data type.
 _DTYPES: dict[int, npt.DTypeLike] = {
     FLOAT: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", INT32: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"
 }  # fmt: skip
 
-# The fields of `rnnx.onnx_file.wire.FIELDS` that are looked at. A field that is not listed is kept byte for byte, but
-# protobuf serializes it apart from those that are: to list one more would change `graph_sha256`, which shipped files
-# have recorded, and the order of the fields in an exported file.
-_LOOKED_AT = {
+# The fields of `rnnx.onnx_file.wire.FIELDS` that rnnx reads. Protobuf keeps a field that is not listed byte for byte,
+# but serializes it after the listed ones. One more field in this list would therefore change the order of the fields in
+# exported files, and `graph_sha256`, which is recorded in the shipped files.
+_READ_FIELDS = {
     "ModelProto": ("ir_version", "graph", "opset_import", "metadata_props"),
     "OperatorSetIdProto": ("domain", "version"),
     "StringStringEntryProto": ("key", "value"),
@@ -44,63 +45,71 @@ _LOOKED_AT = {
 
 
 def parse_model(data: bytes) -> Any:
-    """Reads a file.
+    """Parses an `.onnx` file.
+
+    Args:
+        data: The content of the file.
 
     Returns:
-        The ModelProto; its fields are those of onnx.proto.
+        The ModelProto, with the field names of onnx.proto.
 
     Raises:
-        ModelError: If the bytes are no model, or one that may not be loaded.
+        ModelError: If the bytes are not an ONNX model, or the file may not be loaded.
     """
     require_admissible(data)
     return _parse("ModelProto", data)
 
 
 def read_properties(model: Any) -> dict[str, str]:
-    """The metadata of a model.
+    """Returns the metadata of a ModelProto, key to value.
 
     Raises:
-        ModelError: If it is no text.
+        ModelError: If a key or a value is not UTF-8.
     """
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    # protobuf hands out bytes where a string is not UTF-8.
+    # protobuf returns bytes for a string that is not UTF-8.
     if not all(isinstance(text, str) for pair in properties.items() for text in pair):
         raise ModelError("the metadata of the .onnx file is not UTF-8: the file was altered or broken")
     return properties
 
 
 def parse_graph(data: bytes) -> Any:
-    """Reads a GraphProto.
+    """Parses a serialized GraphProto.
 
     Raises:
-        ModelError: If the bytes are none.
+        ModelError: If the bytes are not a GraphProto.
     """
     return _parse("GraphProto", data)
 
 
 def new_node(op_type: str, inputs: list[str], outputs: list[str]) -> Any:
-    """A node without attributes."""
+    """Makes a NodeProto without attributes."""
     return _classes()["NodeProto"](op_type=op_type, input=inputs, output=outputs)
 
 
 def new_output(name: str, data_type: int = FLOAT) -> Any:
-    """An output of whatever shape."""
+    """Makes a ValueInfoProto for an output, with an ONNX data type and without a shape."""
     value = _classes()["ValueInfoProto"](name=name)
     value.type.tensor_type.elem_type = data_type
     return value
 
 
 def read_tensor(tensor: Any) -> npt.NDArray[Any]:
-    """An initializer as an array.
+    """Returns an initializer as an array.
+
+    Args:
+        tensor: A TensorProto whose numbers are in `raw_data`.
 
     Raises:
-        ModelError: If its bytes do not fit its shape, or lie elsewhere, or its type is not one of ours.
+        ModelError: If the bytes do not fit the shape, or rnnx does not write the data type.
     """
     if tensor.data_type not in _DTYPES:
-        raise ModelError(f"initializer {tensor.name!r:.60}: data type {tensor.data_type} is not one that rnnx writes")
+        raise ModelError(f"initializer {tensor.name!r:.60}: data type {tensor.data_type} is not supported")
     dtype = np.dtype(_DTYPES[tensor.data_type])
     if len(tensor.raw_data) % dtype.itemsize:
-        raise ModelError(f"initializer {tensor.name!r:.60}: {len(tensor.raw_data)} bytes are no whole numbers")
+        raise ModelError(
+            f"initializer {tensor.name!r:.60}: {len(tensor.raw_data)} bytes are not a multiple of {dtype.itemsize}"
+        )
     values = np.frombuffer(tensor.raw_data, dtype)
     shape = tuple(tensor.dims)
     if min(shape, default=1) < 0 or values.size != int(np.prod(shape, dtype=object)):
@@ -109,7 +118,7 @@ def read_tensor(tensor: Any) -> npt.NDArray[Any]:
 
 
 def graph_sha256(model: Any) -> str:
-    """The hash of a model's graph, in hex: every weight and every node."""
+    """Returns the sha256 of the graph of a ModelProto, in hex. It covers every weight and every node."""
     return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
@@ -125,10 +134,10 @@ def _classes() -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name="rnnx_onnx.proto", package="rnnx_onnx", syntax="proto2")
     field_type = descriptor_pb2.FieldDescriptorProto
     scalars = {"int": field_type.TYPE_INT64, "string": field_type.TYPE_STRING, "bytes": field_type.TYPE_BYTES}
-    for name, looked_at in _LOOKED_AT.items():
+    for name, read_fields in _READ_FIELDS.items():
         proto = file.message_type.add(name=name)
         numbers = {field: (number, kind) for number, (field, kind) in FIELDS[name].items()}
-        for field in looked_at:
+        for field in read_fields:
             number, kind = numbers[field]
             added = proto.field.add(name=field, number=number)
             added.label = field_type.LABEL_REPEATED if kind.startswith("*") else field_type.LABEL_OPTIONAL
@@ -139,5 +148,5 @@ def _classes() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"rnnx_onnx.{name}")) for name in _LOOKED_AT
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"rnnx_onnx.{name}")) for name in _READ_FIELDS
     }

@@ -1,8 +1,8 @@
-"""An `.onnx` file read as plain values, by a table of the fields that rnnx writes; any other field is refused.
+"""Reads the protobuf encoding of an `.onnx` file strictly: fields that rnnx does not write are refused.
 
-This looks at a stranger's bytes before anything else does: nothing is copied, and no more is made of them than a cap
-allows. protobuf's own reader (`rnnx.onnx_file.messages`) passes over what it does not know and merges what stands
-twice; and to import it takes 40 ms of the 400 in which `rnnx infer` answers. Standard library only.
+This is the first code that reads the bytes of an unknown file, so it copies no tensor, and limits the number of fields
+and graphs. Protobuf's own parser (`rnnx.onnx_file.messages`) skips unknown fields and merges repeated ones, and its
+import takes 40 of the 400 ms in which `rnnx infer` answers. Imports the standard library only.
 
 Source: onnx/onnx.proto of ONNX 1.23 (names and numbers of the fields); https://protobuf.dev/programming-guides/encoding.
 """
@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 
 from rnnx.errors import ModelError
 
-# By name of the field: its value, or a list of them where it is repeated. What is not there has no key.
+# The value of each field by name; a list for a repeated field. A missing field has no key.
 Message: TypeAlias = dict[str, Any]
 
-# Message: number: field, type ("*" in front: repeated). `rnnx.onnx_file.messages` reads and writes some of them.
+# The fields of each message: number, then name and type; a leading "*" marks a repeated field.
+# `rnnx.onnx_file.messages` uses a part of this table.
 FIELDS: dict[str, dict[int, tuple[str, str]]] = {
     "ModelProto": {
         1: ("ir_version", "int"),
@@ -69,7 +70,7 @@ FIELDS: dict[str, dict[int, tuple[str, str]]] = {
     "TensorShapeProto": {1: ("dim", "*Dimension")},
     "Dimension": {1: ("dim_value", "int"), 2: ("dim_param", "string")},
 }
-# What the standard has besides; for the refusals.
+# The other fields of the standard, by number. They are refused by name.
 _REFUSED: dict[str, dict[int, str]] = {
     "ModelProto": {4: "domain", 5: "model_version", 20: "training_info", 25: "functions", 26: "configuration"},
     "GraphProto": {13: "value_info", 14: "quantization_annotation", 15: "sparse_initializer", 16: "metadata_props"},
@@ -90,27 +91,34 @@ _REFUSED: dict[str, dict[int, str]] = {
     "Dimension": {3: "denotation"},
 }  # fmt: skip
 _WORDS = {
-    "external_data": "numbers that lie in another file",
-    "data_location": "numbers that lie in another file",
+    "external_data": "numbers in another file",
+    "data_location": "numbers in another file",
     "functions": "functions of its own",
-    "training_info": "a training",
+    "training_info": "training information",
     "sparse_initializer": "a sparse tensor",
 }
 
-# A graph, and in it the bodies of its Scans: no form of rnnx nests deeper, or has more than two for a layer.
-MOST_GRAPHS_DEEP, MOST_GRAPHS = 2, 500
-# Of all messages together, read in a third of a second; the largest file of the tests has 10 thousand.
-_MOST_FIELDS = 200_000
+# The files of rnnx have a graph and the bodies of its Scans, at most two per layer, and nest no deeper.
+MAX_GRAPH_DEPTH, MAX_GRAPHS = 2, 500
+# The fields of all messages together. Reading this many takes a third of a second; the largest file of the tests has
+# 10,000.
+_MAX_FIELDS = 200_000
 _VARINT, _BYTES, _FIXED32 = 0, 2, 5
-_MOST_VARINT_BYTES, _WORD = 10, (1 << 64) - 1
+_MAX_VARINT_BYTES, _MAX_UINT64 = 10, (1 << 64) - 1
 
 
 def read_model(data: bytes) -> Message:
-    """Reads a ModelProto: every message in it, the bytes of tensors as views.
+    """Reads a ModelProto with all messages in it.
+
+    Args:
+        data: The content of an `.onnx` file.
+
+    Returns:
+        The message; the bytes of tensors are views of `data`.
 
     Raises:
-        ModelError: If the bytes are none, or hold a field that rnnx does not write, a singular one twice, or graphs
-            nested too deeply.
+        ModelError: If the bytes are not a ModelProto, if they contain a field that rnnx does not write or a singular
+            field twice, or if there are too many fields or graphs.
     """
     try:
         return _Reader().read("ModelProto", memoryview(data), 0)
@@ -120,17 +128,19 @@ def read_model(data: bytes) -> Message:
 
 class _Reader:
     def __init__(self) -> None:
-        self._count = self._graphs = 0
+        self._field_count = self._graph_count = 0
 
-    def read(self, kind: str, data: memoryview, graphs: int) -> Message:
-        """One message; `graphs` is how many it lies in."""
-        graphs += kind == "GraphProto"
-        self._graphs += kind == "GraphProto"
-        if graphs > MOST_GRAPHS_DEEP or self._graphs > MOST_GRAPHS:
-            raise ModelError(f"its graphs are nested more than {MOST_GRAPHS_DEEP} deep, or more than {MOST_GRAPHS}")
+    def read(self, kind: str, data: memoryview, depth: int) -> Message:
+        """Reads one message of the given kind; `depth` is the number of graphs that contain it."""
+        depth += kind == "GraphProto"
+        self._graph_count += kind == "GraphProto"
+        if depth > MAX_GRAPH_DEPTH or self._graph_count > MAX_GRAPHS:
+            raise ModelError(
+                f"its graphs are nested more than {MAX_GRAPH_DEPTH} deep, or there are more than {MAX_GRAPHS}"
+            )
         fields, found, at = FIELDS[kind], Message(), 0
         while at < len(data):
-            self._count_one()
+            self._count_field()
             key, at = _read_varint(data, at)
             if key >> 3 not in fields:
                 raise _refusal(kind, key >> 3)
@@ -140,63 +150,64 @@ class _Reader:
             if key & 7 == _BYTES:
                 size, start = _read_varint(data, at)
                 at = start + size
-                values = self._read_sized(type_, _cut(data, start, at), graphs)
+                values = self._read_sized(type_, _cut(data, start, at), depth)
             elif key & 7 == _VARINT and type_ == "int":
                 value, at = _read_varint(data, at)
                 values = [_signed(value)]
             elif key & 7 == _FIXED32 and type_ == "float":
                 _cut(data, at, at + 4)
-                values, at = [None], at + 4  # nobody looks at it
+                values, at = [None], at + 4  # the value is not used
             else:
-                raise ModelError(f"not an ONNX model: {kind}.{name} is of wire type {key & 7}")
+                raise ModelError(f"not an ONNX model: {kind}.{name} has the wire type {key & 7}")
             if is_repeated:
                 found.setdefault(name, []).extend(values)
             elif name in found or len(values) != 1:
-                raise ModelError(f"not an ONNX model: {kind}.{name} stands {'twice' if values else 'empty'}")
+                problem = "occurs twice" if values else "is empty"
+                raise ModelError(f"not an ONNX model: {kind}.{name} {problem}")
             else:
                 found[name] = values[0]
         return found
 
-    def _read_sized(self, type_: str, data: memoryview, graphs: int) -> list[Any]:
-        """A string, some bytes, a message; or numbers packed together."""
+    def _read_sized(self, type_: str, data: memoryview, depth: int) -> list[Any]:
+        """Reads a length-delimited field: a string, bytes, a message, or packed numbers."""
         if type_ == "string":
             return [str(data, "utf-8")]
         if type_ == "bytes":
             return [data]
         if type_ in FIELDS:
-            return [self.read(type_, data, graphs)]
+            return [self.read(type_, data, depth)]
         if type_ == "float":
             return []
         numbers, at = [], 0
         while at < len(data):
-            self._count_one()
+            self._count_field()
             value, at = _read_varint(data, at)
             numbers.append(_signed(value))
         return numbers
 
-    def _count_one(self) -> None:
-        self._count += 1
-        if self._count > _MOST_FIELDS:
-            raise ModelError(f"more than {_MOST_FIELDS:,} fields in one file")
+    def _count_field(self) -> None:
+        self._field_count += 1
+        if self._field_count > _MAX_FIELDS:
+            raise ModelError(f"the file has more than {_MAX_FIELDS:,} fields")
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A number of 64 bits at most, and where it ends."""
+    """Reads a number of at most 64 bits; returns it and the index after it."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1
     value = shift = 0
-    for at_byte in range(at, at + _MOST_VARINT_BYTES):
+    for at_byte in range(at, at + _MAX_VARINT_BYTES):
         byte = data[at_byte]
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return value & _WORD, at_byte + 1
-    raise ModelError("not an ONNX model: a number without an end")
+            return value & _MAX_UINT64, at_byte + 1
+    raise ModelError("not an ONNX model: a number does not end")
 
 
 def _signed(value: int) -> int:
-    return value - _WORD - 1 if value > _WORD >> 1 else value
+    return value - _MAX_UINT64 - 1 if value > _MAX_UINT64 >> 1 else value
 
 
 def _cut(data: memoryview, start: int, end: int) -> memoryview:
@@ -210,4 +221,4 @@ def _refusal(kind: str, number: int) -> ModelError:
     if name is None:
         return ModelError(f"not an ONNX model: {kind} has no field {number}")
     what = f"{_WORDS[name]} ({kind}.{name})" if name in _WORDS else f"{kind}.{name}"
-    return ModelError(f"it has {what}, as no file of rnnx does")
+    return ModelError(f"it contains {what}, which is not supported")

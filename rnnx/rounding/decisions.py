@@ -26,7 +26,7 @@ from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
 from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.rounding.through_time import Steps, linearize, through_time
+from rnnx.rounding.through_time import Steps, errors_and_sums, linearize, through_time
 
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
 _MOST_POSITIONS = 4
@@ -97,7 +97,7 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
             logits, logit_bounds = _bound_logits(dense, node.inputs[0], errors)
             decide_head = _decide_sigmoid if head == "sigmoid" else _decide_softmax
             return decide_head(values, logits, logit_bounds)
-    bounds = _follow(errors, values.shape, lambda repeated, seeds: repeated.carried(node.name, seeds))
+    bounds = _follow(errors, values.shape, lambda seeds: errors.carried(node.name, seeds))
     return Decisions(
         "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
     )
@@ -110,7 +110,7 @@ def _bound_logits(dense: reference.Dense, before: str, errors: _Errors) -> tuple
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
     weights = dense.kernel.T
-    carried = _follow(errors, logits.shape, lambda repeated, seeds: repeated.carried(before, seeds @ weights))
+    carried = _follow(errors, logits.shape, lambda seeds: errors.carried(before, seeds @ weights))
     return logits, np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
 
 
@@ -123,22 +123,21 @@ def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(*positions[i], int(k)) for i in chosen for k in numbers]
 
 
-def _follow(errors: _Errors, shape: tuple[int, ...], carry: Callable[[_Errors, Array], Array]) -> Array:
-    """The bound of each number that is followed, by a pass backwards from it; infinite for the others.
+def _follow(errors: _Errors, shape: tuple[int, ...], carry: Callable[[Array], Array]) -> Array:
+    """Bounds each number that is followed by a backward pass from it; the bounds of all others are infinite.
 
-    Several passes are made at once: the batch stands there several times, each with a seed of its own.
+    Several passes are made at once: the gradients of the whole batch for one number, then those for the next.
     """
     bounds, places = np.full(shape, np.inf), _places(shape)
     together = max(1, min(len(places), _MOST_AT_ONCE // errors.largest))
-    repeated = errors.repeated(together)
     for first in range(0, len(places), together):
         chosen: list[tuple[slice | int, ...]] = [(slice(None), *at) for at in places[first : first + together]]
-        seeds = np.zeros((together, *shape))
-        for seed, at in zip(seeds, chosen, strict=False):  # the last ones may be fewer
+        seeds = np.zeros((len(chosen), *shape))
+        for seed, at in zip(seeds, chosen, strict=True):
             seed[at] = 1.0
-        carried = carry(repeated, seeds.reshape(-1, *shape[1:])).reshape(together, -1)
-        for one, at in zip(carried, chosen, strict=False):
-            bounds[at] = one
+        carried = carry(seeds.reshape(-1, *shape[1:])).reshape(len(chosen), -1)
+        for bound, at in zip(carried, chosen, strict=True):
+            bounds[at] = bound
     return np.asarray(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf))
 
 
@@ -166,77 +165,103 @@ def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
 
 
 class _Errors:
-    """What rounding can do in each node of a network over one batch, for any number of passes backwards.
+    """The rounding errors in each node of a network over one batch, for any number of backward passes.
 
     Attributes:
-        tensors: What each node puts out; the inputs under their names.
+        tensors: The output of each node, and the inputs of the network, by name.
     """
 
     def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
         self._network = network
+        self._nodes = {node.name: node for node in network.nodes}
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
-        self._repeated: dict[int, _Errors] = {}
+        self._rounds: dict[str, bool] = {}
+        self._repeated: dict[tuple[str, int], Tensor] = {}
 
     @property
     def largest(self) -> int:
-        """The numbers in the largest of the tensors."""
-        return max(1, *(x.values.size for x in self.tensors.values()))
-
-    def repeated(self, count: int) -> _Errors:
-        """The same of a batch that stands there so many times, one after the other; made once for all outputs."""
-        if count == 1:
-            return self
-        if count not in self._repeated:
-            self._repeated[count] = _Errors(self._network, self._repeat(count))
-        return self._repeated[count]
-
-    def _repeat(self, count: int) -> dict[str, Tensor]:
-        return {
-            name: Tensor(
-                np.concatenate([x.values] * count), None if x.mask is None else np.concatenate([x.mask] * count)
-            )
-            for name, x in self.tensors.items()
-        }
+        """The numbers in the largest tensor that a backward pass reaches."""
+        return max([1, *(x.values.size for name, x in self.tensors.items() if self._is_rounded(name))])
 
     def carried(self, start: str, gradient: Array) -> Array:
-        """The sum of |dz / d(result)| times bound over everything up to a node, (batch,).
+        """Sums |dz / d(result)| times the bound over all operations up to a node, for one or several z at once.
 
         Args:
-            start: The node's name.
-            gradient: dz / d(its output), the shape of that.
+            start: The name of the node.
+            gradient: dz / d(its output), `(copies * batch, ...)`: the whole batch for the first z, then for the next.
+
+        Returns:
+            The sums, `(copies * batch,)`.
         """
         gradients: dict[str, Array] = {start: np.array(gradient)}
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
-                # A lookup rounds nothing, and nothing before it does.
-                if node.name not in gradients or isinstance(node.layer, reference.Embedding):
+                if node.name not in gradients or not self._is_rounded(node.name):
                     continue
                 error, back = self._back(node, gradients.pop(node.name))
                 total += error
-                for name, value in zip(node.inputs, back, strict=True):
+                for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
         return total
 
+    def _is_rounded(self, name: str) -> bool:
+        """Says whether a node, or any node before it, rounds. A gradient before that is of no use."""
+        if name not in self._nodes:  # an input of the network
+            return False
+        if name not in self._rounds:
+            node = self._nodes[name]
+            # An Embedding only looks up numbers.
+            self._rounds[name] = not isinstance(node.layer, reference.Embedding) and (
+                isinstance(node.layer, reference.Recurrent)
+                or any(self._is_rounded(read) for read in node.inputs)
+                or self._own_error(node) is not None
+            )
+        return self._rounds[name]
+
     def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
-        """The sum over a node, (batch,), and dz / d(each of its inputs)."""
-        inputs = [self.tensors[name] for name in node.inputs]
+        """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
+        is_needed = any(self._is_rounded(name) for name in node.inputs)
+        x = self.tensors[node.inputs[0]]
         if isinstance(node.layer, reference.Recurrent):
             if node.name not in self._steps:
-                self._steps[node.name] = linearize(node.layer, inputs[0])
-            error, passed = through_time(node.layer, inputs[0], gradient, self._steps[node.name])
+                self._steps[node.name] = linearize(node.layer, x)
+            steps = self._steps[node.name]
+            if not is_needed:
+                return errors_and_sums(node.layer, x, gradient, steps)[0], []
+            error, passed = through_time(node.layer, x, gradient, steps)
             return error, [passed]
+        own = self._own_error(node)
+        error = np.zeros(len(gradient)) if own is None else _sum_of_products(gradient, own)
+        if not is_needed:
+            return error, []
+        copies = len(gradient) // len(x.values)
+        inputs = [self._repeat(name, copies) for name in node.inputs]
+        return error, pass_back(node.layer, inputs, self._repeat(node.name, copies), gradient)
+
+    def _own_error(self, node: Node) -> Array | None:
+        """Returns the rounding error of a node whose inputs are exact, in the shape of its output; None if it is 0."""
         if node.name not in self._own:
+            inputs = [self.tensors[name] for name in node.inputs]
             exact = [np.zeros_like(x.values) for x in inputs]
             own = output_error(node.layer, inputs, exact, self.tensors[node.name])
             self._own[node.name] = own if own.any() else None
-        rounding = self._own[node.name]
-        error = np.zeros(len(gradient)) if rounding is None else _sum_of_products(gradient, rounding)
-        return error, pass_back(node.layer, inputs, self.tensors[node.name], gradient)
+        return self._own[node.name]
+
+    def _repeat(self, name: str, copies: int) -> Tensor:
+        """Returns a tensor with its batch repeated, for the derivatives of a layer."""
+        x = self.tensors[name]
+        if copies == 1:
+            return x
+        if (name, copies) not in self._repeated:
+            mask = None if x.mask is None else np.concatenate([x.mask] * copies)
+            self._repeated[name, copies] = Tensor(np.concatenate([x.values] * copies), mask)
+        return self._repeated[name, copies]
 
 
 def _sum_of_products(gradient: Array, error: Array) -> Array:
-    products = np.abs(gradient) * error
-    return np.asarray(products.reshape(len(products), -1).sum(axis=1))
+    """Sums |gradient| times error over each row of the batch; the gradient may have several copies of the batch."""
+    products = np.abs(gradient).reshape(-1, *error.shape) * error
+    return np.asarray(products.reshape(len(gradient), -1).sum(axis=1))

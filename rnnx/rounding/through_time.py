@@ -11,9 +11,10 @@ those of the formulas in `rnnx.reference.gated`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.reference import GRU, LSTM, ActivationName, Array, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.reference.activations import LEAKY_SLOPE
@@ -21,39 +22,67 @@ from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, state
 from rnnx.rounding.step_bound import step_bound
 
 
+# Some rows of a batch: all of them, or those with these indices.
+Rows: TypeAlias = slice | npt.NDArray[np.intp]
+
+
 def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:
-    """Carries dz / d(output) back through a recurrence.
+    """Carries dz / d(output) back through a recurrence, for one or several z at once.
 
     Args:
         layer: The recurrence.
-        x: Its inputs, (batch, time, inputs), not turned around.
-        gradient: dz / d(output), (batch, time, units) with `return_sequences`, otherwise (batch, units).
-        steps: From `linearize`, for who goes back over the same inputs more than once.
+        x: Its inputs, `(batch, time, inputs)`, not reversed.
+        gradient: dz / d(output), `(copies * batch, time, units)` with `return_sequences`, otherwise
+            `(copies * batch, units)`: the whole batch for the first z, then the whole batch for the next.
+        steps: The result of `linearize`, for a caller that goes back over the same inputs more than once.
 
     Returns:
-        The sum over all steps of |dz / d(result)| times the step's bound, (batch,); and dz / dx, the shape of
-        `x.values`.
+        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and dz / dx,
+        `(copies * batch, time, inputs)`.
     """
-    steps = steps or linearize(layer, x)
-    x = layer.in_order(x)
-    there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
-    batch, time, _ = x.values.shape
-    if not layer.return_sequences:
-        gradient = np.concatenate([np.zeros((batch, time - 1, layer.units)), gradient[:, None]], axis=1)
-    if layer.zero_output_for_mask:
-        gradient = np.where(there, gradient, 0.0)
-    total = np.zeros(batch)
-    d_sums = np.zeros((batch, time, layer.kernel.shape[1]))
-    carried = (np.zeros((batch, layer.units)),) * layer.carried_count
-    # Behind the last output that z depends on there is nothing to carry.
-    for t in range(int(np.flatnonzero(gradient.any(axis=(0, 2))).max(initial=-1)), -1, -1):
-        carried = (carried[0] + gradient[:, t], *carried[1:])
-        error, d_sum, before = steps.back(t, carried)
-        total += np.where(there[:, t, 0], error, 0.0)
-        d_sums[:, t] = np.where(there[:, t], d_sum, 0.0)
-        carried = tuple(np.where(there[:, t], new, old) for new, old in zip(before, carried, strict=True))
-    d_x = d_sums @ layer.kernel.T
+    total, d_sums = errors_and_sums(layer, x, gradient, steps or linearize(layer, x))
+    count, steps_back, _ = d_sums.shape
+    d_x = np.zeros((count, x.values.shape[1], len(layer.kernel)))
+    d_x[:, :steps_back] = _product(d_sums, layer.kernel.T)
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
+
+
+def errors_and_sums(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps) -> tuple[Array, Array]:
+    """Goes back over the steps of a recurrence, without the last product, which gives dz / dx.
+
+    Args:
+        layer: The recurrence.
+        x: Its inputs, as in `through_time`.
+        gradient: dz / d(output), as in `through_time`.
+        steps: The result of `linearize`.
+
+    Returns:
+        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and
+        dz / d(the sums x W + ...) in the order of computation, up to the last step that z depends on,
+        `(copies * batch, steps, gates * units)`.
+    """
+    mask = layer.in_order(x).mask
+    batch, time, _ = x.values.shape
+    copies = len(gradient) // batch
+    if not layer.return_sequences:
+        gradient = np.concatenate([np.zeros((len(gradient), time - 1, layer.units)), gradient[:, None]], axis=1)
+    gradient = gradient.reshape(copies, batch, time, layer.units)
+    if layer.zero_output_for_mask and mask is not None:
+        gradient = np.where(mask[:, :, None], gradient, 0.0)
+    # After the last output that z depends on, there is nothing to carry.
+    last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
+    total = np.zeros((copies, batch))
+    d_sums = np.zeros((copies, batch, last + 1, layer.kernel.shape[1]))
+    carried = [np.zeros((copies, batch, layer.units)) for _ in range(layer.carried_count)]
+    for t in range(last, -1, -1):
+        carried[0] += gradient[:, :, t]
+        # At a masked position, the states are carried over unchanged, and nothing is rounded.
+        rows = slice(None) if mask is None or mask[:, t].all() else np.flatnonzero(mask[:, t])
+        error, d_sums[:, rows, t], before = steps.back(t, rows, tuple(values[:, rows] for values in carried))
+        total[:, rows] += error
+        for values, new in zip(carried, before, strict=True):
+            values[:, rows] = new
+    return total.reshape(-1), d_sums.reshape(copies * batch, last + 1, layer.kernel.shape[1])
 
 
 def slope(name: ActivationName, output: Array) -> Array:
@@ -84,17 +113,23 @@ class Steps(ABC):
     """All steps of a recurrence, linearized where the reference stands."""
 
     @abstractmethod
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
         """Goes back over step t.
 
         Args:
             t: The step.
-            after: dz / d(what is carried on after it), (batch, units) each, as if nothing were masked.
+            rows: The rows of the batch that are not masked at this step.
+            after: dz / d(each state after the step), `(copies, rows, units)`.
 
         Returns:
-            The sum of |dz / d(result)| times bound, (batch,); dz / d(the sums x W + ...), (batch, gates times units);
-            dz / d(what was carried before it).
+            The sum of |dz / d(result)| times the bound, `(copies, rows)`; dz / d(the sums x W + ...),
+            `(copies, rows, gates * units)`; and dz / d(each state before the step).
         """
+
+
+def _product(x: Array, weights: Array) -> Array:
+    """Returns `x @ weights`, computed as one product of two matrices; NumPy would compute one per entry of `x`."""
+    return (x.reshape(-1, x.shape[-1]) @ weights).reshape(*x.shape[:-1], weights.shape[1])
 
 
 class _PlainSteps(Steps):
@@ -105,10 +140,10 @@ class _PlainSteps(Steps):
         # Over a masked position the slope is of no use, and is not used.
         self._slopes = slope(layer.activation, states)
 
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        d_sum = after[0] * self._slopes[:, t]
-        error = (np.abs(after[0]) * self._bounds[:, t]).sum(axis=1)
-        return error, d_sum, (d_sum @ self._layer.recurrent_kernel.T,)
+    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        d_sum = after[0] * self._slopes[rows, t]
+        error = (np.abs(after[0]) * self._bounds[rows, t]).sum(axis=-1)
+        return error, d_sum, (_product(d_sum, self._layer.recurrent_kernel.T),)
 
 
 class _GatedSteps(Steps):
@@ -120,23 +155,23 @@ class _GatedSteps(Steps):
         self._bounds = gru_bound(layer, x.values, self._before, np.zeros_like(x.values))
         self._gates = layer.gates(x.values, self._before)
 
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        layer, h, d_h = self._layer, self._before[:, t], after[0]
-        z, r, k, recalled = (values[:, t] for values in self._gates)
+    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        layer, h, d_h = self._layer, self._before[rows, t], after[0]
+        z, r, k, recalled = (values[rows, t] for values in self._gates)
         u_z, u_r, u_k = np.split(layer.recurrent_kernel, 3, axis=1)
         d_k = d_h * (1.0 - z) * slope(layer.activation, k)
         d_z = d_h * (h - k) * slope(layer.recurrent_activation, z)
-        d_before = d_h * z + d_z @ u_z.T
+        d_before = d_h * z + _product(d_z, u_z.T)
         if layer.reset_after:
             d_r = d_k * recalled
-            d_before = d_before + (d_k * r) @ u_k.T
+            d_before = d_before + _product(d_k * r, u_k.T)
         else:
-            d_product = d_k @ u_k.T
+            d_product = _product(d_k, u_k.T)
             d_r = d_product * h
             d_before = d_before + d_product * r
         d_r = d_r * slope(layer.recurrent_activation, r)
-        error = (np.abs(d_h) * self._bounds[:, t]).sum(axis=1)
-        return error, np.concatenate([d_z, d_r, d_k], axis=1), (d_before + d_r @ u_r.T,)
+        error = (np.abs(d_h) * self._bounds[rows, t]).sum(axis=-1)
+        return error, np.concatenate([d_z, d_r, d_k], axis=-1), (d_before + _product(d_r, u_r.T),)
 
 
 class _MemorySteps(Steps):
@@ -154,24 +189,24 @@ class _MemorySteps(Steps):
         self._gates = i, f, candidate, o
         self._bounds = self._steps.state(layer.activation, Inexact(self._memory, np.zeros_like(memory))).error
 
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
         layer, (d_h, d_c) = self._layer, after
-        i, f, candidate, o = (values[:, t] for values in self._gates)
-        shown, c = self._shown[:, t], self._memory_before[:, t]
+        i, f, candidate, o = (values[rows, t] for values in self._gates)
+        shown, c = self._shown[rows, t], self._memory_before[:, t]
         d_c = d_c + d_h * o * slope(layer.activation, shown)
         s = layer.recurrent_activation
         d_sum = np.concatenate(
             [
                 d_c * candidate * slope(s, i),
-                d_c * c * slope(s, f),
+                d_c * c[rows] * slope(s, f),
                 d_c * i * slope(layer.activation, candidate),
                 d_h * shown * slope(s, o),
             ],
-            axis=1,
+            axis=-1,
         )
-        of_memory = self._steps.memory(t, Inexact(c, np.zeros_like(c))).error
-        error = (np.abs(d_h) * self._bounds[:, t] + np.abs(d_c) * of_memory).sum(axis=1)
-        return error, d_sum, (d_sum @ layer.recurrent_kernel.T, d_c * f)
+        of_memory = self._steps.memory(t, Inexact(c, np.zeros_like(c))).error[rows]
+        error = (np.abs(d_h) * self._bounds[rows, t] + np.abs(d_c) * of_memory).sum(axis=-1)
+        return error, d_sum, (_product(d_sum, layer.recurrent_kernel.T), d_c * f)
 
 
 def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:

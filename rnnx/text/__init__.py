@@ -1,1 +1,1 @@
-"""Text to ids, on bytes, for training, inference and the graph alike. Imports numpy only."""
+"""Turns texts and words into ids, by rules on bytes that training, inference and the ONNX graph share."""

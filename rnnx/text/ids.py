@@ -1,4 +1,7 @@
-"""What makes ids of the texts, or of the words, that a model reads: chosen once, where its directory is opened."""
+"""Chooses the encoder that turns the texts or words of a model into ids.
+
+The choice is made once, when the directory of the model is opened.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +18,27 @@ IdEncoder: TypeAlias = Tokenizer | WordEncoder
 
 
 def read_id_encoder(directory: Directory) -> IdEncoder | None:
-    """Reads what makes ids of a model's texts, or of its words.
+    """Reads the encoder of a model from its config and its vocabulary.
 
     Args:
-        directory: A run or a bundle.
+        directory: A training run or a bundle.
 
     Returns:
-        None for a model that reads numbers or ids.
+        The tokenizer or the word encoder; None for a model that reads arrays.
 
     Raises:
-        ModelError: If the vocabulary is missing or broken, or is not the one that the config describes.
+        ModelError: If the vocabulary is missing or broken, or has another size than the config says.
     """
     config = directory.config
     match config.reading:
-        case TokenizerConfig() as of_texts:
+        case TokenizerConfig() as tokenizer_config:
             words = Vocabulary.from_bytes(directory[VOCABULARY_NAME])
             _require_size(config, len(words), "words")
-            return Tokenizer(of_texts, words)
-        case WordsConfig() as of_words:
+            return Tokenizer(tokenizer_config, words)
+        case WordsConfig() as words_config:
             tokens = WordVocabulary.from_bytes(directory[VOCABULARY_NAME])
             _require_size(config, len(tokens), "tokens")
-            return WordEncoder(of_words, tokens)
+            return WordEncoder(words_config, tokens)
         case ArraysConfig():
             return None
         case reading:
@@ -45,5 +48,5 @@ def read_id_encoder(directory: Directory) -> IdEncoder | None:
 def _require_size(config: ModelConfig, size: int, what: str) -> None:
     if size != config.vocabulary_size:
         raise ModelError(
-            f"model {config.name}: the vocabulary has {size} {what}, config.json says {config.vocabulary_size}"
+            f"model {config.name}: the vocabulary has {size} {what}, but config.json says {config.vocabulary_size}"
         )

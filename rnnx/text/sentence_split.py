@@ -1,13 +1,16 @@
-"""Plain text to sentences and words, cut as English treebanks cut them; on bytes, UTF-8 expected but not required.
+"""Splits plain text into sentences and words, in the way of English treebanks.
 
-White space always parts words. What is left is read from the left, and the first of these that fits is a word: a web or
-mail address, an emoticon, an abbreviation with its full stop, a number with its separators, a word (with dots or
-apostrophes between its letters), a run of sentence ends or of one sign, any single sign. Of a word, English endings
-(`n't`, `'s`, `'re`, `'ve`, `'ll`, `'d`, `'m`) are words of their own. Hyphens part words, save after a prefix such as
-`e-` or `non-`.
+The rules are defined on bytes; UTF-8 is expected, but not required. White space always separates words. The rest is
+matched from left to right, and the first of these patterns that matches is a word: a web or mail address; an emoticon;
+an abbreviation with its full stop; a number with its separators; a word, with dots or apostrophes between its letters;
+a run of sentence ends or of one punctuation mark; any other single character. English endings (`n't`, `'s`, `'re`,
+`'ve`, `'ll`, `'d`, `'m`) become words of their own. Hyphens separate words, except after a prefix such as `e-` or
+`non-`.
 
-A sentence ends at a line break, and after `.`, `!`, `?` or an ellipsis, with the quotes and brackets that close it,
-unless what follows starts with a small letter.
+A sentence ends at a line break. It also ends after `.`, `!`, `?` or an ellipsis and the quotes and brackets that close
+it, unless the next word starts with a lower-case letter.
+
+Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Blanks beyond ASCII: no-break, those of fixed width, line and paragraph separators, CJK; the byte order mark.
+# White space that is not ASCII: the no-break space, spaces of fixed width, line and paragraph separators, the CJK
+# space, and the byte order mark.
 _WIDE_SPACE = re.compile(rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xa8\xa9\xaf]|\xe3\x80\x80|\xef\xbb\xbf")
-# Signs beyond ASCII: inverted marks, guillemets, middle dot; dashes, quotes, ellipsis; CJK full stop and comma.
+# Punctuation that is not ASCII: inverted marks, guillemets, the middle dot; dashes, quotes, the ellipsis; the CJK full
+# stop and comma.
 _WIDE_SIGN = rb"(?:\xc2[\xa1\xab\xb7\xbb\xbf]|\xe2\x80[\x90-\xbf]|\xe3\x80[\x81\x82])"
 _LETTER = rb"(?:[A-Za-z0-9_]|(?!" + _WIDE_SIGN + rb")[\x80-\xff])"
 _APOSTROPHE = rb"(?:'|\xe2\x80\x99)"
@@ -59,7 +64,7 @@ _CLOSING = frozenset((b'"', b"'", b"''", b")", b"]", b"\xe2\x80\x99", b"\xe2\x80
 
 
 class Word(NamedTuple):
-    """A word and where it stands: `text[start:end]`."""
+    """A word and its position in the text, `text[start:end]` in bytes."""
 
     word: bytes
     start: int
@@ -67,16 +72,16 @@ class Word(NamedTuple):
 
 
 def split_text(text: bytes) -> Iterator[list[Word]]:
-    """Cuts a text into sentences.
+    """Splits a text into sentences.
 
     Args:
         text: Any bytes.
 
     Yields:
-        The words of a sentence, at least one, in their order.
+        The words of each sentence, in their order; at least one word.
     """
     sentence: list[Word] = []
-    is_over = False  # by its punctuation
+    is_over = False  # whether its punctuation has ended the sentence
     for word in split_words(text):
         between = text[sentence[-1].end : word.start] if sentence else b""
         is_closing = is_over and not between and word.word in _CLOSING
@@ -90,7 +95,7 @@ def split_text(text: bytes) -> Iterator[list[Word]]:
 
 
 def split_words(text: bytes) -> Iterator[Word]:
-    """Cuts a text into words, sentences left aside; every byte but white space is in one of them."""
+    """Splits a text into words, regardless of sentences. Every byte that is not white space is in one of them."""
     text = _WIDE_SPACE.sub(lambda match: b" " * len(match[0]), text)
     for match in _WORD.finditer(text):
         start, end = match.span()

@@ -1,8 +1,9 @@
-"""Text to tokens to ids, defined on bytes; the one place where it is done, for training and inference alike.
+"""The tokenizer of texts, which turns bytes into words and words into ids; training and inference share it.
 
-The rule, the same in every language: lower the ASCII letters; a word is a maximal run of bytes in `[a-z0-9']` or
->= 0x80; where the model says so, `<br />` is replaced by a space first. Ids: 0 pads, 1 starts a text, 2 is an unknown
-word, words follow from 3 on by falling frequency in the training texts. Imports numpy only.
+The rule is the same in every language: ASCII letters are lower-cased, and a word is a maximal run of bytes that are in
+`[a-z0-9']` or at least 0x80. If the config says so, `<br />` is replaced by a space first. Id 0 is padding, 1 is the
+start of a text, and 2 an unknown word. The known words follow from 3 on, by descending frequency in the training texts.
+Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rnnx.bundle.config import TokenizerConfig
 from rnnx.errors import ModelError
 
 PAD_ID, START_ID, UNKNOWN_ID = 0, 1, 2
-# `<` and `>` cannot stand in a word, so these never meet a token of a text.
+# A word cannot contain `<` or `>`, so these never equal a word of a text.
 SPECIAL_TOKENS = (b"<pad>", b"<start>", b"<unknown>")
 
 Ids = npt.NDArray[np.int32]
@@ -26,12 +27,12 @@ Ids = npt.NDArray[np.int32]
 _LINE_BREAK = b"<br />"
 _WORD_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789'") | frozenset(range(0x80, 0x100))
 _SPACE = ord(" ")
-# Byte to byte: word bytes lowered, everything else a space, so that `bytes.split` finds the words.
+# A translation table: bytes of words are lower-cased, all others become spaces, so that `bytes.split` finds the words.
 _TO_WORDS = bytes(b if b in _WORD_BYTES else _SPACE for b in bytes(range(256)).lower())
 
 
 def to_bytes(text: str) -> bytes:
-    """The bytes of a text: UTF-8; escaped bytes come back as they were, lone surrogates as three bytes each."""
+    """Encodes a text as UTF-8. Bytes that `to_text` escaped are restored; other lone surrogates become three bytes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -39,41 +40,41 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_text(data: bytes) -> str:
-    """Bytes as a text, for JSON, a terminal or a caller: UTF-8; each byte that is not is a lone surrogate.
-
-    `to_bytes` gives the same bytes back.
-    """
+    """Decodes UTF-8. Each byte that is not UTF-8 becomes a lone surrogate, so that `to_bytes` restores the bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def to_batch(texts: Sequence[bytes]) -> npt.NDArray[np.uint8]:
-    """Stacks texts: (batch, bytes) uint8, rows padded with zeros."""
+    """Stacks texts into `(batch, bytes)` uint8; the rows are padded with zeros at the end."""
     width = max((len(text) for text in texts), default=0)
     return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), np.uint8).reshape(len(texts), width)
 
 
 def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
-    """Maps a text to its lowered words and spaces, byte for byte: a word stands where it stood."""
+    """Lower-cases the words of a text, and replaces all other bytes by spaces. The words keep their positions."""
     if strip_breaks:
         text = text.replace(_LINE_BREAK, b" " * len(_LINE_BREAK))
     return text.translate(_TO_WORDS)
 
 
 def tokenize(text: bytes, *, strip_breaks: bool) -> list[bytes]:
-    """Splits a text into its tokens.
+    """Splits a text into its words.
 
     Args:
-        text: Any bytes; UTF-8 is expected, not required.
+        text: Any bytes; UTF-8 is expected, but not required.
         strip_breaks: Whether `<br />` is replaced by a space first.
+
+    Returns:
+        The lower-cased words, in their order.
     """
     return to_words(text, strip_breaks=strip_breaks).split()
 
 
 class TokenList:
-    """Tokens in the order of their ids, the three special ones first, as `vocabulary.txt` holds them.
+    """The tokens of a vocabulary in the order of their ids, as `vocabulary.txt` stores them.
 
     Attributes:
-        tokens: All of them; a token's id is its index.
+        tokens: All tokens, the three special ones first; the id of a token is its index.
     """
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
@@ -91,44 +92,47 @@ class TokenList:
         return hash(self.tokens)
 
     def to_bytes(self) -> bytes:
-        """Formats the file `vocabulary.txt`: one token a line, line N holds id N - 1."""
+        """Formats the content of `vocabulary.txt`: one token per line; line N has the token with id N - 1."""
         return b"\n".join(self.tokens) + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Reads `vocabulary.txt`. Lines end with a newline byte alone: a token may hold any other byte.
+        """Reads the content of `vocabulary.txt`. Only a newline ends a line; a token may contain any other byte.
 
         Raises:
-            ModelError: If the special tokens are missing, or a line is empty, doubled, or no token of this vocabulary.
+            ModelError: If the special tokens are missing, if two lines are equal, or if a line is not a token of this
+                kind of vocabulary.
         """
         return cls(data.removesuffix(b"\n").split(b"\n"))
 
     def _repetition(self) -> ModelError:
-        """The error for tokens of which one is there twice."""
-        twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-        return ModelError(f"vocabulary: {twice!r} stands on two lines")
+        """Returns the error for a list in which a token occurs twice."""
+        repeated = next(token for token, count in Counter(self.tokens).items() if count > 1)
+        return ModelError(f"vocabulary: {repeated!r} is on two lines")
 
 
 class Vocabulary(TokenList):
-    """The words that a tokenizer knows."""
+    """The vocabulary of a tokenizer: the special tokens and the known words."""
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
         super().__init__(tokens)
         words = self.tokens[len(SPECIAL_TOKENS) :]
         for token_id, word in enumerate(words, len(SPECIAL_TOKENS)):
             if not word or not _WORD_BYTES.issuperset(word):
-                raise ModelError(f"vocabulary: line {token_id + 1} holds {word!r:.40}, which no text can contain")
+                raise ModelError(f"vocabulary: line {token_id + 1} is {word!r:.40}, which cannot be a word of a text")
         self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
         if len(self._ids) != len(words):
             raise self._repetition()
 
     @classmethod
     def build(cls, texts: Iterable[bytes], size: int, *, strip_breaks: bool) -> Vocabulary:
-        """Takes the most frequent words of the training texts; ties go by byte order, so the result is repeatable.
+        """Builds a vocabulary of the most frequent words of the training texts.
+
+        Words of equal frequency are sorted by their bytes, so that the result is reproducible.
 
         Args:
-            texts: The training texts, and only those.
-            size: The most tokens, special ones included.
+            texts: The training texts, and no others.
+            size: The largest number of tokens, including the special ones.
             strip_breaks: As in `tokenize`.
         """
         counts: Counter[bytes] = Counter()
@@ -138,7 +142,7 @@ class Vocabulary(TokenList):
         return cls((*SPECIAL_TOKENS, *ranked[: size - len(SPECIAL_TOKENS)]))
 
     def encode(self, words: Iterable[bytes]) -> list[int]:
-        """Looks the ids of words up; an unknown word is 2."""
+        """Returns the ids of words; 2 for an unknown word."""
         return list(map(self._ids.__getitem__, words))
 
 
@@ -148,11 +152,11 @@ class _IdsByWord(dict[bytes, int]):
 
 
 class Encoding(NamedTuple):
-    """A text as the network sees it.
+    """A text in the form in which the network reads it.
 
     Attributes:
-        ids: (length,) int32, not padded.
-        token_count: Words in the whole text, before any cut.
+        ids: The ids, `(length,)` int32, without padding.
+        token_count: The number of words of the whole text, before truncation.
         is_truncated: Whether words were cut off.
     """
 
@@ -162,14 +166,14 @@ class Encoding(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A word of a text: `text[start:end]`, in bytes."""
+    """The position of a word in a text, `text[start:end]` in bytes."""
 
     start: int
     end: int
 
 
 class Tokenizer:
-    """Texts to ids by a model's config and vocabulary."""
+    """Turns texts into ids with the config and the vocabulary of a model."""
 
     def __init__(self, config: TokenizerConfig, vocabulary: Vocabulary) -> None:
         self.config = config
@@ -177,11 +181,14 @@ class Tokenizer:
 
     @property
     def word_room(self) -> int:
-        """The most words of a text that are read: cut on the left, the start goes before any word does."""
+        """The largest number of words of a text that are read.
+
+        Truncation on the left removes the start id before any word, so that a word takes its place.
+        """
         return self.config.max_length - (self.config.start and self.config.truncation_side == "right")
 
     def encode(self, text: bytes) -> Encoding:
-        """Turns a text into ids. Takes memory for the kept words only, however long the text is."""
+        """Turns a text into ids. A long text needs memory only for the words that are kept."""
         words, cut_count = self._split(to_words(text, strip_breaks=self.config.strip_breaks))
         return self.encode_words(words, len(words) + cut_count)
 
@@ -189,8 +196,9 @@ class Tokenizer:
         """Turns the words of a text into ids.
 
         Args:
-            words: As many as a row has room for, or all; of a longer text, those at the end that is kept.
-            token_count: How many the whole text has.
+            words: All words of the text, or, for a longer text, at least those that fit into a row, at the end that is
+                kept.
+            token_count: The number of words of the whole text.
         """
         config = self.config
         ids = self.vocabulary.encode(words)
@@ -200,11 +208,11 @@ class Tokenizer:
         return Encoding(np.array(ids, np.int32), token_count, is_truncated=token_count > self.word_room)
 
     def locate(self, text: bytes) -> list[Span]:
-        """Says where the words stand that `encode` keeps: the last ids of its row, in their order."""
+        """Returns the positions of the words that `encode` keeps, in the order of the last ids of its row."""
         mapped = to_words(text, strip_breaks=self.config.strip_breaks)
         words, _ = self._split(mapped)
         spans: list[Span] = []
-        # Nothing but spaces stands between one word and the next: the nearest place where a word fits is its own.
+        # Only spaces are between two words, so the nearest match of a word is its own position.
         if self.config.truncation_side == "right":
             for word in words[: self.word_room]:
                 start = mapped.index(word, spans[-1].end if spans else 0)
@@ -216,22 +224,22 @@ class Tokenizer:
         return spans[::-1]
 
     def _split(self, mapped: bytes) -> tuple[list[bytes], int]:
-        """The words that fit into a row without a start, and how many there are besides."""
-        most = self.config.max_length
+        """Returns the words that fit into a row without a start id, and the number of all other words."""
+        room = self.config.max_length
         keep_last = self.config.truncation_side == "left"
-        words = mapped.rsplit(None, most) if keep_last else mapped.split(None, most)
-        if len(words) <= most:
+        words = mapped.rsplit(None, room) if keep_last else mapped.split(None, room)
+        if len(words) <= room:
             return words, 0
-        return words, _count_words(words.pop(0 if keep_last else -1))  # the remainder of the split, one piece
+        return words, _count_words(words.pop(0 if keep_last else -1))  # the unsplit rest of the text
 
     def pad(self, rows: Sequence[Ids]) -> Ids:
         """Stacks rows into one batch.
 
         Args:
-            rows: Each (length,) int32, none longer than `max_length`.
+            rows: The ids of each text, `(length,)` int32, at most `max_length` long.
 
         Returns:
-            (batch, time) int32, zeros where a row is padded; time is at least 1.
+            The batch, `(batch, time)` int32, padded with zeros; time is at least 1.
         """
         longest = max((len(row) for row in rows), default=0)
         time = self.config.max_length if self.config.pad_to == "max_length" else max(longest, 1)
@@ -245,7 +253,7 @@ class Tokenizer:
 
 
 def _count_words(mapped: bytes) -> int:
-    """Counts the words of a text that `to_words` mapped, in chunks: a split would take 40 bytes a word."""
+    """Counts the words in the result of `to_words`, in chunks, because a split would need 40 bytes per word."""
     count, chunk_bytes, was_space = 0, 1 << 20, True
     for start in range(0, len(mapped), chunk_bytes):
         is_space = np.frombuffer(mapped, np.uint8, min(chunk_bytes, len(mapped) - start), start) == _SPACE

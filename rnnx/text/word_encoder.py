@@ -1,4 +1,7 @@
-"""Words to ids, for training and inference alike: each word's own id, and those of its features."""
+"""Turns the words of a sentence into ids, one for the word and one for each feature; training and inference share it.
+
+Imports NumPy only.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from rnnx.text.tokenizer import PAD_ID, Ids
 from rnnx.text.word_features import features_of, lower
 from rnnx.text.word_vocabulary import WordVocabulary
 
-_REMEMBERED_FORMS = 1 << 16
+_CACHE_SIZE = 1 << 16
 
 
 class WordIds(NamedTuple):
-    """A sentence, or a batch of them, as the network sees it.
+    """A sentence, or a batch of sentences, in the form in which the network reads it.
 
     Attributes:
-        ids: (words,) or (batch, time) int32.
-        features: (words, slots) or (batch, time, slots) int32.
+        ids: The ids of the words, `(words,)` or `(batch, time)` int32.
+        features: The ids of their features, `(words, features)` or `(batch, time, features)` int32.
     """
 
     ids: Ids
@@ -29,19 +32,19 @@ class WordIds(NamedTuple):
 
 
 class WordEncoder:
-    """Words to ids by a model's config and vocabulary."""
+    """Turns words into ids with the config and the vocabulary of a model."""
 
     def __init__(self, config: WordsConfig, vocabulary: WordVocabulary) -> None:
         self.config = config
         self.vocabulary = vocabulary
-        # Few forms make up most of a text, and reading a word's features off takes far longer than finding it here.
-        self._encode_word = lru_cache(_REMEMBERED_FORMS)(self._look_up)
+        # Most words of a text are few different ones, and computing the features takes far longer than a cache hit.
+        self._encode_word = lru_cache(_CACHE_SIZE)(self._look_up)
 
     def encode(self, words: Sequence[bytes]) -> WordIds:
-        """Looks a sentence up.
+        """Returns the ids of a sentence.
 
         Args:
-            words: As they stand in the text, none empty.
+            words: The words as they are in the text, not lower-cased; none is empty.
         """
         rows = np.array([self._encode_word(word) for word in words], np.int32)
         rows = rows.reshape(len(words), 1 + len(self.config.features))
@@ -54,7 +57,8 @@ class WordEncoder:
             rows: Sentences of any length.
 
         Returns:
-            (batch, time) and (batch, time, slots), zeros where a sentence is over; time is at least 1.
+            The ids `(batch, time)` and the features `(batch, time, features)`, padded with zeros at the end; time is at
+            least 1.
         """
         time = max(1, *(len(row.ids) for row in rows)) if rows else 1
         ids = np.full((len(rows), time), PAD_ID, np.int32)
@@ -69,7 +73,15 @@ class WordEncoder:
 
 
 def pieces(length: int, longest: int) -> Iterator[slice]:
-    """Where a sentence is cut: as few pieces of at most `longest` words as there can be, of nearly equal length."""
+    """Splits a long sentence into the smallest number of pieces, of nearly equal length.
+
+    Args:
+        length: The number of words of the sentence.
+        longest: The largest number of words of a piece.
+
+    Yields:
+        The words of each piece, as a slice of the sentence.
+    """
     count = -(-length // longest)
     for i in range(count):
         yield slice(i * length // count, (i + 1) * length // count)

@@ -1,14 +1,17 @@
-"""What is read off a single word, besides which word it is: its endings, its beginnings and its shape.
+"""The features of a single word: its suffixes, its prefixes and its shape.
 
-Defined on bytes, so that it is the same in every language:
+They are defined on bytes, so that programs in every language can compute the same:
 
-- A word is lowered in its ASCII letters alone (A-Z to a-z); every other byte stays.
-- A character starts at a word's first byte, and at each other one outside 0x80..0xBF (a UTF-8 character is one).
-- `SUFFIX3` is the last three characters of the lowered word, `PREFIX3` its first three; all of it, if it is shorter.
-- `SHAPE` puts `X` for A-Z, `x` for a-z, `d` for 0-9, `u` for a byte >= 0x80 and any other byte for itself; of equal
-  ones in a row two stay, and of what comes out the first eight.
+- Lower-casing changes only the ASCII letters A-Z.
+- A character starts at the first byte of a word, and at every other byte outside 0x80..0xBF. In UTF-8, this is a code
+  point.
+- `SUFFIX3` is the last three characters of the lower-cased word, `PREFIX3` the first three. A shorter word is taken as
+  a whole.
+- `SHAPE` replaces A-Z by `X`, a-z by `x`, 0-9 by `d`, and each byte from 0x80 on by `u`. All other bytes stay. Of more
+  than two equal bytes in a row, two are kept, and of the result the first eight.
 
-A feature is written `SLOT=value`. No lowered word holds a capital, so a feature is never mistaken for a word.
+A feature is written `SLOT=value`, such as `SUFFIX3=ing`. A lower-cased word has no capitals, so it never equals a
+feature. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -26,24 +29,24 @@ _SHAPES = bytes.maketrans(
 
 
 def lower(word: bytes) -> bytes:
-    """Lowers the ASCII letters of a word."""
+    """Lower-cases the ASCII letters of a word."""
     return word.lower()
 
 
 def shape(word: bytes) -> bytes:
-    """The pattern of capitals, digits and signs: that of `Paris` is `Xxx`, of `U.S.` `X.X.`, of `1990s` `ddx`."""
+    """Returns the shape of a word: `Xxx` for `Paris`, `X.X.` for `U.S.`, `ddx` for `1990s`."""
     return _THREE_IN_A_ROW.sub(rb"\1\1", word.translate(_SHAPES))[:_LONGEST_SHAPE]
 
 
 def features_of(word: bytes, slots: Sequence[str]) -> list[bytes]:
-    """Reads features off a word.
+    """Computes the features of a word.
 
     Args:
-        word: As it stands in the text, not empty.
-        slots: As in `WordsConfig.features`.
+        word: The word as it is in the text, not empty and not lower-cased.
+        slots: The names of the features, as in `WordsConfig.features`.
 
     Returns:
-        One feature for each slot.
+        One feature per name, such as `SUFFIX3=ing`.
     """
     characters = _CHARACTER.findall(lower(word))
     return [b"%s=%s" % (slot.encode(), _value(slot, word, characters)) for slot in slots]

@@ -1,4 +1,4 @@
-"""The words and the features that a tagger knows, in one file, and their ids."""
+"""The vocabulary of a tagger: its words and features with their ids, in one file. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FEATURE = re.compile(rb"(?s)(?:%s)=.+" % FEATURE_SLOT.encode())
 
 @dataclass(frozen=True)
 class VocabularySize:
-    """How much a vocabulary takes.
+    """The limits of a vocabulary.
 
     Attributes:
-        words: The most words.
-        features: The most features.
-        least_word_count: How often a word has to stand in the training sentences.
-        least_feature_count: The same for a feature.
+        words: The largest number of words.
+        features: The largest number of features.
+        least_word_count: How often a word must occur in the training sentences.
+        least_feature_count: How often a feature must occur in the training sentences.
     """
 
     words: int
@@ -34,13 +34,14 @@ class VocabularySize:
 
 
 class WordVocabulary(TokenList):
-    """The known tokens in the order of their ids: three special ones, then words, then features.
+    """The known tokens in the order of their ids: three special tokens, then words, then features.
 
-    Words are lowered and so hold no capital; a feature starts with one.
+    Words are lower-cased, so they contain no capitals; features start with a capital.
 
     Attributes:
-        tokens: All of them; a token's id is its index.
-        word_count: Ids of words, the special ones included, run from 0 to `word_count - 1`; features follow.
+        tokens: All tokens; the id of a token is its index.
+        word_count: The number of words, including the special tokens. Their ids are `0..word_count - 1`, and the ids of
+            the features follow.
     """
 
     def __init__(self, tokens: Iterable[bytes]) -> None:
@@ -52,8 +53,8 @@ class WordVocabulary(TokenList):
             is_word = token_id < self.word_count and not _CAPITAL.search(token)
             if not token or b"\n" in token or not (is_word or is_feature[token_id]):
                 raise ModelError(
-                    f"vocabulary: line {token_id + 1} holds {token!r:.40}; there should be a lowered word"
-                    f"{'' if token_id < self.word_count else ' before all features'} or a feature such as SUFFIX3=ing"
+                    f"vocabulary: line {token_id + 1} is {token!r:.40}; it should be a lower-cased word"
+                    f"{'' if token_id < self.word_count else ' before all features'}, or a feature such as SUFFIX3=ing"
                 )
         self._ids = {token: token_id for token_id, token in enumerate(self.tokens) if token_id >= first}
         if len(self._ids) != len(self.tokens) - first:
@@ -61,24 +62,25 @@ class WordVocabulary(TokenList):
 
     @classmethod
     def build(cls, sentences: Iterable[Sequence[bytes]], config: WordsConfig, size: VocabularySize) -> WordVocabulary:
-        """Takes what is frequent in the training sentences; ties go by byte order, so the result is repeatable.
+        """Builds a vocabulary of the most frequent words and features of the training sentences.
 
-        A word that is seen too rarely to be taken is unknown in training already: so the unknown word is learned.
+        Tokens of equal frequency are sorted by their bytes, so that the result is reproducible. Rare words are left
+        out, so that the network meets unknown words during training and learns their id.
 
         Args:
-            sentences: Words as they stand in the text; the training sentences, and only those.
-            config: Its features.
-            size: How many to take, and how rare they may be.
+            sentences: The words of the training sentences, and of no others, as they are in the text.
+            config: The settings, which name the features.
+            size: The limits of the vocabulary.
         """
         forms = Counter(word for sentence in sentences for word in sentence)
         words: Counter[bytes] = Counter()
         features: Counter[bytes] = Counter()
-        for form, count in forms.items():
-            words[lower(form)] += count
-            for feature in features_of(form, config.features):
+        for word, count in forms.items():
+            words[lower(word)] += count
+            for feature in features_of(word, config.features):
                 features[feature] += count
-        for word in SPECIAL_TOKENS:
-            del words[word]
+        for token in SPECIAL_TOKENS:
+            del words[token]
         return cls(
             (
                 *SPECIAL_TOKENS,
@@ -88,10 +90,10 @@ class WordVocabulary(TokenList):
         )
 
     def encode(self, tokens: Iterable[bytes]) -> list[int]:
-        """Looks the ids of lowered words or of features up; an unknown one is 2."""
+        """Returns the ids of lower-cased words or of features; 2 for an unknown one."""
         return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
 
 
-def _most_frequent(counts: Counter[bytes], most: int, least_count: int) -> list[bytes]:
-    taken = (token for token, count in counts.items() if count >= least_count and b"\n" not in token)
-    return sorted(taken, key=lambda token: (-counts[token], token))[:most]
+def _most_frequent(counts: Counter[bytes], limit: int, least_count: int) -> list[bytes]:
+    frequent = (token for token, count in counts.items() if count >= least_count and b"\n" not in token)
+    return sorted(frequent, key=lambda token: (-counts[token], token))[:limit]

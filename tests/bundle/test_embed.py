@@ -63,4 +63,4 @@ def test_the_command(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert run(["embed", "python", str(tiny_bundle), "--out", str(tmp_path / "project")]) == 0
     assert str(tmp_path / "project" / "main.py") in capsys.readouterr().out
     assert run(["embed", "cobol"]) == 2
-    assert "no sample for 'cobol'; there are" in capsys.readouterr().err
+    assert "there is no sample for 'cobol'; choose one of" in capsys.readouterr().err

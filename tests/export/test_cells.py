@@ -168,11 +168,11 @@ def test_two_layers_with_the_same_weights_keep_apart() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([layers.LSTM(4, activation="gelu", name="memory")], r"layer memory \(LSTM\) steps by the activation 'gelu'"),
+        ([layers.LSTM(4, activation="gelu", name="memory")], r"layer memory \(LSTM\) has the activation 'gelu'"),
         ([layers.GRU(4, recurrent_activation="silu", name="gru")], r"layer gru .* the recurrent activation 'silu'"),
         ([layers.SimpleRNN(4, activation="selu", name="rnn")], r"layer rnn .* the activation 'selu'"),
         ([layers.LSTM(4, unroll=True, name="memory")], r"layer memory .* unroll=True"),
-        ([layers.RNN(layers.LSTMCell(4), name="wrapped")], r"layer wrapped \(RNN\) is of a kind"),
+        ([layers.RNN(layers.LSTMCell(4), name="wrapped")], r"layer wrapped \(RNN\) is of an unsupported class"),
     ],
 )
 def test_what_is_not_modelled_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
@@ -185,7 +185,7 @@ def test_a_first_state_that_is_given_is_refused() -> None:
     x = layers.Embedding(12, 5)(ids)
     first = layers.GRU(4)(x)
     model = keras.Model(ids, layers.GRU(4, name="second")(x, initial_state=first))
-    with pytest.raises(ModelError, match=r"layer second .* is given its first state"):
+    with pytest.raises(ModelError, match=r"layer second .* has an initial state"):
         read_network(model)
 
 

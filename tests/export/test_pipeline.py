@@ -206,7 +206,7 @@ def test_a_run_that_should_label_texts_and_gives_no_probability_is_refused(run_c
 
 def test_a_softmax_over_one_unit_is_refused(tmp_path: Path) -> None:
     with_head("softmax").save(tmp_path / "one.keras")
-    with pytest.raises(ModelError, match="layer head is a softmax over a single unit, which is 1 whatever it reads"):
+    with pytest.raises(ModelError, match="layer head is a softmax over a single unit, which is always 1"):
         export(tmp_path / "one.keras", tmp_path / "out")
 
 
@@ -245,7 +245,7 @@ def test_an_altered_run_is_not_exported(run_copy: Path, tmp_path: Path) -> None:
 
 def test_a_keras_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_bytes(b"not a zip")
-    with pytest.raises(ModelError, match=r"broken\.keras: not a \.keras file, or a damaged one"):
+    with pytest.raises(ModelError, match=r"broken\.keras: the file is damaged, or is not a \.keras file"):
         export(tmp_path / "broken.keras", tmp_path / "out")
 
 

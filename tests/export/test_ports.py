@@ -156,11 +156,11 @@ def test_one_wrong_output_of_several_is_caught(form: str, tmp_path: Path) -> Non
 def test_what_cannot_be_wired_is_refused(tmp_path: Path) -> None:
     ids, unread = text_ids(), keras.Input((None, 4), name="unread")
     probs = layers.Dense(1, activation="sigmoid")(layers.SimpleRNN(3)(layers.Embedding(20, 4)(ids)))
-    with pytest.raises(ModelError, match="its input unread is read by no layer"):
+    with pytest.raises(ModelError, match="no layer reads its input unread"):
         read_network(keras.Model([ids, unread], probs))
     with pytest.raises(ModelError, match="two of its outputs are the same"):
         read_network(keras.Model(ids, [probs, probs]))
     scalar = keras.Input((), name="scalar")
     rnn = layers.SimpleRNN(3)(layers.Reshape((1, 1))(scalar))
-    with pytest.raises(ModelError, match=r"scalar \(None,\) is no sequence"):
+    with pytest.raises(ModelError, match=r"scalar \(None,\) is not a sequence"):
         read_network(keras.Model(scalar, layers.Dense(1)(rnn)))

@@ -154,10 +154,10 @@ def hand_made(x: Any, y: Any, mask: Any) -> Any:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (hand_made, "is given a mask that was made by hand"),
-        (lambda x, y, mask: rnn(name="p")(y, mask=keras.ops.not_equal(x[..., 0], 0)), "made by hand"),
+        (hand_made, "has an explicit mask; only the mask of an Embedding"),
+        (lambda x, y, mask: rnn(name="p")(y, mask=keras.ops.not_equal(x[..., 0], 0)), "has an explicit mask"),
         (lambda x, y, mask: layers.Bidirectional(rnn(), name="p")(y, mask=keras.ops.any(mask, axis=-1, keepdims=True)),
-         "made by hand"),
+         "has an explicit mask"),
     ],
 )  # fmt: skip
 def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
@@ -169,7 +169,9 @@ def test_a_mask_of_ids_that_no_embedding_masks_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     x = layers.Embedding(12, 3)(ids)
     model = keras.Model(ids, layers.Dense(2)(layers.SimpleRNN(3, name="p")(x, mask=keras.ops.not_equal(ids, 0))))
-    with pytest.raises(ModelError, match=r"layer p \(.*a mask of ids, which no Embedding with mask_zero looks up"):
+    with pytest.raises(
+        ModelError, match=r"layer p \(.*has a mask of ids, which is not the input of an Embedding with mask_zero"
+    ):
         read_network(model)
 
 

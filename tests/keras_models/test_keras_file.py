@@ -126,14 +126,14 @@ def circle(file: h5py.File) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
-    "a Lambda": (with_layer(**lambda_layer()), "layer 'harm': a Lambda carries code"),
+    "a Lambda": (with_layer(**lambda_layer()), "layer 'harm': a Lambda contains code"),
     "a Lambda under another name": (
         with_layer(**{**lambda_layer(), "class_name": "Dense", "registered_name": "Lambda"}),
-        "a Lambda carries code",
+        "a Lambda contains code",
     ),
     "a lambda as a setting": (
         with_setting("activation", {"class_name": "__lambda__", "config": {"value": "4wAAAAA="}}),
-        "a Lambda carries code",
+        "a Lambda contains code",
     ),
     "a module of Python's": (
         with_layer(module="os", class_name="system", config={"name": "x", "command": "true"}, registered_name=None),
@@ -158,27 +158,27 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
     "a class without a module": (with_layer(class_name="Dense", config={"name": "d"}), "no module, Dense"),
     "TorchModuleWrapper": (
         with_layer(module="keras.layers", class_name="TorchModuleWrapper", config={"name": "t"}, registered_name=None),
-        "layer 't': TorchModuleWrapper is of a kind that is not modelled",
+        "layer 't': TorchModuleWrapper is of an unsupported class",
     ),
     "TFSMLayer": (
         with_layer(module="keras.layers", class_name="TFSMLayer", config={"filepath": "/"}, registered_name=None),
-        "TFSMLayer is of a kind that is not modelled",
+        "TFSMLayer is of an unsupported class",
     ),
     "a deep configuration": (lambda m: m.update({"config.json": b'{"a":' * 9000 + b"1" + b"}" * 9000}), "nested too"),
-    "no configuration": (lambda m: m.update({"config.json": b"{"}), "not a .keras file, or a damaged one"),
-    "a member elsewhere": (lambda m: m.update({"../evil.txt": b"x"}), r"holds '\.\./evil\.txt' besides"),
+    "no configuration": (lambda m: m.update({"config.json": b"{"}), "the file is damaged, or is not a .keras file"),
+    "a member elsewhere": (lambda m: m.update({"../evil.txt": b"x"}), r"contains '\.\./evil\.txt' too"),
     "an asset": (lambda m: m.update({"assets/words.txt": b"x"}), "assets/words.txt"),
-    "no weights": (without_weights, "misses some of them"),
+    "no weights": (without_weights, "lacks one of them"),
     "a bomb": (
         lambda m: m.update({"config.json": b" " * (1 << 25)}),
-        "unpacks to 33,554,432 bytes; 16 MB are the most",
+        "unpacks to 33,554,432 bytes; at most 16 MB",
     ),
     "weights in another file": (with_weights(external), "numbers of 'x' in another file"),
     "weights of another file": (with_weights(virtual), "numbers of 'x' in another file"),
     "a link to another file": (with_weights(linked), "has a link, 'x', which is not followed"),
     "a link": (with_weights(soft), "has a link, 'x', which is not followed"),
-    "groups without an end": (with_weights(circle), "holds too much, or in too many groups"),
-    "weights that are none": (with_weights(lambda f: f.create_dataset("x", data="a text")), "no array of numbers"),
+    "groups without an end": (with_weights(circle), "contains too many arrays, or too many nested groups"),
+    "weights that are none": (with_weights(lambda f: f.create_dataset("x", data="a text")), "not an array of numbers"),
     "weights of nothing": (
         with_weights(lambda f: f.create_dataset("x", (1 << 34,), "f4", chunks=(1 << 20,))),
         "declares 68,719,",
@@ -201,7 +201,7 @@ def test_keras_never_sees_it(name: str, saved: bytes, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
 def test_what_is_no_keras_file_is_refused(data: bytes) -> None:
-    with pytest.raises(ModelError, match=r"m\.keras: not a \.keras file, or a damaged one"):
+    with pytest.raises(ModelError, match=r"m\.keras: the file is damaged, or is not a \.keras file"):
         clean_keras_file(data, "m.keras")
 
 

@@ -40,7 +40,7 @@ def test_branches_meet_in_a_functional_model() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([layers.RNN(layers.LSTMCell(4), name="memory")], r"layer memory \(RNN\) is of a kind that is not modelled"),
+        ([layers.RNN(layers.LSTMCell(4), name="memory")], r"layer memory \(RNN\) is of an unsupported class"),
         ([layers.SimpleRNN(4, activation="gelu", name="rnn")], r"layer rnn .* activation 'gelu'"),
         ([layers.SimpleRNN(4, activation="softmax", name="rnn")], r"layer rnn .* activation 'softmax'"),
         ([layers.SimpleRNN(4, unroll=True, name="rnn")], r"layer rnn .* unroll=True"),
@@ -58,7 +58,9 @@ def test_a_layer_used_twice_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32")
     shared = layers.SimpleRNN(5, return_sequences=True, name="shared")
     model = keras.Model(ids, shared(shared(layers.Embedding(12, 5)(ids))))
-    with pytest.raises(ModelError, match="an output of it is not that of one of its layers, used once"):
+    with pytest.raises(
+        ModelError, match="an output should come from one of its layers, and this layer should be used once"
+    ):
         read_network(model)
 
 
@@ -66,5 +68,5 @@ def test_a_subclass_is_refused() -> None:
     class Twisted(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
         pass
 
-    with pytest.raises(ModelError, match=r"\(Twisted\) is of a kind that is not modelled"):
+    with pytest.raises(ModelError, match=r"\(Twisted\) is of an unsupported class"):
         read_network(build(Twisted(4)))

@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "sparse_tensor",
     ),
     "functions": (lambda: model(graph([ADD], [W]), [(25, message((1, "Add")))]), "functions of its own"),
-    "a training": (lambda: model(graph([ADD], [W]), [(20, b"")]), "a training"),
+    "a training": (lambda: model(graph([ADD], [W]), [(20, b"")]), "training information"),
     "a foreign domain": (lambda: whole(node("Add", ["x", "w"], ["y"], domain="com.microsoft")), "com.microsoft.Add"),
     "an imported domain": (lambda: model(graph([ADD], [W]), opsets=[("", 13), ("x", 1)]), "imported operator sets: "),
     "another operator set": (lambda: model(graph([ADD], [W]), opsets=[("", 99)]), "imported operator sets: "),
@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "very many nodes": (lambda: whole(*[node("Identity", ["x"], ["y"])] * 20_001), "more than 20,000 nodes"),
     "very many fields": (lambda: whole(*[node("Add", [""] * 100_000, ["y"])] * 3), "more than 200,000 fields"),
-    "two graphs": (lambda: model(graph([ADD], [W]), [(7, graph([ADD], [W]))]), "stands twice"),
+    "two graphs": (lambda: model(graph([ADD], [W]), [(7, graph([ADD], [W]))]), "occurs twice"),
     "one key twice": (lambda: model(graph([ADD], [W]), [(14, [(1, "k"), (2, "v")])] * 2), "2 entries of metadata"),
     "a large entry": (
         lambda: model(graph([ADD], [W]), [(14, [(1, "k"), (2, "v" * (1 << 23))])]),
@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a field of no kind": (lambda: whole() + message((99, 1)), "ModelProto has no field 99"),
     "a group": (lambda: whole() + b"\x0b", "not an ONNX model"),
-    "a number without an end": (lambda: b"\x08" + b"\xff" * 100, "a number without an end"),
+    "a number without an end": (lambda: b"\x08" + b"\xff" * 100, "a number does not end"),
     "a length beyond the end": (lambda: b"\x3a\xff\xff\xff\x7f", "cut short"),
     "nothing": (lambda: b"", "it has no graph"),
     "something else": (lambda: b"PK\x03\x04 no model at all", "not an ONNX model"),
@@ -255,5 +255,5 @@ def test_labels_in_the_metadata_have_no_control_characters() -> None:
         "vocabulary_size": 9,
         "tokenizer": None,
     }
-    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' has control characters"):
+    with pytest.raises(ModelError, match=r"'a\\x1b\[31m' contains control characters"):
         read_metadata({METADATA_KEY: json.dumps(metadata)})

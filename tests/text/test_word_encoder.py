@@ -84,7 +84,7 @@ def test_an_encoder_is_read_back_from_a_run() -> None:
     assert (encoder.config, encoder.vocabulary) == (CONFIG, ENCODER.vocabulary)
     plain = dataclasses.replace(MODEL, words=None, task="classification")
     assert read_id_encoder(Directory(Path("m"), plain, {})) is None
-    with pytest.raises(ModelError, match=r"has 7 tokens, config\.json says 8"):
+    with pytest.raises(ModelError, match=r"has 7 tokens, but config\.json says 8"):
         read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": b"\n".join(TOKENS[:-1])}))
     with pytest.raises(ModelError, match=r"no vocabulary\.txt"):
         read_id_encoder(Directory(Path("m"), config, {}))
@@ -92,7 +92,7 @@ def test_an_encoder_is_read_back_from_a_run() -> None:
 
 def test_a_config_says_how_a_tagger_reads() -> None:
     assert dataclasses.replace(MODEL, words=None).task == "tagging"  # of a network that reads arrays
-    with pytest.raises(ValueError, match="task classification takes no words"):
+    with pytest.raises(ValueError, match="words are not allowed for the task classification"):
         dataclasses.replace(MODEL, task="classification")
     for features, max_length, reason in (
         (("SUFFIX0",), 5, "not 'SUFFIX0'"),

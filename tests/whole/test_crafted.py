@@ -184,7 +184,7 @@ def test_a_label_that_steers_the_terminal_is_refused(label: str, bundle: Path, t
     (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "text.txt").write_bytes(b"fine")
     outcome = rnnx("infer", "--model", str(bundle), str(tmp_path / "text.txt"), "--no-session")
-    require_refused(outcome, "config.json", "has control characters in it", ascii(label)[1:-1])
+    require_refused(outcome, "config.json", "contains control characters", ascii(label)[1:-1])
 
 
 def escaping_tar(path: Path) -> Path:
@@ -241,5 +241,5 @@ def test_a_keras_file_with_a_lambda_is_refused(
             archive.writestr(name, data)
     code = run(["export", str(path), "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
-    require_refused(Outcome(code, out, err), str(path), "layer 'harm': a Lambda carries code")
+    require_refused(Outcome(code, out, err), str(path), "layer 'harm': a Lambda contains code")
     assert tree(tmp_path) == {path}

@@ -220,7 +220,7 @@ def test_a_network_that_reads_other_ids_is_refused(run_copy: Path) -> None:
 
 def test_a_name_that_is_none_is_refused(tagger_run: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["export", str(tagger_run), "--name", "/", "--out", str(tmp_path / "out")]) == 2
-    assert "name should be letters" in capfd.readouterr().err
+    assert "name should consist of letters" in capfd.readouterr().err
     assert renamed(open_source(tagger_run), "mine").config.name == "mine"
 
 
