@@ -21,7 +21,6 @@ from rnnx.reference.activations import LEAKY_SLOPE
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
 from rnnx.rounding.step_bound import step_bound
 
-
 # Some rows of a batch: all of them, or those with these indices.
 Rows: TypeAlias = slice | npt.NDArray[np.intp]
 
