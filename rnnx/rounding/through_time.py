@@ -36,12 +36,11 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
     """
     steps = steps or linearize(layer, x)
     x = layer.in_order(x)
-    there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
     batch, time, _ = x.values.shape
     if not layer.return_sequences:
         gradient = np.concatenate([np.zeros((batch, time - 1, layer.units)), gradient[:, None]], axis=1)
-    if layer.zero_output_for_mask:
-        gradient = np.where(there, gradient, 0.0)
+    if layer.zero_output_for_mask and x.mask is not None:
+        gradient = np.where(x.mask[:, :, None], gradient, 0.0)
     total = np.zeros(batch)
     d_sums = np.zeros((batch, time, layer.kernel.shape[1]))
     carried = (np.zeros((batch, layer.units)),) * layer.carried_count
@@ -49,9 +48,17 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
     for t in range(int(np.flatnonzero(gradient.any(axis=(0, 2))).max(initial=-1)), -1, -1):
         carried = (carried[0] + gradient[:, t], *carried[1:])
         error, d_sum, before = steps.back(t, carried)
-        total += np.where(there[:, t, 0], error, 0.0)
-        d_sums[:, t] = np.where(there[:, t], d_sum, 0.0)
-        carried = tuple(np.where(there[:, t], new, old) for new, old in zip(before, carried, strict=True))
+        # Only the rows that are masked here are written again: few are, and a choice for all numbers takes longer than
+        # the step itself.
+        masked = () if x.mask is None else np.flatnonzero(~x.mask[:, t])
+        if len(masked):
+            error[masked] = 0.0
+            d_sum[masked] = 0.0
+            for new, old in zip(before, carried, strict=True):
+                new[masked] = old[masked]
+        total += error
+        d_sums[:, t] = d_sum
+        carried = before
     d_x = d_sums @ layer.kernel.T
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
 
@@ -93,7 +100,7 @@ class Steps(ABC):
 
         Returns:
             The sum of |dz / d(result)| times bound, (batch,); dz / d(the sums x W + ...), (batch, gates times units);
-            dz / d(what was carried before it).
+            dz / d(what was carried before it). All are new arrays, which the caller may change.
         """
 
 
