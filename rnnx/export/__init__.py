@@ -1,1 +1,1 @@
-"""Export: a Keras model to an ONNX bundle with its proof. Needs the [train] extra and [cpu] or [cuda]."""
+"""Exports a Keras model to a bundle of ONNX files with their proof. Needs the extra [train], and [cpu] or [cuda]."""

@@ -1,4 +1,8 @@
-"""Keras to ONNX by tf2onnx (its only import), with names that stay: `ids` in, `probs` out, `batch` and `time`."""
+"""Converts a Keras model to ONNX with tf2onnx, and gives the graph rnnx's own names.
+
+Inputs, outputs and dimensions are named as in the reference (`ids`, `probs`, `batch`, `time`), and each recurrence as
+its Keras layer, so that later steps find them. This is the only module that imports tf2onnx.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +26,35 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
 
-# ReduceSum takes its axes as an input since 13, which the pooling needs; nothing here needs more. IR 8 is the newest
-# that every onnxruntime since 1.10 loads.
+# Pooling needs ReduceSum with its axes as an input, which opset 13 introduced. Nothing needs a later opset.
+# IR version 8 is the newest that every onnxruntime since 1.10 loads.
 OPSET = 13
 IR_VERSION = 8
 
 
 def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
-    """Converts a model and names what has to be found again.
+    """Converts a model to an ONNX graph whose inputs, outputs, dimensions and recurrences have the reference's names.
 
     Args:
-        model: Ids (batch, time) int32 in, probabilities out.
-        network: The reference of the same model; its recurrent layers' names go onto the loops.
+        model: The Keras model.
+        network: The reference of the same model. Its recurrent layers give the loops and markers their names.
+
+    Returns:
+        A checked graph. Each recurrent layer is either a Loop or a marker node (`rnnx.export.markers`).
 
     Raises:
-        ModelError: If tf2onnx cannot convert it, the checker refuses the result, or a recurrence cannot be found in it.
+        ModelError: If tf2onnx cannot convert the model, onnx's checker refuses the result, or a recurrent layer is
+            missing from it.
     """
-    # tf2onnx warns of what it tries and drops; its errors come as exceptions, and what it leaves as it is (Erfc) is
-    # replaced below, or refused by the checker.
+    # tf2onnx logs warnings about rewrites that it tries and gives up. Its errors are raised as exceptions, and an
+    # operation that it cannot convert stays in the graph: Erfc is replaced below, the checker refuses all others.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     signature = [
-        tf.TensorSpec((None, *one.shape), tf.int32 if one.kind == "ids" else tf.float32, name=one.name)
-        for one in network.inputs
+        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32, name=port.name)
+        for port in network.inputs
     ]
-    # from_keras fails on a Keras 3 Sequential (tf2onnx #2319); traced on the CPU, or cuDNN operators come out (#2359).
+    # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
+    # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     with tf.device("/CPU:0"), whole_sequences(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
@@ -54,7 +63,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 proto, _ = tf2onnx.convert.from_function(
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )
-        except Exception as error:  # whatever the converter meets
+        except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
     proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
@@ -63,7 +72,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     names = fill_markers(proto, model, network)
     _name_loops(proto.graph, {name: layer for name, layer in network.recurrent_nodes.items() if name not in names})
     proto.ir_version = IR_VERSION
-    del proto.opset_import[:]  # tf2onnx lists ai.onnx.ml, of which nothing is used; the checker would object
+    del proto.opset_import[:]  # tf2onnx also lists ai.onnx.ml, which the graph does not use and the checker refuses
     proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     if names:
         proto.opset_import.append(onnx.helper.make_opsetid(MARKER_DOMAIN, 1))
@@ -75,12 +84,13 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
 
 
 def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The outputs under names that keep their order: tf2onnx sorts by them."""
+    """Calls the model, and names its outputs so that they keep their order: tf2onnx sorts outputs by name."""
     outputs = keras.tree.flatten(model(list(given) if len(given) > 1 else given[0], training=False))
     return {f"output_{i:03}": values for i, values in enumerate(outputs)}
 
 
 def _normalizations(network: Network) -> Iterator[Statistics]:
+    """Yields the float32 statistics of each BatchNormalization."""
     for node in network.nodes:
         if isinstance(layer := node.layer, BatchNormalization):
             mean, variance = layer.mean.astype(np.float32), layer.variance.astype(np.float32)
@@ -89,10 +99,10 @@ def _normalizations(network: Network) -> Iterator[Statistics]:
 
 
 def check(proto: onnx.ModelProto) -> None:
-    """Runs onnx's checker, types and shapes included.
+    """Runs onnx's checker, with inference of types and shapes.
 
     Raises:
-        ModelError: With what it says.
+        ModelError: If the checker refuses the graph. The message quotes the checker.
     """
     try:
         onnx.checker.check_model(proto, full_check=True)
@@ -101,19 +111,20 @@ def check(proto: onnx.ModelProto) -> None:
 
 
 def _name_loops(graph: onnx.GraphProto, layers: Mapping[str, Recurrent]) -> None:
-    """Gives each Loop the name of the layer whose weights it holds, bit for bit."""
-    waiting = dict(layers)
+    """Gives each Loop the name of the layer whose weights it has, compared bit for bit."""
+    unmatched = dict(layers)
     for loop, recurrence in read_loops(Graph(graph)):
-        same = (name for name, layer in waiting.items() if _has_weights_of(recurrence, layer))
-        name = next(same, None)
+        matches = (name for name, layer in unmatched.items() if _has_weights_of(recurrence, layer))
+        name = next(matches, None)
         if name is not None:
             loop.name = name
-            del waiting[name]
-    if waiting:
-        raise ModelError(f"the converted graph holds no loop for {', '.join(waiting)}; please report this model")
+            del unmatched[name]
+    if unmatched:
+        raise ModelError(f"the converted graph has no loop for {', '.join(unmatched)}; please report this model")
 
 
 def _has_weights_of(recurrence: Recurrence, layer: Recurrent) -> bool:
+    """Whether the weights of a Loop equal those of a layer, bit for bit."""
     return all(
         np.array_equal(getattr(layer, name), getattr(recurrence, name))
         for name in ("kernel", "recurrent_kernel", "bias")
@@ -121,6 +132,7 @@ def _has_weights_of(recurrence: Recurrence, layer: Recurrent) -> bool:
 
 
 def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Renames a value where it is computed, where it is read, and as an output of the graph."""
     for node in graph.node:
         node.output[:] = [new if name == old else name for name in node.output]
         node.input[:] = [new if name == old else name for name in node.input]
@@ -130,8 +142,12 @@ def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def _name_dimensions(graph: onnx.GraphProto, network: Network) -> None:
-    """`batch` comes first everywhere; `time` where an input has it, and where an output is as long as that."""
-    shapes = {one.name: one.shape for one in network.inputs} | output_shapes(network)
+    """Names the open dimensions of inputs and outputs.
+
+    The first is `batch`. An open dimension after it is `time` in an input, and in an output that keeps the time of the
+    input; otherwise it is named after the output.
+    """
+    shapes = {port.name: port.shape for port in network.inputs} | output_shapes(network)
     for value in (*graph.input, *graph.output):
         dimensions = value.type.tensor_type.shape.dim
         del dimensions[:]
@@ -139,6 +155,6 @@ def _name_dimensions(graph: onnx.GraphProto, network: Network) -> None:
             if size is not None:
                 dimensions.add().dim_value = size
             else:
-                # A pooling over some positions leaves another time than that of the input.
+                # Pooling over windows, for example, makes the time shorter than that of the input.
                 is_time = value in graph.input or keeps_time(network, value.name)
                 dimensions.add().dim_param = "batch" if i == 0 else "time" if is_time else f"{value.name}_{i}"

@@ -1,4 +1,4 @@
-"""The forms of one model: the same function, written for different places. Each goes through the proof."""
+"""Builds the forms of a model: ONNX graphs of the same function for different runtimes. Each form is proved."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from rnnx.rewrites.unrolled import is_put_together
 
 
 def build_forms(model: keras.Model, network: Network, streaming: bool = False) -> dict[str, Rewritten]:
-    """Converts a model and writes its forms.
+    """Converts a model and builds its forms.
 
     Args:
-        model: Ids (batch, time) int32 in, probabilities out.
+        model: The Keras model.
         network: The reference of the same model.
-        streaming: Whether the form with states as inputs and outputs is wanted too.
+        streaming: Whether to also build the form with states as inputs and outputs.
 
     Returns:
-        By file name: the recurrences as native operators; and for batches, and for engines that know no lengths, each
-        SimpleRNN as a Scan (the RNN operator gains nothing from a batch on the CPU; LSTM and GRU do), and nowhere
-        lengths. The second is left out where it is the first.
+        The forms by file name. `model.onnx` has the recurrences as native operators. `model.batch.onnx` is for batches,
+        and for engines that do not support `sequence_lens`: each SimpleRNN is a Scan, because the CPU kernel of the RNN
+        operator gains nothing from a batch (those of LSTM and GRU do), and no operator takes lengths. It is left out if
+        it is equal to `model.onnx`.
 
     Raises:
-        ModelError: If something cannot be converted, is not known, or is refused by the checker.
+        ModelError: If part of the model cannot be converted or rewritten, or onnx's checker refuses a form.
     """
     converted = remove_negative_ids(convert(model, network))
     forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: _write_scans(converted)}
@@ -48,19 +49,19 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
 
 
 def _write_scans(converted: onnx.ModelProto) -> Rewritten:
-    """The Scans, several steps in a turn where nobody asks for the states of all of them in one value."""
+    """Writes each SimpleRNN as a Scan, unrolled unless a node reads all states of an unrolled Scan as one value."""
     unrolled = replace_loops(converted, partial(write_scan, unrolls=True))
     return replace_loops(converted, write_scan) if is_put_together(Graph(unrolled.model.graph)) else unrolled
 
 
 def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
-    """What a step of the Scan form is, for the predictor to tell when it is the faster one.
+    """Measures a step of the Scan form, so that the predictor can choose the faster form for each batch.
 
     Returns:
-        Numbers of state of the widest Scan, for one row, layers that run in it counted together; and whether every Scan
-        has to write its states down at every step. 0 without a Scan, for there is no choice then.
+        The units of the widest Scan, summed over the layers that run in it, or 0 if there is no Scan; and whether every
+        Scan collects its states at every step.
     """
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
     states = [list(node.attribute[0].g.output)[: count_states(node)] for node in scans]
-    widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in some) for some in states]
+    widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in of_scan) for of_scan in states]
     return max(widths, default=0), all(len(node.output) > count_states(node) for node in scans)

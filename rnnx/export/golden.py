@@ -1,4 +1,4 @@
-"""The golden vectors of a model: inputs, what the float64 reference gives for them, and the files that carry both."""
+"""Golden vectors: inputs with the answers of the float64 reference, and the files that contain them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch, to_text
 from rnnx.text_form.build import TextForm
 
+# The steps whose states the evidence records, for as many of the golden inputs as there are steps here.
 _STEPS = (0, 1, 4)
 
 
 def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
-    """ONNX's own form of test data for `model.onnx`: each set the inputs and the outputs that it should give.
+    """Makes test data sets for `model.onnx` in ONNX's own format: inputs, and the outputs that are expected for them.
 
     Args:
         network: The reference.
         inputs: The golden inputs.
 
     Returns:
-        File name (`testdata/test_data_set_0/input_0.pb`) to content.
+        The content of each file by its name, such as `testdata/test_data_set_0/input_0.pb`. There are three sets: the
+        first golden input, the last, and a batch of all that have the longest time.
     """
     rows = [given for _, given in inputs.values()]
     longest = max(_time(row) for row in rows)
-    together = [row for row in rows if _time(row) == longest]
-    stacked = {name: np.concatenate([row[name] for row in together]) for name in together[0]}
+    longest_rows = [row for row in rows if _time(row) == longest]
+    stacked = {name: np.concatenate([row[name] for row in longest_rows]) for name in longest_rows[0]}
     files = {}
     for i, given in enumerate([rows[0], rows[-1], stacked]):
         folder = f"{TESTDATA_NAME}/test_data_set_{i}"
@@ -50,33 +52,36 @@ def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
 
 
 def longest_row(inputs: GoldenInputs) -> NamedArrays:
-    """The longest of the golden inputs, a batch of one."""
+    """Returns the longest of the golden inputs, a batch of one."""
     return max((given for _, given in inputs.values()), key=_time)
 
 
 def finish(
     form: Rewritten, network: Network, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]
 ) -> bytes:
-    """Puts the metadata and the evidence into a form.
+    """Writes the metadata and the evidence into a form.
 
     Args:
         form: A form that was proved.
-        network: What it computes.
+        network: The reference of that form.
         inputs: The golden inputs.
         report: The proof.
-        properties: The rest of its metadata.
+        properties: The other metadata, by key.
 
     Returns:
-        The file as it ships.
+        The bytes of the file as it is published.
 
     Raises:
-        ModelError: If a weight of Keras's stands nowhere in it.
+        ModelError: If one of the Keras weights is not stored in the file.
     """
     return _finish(form, network, inputs, report, properties, None)
 
 
 def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]) -> bytes:
-    """Puts the metadata and the evidence into a text form; as `finish` otherwise."""
+    """Writes the metadata and the evidence into a text form; see `finish`.
+
+    Only golden inputs that come from a text are recorded.
+    """
     texts = {name: row for name, row in inputs.items() if row[0] is not None}
     return _finish(form.rewritten, form.network, texts, report, properties, form.ids)
 
@@ -89,6 +94,16 @@ def _finish(
     properties: Mapping[str, str],
     ids_value: str | None,
 ) -> bytes:
+    """Runs the golden inputs through a form, and returns the file with evidence and metadata.
+
+    Args:
+        form: A form that was proved.
+        network: The reference of that form.
+        inputs: The golden inputs.
+        report: The proof.
+        properties: The other metadata, by key.
+        ids_value: The name of the value that has the ids in a text form; None for other forms.
+    """
     model = form.model.SerializeToString()
     session = Session(model, device="cpu")
 
@@ -109,7 +124,7 @@ def _finish(
         for i, (name, (text, given)) in enumerate(inputs.items())
     )
     parsed = parse_model(model)
-    # The curves are for people, in the bundle.
+    # The curves are for people to look at: the bundle has them in parity.json and in the plot.
     figures = dataclasses.replace(report, drift=())
     tools = tool_versions("numpy", "onnxruntime")
     evidence = Evidence(

@@ -1,4 +1,4 @@
-"""The golden vectors of a tagger: sentences, their words' ids and features, tags and probabilities."""
+"""The golden vectors of a tagger: sentences with the ids, features, tags and probabilities of their words."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rnnx.text.sentence_split import split_text
 from rnnx.text.tokenizer import to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
-# A word that no vocabulary has; capitals; no UTF-8, and some; numbers, signs, addresses; what looks like a token of the
-# vocabulary's own; one word over and over.
+# In this order: an unknown word; capitals; invalid UTF-8 and letters outside ASCII; numbers, symbols and addresses;
+# control characters and words that look like special tokens; one word repeated.
 _TRAPS = (
     (b"qqqqzzzz",),
     (b"THE", b"Film", b"IS", b"GREAT", b"!!!"),
@@ -27,11 +27,13 @@ _TRAPS = (
 
 
 def golden_sentences(encoder: WordEncoder, *, every: bool = True) -> list[tuple[bytes, ...]]:
-    """Sentences of rnnx's own texts (a user's stay with the user), and traps, none longer than the model reads.
+    """Returns the sentences of rnnx's own texts, and traps, each cut to the longest sentence that the model reads.
+
+    A user's texts are never used, because golden vectors are published.
 
     Args:
-        encoder: Says how much that is.
-        every: All sentences of each text, or the first one alone.
+        encoder: The model's encoder of words.
+        every: Whether to return all sentences of each text, or only its first.
     """
     longest = encoder.config.max_length
     own = [
@@ -43,7 +45,7 @@ def golden_sentences(encoder: WordEncoder, *, every: bool = True) -> list[tuple[
 
 
 def golden_sentence_inputs(encoder: WordEncoder) -> GoldenInputs:
-    """The first sentence of each golden text, and the traps, as inputs."""
+    """Returns the first sentence of each of rnnx's own texts, and the traps, as inputs by name."""
     return {
         f"golden sentence {i + 1}": (b"\n".join(words), _as_inputs(encoder.encode(words)))
         for i, words in enumerate(golden_sentences(encoder, every=False))
@@ -51,7 +53,7 @@ def golden_sentence_inputs(encoder: WordEncoder) -> GoldenInputs:
 
 
 def golden_sentence_rows(network: Network, encoder: WordEncoder, labels: Sequence[str]) -> list[dict[str, object]]:
-    """What `golden.json` holds of each sentence: its words, their ids and features, tags and probabilities."""
+    """Makes the rows of `golden.json`: the words of each sentence, their ids and features, tags and probabilities."""
     rows: list[dict[str, object]] = []
     for words in golden_sentences(encoder):
         encoded = encoder.encode(words)
@@ -69,5 +71,5 @@ def golden_sentence_rows(network: Network, encoder: WordEncoder, labels: Sequenc
 
 
 def _as_inputs(ids: WordIds) -> dict[str, npt.NDArray[np.int32]]:
-    """A sentence as a batch of one, by input name."""
+    """Returns a sentence as a batch of one, by input name."""
     return {name: values[None] for name, values in ids._asdict().items()}

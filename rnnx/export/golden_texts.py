@@ -1,4 +1,4 @@
-"""The golden vectors of a text classifier: texts, their ids, labels and probabilities."""
+"""The golden vectors of a text classifier: texts with their ids, labels and probabilities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rnnx.rounding.float32 import UNIT_ROUNDOFF
 from rnnx.text.tokenizer import Ids, Tokenizer, to_text
 from rnnx.text_form.build import TextForm
 
-# Nothing; a word that no vocabulary has; breaks, and what is none; no UTF-8; every byte; capitals; more than is read.
+# In this order: an empty text; an unknown word; line breaks; tags that only resemble a line break; invalid UTF-8; every
+# byte; capitals; a text that is longer than the model reads.
 _TRAP_TEXTS = (
     b"",
     b"qqqqzzzz",
@@ -26,12 +27,12 @@ _TRAP_TEXTS = (
 
 
 def golden_texts() -> list[bytes]:
-    """Rnnx's own texts (a user's texts stay with the user), and traps."""
+    """Returns rnnx's own texts and traps. A user's texts are never used, because golden vectors are published."""
     return [*own_texts(), *_TRAP_TEXTS]
 
 
 def golden_text_inputs(network: Network, tokenizer: Tokenizer) -> GoldenInputs:
-    """The golden texts as inputs."""
+    """Returns the golden texts as inputs by name."""
     return {
         f"golden text {i + 1}": (text, network.named(tokenizer.pad([tokenizer.encode(text).ids])))
         for i, text in enumerate(golden_texts())
@@ -41,13 +42,13 @@ def golden_text_inputs(network: Network, tokenizer: Tokenizer) -> GoldenInputs:
 def golden_text_rows(
     network: Network, tokenizer: Tokenizer, labels: Sequence[str], text_form: TextForm | None
 ) -> list[dict[str, object]]:
-    """What `golden.json` holds of each text: its ids, label and probabilities, for any language.
+    """Makes the rows of `golden.json`: each text with its ids, label and probabilities, to test any implementation.
 
     Args:
         network: The reference.
-        tokenizer: The model's own.
-        labels: By label id.
-        text_form: The text form, if there is one; its own answers are added.
+        tokenizer: The model's tokenizer.
+        labels: The labels by label id.
+        text_form: The text form if there is one; its answers are added.
     """
     rows: list[dict[str, object]] = []
     for text in golden_texts():
@@ -70,11 +71,11 @@ def golden_text_rows(
 
 
 def _text_answer(form: TextForm, text: bytes, ids: Ids) -> dict[str, object]:
-    """What a text form gives for a text: by its own reference, with the embedding as it is stored.
+    """Computes what a text form answers, with its own reference: that one has the embedding as the file stores it.
 
     Returns:
-        `bytes`, the text in hex (JSON has no place for what is no UTF-8), `text_probs`, one per label, and
-        `tolerance`, what rounding can do to each of these at most.
+        `bytes`, the text in hexadecimal, since JSON strings cannot contain invalid UTF-8; `text_probs`, a probability
+        for each label; and `tolerance`, the largest rounding error of any of them.
     """
     decision = decide(form.network, ids)[OUTPUT_NAME]
     return {

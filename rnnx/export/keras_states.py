@@ -1,10 +1,10 @@
 """Runs Keras on the probes: its outputs, and the state of every recurrent layer after every step.
 
-What is compared with the reference is Keras itself: the model's own layers, with their own cells, weights and float32
-kernels, traced into one TensorFlow graph. Only one thing is asked of them in addition. While the graph is traced, each
-recurrent layer runs its own loop with `return_sequences=True`, so that the loop hands out the state after each step and
-not the last one alone. The graph is traced once per model, for any batch and any time; called eagerly, Keras would run
-each step of each layer in Python, which takes 30 times as long on the shipped model, and gives the same states.
+The proof compares Keras itself with the reference: the model's own layers, with their own cells, weights and float32
+kernels, traced into one TensorFlow graph. There is only one change. While the graph is traced, each recurrent layer
+runs its own loop with `return_sequences=True`, so that the loop returns the state after each step, and not only the
+last one. The graph is traced once per model, for any batch size and time. Called eagerly, Keras would run each step of
+each layer in Python, which takes 30 times as long on the shipped model and gives the same states.
 
 A model that cannot be traced that way is run eagerly, and the name of the runtime in the report says so.
 """
@@ -25,9 +25,9 @@ from rnnx.keras_models.read_network import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
 from rnnx.reference import Network
 
-# The CPU also where TensorFlow has a card: there its matrix products are in TF32, which is not what is proved.
+# Keras runs on the CPU even if TensorFlow has a GPU, which may compute matrix products in TF32 instead of float32.
 _DEVICE = "cpu:0"
-# What tracing raises where a layer needs values that only an eager call has. TensorFlow's own errors of this kind
+# Raised by a trace if a layer needs values that only an eager call has. TensorFlow's own errors of this kind
 # (OperatorNotAllowedInGraphError, InaccessibleTensorError) are a TypeError and a ValueError.
 _TRACE_ERRORS = (TypeError, ValueError, NotImplementedError, tf.errors.OpError)
 
@@ -47,7 +47,7 @@ class KerasRunner:
         Args:
             model: The Keras model.
             network: Its reference, which names its inputs, outputs and recurrent layers.
-            on_stage: Is told why Keras runs step by step, where it has to.
+            on_stage: Called with the reason if Keras has to run step by step.
         """
         self._network = network
         self.name = f"keras {keras.__version__}"
@@ -66,8 +66,8 @@ class KerasRunner:
         """Runs a batch.
 
         Returns:
-            Each output by its name in the network, and each recurrent layer's states `(batch, time, units)` float32, in
-            the order in which they were computed, carried on over masked positions.
+            The outputs by name, and the states `(batch, time, units)` float32 of each recurrent layer, in the order in
+            which they were computed. A masked position has the state of the step before it.
         """
         answers, states = self._run(list(self._network.named(batch.given).values()))
         return Outputs(
@@ -76,15 +76,15 @@ class KerasRunner:
         )
 
 
-# The inputs in the order of the network's; what comes back are the outputs in that order, and states by layer.
+# Takes the inputs in the network's order. Returns the outputs in the network's order, and the states by layer.
 _Run = Callable[[Sequence[npt.NDArray[Any]]], tuple[Sequence[Any], dict[str, Any]]]
 
 
 def untraceable_reason(model: keras.Model) -> str:
-    """Says why a trace of the model would compute something else than the model; empty if it would not.
+    """Returns why a trace of the model would compute something else than the model; empty if it would not.
 
-    Keras 3.15 maps a TimeDistributed over an open time by a loop, and in a graph that loop runs over the rows of the
-    batch instead. Delete this when a trace of one gives (batch, time, ...).
+    Keras 3.15 runs a TimeDistributed over an open time as a loop, and in a graph that loop runs over the rows of the
+    batch instead. Delete this when a trace of a TimeDistributed has the shape (batch, time, ...).
     """
     wrapped = [layer.name for layer in model.layers if isinstance(layer, keras.layers.TimeDistributed)]
     return f"layer {wrapped[0]} is a TimeDistributed, which Keras maps wrongly in a graph" if wrapped else ""
@@ -93,7 +93,7 @@ def untraceable_reason(model: keras.Model) -> str:
 def _trace(model: keras.Model, network: Network) -> _Run:
     """Traces a model and the states of its recurrent layers into one graph.
 
-    The shapes are open as in the network, because Keras bakes in those of an eager call's first batches.
+    The signature has the network's open dimensions. Without one, Keras would fix the shapes of the first batches.
     """
     signature = [
         tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
@@ -105,7 +105,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
             return _call(model, inputs), states
 
     with keras.device(_DEVICE):
-        # Keras's layers are written for tracing; without autograph they are traced as they are, and sooner.
+        # Keras's layers do not need autograph, and are traced faster without it.
         function = tf.function(run, input_signature=signature, autograph=False)
         graph = function.get_concrete_function()
 
@@ -124,7 +124,7 @@ def _call(model: keras.Model, inputs: Sequence[Any]) -> list[Any]:
 
 @contextmanager
 def _own_loops(model: keras.Model) -> Iterator[None]:
-    """Keeps LSTM and GRU from handing the whole layer to cuDNN, where there is one: no state would show."""
+    """Keeps LSTM and GRU from running as one cuDNN operator, which does not show its states."""
     layers = [layer for _, layer in recurrent_layers(model) if hasattr(layer, "use_cudnn")]
     before = [layer.use_cudnn for layer in layers]
     for layer in layers:
@@ -138,7 +138,7 @@ def _own_loops(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[None]:
-    """Lets each recurrent layer write the states of its loop into `states` when it is called."""
+    """Makes each recurrent layer store the states of its loop in `states`, by its name, when it is called."""
     with ExitStack() as stack:
         for name, layer in recurrent_layers(model):
             loop = _loop_with_states(layer, layer.inner_loop, name, states)
@@ -149,10 +149,11 @@ def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[Non
 def _loop_with_states(
     layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any]
 ) -> Callable[..., Any]:
-    """Keras's loop over the cell, which hands out the state after each step too.
+    """Wraps Keras's loop over the cell so that it also stores the state after each step.
 
-    A cell's output is its state h, so all outputs are all states: over a masked position both are carried on. Only
-    `zero_output_for_mask` puts zeros out there; then the loop runs once for the states, and once as the layer has it.
+    The output of a cell is its state h, so the outputs of all steps are the states, and a masked position keeps the
+    output before it. The exception is `zero_output_for_mask`, which outputs zeros at masked positions. Then the loop
+    runs twice: once for the states, and once with the layer's own settings.
     """
 
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
@@ -167,6 +168,7 @@ def _loop_with_states(
 
 @contextmanager
 def _set(layer: Any, **settings: bool) -> Iterator[None]:
+    """Sets attributes of a layer, and restores them at the end."""
     before = {name: getattr(layer, name) for name in settings}
     for name, value in settings.items():
         setattr(layer, name, value)
@@ -180,15 +182,15 @@ def _set(layer: Any, **settings: bool) -> Iterator[None]:
 def run_eagerly(
     model: keras.Model, network: Network, inputs: Sequence[npt.NDArray[Any]]
 ) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Runs Keras step by step and writes down each state that its cells are given and give.
+    """Runs Keras step by step, and records the state after each step.
 
-    Called eagerly, Keras's recurrence is a Python loop over the cell. What a cell is given at a step is the state after
-    the step before, masks applied; the state after the last step is the layer's own result.
+    Called eagerly, Keras's recurrence is a Python loop over the cell. The state that the cell receives at a step is the
+    state after the step before it, with the mask applied. The state after the last step is returned by the loop.
 
     Args:
         model: The Keras model.
         network: Its reference.
-        inputs: In the order of the network's inputs.
+        inputs: The inputs in the network's order.
 
     Returns:
         The outputs in the network's order, and the states `(batch, time, units)` by recurrent layer.
@@ -200,14 +202,15 @@ def run_eagerly(
             stack.enter_context(_patched(layer.cell, "call", _record_given(layer.cell.call, given[name])))
             stack.enter_context(_patched(layer, "inner_loop", _record_last(layer.inner_loop, name, last)))
         outputs = _call(model, inputs)
-    # Keras calls the cell once more at first, for the shapes of its outputs.
+    # Keras calls the cell one more time at the start, to learn the shapes of its outputs. The second slice drops the
+    # initial state.
     states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
     return outputs, states
 
 
 @contextmanager
 def _patched(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Sets a method on one object, and puts back what the object itself had under that name."""
+    """Replaces a method of one object, and at the end restores what the object itself had under that name."""
     missing = object()
     before = vars(owner).get(name, missing)
     setattr(owner, name, function)
@@ -221,6 +224,8 @@ def _patched(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[No
 
 
 def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]) -> Callable[..., Any]:
+    """Wraps a cell's `call` so that it appends the state that it receives to `given`."""
+
     def recording(inputs: Any, states: Any, training: bool = False) -> Any:
         given.append(np.asarray(states[0] if isinstance(states, list | tuple) else states))
         return call(inputs, states, training=training)
@@ -231,6 +236,8 @@ def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]
 def _record_last(
     inner_loop: Callable[..., Any], name: str, last: dict[str, npt.NDArray[np.float32]]
 ) -> Callable[..., Any]:
+    """Wraps a layer's loop so that it stores the state after the last step in `last`."""
+
     def recording(*args: Any, **kwargs: Any) -> Any:
         last_output, outputs, states = inner_loop(*args, **kwargs)
         last[name] = np.asarray(states[0])

@@ -1,4 +1,4 @@
-"""What an export asks of the kind of a model: the same questions for each, answered in `rnnx.export.kinds`."""
+"""The interface through which an export treats each kind of model; `rnnx.export.kinds` implements it."""
 
 from __future__ import annotations
 
@@ -16,76 +16,86 @@ from rnnx.text_form.storage import Storage
 
 
 class Kind(ABC):
-    """What an export does for one kind of model; what is not abstract is the same for all but text classifiers."""
+    """The steps of an export that depend on the kind of the model.
+
+    The methods that are not abstract have defaults for models that are not text classifiers.
+    """
 
     @property
     @abstractmethod
     def id_encoder(self) -> IdEncoder | None:
-        """What makes ids of texts or words; None for a model that reads numbers or ids."""
+        """The encoder that turns texts or words into ids; None for a model that reads numbers or ids."""
 
     @abstractmethod
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
-        """Makes what the forms are tried on.
+        """Makes the inputs on which Keras and the forms are compared with the reference.
 
         Args:
             network: The reference.
-            texts: From `real_texts`.
+            texts: The result of `real_texts`.
         """
 
     @abstractmethod
     def golden_inputs(self, network: Network) -> GoldenInputs:
-        """The inputs of the golden vectors, in the evidence and in ONNX's own form of test data."""
+        """Makes the inputs of the golden vectors, for the evidence and for test data in ONNX's own format."""
 
     @abstractmethod
     def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
-        """Compares what was recorded when the network was trained with what the reference gives now.
+        """Compares the predictions recorded in training with those of the reference.
 
         Args:
             network: The reference.
-            labels: By label id.
-            keras_drift: How far Keras is from the reference on what was recorded; None if it is not finite.
+            labels: The labels by label id.
+            keras_drift: The largest difference of Keras from the reference on the probes, which include the recorded
+                examples; None if it is not finite.
+
+        Returns:
+            A sentence for each recorded example that the reference does not reproduce.
         """
 
     def real_texts(self, more: Sequence[bytes]) -> list[bytes]:
-        """Texts that the forms are tried on: what was recorded, rnnx's own, and more."""
+        """Returns the real texts for the probes: the recorded texts, rnnx's own, and `more`."""
         return []
 
     def golden_rows(
         self, network: Network, labels: Sequence[str], text_form: TextForm | None
     ) -> list[dict[str, object]] | None:
-        """What `golden.json` holds, one object for each golden vector; None for a model without that file.
+        """Makes the rows of `golden.json`, one object per golden vector; None for a model without that file.
 
         Args:
             network: The reference.
-            labels: By label id.
-            text_form: If one was built.
+            labels: The labels by label id.
+            text_form: The text form if one was built.
         """
         return None
 
     def build_text_form(
         self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
     ) -> TextForm | None:
-        """Builds the form that reads raw text; None for a model that gets none.
+        """Builds the form that reads raw text; None for a model without one.
 
         Args:
-            form: Ids in, probabilities out.
+            form: A proved form with ids as input and probabilities as output.
             network: The reference.
-            storage: How its embedding is stored.
-            on_stage: Told if a text classifier gets none.
+            storage: The number format of its embedding.
+            on_stage: Called with the reason if a text classifier gets no text form.
 
         Raises:
-            ModelError: If the embedding cannot be stored so.
+            ModelError: If the embedding cannot be stored in that format.
         """
         return None
 
     def stream_problem(self, network: Network) -> str | None:
-        """What keeps a model from being streamed, besides its layers; None if nothing does."""
+        """Returns the reason, other than its layers, why a model cannot be streamed; None if there is none."""
         return None
 
     def require_tokenizer(self, name: str) -> Tokenizer:
-        """The tokenizer of a text classifier.
+        """Returns the tokenizer of a text classifier.
+
+        Args:
+            name: The model's name, for the message.
 
         Raises:
-            UsageError: If it is none; names the model.
+            UsageError: If the model is not a text classifier.
         """
-        raise UsageError(f"model {name}: made without a vocabulary; it has no labels for texts")
+        raise UsageError(f"model {name}: has no vocabulary, so it gives no labels for texts")

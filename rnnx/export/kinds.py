@@ -1,7 +1,7 @@
-"""The three kinds of models in an export. Each answers what `rnnx.export.kind` asks.
+"""The three kinds of models in an export, as implementations of `rnnx.export.kind.Kind`.
 
-They differ in what a model is tried on, in its golden vectors, in what was recorded for it, and in whether it gets a
-text form.
+They differ in their probes, in their golden vectors, in the predictions that training recorded, and in whether they
+get a text form.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class TextKind(Kind):
     """A text classifier.
 
     Attributes:
-        tokenizer: The model's own.
-        samples: Texts with the labels that were recorded for them.
+        tokenizer: The model's tokenizer.
+        samples: Texts with the labels that training recorded for them.
     """
 
     tokenizer: Tokenizer
@@ -56,16 +56,16 @@ class TextKind(Kind):
         return self.tokenizer
 
     def real_texts(self, more: Sequence[bytes]) -> list[bytes]:
-        """The recorded texts, rnnx's own, and more; each once."""
+        """Returns the recorded texts, rnnx's own, and `more`, without duplicates."""
         return list(dict.fromkeys([*(sample.text for sample in self.samples), *own_texts(), *more]))
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
-        """The ids of the texts, and traps."""
+        """Makes probes of the ids of the texts, and traps."""
         real = {f"text {i + 1}": self.tokenizer.encode(text).ids for i, text in enumerate(texts)}
         return make_id_probes(IdFormat.of_texts(self.tokenizer), real)
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
-        """Golden texts, and traps without a text."""
+        """Returns the golden texts, and the traps, which are ids without a text."""
         traps = make_id_traps(IdFormat.of_texts(self.tokenizer))
         return golden_text_inputs(network, self.tokenizer) | {
             name: (None, network.named(self.tokenizer.pad([ids]))) for name, ids in traps.items()
@@ -74,32 +74,32 @@ class TextKind(Kind):
     def golden_rows(
         self, network: Network, labels: Sequence[str], text_form: TextForm | None
     ) -> list[dict[str, object]]:
-        """A row for each golden text, with the text form's answers if there is one."""
+        """Makes a row for each golden text, with the answers of the text form if there is one."""
         return golden_text_rows(network, self.tokenizer, labels, text_form)
 
     def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
-        """The recorded texts whose label has another probability now."""
+        """Reports the recorded texts whose label has another probability now."""
         return text_problems(network, self.tokenizer, labels, self.samples, keras_drift)
 
     def build_text_form(
         self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
     ) -> TextForm | None:
-        """Puts the tokenizer in front of the form, unless a word is too long for a graph."""
+        """Puts the tokenizer in front of the form, unless the vocabulary has a word that is too long for the graph."""
         if not can_read(self.tokenizer.vocabulary):
-            on_stage(f"no {TEXT_NAME}: the vocabulary has words of more than {LONGEST_WORD} bytes")
+            on_stage(f"{TEXT_NAME} is left out: the vocabulary has words of more than {LONGEST_WORD} bytes")
             return None
         text_form = build_text_form(form, network, self.tokenizer, storage)
         check(text_form.rewritten.model)
         return text_form
 
     def stream_problem(self, network: Network) -> str | None:
-        """A network that reads the padding in front of a text has to know its length."""
+        """Returns a reason if the network reads the padding: its amount depends on the length of the whole text."""
         config = self.tokenizer.config
         if config.pad_to != "max_length" or network.masks_zero:
             return None
         return (
-            f"pads every text to {config.max_length} ids and reads the padding as it reads words (no mask_zero): what "
-            "stands in front of a text depends on its length, which a stream does not know"
+            f"pads every text to {config.max_length} ids and reads the padding as it reads words (no mask_zero); how "
+            "much padding there is depends on the length of the text, which a stream does not know"
         )
 
     def require_tokenizer(self, name: str) -> Tokenizer:
@@ -112,8 +112,8 @@ class TaggerKind(Kind):
     """A tagger of words.
 
     Attributes:
-        encoder: What makes ids of words.
-        samples: Sentences with the tags that were recorded for their words.
+        encoder: Turns words into ids and features.
+        samples: Sentences with the tags that training recorded for their words.
     """
 
     encoder: WordEncoder
@@ -125,23 +125,23 @@ class TaggerKind(Kind):
         return self.encoder
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
-        """The recorded sentences, and traps."""
+        """Makes probes of the recorded sentences, and traps."""
         recorded = [sample.words for sample in self.samples]
         return make_array_probes(network, [sentence_batch(self.encoder, recorded)] if recorded else [])
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
-        """Golden sentences, and traps without words."""
+        """Returns the golden sentences, and the traps, which are ids without words."""
         traps = make_array_traps(network)
         return golden_sentence_inputs(self.encoder) | {name: (None, given) for name, given in traps.items()}
 
     def golden_rows(
         self, network: Network, labels: Sequence[str], text_form: TextForm | None
     ) -> list[dict[str, object]]:
-        """A row for each golden sentence."""
+        """Makes a row for each golden sentence."""
         return golden_sentence_rows(network, self.encoder, labels)
 
     def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
-        """The recorded words whose tag has another probability now."""
+        """Reports the recorded words whose tag has another probability now."""
         return sentence_problems(network, self.encoder, labels, self.samples, keras_drift)
 
 
@@ -150,29 +150,29 @@ class ArrayKind(Kind):
     """A network that reads numbers, or ids without a vocabulary.
 
     Attributes:
-        samples: Sequences of numbers with what was recorded for them.
+        samples: Sequences of numbers with the answers that training recorded for them.
     """
 
     samples: Sequence[SeriesSample] = ()
 
     @property
     def id_encoder(self) -> None:
-        """None: arrays are read as they are."""
+        """None, because arrays are read as they are."""
         return None
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
-        """The recorded sequences, and traps."""
+        """Makes probes of the recorded sequences, and traps; for rows of ids, traps only."""
         if reads_rows_of_ids(network):
             return make_id_probes(IdFormat.of_input(network), {})
         return make_array_probes(network, stack_by_shape([sample.x for sample in self.samples]))
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
-        """Traps alone."""
+        """Returns the traps only: a user's sequences are not published."""
         if not reads_rows_of_ids(network):
             return {name: (None, given) for name, given in make_array_traps(network).items()}
         traps = make_id_traps(IdFormat.of_input(network))
         return {name: (None, network.named(ids[None])) for name, ids in traps.items()}
 
     def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
-        """The recorded sequences that are given another answer now."""
+        """Reports the recorded sequences whose answers are different now."""
         return sequence_problems(network, labels, self.samples)

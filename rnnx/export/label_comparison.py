@@ -1,4 +1,4 @@
-"""The labels of a whole data set: Keras, every file, and the reference, text by text."""
+"""Compares the labels of a whole data set, text by text: those of Keras, of every form, and of the reference."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class DecisionTexts:
     """The texts of a data set.
 
     Attributes:
-        dataset: Its name and part, for the report.
-        texts: Raw bytes.
+        dataset: The name and the part of the data set, for the report.
+        texts: The texts as raw bytes.
     """
 
     dataset: str
     texts: Sequence[bytes]
 
     def some(self) -> list[bytes]:
-        """A few of them, from all over, for the step test too."""
+        """Returns about 60 texts, evenly spread over the data set, to be probes of the proof as well."""
         return [self.texts[i] for i in range(0, len(self.texts), max(len(self.texts) // _STEP_TEST_TEXTS, 1))]
 
 
 def compare_decisions(
     source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, decisions: DecisionTexts
 ) -> DecisionsReport:
-    """Labels every text with everything and compares.
+    """Labels every text with Keras, the reference and every form, and compares the labels.
 
     Args:
-        source: The model, Keras and reference.
-        forms: By file name.
-        text_form: If there is one. Its embedding may be stored with fewer bits, which makes another network of it: its
-            labels are counted where they differ from Keras's, and are held against no bound.
+        source: The model, with Keras and the reference.
+        forms: The forms by file name.
+        text_form: The text form if there is one. If its embedding is stored with fewer bits, it is another network. So
+            the labels that differ from those of Keras are counted, but not compared with a bound.
         decisions: The texts.
 
     Raises:
@@ -60,10 +60,10 @@ def compare_decisions(
     runs = {"keras": _keras_of(source.model)}
     runs |= {name: _Run(form) for name, form in forms.items()}
     rows = [tokenizer.encode(text).ids for text in decisions.texts]
-    from_text = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
+    text_session = None if text_form is None else Session(text_form.rewritten.model.SerializeToString(), device="cpu")
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     differing, wrong = dict.fromkeys(forms, 0), dict.fromkeys(runs, 0)
-    if from_text is not None:
+    if text_session is not None:
         differing[TEXT_NAME] = 0
     max_ratio = dict.fromkeys(runs, 0.0)
     certain_count = 0
@@ -80,14 +80,14 @@ def compare_decisions(
             max_ratio[name] = max(max_ratio[name], float(np.nan_to_num(ratio, nan=1e300)))
         for name in forms:
             differing[name] += int((labels[name] != labels["keras"]).sum())
-        if from_text is not None:
-            answers = from_text.run(to_batch([decisions.texts[i] for i in chosen]))[0]
+        if text_session is not None:
+            answers = text_session.run(to_batch([decisions.texts[i] for i in chosen]))[0]
             differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"].reshape(len(ids))).sum())
     return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
 
 
 def _keras_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Keras's own answers to a batch of ids; called eagerly where a graph of the model would answer wrongly."""
+    """Returns a function from ids to Keras's own answers. It runs eagerly if a graph of the model would be wrong."""
     if not untraceable_reason(model):
         predict: Callable[[np.ndarray], np.ndarray] = model.predict_on_batch
         return predict
@@ -95,6 +95,8 @@ def _keras_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 class _Run:
+    """Runs a form on batches of ids; a streaming form starts with states of zero."""
+
     def __init__(self, form: Rewritten) -> None:
         self._session = Session(form.model.SerializeToString(), device="cpu")
         self._carried = form.carried

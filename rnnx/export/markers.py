@@ -1,9 +1,9 @@
-"""Keeps tf2onnx from spelling recurrences out: while a model is traced, a layer emits one marker in place of its loop.
+"""Marks recurrent layers in a trace: while a model is traced, a layer emits one marker operation in place of its loop.
 
-tf2onnx makes of a GRU, and of whatever is masked, a Loop whose body differs with every setting. But what the layer
-computes is known, from the reference. So for the time of the tracing the layer's `inner_loop` emits one operation that
-TensorFlow cannot look into, with the sequence and its mask as Keras's own loop would read them. tf2onnx makes one node
-of it, which is given the weights and settings of the reference here; `rnnx.rewrites` puts the native operator there.
+tf2onnx converts a GRU, and any masked layer, to a Loop whose body differs with every setting. But the reference already
+says what the layer computes. So during the trace the layer's `inner_loop` emits one opaque TensorFlow operation, whose
+inputs are the sequence and the mask as Keras's own loop would read them. tf2onnx converts it to one node. That node is
+given the weights and settings of the reference here, and `rnnx.rewrites` replaces it with the native operator.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ TF_TYPE = "PyFunc"
 
 
 def is_marked(layer: RecurrentLayer, keras_layer: Any) -> bool:
-    """Whether a layer is marked; a SimpleRNN of the usual kind, whose state nobody takes, is read from its Loop."""
+    """Whether a layer is marked.
+
+    A SimpleRNN that does not return its state, with an activation that `rnnx.rewrites` reads from a Loop, is not
+    marked: its Loop is converted by tf2onnx and then recognized.
+    """
     return (
         keras_layer.return_state
         or not isinstance(layer, SimpleRNN)
@@ -37,7 +41,7 @@ def is_marked(layer: RecurrentLayer, keras_layer: Any) -> bool:
 
 @contextmanager
 def marked(model: keras.Model, network: Network) -> Iterator[None]:
-    """Lets the layers emit markers while the model is traced.
+    """Makes the layers emit markers while the model is traced.
 
     Args:
         model: The Keras model.
@@ -58,7 +62,7 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
 
 
 def make_marker(context: Any, node: Any, name: str, arguments: Any) -> Any:
-    """What tf2onnx makes of the operation: a handler as its `custom_op_handlers` take it."""
+    """Converts the marker operation to a marker node; a handler for tf2onnx's `custom_op_handlers`."""
     for attribute in list(node.attr):
         del node.attr[attribute]
     node.domain, node.type = MARKER_DOMAIN, MARKER_TYPE
@@ -66,10 +70,13 @@ def make_marker(context: Any, node: Any, name: str, arguments: Any) -> Any:
 
 
 def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -> set[str]:
-    """Gives each marker the name, the weights and the settings of its layer.
+    """Gives each marker node the name, the weights and the settings of its layer.
 
     Returns:
-        The names.
+        The names of the marked layers.
+
+    Raises:
+        ModelError: If the converted graph does not say which layer a marker belongs to.
     """
     graph = Graph(proto.graph)
     names = [name for name, _ in recurrent_layers(model)]
@@ -80,7 +87,7 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
             continue
         index = graph.constant(node.input[0])
         if index is None:
-            raise ModelError("tf2onnx lost which layer a marker stands for; please report this model")
+            raise ModelError("tf2onnx lost the number of the layer of a marker; please report this model")
         name = names[int(index)]
         layer, (x, *mask) = layers[name], node.input[1:]
         weights = {"W": layer.kernel, "R": layer.recurrent_kernel, "B": layer.bias}
@@ -94,6 +101,7 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
 
 
 def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
+    """Returns the settings of a layer as attributes of its marker node."""
     settings: dict[str, str | int] = {
         "activation": ONNX_ACTIVATIONS[layer.activation],
         "is_carried": int(not layer.zero_output_for_mask),
@@ -118,6 +126,8 @@ def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
 
 
 def _emit(layer: Any, index: int) -> Callable[..., Any]:
+    """Returns an `inner_loop` that emits the marker of a layer, with the index of the layer as its first input."""
+
     def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         inputs = [tf.transpose(sequences, [1, 0, 2])]
         if isinstance(mask, list | tuple):
@@ -127,7 +137,7 @@ def _emit(layer: Any, index: int) -> Callable[..., Any]:
         if layer.go_backwards:
             inputs = [tf.reverse(value, [0]) for value in inputs]
         states = tf.numpy_function(_never_run, [tf.constant(index), *inputs], tf.float32)
-        # As an operation, for the shape to be known in the graph too.
+        # An operation, and not `set_shape`, so that the converted graph knows the shape too.
         states = tf.ensure_shape(states, [*inputs[0].shape[:2], layer.units])
         last = states[-1]
         return last, tf.transpose(states, [1, 0, 2]), [last for _ in keras.tree.flatten(initial_state)]
@@ -136,4 +146,4 @@ def _emit(layer: Any, index: int) -> Callable[..., Any]:
 
 
 def _never_run(*inputs: Any) -> Any:
-    raise AssertionError("a marker is there to be converted, not to be run")
+    raise AssertionError("a marker is only converted, never run")

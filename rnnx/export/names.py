@@ -1,4 +1,7 @@
-"""What a bare `.keras` file does not say: what its ids and its outputs stand for, as a user names it."""
+"""The names that a bare `.keras` file lacks, as a user gives them: the tokens of its ids and the labels of its outputs.
+
+Standard library only, apart from the reference.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ TextSide = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Names:
-    """What a user says of a `.keras` file.
+    """The names and text settings that a user gives for a `.keras` file.
 
     Attributes:
-        vocabulary: One token a line, line N the token of id N - 1, the first three `<pad>`, `<start>`, `<unknown>`;
-            None for a network that is not to read texts.
-        labels: In the order of the outputs; None for numbers.
-        max_length: The most ids of a text; 400 if None.
-        padding_side: Where a text was padded when the network was trained.
-        truncation_side: Which end of a long text was cut off then.
-        start: Whether each text began with id 1 then.
-        strip_breaks: Whether `<br />` was a space then.
+        vocabulary: One token per line: line N has the token of id N - 1, and the first three lines are `<pad>`,
+            `<start>` and `<unknown>`. None for a network that does not read texts.
+        labels: The labels in the order of the outputs; None to number them.
+        max_length: The largest number of ids of a text; 400 if None.
+        padding_side: The side on which texts were padded in training.
+        truncation_side: The side on which long texts were cut in training.
+        start: Whether each text began with id 1 in training.
+        strip_breaks: Whether `<br />` was replaced by a space in training.
     """
 
     vocabulary: bytes | None = None
@@ -41,10 +44,13 @@ class Names:
 
 
 def read_task(network: Network) -> tuple[TaskKind, int]:
-    """What the network's output is good for, and how many numbers it has at a place.
+    """Derives the task of a network from its outputs.
 
-    One sigmoid, or a softmax, is a probability per label: for the whole input, or at each position. Everything else,
-    several outputs among it, is values.
+    A single output that ends in one sigmoid unit or in a softmax is a probability for each label: of the whole input
+    ("classification") or at each position ("tagging"). All other outputs, and several outputs, are "values".
+
+    Returns:
+        The task, and the size of the last axis of the first output.
     """
     shapes = output_shapes(network)
     (end, shape), *others = [(network.ends[name], shape) for name, shape in shapes.items()]
@@ -56,10 +62,11 @@ def read_task(network: Network) -> tuple[TaskKind, int]:
 
 
 def name_labels(task: TaskKind, units: int, names: Names) -> tuple[str, ...]:
-    """The labels: as named, or numbers from 0.
+    """Returns the labels that the user named, or numbers from 0 if there are none.
 
     Raises:
-        ModelError: If they are not as many as the outputs say, or the outputs are no probabilities.
+        ModelError: If the number of labels does not match the outputs, a label cannot be printed, or the outputs are
+            not probabilities.
     """
     if task not in ("classification", "tagging"):
         if names.labels is not None:
@@ -68,47 +75,51 @@ def name_labels(task: TaskKind, units: int, names: Names) -> tuple[str, ...]:
     count = max(units, 2)
     if names.labels is None:
         return tuple(str(i) for i in range(count))
-    if strange := [label for label in names.labels if not label or not label.isprintable()]:
-        raise ModelError(f"labels: {strange[0]!r:.60} is no printable name")
+    if unprintable := [label for label in names.labels if not label or not label.isprintable()]:
+        raise ModelError(f"labels: {unprintable[0]!r:.60} is empty or cannot be printed")
     if len(names.labels) != count or len(set(names.labels)) != count:
         outputs = "one sigmoid, so two labels" if units == 1 else f"{units} outputs"
-        raise ModelError(f"labels: {', '.join(names.labels)} are {len(set(names.labels))}; the network has {outputs}")
+        different = len(set(names.labels))
+        raise ModelError(
+            f"labels: {', '.join(names.labels)} are {different} different labels; the network has {outputs}"
+        )
     return names.labels
 
 
 def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokenizer | None:
-    """The tokenizer that the named vocabulary makes; None without one.
+    """Makes the tokenizer of the user's vocabulary; None without a vocabulary.
 
     Raises:
-        UsageError: If settings of a tokenizer are given without a vocabulary.
-        ModelError: If the vocabulary is none, or does not fit the network, or that does not label whole texts.
+        UsageError: If text settings are given without a vocabulary.
+        ModelError: If the vocabulary is invalid or has no words, does not fit the network, or the network does not read
+            one text and give a probability for each label of it.
     """
     if names.vocabulary is None:
         if names != Names(labels=names.labels):
-            raise UsageError("how texts become ids is asked for, and no --vocabulary is given")
+            raise UsageError("options for texts were given without a vocabulary; add --vocabulary FILE")
         return None
     vocabulary = Vocabulary.from_bytes(names.vocabulary.replace(b"\r\n", b"\n"))
     first, *others = network.inputs
     if others or first.kind != "ids" or first.shape != (None,):
-        read = ", ".join(f"{one.name} {one.kind} {one.shape}" for one in network.inputs)
+        read = ", ".join(f"{port.name} {port.kind} {port.shape}" for port in network.inputs)
         raise ModelError(
-            f"vocabulary: the network reads {read}; one that reads texts has a single input of ids of any length, "
-            "keras.Input((None,)) and an Embedding"
+            f"vocabulary: the network reads {read}; a network that reads texts has a single input of ids of any "
+            "length, keras.Input((None,)), and an Embedding"
         )
     if task != "classification":
         raise ModelError(
-            "vocabulary: the network gives no probability per text; a Dense with one sigmoid, or with a "
-            "softmax over several units, should come last"
+            "vocabulary: the network gives no probability for each label of a text; its last layer should be a Dense "
+            "with one sigmoid unit, or with a softmax over several units"
         )
     if len(vocabulary) == len(SPECIAL_TOKENS):
-        raise ModelError("vocabulary: there is no word in it")
+        raise ModelError("vocabulary: it has no words, only the three special tokens")
     if len(vocabulary) > first.size:
-        raise ModelError(f"vocabulary: {len(vocabulary)} tokens, the embedding has {first.size} rows")
+        raise ModelError(f"vocabulary: it has {len(vocabulary)} tokens, but the embedding has {first.size} rows")
     config = TokenizerConfig(
         max_length=names.max_length or DEFAULT_LENGTH,
         start=names.start,
         strip_breaks=names.strip_breaks,
-        # A network without a mask learned its padding.
+        # A network without a mask was trained on the padding as on words, so its texts must be padded as in training.
         pad_to="batch" if network.masks_zero else "max_length",
         padding_side=names.padding_side,
         truncation_side=names.truncation_side,

@@ -1,4 +1,4 @@
-"""The export as a whole: open, convert, prove, publish; nothing is published that was not proved."""
+"""The whole export: opens a model, converts it, proves the forms, and publishes the bundle only if they are proved."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ from rnnx.strict_json import to_json, to_json_bytes
 from rnnx.text_form.build import TextForm
 from rnnx.text_form.storage import DEFAULT_STORAGE, Storage
 
+# Files of a run or a bundle that the new bundle copies.
 _TAKEN_OVER = (KERAS_NAME, VOCABULARY_NAME, HISTORY_NAME, METRICS_NAME, CURVES_NAME)
 
 
@@ -54,9 +55,9 @@ class Exported:
     """A published bundle.
 
     Attributes:
-        path: Where it stands.
-        report: Its proof.
-        sizes_bytes: Of each file.
+        path: The bundle's directory.
+        report: The proof.
+        sizes_bytes: The size of each file, by file name.
     """
 
     path: Path
@@ -76,18 +77,22 @@ def export(
     """Converts a model, proves the result, and publishes the bundle.
 
     Args:
-        model: A run, a bundle, a shipped name, or a `.keras` file; or one of them opened.
-        out: Where the bundle goes; `exported/NAME` by its name if None. A bundle there is replaced in one step.
-        storage: How the text form stores the embedding.
+        model: A run, a bundle, the name of a shipped model, or a `.keras` file; or a source that is already open.
+        out: The directory of the bundle; `exported/NAME` if None. A bundle that is already there is replaced in one
+            step.
+        storage: The number format of the embedding in the text form.
         decisions: Texts whose labels are compared too, one by one.
-        streaming: Whether the bundle gets a file with the states as inputs and outputs too.
-        on_stage: Told what comes next.
+        streaming: Whether to also write a file with the states as inputs and outputs.
+        on_stage: Called with a description of each stage when it starts.
+
+    Returns:
+        The published bundle.
 
     Raises:
-        ModelError: If the model is broken, or of a kind that is not modelled.
-        ParityError: If the proof fails; nothing is published then.
-        UsageError: If something that is not rnnx's stands at `out`.
-        OSError: If the bundle cannot be written; what stood there is untouched then.
+        ModelError: If the model is broken or not supported.
+        ParityError: If the proof fails. Nothing is published.
+        UsageError: If there is something at `out` that rnnx did not write.
+        OSError: If the bundle cannot be written. What was at `out` is unchanged.
     """
     if out is not None:
         require_replaceable(out)
@@ -104,7 +109,7 @@ def export(
     report = prove_source(source, forms, texts, on_stage)
     text_form = None
     if report.passed:
-        # It is made of a form that was proved.
+        # The text form is built from a form that has just been proved.
         text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
     if text_form:
         report = _add_text_form(report, text_form, texts)
@@ -142,13 +147,13 @@ def prove_source(
     texts: Sequence[bytes],
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ParityReport:
-    """Proves the forms of a model against a source, what was recorded with it included.
+    """Compares the forms of a model with its reference, and the reference with the predictions recorded in training.
 
     Args:
         source: The model.
-        forms: By file name.
-        texts: The real texts that a text classifier is proved on.
-        on_stage: Is told if Keras has to run step by step, and why.
+        forms: The forms by file name.
+        texts: Real texts, which are probes of a text classifier.
+        on_stage: Called with the reason if Keras has to run step by step.
     """
     report = prove(source.model, source.network, forms, source.kind.make_probes(source.network, texts), on_stage)
     problems = source.recorded_problems(report.runtimes[0].max_abs_diff)
@@ -156,12 +161,12 @@ def prove_source(
 
 
 def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
-    """The form for batches where there is one."""
+    """Returns the form for batches, or `model.onnx` if there is none."""
     return forms.get(BATCH_NAME, forms[MODEL_NAME])
 
 
 def _add_text_form(report: ParityReport, form: TextForm, texts: Sequence[bytes]) -> ParityReport:
-    """Adds the proof of the text form to that of the others."""
+    """Proves the text form, and adds the result to the report of the other forms."""
     comparisons = prove_text_form(TEXT_NAME, form, texts)
     return dataclasses.replace(
         report,
@@ -177,7 +182,7 @@ def _finish_forms(
     golden: GoldenInputs,
     report: ParityReport,
 ) -> dict[str, bytes]:
-    """The files as they ship, each proved again from the evidence inside it."""
+    """Writes the evidence into each form, and proves each finished file again from that evidence."""
     properties = _properties(source.config)
     finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
     if text_form:
@@ -190,6 +195,7 @@ def _finish_forms(
 
 
 def _properties(config: ModelConfig) -> dict[str, str]:
+    """Returns the metadata that every file of the bundle has besides its evidence."""
     metadata = ModelMetadata(
         config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer, config.words
     )
@@ -203,6 +209,7 @@ def _bundle_files(
     golden: GoldenInputs,
     report: ParityReport,
 ) -> dict[str, bytes]:
+    """Returns the content of every file of the bundle but the config, the model card and the streams' test data."""
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
     files |= finished
     files[PARITY_NAME] = to_json_bytes(
@@ -213,7 +220,7 @@ def _bundle_files(
     rows = source.kind.golden_rows(source.network, source.config.labels, text_form)
     if rows is not None:
         files[GOLDEN_NAME] = to_json_bytes(rows)
-    # Figures belong to the very file that they were measured on.
+    # Figures of an evaluation are kept only if `model.onnx` is the very file that they were measured on.
     evaluation = source.files.get(EVALUATION_NAME)
     if evaluation and source.files.get(MODEL_NAME) == files[MODEL_NAME]:
         files[EVALUATION_NAME] = evaluation

@@ -1,4 +1,4 @@
-"""The plot of a proof: what rounding did along a long sequence, under what it can do."""
+"""Plots proofs and differences over the positions of a sequence. Imports matplotlib, without pyplot."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from rnnx.proof.diff import DiffReport
 from rnnx.proof.report import ParityReport
 
-_SMALLEST = 1e-12  # a difference of zero has no place on a logarithmic axis
+_SMALLEST = 1e-12  # shown in place of a difference of zero, which a logarithmic axis cannot show
 
 
 def plot_proof(report: ParityReport) -> bytes:
-    """Draws one panel per recurrent layer: difference of single steps, their bound, and the drift.
+    """Draws one panel per recurrent layer: the rounding errors of single steps, their bound, and the drift.
 
     Returns:
         A PNG.
@@ -39,7 +39,7 @@ def plot_proof(report: ParityReport) -> bytes:
 
 
 def plot_difference(report: DiffReport) -> bytes:
-    """Draws the difference of two computations over the steps, one line per recurrent layer.
+    """Draws the difference between two computations over the steps, one line per recurrent layer.
 
     Returns:
         A PNG.
@@ -57,4 +57,5 @@ def plot_difference(report: DiffReport) -> bytes:
 
 
 def _visible(values: tuple[float, ...]) -> list[float]:
+    """Raises values to the smallest one that a logarithmic axis shows."""
     return [max(value, _SMALLEST) for value in values]

@@ -1,4 +1,4 @@
-"""The inputs and outputs of a network as the ONNX files have them."""
+"""Describes the inputs and outputs of a network for `config.json`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from rnnx.reference.shapes import output_shapes
 
 
 def describe_ports(network: Network) -> tuple[tuple[InputConfig, ...], tuple[OutputConfig, ...]]:
-    """For the config."""
-    inputs = tuple(InputConfig(one.name, one.kind, one.shape, one.size) for one in network.inputs)
+    """Returns the inputs and the outputs of a network as `config.json` lists them: those of its ONNX files."""
+    inputs = tuple(InputConfig(port.name, port.kind, port.shape, port.size) for port in network.inputs)
     return inputs, tuple(OutputConfig(name, shape) for name, shape in output_shapes(network).items())

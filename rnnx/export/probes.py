@@ -1,4 +1,7 @@
-"""What an export is tried on: real texts, and traps made to find what is wrong with a conversion."""
+"""Makes the probes of an export: real inputs, and traps, which are inputs made to find errors of a conversion.
+
+Owns what both kinds of networks share, and rows of ids. Arrays of any shape are in `probes_of_numbers`.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,23 @@ from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import NamedArrays, Network
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 
-# By the name of a golden vector: the text (or the words, one a line) where there is one, and the inputs, padded.
+# By the name of a golden vector: its text (or its words, one per line) if it has one, and its padded inputs.
 GoldenInputs: TypeAlias = dict[str, tuple[bytes | None, NamedArrays]]
 
-# Of most sequences of a network that has no longest text of its own.
-_DEFAULT_LENGTH = 100
-_SINGLE_COUNT = 32
-_DRIFT_LENGTHS = 4
-# Keras runs each length of a sequence step by step in Python.
-_MOST_SEQUENCES = 16
+_DEFAULT_LENGTH = 100  # the length of most probes if the model has no longest text
+_SINGLE_COUNT = 32  # how many tokens are tried as a text of one token
+_DRIFT_LENGTHS = 4  # how many times the longest text the sequence for the drift is
+_MOST_SEQUENCES = 16  # recorded sequences may all have different lengths, and each length is a batch of its own
 
 
 @dataclass(frozen=True)
 class IdFormat:
-    """How rows of ids look that a network reads.
+    """The format of the rows of ids that a network reads.
 
     Attributes:
-        longest: Ids in the longest row.
-        vocabulary_size: Ids run from 0 to one below it.
-        pad: Makes a batch of rows.
+        longest: The number of ids in the longest row.
+        vocabulary_size: Ids are below this number.
+        pad: Pads rows to a batch `(batch, time)`.
     """
 
     longest: int
@@ -42,12 +43,12 @@ class IdFormat:
 
     @classmethod
     def of_texts(cls, tokenizer: Tokenizer) -> IdFormat:
-        """Rows as a tokenizer makes them."""
+        """Returns the format of the rows that a tokenizer makes."""
         return cls(tokenizer.config.max_length, len(tokenizer.vocabulary), tokenizer.pad)
 
     @classmethod
     def of_input(cls, network: Network) -> IdFormat:
-        """Rows of a network without a tokenizer, which has no longest text of its own."""
+        """Returns the format for a network without a tokenizer, which has no longest text."""
         return cls(_DEFAULT_LENGTH, network.inputs[0].size, _pad_in_front)
 
 
@@ -56,10 +57,10 @@ class Probes:
     """The inputs of one proof.
 
     Attributes:
-        batches: Each run as it is.
-        text_count: Rows that come from texts, or from sentences or sequences that were recorded.
-        trap_count: Rows that were made up.
-        long_batch: One row of four times the longest that the model reads; for the drift alone.
+        batches: The batches to run.
+        text_count: The number of rows that come from texts, or from recorded sentences or sequences.
+        trap_count: The number of all other rows.
+        long_batch: One row of four times the longest length that the model reads; used for the drift only.
     """
 
     batches: tuple[ProbeBatch, ...]
@@ -69,26 +70,26 @@ class Probes:
 
     @property
     def longest(self) -> int:
-        """The longest time of any batch."""
+        """The time of the longest batch."""
         return max(batch.time for batch in self.batches)
 
 
 def own_texts() -> list[bytes]:
-    """Texts that were written for rnnx and travel with it."""
+    """Returns the texts that were written for rnnx and are part of the package."""
     data = files("rnnx.export").joinpath("probe_texts.txt").read_bytes()
     return data.splitlines()
 
 
 def make_id_probes(ids: IdFormat, real: Mapping[str, Ids]) -> Probes:
-    """Makes the probes of a network that reads rows of ids, of any length.
+    """Makes the probes of a network that reads rows of ids of any length.
 
     Args:
-        ids: How its rows look.
-        real: Rows that come from texts, by name; not padded.
+        ids: The format of its rows.
+        real: Rows that come from texts, by name, without padding.
 
     Returns:
-        Three kinds of batches: everything as the model's padding has it; each special trap alone; and every id of the
-        vocabulary once, so that no row of the embedding goes untried.
+        Batches of three kinds: the real rows and all traps, padded together; every id of the vocabulary once, so that
+        every row of the embedding is used; and each trap alone.
     """
     traps = {**make_id_traps(ids), **_single_words(ids.vocabulary_size)}
     every_id = {f"ids from {row[0]}": row for row in _every_id(ids)}
@@ -103,11 +104,11 @@ def make_id_probes(ids: IdFormat, real: Mapping[str, Ids]) -> Probes:
 
 
 def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
-    """Makes the probes of a network that reads numbers, several inputs, or ids of another shape than a text's.
+    """Makes the probes of a network that reads numbers, several inputs, or ids that are not rows of a text.
 
     Args:
-        network: Its reference, which says what it reads.
-        real: Real sequences or sentences, as its inputs.
+        network: The reference, which describes the inputs.
+        real: Batches of recorded sequences or sentences.
     """
     drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
     real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
@@ -115,7 +116,7 @@ def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
 
 
 def stack_by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
-    """Real sequences, those of one length together: nothing is padded."""
+    """Makes batches of recorded sequences, one batch for each shape, so that nothing is padded."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, x in enumerate(sequences[:_MOST_SEQUENCES]):
         by_shape.setdefault(x.shape, []).append(i)
@@ -126,19 +127,19 @@ def stack_by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBa
 
 
 def make_array_traps(network: Network) -> dict[str, NamedArrays]:
-    """The traps of a network that reads arrays as inputs, each a batch of one."""
+    """Returns the traps of a network that reads arrays, by name; each is a batch of one."""
     return make_number_traps(network, _DEFAULT_LENGTH)
 
 
 def reads_rows_of_ids(network: Network) -> bool:
-    """Whether a network reads one row of ids for each answer, of any length."""
+    """Whether a network has one input, which is a row of ids of any length."""
     return len(network.inputs) == 1 and network.inputs[0].kind == "ids" and network.inputs[0].shape == (None,)
 
 
 def make_id_traps(ids: IdFormat) -> dict[str, Ids]:
-    """Rows of ids made to find what is wrong with a conversion: by name, not padded."""
+    """Returns rows of ids that are made to find errors of a conversion, by name, without padding."""
     length, vocabulary_size = ids.longest, ids.vocabulary_size
-    rng = np.random.default_rng(0)  # the same traps for the same model, always
+    rng = np.random.default_rng(0)  # a fixed seed: a model always has the same traps
 
     def draw(count: int) -> Ids:
         return rng.choice(np.arange(UNKNOWN_ID + 1, vocabulary_size), count).astype(np.int32)
@@ -160,20 +161,24 @@ def make_id_traps(ids: IdFormat) -> dict[str, Ids]:
 
 
 def _single_words(vocabulary_size: int) -> dict[str, Ids]:
+    """Returns rows of one random token each, by name."""
     rng = np.random.default_rng(2)
     words = rng.choice(np.arange(UNKNOWN_ID + 1, vocabulary_size), _SINGLE_COUNT)
     return {f"one token, {word}": np.array([word], np.int32) for word in words}
 
 
 def _every_id(ids: IdFormat) -> list[Ids]:
+    """Returns rows that contain every id but 0, which is the padding, once."""
     every = np.arange(1, ids.vocabulary_size, dtype=np.int32)
     return [every[i : i + ids.longest] for i in range(0, len(every), ids.longest)]
 
 
 def _batch(rows: dict[str, Ids], ids: IdFormat) -> ProbeBatch:
+    """Pads named rows to a batch."""
     return ProbeBatch(ids.pad(list(rows.values())), tuple(rows))
 
 
 def _pad_in_front(rows: Sequence[Ids]) -> Ids:
+    """Pads rows with zeros on the left to the longest of them."""
     longest = max(len(row) for row in rows)
     return np.stack([np.pad(row, (longest - len(row), 0)) for row in rows])

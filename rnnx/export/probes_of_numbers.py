@@ -1,6 +1,7 @@
-"""What an export of a network is tried on that reads numbers, several inputs, or ids of another shape than a text's.
+"""Makes the probes of a network that reads numbers, several inputs, or ids that are not rows of a text.
 
-Drawn at random in several sizes, and traps: one step, zeros where a mask may see them, jumps, every id of an embedding.
+They are random arrays in several sizes, and traps: one step, zeros that a mask may hide, jumps, every id of an
+embedding.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy.typing as npt
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
 
-# (time, features) or whatever one row of an input is; the position along its first axis.
+# Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 
 _ROWS = 16
-# No network of layers that pool needs more positions than this for one answer.
+# The search for the shortest time that gives an answer ends here.
 _MOST_POSITIONS = 256
 
 
@@ -26,12 +27,12 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
     """Makes the probes.
 
     Args:
-        network: Says what it reads.
-        length: Of most sequences; an input of a fixed time keeps it.
+        network: The reference, which describes the inputs.
+        length: The time of most sequences; an input with a fixed time keeps that.
         times_longest: How many times as long the sequence for the drift is.
 
     Returns:
-        A batch of many rows, each trap of another length alone, every id; and the long one.
+        The batches (one of many rows, one with every id, and each trap alone), and the long batch.
     """
     rng = np.random.default_rng(3)
     length = max(length, _shortest(network))
@@ -46,7 +47,12 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
 
 
 def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
-    """Inputs made to find what is wrong with a conversion, each a batch of one; the same ones always."""
+    """Returns inputs that are made to find errors of a conversion, by name; each is a batch of one.
+
+    Args:
+        network: The reference, which describes the inputs.
+        length: The time of most of them; an input with a fixed time keeps that.
+    """
     rng = np.random.default_rng(0)
     shortest = _shortest(network)
     length = max(length, shortest)
@@ -68,75 +74,82 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
 
 
 def _draw(network: Network, time: int, draw: Draw) -> NamedArrays:
+    """Makes a batch of one for all inputs of a network."""
     given = {}
-    for one in network.inputs:
-        shape = tuple(time if size is None else size for size in one.shape)
-        dtype = np.int32 if one.kind == "ids" else np.float32
-        given[one.name] = np.asarray(draw(one, shape), dtype)[None]
+    for port in network.inputs:
+        shape = tuple(time if size is None else size for size in port.shape)
+        dtype = np.int32 if port.kind == "ids" else np.float32
+        given[port.name] = np.asarray(draw(port, shape), dtype)[None]
     return given
 
 
 def _normal(rng: np.random.Generator, scale: float) -> Draw:
-    def draw(one: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        if one.kind == "ids":
-            return rng.integers(min(1, one.size - 1), one.size, shape)
+    """Draws normal numbers of a scale, and uniform ids other than 0."""
+
+    def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        if port.kind == "ids":
+            return rng.integers(min(1, port.size - 1), port.size, shape)
         return scale * rng.standard_normal(shape)
 
     return draw
 
 
 def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
-    """Numbers that leave the first layer unsaturated: where a sensor's own lie, if the network was trained on them.
+    """Draws numbers that do not saturate the first layer, as the data of a trained network usually are.
 
-    That is about the x with W x + b = 0, by least squares, each feature as far from it as moves the layer by about 1.
+    They are near the least-squares solution x of W x + b = 0. Each feature varies so much that it changes the sum of
+    the layer by about 1.
     """
     normal = _normal(rng, 1.0)
 
-    def draw(one: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        readers = [node.layer for node in network.nodes if one.name in node.inputs]
+    def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        readers = [node.layer for node in network.nodes if port.name in node.inputs]
         weighted = [layer for layer in readers if isinstance(layer, SimpleRNN | Dense)]
-        if one.kind == "ids" or not weighted:
-            return normal(one, shape)
+        if port.kind == "ids" or not weighted:
+            return normal(port, shape)
         kernel, bias = (np.concatenate([getattr(layer, name) for layer in weighted], -1) for name in ("kernel", "bias"))
         centre = np.linalg.lstsq(kernel.T, -bias, rcond=None)[0]
         norms = np.linalg.norm(kernel, axis=1)
-        return np.asarray(centre + normal(one, shape) / np.where(norms > 0, norms, 1.0))
+        return np.asarray(centre + normal(port, shape) / np.where(norms > 0, norms, 1.0))
 
     return draw
 
 
 def _constant(value: float) -> Draw:
-    return lambda one, shape: np.full(shape, value)
+    return lambda port, shape: np.full(shape, value)
 
 
-def _jumps(one: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    if one.kind == "ids":
-        return np.full(shape, one.size - 1)
+def _jumps(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Makes numbers that jump between 1 and -1 at each position, and rows of the highest id."""
+    if port.kind == "ids":
+        return np.full(shape, port.size - 1)
     signs = np.where(np.arange(shape[0]) % 2, -1.0, 1.0)
     return np.broadcast_to(signs.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
 
 def _blank(given: NamedArrays, positions: slice) -> NamedArrays:
+    """Sets positions of all inputs to zero, in place."""
     for values in given.values():
         values[:, positions] = 0
     return given
 
 
 def _every_id(network: Network, length: int) -> list[ProbeBatch]:
-    """Each id of each embedding at least once."""
+    """Makes a batch that contains each id of each embedding at least once; no batch if no input has ids."""
+    # How many ids one row of an input has.
     counts = {
-        one.name: int(np.prod([length if size is None else size for size in one.shape]))
-        for one in network.inputs
-        if one.size
+        port.name: int(np.prod([length if size is None else size for size in port.shape]))
+        for port in network.inputs
+        if port.size
     }
     rows = {}
     rng = np.random.default_rng(4)
-    for i in range(max((-(-one.size // counts[one.name]) for one in network.inputs if one.size), default=0)):
+    for i in range(max((-(-port.size // counts[port.name]) for port in network.inputs if port.size), default=0)):
 
-        def draw(one: Input, shape: tuple[int, ...], i: int = i) -> npt.NDArray[Any]:
-            if one.kind == "ids":
-                count = counts[one.name]
-                return np.minimum(i * count + np.arange(count), one.size - 1).reshape(shape)
+        def draw(port: Input, shape: tuple[int, ...], i: int = i) -> npt.NDArray[Any]:
+            if port.kind == "ids":
+                count = counts[port.name]
+                return np.minimum(i * count + np.arange(count), port.size - 1).reshape(shape)
             return rng.standard_normal(shape)
 
         rows[f"every id, part {i + 1}"] = _draw(network, length, draw)
@@ -144,7 +157,11 @@ def _every_id(network: Network, length: int) -> list[ProbeBatch]:
 
 
 def _shortest(network: Network) -> int:
-    """The shortest time that gives an answer: a pooling needs more than one position."""
+    """Finds the shortest time for which the network has an answer: a pooling may need several positions.
+
+    Raises:
+        ValueError: If there is none below 256 positions.
+    """
     for time in range(1, _MOST_POSITIONS):
         try:
             answers = network.answers(_draw(network, time, _constant(0.0)))
@@ -160,6 +177,7 @@ def _shapes(given: NamedArrays) -> list[tuple[int, ...]]:
 
 
 def _batch(rows: dict[str, NamedArrays]) -> ProbeBatch:
+    """Joins batches of one to a batch."""
     first = next(iter(rows.values()))
     given = {name: np.concatenate([row[name] for row in rows.values()]) for name in first}
     return ProbeBatch(given, tuple(rows))

@@ -1,4 +1,4 @@
-"""What the export of a tagger is tried on besides traps: the sentences that were recorded."""
+"""Makes probes of the sentences that the training of a tagger recorded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from rnnx.text.word_encoder import WordEncoder
 
 
 def sentence_batch(encoder: WordEncoder, sentences: Sequence[Sequence[bytes]]) -> ProbeBatch:
-    """Sentences as one padded batch."""
+    """Encodes sentences and pads them to one batch."""
     rows = encoder.pad([encoder.encode(words) for words in sentences])
     return ProbeBatch(rows._asdict(), tuple(f"sentence {i + 1}" for i in range(len(sentences))))

@@ -1,4 +1,4 @@
-"""What a text form is tried on: real texts, every word there is, words that are nearly one, and bytes of all kinds."""
+"""Makes the probes of a text form: real texts, every known word, similar unknown words, and unusual bytes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _MEGABYTE = 1 << 20
 
 
 def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict[str, bytes]]:
-    """Makes the batches, each a name to a text.
+    """Makes batches of texts by name.
 
     Args:
         texts: Real texts.
-        tokenizer: The model's own.
+        tokenizer: The model's tokenizer.
 
     Returns:
-        Texts and traps mixed; every word of the vocabulary; words near to one; and each trap alone.
+        Batches with the texts and the traps, with every word of the vocabulary, and with words that differ from one of
+        the vocabulary by a byte; then each trap alone, and a text of a megabyte.
     """
     length = tokenizer.config.max_length
     words = tokenizer.vocabulary.tokens[len(SPECIAL_TOKENS) :]
@@ -54,13 +55,14 @@ def _traps(words: Sequence[bytes], length: int) -> dict[str, bytes]:
 
 
 def _near(words: Sequence[bytes]) -> Iterator[bytes]:
-    """Words with a byte more, a byte less, and the last byte another one."""
+    """Yields words with one byte added, one byte removed, and the last byte changed."""
     step = max(len(words) // _NEAR_COUNT, 1)
     for word in words[::step]:
         yield from (word + b"s", word[1:] or b"q", word[:-1] + bytes([word[-1] ^ 1]))
 
 
 def _lines(words: Sequence[bytes] | Iterator[bytes], length: int) -> Iterator[list[bytes]]:
+    """Splits words into lists of at most `length`."""
     iterator = iter(words)
     while line := list(islice(iterator, length)):
         yield line

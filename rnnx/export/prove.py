@@ -1,4 +1,4 @@
-"""Runs the probes through Keras and through every file that would ship, and compares each with the reference."""
+"""Runs the probes through Keras and through every form, and compares the results with the reference."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def prove(
     Args:
         model: The Keras model.
         network: Its reference.
-        forms: By file name, what would ship.
-        probes: What to run.
-        on_stage: Is told if Keras has to run step by step, and why.
+        forms: The forms by file name.
+        probes: The inputs to run.
+        on_stage: Called with the reason if Keras has to run step by step.
     """
     batches = probes.batches
     decisions = [decide(network, batch.given) for batch in batches]

@@ -1,4 +1,4 @@
-"""Proves a text form: its ids are those of the tokenizer, and what follows is within the rounding bound."""
+"""Proves a text form: its ids equal those of the tokenizer, and its answers are within the rounding bound."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def prove_text_form(name: str, form: TextForm, texts: Sequence[bytes]) -> list[C
     """Compares a text form with `rnnx.text.tokenizer` and with the reference, on each device where it can run.
 
     Args:
-        name: The file's, for the report.
-        form: What would ship; its ids have to be those of its tokenizer.
+        name: The name of the file, for the report.
+        form: The text form. Its ids must equal those of its tokenizer.
         texts: Real texts; traps are added.
 
     Returns:
-        One per device.
+        A comparison per device.
     """
     tokenizer = form.tokenizer
     batches = [

@@ -1,4 +1,4 @@
-"""Compares what was recorded for held-out examples when their network was trained with what it gives now."""
+"""Compares the predictions that training recorded for held-out examples with those of the reference now."""
 
 from __future__ import annotations
 
@@ -22,37 +22,48 @@ def text_problems(
     samples: Sequence[Sample],
     keras_drift: float | None,
 ) -> list[str]:
-    """Compares what was recorded for each text, label and probability, with what the reference says now.
+    """Compares the probability that was recorded for the label of each text with that of the reference.
 
     Args:
         network: The reference.
-        tokenizer: The model's own.
-        labels: By label id.
-        samples: What was recorded.
-        keras_drift: How far Keras, step by step, is from the reference on these very texts and others; None if it is
-            not finite. Keras recorded them in a graph, and another order of its sums may drift by a few times that;
-            six digits were recorded.
+        tokenizer: The model's tokenizer.
+        labels: The labels by label id.
+        samples: The recorded texts.
+        keras_drift: The largest difference of Keras from the reference on the probes, which include these texts; None
+            if it is not finite.
+
+    Returns:
+        A sentence for each text that the reference does not reproduce.
     """
     if not samples or keras_drift is None:
         return []
-    allowed = 4 * keras_drift + 1e-6
+    allowed = _allowed(keras_drift)
     ids = tokenizer.pad([tokenizer.encode(sample.text).ids for sample in samples])
     problems = []
     for i, (sample, row) in enumerate(zip(samples, per_label(network.predict(ids)), strict=True)):
         probability = float(row[labels.index(sample.label)]) if sample.label in labels else 0.0
         if abs(probability - sample.probability) > allowed:
             problems.append(
-                f"text {i + 1} was recorded as {sample.label!r} with {sample.probability:.6f}, and is given "
-                f"{probability:.6f} now: the labels, the vocabulary or the tokenizer were changed"
+                f"text {i + 1} was recorded as {sample.label!r} with probability {sample.probability:.6f}, which is "
+                f"now {probability:.6f}: the labels, the vocabulary or the tokenizer were changed"
             )
     return problems
 
 
 def sequence_problems(network: Network, labels: Sequence[str], samples: Sequence[SeriesSample]) -> list[str]:
-    """Compares each recorded sequence with what the reference says of it now: other labels, or another order, show.
+    """Compares the answer that was recorded for each sequence with that of the reference.
 
-    Keras recorded it in float32; what its roundings can do to an answer, to first order, is its bound. A single
-    sigmoid was spelled out by one subtraction from 1.
+    The comparison finds renamed and reordered labels, and changed weights. Keras recorded the answers in float32, so
+    the bound is the first-order rounding error of an answer. For a single sigmoid unit, the probability of the other
+    label was computed by a subtraction from 1, which rounds once more.
+
+    Args:
+        network: The reference.
+        labels: The labels by label id; empty for a network that gives values.
+        samples: The recorded sequences.
+
+    Returns:
+        A sentence for each sequence that the reference does not reproduce.
     """
     problems = []
     for i, sample in enumerate(samples):
@@ -64,7 +75,7 @@ def sequence_problems(network: Network, labels: Sequence[str], samples: Sequence
         given = np.array([sample.probs[label] for label in labels] if recorded and labels else sample.values)
         if given.shape != row.shape or not (np.abs(row - given) <= bounds).all():
             problems.append(
-                f"sequence {i + 1} was recorded with {_list(given)}, and is given {_list(row)} now: the labels or the "
+                f"sequence {i + 1} was recorded with {_list(given)}, which is now {_list(row)}: the labels or the "
                 "weights were changed"
             )
     return problems
@@ -77,18 +88,22 @@ def sentence_problems(
     samples: Sequence[TaggedSample],
     keras_drift: float | None,
 ) -> list[str]:
-    """Compares each recorded tag and its probability with what the reference gives for its word now.
+    """Compares the probability that was recorded for the tag of each word with that of the reference.
 
     Args:
         network: The reference.
-        encoder: What makes ids of words.
-        labels: By label id.
-        samples: What was recorded.
-        keras_drift: As for `text_problems`, on these very sentences and others.
+        encoder: Turns words into ids and features.
+        labels: The tags by label id.
+        samples: The recorded sentences.
+        keras_drift: The largest difference of Keras from the reference on the probes, which include these sentences;
+            None if it is not finite.
+
+    Returns:
+        A sentence for the worst word of each recorded sentence that the reference does not reproduce.
     """
     if not samples or keras_drift is None:
         return []
-    allowed = 4 * keras_drift + 1e-6
+    allowed = _allowed(keras_drift)
     ids = {label: i for i, label in enumerate(labels)}
     encoded = encoder.pad([encoder.encode(sample.words) for sample in samples])
     answers = network.predict(encoded._asdict())
@@ -99,12 +114,22 @@ def sentence_problems(
         if not (off <= allowed).all():
             k = int(np.nan_to_num(off, nan=np.inf).argmax())
             problems.append(
-                f"word {k + 1} of sentence {i + 1} was recorded as {sample.tags[k]!r} with "
-                f"{sample.probabilities[k]:.6f}, and is given {given[k]:.6f} now: the tags, the vocabulary or the "
-                "features were changed"
+                f"word {k + 1} of sentence {i + 1} was recorded as {sample.tags[k]!r} with probability "
+                f"{sample.probabilities[k]:.6f}, which is now {given[k]:.6f}: the tags, the vocabulary or the features "
+                "were changed"
             )
     return problems
 
 
+def _allowed(keras_drift: float) -> float:
+    """Returns how far a recorded probability may be from the reference.
+
+    Training recorded it with another graph of the same model. That graph may add in another order, which changes a
+    result by a few times the drift of the graph that was measured. Six digits were recorded.
+    """
+    return 4 * keras_drift + 1e-6
+
+
 def _list(values: np.ndarray) -> str:
+    """Returns the first four values as text."""
     return ", ".join(f"{value:.6g}" for value in values[:4]) or "nothing"

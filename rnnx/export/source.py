@@ -1,4 +1,4 @@
-"""What an export starts from: a training run, a bundle that is exported again, or a bare `.keras` file."""
+"""Opens the model of an export: a training run, a bundle that is exported again, or a bare `.keras` file."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Source:
     """A model to export.
 
     Attributes:
-        config: Its description.
+        config: The description of the model, as `config.json` will have it.
         model: The Keras model.
         network: The reference, built from Keras's weights.
-        kind: What the export does for its kind.
-        files: What the bundle takes over unchanged.
+        kind: The steps of the export that depend on the kind of the model.
+        files: The files of the run or the bundle, by name; the new bundle copies some of them.
     """
 
     config: ModelConfig
@@ -57,30 +57,28 @@ class Source:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     def recorded_problems(self, keras_drift: float | None) -> list[str]:
-        """Compares what was recorded when the network was trained with what the reference gives now.
-
-        Args:
-            keras_drift: How far Keras is from the reference on what was recorded; None if it is not finite.
-        """
+        """Compares the predictions recorded in training with those of the reference; see `Kind.recorded_problems`."""
         return self.kind.recorded_problems(self.network, self.config.labels, keras_drift)
 
 
 def open_source(model: str | Path, names: Names | None = None) -> Source:
-    """Opens a run or bundle (by path, or by a shipped name), or a `.keras` file.
+    """Opens a run or a bundle (by path, or by the name of a shipped model), or a `.keras` file.
 
     Args:
-        model: Which.
-        names: For a bare `.keras` file, the words and labels that it does not hold.
+        model: The path or the name.
+        names: The vocabulary and labels of a bare `.keras` file, which it does not contain.
 
     Raises:
-        ModelError: If it is broken, altered, or of a kind that is not modelled, or the names do not fit it.
+        ModelError: If the model is broken, altered or not supported, or the names do not fit it.
         UsageError: If names are given for a run or a bundle, which has its own.
     """
     path = Path(model)
     if path.suffix == ".keras" and path.is_file() and not is_part_of_model(path):
         return _from_keras_file(path, names or Names())
     if names is not None and names != Names():
-        raise UsageError(f"{model}: a run or a bundle has its own vocabulary and labels; name a .keras file for others")
+        raise UsageError(
+            f"{model}: a run or a bundle has its own vocabulary and labels; to use others, export its .keras file"
+        )
     directory = read_directory(find_directory(model))
     config = directory.config
     keras_model = load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
@@ -93,7 +91,7 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
 
 
 def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Network) -> Kind:
-    """Chooses what the export does, and reads what was recorded for the model."""
+    """Returns the kind of a run or a bundle, with the predictions that were recorded for it."""
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     match id_encoder:
         case Tokenizer():
@@ -108,10 +106,10 @@ def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Netw
 
 
 def renamed(source: Source, name: str) -> Source:
-    """The same model under another name.
+    """Returns the same model under another name.
 
     Raises:
-        UsageError: If it cannot be one.
+        UsageError: If the name is invalid.
     """
     try:
         return dataclasses.replace(source, config=dataclasses.replace(source.config, name=name))
@@ -120,6 +118,7 @@ def renamed(source: Source, name: str) -> Source:
 
 
 def _from_keras_file(path: Path, names: Names) -> Source:
+    """Opens a bare `.keras` file; its task follows from its outputs, and its labels and texts from `names`."""
     data = read_file(path)
     model = load_keras(data, str(path))
     network = read_network(model)
@@ -129,7 +128,7 @@ def _from_keras_file(path: Path, names: Names) -> Source:
         name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
         labels=name_labels(task, units, names),
         output_size=units,
-        vocabulary_size=max(one.size for one in network.inputs),
+        vocabulary_size=max(port.size for port in network.inputs),
         tokenizer=None,
         architecture=describe(model),
         parameter_count=int(model.count_params()),
@@ -147,28 +146,30 @@ def _from_keras_file(path: Path, names: Names) -> Source:
 
 
 def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> None:
-    """What a run or a bundle says of itself has to be what its network is."""
+    """Makes sure that the config of a run or a bundle describes its network."""
     task, units = read_task(network)
     if config.task in ("classification", "tagging") and task != config.task:
         raise ModelError(
-            f"model {model.name}: its output {model.output_shape} is not a probability {_PER[config.task]}; "
-            "a Dense with one sigmoid, or with a softmax over several units, should come last"
+            f"model {model.name}: its output {model.output_shape} is not a probability {_PER[config.task]}; its last "
+            "layer should be a Dense with one sigmoid unit, or with a softmax over several units"
         )
-    if (rows := max(one.size for one in network.inputs)) < config.vocabulary_size:
-        raise ModelError(f"the embedding has {rows} rows for a vocabulary of {config.vocabulary_size}")
+    if (rows := max(port.size for port in network.inputs)) < config.vocabulary_size:
+        raise ModelError(f"the embedding has {rows} rows, but the vocabulary has {config.vocabulary_size} tokens")
     if units != config.output_size:
-        raise ModelError(f"the output {model.output_shape} is not the output_size {config.output_size} of config.json")
+        raise ModelError(
+            f"the output {model.output_shape} does not have the output_size {config.output_size} of config.json"
+        )
 
 
 def _require_words(network: Network, encoder: WordEncoder, name: str) -> None:
-    """The network has to read what the words of the config become."""
+    """Makes sure that the network of a tagger reads the ids and features that its encoder makes of words."""
     sizes = (encoder.vocabulary.word_count, len(encoder.vocabulary))
     shapes: tuple[tuple[int | None, ...], ...] = ((None,), (None, len(encoder.config.features)))
     expected = [(port, "ids", shape) for port, shape in zip(WordIds._fields, shapes, strict=True)]
-    actual = [(one.name, one.kind, one.shape) for one in network.inputs]
-    if actual != expected or any(one.size < size for one, size in zip(network.inputs, sizes, strict=True)):
-        there = "; ".join(f"{one.name} {one.shape} of {one.size} ids" for one in network.inputs)
+    actual = [(port.name, port.kind, port.shape) for port in network.inputs]
+    if actual != expected or any(port.size < size for port, size in zip(network.inputs, sizes, strict=True)):
+        read = "; ".join(f"{port.name} {port.shape} of {port.size} ids" for port in network.inputs)
         raise ModelError(
             f"model {name}: its words become {expected[0][0]} {shapes[0]} of {sizes[0]} and {expected[1][0]} "
-            f"{shapes[1]} of {sizes[1]} ids, but its network reads {there}"
+            f"{shapes[1]} of {sizes[1]} ids, but its network reads {read}"
         )

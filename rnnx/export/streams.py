@@ -1,4 +1,4 @@
-"""Which networks can be streamed; and the test data of those that are."""
+"""Decides whether a model can be streamed, and makes the test data of a streaming file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def require_streamable(source: Source) -> None:
     """Makes sure that a model can read a sequence chunk by chunk.
 
     Raises:
-        ModelError: If it cannot; names the layer, or the input, and the reason.
+        ModelError: If it cannot. The message names the input or the layer, and the reason.
     """
     network = source.network
-    for one in network.inputs:
-        if not one.shape or one.shape[0] is not None:
-            raise _refusal(f"input {one.name}", f"has the fixed shape {one.shape}; its time should be None")
+    for port in network.inputs:
+        if not port.shape or port.shape[0] is not None:
+            raise _refusal(f"input {port.name}", f"has the fixed shape {port.shape}; its time should be None")
     timed = with_time(network)
     for node in network.nodes:
         problem = streaming_problem(node.layer, is_timed=bool(timed & set(node.inputs)))
@@ -34,19 +34,20 @@ def require_streamable(source: Source) -> None:
 
 
 def stream_data_sets(network: Network, given: NamedArrays, carried: tuple[CarriedState, ...]) -> dict[str, bytes]:
-    """ONNX's own form of test data for a streaming file: the first chunk of a sequence, and the rest of it.
+    """Makes test data sets for a streaming file in ONNX's own format: the first chunk of a sequence, and the rest.
 
     Args:
         network: The reference.
-        given: A sequence, a batch of any size.
-        carried: The file's states.
+        given: A batch of sequences.
+        carried: The states that are inputs and outputs of the file.
 
     Returns:
-        File name (`testdata/stream/test_data_set_0/input_0.pb`) to content: the inputs of the network, then the first
-        states; its outputs, then the last states.
+        The content of each file by its name, such as `testdata/stream/test_data_set_0/input_0.pb`. The inputs are those
+        of the network, then the states before the chunk. The outputs are those of the network, then the states after
+        the chunk.
     """
     tensors, timed = network.forward(given), with_time(network)
-    after = {}
+    after = {}  # by layer: its states after each step
     for node in network.nodes:
         if isinstance(node.layer, Recurrent):
             after[node.name] = node.layer.carried(tensors[node.inputs[0]])
@@ -72,5 +73,6 @@ def stream_data_sets(network: Network, given: NamedArrays, carried: tuple[Carrie
     return files
 
 
-def _refusal(what: str, reason: str) -> ModelError:
-    return ModelError(f"{what} {reason}; this model cannot be streamed, and nothing was exported")
+def _refusal(subject: str, reason: str) -> ModelError:
+    """Returns the error that says why a model cannot be streamed."""
+    return ModelError(f"{subject} {reason}; this model cannot be streamed, and nothing was exported")

@@ -1,4 +1,4 @@
-"""Traces a Keras model for tf2onnx where a trace of it as it is would compute something else."""
+"""Works around a fault of Keras while a model is traced for tf2onnx: TimeDistributed is wrong in a graph."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from keras import layers
 
 @contextmanager
 def whole_sequences(model: keras.Model) -> Iterator[None]:
-    """Calls what a TimeDistributed wraps once for all positions, instead of once for each.
+    """Makes each TimeDistributed call its inner layer once for all positions, instead of once for each position.
 
-    Keras 3.15 maps over an open time by a loop, and in a graph that loop runs over the rows of the batch instead: its
-    `call` takes the length from the batch axis. The layers that are accepted inside (`rnnx.keras_models.read_layers`)
-    work on each position by itself, so one call for all positions is the same. The proof runs Keras as it is, eagerly.
+    Keras 3.15 runs a TimeDistributed over an open time as a loop, and in a graph that loop runs over the rows of the
+    batch instead, because its `call` takes the length from the batch axis. The inner layers that are supported
+    (`rnnx.keras_models.read_layers`) work on each position by itself, so one call for all positions gives the same.
+    The proof runs Keras unchanged, and eagerly. Delete this when a trace of a TimeDistributed has the shape
+    (batch, time, ...).
     """
     wrapped = [layer for layer in model.layers if type(layer) is layers.TimeDistributed]
     for layer in wrapped:
@@ -29,6 +31,8 @@ def whole_sequences(model: keras.Model) -> Iterator[None]:
 
 
 def _call_inner(inner: Any) -> Callable[..., Any]:
+    """Returns a `call` that forwards to the inner layer."""
+
     def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
         return inner.call(inputs, training=False) if inner._call_has_training_arg else inner.call(inputs)
 

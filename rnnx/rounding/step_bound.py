@@ -45,12 +45,20 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     """
     inputs, units = layer.kernel.shape
     kernel = np.abs(layer.kernel)
-    size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
-    inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
-    rounding = gamma(inputs + units + 3) * size + inherited
+    is_exact = not x_error.any()  # the usual case; a sum and a product fewer
+    bound = (np.abs(x_t) if is_exact else np.abs(x_t) + x_error) @ kernel
+    # In place, because each new array of this size costs as much as the operation on it.
+    bound += np.abs(h) @ np.abs(layer.recurrent_kernel)
+    bound += np.abs(layer.bias)
+    bound *= gamma(inputs + units + 3)
+    if not is_exact:
+        bound += x_error @ kernel
+    if steepest(layer.activation) != 1.0:
+        bound *= steepest(layer.activation)
     # Where the result has a largest size, that is taken, and spares a step.
-    output = layer.step(x_t, h) if grows(layer.activation) else np.ones_like(rounding)
-    return np.asarray(steepest(layer.activation) * rounding + own_error(layer.activation, output))
+    output = layer.step(x_t, h) if grows(layer.activation) else np.ones(1)
+    bound += own_error(layer.activation, output)
+    return np.asarray(bound)
 
 
 def steepest(name: ActivationName) -> float:
