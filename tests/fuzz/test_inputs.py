@@ -1,4 +1,8 @@
-"""Texts, tables, treebanks, arrays and archives of strangers, given to the commands that read them."""
+"""Gives random texts, tables, treebanks, arrays and archives to the commands that read them.
+
+`tests.fuzz.checks` says what must hold for each of them. The name of a test says what its inputs are;
+`tests.fuzz.guided` takes it as the name of a target.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,20 @@ from tests.fuzz.job import Job, Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
-# A table on a terminal is laid out at a thousand rows a second: what is shown there is no longer than this.
+# The limit in bytes for a text shown on a terminal, because only a thousand rows of a table are laid out in a second.
 _SHOWN = 3000
 
 _FORMS = st.sampled_from(((), (), ("-k", "2"), ("--threshold", "0.3"), ("--json",), ("--jsonl",)))
 
 
 def _answers(job: Job, outcome: Outcome, position: str) -> list[tuple[str, int | None, bool]]:
-    """Source, place and success of each item that was answered, in their order."""
+    """Returns the source, the position and the success of each answered item, in order."""
     if "--json" in job.arguments:
         found = read_json(outcome.out)
     elif "--jsonl" in job.arguments:
         found = [read_json(line) for line in outcome.out.split(b"\n")[:-1]]
     else:
-        raise AssertionError("only JSON says all")
+        raise AssertionError("only JSON has every item")
     return [(item["source"], item[position], item["status"] == "ok") for item in found]
 
 
@@ -36,7 +40,7 @@ def _lines(source: str, data: bytes) -> list[tuple[str, int]]:
 
 
 def _check_answers(fuzz: Fuzz, job: Job, outcome: Outcome, expected: list[tuple[str, int | None]]) -> None:
-    """Every item has an answer or an error line, in order; so has JSON."""
+    """Checks that every item has an answer or an error line, in order, and that JSON says the same."""
     failed = count_errors(outcome)
     if (outcome.code == FAILED) != (failed > 0):
         fuzz.fail(job, outcome, "the exit code and the errors disagree")
@@ -180,7 +184,7 @@ _TYPED = (
     st.lists(st.one_of(st.sampled_from(_TYPED), st.sampled_from(_TYPED), texts.names, st.text(max_size=5)), max_size=6)
 )
 def test_arguments(fuzz: Fuzz, arguments: list[str]) -> None:
-    """Whatever is typed."""
+    """The arguments are any words that a user could type."""
     model = ["--model", str(fuzz.bundles["texts"])] if arguments[:1] in (["infer"], ["explain"]) else []
     job = Job((*arguments[:1], *model, *arguments[1:]), {"a.txt": b"a great film"}, target="out")
     fuzz.run(job, (OK, FAILED, USAGE, MODEL, DEVICE))

@@ -1,4 +1,8 @@
-"""Bundles and `.onnx` files of strangers, given to every command that takes one."""
+"""Gives bundles and `.onnx` files with random changes to every command that takes one.
+
+`tests.fuzz.checks` says what must hold for each of them. The name of a test says what is changed; `tests.fuzz.guided`
+takes it as the name of a target.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from tests.fuzz.mutations import NASTY_BYTES, edited_json, joined, mangled
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 ANY = (OK, FAILED, USAGE, PARITY, MODEL)
-# What explain and diff say besides.
+# Beginnings of further lines that explain and diff print.
 _NOTES = ("a.txt:", *(f"{count} of " for count in range(100)))
 _DATA = {
     "a.txt": b"a great film\nand a boring one\n",
@@ -35,7 +39,7 @@ _DATA = {
     "a.conllu": b"1\tcat\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\n",
 }
 _EVALUATION = json.dumps({"dataset": "a (test part)", "model_sha256": "0" * 64, "accuracy": 0.5, "count": 2}).encode()
-# What is asked of a broken bundle `b`, by the bundle that it was.
+# Commands for a changed bundle `b`, by the bundle that it was made from.
 _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "texts": (
         ("infer", "--model", "b", "--lines", "a.txt"),
@@ -55,7 +59,7 @@ _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "ids": (("infer", "--model", "b", "--json", "ids.csv"), ("infer", "--model", "b", "--follow", "ids.csv")),
 }
 _ASKED = [(name, command) for name, commands in _COMMANDS.items() for command in commands]
-# What makes every step of the proof again, or compares, and so takes its time.
+# Commands that prove or compare every step, and so take longer.
 _PROVING = (
     ("verify", "b/model.onnx"),
     ("diff", "b", "b"),
@@ -65,7 +69,7 @@ _PROVING = (
 
 
 def _bundle(files: Mapping[str, bytes], changed: Mapping[str, bytes], *, is_hashed: bool) -> dict[str, bytes]:
-    """A bundle with other files, its config's hashes made anew or not, and the data beside it."""
+    """Returns the files of a changed bundle and the data next to it; with `is_hashed`, the hashes in the config fit."""
     files = {**files, **changed}
     if is_hashed and CONFIG_NAME not in changed:
         config = json.loads(files[CONFIG_NAME])
@@ -80,7 +84,7 @@ def test_configs(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, .
     name, command = asked
     files = fuzz.files[name]
     config = json.loads(files[CONFIG_NAME])
-    if data.draw(st.booleans()):  # the hashes stay what they are
+    if data.draw(st.booleans()):  # the hashes are kept
         hashes = json.dumps(config.pop("files"))
         rest = data.draw(edited_json(config))
         new = b'{"files": %s, %s' % (hashes.encode(), rest[1:]) if rest[:1] == b"{" and len(rest) > 2 else rest
@@ -133,7 +137,7 @@ def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[s
     ),
 )
 def test_records(fuzz: Fuzz, data: st.DataObject, file: str, command: tuple[str, ...]) -> None:
-    """What lies beside the models, and what is made of it: a card, a project."""
+    """The changed file is a record next to the models; the commands make a card or a project from it."""
     files = {**fuzz.files["texts"], "evaluation.json": _EVALUATION}
     new = data.draw(st.one_of(edited_json(json.loads(files[file])), mangled(files[file])))
     files = _bundle(files, {file: new}, is_hashed=True)
@@ -182,7 +186,7 @@ def test_single_files(fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[st
 
 @st.composite
 def keras_files(draw: st.DrawFn, data: bytes) -> bytes:
-    """A `.keras` file with another configuration, other weights, other members, or other bytes."""
+    """Draws a `.keras` file with another configuration, other weights, other members, or other bytes."""
     how = draw(st.integers(0, 7))
     if how == 0:
         return draw(mangled(data))
