@@ -15,7 +15,7 @@ from rnnx.train.recipes import RECIPES, get_recipe
 pytestmark = pytest.mark.train
 
 
-def test_the_articles_first_model_has_its_parameters() -> None:
+def test_the_first_model_of_the_article_has_its_parameter_count() -> None:
     lines: list[str] = []
     ids = keras.Input((None,), dtype="int32", name="ids")
     model = keras.Sequential([ids, layers.Embedding(10_000, 32), layers.SimpleRNN(32, return_sequences=True)])
@@ -24,7 +24,7 @@ def test_the_articles_first_model_has_its_parameters() -> None:
     assert "322,080" in "\n".join(lines)
 
 
-def test_the_article_is_reproduced_to_the_letter() -> None:
+def test_the_article_recipe_has_the_settings_of_the_article() -> None:
     recipe = get_recipe("article")
     assert (recipe.vocabulary_size, recipe.batch_size, recipe.epochs, recipe.by_length) == (10_000, 128, 10, False)
     tokenizer = dataclasses.asdict(recipe.tokenizer)
@@ -41,12 +41,12 @@ def test_the_article_is_reproduced_to_the_letter() -> None:
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-def test_more_labels_end_in_a_softmax(name: str) -> None:
+def test_more_than_two_labels_end_in_a_softmax(name: str) -> None:
     model = get_recipe(name).build(50, 4, "softmax")
     assert model.output_shape == (None, 4)
     assert model.layers[-1].activation.__name__ == "softmax"
 
 
-def test_an_unknown_recipe_names_those_that_exist() -> None:
+def test_an_unknown_recipe_is_answered_with_the_known_names() -> None:
     with pytest.raises(UsageError, match="no recipe 'artcle'; there are article, default"):
         get_recipe("artcle")
