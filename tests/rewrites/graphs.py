@@ -1,4 +1,4 @@
-"""Small ONNX models written by hand, and what they compute; no TensorFlow."""
+"""Makes small ONNX models from text, and runs them; needs no TensorFlow."""
 
 from __future__ import annotations
 

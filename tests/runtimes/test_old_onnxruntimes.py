@@ -88,8 +88,8 @@ def test_an_old_runtime_gives_the_proved_answers(name: str, form: str, runtime: 
     actual = run(runtime, bundle.path / form, [tokenizer.pad([row]) for row in rows] + traps)
     np.testing.assert_allclose(expected, np.concatenate(actual[: len(rows)]), rtol=0, atol=1e-5)
     np.testing.assert_allclose(expected, actual[len(rows)][1 : len(rows) + 1], rtol=0, atol=1e-5)
-    # The bundle has no expected values for the traps, so they are compared with the installed runtime, which was proved.
-    # A mean over no words is NaN in all of them, as in Keras.
+    # The bundle has no expected values for the traps, so they are compared with the installed runtime, which was
+    # proved. A mean over no words is NaN in all of them, as in Keras.
     session = Session(bundle[form], device="cpu")
     for ids, probs in zip(traps, actual[len(rows) :], strict=True):
         np.testing.assert_allclose(session.run(ids)[0], probs, rtol=0, atol=1e-5, equal_nan=True)

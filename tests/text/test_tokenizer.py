@@ -116,7 +116,7 @@ def test_the_kept_words_are_located_in_the_text(
 ) -> None:
     config = TokenizerConfig(max_length, start, strip_breaks, "batch", "left", side)  # type: ignore[arg-type]  # from the strategy
     tokenizer = Tokenizer(config, VOCABULARY)
-    # The rule as a regular expression over the original text, in which a break is overwritten without changing its length.
+    # The rule as a regular expression over the original text, in which dots of the same length replace a break.
     whole = text.replace(b"<br />", b"......") if strip_breaks else text
     everything = [match.span() for match in re.finditer(rb"[A-Za-z0-9'\x80-\xff]+", whole)]
     kept = [i for i in tokenizer.encode(text).ids.tolist() if i != START_ID]
