@@ -22,7 +22,7 @@ def test_a_single_sigmoid_is_the_probability_of_the_second_label(dtype: npt.DTyp
     assert per_label(probs[:0]).shape == (0, 2)
 
 
-def test_one_output_for_each_label_stays_as_it_is() -> None:
+def test_one_output_for_each_label_is_not_changed() -> None:
     probs = np.array([[0.25, 0.5, 0.25]])
     assert per_label(probs) is probs
 

@@ -1,4 +1,4 @@
-"""Tests that `rnnx infer` needs constant memory for any amount of input; it runs as a process that is watched."""
+"""Tests that `rnnx infer` needs constant memory for any amount of input, by watching its process."""
 
 from __future__ import annotations
 

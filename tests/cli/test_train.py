@@ -62,7 +62,7 @@ def test_the_time_left_is_printed_once_when_it_is_known(
     ]
 
 
-def test_a_stage_prints_once_how_long_it_and_the_epochs_take(capfd: Capture) -> None:
+def test_a_stage_prints_its_time_and_that_of_the_epochs_once(capfd: Capture) -> None:
     teller = Teller(Path("runs/x"), lambda *bar: None)
     for done, left, after in ((1, None, None), (12, 300.0, 210.0), (13, 299.0, 209.0)):
         teller.on_stage(StageProgress("reading", done, 100, left, after))

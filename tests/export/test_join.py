@@ -200,5 +200,5 @@ def test_the_proof_finds_a_wrong_number_in_any_block() -> None:
     ],
 )
 def test_the_size_of_a_step_is_read_from_the_scans(body: list[keras.Layer], expected: tuple[int, bool]) -> None:
-    """The predictor chooses the form by it."""
+    """The predictor chooses the form by this size."""
     assert read_steps(to_scans(build(*body)).model) == expected

@@ -61,7 +61,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def slim(made: Path, folder: Path) -> dict[str, Path]:
-    """Copies bundles without the ONNX test data, because hashing them takes as long as a whole run."""
+    """Copies bundles without their ONNX test data, which would take as long to hash as a whole run takes."""
     for name in NAMES:
         whole = read_directory(made / name)
         files = {file: data for file, data in whole.files.items() if not file.endswith(".pb")}
@@ -72,7 +72,7 @@ def slim(made: Path, folder: Path) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def fuzz(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzz]:
     """Provides the object that runs and checks jobs; all tests share its process as long as that lives."""
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it: removing folders is slow on disks
+    memory = Path("/dev/shm")  # noqa: S108  # in memory, because removing folders is slow on disks
     place = Path(tempfile.mkdtemp(prefix="rnnx-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
     worker = Worker(place / "worker")
     try:

@@ -1,7 +1,7 @@
 """Gives random texts, tables, treebanks, arrays and archives to the commands that read them.
 
-`tests.fuzz.checks` says what must hold for each of them. The name of a test says what its inputs are;
-`tests.fuzz.guided` takes it as the name of a target.
+`tests.fuzz.checks` says what must hold for each of them. A test's name also names it as a target of
+`tests.fuzz.guided`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def _check_answers(fuzz: Fuzz, job: Job, outcome: Outcome, expected: list[tuple[
 
 @fuzzed(2200)
 @given(st.lists(st.tuples(texts.names, texts.text_bytes), min_size=1, max_size=3), _FORMS, st.booleans(), st.booleans())
-def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_infer_answers_any_texts(
+    fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str, ...], lines: bool, tty: bool
+) -> None:
     files = {name: data[:_SHOWN] if tty else data for name, data in given_files}
     sources = [name for name, _ in given_files]
     model = ("--model", str(fuzz.bundles["texts"]))
@@ -69,7 +71,7 @@ def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str
 
 @fuzzed(600)
 @given(texts.text_bytes, _FORMS, st.booleans())
-def test_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> None:
+def test_infer_answers_any_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> None:
     model = ("--model", str(fuzz.bundles["texts"]))
     job = Job(("infer", *model, *form, *(["--lines"] if lines else []), "-"), stdin=data)
     expected: list[tuple[str, int | None]] = [*_lines("-", data)] if lines else [("-", None)]
@@ -80,7 +82,7 @@ def test_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> N
 @given(
     texts.text_bytes, st.sampled_from(((), ("--json",), ("--jsonl",), ("--label", "pos"))), st.booleans(), st.booleans()
 )
-def test_explain(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_explain_answers_any_text(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tty: bool) -> None:
     data = data[:_SHOWN] if tty else data
     model = ("--model", str(fuzz.bundles["texts"]))
     job = Job(("explain", *model, *form, *(["--lines"] if lines else []), "a.txt"), {"a.txt": data}, is_terminal=tty)
@@ -92,7 +94,7 @@ def test_explain(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tt
 
 @fuzzed(700)
 @given(texts.text_bytes, st.sampled_from(("texts", "ids", "sensor")), st.sampled_from(((), ("--jsonl",))))
-def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
+def test_follow_answers_any_stream(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("infer", "--follow", "--model", str(fuzz.bundles[name]), *form, "-"), stdin=data)
     outcome = fuzz.run(job, (OK, FAILED))
     for line in outcome.out.splitlines() if form else ():
@@ -107,7 +109,9 @@ def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> No
     st.booleans(),
     st.booleans(),
 )
-def test_words(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_a_tagger_answers_any_words(
+    fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines: bool, tty: bool
+) -> None:
     data = data[:_SHOWN] if tty else data
     model = ("--model", str(fuzz.bundles["words"]))
     job = Job(("infer", *model, *form, *(["--lines"] if lines else []), name), {name: data}, is_terminal=tty)
@@ -127,7 +131,7 @@ def test_words(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines:
     st.sampled_from(("sensor", "ids", "series")),
     st.sampled_from(((), ("--json",), ("--jsonl",))),
 )
-def test_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str, ...]) -> None:
+def test_infer_answers_any_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str, ...]) -> None:
     job = Job(("infer", "--model", str(fuzz.bundles[name]), *form, file[0]), {file[0]: file[1]})
     outcome = fuzz.run(job, (OK, FAILED))
     if form:
@@ -145,14 +149,14 @@ def test_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str
     ),
     st.sampled_from(((), ("--json",), ("--part", "test"), ("--text-column", "x"))),
 )
-def test_tables(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_table(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles["texts"]), file[0], *form), {file[0]: file[1]})
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
 @fuzzed(1600)
 @given(datasets.archives, st.sampled_from(((), ("--json",), ("--part", "train"))))
-def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_archive(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     name = f"reviews{file[0]}"
     job = Job(("evaluate", str(fuzz.bundles["texts"]), name, *form), {name: file[1]})
     _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
@@ -160,14 +164,14 @@ def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) ->
 
 @fuzzed(900)
 @given(texts.treebanks, st.sampled_from(((), ("--json",))), st.sampled_from(("a.conllu", "a-train.conllu")))
-def test_treebanks(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) -> None:
+def test_evaluate_reads_or_refuses_any_treebank(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) -> None:
     job = Job(("evaluate", str(fuzz.bundles["words"]), name, *form), {name: data, "a-test.conllu": data[:400]})
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
 @fuzzed(1000)
 @given(arrays.npz(), st.sampled_from(("series", "sensor")), st.sampled_from(((), ("--json",))))
-def test_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles[name]), "a.npz", *form), {"a.npz": data})
     _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
 
@@ -183,7 +187,7 @@ _TYPED = (
 @given(
     st.lists(st.one_of(st.sampled_from(_TYPED), st.sampled_from(_TYPED), texts.names, st.text(max_size=5)), max_size=6)
 )
-def test_arguments(fuzz: Fuzz, arguments: list[str]) -> None:
+def test_any_arguments_are_run_or_refused(fuzz: Fuzz, arguments: list[str]) -> None:
     """The arguments are any words that a user could type."""
     model = ["--model", str(fuzz.bundles["texts"])] if arguments[:1] in (["infer"], ["explain"]) else []
     job = Job((*arguments[:1], *model, *arguments[1:]), {"a.txt": b"a great film"}, target="out")

@@ -1,7 +1,7 @@
 """Gives bundles and `.onnx` files with random changes to every command that takes one.
 
-`tests.fuzz.checks` says what must hold for each of them. The name of a test says what is changed; `tests.fuzz.guided`
-takes it as the name of a target.
+`tests.fuzz.checks` says what must hold for each of them. A test's name also names it as a target of
+`tests.fuzz.guided`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def _bundle(files: Mapping[str, bytes], changed: Mapping[str, bytes], *, is_hash
 
 @fuzzed(1600)
 @given(st.data(), st.sampled_from(_ASKED))
-def test_configs(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
+def test_a_changed_config_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]
+) -> None:
     name, command = asked
     files = fuzz.files[name]
     config = json.loads(files[CONFIG_NAME])
@@ -116,7 +118,9 @@ _TOKENS = (
     st.sampled_from([pair for pair in _ASKED if pair[0] in ("texts", "words")]),
     st.one_of(st.none(), joined(_TOKENS), joined((*_TOKENS, *NASTY_BYTES))),
 )
-def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]], drawn: bytes | None) -> None:
+def test_a_changed_vocabulary_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]], drawn: bytes | None
+) -> None:
     name, command = asked
     files = fuzz.files[name]
     new = data.draw(mangled(files["vocabulary.txt"])) if drawn is None else b"<pad>\n<start>\n<unknown>\n" + drawn
@@ -136,7 +140,9 @@ def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[s
         )
     ),
 )
-def test_records(fuzz: Fuzz, data: st.DataObject, file: str, command: tuple[str, ...]) -> None:
+def test_a_changed_record_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, file: str, command: tuple[str, ...]
+) -> None:
     """The changed file is a record next to the models; the commands make a card or a project from it."""
     files = {**fuzz.files["texts"], "evaluation.json": _EVALUATION}
     new = data.draw(st.one_of(edited_json(json.loads(files[file])), mangled(files[file])))
@@ -157,7 +163,7 @@ def _changed(name: str, files: Mapping[str, bytes]) -> st.SearchStrategy[bytes]:
 
 @fuzzed(2000)
 @given(st.data(), st.sampled_from([pair for pair in _ASKED if pair[1][0] in ("infer", "evaluate")]))
-def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
+def test_a_changed_model_is_run_or_refused(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
     name, command = asked
     files = fuzz.files[name]
     form = "model.stream.onnx" if "--follow" in command else "model.onnx"
@@ -169,7 +175,7 @@ def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ..
 
 @fuzzed(500)
 @given(st.data(), st.sampled_from(_PROVING))
-def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> None:
+def test_a_changed_model_is_proved_or_refused(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> None:
     files = fuzz.files["texts"]
     form = "model.stream.onnx" if "b/model.stream.onnx" in command else "model.onnx"
     new = {form: data.draw(_changed(form, files))}
@@ -179,7 +185,9 @@ def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> No
 
 @fuzzed(400)
 @given(st.data(), st.sampled_from(("texts", "sensor", "ids", "series")), st.sampled_from(((), ("--json",))))
-def test_single_files(fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[str, ...]) -> None:
+def test_a_changed_file_alone_is_verified_or_refused(
+    fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[str, ...]
+) -> None:
     new = data.draw(_changed("model.onnx", fuzz.files[name]))
     fuzz.run(Job(("verify", "alone.onnx", *form), {"alone.onnx": new}), (OK, PARITY, MODEL))
 
@@ -209,7 +217,7 @@ def keras_files(draw: st.DrawFn, data: bytes) -> bytes:
 
 @fuzzed(1000)
 @given(st.data())
-def test_keras_files(fuzz: Fuzz, data: st.DataObject) -> None:
+def test_a_changed_keras_file_is_read_or_refused(fuzz: Fuzz, data: st.DataObject) -> None:
     new = data.draw(keras_files(fuzz.files["texts"]["model.keras"]))
     fuzz.run(Job((), {"a.keras": new}, reader="keras"), (OK, MODEL))
 
@@ -223,7 +231,7 @@ _SAMPLES: dict[str, Any] = {
 
 @fuzzed(500)
 @given(st.data(), st.sampled_from(sorted(_SAMPLES)))
-def test_samples(fuzz: Fuzz, data: st.DataObject, name: str) -> None:
+def test_changed_samples_are_read_or_refused(fuzz: Fuzz, data: st.DataObject, name: str) -> None:
     document = _SAMPLES[name]
     new = data.draw(st.one_of(edited_json(document), mangled(json.dumps(document).encode())))
     fuzz.run(Job((), {"samples.json": new}, reader=name), (OK, MODEL))

@@ -33,7 +33,7 @@ class Worker:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Takes the folder in which the process may write anywhere."""
+        """Takes the folder that the process may write to."""
         self.count = 0
         self._folder = folder
         self._process: multiprocessing.process.BaseProcess | None = None

@@ -42,7 +42,7 @@ def test_pieces_of_any_bytes_give_the_words_of_the_whole(text: bytes, cuts: list
     assert feed_all(make_stream(strip_breaks=True), pieces) == tokenize(text, strip_breaks=True)
 
 
-def test_a_word_waits_until_it_is_finished() -> None:
+def test_a_word_is_returned_when_it_is_finished() -> None:
     stream = make_stream(strip_breaks=True)
     assert stream.feed(b"A wonder") == [b"a"]
     assert stream.held == b"wonder"

@@ -108,7 +108,7 @@ def merged(*merges: type[keras.Layer]) -> Body:
 
 
 def square(x: Any) -> Any:
-    """Returns four positions of four features, so a fixed time."""
+    """Returns four positions of four features, which makes the time fixed."""
     return layers.Reshape((4, 4))(layers.Dense(16)(last(x)))
 
 

@@ -197,7 +197,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_spoiled_file_is_refused_after_little_work(name: str, work: Counter[str]) -> None:
-    """The seconds that this takes are measured by `bench.speed.admission`."""
+    """The work is counted here; `bench.speed.admission` measures the seconds."""
     make, reason = REFUSED[name]
     data = make()
     with pytest.raises(ModelError, match=reason):
@@ -220,7 +220,7 @@ def test_every_reader_refuses_a_spoiled_file(name: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_files_are_admitted_after_little_work(name: str, work: Counter[str]) -> None:
-    """1 to 4 ms on two cores of 2024; `bench.speed.admission` measures it."""
+    """It takes 1 to 4 ms on two cores of 2024, as `bench.speed.admission` measured."""
     for path in find_directory(name).glob("*.onnx"):
         work.clear()
         require_admissible(path.read_bytes())

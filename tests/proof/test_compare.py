@@ -147,7 +147,7 @@ def test_a_label_that_rounding_could_change_is_a_tie() -> None:
     assert (report.label_count, report.tie_count) == (2, 1)
 
 
-def test_a_proof_without_a_certain_label_says_so() -> None:
+def test_the_verdict_says_if_no_label_is_certain() -> None:
     head = NETWORK.nodes[-1]
     assert isinstance(head.layer, Dense)
     undecided = dataclasses.replace(head.layer, kernel=head.layer.kernel * 0, bias=head.layer.bias * 0)

@@ -70,5 +70,5 @@ def run(model: onnx.ModelProto, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[
 
 
 def op_types(model: onnx.ModelProto) -> list[str]:
-    """The operators of the main graph, in the order of its nodes."""
+    """Returns the operators of the main graph, in the order of its nodes."""
     return [node.op_type for node in model.graph.node]

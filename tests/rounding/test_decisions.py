@@ -75,7 +75,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_bound_of_a_logit_counts_the_rounding_of_every_state(name: str) -> None:
-    """Its share is |dz / dh_t| times the bound of a step; the test takes the derivative by finite differences."""
+    """The share of a recurrence is |dz / dh_t| times the bound of a step, here by finite differences."""
     network = NETWORKS[name]
     tensors, logits = network.forward(IDS), _logits(network)
     head = network.nodes[-1].layer

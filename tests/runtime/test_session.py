@@ -28,7 +28,7 @@ def cpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
 
 
-def test_a_session_runs_where_it_says(model: bytes) -> None:
+def test_a_session_runs_on_the_device_that_it_reports(model: bytes) -> None:
     session = Session(model, device="cpu")
     assert (session.device, session.provider) == ("cpu", "CPUExecutionProvider")
     (probs,) = session.run(np.array([[1, 5, 9], [0, 0, 3]], np.int32))
@@ -128,7 +128,7 @@ def test_auto_follows_the_measured_crossover(monkeypatch: pytest.MonkeyPatch, cu
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A file that onnxruntime refuses with a message; the admission check, which would refuse it first, is off."""
+    """Returns a file that onnxruntime refuses with a message, and turns off the admission check before it."""
     monkeypatch.setattr("rnnx.runtime.session.require_admissible", lambda data: None)
     unsqueeze = node("Unsqueeze", ["x", "axes"], ["y"])
     return build(graph([unsqueeze], [tensor("axes", [1 << 62], bytes(8), data_type=7)]))

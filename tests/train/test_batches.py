@@ -74,7 +74,7 @@ def test_the_cost_of_a_batch_is_its_number_of_ids(pad_to: Literal["batch", "max_
     assert [ids.size for ids, _ in batches.epoch(2)] == batches.steps(2)
 
 
-def test_keras_is_told_that_lengths_vary() -> None:
+def test_keras_knows_that_lengths_vary() -> None:
     """The first batches all have the same length here, but a later one has another."""
     rows = [np.ones(40, np.int32)] * 32 + [np.ones(7, np.int32)] * 8
     batches = Batches(TextSource(rows, np.zeros(40, np.int32), TOKENIZER), batch_size=8, by_length=False, seed=None)

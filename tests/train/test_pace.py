@@ -6,7 +6,7 @@ from rnnx.train.pace import Pace, in_words
 
 
 def test_long_batches_count_for_more_than_short_ones() -> None:
-    """Ten of the hundred batches are short and take a tenth of the time, so they are a hundredth of the work."""
+    """Ten of the hundred batches take a tenth of the time of the others, so they are a hundredth of the work."""
     pace = Pace({"train": 10 * 100 + 90 * 1000})
     for _ in range(10):
         pace.add("train", 100, 0.2)
