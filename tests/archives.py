@@ -1,4 +1,4 @@
-"""Archives that unpack to more than fits."""
+"""Makes archives that unpack to more than rnnx accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MiB = 1 << 20
 
 
 def overlapping_zip(path: Path) -> Path:
-    """One member of 60 MB, packed into 60 kB, that stands in the directory forty times."""
+    """Writes a zip whose directory lists one member of 60 MB, packed into 60 kB, forty times."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("r/train/pos/0.txt", bytes(60 * MiB))
         for i in range(1, 40):

@@ -1,4 +1,4 @@
-"""A config and files to make bundles of, without any model."""
+"""A config and files from which tests write bundles without any model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Tiers of tests, and shared fixtures: committed bundles to read, and small trainings for what has to train.
+"""Sorts tests into tiers and defines the fixtures that folders share.
 
-`pytest` alone runs the fast tier: what needs no TensorFlow and no training, on the bundles of `tests/data`. The marks
-of the other tiers are in pyproject.toml; a test gets those that its fixtures and its folder imply.
+Fixtures are committed bundles to read, and small trainings for tests that need a fresh model. `pytest` alone runs the
+fast tier: tests that need no TensorFlow and train nothing, on the bundles of `tests/data`. pyproject.toml lists the
+marks of the other tiers. This file adds the marks that a test's fixtures and folder imply.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from tests.make_bundles import BUNDLES
 if TYPE_CHECKING:
     from tests.fake_cuda import FakeCuda
 
-# TensorFlow logs and looks for a GPU on import; the tests are about neither.
+# On import, TensorFlow logs and looks for a GPU; no test is about either.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# No test fails because the machine is busy. By default Hypothesis fails an example that takes more than 200 ms, and a
-# test whose examples take long to draw.
+# No test may fail because the machine is busy. By default, Hypothesis fails an example that takes more than 200 ms, and
+# a test whose examples take long to draw.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# A test that uses one of these trains or exports, whatever its own marks say.
+# A test that uses one of these fixtures trains or exports, even if it has no mark that says so.
 _TRAINING_FIXTURES = {"tiny_run", "run_copy", "exported_run", "exported_copy"}
-# So does one that asks for TensorFlow, at the head of its module or by itself.
+# So does a test that contains this call, and every test of a module that begins with it.
 _ASKS_FOR_TENSORFLOW = 'importorskip("tensorflow"'
 _FOLDER_MARKS = {"fuzz", "runtimes"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what a test's folder, its fixtures and its imports imply."""
+    """Adds the marks that a test's folder, its fixtures and its imports imply."""
     needs_tensorflow = {
         path: f"\npytest.{_ASKS_FOR_TENSORFLOW}" in path.read_text(encoding="utf-8")
         for path in {item.path for item in items}
@@ -62,7 +63,7 @@ def tiny_dataset() -> Dataset:
 
 @pytest.fixture(scope="session", params=["article", "default"])
 def tiny_run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training run of each recipe; do not write into it."""
+    """Trains a small run of each recipe; do not write into it."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     from rnnx.train.fit import Observer
     from rnnx.train.run import train
@@ -74,13 +75,13 @@ def tiny_run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_fac
 
 @pytest.fixture
 def run_copy(tiny_run: Path, tmp_path: Path) -> Path:
-    """A run to break."""
+    """Copies a run, so that a test can damage it."""
     return Path(shutil.copytree(tiny_run, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")
 def exported_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the run, exported just now, for tests of the export; do not write into it."""
+    """Exports the run of each recipe to a bundle, for tests of the export; do not write into it."""
     from rnnx.export.pipeline import export
 
     out = tmp_path_factory.mktemp("bundles") / tiny_run.name
@@ -90,37 +91,37 @@ def exported_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def exported_copy(exported_run: Path, tmp_path: Path) -> Path:
-    """A bundle that was exported just now, to break."""
+    """Copies a bundle that this session exported, so that a test can damage it."""
     return Path(shutil.copytree(exported_run, tmp_path / "bundle"))
 
 
 @pytest.fixture(params=["article", "default"])
 def tiny_bundle(request: pytest.FixtureRequest) -> Path:
-    """The committed bundle of each recipe; do not write into it."""
+    """Returns the committed bundle of each recipe; do not write into it."""
     return BUNDLES / str(request.param)
 
 
 @pytest.fixture
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A bundle to break."""
+    """Copies a committed bundle, so that a test can damage it."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
 
 
 @pytest.fixture
 def streaming_bundle() -> Path:
-    """A committed text classifier that reads forward and masks its padding, with its streaming file; read only."""
+    """Returns a committed text classifier that reads forward, masks its padding and has a streaming file; read only."""
     return BUNDLES / "texts"
 
 
 @pytest.fixture
 def stream_bundles() -> dict[str, Path]:
-    """Committed bundles of bare networks with their streaming files, by what they read or give; read only."""
+    """Returns committed bundles of bare networks with streaming files, by what they read or put out; read only."""
     return {name: BUNDLES / name for name in ("ids", "states", "sensor")}
 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
-    """A machine with CUDA, as far as rnnx can see."""
+    """Simulates a machine with CUDA."""
     from rnnx.runtime import session
     from tests.fake_cuda import FakeCuda
 
@@ -131,7 +132,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Lets processes that a test starts get Ctrl-C, even where pytest itself is to ignore it (`nohup pytest &`)."""
+    """Lets processes that a test starts receive Ctrl-C, even if pytest ignores it (`nohup pytest &`)."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,9 +1,9 @@
-"""Conversions and exports of Keras networks, their expensive parts made once in a session; needs the [train] extra.
+"""Converts and exports Keras networks, and computes the expensive parts once in a session; needs the [train] extra.
 
 Three things take nearly all the time of an export: tf2onnx, the trace of Keras, and the bounds of decisions. They
-depend on the network alone, the last one on the inputs too, so for equal ones they are computed once. The
-rewriting, the comparisons and the verdict are always computed. Tests that are about one of the three, or that change
-something else that it depends on, call `rnnx.export` themselves.
+depend on the network alone, the bounds also on the inputs, so each is computed once for equal networks and inputs. The
+rewriting, the comparisons and the verdict are always computed. A test that is about one of the three, or changes
+something else that they depend on, calls `rnnx.export` itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DECISIONS: dict[str, dict[str, Decisions]] = {}
 
 
 def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
-    """As `rnnx.export.convert.convert`, once for equal networks; the copy may be changed."""
+    """Works as `rnnx.export.convert.convert`, but converts equal networks once; the caller may change the copy."""
     key = _digest(_facts_of(model, network))
     if key not in _CONVERTED:
         _CONVERTED[key] = convert_anew(model, network)
@@ -53,7 +53,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
 
 
 def build_forms(model: keras.Model, network: Network, streaming: bool = False) -> Forms:
-    """As `rnnx.export.forms.build_forms`, of a conversion from above."""
+    """Works as `rnnx.export.forms.build_forms`, on a conversion from `convert`."""
     with patch.object(forms, "convert", convert):
         return forms.build_forms(model, network, streaming)
 
@@ -61,7 +61,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
 def trace_keras(
     model: keras.Model, network: Network, on_stage: Callable[[str], None] = lambda stage: None
 ) -> KerasRunner:
-    """As `rnnx.export.keras_states.KerasRunner`, traced once for equal networks."""
+    """Works as `rnnx.export.keras_states.KerasRunner`, but traces equal networks once."""
     key = _digest(_facts_of(model, network))
     if key not in _RUNNERS:
         _RUNNERS[key] = KerasRunner(model, network, on_stage)
@@ -69,7 +69,7 @@ def trace_keras(
 
 
 def decide(network: Network, given: Given) -> dict[str, Decisions]:
-    """As `rnnx.rounding.decisions.decide`, once for equal networks and inputs; do not change what it returns."""
+    """Works as `rnnx.rounding.decisions.decide`, once for equal networks and inputs; do not change what it returns."""
     key = _digest(network, dict(network.named(given)))
     if key not in _DECISIONS:
         _DECISIONS[key] = decide_anew(network, given)
@@ -78,10 +78,10 @@ def decide(network: Network, given: Given) -> dict[str, Decisions]:
 
 @contextmanager
 def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[None]:
-    """Lets all exports, proofs and verifications take the three things from here.
+    """Makes all exports, proofs and verifications in the block use the shared conversions, traces and bounds.
 
     Args:
-        mutate: What is done to the forms of an export before they are proved.
+        mutate: Changes the forms of an export before they are proved.
     """
 
     def build(model: keras.Model, network: Network, streaming: bool = False) -> Forms:
@@ -98,13 +98,13 @@ def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[Non
 
 
 def export(model: str | Path | Source, out: Path, **options: Any) -> Exported:
-    """As `rnnx.export.pipeline.export`, with the three things from here."""
+    """Works as `rnnx.export.pipeline.export`, with the shared conversions, traces and bounds."""
     with shared():
         return pipeline.export(model, out, **options)
 
 
 def require_proved(model: keras.Model, rewritten: Rewritten) -> None:
-    """Every state and the result, within what rounding can do; the batch, and its rows alone."""
+    """Proves one form on a batch and on its rows alone: every state and the result within the rounding bound."""
     network = read_network(model)
     names = tuple("abcde")
     batches = [ProbeBatch(IDS, names), *(ProbeBatch(IDS[i : i + 1], names[i : i + 1]) for i in range(5))]
@@ -119,7 +119,7 @@ def require_proved(model: keras.Model, rewritten: Rewritten) -> None:
 
 
 def _facts_of(model: keras.Model, network: Network) -> list[Any]:
-    """All that a conversion can depend on: the layers with their settings, the weights, and the reference's own."""
+    """Returns all that a conversion can depend on: the layers and their settings, the weights, and the reference."""
     return [model.to_json(), model.get_weights(), network]
 
 
@@ -131,7 +131,7 @@ def _digest(*facts: Any) -> str:
 
 
 def _update(digest: Any, fact: Any) -> None:
-    """Adds a fact, its type and its size, so that no two different ones read alike."""
+    """Hashes a fact with its type and its size, so that no two different facts hash alike."""
     digest.update(f"{type(fact).__name__}(".encode())
     if isinstance(fact, np.ndarray):
         digest.update(f"{fact.dtype}{fact.shape}".encode() + fact.tobytes())

@@ -1,4 +1,4 @@
-"""Disks of our own, to be filled and to be made read-only: a real one each, in memory."""
+"""Mounts small real disks, held in memory, that a test can fill or make read-only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 @contextmanager
 def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
-    """Mounts a disk of that size.
+    """Mounts a disk of the given size.
 
     Args:
-        place: An empty folder, or none yet.
-        size_bytes: What fits in.
+        place: An empty folder, or a path that does not exist.
+        size_bytes: The capacity of the disk.
     """
     place.mkdir(exist_ok=True)
     if sys.platform != "linux" or not _mount("-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(place)):
@@ -29,7 +29,7 @@ def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def make_read_only(disk: Path) -> None:
-    """Mounts it anew so that nothing can be written, by root neither."""
+    """Remounts the disk so that nobody can write to it, not even root."""
     assert _mount("-o", "remount,ro", str(disk))
 
 

@@ -1,4 +1,4 @@
-"""The documents of the repository, taken apart: links, headings, code, and the commands that they name."""
+"""Takes the repository's documents apart: links, headings, code, and the commands that they name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 _PLACES = ("README.md", "rnnx", "exported", "bench", ".github")
-# Written by a command: the models' cards and the results of the benches.
+# Documents that a command writes: the models' cards and the results of the benches.
 _IS_GENERATED = re.compile(r"exported/(?!embed/)[^/]+/|bench/results/")
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`]+)`")
 
 
 class Command(NamedTuple):
-    """A command that a document names: its words, as they are there, and those that are options."""
+    """A command that a document names: its words as written, and the options among them."""
 
     program: str
     rest: str
@@ -32,7 +32,7 @@ def _tracked() -> list[str]:
     return ["README.md", *(path.relative_to(ROOT).as_posix() for path in found)]
 
 
-# Path, relative to the repository, to text.
+# Maps a path, relative to the repository, to the text of the document.
 DOCUMENTS = {
     name: (ROOT / name).read_text(encoding="utf-8") for name in sorted(_tracked()) if name.split("/")[0] in _PLACES
 }
@@ -40,38 +40,38 @@ WRITTEN = {name: text for name, text in DOCUMENTS.items() if not _IS_GENERATED.m
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The fenced code of one language; `""` stands for blocks that name none."""
+    """Returns the fenced code of one language; `""` means blocks that name no language."""
     return [body for name, body in _FENCE.findall(text) if name == language]
 
 
 def without_blocks(text: str) -> str:
-    """The text without its fenced code."""
+    """Returns the text without its fenced code."""
     return _FENCE.sub("", text)
 
 
 def spans(text: str) -> list[str]:
-    """The code within lines, unwrapped, and with the bars of tables as they are meant."""
+    """Returns the inline code, each span on one line, with the bars unescaped that tables escape."""
     return [" ".join(span.replace("\\|", "|").split()) for span in _SPAN.findall(without_blocks(text))]
 
 
 def links(text: str) -> list[str]:
-    """The targets of links and images."""
+    """Returns the targets of links and images."""
     return re.findall(r"\]\(([^)\s]+)\)", without_blocks(text))
 
 
 def anchors(text: str) -> set[str]:
-    """The names that headings have in links, as GitHub makes them."""
+    """Returns the anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.+)$", without_blocks(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def section(text: str, heading: str) -> str:
-    """What comes after a heading of the second level, up to the next one."""
+    """Returns the text between a heading of the second level and the next one."""
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all rows of tables, without their heads."""
+    """Returns the cells of all rows of all tables, without the header rows."""
     found, is_head = [], True
     for line in without_blocks(text).splitlines():
         is_row = line.startswith("|")
@@ -82,7 +82,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def commands(text: str, program: str) -> Iterator[Command]:
-    """The calls of a program, in blocks of the shell and in code within lines."""
+    """Yields the calls of a program in shell blocks and in inline code."""
     lines = [line for language in ("sh", "") for block in blocks(text, language) for line in block.splitlines()]
     calls = [call for line in lines for call in re.split(r" && | \| |;", line.partition(" #")[0].removeprefix("$ "))]
     for call in [*calls, *spans(text)]:
@@ -92,5 +92,5 @@ def commands(text: str, program: str) -> Iterator[Command]:
 
 
 def options(words: str) -> frozenset[str]:
-    """The options among the words of a command."""
+    """Returns the options among the words of a command."""
     return frozenset(re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-[a-z])(?![\w-])", words))

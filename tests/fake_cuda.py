@@ -1,4 +1,7 @@
-"""An onnxruntime for CUDA, without a card: what it says can be chosen, and what it computes it computes on the CPU."""
+"""Simulates an onnxruntime for CUDA on a machine without a GPU.
+
+A test chooses what it reports; what it computes, it computes on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class FakeCuda:
-    """An onnxruntime for CUDA on a machine that lacks nothing; its sessions run on the CPU.
+    """An onnxruntime for CUDA on a machine on which nothing is missing; its sessions run on the CPU.
 
     Attributes:
-        provider: What its sessions say that they got; empty: they fail.
-        placed: Operators and where they are put.
-        asked: What each session was opened with.
+        provider: The execution provider that its sessions report; if empty, no session can be opened.
+        placed: The operators and the provider that each is placed on.
+        asked: The settings that each session was opened with.
         problems: What is missing on the machine.
-        run_error: What a run ends with.
+        run_error: The error that a run raises; if empty, runs succeed.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +60,7 @@ class FakeCuda:
         )
 
     def placed_in(self) -> list[tuple[str, str]]:
-        """Operators of the file that is being opened, and where they are put."""
+        """Returns the operators of the file that is being opened, and the provider of each."""
         return self.placed
 
     def _fail(self, *_: Any) -> Any:

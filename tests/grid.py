@@ -1,7 +1,7 @@
-"""The grid of recurrent models: each is exported and proves itself, or is refused with its reason.
+"""Exports every model of the grid of recurrent models: each is proved, or refused with its reason.
 
-`python -m tests.grid` runs all of it, for a quarter of an hour, and prints the table; `--write` puts it into
-rnnx/export/README.md. `tests/export/test_grid.py` runs cells in which every two settings meet.
+`python -m tests.grid` runs the whole grid, which takes a quarter of an hour, and prints the table; `--write` puts it
+into rnnx/export/README.md. `tests/export/test_grid.py` runs a few cells in which every two settings meet.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ SETTINGS: Mapping[str, Sequence[Any]] = {
     "activation": ("tanh", "relu", "gelu"),
     "layer_count": (1, 2, 4),
 }
-# ONNX's recurrent operators have no such activation, so that no file could be native.
+# ONNX's recurrent operators have no such activation, so no file could use a native operator.
 REFUSED = {"gelu": "has the activation 'gelu'"}
 _IDS, _FEATURES, _UNITS, _CLASSES = 12, 3, 4, 3
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model of the grid, by its settings."""
+    """One model of the grid, given by its settings."""
 
     cell: str
     direction: str
@@ -58,11 +58,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a cell.
+    """The result of exporting and proving a cell.
 
     Attributes:
-        ratio: The largest ratio of difference to bound, of Keras and every form; None if it was refused.
-        refusal: Why; empty if it was proved.
+        ratio: The largest ratio of difference to bound, over Keras and every form; None if the cell was refused.
+        refusal: The reason of a refusal; empty if the cell was proved.
         operators: The recurrent operators of `model.onnx`.
     """
 
@@ -72,12 +72,15 @@ class Outcome:
 
 
 def every_cell() -> list[Cell]:
-    """All combinations."""
+    """Returns all combinations of the settings."""
     return [Cell(*values) for values in itertools.product(*SETTINGS.values())]
 
 
 def pairwise_cells(seed: int = 0) -> list[Cell]:
-    """A few cells in which every two settings meet: greedily, the one with the most pairs that were not met yet."""
+    """Returns a few cells in which every two settings meet.
+
+    The choice is greedy: each cell is the one, among those drawn, with the most pairs of settings still missing.
+    """
     rng = np.random.default_rng(seed)
     cells = every_cell()
     missing = {pair for cell in cells for pair in _pairs(cell)}
@@ -96,7 +99,7 @@ def _pairs(cell: Cell) -> set[tuple[tuple[str, Any], ...]]:
 
 
 def make(cell: Cell) -> keras.Model:
-    """The model of a cell, its weights drawn."""
+    """Builds the model of a cell with random weights."""
     keras.utils.set_random_seed(1)
     is_ids = cell.given == "ids"
     given = keras.Input((None,) if is_ids else (None, _FEATURES), dtype="int32" if is_ids else "float32")
@@ -118,7 +121,7 @@ def _recurrent(cell: Cell, *, is_last: bool) -> keras.Layer:
 
 
 def run(cell: Cell) -> Outcome:
-    """Exports a cell, as far as the forms and their proof.
+    """Builds the forms of a cell and proves them; nothing is published.
 
     Raises:
         AssertionError: If a form was not proved, or has a Loop.
@@ -138,12 +141,12 @@ def run(cell: Cell) -> Outcome:
 
 
 def probes(cell: Cell) -> Probes:
-    """What a cell is proved on."""
+    """Returns the batches on which a cell is proved."""
     rng = np.random.default_rng(2)
     given = rng.integers(1, _IDS, (6, 7)).astype(np.int32)
     if cell.given == "numbers":
         given = rng.standard_normal((6, 7, _FEATURES)).astype(np.float32)
-    # Zeros in front, at the end, between, everywhere: masked where there is a mask.
+    # Zeros in front, at the end, between, everywhere; they are masked if the network has a mask.
     given[0, :3] = given[1, 4:] = given[2, 1::2] = given[3] = 0
     names = ("in front", "at the end", "between", "everywhere", "nowhere", "nowhere either")
     batches = (ProbeBatch(given, names), ProbeBatch(given[4:5, :1], ("one step",)))
@@ -151,7 +154,7 @@ def probes(cell: Cell) -> Probes:
 
 
 def format_table(outcomes: Mapping[Cell, Outcome]) -> str:
-    """The outcomes as Markdown: how many of how many were proved, and the largest ratio among them."""
+    """Formats outcomes as Markdown: how many of how many were proved, and the largest ratio among them."""
     columns = [("ids", False), ("ids", True), ("numbers", False), ("numbers", True)]
     head = " | ".join(f"{given}, {'masked' if is_masked else 'no mask'}" for given, is_masked in columns)
     lines = [f"| layer | direction | {head} |", f"|---|---|{'---:|' * len(columns)}"]
@@ -179,12 +182,12 @@ def _format(outcomes: Iterable[Outcome]) -> str:
 
 
 def _general(refusal: str) -> str:
-    """The reason, without the layer that it names."""
+    """Returns the reason of a refusal without the layer that it names."""
     return refusal.partition(") ")[2].partition(";")[0] or refusal
 
 
 def run_all(cells: Sequence[Cell], record: Path | None) -> dict[Cell, Outcome]:
-    """Runs cells; what stands in the record already is not run again, and what is run is added to it."""
+    """Runs the cells that the record does not hold yet, and adds their outcomes to it."""
     outcomes: dict[Cell, Outcome] = {}
     if record and record.is_file():
         for line in record.read_text(encoding="utf-8").splitlines():
@@ -202,10 +205,10 @@ def run_all(cells: Sequence[Cell], record: Path | None) -> dict[Cell, Outcome]:
 
 
 def main() -> None:
-    """Parses the command line."""
+    """Parses the command line, runs the grid and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--record", type=Path, help="to go on from where an earlier run was stopped")
+    parser.add_argument("--record", type=Path, help="a file of outcomes, from which a later run continues")
     args = parser.parse_args()
     table = format_table(run_all(every_cell(), args.record))
     print(table)  # noqa: T201

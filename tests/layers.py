@@ -1,4 +1,4 @@
-"""A layer of each kind that the reference defines, with inputs to try it on: numpy only."""
+"""A layer of each kind that the reference defines, with inputs to try it on; imports NumPy only."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ RNG = np.random.default_rng(7)
 
 
 def draw(*shape: int) -> Array:
-    """Random numbers that float32 has."""
+    """Draws random numbers that float32 represents exactly."""
     return RNG.normal(size=shape).astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer, and what it reads.
+    """A layer and the inputs that it reads.
 
     Attributes:
         layer: The layer.
-        count: How many inputs it reads.
-        shape: The shape of each, (batch, time, features) unless it reads ids or rows.
+        count: The number of its inputs.
+        shape: The shape of each input: `(batch, time, features)` unless it reads ids or rows.
         reads_ids: Whether the inputs are ids, which are exact, and not numbers.
     """
 
@@ -63,7 +63,7 @@ class Case:
     reads_ids: bool = False
 
     def draw(self, rng: np.random.Generator) -> Array:
-        """One input."""
+        """Draws one input."""
         if self.reads_ids:
             return rng.integers(0, VOCABULARY, self.shape).astype(np.float64)
         return rng.normal(size=self.shape)
@@ -108,7 +108,7 @@ LAYERS: dict[str, Case] = {
     "embedding, masked": Case(Embedding(draw(VOCABULARY, 3), mask_zero=True), shape=(2, 5), reads_ids=True),
 }
 
-# By name: the class, its gates and its settings.
+# Maps a name to the class, the number of its gates and its settings.
 CELLS: dict[str, tuple[type[LSTM | GRU], int, dict[str, Any]]] = {
     "lstm": (LSTM, 4, {}),
     "gru": (GRU, 3, {}),
@@ -117,7 +117,7 @@ CELLS: dict[str, tuple[type[LSTM | GRU], int, dict[str, Any]]] = {
 
 
 def draw_cell(name: str, inputs: int, units: int, seed: int = 0, **settings: Any) -> LSTM | GRU:
-    """A cell with random float32 weights."""
+    """Draws a cell with random float32 weights."""
     kind, gates, own = CELLS[name]
     rng = np.random.default_rng(seed)
     bias_shape = (2, gates * units) if own.get("reset_after", kind is GRU) else (gates * units,)

@@ -1,7 +1,7 @@
-"""Makes the committed bundles of `tests/data/bundles`: a few units each, trained and exported for real.
+"""Makes the committed bundles of `tests/data/bundles`: a few units each, really trained and exported.
 
-`python -m tests.make_bundles` writes them anew; it needs the [train] extra and takes half a minute. The tests that read
-a bundle, or break a copy of one, take these, and so need no TensorFlow. Run it after a change of the files of a bundle.
+`python -m tests.make_bundles` writes them again; it needs the [train] extra and takes half a minute. Tests that read a
+bundle, or damage a copy of one, use these and so need no TensorFlow. Run it after a change to the files of a bundle.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tests.texts import tiny_dataset
 from tests.treebank import make_sentences
 
 BUNDLES = Path(__file__).parent / "data" / "bundles"
-# Two text classifiers by their recipes; a third one that streams; words to tags; numbers to labels; numbers to numbers;
-# ids to tags; and ids to all states of a layer.
+# Two text classifiers by their recipes, and a third that streams; then networks from words to tags, from numbers to
+# labels, from numbers to numbers, from ids to tags, and from ids to all states of a layer.
 NAMES = ("article", "default", "texts", "words", "series", "sensor", "ids", "states")
 _UNITS = 4
-# Plots are for people: no test reads those of these bundles.
+# Plots are for people; no test reads the plots of these bundles.
 _LEFT_OUT = (".png",)
 
 
 def make_bundles(folder: Path) -> None:
-    """Trains and exports a bundle of each name into a folder, in place of what is there."""
+    """Trains and exports a bundle of each name into a folder, and replaces what it holds."""
     with tempfile.TemporaryDirectory() as scratch:
         for name in NAMES:
             exported = _export(name, Path(scratch))

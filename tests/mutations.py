@@ -1,4 +1,4 @@
-"""Exports of which one form was tampered with; needs the [train] extra."""
+"""Exports with a deliberate error in one form; needs the [train] extra."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Mutation: TypeAlias = Callable[[onnx.ModelProto], None]
 
 
 def exports_after(mutate: Mutation, run: Path, out: Path, form: str = "model.onnx", *, streaming: bool = False) -> None:
-    """Exports a run of which one form was tampered with."""
+    """Exports a run after one of its forms was changed by a mutation."""
     with shared(lambda forms: mutate(forms[form].model)):
         export(run, out, streaming=streaming)
 
 
 def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
-    """The weights of a graph (biases too, if of rank 1)."""
+    """Returns the weights of a graph; with the default rank, the biases too."""
     return [
         tensor
         for tensor in graph.graph.initializer

@@ -1,4 +1,4 @@
-"""Keras networks for the tests that read, convert and export them; needs the [train] extra."""
+"""Builds Keras networks for the tests that read, convert and export them; needs the [train] extra."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import keras
 import numpy as np
 from keras import layers
 
-# Zeros in front, at the end, between, nowhere, and a row that ends in one word.
+# One row each: zeros in front, at the end, between, nowhere, and after a single word.
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0]], np.int32
 )
 
 
 def build(*body: keras.Layer, mask_zero: bool = False) -> keras.Model:
-    """Layers over an embedding of twelve ids, weights drawn, biases too."""
+    """Puts layers on an embedding of twelve ids, and draws all weights, biases included."""
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32", name="ids")
     model = keras.Sequential([ids, layers.Embedding(12, 5, mask_zero=mask_zero), *body])
@@ -26,12 +26,12 @@ def build(*body: keras.Layer, mask_zero: bool = False) -> keras.Model:
 
 
 def states(units: int, **options: object) -> keras.Layer:
-    """A SimpleRNN that puts all its states out."""
+    """Returns a SimpleRNN that returns all its states."""
     return layers.SimpleRNN(units, return_sequences=True, **options)
 
 
 def detectors(units: int = 5, activation: str = "relu", **options: object) -> keras.Layer:
-    """A Dense over each position, as the shipped models have before their maximum."""
+    """Returns a Dense at each position, as the shipped models have before their maximum."""
     # A bias that is not zero shows what padding adds to a maximum.
     bias = keras.initializers.RandomNormal(seed=3)
     return layers.Dense(units, activation=activation, bias_initializer=bias, name="detectors", **options)
@@ -81,12 +81,12 @@ CELL_KINDS: dict[str, tuple[type, dict[str, Any]]] = {
 
 
 def make_cell(kind: str, units: int = 4, **settings: Any) -> keras.Layer:
-    """A cell of this kind; settings that it does not have are left out."""
+    """Returns a layer of the given kind; settings that the kind does not have are left out."""
     layer, own = CELL_KINDS[kind]
     return layer(units, **own, **{k: v for k, v in settings.items() if layer is layers.LSTM or k != "unit_forget_bias"})
 
 
 def build_cells(kind: str, mask_zero: bool) -> keras.Model:
-    """Both directions, and one that reads backwards over their states."""
+    """Builds a bidirectional layer, and a layer that reads its states backwards."""
     both = layers.Bidirectional(make_cell(kind, 3, return_sequences=True))
     return build(both, make_cell(kind, go_backwards=True), mask_zero=mask_zero)

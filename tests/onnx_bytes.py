@@ -1,11 +1,11 @@
-"""An `.onnx` file put together by hand, field by field: what no library of the field would write."""
+"""Assembles an `.onnx` file by hand, field by field, to write files that no ONNX library would write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-# A number and what stands under it: an int, bytes, a text, or the fields of a message.
+# The number of a field and its value: an int, bytes, a text, or the fields of a message.
 Field: TypeAlias = tuple[int, Any]
 
 
@@ -50,9 +50,9 @@ def port(name: str, *sizes: int | str) -> bytes:
 
 def graph(nodes: Iterable[bytes], tensors: Iterable[bytes] = (), more: Iterable[Field] = ()) -> bytes:
     return message(
-        *((1, one) for one in nodes),
+        *((1, node) for node in nodes),
         (2, "g"),
-        *((5, one) for one in tensors),
+        *((5, tensor) for tensor in tensors),
         (11, port("x", "batch")),
         (12, port("y", "batch")),
         *more,

@@ -1,4 +1,4 @@
-"""The command line in processes of their own: to be killed, on a terminal, or to see what they import."""
+"""Runs the command line in its own processes: to kill them, to give them a terminal, or to see what they import."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "scipy")
 
 
 def start(arguments: list[str], log: Path, scratch: Path | None = None) -> Any:
-    """Starts `rnnx` from a server that has imported TensorFlow and done nothing with it: no thread, nothing to inherit.
+    """Starts `rnnx` from a server that has imported TensorFlow and run nothing, so that it inherits no threads.
 
     Args:
-        arguments: Behind `rnnx`.
-        log: The file that both its streams go to.
-        scratch: Its folder for temporary files; the system's if None.
+        arguments: The words after `rnnx`.
+        log: The file to which both output streams go.
+        scratch: The folder for temporary files; None means the system's.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["rnnx.train.run", "rnnx.export.pipeline", "rnnx.cli"])
@@ -46,7 +46,7 @@ def _run_command(arguments: list[str], log: Path, scratch: Path | None) -> None:
 
 
 def imported_by(arguments: list[str], before: str = "") -> set[str]:
-    """Runs the command line in a fresh process and lists what of the frameworks it loaded."""
+    """Runs the command line in a fresh process and returns the frameworks that it imported."""
     code = (
         f"import json, sys\n{before}\nfrom rnnx.cli import run\ncode = run({arguments!r})\nsys.stdout.flush()\n"
         f"print('\\n' + json.dumps([code, [m for m in {FRAMEWORKS!r} if m in sys.modules]]))"

@@ -1,4 +1,4 @@
-"""Series as a sensor gives them: noisy oscillations of three frequencies, and decays of different rates."""
+"""Draws series as a sensor measures them: noisy oscillations of three frequencies, and decays of different rates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 MODES = {"slow": 0.05, "mid": 0.11, "fast": 0.2}  # periods per step
-# An offset and a size per feature, as raw sensors have them: 20 degrees, 1000 hectopascals.
+# The offset and the amplitude of each feature, as raw sensors have them: 20 degrees, 1000 hectopascals.
 OFFSETS, SIZES = np.array([20.0, 1000.0]), np.array([3.0, 50.0])
 
 
 def oscillations(count: int, seed: int, steps: int = 24) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.str_]]:
-    """Sequences (count, steps, 2) and the mode of each: every phase, and noise of a fifth of the amplitude."""
+    """Draws sequences `(count, steps, 2)` of every phase, with noise of a fifth of the amplitude, and their modes."""
     rng = np.random.default_rng(seed)
     names = [list(MODES)[i % 3] for i in range(count)]
     phases = rng.uniform(0, 2 * np.pi, count)
@@ -24,7 +24,7 @@ def oscillations(count: int, seed: int, steps: int = 24) -> tuple[npt.NDArray[np
 
 
 def decays(count: int, seed: int, steps: int = 16) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sequences (count, steps, 1) that fall exponentially, and the half-life of each in steps."""
+    """Draws sequences `(count, steps, 1)` that fall exponentially, and the half-life of each in steps."""
     rng = np.random.default_rng(seed)
     half_lives = rng.uniform(2, 12, count)
     curves = 300 + 5 * 0.5 ** (np.arange(steps) / half_lives[:, None])
@@ -32,6 +32,6 @@ def decays(count: int, seed: int, steps: int = 16) -> tuple[npt.NDArray[np.float
 
 
 def save(path: Path, **arrays: Any) -> Path:
-    """Writes a data set."""
+    """Writes a data set and returns its path."""
     np.savez(path, **arrays)
     return path

@@ -1,4 +1,4 @@
-"""Networks that can be streamed, and how a test streams them."""
+"""Builds networks that can be streamed, and helps tests to stream them."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ NAME = "model.stream.onnx"
 
 
 def open_path(path: Path) -> Stream:
-    """A stream of a bundle."""
+    """Opens a stream of a bundle."""
     return open_stream(read_directory(path), device="cpu")
 
 
 def reference_of(path: Path) -> Network:
-    """The reference, from the file alone."""
+    """Reads the reference from the streaming file alone."""
     model = parse_model((path / NAME).read_bytes())
     return read_reference(read_evidence(read_properties(model), model), model)
 
 
 def pieces_of(whole: Any, size: int) -> Iterator[Any]:
-    """A sequence in pieces, the last one shorter."""
+    """Yields a sequence in pieces of the given size; the last piece may be shorter."""
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
 
 
 def forward_recipe() -> TextRecipe:
-    """A classifier that reads forward, its padding masked; short texts, few epochs."""
+    """Returns a recipe for a classifier that reads forward and masks its padding; short texts, few epochs."""
     from keras import Input, Sequential, layers
 
     from tests.texts import tiny_recipe
@@ -60,7 +60,7 @@ def forward_recipe() -> TextRecipe:
 
 
 def bare_networks() -> dict[str, Any]:
-    """A tagger of ids, all states of a layer, and a regression of numbers by two cells with gates."""
+    """Builds a tagger of ids, a network that puts out all states of a layer, and a regression with two gated cells."""
     from keras import Input, Sequential, layers
 
     ids = Input((None,), dtype="int32", name="ids")
@@ -88,7 +88,7 @@ def bare_networks() -> dict[str, Any]:
     rng = np.random.default_rng(2)
     for model in networks.values():
         model.set_weights([0.7 * rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
-    # A state that forgets: whatever it was off by becomes less with every step.
+    # With this kernel the state forgets: an error in it shrinks with every step.
     cell = networks["states"].get_layer("rnn").cell
     rotation, _ = np.linalg.qr(rng.normal(size=(8, 8)))
     cell.recurrent_kernel.assign(0.9 * rotation)

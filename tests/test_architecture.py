@@ -1,4 +1,4 @@
-"""Imports go down from room to room, and each framework has one door."""
+"""Tests that imports go down the levels of the rooms, and that each framework is imported in few places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rnnx"
 
-# A room imports rooms of lower levels, and itself. Whoever wants to import upwards has put something in the wrong room.
+# A room imports rooms of lower levels, and itself. If code needs an upward import, it is in the wrong room.
 LEVELS = (
     {"onnx_file", "reference"},
     {"files", "rewrites", "rounding", "runtime"},
@@ -20,7 +20,7 @@ LEVELS = (
     {"train", "export", "infer"},
     {"cli"},
 )
-# Below all rooms: anybody may import them.
+# Modules below all rooms; every room may import them.
 FOUNDATIONS = {"_version", "errors", "strict_json", "versions"}
 
 DOORS = {
@@ -47,7 +47,7 @@ DOORS = {
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """What a module imports when it runs; what only a type checker reads is left out."""
+    """Yields what a module imports when it runs; imports for the type checker alone are left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     checked_only = {
         id(node)
@@ -69,7 +69,7 @@ _LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms
 
 
 def forbidden_imports(path: Path, package: Path = PACKAGE) -> list[str]:
-    """The imports of a module that go up a level or sideways to another room."""
+    """Returns the imports of a module that go up a level, or sideways to another room."""
     room = path.relative_to(package).parts[0].removesuffix(".py")
     if room in ("__init__", "__main__"):
         return []  # above all rooms
@@ -102,7 +102,7 @@ def test_imports_go_down(path: Path) -> None:
         ),
     ],
 )
-def test_an_upward_import_is_found(tmp_path: Path, module: str, line: str, forbidden: list[str]) -> None:
+def test_an_import_up_or_sideways_is_found(tmp_path: Path, module: str, line: str, forbidden: list[str]) -> None:
     path = tmp_path / module
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{line}\n", encoding="utf-8")
@@ -116,7 +116,7 @@ def test_every_room_has_a_level() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_each_framework_has_one_door(path: Path) -> None:
+def test_a_framework_is_imported_only_where_it_is_allowed(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
     for name in {name.partition(".")[0] for name in imports_of(path)} & DOORS.keys():
         assert any(relative == door or relative.startswith(f"{door}/") for door in DOORS[name]), (
@@ -124,20 +124,20 @@ def test_each_framework_has_one_door(path: Path) -> None:
         )
 
 
-def test_there_are_no_drawers() -> None:
+def test_no_module_or_folder_has_a_catch_all_name() -> None:
     names = {path.stem for path in MODULES} | {path.parent.name for path in MODULES}
     assert not names & {"utils", "helpers", "common", "misc", "core", "manager"}
     assert all(len(path.relative_to(PACKAGE).parts) <= 2 for path in MODULES)
 
 
-def test_a_file_name_says_which_file() -> None:
-    """No name occurs twice, but for a command of `cli` and the module that does its work."""
+def test_no_file_name_occurs_twice() -> None:
+    """A name must say which file is meant; only a command of `cli` may be named like the module that does its work."""
     names = [path.name for path in MODULES if path.parent.name != "cli" and path.name != "__init__.py"]
     assert sorted(names) == sorted(set(names))
 
 
 def _types_of(path: Path) -> Iterator[str]:
-    """The public classes and type aliases of a module."""
+    """Yields the public classes and type aliases of a module."""
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.ClassDef):
             yield statement.name
@@ -146,6 +146,6 @@ def _types_of(path: Path) -> Iterator[str]:
             yield from (target.id for target in targets if isinstance(target, ast.Name) and not target.id.isupper())
 
 
-def test_a_type_name_says_which_type() -> None:
+def test_no_type_name_has_two_meanings() -> None:
     names = [name for path in MODULES for name in _types_of(path) if not name.startswith("_")]
     assert sorted(names) == sorted(set(names))

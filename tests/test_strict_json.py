@@ -12,7 +12,7 @@ from rnnx.strict_json import from_json, parse_json, to_json, to_json_bytes
 from tests.bundles import CONFIG
 
 
-def test_a_config_survives_its_file() -> None:
+def test_a_config_is_read_back_as_it_was_written() -> None:
     assert from_json(ModelConfig, to_json(CONFIG)) == CONFIG
     bare = dataclasses.replace(CONFIG, tokenizer=None, training=None, opset=None)
     assert from_json(ModelConfig, to_json(bare)) == bare
@@ -74,7 +74,7 @@ PROBS = OutputConfig("probs", (1,))
         ((IDS,), (OutputConfig("probs", (None, 1)),), "do not fit 2 labels"),
     ],
 )
-def test_ports_that_make_no_sense_are_refused(
+def test_invalid_inputs_and_outputs_are_refused(
     inputs: tuple[InputConfig, ...], outputs: tuple[OutputConfig, ...], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
@@ -91,7 +91,7 @@ def test_missing_fields_are_all_named() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000, '{"a": 1e999}', '{"a": ' + "9" * 10_000 + "}"]
 )
-def test_what_is_no_document_is_a_value_error(text: str) -> None:
+def test_invalid_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's own messages vary between Python versions
         from_json(ModelConfig, text)
 
@@ -100,12 +100,12 @@ def test_what_is_no_document_is_a_value_error(text: str) -> None:
     ("name", "indent"),
     [("golden.json", 1), ("parity.json", 1), ("history.json", 2), ("metrics.json", 2), ("evaluation.json", 2)],
 )
-def test_shipped_files_are_written_as_they_are(name: str, indent: int) -> None:
+def test_a_shipped_file_is_written_again_byte_for_byte(name: str, indent: int) -> None:
     data = (find_directory("imdb") / name).read_bytes()
     assert to_json_bytes(parse_json(data), indent=indent) == data
 
 
-def test_numbers_that_are_not_finite_are_written_where_they_may_be() -> None:
+def test_nan_is_written_only_where_it_is_allowed() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json_bytes([math.nan])
     assert to_json_bytes([math.nan], indent=None, allow_nan=True) == b"[NaN]\n"
@@ -123,6 +123,6 @@ TWO_TYPES = dataclasses.make_dataclass("TwoTypes", [("value", int | str)])
         dataclasses.make_dataclass("Nested", [("several", tuple[TWO_TYPES, ...])]),  # type: ignore[valid-type]
     ],
 )
-def test_a_class_that_cannot_be_read_is_refused_whatever_the_data(kind: type) -> None:
+def test_an_unreadable_class_is_refused_for_any_data(kind: type) -> None:
     with pytest.raises(TypeError, match="cannot be read from JSON"):
         from_json(kind, "{}")

@@ -1,4 +1,4 @@
-"""Short reviews of our own, and recipes cut down to them."""
+"""Draws short artificial reviews, and cuts the shipped recipes down to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEUTRAL = ("the", "film", "a", "plot", "actor", "scene", "it's", "and", "was", "
 
 
 def make_texts(count: int, seed: int) -> list[tuple[bytes, str]]:
-    """Short reviews of three to thirty words whose label shows in two of them."""
+    """Draws reviews of three to thirty words; two words of each show its label."""
     rng = np.random.default_rng(seed)
     pairs = []
     for i in range(count):
@@ -30,7 +30,7 @@ def make_texts(count: int, seed: int) -> list[tuple[bytes, str]]:
 
 
 def tiny_dataset() -> Dataset:
-    """240 reviews to train with and 60 to test with."""
+    """Returns 240 reviews to train with and 60 to test with."""
     return Dataset.from_pairs("tiny", make_texts(240, 1), make_texts(60, 2))
 
 

@@ -1,4 +1,4 @@
-"""Trainings that die, and what is the same of two runs; needs the [train] extra."""
+"""Interrupts trainings, and compares the runs of two of them; needs the [train] extra."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rnnx.train.fit import Epoch, Observer, Progress
 
 
 class DeathError(Exception):
-    """What stands for a power cut inside one process."""
+    """Simulates a power cut inside one process."""
 
 
 def weights_of(run_dir: Path) -> dict[str, bytes]:
-    """Name to bytes of every weight in a run's model."""
+    """Returns the bytes of every weight in a run's model, by name."""
     arrays: dict[str, bytes] = {}
 
     def read(name: str, item: Any) -> None:
@@ -39,7 +39,7 @@ def assert_same_run(expected: Path, actual: Path) -> None:
 
 
 def dying(epoch: int, batch: int | None) -> Observer:
-    """Dies after an epoch's batch, or after the epoch if that is None."""
+    """Returns an observer that raises after the given batch of an epoch, or after the epoch if the batch is None."""
 
     def on_batch(p: Progress) -> None:
         if (p.epoch, p.batch) == (epoch, batch):

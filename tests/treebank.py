@@ -1,4 +1,4 @@
-"""A small treebank of our own, as values and as CoNLL-U."""
+"""Draws a small artificial treebank, as values and as CoNLL-U."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERBS = ("walked", "painted", "jumped", "sees", "mended", "talked")
 
 
 def make_sentences(count: int, seed: int) -> list[TaggedWords]:
-    """Sentences of one to three clauses: determiner, adjective or not, noun, verb, mark."""
+    """Draws sentences of one to three clauses: determiner, perhaps an adjective, noun, verb, and a final mark."""
     rng = np.random.default_rng(seed)
     sentences = []
     for _ in range(count):
@@ -34,7 +34,7 @@ def make_sentences(count: int, seed: int) -> list[TaggedWords]:
 
 
 def to_conllu(sentences: Sequence[TaggedWords]) -> bytes:
-    """The file that says the same."""
+    """Writes sentences as CoNLL-U."""
     lines: list[bytes] = []
     for number, sentence in enumerate(sentences, 1):
         lines.append(b"# sent_id = %d" % number)
@@ -45,7 +45,7 @@ def to_conllu(sentences: Sequence[TaggedWords]) -> bytes:
 
 
 def write_treebank(folder: Path, sizes: tuple[int, int, int] = (160, 40, 30)) -> Path:
-    """Writes `own-ud-{train,dev,test}.conllu`; a size of 0 leaves a file out. Returns the first."""
+    """Writes `own-ud-{train,dev,test}.conllu` and returns the first; a part of size 0 is left out."""
     for part, size, seed in zip(("train", "dev", "test"), sizes, (1, 2, 3), strict=True):
         if size:
             (folder / f"own-ud-{part}.conllu").write_bytes(to_conllu(make_sentences(size, seed)))

@@ -16,7 +16,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_directory_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_directory_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     written = write_directory(tmp_path / "deep" / "m", CONFIG, FILES)
     read = read_directory(tmp_path / "deep" / "m")
     assert read.files == FILES
@@ -24,7 +24,7 @@ def test_a_directory_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert names(tmp_path / "deep") == ["m"]  # nothing temporary is left
 
 
-def test_every_missing_or_altered_file_is_named_at_once(tmp_path: Path) -> None:
+def test_one_error_names_every_missing_or_altered_file(tmp_path: Path) -> None:
     write_directory(tmp_path / "m", CONFIG, {**FILES, "c.txt": b"third"})
     (tmp_path / "m" / "a.txt").unlink()
     (tmp_path / "m" / "b.txt").write_bytes(b"secone")
@@ -39,7 +39,7 @@ def test_a_broken_config_is_refused(tmp_path: Path, content: str) -> None:
         read_directory(tmp_path)
 
 
-def test_a_config_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+def test_a_config_cannot_name_a_file_outside_its_directory(tmp_path: Path) -> None:
     write_directory(tmp_path / "m", CONFIG, FILES)
     config = tmp_path / "m" / "config.json"
     config.write_text(config.read_text(encoding="utf-8").replace('"a.txt"', '"../a.txt"'), encoding="utf-8")
@@ -48,7 +48,7 @@ def test_a_config_cannot_name_files_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
-def test_a_second_writing_replaces_the_first_whole(
+def test_a_second_write_replaces_the_whole_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     if not can_exchange:
@@ -59,7 +59,7 @@ def test_a_second_writing_replaces_the_first_whole(
     assert names(tmp_path / "m") == ["c.txt", "config.json"]
 
 
-def test_a_full_disk_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_directory(tmp_path / "m", CONFIG, FILES)
     calls = []
 
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_directory(tmp_path / "m").files == FILES
 
 
-def test_what_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_directory_with_foreign_files_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_bytes(b"x")
     (tmp_path / "file").write_bytes(b"x")
@@ -94,7 +94,7 @@ def test_what_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:
     assert read_directory(tmp_path / "empty").files == FILES
 
 
-def test_an_unknown_model_names_those_that_exist(tmp_path: Path) -> None:
+def test_an_unknown_model_is_answered_with_the_shipped_names(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no such model or path; the shipped models are .*imdb"):
         find_directory("imbd")
     with pytest.raises(ModelError, match=r"not a model of rnnx, because it has no config\.json"):
@@ -106,6 +106,6 @@ def test_a_model_is_found_by_name_folder_and_file(tmp_path: Path) -> None:
     assert find_directory(tmp_path / "m") == tmp_path / "m"
     assert find_directory(str(tmp_path / "m" / "a.txt")) == tmp_path / "m"
     assert find_directory("imdb").name == "imdb"
-    (tmp_path / "m" / "other.onnx").write_bytes(b"x")  # beside a model, and no part of it
+    (tmp_path / "m" / "other.onnx").write_bytes(b"x")  # in the folder of a model, but not part of it
     with pytest.raises(ModelError, match=r"no such model|not a model of rnnx"):
         find_directory(tmp_path / "m" / "other.onnx")

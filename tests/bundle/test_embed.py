@@ -10,13 +10,13 @@ from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
 
 
-def test_samples_are_no_models() -> None:
+def test_the_folder_of_samples_is_not_a_shipped_model() -> None:
     assert SAMPLES_PATH.is_dir()
     assert "embed" not in shipped_names()
     assert {"python", "node", "c", "cpp", "rust", "go", "java", "csharp"} <= set(targets())
 
 
-def test_a_readme_has_two_commands_and_the_golden_one() -> None:
+def test_the_readme_of_a_sample_has_two_commands_and_a_golden_check() -> None:
     for target in set(targets()) - {"browser"}:
         blocks = (SAMPLES_PATH / target / "README.md").read_text(encoding="utf-8").split("```sh\n")[1:]
         assert [len(block.partition("\n```")[0].splitlines()) for block in blocks] == [2, 1], target
@@ -25,7 +25,7 @@ def test_a_readme_has_two_commands_and_the_golden_one() -> None:
 
 
 @pytest.mark.parametrize("target", targets())
-def test_a_snippet_is_a_few_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_snippet_has_five_to_eight_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     language, lines = read_snippet(target)
     assert language
     assert 5 <= len(lines.splitlines()) <= 8
@@ -44,7 +44,7 @@ def test_a_project_holds_sample_model_and_vectors(target: str, tiny_bundle: Path
     assert not list(tmp_path.glob(".project*"))
 
 
-def test_what_stands_there_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_an_existing_file_or_folder_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="choose another --out"):
         write_project("python", tiny_bundle, tmp_path)
@@ -59,7 +59,9 @@ def test_a_bundle_without_a_text_model_is_refused(tiny_run: Path, tmp_path: Path
     assert not any(tmp_path.iterdir())
 
 
-def test_the_command(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_project_or_names_the_targets(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["embed", "python", str(tiny_bundle), "--out", str(tmp_path / "project")]) == 0
     assert str(tmp_path / "project" / "main.py") in capsys.readouterr().out
     assert run(["embed", "cobol"]) == 2

@@ -19,7 +19,7 @@ WORDS = st.tuples(st.binary(), st.sampled_from(["NOUN", "X"]), st.floats(0, 1).m
 
 
 @given(st.lists(st.lists(WORDS, min_size=1)))
-def test_tagged_samples_survive_their_file(sentences: list[list[tuple[bytes, str, float]]]) -> None:
+def test_tagged_samples_are_read_back_as_they_were_written(sentences: list[list[tuple[bytes, str, float]]]) -> None:
     samples = [
         TaggedSample(tuple(w for w, _, _ in s), tuple(t for _, t, _ in s), tuple(p for _, _, p in s)) for s in sentences
     ]
@@ -39,7 +39,7 @@ def test_broken_samples_are_refused(data: bytes, reason: str) -> None:
         tagged_samples_from_json(data)
 
 
-def test_sequences_come_back_bit_by_bit() -> None:
+def test_sequences_are_read_back_bit_for_bit() -> None:
     rng = np.random.default_rng(0)
     x = (rng.normal(0, 1, (5, 2)) * 10.0 ** rng.integers(-30, 30, (5, 2))).astype(np.float32)
     samples = [
@@ -56,6 +56,6 @@ def test_sequences_come_back_bit_by_bit() -> None:
 @pytest.mark.parametrize(
     "data", [b"[", b"[1]", b'[{"x": [1, 2]}]', b'[{"x": []}]', b'[{"probs": {}}]', b'[{"x": [["a"]]}]']
 )
-def test_broken_sequences_are_a_broken_model(data: bytes) -> None:
+def test_broken_sequences_are_refused(data: bytes) -> None:
     with pytest.raises(ModelError, match="samples: "):
         series_samples_from_json(data)

@@ -1,4 +1,4 @@
-"""What the card says of an evaluation, of old ones too."""
+"""Tests what the card says about an evaluation, recorded by this version or an earlier one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def config_of(name: str) -> ModelConfig:
 
 
 def record_of(config: ModelConfig, dataset: str) -> dict[str, Any]:
-    """A label each, with 0.9 for it, all right but the first; lengths 1, 2, ..., the last one cut."""
+    """Returns the record of an evaluation with one example per label.
+
+    Each prediction has the probability 0.9, and all but the first are right. The lengths are 1, 2, and so on; the last
+    example was truncated.
+    """
     count = len(config.labels)
     expected, actual = np.arange(count), np.array([1, *range(1, count)])
     probs = np.full((count, count), 0.1 / (count - 1))
@@ -41,7 +45,7 @@ def record_of(config: ModelConfig, dataset: str) -> dict[str, Any]:
     return json.loads(json.dumps(record, allow_nan=False))  # type: ignore[no-any-return]  # the record again
 
 
-def test_calibration_and_lengths_stand_in_the_card() -> None:
+def test_the_card_shows_calibration_and_accuracy_by_length() -> None:
     config = config_of("imdb")
     section = describe_evaluation(card_kind(config), record_of(config, "imdb (test part)"))
     assert "`rnnx evaluate imdb imdb --save`" in section
@@ -54,13 +58,13 @@ def test_calibration_and_lengths_stand_in_the_card() -> None:
                             "| 0.867 to 0.933 | 0.9000 | 0.5000 | 2 |")  # fmt: skip
 
 
-def test_a_training_part_stands_in_the_command() -> None:
+def test_the_command_names_the_training_part() -> None:
     config = config_of("imdb")
     section = describe_evaluation(card_kind(config), record_of(config, "imdb (train part)"))
     assert "`rnnx evaluate imdb imdb --part train --save`" in section
 
 
-def test_a_tagger_has_bins_but_neither_likelihood_nor_lengths() -> None:
+def test_the_card_of_a_tagger_has_bins_but_no_likelihood_and_no_lengths() -> None:
     config = config_of("pos")
     record = record_of(config, "en_ewt-ud (test part)")
     record["calibration"] |= {"negative_log_likelihood": None, "brier_score": None}
@@ -72,7 +76,7 @@ def test_a_tagger_has_bins_but_neither_likelihood_nor_lengths() -> None:
     assert "By length" not in section
 
 
-def test_a_temperature_stands_beside_the_training() -> None:
+def test_the_card_shows_the_fitted_temperature() -> None:
     bundle = read_directory(find_directory("imdb-article"))
     calibration = record_of(bundle.config, "imdb")["calibration"]
     better = calibration | {"expected_calibration_error": 0.0123}
@@ -87,7 +91,7 @@ def test_a_temperature_stands_beside_the_training() -> None:
 
 
 @pytest.mark.parametrize("name", ["imdb", "pos"])
-def test_an_evaluation_of_an_earlier_version_still_gives_a_card(name: str) -> None:
+def test_an_evaluation_of_an_earlier_version_can_be_shown(name: str) -> None:
     bundle = read_directory(find_directory(name))
     record = json.loads(bundle["evaluation.json"])
     record.pop("calibration", None)
@@ -98,7 +102,7 @@ def test_an_evaluation_of_an_earlier_version_still_gives_a_card(name: str) -> No
     assert "By length" not in card
 
 
-def test_a_broken_evaluation_is_the_models_fault() -> None:
+def test_a_broken_evaluation_is_a_model_error() -> None:
     bundle = read_directory(find_directory("imdb"))
     record = json.loads(bundle["evaluation.json"]) | {"by_length": [{"shortest": 1}]}
     with pytest.raises(ModelError, match="its history, evaluation or proof is broken"):

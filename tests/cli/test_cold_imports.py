@@ -1,4 +1,4 @@
-"""`rnnx infer` and `rnnx info` start cold: no framework is imported on their way, and this check can fail."""
+"""Tests that commands that need no framework import none, and that this check can fail."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_evaluation_imports_no_framework(tmp_path: Path) -> None:
     assert imported_by(["evaluate", "imdb", str(tmp_path / "t.csv")]) == set()
 
 
-def test_this_check_can_fail(text: str) -> None:
+def test_the_check_finds_an_imported_framework(text: str) -> None:
     pytest.importorskip("onnx", reason="needs the [train] extra")
     assert imported_by(["infer", text], before="import onnx") == {"onnx"}
 
 
-def test_importing_rnnx_loads_nothing_heavy() -> None:
+def test_importing_rnnx_imports_no_large_package() -> None:
     code = "import sys, rnnx; print([m for m in ('numpy', 'onnxruntime', 'typer', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # our own code
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The other commands, as a user types them."""
+"""Tests the commands that have no file of their own, called as a user types them."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def test_every_command_has_help(capsys: Capture) -> None:
         assert run([command, "--help"]) == 0
         out = capsys.readouterr().out
         assert f"rnnx {command}" in out
-        assert "--json" in out or command == "embed"  # which writes files, and prints their names
+        assert "--json" in out or command == "embed"  # embed writes files and prints their names
 
 
-def test_the_version_is_the_packages(capsys: Capture) -> None:
+def test_the_printed_version_is_that_of_the_package(capsys: Capture) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"rnnx {rnnx.__version__}\n"
 
 
-def test_public_names_are_these() -> None:
+def test_every_public_name_can_be_imported() -> None:
     assert all(getattr(rnnx, name) is not None for name in rnnx.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = rnnx.nothing
 
 
-def test_info_says_what_a_model_is(capsys: Capture) -> None:
+def test_info_shows_labels_inputs_and_proof(capsys: Capture) -> None:
     assert run(["info", "imdb"]) == 0
     out = capsys.readouterr().out
     for part in ("labels\t0 neg, 1 pos", "input\tids int32 (batch, time)", "proof\tproved: ", "rnnx.load("):
@@ -73,7 +73,7 @@ def test_the_printed_snippets_run(capsys: Capture) -> None:
         assert done.stdout.startswith((said, "pos"))
 
 
-def test_doctor_finds_nothing_wrong_here(capsys: Capture) -> None:
+def test_doctor_finds_no_problem_in_this_installation(capsys: Capture) -> None:
     assert run(["doctor", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["problems"] == []
@@ -81,14 +81,14 @@ def test_doctor_finds_nothing_wrong_here(capsys: Capture) -> None:
     assert "imdb" in data["models"]
 
 
-def test_rnnx_alone_shows_its_help(capsys: Capture) -> None:
+def test_rnnx_without_arguments_shows_its_help(capsys: Capture) -> None:
     assert run([]) == 0
     out, err = capsys.readouterr()
     assert "train" in out
     assert err == ""
 
 
-def test_a_closed_stdout_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_stdout_gives_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("fine", encoding="utf-8")
     command = f"{sys.executable} -m rnnx infer {tmp_path / 't.txt'} >&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607  # ours
@@ -107,13 +107,13 @@ def table(tmp_path: Path) -> Path:
 def test_train_export_infer_evaluate_from_a_table(
     table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The whole way, with a table of one's own."""
+    """A user can take a table of their own through every step, from training to evaluation."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     run_dir, bundle = tmp_path / "run", tmp_path / "bundle"
     assert run(["train", str(table), "--out", str(run_dir), "--epochs", "2", "--json"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["run"] == str(run_dir)
-    # Importing TensorFlow in this process, ahead of the command, may have logged; its own lines are these.
+    # TensorFlow may have logged when it was imported in this process; these lines come from the command.
     told = [line for line in err.splitlines() if line.startswith(("reviews", "epoch"))]
     assert told[0] == "reviews: 120 labelled texts, labels neg, pos; recipe default"
     assert [line[:7] for line in told[1:]] == ["epoch 1", "epoch 2"]
@@ -147,7 +147,7 @@ def test_train_export_infer_evaluate_from_a_table(
         ("body,stars\na,1\n", "no column 'text' and no column 'label'; the columns are 'body', 'stars'"),
     ],
 )
-def test_a_bad_table_is_one_line(content: str, reason: str, tmp_path: Path, capsys: Capture) -> None:
+def test_a_bad_table_is_refused_with_one_line(content: str, reason: str, tmp_path: Path, capsys: Capture) -> None:
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     (tmp_path / "t.csv").write_text(content, encoding="utf-8")
     assert run(["train", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run")]) == 1
@@ -160,7 +160,7 @@ def test_a_bad_table_is_one_line(content: str, reason: str, tmp_path: Path, caps
 @pytest.mark.train
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """A real process, a real SIGINT, after the first epoch; of the recipe that never stops early by itself."""
+    """A real process gets a real SIGINT after the first epoch; this recipe never stops early on its own."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     rows = [f'"{text.decode()}",{label}' for text, label in make_texts(400, 8)]
     (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
@@ -192,7 +192,7 @@ def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> N
 
 
 @pytest.mark.train
-def test_a_broken_model_is_exit_4_and_a_failed_proof_exit_3(
+def test_a_broken_model_exits_with_4_and_a_failed_proof_with_3(
     run_copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = run_copy / "config.json"
@@ -201,7 +201,7 @@ def test_a_broken_model_is_exit_4_and_a_failed_proof_exit_3(
     assert run(["export", str(run_copy), "--out", str(tmp_path / "out")]) == 3
     out, err = capfd.readouterr()
     assert out == ""
-    assert "Difference" not in err  # a pipe gets rows without a head
+    assert "Difference" not in err  # a pipe gets rows without a header
     assert "was recorded as" in err.splitlines()[-1]
     assert err.splitlines()[-1].endswith("nothing was published")
     (run_copy / "model.keras").write_bytes(b"")
@@ -211,7 +211,7 @@ def test_a_broken_model_is_exit_4_and_a_failed_proof_exit_3(
 
 
 @pytest.mark.parametrize(("installed", "extra"), [([], "cpu"), ([object()], "cuda")])
-def test_the_missing_extra_is_named_beside_the_onnxruntime_that_is_there(
+def test_the_named_extra_fits_the_installed_onnxruntime(
     installed: list[object], extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extras, "distributions", lambda name: installed)

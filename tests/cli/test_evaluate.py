@@ -1,4 +1,4 @@
-"""What `rnnx evaluate` prints, on texts of our own and the shipped network of the article, which reads 500 tokens."""
+"""Tests what `rnnx evaluate` prints, on artificial texts and the network of the article, which reads 500 tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def table(tmp_path: Path) -> str:
     return str(tmp_path / "t.csv")
 
 
-def test_a_pipe_gets_the_figures_of_the_json(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_the_same_figures_as_json(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "imdb-article", table, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert set(figures) == {"accuracy", "labels", "confusion", "count", "calibration", "by_length"}
@@ -44,12 +44,14 @@ def test_a_pipe_gets_the_figures_of_the_json(table: str, capsys: pytest.CaptureF
     ]
     assert lengths[-1][0].startswith("cut, ")
     assert [row[1:] for row in bins] == [
-        [f"{one['confidence']:.4f}", f"{one['accuracy']:.4f}", str(one["count"])] for one in calibration["bins"]
+        [f"{row['confidence']:.4f}", f"{row['accuracy']:.4f}", str(row["count"])] for row in calibration["bins"]
     ]
     assert bins[-1][0] == f"{calibration['bins'][-1]['low']:.3f} to {calibration['bins'][-1]['high']:.3f}"
 
 
-def test_models_stand_side_by_side(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_models_are_compared_side_by_side(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = tmp_path / "mine"
     shutil.copytree(find_directory("imdb-article"), bundle)
     assert (
@@ -63,9 +65,9 @@ def test_models_stand_side_by_side(table: str, tmp_path: Path, capsys: pytest.Ca
     card = (bundle / "README.md").read_text(encoding="utf-8")
     assert "--beside imdb --beside imdb-article --save" in card
     assert f"| imdb | default | 0 | {rows[1]['parameter_count']:,} |" in card
-    assert run(["verify", str(bundle)]) == 0, "the bundle is whole after the card was written anew"
+    assert run(["verify", str(bundle)]) == 0, "the bundle should be whole after the card was written again"
 
 
-def test_values_stand_beside_no_labels(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tagger_is_not_compared_with_a_classifier(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "imdb-article", table, "--beside", "pos"]) != 0
     assert "pos" in capsys.readouterr().err

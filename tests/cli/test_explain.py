@@ -1,4 +1,4 @@
-"""`rnnx explain` as a user types it: every form of output, beside what `rnnx infer` says of the same files."""
+"""Tests `rnnx explain` as a user types it: every form of output, and the agreement with `rnnx infer`."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def test_a_pipe_gets_a_line_for_each_word(good: str, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("model", ["imdb", "imdb-article"])
-def test_json_is_what_infer_says_and_the_words(model: str, good: str, tmp_path: Path, capsys: Capture) -> None:
-    """The same files in the same call: the same bits."""
+def test_json_adds_the_words_to_what_infer_says(model: str, good: str, tmp_path: Path, capsys: Capture) -> None:
+    """The same files in one call of the same shape give the same bits."""
     files = [good, write(tmp_path, "b.txt", b"awful " * 30), write(tmp_path, "c.txt", b"the " * 700), str(tmp_path)]
     assert run(["infer", "--model", model, "--json", *files]) == 1
     expected = json.loads(capsys.readouterr().out)
     assert run(["explain", "--model", model, "--json", *files]) == 1
     items = json.loads(capsys.readouterr().out)
-    for one, item in zip(expected, items, strict=True):
-        assert {key: item[key] for key in one} == one
-        assert item.keys() - one.keys() == ({"explained_label", "words"} if one["status"] == "ok" else set())
+    for inferred, item in zip(expected, items, strict=True):
+        assert {key: item[key] for key in inferred} == inferred
+        assert item.keys() - inferred.keys() == ({"explained_label", "words"} if inferred["status"] == "ok" else set())
     item = items[0]
     assert item["explained_label"] == item["label"]
     assert [word["word"] for word in item["words"]] == WORDS
@@ -62,7 +62,7 @@ def test_json_is_what_infer_says_and_the_words(model: str, good: str, tmp_path: 
     assert items[2]["words"][-1]["end"] == 700 * 4 - 1
 
 
-def test_lines_come_one_by_one(tmp_path: Path, capsys: Capture) -> None:
+def test_lines_are_explained_one_by_one(tmp_path: Path, capsys: Capture) -> None:
     path = write(tmp_path, "l.txt", b"\xef\xbb\xbfgood film\r\n\nx\0y\nbad\n")
     assert run(["explain", "--lines", "--jsonl", path]) == 1
     out, err = capsys.readouterr()
@@ -75,21 +75,21 @@ def test_lines_come_one_by_one(tmp_path: Path, capsys: Capture) -> None:
     assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["1", "1", "4"]
 
 
-def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_a_dash_reads_stdin(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"wonderful")))
     assert run(["explain", "-"]) == 0
     assert capsys.readouterr().out.split("\t")[:4] == ["-", "pos", "1", "wonderful"]
 
 
-def test_a_label_may_be_asked_for(good: str, capsys: Capture) -> None:
+def test_an_effect_on_another_label_has_the_opposite_sign(good: str, capsys: Capture) -> None:
     assert run(["explain", "--json", "--label", "neg", good]) == 0
     (item,) = json.loads(capsys.readouterr().out)
     assert (item["label"], item["explained_label"]) == ("pos", "neg")
     assert run(["explain", "--json", good]) == 0
     (other,) = json.loads(capsys.readouterr().out)
-    for one, word in zip(item["words"], other["words"], strict=True):
-        assert one["effect"] == pytest.approx(-word["effect"], abs=1e-6)  # both rounded to six digits
-        assert one["probability"] == pytest.approx(1 - word["probability"], abs=1e-6)
+    for for_neg, for_pos in zip(item["words"], other["words"], strict=True):
+        assert for_neg["effect"] == pytest.approx(-for_pos["effect"], abs=1e-6)  # both rounded to six digits
+        assert for_neg["probability"] == pytest.approx(1 - for_pos["probability"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_label_may_be_asked_for(good: str, capsys: Capture) -> None:
         (["--model", "nowhere"], 4, "nowhere: no such model or path; the shipped models are "),
     ],
 )
-def test_what_cannot_be_explained_is_one_line(
+def test_what_cannot_be_explained_is_refused_with_one_line(
     arguments: list[str], code: int, message: str, good: str, capsys: Capture
 ) -> None:
     assert run(["explain", *arguments, good]) == code
@@ -121,7 +121,9 @@ def test_what_cannot_be_explained_is_one_line(
         (b"the " * 600, 500, "{}: the model reads the last 500 of the 600 words"),
     ],
 )
-def test_odd_texts_get_a_clear_answer(data: bytes, rows: int, said: str, tmp_path: Path, capsys: Capture) -> None:
+def test_an_unusual_text_is_answered_with_one_clear_line(
+    data: bytes, rows: int, said: str, tmp_path: Path, capsys: Capture
+) -> None:
     path = write(tmp_path, "odd.txt", data)
     assert run(["explain", "--model", "imdb-article", path]) == (0 if data else 1)
     out, err = capsys.readouterr()
@@ -132,7 +134,7 @@ def test_odd_texts_get_a_clear_answer(data: bytes, rows: int, said: str, tmp_pat
         assert out.splitlines()[0].split("\t")[2] == "101"
 
 
-def test_nothing_steers_the_terminal(tmp_path: Path) -> None:
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "good\x1b[2J film \x9b31m\u202e bad\x07\ttab".encode())
     for environment in ({"NO_COLOR": ""}, {"NO_COLOR": "1"}):
         shown = on_a_terminal(["explain", path], **environment)
@@ -145,28 +147,28 @@ def without_styles(shown: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", shown)
 
 
-def test_a_person_reads_the_text_in_colour(good: str) -> None:
+def test_a_terminal_shows_the_text_in_colour(good: str) -> None:
     shown = on_a_terminal(["explain", "--model", "imdb-article", "--label", "neg", good], NO_COLOR="")
     plain = without_styles(shown)
-    assert "A wonderful film,\r\nI loved it, qzxv!" in plain  # the break as one
+    assert "A wonderful film,\r\nI loved it, qzxv!" in plain  # the HTML break is shown as a line break
     assert re.search(rf"{re.escape(good)}  pos [01]\.\d+, neg [01]\.\d+  7 words, 1 unknown", plain.replace("\r\n", ""))
     for part in ("for neg: little some more most", "strongest ", "head, neg: ", "For neg", "Against neg"):
         assert part in plain
-    # The strongest of all, which speaks for one side or the other, is shown as such; what is not known as that.
+    # The strongest word has a background and is bold; an unknown word is dimmed and in italics.
     assert re.search(r"\x1b\[1;[\d;]*48;[\d;]*m(wonderful|loved)\x1b\[0m", shown)
     assert "\x1b[2;3mqzxv\x1b[0m" in shown
 
 
-def test_without_colour_a_person_gets_tables(good: str) -> None:
+def test_a_terminal_without_colour_gets_tables(good: str) -> None:
     shown = on_a_terminal(["explain", good], NO_COLOR="1")
     assert "Probability" in shown
     assert "For pos" in shown
-    assert not re.search(r"\x1b\[[\d;]*[34]8;", shown)  # neither colour nor background
+    assert not re.search(r"\x1b\[[\d;]*[34]8;", shown)  # no extended colours, for the text or its background
     assert all(word in shown for word in WORDS)
     assert "\t" not in shown
 
 
-def test_a_cut_is_shown_where_it_is(tmp_path: Path) -> None:
+def test_truncation_is_shown_where_the_text_was_cut(tmp_path: Path) -> None:
     path = write(tmp_path, "long.txt", b"start " + b"the " * 998 + b"end\n")
     shown = without_styles(on_a_terminal(["explain", "--model", "imdb-article", path], NO_COLOR=""))
     assert "[500 words before, not read] the the" in shown

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, readers that go away, Ctrl-C: one clear line, and nothing lost."""
+"""Tests full and read-only disks, readers that close the pipe, and Ctrl-C: one clear line, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def lines(tmp_path: Path) -> Path:
 
 
 def rnnx(command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a line of the shell's in which `rnnx` is ours."""
+    """Runs a shell command in which `rnnx` calls the package under test."""
     script = f'rnnx() {{ "{sys.executable}" -m rnnx "$@"; }}; {command}'
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607  # ours
 
 
 @pytest.mark.parametrize("options", ["--lines", "--lines --jsonl", "--lines --model pos --conllu"])
-def test_a_reader_that_goes_away_ends_it_quietly(lines: Path, options: str) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(lines: Path, options: str) -> None:
     done = rnnx(f"rnnx infer {options} {lines} | head -n 1; echo ${{PIPESTATUS[0]}}")
     first, code = done.stdout.splitlines()
     assert first
@@ -48,21 +48,21 @@ full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's 
 
 @full
 @pytest.mark.parametrize("options", ["", "--lines", "--lines --jsonl", "--json", "--model pos --conllu"])
-def test_a_full_disk_behind_stdout_is_one_line(lines: Path, options: str) -> None:
+def test_a_full_disk_on_stdout_is_one_error_line(lines: Path, options: str) -> None:
     lines.write_bytes(b"a fine film\n" * 300)
     done = rnnx(f"rnnx infer {options} {lines} >/dev/full")
     assert (done.returncode, done.stderr) == (1, "error: stdout: No space left on device\n")
 
 
 @full
-def test_a_full_disk_behind_stderr_stops_nothing(lines: Path) -> None:
+def test_a_full_disk_on_stderr_does_not_stop_the_command(lines: Path) -> None:
     done = rnnx(f"rnnx infer {lines}.not {lines} 2>/dev/full")
     assert (done.returncode, len(done.stdout.splitlines())) == (1, 1)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_at_any_moment_is_no_traceback(lines: Path) -> None:
+def test_ctrl_c_at_any_moment_gives_no_traceback(lines: Path) -> None:
     lines.write_bytes(lines.read_bytes() * 10)
     rng = np.random.default_rng(5)
     for _ in range(INTERRUPTS):
@@ -71,13 +71,13 @@ def test_ctrl_c_at_any_moment_is_no_traceback(lines: Path) -> None:
             time.sleep(rng.uniform(0.2, 1.2))
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=60)[1]
-        # In its first imports it dies of the signal, which a shell calls 130 too.
+        # During its first imports the process dies from the signal, which a shell reports as 130 too.
         assert process.returncode in (130, -signal.SIGINT)
         assert said in ("error: interrupted\n", "")
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_bundle_on_a_bad_disk_stays_what_it_was(tmp_path: Path, fault: str, capsys: Capture) -> None:
+def test_a_bundle_on_a_full_or_read_only_disk_stays_unchanged(tmp_path: Path, fault: str, capsys: Capture) -> None:
     (tmp_path / "texts.csv").write_text("text,label\nfine,pos\nawful,neg\n", encoding="utf-8")
     shipped = find_directory("imdb-article")
     size = sum(path.stat().st_size for path in shipped.rglob("*"))

@@ -1,4 +1,4 @@
-"""`rnnx infer --follow`: answers while the text grows."""
+"""Tests `rnnx infer --follow`, which answers while the text grows."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_numbers_are_answered_with_values(
 def test_a_line_without_end_is_answered_in_pieces(
     streaming_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    feed(monkeypatch, b"\xef\xbb\xbf" + b"awful " * 30_000 + b"film")  # two pieces of 65 536 bytes, and some
+    feed(monkeypatch, b"\xef\xbb\xbf" + b"awful " * 30_000 + b"film")  # two pieces of 65 536 bytes, and a rest
     assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", "--jsonl"]) == 0
     items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [item["line"] for item in items] == [1, 1, 1]
@@ -91,7 +91,7 @@ def test_a_line_without_end_is_answered_in_pieces(
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def test_what_cannot_be_followed_is_refused(tmp_path: Path, capsys: Capture) -> None:
+def test_follow_without_a_streaming_file_or_with_other_inputs_is_refused(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "t.txt").write_text("good", encoding="utf-8")
     assert run(["infer", "--follow", str(tmp_path / "t.txt")]) == 4
     assert "no model.stream.onnx: export it with --streaming" in capsys.readouterr().err

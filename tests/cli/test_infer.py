@@ -1,4 +1,4 @@
-"""`rnnx infer` as a user types it: every form of output, and every bad input answered by one clear line."""
+"""Tests `rnnx infer` as a user types it: every form of output, and one clear line for every bad input."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_pipe_gets_tab_separated_lines(good: str, capsys: Capture) -> None:
     assert err == ""
 
 
-def test_json_is_one_document_of_the_contract(good: str, capsys: Capture) -> None:
+def test_json_is_one_document_with_the_promised_fields(good: str, capsys: Capture) -> None:
     assert run(["infer", "--json", good, good]) == 0
     items = json.loads(capsys.readouterr().out)
     assert len(items) == 2
@@ -61,7 +61,7 @@ def test_json_is_one_document_of_the_contract(good: str, capsys: Capture) -> Non
     assert item["probability"] == item["probs"]["pos"]
 
 
-def test_lines_are_answered_in_their_order(tmp_path: Path, capsys: Capture) -> None:
+def test_lines_are_answered_in_order(tmp_path: Path, capsys: Capture) -> None:
     texts = ["bad " * (i % 50) + ("awful" if i % 2 else "wonderful") for i in range(300)]
     path = write(tmp_path, "lines.txt", "\r\n".join(texts).encode())
     assert run(["infer", "--lines", "--jsonl", path]) == 0
@@ -76,7 +76,7 @@ def test_an_empty_line_is_a_text_without_words(tmp_path: Path, capsys: Capture) 
     assert [(item["status"], item["tokens"]) for item in items] == [("ok", 1), ("ok", 0), ("ok", 1)]
 
 
-def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_a_dash_reads_stdin(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"wonderful\nawful\n")))
     assert run(["infer", "--lines", "-"]) == 0
     assert [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()] == [
@@ -85,7 +85,7 @@ def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
     ]
 
 
-def test_a_bad_file_among_good_ones_is_an_error_for_that_item(tmp_path: Path, good: str, capsys: Capture) -> None:
+def test_a_bad_file_among_good_ones_fails_only_its_own_item(tmp_path: Path, good: str, capsys: Capture) -> None:
     files = [
         good,
         str(tmp_path / "missing.txt"),
@@ -112,17 +112,17 @@ def test_a_bad_file_among_good_ones_is_an_error_for_that_item(tmp_path: Path, go
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("lines", [[], ["--lines"]])
-def test_a_file_that_fails_while_it_is_read_is_an_error_for_that_item(
+def test_a_file_that_fails_while_it_is_read_fails_only_its_own_item(
     good: str, lines: list[str], capsys: Capture
 ) -> None:
-    """Opens fine and fails at the first read, for root too."""
+    """`/proc/self/mem` opens without an error and fails at the first read, even for root."""
     assert run(["infer", *lines, good, "/proc/self/mem", good]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
     assert err == "error: /proc/self/mem: Input/output error\n"
 
 
-def test_a_bad_line_is_an_error_for_that_line(tmp_path: Path, capsys: Capture) -> None:
+def test_a_bad_line_fails_only_itself(tmp_path: Path, capsys: Capture) -> None:
     assert run(["infer", "--lines", "--jsonl", write(tmp_path, "l.txt", b"good\nx\0y\nbad\n")]) == 1
     out, err = capsys.readouterr()
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["ok", "error", "ok"]
@@ -137,7 +137,7 @@ def test_invalid_utf8_is_answered_with_a_warning(tmp_path: Path, capsys: Capture
     assert err == f"warning: {path}: not UTF-8 at byte 5; read all the same, byte by byte\n"
 
 
-def test_a_line_of_50_megabytes_is_cut_and_answered(tmp_path: Path, capsys: Capture) -> None:
+def test_a_line_of_50_megabytes_is_truncated_and_answered(tmp_path: Path, capsys: Capture) -> None:
     path = write(tmp_path, "long.txt", b"word " * 10_000_000 + b"wonderful\nawful\n")
     assert run(["infer", "--lines", "--jsonl", path]) == 0
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
@@ -145,7 +145,7 @@ def test_a_line_of_50_megabytes_is_cut_and_answered(tmp_path: Path, capsys: Capt
     assert (second["label"], second["truncated"]) == ("neg", False)
 
 
-def test_an_unknown_model_names_those_that_exist(good: str, capsys: Capture) -> None:
+def test_an_unknown_model_is_answered_with_the_shipped_names(good: str, capsys: Capture) -> None:
     assert run(["infer", "--model", "imbd", good]) == 4
     err = capsys.readouterr().err
     assert err.startswith("error: imbd: no such model or path; the shipped models are ")
@@ -153,7 +153,7 @@ def test_an_unknown_model_names_those_that_exist(good: str, capsys: Capture) -> 
     assert len(err.splitlines()) == 1
 
 
-def test_a_truncated_model_is_named(tmp_path: Path, good: str, capsys: Capture) -> None:
+def test_a_truncated_model_file_is_named(tmp_path: Path, good: str, capsys: Capture) -> None:
     bundle = Path(shutil.copytree(find_directory("imdb"), tmp_path / "bundle"))
     (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes()[:-100])
     (bundle / "vocabulary.txt").unlink()
@@ -166,7 +166,7 @@ def test_a_truncated_model_is_named(tmp_path: Path, good: str, capsys: Capture) 
 @pytest.mark.parametrize(
     "arguments", [["infer"], ["infer", "--device", "tpu", "x"], ["infer", "--batch-size", "0", "x"], ["imfer", "x"]]
 )
-def test_a_wrong_call_is_one_line_and_exit_2(arguments: list[str], capsys: Capture) -> None:
+def test_a_wrong_call_is_one_line_and_exits_with_2(arguments: list[str], capsys: Capture) -> None:
     assert run(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ")
@@ -189,9 +189,9 @@ def test_names_are_escaped_before_they_reach_a_terminal(tmp_path: Path, capsys: 
     assert len(out.splitlines()) == len(err.splitlines()) == 1
 
 
-def test_cuda_that_is_not_there_is_exit_5(good: str, capsys: Capture) -> None:
+def test_missing_cuda_exits_with_5(good: str, capsys: Capture) -> None:
     if not (problems := session.cuda_problems()):
-        pytest.skip("CUDA is here; this is about machines without it")
+        pytest.skip("this machine has CUDA; the test is about machines without it")
     assert run(["infer", "--device", "cuda", good]) == 5
     out, err = capsys.readouterr()
     assert out == ""
@@ -199,7 +199,7 @@ def test_cuda_that_is_not_there_is_exit_5(good: str, capsys: Capture) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_auto_says_where_it_runs_once_it_has_a_choice(
+def test_auto_says_where_it_runs_if_there_is_a_choice(
     good: str, cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["infer", good]) == 0
@@ -213,8 +213,8 @@ def test_auto_says_where_it_runs_once_it_has_a_choice(
     assert len(cuda.asked) == 4
 
 
-def test_a_pipe_is_answered_as_it_is_written() -> None:
-    """The first answer comes while the writer still has its end open."""
+def test_a_pipe_is_answered_while_it_is_written() -> None:
+    """The first answer comes before the writer closes its end."""
     command = [sys.executable, "-m", "rnnx", "infer", "--lines", "--jsonl", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
         assert process.stdin is not None
@@ -229,6 +229,6 @@ def test_a_pipe_is_answered_as_it_is_written() -> None:
         assert process.wait(timeout=60) == 0
 
 
-def test_options_that_make_no_sense_together_are_refused(good: str, capsys: Capture) -> None:
+def test_options_that_exclude_each_other_are_refused(good: str, capsys: Capture) -> None:
     assert run(["infer", "--json", "--jsonl", good]) == 2
     assert capsys.readouterr().err == "error: --json, --jsonl and --conllu exclude each other; give one of them\n"

@@ -1,4 +1,4 @@
-"""Ctrl-C where a library swallows it: in processes of their own, so that pytest does not get it."""
+"""Tests Ctrl-C where a library swallows it, in processes of their own, so that pytest itself gets no signal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except BaseException:
 """
 GO_ON = """
 try:
-    for _ in range(100):  # a single sleep would not be cut short by what the timer sends
+    for _ in range(100):  # the signal that the timer sends would not cut a single long sleep short
         time.sleep(0.1)
 except KeyboardInterrupt:
     sys.exit(130)
@@ -64,15 +64,15 @@ def run_python(*pieces: str) -> tuple[int, str]:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 
-def test_one_that_hits_a_destructor_comes_again() -> None:
+def test_an_interrupt_lost_in_a_destructor_is_sent_again() -> None:
     assert run_python(IN_DEL, GO_ON) == (130, "")
 
 
-def test_one_that_a_library_catches_is_raised_before_the_next_piece_of_work() -> None:
+def test_an_interrupt_that_a_library_catches_is_raised_before_the_next_work() -> None:
     assert run_python(IN_A_BARE_EXCEPT, NEXT_PIECE) == (130, "")
 
 
-def test_another_error_of_a_destructor_is_told_as_ever() -> None:
+def test_any_other_error_of_a_destructor_is_reported_as_usual() -> None:
     code, said = run_python(OTHER)
     assert code == 0
     assert "of another kind" in said

@@ -1,4 +1,4 @@
-"""`rnnx infer` in constant memory, however much there is to read: as a process of its own, its memory watched."""
+"""Tests that `rnnx infer` needs constant memory for any amount of input, by watching its process."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc"),
 ]
 
-# RNNX_LINES=5000000 takes about half an hour, RNNX_TEXT_MB=2000 about a minute for each way to read it.
+# RNNX_LINES=5000000 takes about half an hour. RNNX_TEXT_MB=2000 takes about a minute for each way to read the text.
 LINES = int(os.environ.get("RNNX_LINES", "20000"))
 TEXT_MB = int(os.environ.get("RNNX_TEXT_MB", "48"))
-# What a process may take more than it took for the first tenth of the lines, and for a long text more than for a word.
+# How far the memory may grow after the first tenth of the lines, and how much more a long text may take than one word.
 MOST_GROWTH_MB = 48
 
 WORDS = ("wonderful", "awful", "the", "film", "plot", "it's", "café", "1984", "and", "dull")
@@ -34,7 +34,7 @@ ANSWER_KEYS = {"source", "line", "status", "label", "label_id", "probability", "
 
 
 def make_lines() -> Iterator[bytes]:
-    """As many lines as asked for: of varied lengths, empty ones, odd bytes, and now and then a very long one."""
+    """Yields as many lines as asked for: of varied lengths, empty, with odd bytes, and now and then very long."""
     rng = np.random.default_rng(3)
     pool = [" ".join(rng.choice(WORDS, int(rng.integers(1, 25)))).encode() for _ in range(997)]
     for i in range(LINES):
@@ -54,7 +54,7 @@ def infer(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def memory_mb(process: subprocess.Popen[bytes], what: str = "VmRSS") -> float:
-    """What it holds now, or held at most (`VmHWM`)."""
+    """Returns the memory of a process now (`VmRSS`), or its maximum so far (`VmHWM`)."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(what))
 
@@ -81,10 +81,10 @@ def test_every_line_is_answered_in_order_in_constant_memory() -> None:
                 assert item.keys() == ANSWER_KEYS
                 assert item["tokens"] == len(tokenize(line, strip_breaks=True))
                 assert item["truncated"] == (item["tokens"] > 500)
-            if (number + LINES // 20) * 10 % LINES == 0:  # a process that has written its last line may be gone
+            if (number + LINES // 20) * 10 % LINES == 0:  # a process may have ended once its last line is written
                 peaks[number] = memory_mb(process, "VmHWM")
         feeding.join()
-        assert process.wait() == 1, "some lines are no texts"
+        assert process.wait() == 1, "some lines are not texts"
     said = ", ".join(f"{number:,}: {peak:.0f} MB" for number, peak in peaks.items())
     print(f"{LINES:,} lines in {time.monotonic() - began:.0f} s; at most, up to line {said}")  # noqa: T201
     assert len(peaks) == 10

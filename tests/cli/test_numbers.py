@@ -1,4 +1,4 @@
-"""A sensor's series from the file to the evaluation, by the command line alone; labels first, then values."""
+"""Tests series of measurements from the file to the evaluation, by the command line alone: labels, then values."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Which of three oscillations: `data.npz` with padding, and the bundle `modes` trained on it.
+    """Trains a classifier of three oscillations; the folder holds `modes.npz`, with padding, and the bundle `modes`.
 
-    For 16 epochs: after 8 it gives some sequences of each mode no more than half of the probability, and which of those
-    it gets right hangs on the order of the batches; after 16 all six that are asked below have more than 0.8.
+    Training takes 16 epochs. After 8, the network gives some sequences of each mode at most half of the probability,
+    and which of those it gets right depends on the order of the batches. After 16, all six sequences that the tests ask
+    for have more than 0.8.
     """
     folder = tmp_path_factory.mktemp("modes")
     (x, y), (x_test, y_test) = oscillations(150, 1), oscillations(45, 2)
@@ -44,7 +45,7 @@ def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The half-life of a decay: `data.npz` and the bundle `rates` trained on it."""
+    """Trains a regression of the half-life of a decay; the folder holds `rates.npz` and the bundle `rates`."""
     folder = tmp_path_factory.mktemp("rates")
     (x, y), (x_test, y_test) = decays(160, 1), decays(40, 2)
     data = save(folder / "rates.npz", x=x, y=y, x_test=x_test, y_test=y_test)
@@ -54,30 +55,30 @@ def rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_modes_are_learned(modes: Path, capsys: Capture) -> None:
+def test_the_oscillations_are_learned(modes: Path, capsys: Capture) -> None:
     assert run(["evaluate", str(modes / "modes"), str(modes / "modes.npz"), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["count"] == 45
     assert figures["accuracy"] >= 0.9
     assert list(figures["labels"]) == sorted(MODES)
-    assert sum(one["count"] for one in figures["calibration"]["bins"]) == 45
-    (row,) = figures["by_length"]  # the test part has one length
+    assert sum(row["count"] for row in figures["calibration"]["bins"]) == 45
+    (row,) = figures["by_length"]  # all sequences of the test part have one length
     assert row == {"shortest": 24, "longest": 24, "is_cut": False, "count": 45, "accuracy": figures["accuracy"]}
 
 
-def test_the_proof_saw_real_sequences(modes: Path) -> None:
+def test_the_proof_reads_real_sequences(modes: Path) -> None:
     parity = json.loads(read_directory(modes / "modes")["parity.json"])
     assert parity["text_count"] == 16
     assert parity["verdict"].startswith("proved: on 16 sequences and ")
 
 
-def test_verify_proves_it_again(modes: Path, rates: Path, capsys: Capture) -> None:
+def test_verify_proves_the_bundles_again(modes: Path, rates: Path, capsys: Capture) -> None:
     for bundle in (modes / "modes", rates / "rates"):
         assert run(["verify", str(bundle)]) == 0
         assert capsys.readouterr().out.count("verified: ") == 2
 
 
-def test_sequences_are_answered_as_texts_are(modes: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_sequences_are_answered_in_the_form_of_texts(modes: Path, tmp_path: Path, capsys: Capture) -> None:
     x, y = oscillations(6, 5)
     np.save(tmp_path / "batch.npy", x)
     np.savetxt(tmp_path / "one.csv", x[0], delimiter=",", header="degrees,pascals", comments="")
@@ -112,19 +113,19 @@ def test_a_pipe_gets_tab_separated_lines(modes: Path, rates: Path, tmp_path: Pat
     assert [float(line[2]) for line in lines] == pytest.approx(y.tolist(), abs=1.5)
 
 
-def test_python_has_the_same_class_for_every_bundle(modes: Path, rates: Path) -> None:
+def test_load_and_predict_work_for_every_kind_of_bundle(modes: Path, rates: Path) -> None:
     predictor = rnnx.load(modes / "modes")
     x, y = oscillations(6, 5)
     together = predictor.predict(x)
-    assert all(isinstance(one, Prediction) for one in together)
-    assert [one.label for one in together if isinstance(one, Prediction)] == y.tolist()
+    assert all(isinstance(prediction, Prediction) for prediction in together)
+    assert [prediction.label for prediction in together if isinstance(prediction, Prediction)] == y.tolist()
     mixed = predictor.predict([x[0], x[1][:10], x[2], x[3][:10]])
     alone = [predictor.predict([row])[0] for row in (x[0], x[1][:10], x[2], x[3][:10])]
-    for one, other in zip(mixed, alone, strict=True):
-        assert isinstance(one, Prediction)
-        assert isinstance(other, Prediction)
-        assert (one.label, one.tokens) == (other.label, other.tokens)
-        assert one.probability == pytest.approx(other.probability, abs=1e-5)
+    for in_batch, by_itself in zip(mixed, alone, strict=True):
+        assert isinstance(in_batch, Prediction)
+        assert isinstance(by_itself, Prediction)
+        assert (in_batch.label, in_batch.tokens) == (by_itself.label, by_itself.tokens)
+        assert in_batch.probability == pytest.approx(by_itself.probability, abs=1e-5)
     with pytest.raises(DataError, match=r"model modes reads x float32 \(time, 2\), not texts"):
         predictor.predict(["A text."])
     with pytest.raises(DataError, match="model imdb reads texts; item 0 is of type ndarray"):
@@ -134,11 +135,11 @@ def test_python_has_the_same_class_for_every_bundle(modes: Path, rates: Path) ->
     assert (list(values.outputs), values.values.shape, values.tokens) == (["values"], (1,), 16)
 
 
-def test_regression_is_measured_as_scikit_learn_does(rates: Path, capsys: Capture) -> None:
+def test_regression_has_the_figures_of_scikit_learn(rates: Path, capsys: Capture) -> None:
     assert run(["evaluate", str(rates / "rates"), str(rates / "rates.npz"), "--json", "--save"]) == 0
     figures = json.loads(capsys.readouterr().out)
     x, y = decays(40, 2)
-    actual = [one.values[0] for one in rnnx.load(rates / "rates").predict(x) if isinstance(one, Values)]
+    actual = [values.values[0] for values in rnnx.load(rates / "rates").predict(x) if isinstance(values, Values)]
     y = y.astype(np.float32)
     assert figures["mae"] == pytest.approx(metrics.mean_absolute_error(y, actual), rel=1e-6)
     assert figures["rmse"] == pytest.approx(metrics.root_mean_squared_error(y, actual), rel=1e-6)
@@ -156,7 +157,7 @@ def test_regression_is_measured_as_scikit_learn_does(rates: Path, capsys: Captur
     assert "text" not in card.replace("model.text.onnx", "").lower().replace("context", "")
 
 
-def test_info_says_what_goes_in_and_comes_out(modes: Path, capsys: Capture) -> None:
+def test_info_shows_inputs_outputs_and_a_snippet_that_runs(modes: Path, capsys: Capture) -> None:
     assert run(["info", str(modes / "modes")]) == 0
     out = capsys.readouterr().out
     for part in (
@@ -168,11 +169,13 @@ def test_info_says_what_goes_in_and_comes_out(modes: Path, capsys: Capture) -> N
     ):
         assert part in out
     snippet = out[out.index("import numpy") :]
-    exec(snippet, {})  # noqa: S102  # what a reader would copy
+    exec(snippet, {})  # noqa: S102  # a reader would copy it
     assert capsys.readouterr().out.strip() in MODES
 
 
-def test_what_does_not_fit_is_one_clear_line(modes: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_arguments_that_do_not_fit_the_model_are_refused_with_one_line(
+    modes: Path, tmp_path: Path, capsys: Capture
+) -> None:
     bundle, data = str(modes / "modes"), str(modes / "modes.npz")
     np.save(tmp_path / "a.npy", np.zeros((3, 2)))
     (tmp_path / "t.csv").write_text("text,label\ngood,pos\n", encoding="utf-8")
@@ -196,7 +199,7 @@ def test_what_does_not_fit_is_one_clear_line(modes: Path, tmp_path: Path, capsys
         assert len(err.splitlines()) == 1
 
 
-def test_another_order_of_the_labels_is_not_published(modes: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_run_with_its_labels_in_another_order_is_not_published(modes: Path, tmp_path: Path, capsys: Capture) -> None:
     import dataclasses
 
     from rnnx.bundle.directory import write_directory

@@ -1,4 +1,4 @@
-"""Rows of tagged words, as they are printed."""
+"""Tests how rows of tagged words are printed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rnnx.infer.text_files import Answer, Item
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_long_text_is_several_tables(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table is laid out as a whole: one of a whole book would keep a person waiting."""
+def test_a_long_text_is_printed_as_several_tables(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table is printed only when all of it is laid out; one table for a whole book would keep a person waiting."""
     sizes: list[int] = []
     monkeypatch.setattr(terminal, "write_table", lambda columns, rows: sizes.append(len(rows)))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)

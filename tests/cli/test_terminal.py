@@ -1,4 +1,4 @@
-"""What a person sees: a real pseudo-terminal, with and without colour."""
+"""Tests what a person sees on a real pseudo-terminal, with and without colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def text(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_person_gets_a_table_and_the_next_command(text: str) -> None:
+def test_a_terminal_gets_a_table_and_the_next_command(text: str) -> None:
     shown = on_a_terminal(["infer", text])
     assert "Probability" in shown
     assert "pos" in shown
@@ -35,7 +35,7 @@ def test_errors_are_red_unless_no_color(text: str) -> None:
     assert "\x1b[31m" not in on_a_terminal(["infer", text + "x"], NO_COLOR="1")
 
 
-def test_a_long_message_loses_its_middle(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_message_is_shortened_in_its_middle(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.error("a" * 5000 + ": do this")
     err = capsys.readouterr().err
     assert len(err) < 1100
@@ -43,13 +43,13 @@ def test_a_long_message_loses_its_middle(capsys: pytest.CaptureFixture[str]) -> 
     assert err.endswith("a: do this\n")
 
 
-def test_a_terminal_without_a_cursor_gets_no_bar(text: str) -> None:
-    """Rich draws none there, and ends it with an empty line."""
+def test_a_terminal_without_cursor_control_gets_no_progress_bar(text: str) -> None:
+    """On such a terminal, rich draws no bar but ends it with an empty line."""
     assert "" not in on_a_terminal(["infer", text], TERM="dumb").splitlines()
 
 
-def test_a_progress_bar_leaves_the_data_in_the_pipe() -> None:
-    """A bar is shown on stderr, a terminal; stdout goes elsewhere, as in `rnnx infer --lines texts > labels`."""
+def test_a_progress_bar_does_not_reach_a_piped_stdout() -> None:
+    """Here stderr is a terminal and shows the bar, and stdout is a pipe, as in `rnnx infer --lines texts > labels`."""
     code = (
         "from rnnx.cli import terminal\nterminal._PROGRESS_DELAY_S = 0\n"
         "with terminal.progress('working') as update:\n"
@@ -66,22 +66,22 @@ def test_a_progress_bar_leaves_the_data_in_the_pipe() -> None:
     assert done.stdout == b"a\t1\n2\n{}\n"
 
 
-# Escapes of either kind, a bell, what turns the direction of writing, a tab, a new line, and what rich would read.
+# Escape sequences with ESC and with C1, a bell, marks of writing direction, a tab, a new line, and the markup of rich.
 HOSTILE = "\x1b[31m\x9b2J\x07\u202e\u2066a\tb\nc [red]x[/red] :bomb:"
 
 
 @pytest.mark.parametrize("arguments", [["infer"], ["explain"], ["infer", "--model", "pos"]])
-def test_no_name_and_no_text_steers_the_terminal(arguments: list[str], tmp_path: Path) -> None:
+def test_no_file_name_and_no_text_controls_the_terminal(arguments: list[str], tmp_path: Path) -> None:
     path = tmp_path / HOSTILE.replace("/", "_")
     path.write_text(f"fine {HOSTILE} film", encoding="utf-8")
     shown = on_a_terminal([*arguments, str(path)], NO_COLOR="1", COLUMNS="400")
     assert not {"\x9b", "\x07", "\u202e", "\u2066"} & set(shown)
     assert "\x1b[31m" not in shown
     assert "\x1b[2J" not in shown
-    assert "\\x1b[31m\\x9b2J\\x07\\u202e\\u2066a\\tb\\nc [red]x[_red] :bomb:" in shown  # the file's name, in full
+    assert "\\x1b[31m\\x9b2J\\x07\\u202e\\u2066a\\tb\\nc [red]x[_red] :bomb:" in shown  # the whole file name, escaped
 
 
-def test_a_pipe_gets_one_line_and_json_the_exact_name(tmp_path: Path) -> None:
+def test_a_pipe_gets_an_escaped_name_and_json_the_exact_name(tmp_path: Path) -> None:
     path = tmp_path / HOSTILE.replace("/", "_")
     path.write_text("fine", encoding="utf-8")
     for option in ([], ["--jsonl"]):

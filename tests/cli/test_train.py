@@ -1,4 +1,4 @@
-"""What `rnnx train` says on its way."""
+"""Tests what `rnnx train` says while it works."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def progress(epoch: int, batch: int, seconds_left: float | None) -> Progress:
         ),
     ],
 )
-def test_the_time_is_told_once_as_soon_as_it_is_known(
+def test_the_time_left_is_printed_once_when_it_is_known(
     capfd: Capture, begin: Callable[[Teller], None], expected: str
 ) -> None:
     shown: list[tuple[int, str, int | None]] = []
@@ -62,7 +62,7 @@ def test_the_time_is_told_once_as_soon_as_it_is_known(
     ]
 
 
-def test_a_stage_says_once_what_comes_behind_it(capfd: Capture) -> None:
+def test_a_stage_prints_its_time_and_that_of_the_epochs_once(capfd: Capture) -> None:
     teller = Teller(Path("runs/x"), lambda *bar: None)
     for done, left, after in ((1, None, None), (12, 300.0, 210.0), (13, 299.0, 209.0)):
         teller.on_stage(StageProgress("reading", done, 100, left, after))
@@ -70,7 +70,7 @@ def test_a_stage_says_once_what_comes_behind_it(capfd: Capture) -> None:
     assert capfd.readouterr().err == told
 
 
-def test_another_training_in_its_way_is_refused_until_it_is_thrown_away(
+def test_an_unfinished_training_is_resumed_and_never_overwritten_by_another(
     table: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class DeathError(Exception):
@@ -101,7 +101,7 @@ def test_another_training_in_its_way_is_refused_until_it_is_thrown_away(
     assert not (tmp_path / "run.checkpoint").exists()
 
 
-def test_fresh_throws_a_half_done_training_away(table: Path, tmp_path: Path, capfd: Capture) -> None:
+def test_fresh_discards_an_unfinished_training(table: Path, tmp_path: Path, capfd: Capture) -> None:
     Checkpoint(tmp_path / "run.checkpoint", {"recipe": "other"}).save("fit", 1, {}, None)
     command = ["train", str(table), "--out", str(tmp_path / "run"), "--epochs", "1"]
     assert run(command) == 2

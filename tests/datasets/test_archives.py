@@ -1,4 +1,4 @@
-"""Archives that lead out of themselves, or unpack to more than fits; and those that only look so."""
+"""Tests archives that lead out of themselves or unpack to too much, and harmless ones that only look like that."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ ESCAPES: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_what_leads_out_of_an_archive_is_refused_whole(name: str, tmp_path: Path) -> None:
+def test_an_archive_with_a_path_out_of_it_is_refused_whole(name: str, tmp_path: Path) -> None:
     path = ESCAPES[name](tmp_path)
     with pytest.raises(UntrustedDataError, match=r"leads out of the archive|is a link or a device"):
         load_dataset(str(path))
@@ -78,7 +78,7 @@ def test_what_leads_out_of_an_archive_is_refused_whole(name: str, tmp_path: Path
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """The header of a member, without what it announces."""
+    """Returns the header of a member, without the data that it announces."""
     member = tarfile.TarInfo(name)
     member.size, member.type = size, kind
     return member.tobuf()
@@ -88,8 +88,8 @@ def write_headers(path: Path, *headers: bytes) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "r/train/pos/1.txt")
         assert tar.fileobj is not None
-        for one in headers:
-            tar.fileobj.write(one)
+        for member in headers:
+            tar.fileobj.write(member)
     return path
 
 
@@ -108,7 +108,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path) -> N
         load_dataset(str(BOMBS[name](tmp_path)))
 
 
-def test_an_xz_file_that_wants_much_memory_is_refused(tmp_path: Path) -> None:
+def test_an_xz_file_that_needs_much_memory_is_refused(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "a.tar", lambda tar: None).read_bytes()
     path = tmp_path / "b.tar.xz"
     path.write_bytes(lzma.compress(tar, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 29}]))
@@ -118,8 +118,8 @@ def test_an_xz_file_that_wants_much_memory_is_refused(tmp_path: Path) -> None:
     assert len(load_dataset(str(path)).train) == 2
 
 
-def test_much_of_little_use_is_no_bomb(tmp_path: Path) -> None:
-    """A text that is one letter over and over packs to a thousandth; and what nobody reads may be long."""
+def test_a_repetitive_text_and_a_large_unread_file_are_accepted(tmp_path: Path) -> None:
+    """A text that repeats one letter packs to a thousandth of its size, and a file that nobody reads may be large."""
 
     def more(tar: tarfile.TarFile) -> None:
         add(tar, "r/train/pos/2.txt", b"a" * 5 * MiB)
@@ -133,7 +133,7 @@ def test_an_array_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=np.zeros((4, 3, 2), np.float32), y=np.arange(4))
     data = bytearray(path.read_bytes())
-    directory = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))  # of x, the first of the two
+    directory = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))  # the entry of x, the first of two
     data[directory + 24 : directory + 28] = (0xFFFF_FFF0).to_bytes(4, "little")
     path.write_bytes(data)
     with pytest.raises(UntrustedDataError, match="unpacks to 4,294,9"):
@@ -148,14 +148,14 @@ def test_a_named_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
         load_dataset(str(tmp_path / "d"))
 
 
-def test_a_header_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
+def test_an_invalid_header_is_reported_as_damage(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"GNU.sparse.map": "x"}))
     with pytest.raises(DataError, match=r"a\.tar: the archive is damaged .*a header makes no sense: invalid literal"):
         load_dataset(str(path))
 
 
-def test_a_member_that_says_it_is_endless_is_refused_at_once(tmp_path: Path) -> None:
-    """Python's tarfile would read its way to the end of it, which takes longer than anybody lives."""
+def test_a_member_that_claims_an_enormous_size_is_refused_at_once(tmp_path: Path) -> None:
+    """Python's tarfile would try to read all of the member, which would never end."""
     path = write_tar(tmp_path / "a.tar", lambda tar: add(tar, "r/train/pos/2.txt", pax_headers={"size": "9" * 30}))
     with pytest.raises(UntrustedDataError, match=r"a\.tar: unpacks .*9,999,999"):
         load_dataset(str(path))

@@ -12,7 +12,7 @@ from rnnx.datasets.sentences import TaggedWords
 from rnnx.errors import DataError, UsageError
 from tests.treebank import make_sentences, to_conllu, write_treebank
 
-# A multiword token, an empty node, comments, and a last line without its blank one.
+# It has a multiword token, an empty node, comments, and no blank line at the end.
 SAMPLE = """\
 # sent_id = 1
 # text = Don't go
@@ -34,7 +34,7 @@ READ = [
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n\n"])
-def test_words_and_tags_are_read_and_the_rest_passed_over(tmp_path: Path, line_end: bytes, start: bytes) -> None:
+def test_words_and_tags_are_read_and_the_rest_is_skipped(tmp_path: Path, line_end: bytes, start: bytes) -> None:
     path = tmp_path / "x.conllu"
     path.write_bytes(start + SAMPLE.encode().replace(b"\n", line_end))
     assert read_conllu(path) == READ
@@ -48,7 +48,9 @@ SENTENCES = st.lists(st.tuples(WORDS, TAGS), min_size=1, max_size=6).map(
 
 
 @given(sentences=st.lists(SENTENCES, min_size=1, max_size=5))
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, sentences: list[TaggedWords]) -> None:
+def test_sentences_are_read_back_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, sentences: list[TaggedWords]
+) -> None:
     path = tmp_path_factory.mktemp("conllu") / "x.conllu"
     path.write_bytes(to_conllu(sentences))
     assert read_conllu(path) == sentences
@@ -76,7 +78,7 @@ def test_a_bad_file_names_the_line_and_the_reason(tmp_path: Path, content: str, 
         read_conllu(path)
 
 
-def test_a_training_file_brings_its_neighbours(tmp_path: Path) -> None:
+def test_a_training_file_is_loaded_with_its_validation_and_test_files(tmp_path: Path) -> None:
     data = load_sentences(str(write_treebank(tmp_path)))
     assert (data.name, data.labels) == ("own-ud", ("ADJ", "DET", "NOUN", "PUNCT", "VERB"))
     assert data.validation is not None
@@ -88,7 +90,7 @@ def test_a_training_file_brings_its_neighbours(tmp_path: Path) -> None:
     assert tags == [list(sentence.tags) for sentence in expected]
 
 
-def test_neighbours_that_are_not_there_are_not_missed(tmp_path: Path) -> None:
+def test_the_validation_and_test_files_may_be_missing(tmp_path: Path) -> None:
     data = load_sentences(str(write_treebank(tmp_path, (20, 0, 0))))
     assert (data.validation, data.test) == (None, None)
     assert data.choose(None)[1] == "train"
@@ -97,14 +99,14 @@ def test_neighbours_that_are_not_there_are_not_missed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["own-ud-test.conllu", "strained.conllu"])
-def test_a_file_that_is_not_named_for_training_stands_alone(tmp_path: Path, name: str) -> None:
+def test_a_file_without_train_in_its_name_is_loaded_alone(tmp_path: Path, name: str) -> None:
     write_treebank(tmp_path)
     (tmp_path / name).write_bytes(to_conllu(make_sentences(7, 5)))
     data = load_sentences(str(tmp_path / name))
     assert (data.name, len(data.train), data.validation, data.test) == (name.removesuffix(".conllu"), 7, None, None)
 
 
-def test_tagged_words_are_not_labelled_texts(tmp_path: Path) -> None:
+def test_a_treebank_is_not_loaded_as_labelled_texts(tmp_path: Path) -> None:
     path = str(write_treebank(tmp_path))
     with pytest.raises(
         UsageError, match=r"holds sentences with a tag for each word \(\.conllu\), but texts with a label"

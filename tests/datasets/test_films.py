@@ -1,4 +1,4 @@
-"""The films of the IMDB reviews and the reviews that nobody labelled, in a small tree of the archive's own shape."""
+"""Tests the films of the IMDB reviews and the unlabelled reviews, in a small tree with the shape of the archive."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def load(folder: Path, form: str) -> Dataset:
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar", "gztar"])
-def test_a_review_knows_its_film_and_the_unlabelled_ones_are_there(tmp_path: Path, form: str) -> None:
+def test_each_review_has_its_film_and_unlabelled_reviews_are_read(tmp_path: Path, form: str) -> None:
     data = load(write(tmp_path / "reviews", FILES), form)
-    assert data.labels == ("neg", "pos"), "unsup is no label"
+    assert data.labels == ("neg", "pos"), "unsup is not a label"
     assert list(data.train.texts) == [b"bad", b"worse", b"good", b"fine", b"great"]  # by path: 10_8 before 1_10
-    # Line N, from 0, is that of review N, however the names sort; a film may have reviews of both labels.
+    # Line N, from 0, belongs to review N, in any order of the names; a film may have reviews of both labels.
     assert list(data.train.groups or ()) == ["tt0001", "tt0002", "tt0002", "tt0012", "tt0003"]
     assert list(data.unlabelled) == [b"who knows", b""]
     assert data.summary() == "5 labelled texts, 2 unlabelled ones"
@@ -56,7 +56,7 @@ def test_a_review_knows_its_film_and_the_unlabelled_ones_are_there(tmp_path: Pat
     assert data.test.groups is None
 
 
-def test_the_imdb_folder_is_read_so_too(tmp_path: Path) -> None:
+def test_the_imdb_data_set_has_films_and_unlabelled_reviews(tmp_path: Path) -> None:
     data = load_dataset("imdb", data_dir=write(tmp_path / "aclImdb", FILES))
     assert data.train.groups is not None
     assert len(data.unlabelled) == 2
@@ -73,14 +73,14 @@ def test_the_imdb_folder_is_read_so_too(tmp_path: Path) -> None:
         {"train/mixed/0_5.txt": b"a label without a list"},
     ],
 )
-def test_lists_that_do_not_cover_all_reviews_give_no_films(tmp_path: Path, changed: dict[str, bytes | None]) -> None:
+def test_incomplete_lists_of_films_are_ignored(tmp_path: Path, changed: dict[str, bytes | None]) -> None:
     files = {name: data for name, data in (FILES | changed).items() if data is not None}
     data = load_dataset(str(write(tmp_path / "reviews", files)))
     assert data.train.groups is None
-    assert len(data.unlabelled) == 2, "they are read all the same"
+    assert len(data.unlabelled) == 2, "unlabelled reviews need no list of films"
 
 
-def test_a_folder_of_labels_alone_has_neither(tmp_path: Path) -> None:
+def test_a_folder_without_lists_has_no_films_and_no_unlabelled_reviews(tmp_path: Path) -> None:
     files = {name: data for name, data in FILES.items() if "urls" not in name and "unsup" not in name}
     data = load_dataset(str(write(tmp_path / "reviews", files)))
     assert data.train.groups is None
@@ -88,21 +88,21 @@ def test_a_folder_of_labels_alone_has_neither(tmp_path: Path) -> None:
     assert data.summary() == "5 labelled texts"
 
 
-def test_unlabelled_texts_alone_are_no_training_part(tmp_path: Path) -> None:
+def test_unlabelled_texts_alone_are_not_a_training_part(tmp_path: Path) -> None:
     from rnnx.errors import DataError
 
     with pytest.raises(DataError, match=r"no train/<label>/\*\.txt inside"):
         load_dataset(str(write(tmp_path / "reviews", {"train/unsup/0_0.txt": b"who knows"})))
 
 
-def test_a_table_has_neither(tmp_path: Path) -> None:
+def test_a_table_has_no_films_and_no_unlabelled_reviews(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,label\ngood,pos\nbad,neg\n", encoding="utf-8")
     data = load_dataset(str(tmp_path / "t.csv"))
     assert data.train.groups is None
     assert list(data.unlabelled) == []
 
 
-def test_a_film_is_its_number_whatever_stands_around_it() -> None:
+def test_a_film_is_identified_by_its_number_in_any_url() -> None:
     reviews = [(PurePosixPath("train/pos/2_10.txt"), "pos")]
     lines = b"\nhttp://www.imdb.com/title/tt0000001/usercomments\nhttps://m.imdb.com/title/tt0104257/reviews?a=b\n"
     assert read_films(reviews, {"pos": lines}) == ["tt0104257"]

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar", "gztar", "xztar"])
-def test_folders_and_archives_hold_the_same(folder: Path, form: str) -> None:
+def test_a_folder_and_its_archive_give_the_same_data(folder: Path, form: str) -> None:
     path = folder
     if form != "folder":
         path = Path(shutil.make_archive(str(folder.parent / "packed"), form, folder.parent, "reviews"))
@@ -42,7 +42,7 @@ def test_folders_and_archives_hold_the_same(folder: Path, form: str) -> None:
     assert list(data.test.texts) == [b"fine"]
 
 
-def test_a_damaged_archive_says_so(folder: Path) -> None:
+def test_a_damaged_archive_is_reported_as_damaged(folder: Path) -> None:
     path = Path(shutil.make_archive(str(folder.parent / "packed"), "gztar", folder.parent, "reviews"))
     for damaged in (path.read_bytes()[:-40], b"not an archive at all"):
         path.write_bytes(damaged)
@@ -61,7 +61,7 @@ def write_table(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
-def test_tables_of_three_labels(tmp_path: Path, ending: str) -> None:
+def test_each_kind_of_table_is_read(tmp_path: Path, ending: str) -> None:
     rows = [('say "yes", please', "b"), ("two\nlines", "a"), ("déjà vu", "c")]
     data = load_dataset(str(write_table(tmp_path / f"t{ending}", rows)))
     assert data.labels == ("a", "b", "c")
@@ -96,28 +96,28 @@ def test_a_bad_table_names_file_line_and_remedy(tmp_path: Path, name: str, conte
         load_dataset(str(tmp_path / name))
 
 
-def test_nothing_of_that_name_is_a_usage_error() -> None:
+def test_an_unknown_data_set_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no data set 'imbd'"):
         load_dataset("imbd")
 
 
-def test_a_folder_without_texts_says_how_they_should_lie(tmp_path: Path) -> None:
+def test_a_folder_without_texts_is_answered_with_the_expected_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no train/<label>/\*\.txt inside"):
         load_dataset(str(tmp_path))
 
 
-def test_bytes_that_are_not_utf8_come_through_a_table(tmp_path: Path) -> None:
+def test_a_table_keeps_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"text,label\ncaf\xe9,a\nx,b\n")
     assert load_dataset(str(tmp_path / "t.csv")).train.texts[0] == b"caf\xe9"
 
 
-def test_lone_surrogates_are_bytes_like_any_others(tmp_path: Path) -> None:
+def test_lone_surrogates_are_read_as_bytes(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"text": "a \\ud800 b", "label": "x"}\n', encoding="utf-8")
     assert load_dataset(str(tmp_path / "t.jsonl")).train.texts[0] == b"a \xed\xa0\x80 b"
 
 
-def test_an_archive_with_a_password_says_so(tmp_path: Path) -> None:
-    """The bit that says "encrypted", set by hand in both headers of the entry."""
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    """Python cannot write an encrypted zip, so the test sets the bit for encryption in both headers of the entry."""
     path = tmp_path / "locked.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("train/pos/1.txt", "good")

@@ -1,4 +1,4 @@
-"""The IMDB archive: found in each of its forms, and fetched for real, from a server on this machine."""
+"""Tests that the IMDB archive is found in each of its forms, and really downloaded, from a server on this machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_reviews_are_found_unpacked_and_packed(archive: Path, monkeypatch: pytes
         assert list(data.test.texts) == [b"test neg", b"test pos"]
 
 
-def test_an_archive_under_the_official_name_has_to_be_the_official_one(archive: Path) -> None:
+def test_an_archive_with_the_official_name_must_have_the_official_hash(archive: Path) -> None:
     with pytest.raises(DataError, match="is not that of the IMDB archive"):
         load_dataset("imdb", data_dir=archive.parent)
 
@@ -63,20 +63,20 @@ def test_a_folder_without_reviews_says_what_it_looked_for(tmp_path: Path) -> Non
 
 
 @pytest.mark.train
-def test_the_archive_is_fetched_once_and_checked(
+def test_the_archive_is_downloaded_once_and_checked(
     archive: Path, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("keras", reason="needs the [train] extra")
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()  # noqa: S324  # as published
     path = imdb.fetch_imdb(server, md5, tmp_path / "cache")
     assert path.read_bytes() == archive.read_bytes()
-    archive.unlink()  # the second time it comes from the cache
+    archive.unlink()  # so the second call must use the cache
     assert imdb.fetch_imdb(server, md5, tmp_path / "cache") == path
     assert capsys.readouterr().out == ""  # Keras's progress bar belongs on stderr
 
 
 @pytest.mark.train
-def test_a_wrong_hash_or_a_missing_server_is_one_line(server: str, tmp_path: Path) -> None:
+def test_a_wrong_hash_and_a_missing_file_are_data_errors(server: str, tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the [train] extra")
     with pytest.raises(DataError, match=r"could not be fetched: .*corrupted.*--data-dir"):
         imdb.fetch_imdb(server, "0" * 32, tmp_path / "cache")

@@ -15,7 +15,7 @@ from tests.sensors import save
 X = np.arange(24.0).reshape(4, 3, 2)
 
 
-def test_labels_are_ordered_as_numbers_or_names_are(tmp_path: Path) -> None:
+def test_labels_are_sorted_as_numbers_or_as_names(tmp_path: Path) -> None:
     data = read_npz(save(tmp_path / "a.npz", x=X, y=[10, 9, 9, 10]), "classification")
     assert (data.name, data.labels, data.features) == ("a", ("9", "10"), 2)
     assert data.train.targets.tolist() == [1, 0, 0, 1]
@@ -35,7 +35,7 @@ def test_the_test_part_is_kept_apart(tmp_path: Path) -> None:
     assert data.choose("train")[0] is data.train
 
 
-def test_padding_is_not_looked_at(tmp_path: Path) -> None:
+def test_steps_beyond_the_length_are_ignored(tmp_path: Path) -> None:
     x = X.copy()
     x[1, 1:] = np.nan
     data = read_npz(save(tmp_path / "a.npz", x=x, y=[0, 1, 0, 1], lengths=[3, 1, 2, 3]), "classification")
@@ -43,7 +43,7 @@ def test_padding_is_not_looked_at(tmp_path: Path) -> None:
     assert data.summary() == "4 sequences of 1 to 3 steps, 2 features each"
 
 
-def test_values_are_one_row_per_sequence(tmp_path: Path) -> None:
+def test_regression_targets_have_one_row_per_sequence(tmp_path: Path) -> None:
     data = read_npz(save(tmp_path / "a.npz", x=X, y=[0.5, 1, 2, 3]), "regression")
     assert (data.labels, data.train.targets.shape, str(data.train.targets.dtype)) == ((), (4, 1), "float32")
     data = read_npz(save(tmp_path / "a.npz", x=X, y=np.ones((4, 3), int)), "regression")
@@ -99,12 +99,12 @@ def test_a_refusal_names_file_key_and_reason(tmp_path: Path, arrays: dict[str, A
         (np.zeros((4, 1, 1)), r"y: should be \(count,\) or \(count, outputs\), not \(4, 1, 1\)"),
     ],
 )
-def test_values_have_refusals_of_their_own(tmp_path: Path, y: Any, message: str) -> None:
+def test_invalid_regression_targets_are_refused(tmp_path: Path, y: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_npz(save(tmp_path / "a.npz", x=X, y=y), "regression")
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_npz_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_text("text", encoding="utf-8")
     with pytest.raises(DataError, match=r"a\.npz: not a \.npz file"):
@@ -124,8 +124,8 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         load_dataset(str(path))
 
 
-def test_members_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
-    """Bytes under a name of our own, which numpy would hand out as bytes; a header that is no Python."""
+def test_a_member_that_is_not_an_array_is_refused(tmp_path: Path) -> None:
+    """NumPy would return the bytes of the first member as they are; the header of the second is not valid Python."""
     header = b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'" + b" " * 1
     for name, content, told in (
         ("x", b"text", "no array of numpy's \\("),
@@ -137,7 +137,7 @@ def test_members_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
             read_npz(tmp_path / "a.npz", "classification")
 
 
-def test_a_member_that_lzma_cannot_unpack_is_damage(tmp_path: Path) -> None:
+def test_a_member_that_lzma_cannot_unpack_is_reported_as_damaged(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("x.npy", bytes(range(200)))
     data = (tmp_path / "a.npz").read_bytes()
@@ -146,7 +146,7 @@ def test_a_member_that_lzma_cannot_unpack_is_damage(tmp_path: Path) -> None:
         read_npz(tmp_path / "a.npz", "classification")
 
 
-def test_the_split_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
+def test_a_split_keeps_the_proportions_of_the_labels(tmp_path: Path) -> None:
     x, y = np.arange(100.0).reshape(50, 1, 2), np.arange(50) % 5 == 0
     data = read_npz(save(tmp_path / "a.npz", x=x, y=y), "classification")
     assert data.labels == ("False", "True")
@@ -166,7 +166,7 @@ def test_the_split_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
         ([1.0], "regression", "a: a single sequence; at least two are needed"),
     ],
 )
-def test_too_little_to_hold_some_out_is_refused(tmp_path: Path, y: list[int], task: Any, message: str) -> None:
+def test_too_few_sequences_for_a_split_are_refused(tmp_path: Path, y: list[int], task: Any, message: str) -> None:
     data = read_npz(save(tmp_path / "a.npz", x=X[: len(y)], y=y), task)
     with pytest.raises(DataError, match=message):
         split_series(data, 0.2, 0)

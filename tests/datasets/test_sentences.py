@@ -11,7 +11,7 @@ from tests.treebank import make_sentences
 
 
 @given(st.integers(2, 60), st.integers(0, 9))
-def test_a_split_is_disjoint_whole_and_repeatable(count: int, seed: int) -> None:
+def test_a_split_is_disjoint_complete_and_repeatable(count: int, seed: int) -> None:
     sentences = [TaggedWords((b"%d" % i, b"."), ("X", "XY"[i % 2])) for i in range(count)]
     everything = TaggedDataset.from_parts("d", sentences).train
     kept, held_out = split_sentences(everything, 0.2, seed)
@@ -28,7 +28,7 @@ def test_a_single_sentence_cannot_be_split() -> None:
         split_sentences(TaggedDataset.from_parts("d", make_sentences(1, 0)).train, 0.2, 0)
 
 
-def test_labels_are_those_of_all_parts() -> None:
+def test_labels_are_collected_from_all_parts() -> None:
     data = TaggedDataset.from_parts("d", [TaggedWords((b"a", b"b"), ("Z", "A"))], (), [TaggedWords((b"a",), ("M",))])
     assert data.labels == ("A", "M", "Z")
     assert data.train.tag_ids[0].tolist() == [2, 0]

@@ -13,7 +13,7 @@ from rnnx.errors import DataError
     st.lists(st.integers(0, 2), min_size=6).filter(lambda ids: all(ids.count(i) >= 2 for i in (0, 1, 2))),
     st.integers(0, 9),
 )
-def test_a_split_is_stratified_disjoint_whole_and_repeatable(ids: list[int], seed: int) -> None:
+def test_a_split_is_stratified_disjoint_complete_and_repeatable(ids: list[int], seed: int) -> None:
     examples = Examples([b"%d" % i for i in range(len(ids))], np.array(ids, np.int32))
     kept, held_out = split_by_label(examples, 0.2, seed)
     assert sorted([*kept.texts, *held_out.texts]) == sorted(examples.texts)
@@ -35,19 +35,19 @@ def test_a_label_with_one_text_cannot_be_split() -> None:
     st.floats(0.01, 0.99),
     st.integers(0, 9),
 )
-def test_no_group_is_on_both_sides(pairs: list[tuple[int, str]], fraction: float, seed: int) -> None:
-    """Either every label is in both parts and about as much is held out as was asked for, or it is refused."""
+def test_no_group_is_in_both_parts(pairs: list[tuple[int, str]], fraction: float, seed: int) -> None:
+    """A split has every label in both parts and holds out about the requested share, or it is refused."""
     ids, groups = [label_id for label_id, _ in pairs], [group for _, group in pairs]
     examples = Examples([b"%d" % i for i in range(len(ids))], np.array(ids, np.int32), groups)
     try:
         kept, held_out = split_by_group(examples, fraction, seed)
     except DataError as error:
-        assert "too few groups" in str(error)  # noqa: PT017  # either outcome is right; which, the draw decides
+        assert "too few groups" in str(error)  # noqa: PT017  # both outcomes are right; the drawn groups decide
         return
     assert set(kept.groups or ()).isdisjoint(held_out.groups or ())
     assert set(kept.label_ids.tolist()) == set(held_out.label_ids.tolist()) == set(ids)
     wanted, largest = min(max(round(len(ids) * fraction), 1), len(ids) - 1), max(map(groups.count, groups))
-    assert wanted <= len(held_out) < wanted + largest, "the last group alone goes beyond"
+    assert wanted <= len(held_out) < wanted + largest, "only the last group may exceed the requested share"
     again = split_by_group(examples, fraction, seed)[1]
     assert (again.texts, again.groups) == (held_out.texts, held_out.groups)
     for part in (kept, held_out):
@@ -72,7 +72,7 @@ def test_one_group_cannot_be_split_by_group() -> None:
         split_by_group(Examples([b"a"], np.zeros(1, np.int32)), 0.5, 0)
 
 
-def test_labels_are_sorted_and_printable() -> None:
+def test_labels_are_sorted_and_must_be_printable() -> None:
     data = Dataset.from_pairs("d", [(b"x", "pos"), (b"y", "neg")])
     assert data.labels == ("neg", "pos")
     assert data.train.label_ids.tolist() == [1, 0]
@@ -85,7 +85,7 @@ def test_labels_are_sorted_and_printable() -> None:
         Dataset.from_pairs("d", [(b"x", "pos"), (b"y", "neg")], [(b"z", "odd")])
 
 
-def test_the_test_part_is_measured_on_where_there_is_one() -> None:
+def test_the_test_part_is_chosen_if_there_is_one() -> None:
     pairs = [(b"x", "pos"), (b"y", "neg")]
     assert Dataset.from_pairs("d", pairs).choose(None)[1] == "train"
     assert Dataset.from_pairs("d", pairs, pairs[:1]).choose(None)[1] == "test"

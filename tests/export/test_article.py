@@ -1,4 +1,4 @@
-"""Every shape that the article shows, as it stands there: exported, proved, and run in onnxruntime."""
+"""Tests every shape that the article shows, as it is shown there: exported, proved, and run in onnxruntime."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def run_forms(exported: Exported, given: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("centre", [0.0, 0.5])
-def test_its_numpy_example(centre: float, tmp_path: Path) -> None:
-    """100 steps of 32 features, 64 units: the loop as the article has it, beside the reference and the files.
+def test_the_numpy_example_of_the_article(centre: float, tmp_path: Path) -> None:
+    """The loop of the article agrees with the reference and with the exported files.
 
-    The article's own weights lie between 0 and 1, which drives every state to 1 in the first step; so centred ones too.
+    It has 100 steps, 32 features and 64 units. The article draws its weights between 0 and 1, which drives every state
+    to 1 in the first step, so centred weights are tested too.
     """
     rng = np.random.default_rng(0)
     timesteps, input_features, output_features = 100, 32, 64
@@ -62,7 +63,7 @@ def test_its_numpy_example(centre: float, tmp_path: Path) -> None:
     assert exported.report.passed
     for actual in run_forms(exported, inputs[None]):
         assert actual.shape == (1, timesteps, output_features)
-        # The steps are proved; this many of expanding ones may part from float64 by more than rounding one by one.
+        # Each step is proved. Over 100 steps these weights amplify rounding errors, so only the first are compared.
         np.testing.assert_allclose(final_output_sequence[:3], actual[0, :3], rtol=0, atol=1e-5)
 
 
@@ -75,7 +76,7 @@ def test_its_numpy_example(centre: float, tmp_path: Path) -> None:
     ],
     ids=["all states", "the last state", "four layers"],
 )
-def test_its_keras_models(
+def test_the_keras_models_of_the_article(
     recurrences: list[dict[str, bool]], parameters: int, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     keras.utils.set_random_seed(1)

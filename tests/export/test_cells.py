@@ -1,4 +1,4 @@
-"""LSTM and GRU, and the activations of recurrences: from Keras to native operators that prove themselves."""
+"""Tests LSTM, GRU and the activations of recurrences, from Keras to native operators and their proof."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.train
 
-# Zeros in front, at the end, between, nowhere, and a row of nothing else.
+# One row each: zeros in front, at the end, between, nowhere, and everywhere.
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [0, 0, 0, 0, 0, 0]], np.int32
 )
@@ -73,7 +73,10 @@ def operators(model: onnx.ModelProto) -> Counter[str]:
 
 
 def assert_computes_the_same(model: keras.Model) -> dict[str, Counter[str]]:
-    """Keras and every form beside the reference; six float32 steps of moderate weights stay within 1e-4."""
+    """Compares Keras and every form with the reference, and returns the operators of each form.
+
+    Six steps in float32 with moderate weights stay within 1e-4.
+    """
     network = read_network(model)
     np.testing.assert_allclose(network.predict(IDS), np.asarray(model(IDS, training=False)), rtol=0, atol=1e-4)
     counted = {}
@@ -96,19 +99,19 @@ def test_each_setting_becomes_the_native_operator(kind: str, settings: str, mask
     counted = assert_computes_the_same(build(make_cell(kind, **SETTINGS[settings]), mask_zero=mask_zero))
     operator = operator_of(kind)
     assert all(operators[operator] == 1 for operators in counted.values())
-    # Without a mask there are no lengths to leave out.
+    # Without a mask there are no lengths, so no form without them is needed.
     assert list(counted) == (["model.onnx", "model.batch.onnx"] if mask_zero else ["model.onnx"])
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("kind", CELL_KINDS)
-def test_stacks_and_both_directions(kind: str, mask_zero: bool) -> None:
+def test_a_stack_on_both_directions_becomes_three_operators(kind: str, mask_zero: bool) -> None:
     counted = assert_computes_the_same(build_cells(kind, mask_zero))
     assert all(operators[operator_of(kind)] == 3 for operators in counted.values())
 
 
 @pytest.mark.parametrize("kind", CELL_KINDS)
-def test_the_mean_of_what_counts(kind: str) -> None:
+def test_a_mean_skips_masked_positions(kind: str) -> None:
     model = build(
         layers.Bidirectional(make_cell(kind, 3, return_sequences=True)), layers.GlobalAveragePooling1D(), mask_zero=True
     )
@@ -120,7 +123,7 @@ def test_the_mean_of_what_counts(kind: str) -> None:
         assert "Loop" not in operators(rewritten.model)
 
 
-def test_a_cell_beside_a_simple_rnn() -> None:
+def test_an_lstm_after_a_simple_rnn_stays_an_operator() -> None:
     counted = assert_computes_the_same(
         build(layers.SimpleRNN(4, return_sequences=True), layers.LSTM(4), mask_zero=True)
     )
@@ -130,7 +133,7 @@ def test_a_cell_beside_a_simple_rnn() -> None:
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_simple_rnn_with_each_activation(activation: str, mask_zero: bool) -> None:
+def test_a_simple_rnn_with_each_activation_computes_the_same(activation: str, mask_zero: bool) -> None:
     rnn = layers.SimpleRNN(3, activation=activation, return_sequences=True)
     counted = assert_computes_the_same(build(rnn, layers.SimpleRNN(2, activation=activation), mask_zero=mask_zero))
     assert counted["model.onnx"]["RNN"] == 2
@@ -150,7 +153,7 @@ def test_the_portable_form_has_no_lengths(kind: str) -> None:
     assert read_steps(forms["model.batch.onnx"].model)[0] == 0
 
 
-def test_a_conversion_leaves_the_model_as_it_was() -> None:
+def test_a_conversion_does_not_change_the_model() -> None:
     model = build(layers.Bidirectional(layers.GRU(3)))
     converted = convert(model, read_network(model))
     names = {node.name for node in converted.graph.node if node.domain == MARKER_DOMAIN}
@@ -158,7 +161,7 @@ def test_a_conversion_leaves_the_model_as_it_was() -> None:
     assert all("inner_loop" not in vars(layer) for _, layer in recurrent_layers(model))
 
 
-def test_two_layers_with_the_same_weights_keep_apart() -> None:
+def test_two_layers_with_equal_weights_are_kept_apart() -> None:
     model = build(layers.LSTM(5, return_sequences=True, name="first"), layers.LSTM(5, name="second"), mask_zero=True)
     weights = model.get_weights()
     model.set_weights([weights[0], *weights[1:4], *weights[1:4]])
@@ -175,12 +178,12 @@ def test_two_layers_with_the_same_weights_keep_apart() -> None:
         ([layers.RNN(layers.LSTMCell(4), name="wrapped")], r"layer wrapped \(RNN\) is of an unsupported class"),
     ],
 )
-def test_what_is_not_modelled_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
+def test_an_unsupported_layer_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         read_network(build(*body))
 
 
-def test_a_first_state_that_is_given_is_refused() -> None:
+def test_a_given_initial_state_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32")
     x = layers.Embedding(12, 5)(ids)
     first = layers.GRU(4)(x)
@@ -189,7 +192,7 @@ def test_a_first_state_that_is_given_is_refused() -> None:
         read_network(model)
 
 
-def test_a_layer_that_remembers_between_batches_is_refused() -> None:
+def test_a_stateful_layer_is_refused() -> None:
     ids = keras.Input(batch_shape=(2, 3), dtype="int32")
     model = keras.Model(ids, layers.LSTM(4, stateful=True, name="memory")(layers.Embedding(12, 5)(ids)))
     with pytest.raises(ModelError, match=r"layer memory .* stateful=True"):
@@ -198,9 +201,9 @@ def test_a_layer_that_remembers_between_batches_is_refused() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_right_files_stay_within_the_bound(activation: str) -> None:
-    """Keras and every form, layer by layer; moderate weights, for activations without a largest result."""
+    """The weights are moderate, because some of the activations have no largest result."""
     settings: dict[str, Any] = {"activation": activation, "return_sequences": True}
-    # Gates that may be larger than 1, step upon step, grow beyond float32.
+    # With gates that can exceed 1, the states would grow beyond float32 over the steps.
     gates: dict[str, Any] = {"recurrent_activation": activation} if activation in ("hard_sigmoid", "softsign") else {}
     cells = [make_cell(kind, **settings, **gates) for kind in CELL_KINDS]
     model = build(layers.SimpleRNN(4, **settings), *cells, layers.LSTM(3), layers.Dense(1, "sigmoid"), mask_zero=True)
@@ -216,7 +219,7 @@ def test_right_files_stay_within_the_bound(activation: str) -> None:
         reports.append(compare_file(candidate, "cpu", network, batches, decisions, batches[1]).report)
     for report in reports:
         assert not report.problems
-        assert {one.layer: one.ratio for one in report.layers if one.ratio is None or one.ratio > 0.7} == {}
+        assert {layer.layer: layer.ratio for layer in report.layers if layer.ratio is None or layer.ratio > 0.7} == {}
 
 
 def network_of(kind: str) -> Any:
@@ -247,8 +250,8 @@ def run(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_factory:
     return out
 
 
-def test_a_text_model_goes_all_the_way(run: Path, tmp_path: Path) -> None:
-    """Exported, proved, verified from the file alone, and used; raw text too."""
+def test_a_text_model_is_exported_verified_and_used(run: Path, tmp_path: Path) -> None:
+    """Each file is verified from the file alone, also the one that reads raw text."""
     path = export(run, tmp_path / "bundle").path
     bundle = read_directory(path)
     for name in ("model.onnx", "model.batch.onnx", "model.text.onnx"):
@@ -264,7 +267,7 @@ def test_a_text_model_goes_all_the_way(run: Path, tmp_path: Path) -> None:
     network = read_network(keras.saving.load_model(path / "model.keras", compile=False))
     texts = ["a wonderful film", "an awful plot and a dull actor"]
     expected = network.predict(tokenizer.pad([tokenizer.encode(text.encode()).ids for text in texts]))
-    # More rows than a Scan would be taken from.
+    # With so many rows, a predictor would choose the form with a Scan if there were one.
     actual = [prediction.probs["pos"] for prediction in Predictor(bundle).predict(texts * 40)]
     np.testing.assert_allclose(np.tile(expected[:, 0], 40), actual, rtol=0, atol=1e-6)
 
@@ -279,7 +282,7 @@ def test_a_bare_keras_file_without_a_mask_has_one_form(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["lstm", "gru"])
 def keras_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Random weights of size 1: one that is off shows."""
+    """Saves a network whose random weights are large enough that one wrong weight is found."""
     path = tmp_path / f"{request.param}.keras"
     model = network_of(request.param)(12, 1, "sigmoid")
     rng = np.random.default_rng(4)
@@ -304,7 +307,7 @@ def swap_gates(graph: onnx.ModelProto) -> None:
 
 
 def transpose_recurrent_kernel(graph: onnx.ModelProto) -> None:
-    """Each gate's by itself: what a converter does that mixes up rows and columns."""
+    """Transposes the block of each gate, like a converter that confuses rows and columns."""
     gates = gates_of(graph)
 
     def transpose(values: np.ndarray) -> np.ndarray:
@@ -344,8 +347,8 @@ def test_a_wrong_graph_is_not_published(mutate: Any, form: str, keras_file: Path
     assert caught.value.report.runtimes[0].passed  # Keras itself is right
 
 
-def test_a_weight_altered_in_the_file_is_known_as_such(keras_file: Path, tmp_path: Path) -> None:
-    """The record knows Keras's numbers, whatever order the file has their gates in."""
+def test_an_altered_weight_in_the_file_is_found(keras_file: Path, tmp_path: Path) -> None:
+    """The record has the numbers of Keras, while the file has the gates in another order."""
     bundle = read_directory(conversions.export(keras_file, tmp_path / "bundle").path)
     parsed = parse_model(bundle["model.onnx"])
     evidence = read_evidence({entry.key: entry.value for entry in parsed.metadata_props}, parsed)

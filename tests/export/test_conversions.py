@@ -1,4 +1,4 @@
-"""What the tests share of their exports is what each would have computed alone."""
+"""Tests that a shared conversion, trace or bound equals the one that a test would have computed alone."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BATCH = ProbeBatch(IDS, tuple("abcde"))
 
 
 def make(units: int = 3, *, mask_zero: bool = True, activation: str = "tanh") -> keras.Model:
-    keras.utils.clear_session(free_memory=False)  # the same names, as in another test
+    keras.utils.clear_session(free_memory=False)  # so that layers have the same names as in another test
     head = layers.Dense(1, "sigmoid", name="head")
     return build(layers.SimpleRNN(units, activation=activation, name="rnn"), head, mask_zero=mask_zero)
 
 
 def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lets tf2onnx be counted, and nothing be known from before."""
+    """Empties the shared conversions and records each call of tf2onnx from here on."""
     counted: list[str] = []
 
     def counting(model: keras.Model, network: Network) -> onnx.ModelProto:
@@ -47,7 +47,7 @@ def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return counted
 
 
-def test_equal_networks_are_converted_once_and_others_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_equal_networks_share_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = count_conversions(monkeypatch)
     first, again, moved = make(), make(), make()
     moved.get_layer("head").bias.assign([0.25])
@@ -59,7 +59,7 @@ def test_equal_networks_are_converted_once_and_others_again(monkeypatch: pytest.
     assert len(counted) == 5
 
 
-def test_a_copy_may_be_changed() -> None:
+def test_changing_a_copy_does_not_change_the_shared_conversion() -> None:
     model = make()
     network = read_network(model)
     changed = conversions.build_forms(model, network)["model.onnx"].model
@@ -67,25 +67,25 @@ def test_a_copy_may_be_changed() -> None:
     assert conversions.build_forms(model, network)["model.onnx"].model.graph.node
 
 
-def test_what_keras_and_the_reference_gave_is_what_they_give() -> None:
+def test_shared_traces_and_bounds_equal_new_ones() -> None:
     model = make()
     network = read_network(model)
-    for _ in range(2):  # computed, and known
+    for _ in range(2):  # first computed, then shared
         expected, actual = KerasRunner(model, network)(BATCH), conversions.trace_keras(model, network)(BATCH)
         np.testing.assert_array_equal(expected.states["rnn"], actual.states["rnn"])
         np.testing.assert_array_equal(expected.answers["probs"], actual.answers["probs"])
         bounds = decide(network, IDS)["probs"].bounds
         np.testing.assert_array_equal(bounds, conversions.decide(network, IDS)["probs"].bounds)
-    one = ProbeBatch(IDS[:1], ("a",))
-    assert conversions.trace_keras(model, network)(one).states["rnn"].shape == (1, 6, 3)
+    single = ProbeBatch(IDS[:1], ("a",))
+    assert conversions.trace_keras(model, network)(single).states["rnn"].shape == (1, 6, 3)
     assert conversions.decide(network, IDS[:1])["probs"].bounds.shape == (1, 1)
 
 
-def test_an_export_is_the_same_file_by_file(tmp_path: Path) -> None:
+def test_a_shared_export_equals_one_alone(tmp_path: Path) -> None:
     make().save(tmp_path / "mine.keras")
     for _ in range(2):
         shared = conversions.export(tmp_path / "mine.keras", tmp_path / "shared")
     alone = pipeline.export(tmp_path / "mine.keras", tmp_path / "alone")
     assert shared.report == alone.report
-    # tf2onnx orders and names independent nodes as its sets fall out, so other bytes may be the same file.
+    # tf2onnx orders and names independent nodes by the order of its sets, so equal files may differ in their bytes.
     assert shared.sizes_bytes.keys() == alone.sizes_bytes.keys()

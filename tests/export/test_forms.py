@@ -1,4 +1,4 @@
-"""The forms of every shape that exports: which operators they hold, what they compute, and what is refused."""
+"""Tests the forms of every supported shape: their operators, what they compute, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tests.networks import IDS, MODELS, build
 
 pytestmark = pytest.mark.train
 
-# The maximum of Keras counts masked positions; its states there are carried too, so that it comes out right.
+# Keras's maximum includes masked positions. The states there are carried on, so the maximum is right.
 CASES = [(name, mask) for name in MODELS for mask in (False, True)]
-# Small layers share a Scan (tests/export/test_join.py); one where no number stands.
+# Small layers share a Scan (tests/export/test_join.py). Networks that are not listed have one.
 SCANS = {"both directions, stacked": 2, "backwards, stacked, mean": 2}
 
 
 @pytest.mark.parametrize(("name", "mask_zero"), CASES)
 def test_every_form_computes_what_the_reference_computes(name: str, mask_zero: bool) -> None:
-    """Six float32 steps of moderate weights stay within 1e-4; how near they are is the proof's affair."""
+    """Six steps in float32 with moderate weights stay within 1e-4; the proof tests how close they really are."""
     model = MODELS[name](mask_zero)
     network = read_network(model)
     for form, rewritten in build_forms(model, network).items():
@@ -44,7 +44,7 @@ def test_every_form_computes_what_the_reference_computes(name: str, mask_zero: b
         assert operators["Loop"] == 0
         assert operators[recurrent] == (SCANS.get(name, 1) if recurrent == "Scan" else len(network.recurrent_nodes))
         session = Session(rewritten.model.SerializeToString(), device="cpu")
-        # A whole batch, its rows alone, and one row twice as often.
+        # The whole batch, several rows alone, and a batch of nine equal rows.
         for ids in (IDS, IDS[:1], IDS[1:2], IDS[4:], IDS[[2] * 9]):
             expected = network.predict(ids)
             (actual,) = session.run(ids)
@@ -53,8 +53,8 @@ def test_every_form_computes_what_the_reference_computes(name: str, mask_zero: b
 
 
 @pytest.mark.parametrize("name", ["last state", "both directions, last", "relu, no bias"])
-def test_a_row_without_a_word_is_a_zero_state(name: str) -> None:
-    """A length of 0, which old kernels read out of bounds with."""
+def test_a_row_without_words_ends_in_a_zero_state(name: str) -> None:
+    """Such a row has the length 0, for which old kernels read out of bounds."""
     model = MODELS[name](True)
     network = read_network(model)
     ids = np.array([[0, 0, 0], [0, 4, 5], [0, 0, 0]], np.int32)
@@ -63,7 +63,7 @@ def test_a_row_without_a_word_is_a_zero_state(name: str) -> None:
         np.testing.assert_allclose(network.predict(ids), actual, rtol=0, atol=1e-5)
 
 
-def test_the_mean_of_nothing_is_nan_as_in_keras() -> None:
+def test_the_mean_of_a_fully_masked_row_is_nan_as_in_keras() -> None:
     model = MODELS["both directions, all"](True)
     ids = np.array([[0, 0, 0], [0, 4, 5]], np.int32)
     assert np.isnan(np.asarray(model(ids))[0]).all()
@@ -73,8 +73,8 @@ def test_the_mean_of_nothing_is_nan_as_in_keras() -> None:
         assert np.isfinite(actual[1]).all()
 
 
-def test_states_come_from_what_ships() -> None:
-    """A weight that is changed in the model is changed in its copy with states."""
+def test_states_are_computed_by_the_shipped_weights() -> None:
+    """The copy with states is made from the shipped model, so a changed weight must change the states."""
     model = MODELS["both directions, all"](True)
     for rewritten in build_forms(model, read_network(model)).values():
         before = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu").run(IDS)
@@ -84,7 +84,7 @@ def test_states_come_from_what_ships() -> None:
         assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
-def test_the_code_for_negative_ids_goes_and_nothing_else() -> None:
+def test_only_the_code_for_negative_ids_is_removed() -> None:
     model = MODELS["last state"](False)
     converted = convert(model, read_network(model))
     cleaned = remove_negative_ids(converted)
@@ -92,7 +92,7 @@ def test_the_code_for_negative_ids_goes_and_nothing_else() -> None:
     gather = next(node for node in cleaned.graph.node if node.op_type == "Gather")
     assert gather.input[1] == "ids"
     assert "Not" not in {node.op_type for node in cleaned.graph.node}
-    with pytest.raises(ModelError, match="operator 'Loop'"):  # which rnnx's own session never runs
+    with pytest.raises(ModelError, match="operator 'Loop'"):  # rnnx's own session never runs a Loop
         Session(converted.SerializeToString(), device="cpu")
     sessions = [ort.InferenceSession(m.SerializeToString()) for m in (converted, cleaned)]
     (expected,), (actual,) = (session.run(None, {"ids": IDS}) for session in sessions)
@@ -102,7 +102,7 @@ def test_the_code_for_negative_ids_goes_and_nothing_else() -> None:
 
 
 def break_loop(change: str) -> onnx.ModelProto:
-    """A converted model whose Loop is no longer a SimpleRNN."""
+    """Returns a converted model whose Loop is not a SimpleRNN any more."""
     model = build(layers.SimpleRNN(4, name="rnn"), layers.Dense(1))
     converted = convert(model, read_network(model))
     loop = next(node for node in converted.graph.node if node.op_type == "Loop")
@@ -126,12 +126,12 @@ def break_loop(change: str) -> onnx.ModelProto:
         ("final", "layer rnn: .*Identity reads a final value of it"),
     ],
 )
-def test_a_loop_that_is_not_known_is_refused_with_the_reason(change: str, reason: str) -> None:
+def test_an_unknown_loop_is_refused_with_the_reason(change: str, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         replace_loops(break_loop(change), write_rnn)
 
 
-def test_two_layers_with_the_same_weights_keep_apart() -> None:
+def test_two_layers_with_equal_weights_are_kept_apart() -> None:
     model = build(
         layers.SimpleRNN(5, return_sequences=True, name="first"), layers.SimpleRNN(5, name="second"), mask_zero=True
     )
@@ -144,7 +144,7 @@ def test_two_layers_with_the_same_weights_keep_apart() -> None:
         np.testing.assert_allclose(network.predict(IDS), actual, rtol=0, atol=1e-4)
 
 
-def test_the_articles_four_stacked_layers() -> None:
+def test_the_four_stacked_layers_of_the_article() -> None:
     stack = [layers.SimpleRNN(32, return_sequences=True) for _ in range(3)]
     ids = keras.Input((None,), dtype="int32", name="ids")
     model = keras.Sequential([ids, layers.Embedding(10_000, 32), *stack, layers.SimpleRNN(32)])

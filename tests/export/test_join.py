@@ -1,4 +1,4 @@
-"""Recurrences that run as one: which, what they compute, and when each stays by itself."""
+"""Tests which recurrences are joined into one Scan, what they compute, and which ones stay alone."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("name", list(JOINED))
-def test_joined_recurrences_compute_what_each_does(name: str, mask_zero: bool) -> None:
+def test_joined_recurrences_compute_what_each_computes_alone(name: str, mask_zero: bool) -> None:
     expected, body = JOINED[name]
     model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
@@ -89,7 +89,7 @@ def test_joined_recurrences_compute_what_each_does(name: str, mask_zero: bool) -
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 def test_directions_of_two_widths_are_joined(mask_zero: bool) -> None:
-    """Nothing can follow: Keras takes both for as wide as the first."""
+    """No layer can follow here, because Keras takes both directions to be as wide as the first."""
     both = Both(RNN(4), backward_layer=RNN(3, go_backwards=True), name="x")
     model = build(both, mask_zero=mask_zero)
     rewritten = to_scans(model)
@@ -112,7 +112,7 @@ ALONE: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
 
 
 @pytest.mark.parametrize("name", list(ALONE))
-def test_what_does_not_fit_stays_by_itself(name: str) -> None:
+def test_layers_that_do_not_fit_stay_alone(name: str) -> None:
     mask_zero, body = ALONE[name]
     model = build(*body(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
@@ -120,7 +120,7 @@ def test_what_does_not_fit_stays_by_itself(name: str) -> None:
     require_proved(model, rewritten)
 
 
-def test_directions_that_do_not_fit_stay_by_themselves() -> None:
+def test_directions_that_do_not_fit_stay_alone() -> None:
     both = Both(RNN(4, activation="sigmoid"), name="x")
     model = build(both, layers.Dense(1, activation="sigmoid"), mask_zero=True)
     rewritten = to_scans(model)
@@ -130,8 +130,8 @@ def test_directions_that_do_not_fit_stay_by_themselves() -> None:
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("is_pooled", [False, True])
-def test_wide_directions_share_their_steps_with_a_product_each(mask_zero: bool, is_pooled: bool) -> None:
-    """Their states are seen where nothing reads them too."""
+def test_wide_directions_share_steps_but_not_products(mask_zero: bool, is_pooled: bool) -> None:
+    """Their states are compared even where no layer reads them."""
     body = [Both(states(33), name="x"), Mean()] if is_pooled else [Both(RNN(33), name="x")]
     model = build(*body, layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     rewritten = to_scans(model)
@@ -143,7 +143,7 @@ def test_wide_directions_share_their_steps_with_a_product_each(mask_zero: bool, 
     require_proved(model, rewritten)
 
 
-def test_a_layer_whose_states_someone_else_reads_too_stays_by_itself() -> None:
+def test_a_layer_whose_states_have_another_reader_stays_alone() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     below = states(4, name="a")(layers.Embedding(12, 5)(ids))
     both = layers.Concatenate()([Mean()(below), RNN(3, name="b")(below)])
@@ -153,7 +153,7 @@ def test_a_layer_whose_states_someone_else_reads_too_stays_by_itself() -> None:
     require_proved(model, rewritten)
 
 
-def test_rows_without_a_word_stay_at_zero_in_every_layer() -> None:
+def test_rows_without_words_stay_at_zero_in_every_layer() -> None:
     model = build(states(4, name="a"), states(4, name="b"), RNN(4, name="c"), mask_zero=True)
     rewritten = to_scans(model)
     session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu")
@@ -166,8 +166,8 @@ def test_rows_without_a_word_stay_at_zero_in_every_layer() -> None:
     assert not outputs["values"][[0, 2]].any()
 
 
-def test_without_joining_the_graph_is_one_scan_per_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And joined or not, the answers agree to rounding."""
+def test_joining_changes_the_answers_only_by_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without joining, the graph has one Scan per layer."""
     model = build(states(4, name="a"), RNN(3, name="b"), mask_zero=True)
     joined = to_scans(model)
     monkeypatch.setattr(join, "MAX_WIDTH", 0)
@@ -177,8 +177,8 @@ def test_without_joining_the_graph_is_one_scan_per_layer(monkeypatch: pytest.Mon
     np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)
 
 
-def test_a_wrong_block_is_found_by_the_proof() -> None:
-    """One number of W, which stands beside the recurrent matrices, and one of the zeros."""
+def test_the_proof_finds_a_wrong_number_in_any_block() -> None:
+    """The joint matrix also holds W and a block of zeros; one number in each is changed."""
     model = build(states(4, name="a"), RNN(3, name="b"), layers.Dense(1, activation="sigmoid"))
     for place in ((1, 5), (5, 1)):
         rewritten = to_scans(model)
@@ -199,6 +199,6 @@ def test_a_wrong_block_is_found_by_the_proof() -> None:
         ([states(40, name="a"), states(30, name="b"), Mean()], (40, True)),
     ],
 )
-def test_a_step_is_read_from_the_scans(body: list[keras.Layer], expected: tuple[int, bool]) -> None:
-    """What the predictor picks the form by."""
+def test_the_size_of_a_step_is_read_from_the_scans(body: list[keras.Layer], expected: tuple[int, bool]) -> None:
+    """The predictor chooses the form by this size."""
     assert read_steps(to_scans(build(*body)).model) == expected

@@ -1,4 +1,4 @@
-"""Keras's states from one compiled graph are those of its cells, called step by step."""
+"""Tests that Keras's states from one compiled graph equal those of its cells, called step by step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnx.rounding.decisions import decide
 
 pytestmark = pytest.mark.train
 
-# Nothing, zeros in front, at the end, between, and nowhere.
+# One row each: zeros everywhere, in front, at the end, between, and nowhere.
 IDS = np.array([[0] * 6, [0, 0, 3, 4, 5, 6], [3, 4, 0, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1]], np.int32)
 CELLS = {
     "simple": layers.SimpleRNN,
@@ -55,7 +55,7 @@ def build(cell: str, lower: str, *, is_masked: bool) -> keras.Model:
 
 
 def run(model: keras.Model, network: Network, inputs: np.ndarray) -> tuple[Outputs, dict[str, Any], Any]:
-    """What the compiled graph gives, and the states and the output of an eager call."""
+    """Returns what the compiled graph gives, and the states and the output of an eager call."""
     runner = KerasRunner(model, network)
     assert runner.name == f"keras {keras.__version__}"
     (answers, states) = run_eagerly(model, network, [inputs])
@@ -65,7 +65,7 @@ def run(model: keras.Model, network: Network, inputs: np.ndarray) -> tuple[Outpu
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("lower", LOWER)
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_compiled_states_are_those_of_the_cells_to_the_bit(cell: str, lower: str, is_masked: bool) -> None:
+def test_compiled_states_equal_those_of_the_cells_bit_for_bit(cell: str, lower: str, is_masked: bool) -> None:
     model = build(cell, lower, is_masked=is_masked)
     network = read_network(model)
     actual, states, answer = run(model, network, IDS)
@@ -74,7 +74,7 @@ def test_the_compiled_states_are_those_of_the_cells_to_the_bit(cell: str, lower:
         assert expected.shape == (*IDS.shape, network.recurrent_nodes[name].units)
         np.testing.assert_array_equal(expected, actual.states[name])
     np.testing.assert_array_equal(np.asarray(answer), actual.answers["probs"])
-    # And the layers are as they were: they answer as before, and hold no patch.
+    # The layers are restored: they answer as before, and no patch is left on them.
     np.testing.assert_array_equal(np.asarray(answer), model(IDS, training=False))
     assert all("inner_loop" not in vars(layer) for _, layer in recurrent_layers(model))
 
@@ -91,7 +91,7 @@ def test_one_trace_serves_batches_of_every_shape() -> None:
             np.testing.assert_array_equal(expected, actual.states[name])
 
 
-def test_several_inputs_and_outputs_go_by_name() -> None:
+def test_several_inputs_and_outputs_are_matched_by_name() -> None:
     first, second = keras.Input((None, 3), name="first"), keras.Input((None, 2), name="second")
     x = layers.GRU(4, return_sequences=True)(layers.Concatenate()([first, second]))
     model = draw_weights(keras.Model([first, second], [layers.Dense(2, name="each")(x), layers.LSTM(3, name="end")(x)]))
@@ -107,7 +107,7 @@ def test_several_inputs_and_outputs_go_by_name() -> None:
         np.testing.assert_array_equal(expected, actual.states[name])
 
 
-def test_what_cannot_be_traced_is_run_step_by_step_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_traced_is_run_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("gru", "both", is_masked=True)
     network = read_network(model)
     batch = ProbeBatch(IDS, tuple("abcde"))
@@ -142,7 +142,7 @@ def test_a_time_distributed_is_called_step_by_step() -> None:
     assert compare_runtime(runner.name, network, [batch], [runner(batch)], [decide(network, IDS)]).passed
 
 
-def test_a_method_that_was_set_on_a_cell_is_put_back() -> None:
+def test_a_method_set_on_a_cell_is_restored() -> None:
     model = build("simple", "forward", is_masked=True)
     network = read_network(model)
     cell = dict(recurrent_layers(model))[lower_layer(network)].cell
@@ -159,8 +159,8 @@ def test_a_method_that_was_set_on_a_cell_is_put_back() -> None:
     assert cell.call is counted
 
 
-def test_a_layer_that_computes_something_else_does_not_pass() -> None:
-    """The reference is that of the weights as they were read; one of Keras's is changed afterwards."""
+def test_a_layer_whose_weights_changed_does_not_pass() -> None:
+    """The reference has the weights as they were read; one weight of Keras is changed afterwards."""
     model = build("simple", "forward", is_masked=True)
     network = read_network(model)
     batch = ProbeBatch(IDS, tuple("abcde"))
@@ -177,5 +177,5 @@ def test_a_layer_that_computes_something_else_does_not_pass() -> None:
 
 
 def lower_layer(network: Network) -> str:
-    """The name of the lower of its recurrences."""
+    """Returns the name of the lower of the recurrences."""
     return next(iter(network.recurrent_nodes))

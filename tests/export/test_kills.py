@@ -1,4 +1,4 @@
-"""`rnnx export` under SIGKILL: whenever it comes, the old bundle stands there or the new one, whole."""
+"""Tests `rnnx export` under SIGKILL: after any kill, the old or the new bundle is there, and complete."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork"),
 ]
 
-# How often the export is killed; RNNX_KILLS=200 takes about fifteen minutes.
+# The number of kills; RNNX_KILLS=200 takes about fifteen minutes.
 KILLS = int(os.environ.get("RNNX_KILLS", "4"))
-# After so many kills one export may end, and has to leave nothing behind; and the next one begins with an empty place.
+# After this many kills, one export may finish and must leave no temporary files. The next one starts without a bundle.
 ENDS_EVERY = 10
 
 Capture = pytest.CaptureFixture[str]
 
 
 class Exports:
-    """Exports of one network into one place, each bundle under a name of its own, most of them killed."""
+    """Exports one network again and again to one path, each bundle under another name; most exports are killed."""
 
     def __init__(self, folder: Path) -> None:
         self.out = folder / "bundles" / "bundle"
@@ -54,15 +54,24 @@ class Exports:
         self._arguments = ["export", str(folder / "run"), "--out", str(self.out)]
 
     def hidden(self) -> set[str]:
-        """What lies beside the bundle."""
+        """Returns the names of all files next to the bundle."""
         return {path.name for path in self.out.parent.iterdir()} - {self.out.name} if self.count else set()
 
     def kill(self, once: str, seconds: float) -> str:
-        """Begins one, and kills it so many seconds after it has begun, or publishes, or has replaced the old one."""
-        before, beside, place = self.name(), self.hidden(), self._identity()
+        """Starts an export and kills it some seconds after the given moment.
+
+        Args:
+            once: `begun`, `publishing` or `replaced`; with `replaced`, the new bundle has taken the place of the old
+                one.
+            seconds: The delay after that moment.
+
+        Returns:
+            Where the kill hit, as seen from the files that are left.
+        """
+        before, present, place = self.name(), self.hidden(), self._identity()
         moments: dict[str, Callable[[], bool]] = {
             "begun": lambda: True,
-            "publishing": lambda: bool(self.hidden() - beside),
+            "publishing": lambda: bool(self.hidden() - present),
             "replaced": lambda: self._identity() != place,
         }
         has_come = moments[once]
@@ -76,19 +85,23 @@ class Exports:
             return "too late"
         assert process.exitcode == -9, self.log.read_text(encoding="utf-8")
         after = self.name()
-        assert after in (before, str(self.count)), "neither the old one nor the new one"
-        left = self.hidden() - beside
-        assert len(self.hidden()) <= 1, "what an earlier kill has left should go when this one begins to publish"
+        assert after in (before, str(self.count)), "neither the old bundle nor the new one"
+        left = self.hidden() - present
+        assert len(self.hidden()) <= 1, "a new export should remove what an earlier kill left"
         if after == before:
             return "while it is written" if left else "before"
         return "while the old one goes" if left else "after"
 
     def end(self) -> tuple[float, float]:
-        """Lets one end, which leaves nothing behind; the seconds of the whole and of the publishing."""
-        beside, began, published = self.hidden(), time.monotonic(), 0.0
+        """Lets an export finish, which must leave no temporary files.
+
+        Returns:
+            The seconds that the export took, and those of its publishing.
+        """
+        present, began, published = self.hidden(), time.monotonic(), 0.0
         process = self.start()
         while process.is_alive():
-            if not published and self.hidden() - beside:
+            if not published and self.hidden() - present:
                 published = time.monotonic()
             time.sleep(0.0005)
         ended = time.monotonic()
@@ -99,29 +112,29 @@ class Exports:
         return ended - began, ended - published
 
     def name(self) -> str | None:
-        """Of the bundle that stands there, whole; None if there is none."""
+        """Returns the name of the bundle, which must be complete, or None if there is no bundle."""
         return read_directory(self.out).config.name if self.out.exists() else None
 
     def _identity(self) -> int | None:
         return self.out.stat().st_ino if self.out.exists() else None
 
     def start(self) -> Any:
-        """Begins one."""
+        """Starts an export in a process of its own."""
         self.count += 1
         self.out.parent.mkdir(exist_ok=True)
         return start([*self._arguments, "--name", str(self.count)], self.log, self.scratch)
 
 
-def test_kills_leave_the_old_bundle_or_the_new_one(tmp_path: Path, capsys: Capture) -> None:
-    """Half of them anywhere in an export, half while it publishes: at any moment of that, or when the old one goes."""
+def test_a_kill_leaves_the_old_bundle_or_the_new_one(tmp_path: Path, capsys: Capture) -> None:
+    """Half of the kills come anywhere in an export, and half while it publishes or after the replacement."""
     exports = Exports(tmp_path)
-    start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
+    start(["--help"], tmp_path / "help.log").join()  # this starts the server that later exports fork from
     whole, publishing = exports.end()
     rng = np.random.default_rng([7, KILLS])
     fell: Counter[str] = Counter()
     while sum(fell.values()) < KILLS:
         once = ("publishing", "begun", "replaced", "begun")[fell.total() % 4]
-        # The end of the publishing is the end of the process; few kills hit just before that.
+        # The process ends with its publishing, so kills that come shortly before that end would often be too late.
         longest = {"begun": whole, "publishing": 0.8 * publishing, "replaced": 0.1 * publishing}[once]
         where = exports.kill(once, rng.uniform(0, longest))
         if where == "too late":
@@ -140,7 +153,7 @@ def test_kills_leave_the_old_bundle_or_the_new_one(tmp_path: Path, capsys: Captu
     assert fell["while it is written"] + fell["while the old one goes"] + fell["after"]
 
 
-def test_ctrl_c_leaves_nothing_but_the_old_bundle_or_the_new_one(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_only_the_old_bundle_or_the_new_one(tmp_path: Path) -> None:
     exports = Exports(tmp_path)
     whole, _ = exports.end()
     rng = np.random.default_rng(KILLS)
@@ -149,7 +162,7 @@ def test_ctrl_c_leaves_nothing_but_the_old_bundle_or_the_new_one(tmp_path: Path)
         exports.log = log
         process = exports.start()
         process.join(rng.uniform(0.2, 0.9) * whole)
-        with suppress(ProcessLookupError):  # it was faster
+        with suppress(ProcessLookupError):  # the process has ended already
             os.kill(process.pid, signal.SIGINT)
         process.join()
         said = log.read_text(encoding="utf-8")

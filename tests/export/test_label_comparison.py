@@ -1,4 +1,4 @@
-"""The labels of a data set, compared text by text."""
+"""Tests the comparison of the labels of a data set, text by text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.train
 TEXTS = [text for text, _ in make_texts(300, 5)] + [b"", b"\xff"]
 
 
-def test_every_label_of_a_right_export_is_keras_own(tiny_run: Path) -> None:
+def test_a_right_export_gives_every_label_of_keras(tiny_run: Path) -> None:
     source = open_source(tiny_run)
     report = compare_decisions(source, build_forms(source.model, source.network), None, DecisionTexts("mine", TEXTS))
     assert report.passed
@@ -42,8 +42,8 @@ def test_every_label_of_a_right_export_is_keras_own(tiny_run: Path) -> None:
     assert all(0 < ratio < 1 for ratio in report.max_ratio.values())
 
 
-def test_a_time_distributed_is_compared_with_what_keras_answers_eagerly(tmp_path: Path) -> None:
-    """In a graph, Keras 3.15 answers wrongly for one with an open time once the batches are of several shapes."""
+def test_a_time_distributed_is_compared_with_eager_keras(tmp_path: Path) -> None:
+    """In a graph, Keras 3.15 computes a TimeDistributed with open time wrongly once batches have several shapes."""
     vocabulary = b"\n".join([b"<pad>", b"<start>", b"<unknown>", *sorted({w for t in TEXTS[:99] for w in t.split()})])
     ids = keras.Input((None,), dtype="int32")
     x = layers.TimeDistributed(layers.Dense(4, "gelu"))(
@@ -55,14 +55,14 @@ def test_a_time_distributed_is_compared_with_what_keras_answers_eagerly(tmp_path
     model.save(tmp_path / "model.keras")
     source = open_source(tmp_path / "model.keras", Names(vocabulary, ("no", "yes"), 20))
     forms = build_forms(source.model, source.network)
-    texts = [text for text, _ in make_texts(600, 5)]  # three batches, by length
+    texts = [text for text, _ in make_texts(600, 5)]  # enough texts for three batches, which are sorted by length
     report = compare_decisions(source, forms, None, DecisionTexts("mine", texts))
     assert report.passed
     assert report.wrong["keras"] == 0
     assert set(report.differing.values()) == {0}
 
 
-def test_a_wrong_head_shows(tiny_run: Path) -> None:
+def test_a_wrong_head_is_found(tiny_run: Path) -> None:
     source = open_source(tiny_run)
     forms = build_forms(source.model, source.network)
     head = next(t for t in floats(forms["model.onnx"].model, 2) if t.dims[-1] == 1)
@@ -74,7 +74,9 @@ def test_a_wrong_head_shows(tiny_run: Path) -> None:
     assert report.differing["model.onnx"] > 0
 
 
-def test_the_figures_reach_the_bundle(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_figures_are_written_to_the_bundle(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = tmp_path / "mine.csv"
     lines = [f"{text.decode()},{label}" for text, label in make_texts(80, 6)]
     table.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
@@ -86,8 +88,10 @@ def test_the_figures_reach_the_bundle(tiny_run: Path, tmp_path: Path, capsys: py
     assert "labels that differ from Keras's: 0 for `model.onnx`" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_a_label_that_differs_is_not_published(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing else notices: the proof passed, the data set alone shows it."""
+def test_an_export_with_a_differing_label_is_not_published(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form is changed after the proof has passed, so only the data set can show the error."""
 
     def late(
         source: Source, forms: Mapping[str, Rewritten], text_form: TextForm | None, texts: DecisionTexts
@@ -101,7 +105,7 @@ def test_a_label_that_differs_is_not_published(tiny_run: Path, tmp_path: Path, m
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_text_has_none(tiny_run: Path, tmp_path: Path) -> None:
+def test_labels_cannot_be_compared_without_a_vocabulary(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.keras").write_bytes((tiny_run / "model.keras").read_bytes())
     with pytest.raises(UsageError, match=r"model .*: has no vocabulary, so it gives no labels for texts"):
         export(tmp_path / "mine.keras", tmp_path / "out", decisions=DecisionTexts("mine", TEXTS))

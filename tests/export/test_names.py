@@ -1,4 +1,4 @@
-"""A bare `.keras` file with the words and labels that its user names: what it then reads, and what does not fit."""
+"""Tests the words and labels that a user names for a bare `.keras` file: what it reads then, and what does not fit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def vocabulary(tmp_path: Path) -> str:
     return str(tmp_path / "words.txt")
 
 
-def test_it_reads_texts_then(tmp_path: Path, vocabulary: str, capsys: Capture) -> None:
+def test_a_keras_file_with_a_vocabulary_reads_texts(tmp_path: Path, vocabulary: str, capsys: Capture) -> None:
     model = build(tmp_path / "mine.keras", layers.Dense(3, activation="softmax"))
     arguments = ["export", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "out"), "--vocabulary", vocabulary]
     assert run([*arguments, "--labels", "up, down,flat"]) == 0
@@ -52,7 +52,7 @@ def test_it_reads_texts_then(tmp_path: Path, vocabulary: str, capsys: Capture) -
     assert (bundle.config.tokenizer.pad_to, bundle.config.tokenizer.max_length) == ("batch", 400)
     assert bundle.config.labels == ("up", "down", "flat")
     (prediction,) = rnnx.load(tmp_path / "out").predict(["The GOOD, good café: unheard of!"])
-    expected = model(np.array([[1, 6, 3, 3, 7, 2, 2]])).numpy()[0]  # an ulp or two of a probability apart
+    expected = model(np.array([[1, 6, 3, 3, 7, 2, 2]])).numpy()[0]  # the probabilities may differ by an ulp or two
     assert list(prediction.probs.values()) == pytest.approx(expected.tolist(), abs=1e-6)
     capsys.readouterr()
     (tmp_path / "a.txt").write_text("good film", encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_network_without_a_mask_is_padded_as_it_was_trained(tmp_path: Path, vo
     assert prediction.probs["yes"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_with_labels_alone_it_reads_ids(tmp_path: Path, capsys: Capture) -> None:
+def test_a_keras_file_with_labels_alone_reads_ids(tmp_path: Path, capsys: Capture) -> None:
     model = build(tmp_path / "mine.keras", layers.Dense(2, activation="softmax"))
     assert run(["export", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "out"), "--labels", "a,b"]) == 0
     predictor = rnnx.load(tmp_path / "out")
@@ -81,14 +81,14 @@ def test_with_labels_alone_it_reads_ids(tmp_path: Path, capsys: Capture) -> None
         assert prediction.tokens == len(row)
         assert list(prediction.probs.values()) == pytest.approx(model(row[None]).numpy()[0].tolist(), abs=1e-6)
     capsys.readouterr()
-    # All masked, so that a mean would have nothing to divide by; a last state is 0 then, and that is an answer.
+    # The second row is fully masked. A mean would be undefined, but here the last state is 0, which gives an answer.
     (tmp_path / "a.csv").write_text("3,4\n0,0\n9\n", encoding="utf-8")
     assert run(["infer", "--model", str(tmp_path / "out"), "--jsonl", str(tmp_path / "a.csv")]) == 1
     items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [item["status"] for item in items] == ["ok", "ok", "error"]
 
 
-def test_an_answer_that_is_no_number_is_an_error_for_that_item(tmp_path: Path, capsys: Capture) -> None:
+def test_an_answer_that_is_not_a_number_fails_only_its_own_item(tmp_path: Path, capsys: Capture) -> None:
     ids = keras.Input((None,), dtype="int32")
     x = layers.SimpleRNN(5, return_sequences=True)(layers.Embedding(8, 4, mask_zero=True)(ids))
     probs = layers.Dense(1, activation="sigmoid")(layers.GlobalAveragePooling1D()(x))
@@ -102,7 +102,7 @@ def test_an_answer_that_is_no_number_is_an_error_for_that_item(tmp_path: Path, c
     assert err == f"error: {tmp_path / 'a.csv'}: sequence 1: the network gives no finite number\n"
 
 
-def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) -> None:
+def test_several_inputs_and_outputs_are_matched_by_name(tmp_path: Path, capsys: Capture) -> None:
     keras.utils.set_random_seed(2)
     a, b = keras.Input((None, 2), name="a"), keras.Input((None,), dtype="int32", name="b")
     states = layers.SimpleRNN(3, return_sequences=True, name="states")(a)
@@ -116,8 +116,8 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
         assert isinstance(values, Values)
         expected = model([given["a"][i].astype(np.float32)[None], given["b"][i][None]])
         assert values.outputs.keys() == {"states", "sums"}
-        for (name, actual), one in zip(values.outputs.items(), expected, strict=True):
-            assert actual == pytest.approx(one.numpy()[0], abs=1e-6), name
+        for (name, actual), output in zip(values.outputs.items(), expected, strict=True):
+            assert actual == pytest.approx(output.numpy()[0], abs=1e-6), name
     capsys.readouterr()
     np.savez(tmp_path / "in.npz", a=np.ones((3, 2)), b=[1, 2])
     assert run(["infer", "--model", str(tmp_path / "out"), "--json", str(tmp_path / "in.npz")]) == 0
@@ -136,7 +136,12 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
         ("softmax", ["--labels", "a,b"], 4, "labels: a, b are 2 different labels; the network has 3 outputs"),
         ("softmax", ["--labels", "a,b,b"], 4, "labels: a, b, b are 2 different labels; the network has 3 outputs"),
         ("softmax", ["--labels", "a,,b"], 4, "labels: '' is empty or cannot be printed"),
-        ("sigmoid", ["--labels", "a,b,c"], 4, "labels: a, b, c are 3 different labels; the network has one sigmoid, so two labels"),
+        (
+            "sigmoid",
+            ["--labels", "a,b,c"],
+            4,
+            "labels: a, b, c are 3 different labels; the network has one sigmoid, so two labels",
+        ),
         ("linear", ["--labels", "a,b"], 4, "labels: the network gives values"),
         (
             "linear",
@@ -155,7 +160,7 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
         ("softmax", ["--vocabulary", "NONE"], 1, "No such file"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_names_that_do_not_fit_the_network_are_refused(
     tmp_path: Path, head: str, options: list[str], code: int, message: str, capsys: Capture
 ) -> None:
     files = {"WORDS": VOCABULARY, "MORE": VOCABULARY + "more\n", "BARE": "good\nbad\n"}
@@ -169,13 +174,13 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_network_of_numbers_has_no_vocabulary(tmp_path: Path, vocabulary: str, capsys: Capture) -> None:
+def test_a_network_that_reads_numbers_takes_no_vocabulary(tmp_path: Path, vocabulary: str, capsys: Capture) -> None:
     x = keras.Input((None, 2), name="x")
     keras.Model(x, layers.Dense(1, activation="sigmoid")(layers.SimpleRNN(3)(x))).save(tmp_path / "mine.keras")
     assert run(["export", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "o"), "--vocabulary", vocabulary]) == 4
     assert "vocabulary: the network reads x numbers (None, 2)" in capsys.readouterr().err
 
 
-def test_a_run_has_its_own_names(tiny_run: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_other_names_for_a_run_are_refused(tiny_run: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(["export", str(tiny_run), "--out", str(tmp_path / "out"), "--labels", "a,b"]) == 2
     assert "a run or a bundle has its own vocabulary and labels" in capsys.readouterr().err

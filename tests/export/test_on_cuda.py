@@ -1,4 +1,4 @@
-"""Exports on a machine with a card: every file is proved there too, except those that CUDA has no kernel for."""
+"""Tests exports on a machine with a GPU: every file is proved there, unless CUDA has no kernel for it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.gpu, pytest.mark.train]
 
 
 @pytest.fixture(autouse=True)
-def _needs_a_card() -> None:
+def _needs_a_gpu() -> None:
     if problems := cuda_problems():
-        pytest.skip(f"no CUDA here: {problems[0]}")
+        pytest.skip(f"CUDA is not available: {problems[0]}")
 
 
 @pytest.mark.parametrize("layer_count", [1, 2])
@@ -44,6 +44,6 @@ def test_an_export_is_proved_on_cuda_where_it_has_kernels(
     forms = build_forms(model, network)
     report = prove(model, network, forms, grid.probes(cell))
     assert report.passed, report.verdict
-    on_card = {one.runtime.split(",")[0] for one in report.runtimes if "CUDA" in one.runtime}
+    on_gpu = {runtime.runtime.split(",")[0] for runtime in report.runtimes if "CUDA" in runtime.runtime}
     can = {"model.onnx": native, "model.batch.onnx": scan}
-    assert on_card == {name for name in forms if can[name]}
+    assert on_gpu == {name for name in forms if can[name]}

@@ -1,4 +1,4 @@
-"""The export as a whole, and the mutations that it has to catch: each ends in an error with nothing published."""
+"""Tests the whole export, and mutations that it must find: each ends in an error, and nothing is published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.mutations import Mutation, change, drop_bias, exports_after, floats
 
 pytestmark = pytest.mark.train
 
-VOCABULARY_SIZE = 24  # of the tiny runs
+VOCABULARY_SIZE = 24  # the rows of the embedding in the tiny runs
 
 
 def test_a_bundle_is_complete_and_proved(exported_run: Path) -> None:
@@ -55,11 +55,11 @@ def test_a_bundle_is_complete_and_proved(exported_run: Path) -> None:
         "model.text.onnx,",
     ]
     assert all(layer["ratio"] < 1 for runtime in parity["runtimes"] for layer in runtime["layers"])
-    assert parity["text_count"] > 13  # the run's own held-out texts among them
+    assert parity["text_count"] > 13  # so texts that the run held out are among them
 
 
 @pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
-def test_names_and_versions_are_those_of_the_contract(exported_run: Path, form: str) -> None:
+def test_a_file_has_the_promised_names_and_versions(exported_run: Path, form: str) -> None:
     model = onnx.load_from_string((exported_run / form).read_bytes())
     recurrent = {"model.onnx": "RNN", "model.batch.onnx": "Scan"}[form]
     assert {node.op_type for node in model.graph.node} & {"Loop", "RNN", "Scan"} == {recurrent}
@@ -77,12 +77,12 @@ def test_names_and_versions_are_those_of_the_contract(exported_run: Path, form: 
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
-def test_the_same_run_gives_the_same_file(tiny_run: Path, exported_run: Path, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_weights_and_operators(tiny_run: Path, exported_run: Path, tmp_path: Path) -> None:
     again = pipeline.export(tiny_run, tmp_path / "again").path
     first, second = (onnx.load_from_string((path / "model.onnx").read_bytes()) for path in (exported_run, again))
     weights = [sorted(numpy_helper.to_array(t).tobytes() for t in m.graph.initializer) for m in (first, second)]
     assert weights[0] == weights[1]
-    # tf2onnx orders and names independent nodes as its sets fall out.
+    # tf2onnx orders and names independent nodes by the order of its sets.
     assert sorted(n.op_type for n in first.graph.node) == sorted(n.op_type for n in second.graph.node)
 
 
@@ -113,7 +113,7 @@ def half_precision(graph: onnx.ModelProto) -> None:
 
 
 def shift_ids(graph: onnx.ModelProto) -> None:
-    """Reads each id's neighbour from the embedding."""
+    """Moves each row of the embedding to the next id."""
     table = next(tensor for tensor in floats(graph, 2) if tensor.dims[0] == VOCABULARY_SIZE)
     change(table, lambda values: np.roll(values, 1, axis=0))
 
@@ -130,10 +130,10 @@ def test_a_wrong_graph_is_not_published(mutate: Mutation, form: str, tiny_run: P
 
 @pytest.mark.parametrize("which", range(16))
 def test_one_corrupted_weight_is_not_published(which: int, tiny_run: Path, tmp_path: Path) -> None:
-    """Any weight, off by 1e-3: three of each tensor's, drawn at random.
+    """Three weights of each tensor, drawn at random, are changed by 1e-3.
 
-    One entry of a kernel behind the pooling moves a probability by less than what rounding in all steps before may do;
-    that it is another one than Keras's is seen when the evidence is gathered, bit for bit.
+    One entry of a kernel after the pooling moves a probability by less than the rounding of all steps may. Such a
+    change is found when the evidence is gathered, because the kernel is compared with that of Keras bit for bit.
     """
 
     def corrupt(graph: onnx.ModelProto) -> None:
@@ -142,8 +142,8 @@ def test_one_corrupted_weight_is_not_published(which: int, tiny_run: Path, tmp_p
         tensor = tensors[which // 2 % len(tensors)]
 
         def add(values: np.ndarray) -> np.ndarray:
-            # Read by some probe are all rows of the embedding but the first, which a mask leaves out, and all of B but
-            # its second half, the recurrent bias that Keras does not have.
+            # The probes read all rows of the embedding except the first, which is masked, and all of B except its
+            # second half, the recurrent bias, which Keras does not have.
             first = values.shape[-1] if len(values) == VOCABULARY_SIZE else 0
             end = values.size // 2 if tensor.name.endswith(".B") else values.size
             values.flat[rng.integers(first, end)] += 1e-3
@@ -171,7 +171,7 @@ def test_swapped_labels_are_not_published(source: str, tiny_run: Path, exported_
 
 
 def test_another_vocabulary_is_not_published(tiny_run: Path, tmp_path: Path) -> None:
-    """Two words of it swapped, the hashes right: the recorded probabilities show it."""
+    """Two words are swapped and the hashes are right, so only the recorded probabilities show it."""
     original = read_directory(tiny_run)
     lines = original["vocabulary.txt"].split(b"\n")
     lines[3], lines[9] = lines[9], lines[3]
@@ -181,8 +181,8 @@ def test_another_vocabulary_is_not_published(tiny_run: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_is_named_is_the_one_that_is_exported(tiny_run: Path, run_copy: Path, tmp_path: Path) -> None:
-    """Beside a run's own model lies another one, of a kind that is not modelled."""
+def test_the_named_keras_file_is_exported(tiny_run: Path, run_copy: Path, tmp_path: Path) -> None:
+    """The folder of the run also holds another model, with an unsupported layer."""
     other = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(9, 4), keras.layers.Conv1D(3, 1)])
     other.save(run_copy / "other.keras")
     with pytest.raises(ModelError, match="Conv1D"):
@@ -196,7 +196,7 @@ def with_head(activation: str) -> keras.Model:
     return keras.Sequential([ids, keras.layers.Embedding(VOCABULARY_SIZE, 4), keras.layers.SimpleRNN(3), head])
 
 
-def test_a_run_that_should_label_texts_and_gives_no_probability_is_refused(run_copy: Path, tmp_path: Path) -> None:
+def test_a_run_of_labelled_texts_without_a_probability_is_refused(run_copy: Path, tmp_path: Path) -> None:
     run = read_directory(run_copy)
     with_head("linear").save(tmp_path / "logits.keras")
     write_directory(run_copy, run.config, {**run.files, "model.keras": (tmp_path / "logits.keras").read_bytes()})
@@ -243,13 +243,13 @@ def test_an_altered_run_is_not_exported(run_copy: Path, tmp_path: Path) -> None:
         export(run_copy, tmp_path / "out")
 
 
-def test_a_keras_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_keras_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.keras").write_bytes(b"not a zip")
     with pytest.raises(ModelError, match=r"broken\.keras: the file is damaged, or is not a \.keras file"):
         export(tmp_path / "broken.keras", tmp_path / "out")
 
 
-def test_what_is_not_ours_is_not_overwritten(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_directory_with_foreign_files_is_not_overwritten(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="choose another --out"):
         export(tiny_run, tmp_path)

@@ -1,4 +1,4 @@
-"""Pooled states: nobody brings them back into their places, and what comes out is what Keras pools."""
+"""Tests that pooled states are not moved back to their positions, and that the result is what Keras pools."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rnnx.runtime.session import Session
 from tests.conversions import build_forms, decide
 from tests.networks import IDS, build, detectors, states
 
-# Keras's maximum takes masked positions for what they hold, and says so; that is what is looked at here.
+# Keras's maximum includes masked positions and warns about it; these tests are about that case.
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
 
 Max, Mean = layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D
-# A row of nothing but padding too; and rows in which most is masked.
+# The rows of IDS, and one that is only padding.
 ROWS = np.concatenate([IDS, np.zeros((1, IDS.shape[1]), np.int32)])
 
 
@@ -52,7 +52,7 @@ POOLED: dict[str, Callable[[], list[keras.Layer]]] = {
     ],
 }
 
-# What has an order, or zeros that the form has not: pooled at their positions.
+# Layers that depend on the order, or on values at masked positions that the form does not keep.
 IN_PLACE: dict[str, Callable[[], list[keras.Layer]]] = {
     "carried, maximum": lambda: [states(4, name="x"), Max()],
     "both, linear detectors": lambda: [both(), detectors(activation="linear"), Max()],
@@ -61,19 +61,19 @@ IN_PLACE: dict[str, Callable[[], list[keras.Layer]]] = {
 
 
 def brings_back(model: onnx.ModelProto) -> bool:
-    """Whether states, between the recurrences and the output, are brought into their places or turned around."""
+    """Tells whether a node between the recurrences and the output moves states to their positions or reverses them."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    waiting, behind = [output.name for output in model.graph.output], []
+    waiting, after = [output.name for output in model.graph.output], []
     while waiting:
         node = makers.get(waiting.pop())
-        if node is not None and node.op_type not in ("RNN", "LSTM", "GRU", "Scan") and node not in behind:
-            behind.append(node)
+        if node is not None and node.op_type not in ("RNN", "LSTM", "GRU", "Scan") and node not in after:
+            after.append(node)
             waiting += node.input
-    return any(node.op_type == "ReverseSequence" or node.output[0].endswith(".carried") for node in behind)
+    return any(node.op_type == "ReverseSequence" or node.output[0].endswith(".carried") for node in after)
 
 
 def require_right(model: keras.Model, form: onnx.ModelProto) -> None:
-    """The batch, its rows alone, and a row several times, within what rounding can do to the result."""
+    """Compares the batch, its rows alone, and a batch of equal rows within the rounding bound of the result."""
     network = read_network(model)
     session = Session(form.SerializeToString(), device="cpu")
     for ids in (ROWS, *(ROWS[i : i + 1] for i in range(len(ROWS))), ROWS[[2] * 9]):
@@ -85,7 +85,7 @@ def require_right(model: keras.Model, form: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("name", list(POOLED))
-def test_pooled_states_are_left_where_they_are(name: str, mask_zero: bool) -> None:
+def test_pooled_states_are_not_moved_back(name: str, mask_zero: bool) -> None:
     model = build(*POOLED[name](), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     for form in build_forms(model, read_network(model)).values():
         assert not brings_back(form.model)
@@ -93,14 +93,14 @@ def test_pooled_states_are_left_where_they_are(name: str, mask_zero: bool) -> No
 
 
 @pytest.mark.parametrize("name", list(IN_PLACE))
-def test_what_asks_for_the_order_gets_it(name: str) -> None:
+def test_states_are_moved_back_for_layers_that_need_the_order(name: str) -> None:
     model = build(*IN_PLACE[name](), layers.Dense(1, activation="sigmoid"), mask_zero=True)
     for form in build_forms(model, read_network(model)).values():
         assert brings_back(form.model)
         require_right(model, form.model)
 
 
-def test_a_mean_beside_detectors_of_the_same_states() -> None:
+def test_a_mean_and_a_maximum_can_pool_the_same_states() -> None:
     ids = keras.Input((None,), dtype="int32")
     x = both()(layers.Embedding(12, 3, mask_zero=True)(ids))
     pooled = layers.Concatenate()([Mean()(x), Max()(detectors(use_bias=False)(x))])
@@ -110,5 +110,5 @@ def test_a_mean_beside_detectors_of_the_same_states() -> None:
         session = Session(form.model.SerializeToString(), device="cpu")
         (expected,) = decide(read_network(model), IDS).values()
         assert (np.abs(expected.values - session.run(IDS)[0]) <= expected.bounds).all()
-        # Rows of other lengths beside it, and padding, change nothing.
+        # Other padding changes no bit of the answer.
         np.testing.assert_array_equal(session.run(IDS[1:2, :3])[0], session.run(IDS[1:2])[0])

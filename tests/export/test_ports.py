@@ -1,4 +1,4 @@
-"""Networks of any inputs and outputs: numbers, several, at every position; exported, proved, proved again alone."""
+"""Tests networks with any inputs and outputs: exported, proved, and proved again from the file alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def three_outputs() -> keras.Model:
     return keras.Model(ids, [label, states, layers.Dense(3, activation="softmax", name="tags")(states)])
 
 
-# Model, task, inputs, outputs (without the batch), and something to run.
+# The model, its task, the shapes of its inputs and outputs without the batch, and values to run.
 MODELS: dict[str, tuple[Callable[[], keras.Model], str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "regression": (regression, "values", {"x": (None, 4)}, {"values": (2,)}, {"x": SERIES}),
     "a fixed time": (fixed_time, "tagging", {"x": (9, 4)}, {"probs": (9, 3)}, {"x": SERIES}),
@@ -92,16 +92,16 @@ def export_model(model: keras.Model, folder: Path) -> Exported:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_is_exported_and_proved_again_from_the_file_alone(name: str, tmp_path: Path) -> None:
+def test_a_network_is_exported_and_proved_again_from_the_file_alone(name: str, tmp_path: Path) -> None:
     make, task, inputs, outputs, given = MODELS[name]
     keras.utils.set_random_seed(1)
     model = make()
     exported = export_model(model, tmp_path)
     bundle = read_directory(exported.path)
     assert bundle.config.task == task
-    assert {one.name: one.shape for one in bundle.config.inputs} == inputs
-    assert {one.name: one.shape for one in bundle.config.outputs} == outputs
-    assert {one.name for one in bundle.config.inputs if one.kind == "ids"} == inputs.keys() & {"ids", "words"}
+    assert {entry.name: entry.shape for entry in bundle.config.inputs} == inputs
+    assert {entry.name: entry.shape for entry in bundle.config.outputs} == outputs
+    assert {entry.name for entry in bundle.config.inputs if entry.kind == "ids"} == inputs.keys() & {"ids", "words"}
     expected = read_network(model).answers(given)
     for file in [name for name in bundle.files if name.endswith(".onnx")]:
         session = Session(bundle[file], device="cpu")
@@ -144,7 +144,7 @@ def weaken_one_output(model: onnx.ModelProto) -> None:
 
 
 @pytest.mark.parametrize("form", [MODEL_NAME, "model.batch.onnx"])
-def test_one_wrong_output_of_several_is_caught(form: str, tmp_path: Path) -> None:
+def test_one_wrong_output_of_several_is_found(form: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
     three_outputs().save(tmp_path / "mine.keras")
     with pytest.raises(ParityError, match=rf"{form}, CPUExecutionProvider: layer tags") as caught:
@@ -153,7 +153,7 @@ def test_one_wrong_output_of_several_is_caught(form: str, tmp_path: Path) -> Non
     assert not (tmp_path / "bundle").exists()
 
 
-def test_what_cannot_be_wired_is_refused(tmp_path: Path) -> None:
+def test_invalid_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
     ids, unread = text_ids(), keras.Input((None, 4), name="unread")
     probs = layers.Dense(1, activation="sigmoid")(layers.SimpleRNN(3)(layers.Embedding(20, 4)(ids)))
     with pytest.raises(ModelError, match="no layer reads its input unread"):

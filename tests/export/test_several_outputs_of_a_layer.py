@@ -1,4 +1,4 @@
-"""Layers that put out more than one thing: the last state beside the sequence, both directions apart."""
+"""Tests layers with more than one output: the last state together with the sequence, and both directions apart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {"rnn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
 Build = Callable[[Any, Any], Any]
 
 
-def state_beside_the_sequence(kind: Any, x: Any) -> Any:
+def state_and_sequence(kind: Any, x: Any) -> Any:
     sequence, state, *_ = kind(5, return_sequences=True, return_state=True, name="cell")(x)
     return [layers.Dense(2, name="tags")(sequence), layers.Dense(1, activation="sigmoid", name="label")(state)]
 
@@ -57,7 +57,7 @@ def both_directions_with_states(kind: Any, x: Any) -> Any:
 BUILDS: dict[str, Build] = {
     build.__name__: build
     for build in (
-        state_beside_the_sequence,
+        state_and_sequence,
         state_alone,
         state_twice,
         both_directions_apart,
@@ -96,12 +96,12 @@ def test_reference_keras_and_the_forms_agree(name: str, kind: str, mask_zero: bo
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm"])
-def test_it_is_exported_and_proved(kind: str, tmp_path: Path) -> None:
-    make(state_beside_the_sequence, kind, mask_zero=True).save(tmp_path / "mine.keras")
+def test_a_layer_with_two_outputs_is_exported_and_proved(kind: str, tmp_path: Path) -> None:
+    make(state_and_sequence, kind, mask_zero=True).save(tmp_path / "mine.keras")
     assert export(tmp_path / "mine.keras", tmp_path / "out").report.passed
 
 
-def test_the_memory_of_an_lstm_is_refused_where_it_is_read() -> None:
+def test_reading_the_cell_state_of_an_lstm_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     _, _, memory = layers.LSTM(5, return_state=True, name="cell")(layers.Embedding(9, 4)(ids))
     with pytest.raises(
@@ -112,7 +112,7 @@ def test_the_memory_of_an_lstm_is_refused_where_it_is_read() -> None:
         read_network(keras.Model(ids, memory))
 
 
-def test_a_first_state_that_is_given_is_refused() -> None:
+def test_a_given_initial_state_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     x = layers.Embedding(9, 4)(ids)
     _, state = layers.GRU(5, return_state=True, name="encoder")(x)

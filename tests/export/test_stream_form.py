@@ -1,4 +1,4 @@
-"""The streaming form: what it looks like, what it computes in chunks, what is refused, and that mutants are found."""
+"""Tests the streaming form: its names, what it computes in chunks, what is refused, and that mutants are found."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.train
 
 
 SEQUENCES = {"return_sequences": True}
-# Zeros in front, at the end, between, nowhere, everywhere.
+# One row each: zeros in front, at the end, between, nowhere, and everywhere.
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [0, 0, 0, 0, 0, 0]], np.int32
 )
@@ -65,16 +65,16 @@ def test_chunks_of_any_size_give_what_the_reference_gives(name: str, mask_zero: 
     for size in (1, 2, 3, 6):
         result = in_chunks(session.run_by_name, form.carried, joined, size)({"ids": IDS})
         np.testing.assert_allclose(expected, result[session.output_names[0]], rtol=0, atol=1e-5)
-        for one in form.carried:
-            states = network.recurrent_nodes[one.layer].carried
-            assert result[one.output].shape == (5, one.units)
-            assert result[one.output].dtype == np.float32
-            node = next(node for node in network.nodes if node.name == one.layer)
-            after = states(network.forward(IDS)[node.inputs[0]])[one.output.endswith("c_out")]
-            np.testing.assert_allclose(after[:, -1], result[one.output], rtol=0, atol=1e-5)
+        for carried in form.carried:
+            states = network.recurrent_nodes[carried.layer].carried
+            assert result[carried.output].shape == (5, carried.units)
+            assert result[carried.output].dtype == np.float32
+            node = next(node for node in network.nodes if node.name == carried.layer)
+            after = states(network.forward(IDS)[node.inputs[0]])[carried.output.endswith("c_out")]
+            np.testing.assert_allclose(after[:, -1], result[carried.output], rtol=0, atol=1e-5)
 
 
-def test_the_form_has_the_names_of_the_contract() -> None:
+def test_the_form_has_the_promised_names() -> None:
     model = build(layers.SimpleRNN(4), layers.Dense(1, "sigmoid"))
     form = build_forms(model, read_network(model), streaming=True)[NAME].model
     onnx.checker.check_model(form, full_check=True)
@@ -126,7 +126,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_streamed_is_refused_before_any_work(
+def test_a_model_that_cannot_be_streamed_is_refused_before_any_work(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, reason = REFUSED[name]
@@ -137,27 +137,29 @@ def test_what_cannot_be_streamed_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_padding_that_is_read_cannot_be_streamed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_network_that_reads_its_padding_cannot_be_streamed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert run(["export", "imdb-article", "--streaming", "--out", str(tmp_path / "out")]) == 4
     assert "pads every text to 500 ids and reads the padding as it reads words" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bundle_gets_one_more_file_with_its_proof(streaming_bundle: Path) -> None:
+def test_a_streaming_bundle_has_one_more_file_with_its_proof(streaming_bundle: Path) -> None:
     bundle = read_directory(streaming_bundle)
-    runtimes = [one["runtime"] for one in json.loads(bundle["parity.json"])["runtimes"]]
+    runtimes = [report["runtime"] for report in json.loads(bundle["parity.json"])["runtimes"]]
     expected = [NAME, *(f"{NAME} in chunks of {size}" for size in (1, 7, 500))]
     assert [name.split(",")[0] for name in runtimes if name.startswith(NAME)] == expected
     found = verify_file(NAME, bundle[NAME], ["cpu"])
     assert found.report.passed
     assert set(found.bits.values()) == {"same"}
-    assert [one.runtime.split(",")[0] for one in found.report.runtimes] == expected
-    ways = {(one.runtime.split(",")[0], one.way) for one in found.report.invariance}
+    assert [report.runtime.split(",")[0] for report in found.report.runtimes] == expected
+    ways = {(report.runtime.split(",")[0], report.way) for report in found.report.invariance}
     assert {(f"{NAME} in chunks of {size}", "beside the whole, long rows") for size in (1, 7, 500)} <= ways
     assert f"| {NAME} in chunks of 7, CPUExecutionProvider |" in bundle["README.md"].decode()
 
 
-def test_the_command_line_verifies_it_and_lays_it_beside_another(
+def test_the_command_line_verifies_it_and_compares_it_with_another(
     streaming_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["verify", str(streaming_bundle)]) == 0
@@ -165,7 +167,7 @@ def test_the_command_line_verifies_it_and_lays_it_beside_another(
     assert run(["diff", str(streaming_bundle / "model.onnx"), str(streaming_bundle / NAME)]) == 0
 
 
-def test_the_test_data_are_a_first_chunk_and_the_rest(stream_bundles: dict[str, Path]) -> None:
+def test_the_test_data_hold_a_first_chunk_and_a_later_one(stream_bundles: dict[str, Path]) -> None:
     for path in stream_bundles.values():
         session = Session((path / NAME).read_bytes(), device="cpu")
         for i in range(2):
@@ -193,7 +195,7 @@ def _native(graph: onnx.GraphProto, op_type: str = "") -> onnx.NodeProto:
 
 
 def wrong_step(graph: onnx.GraphProto) -> None:
-    """`h_out` is the state after the first position."""
+    """Makes `h_out` the state after the first position."""
     node = _native(graph)
     node.output[0] = node.output[0] or f"{node.name}.Y"
     first, last = graph.node.add(), next(n for n in graph.node if n.output[0].endswith("h_out"))
@@ -211,16 +213,16 @@ def wrong_step(graph: onnx.GraphProto) -> None:
 
 
 def not_carried(graph: onnx.GraphProto) -> None:
-    """The operator starts at zero; the input is read by nobody."""
+    """Lets the operator start at zero, so that no node reads the given state."""
     _native(graph).input[5] = ""
 
 
-def no_memory(graph: onnx.GraphProto) -> None:
+def no_cell_state(graph: onnx.GraphProto) -> None:
     del _native(graph, "LSTM").input[6]
 
 
-def state_for_memory(graph: onnx.GraphProto) -> None:
-    """`c_out` gives h."""
+def state_for_cell_state(graph: onnx.GraphProto) -> None:
+    """Makes `c_out` return h."""
     memory = next(n for n in graph.node if n.output[0].endswith("c_out"))
     memory.input[0] = next(n for n in graph.node if n.output[0].endswith("h_out")).input[0]
 
@@ -230,7 +232,7 @@ def one_weight(graph: onnx.GraphProto) -> None:
 
 
 def one_weight_of_a_gate(graph: onnx.GraphProto) -> None:
-    """What a gate does with its error lets an LSTM's bound be wider."""
+    """Changes a weight by more than `one_weight` does: gates pass errors on, so the bound of an LSTM is wider."""
     _shift(graph, 1e-3)
 
 
@@ -241,7 +243,7 @@ def _shift(graph: onnx.GraphProto, amount: float) -> None:
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
 
-def never_a_number(graph: onnx.GraphProto) -> None:
+def nan_in_the_bias(graph: onnx.GraphProto) -> None:
     tensor = next(t for t in graph.initializer if t.name.endswith(".B"))
     values = numpy_helper.to_array(tensor).copy()
     values.flat[0] = np.nan
@@ -255,12 +257,12 @@ def never_a_number(graph: onnx.GraphProto) -> None:
         ("states", not_carried),
         ("ids", not_carried),
         ("sensor", not_carried),
-        ("sensor", no_memory),
-        ("sensor", state_for_memory),
+        ("sensor", no_cell_state),
+        ("sensor", state_for_cell_state),
         ("sensor", one_weight_of_a_gate),
         ("ids", one_weight),
-        ("states", never_a_number),
-        ("sensor", never_a_number),
+        ("states", nan_in_the_bias),
+        ("sensor", nan_in_the_bias),
     ],
 )
 def test_a_mutant_is_found(network: str, mutation: Mutation) -> None:
@@ -273,7 +275,7 @@ def test_a_mutant_is_found(network: str, mutation: Mutation) -> None:
         candidate = Candidate(NAME, form.model.SerializeToString(), form.recipe(), carried=form.carried)
         found = compare_file(candidate, "cpu", reference, batches[:1], decisions)
         reports = (found.report, *found.chunked)
-        return all(one.passed for one in reports) and all(one.passed for one in found.invariance)
+        return all(report.passed for report in reports) and all(way.passed for way in found.invariance)
 
     form = build_forms(model, reference, streaming=True)[NAME]
     assert passes(form)
@@ -281,7 +283,7 @@ def test_a_mutant_is_found(network: str, mutation: Mutation) -> None:
     assert not passes(form)
 
 
-def test_nothing_is_published_of_a_mutant(tmp_path: Path) -> None:
+def test_a_mutant_is_not_published(tmp_path: Path) -> None:
     bare_networks()["ids"].save(tmp_path / "model.keras")
     with pytest.raises(ParityError) as raised:
         exports_after(

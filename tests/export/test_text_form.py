@@ -1,4 +1,4 @@
-"""The text form in an export: what it computes, how it stores, and the mutations that its proof has to catch."""
+"""Tests the text form in an export: its answers, how it stores the embedding, and mutations that its proof finds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tiny_source(tiny_run: Path) -> Source:
     return open_source(tiny_run)
 
 
-def test_the_file_is_that_of_the_contract(exported_run: Path) -> None:
+def test_the_file_has_the_promised_names_and_versions(exported_run: Path) -> None:
     model = onnx.load_from_string((exported_run / TEXT_NAME).read_bytes())
     onnx.checker.check_model(model, full_check=True)
     (text,), (probs,) = model.graph.input, model.graph.output
@@ -51,11 +51,11 @@ def test_the_file_is_that_of_the_contract(exported_run: Path) -> None:
     assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 13)])
     assert json.loads(next(p.value for p in model.metadata_props if p.key == "rnnx"))["labels"] == ["neg", "pos"]
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
-    # Other engines compute it too: no lengths as an input of a recurrence, no strings, no 64-bit arithmetic.
+    # Other engines must be able to run it, so it has no recurrent operator with lengths and no operator on strings.
     assert not {node.op_type for node in model.graph.node} & {"RNN", "LabelEncoder", "StringSplit", "StringNormalizer"}
 
 
-def test_it_is_proved_with_the_others(exported_run: Path) -> None:
+def test_the_text_form_is_proved_like_the_other_forms(exported_run: Path) -> None:
     runtimes = {
         r["runtime"].split(",")[0]: r for r in json.loads(read_directory(exported_run)["parity.json"])["runtimes"]
     }
@@ -64,8 +64,8 @@ def test_it_is_proved_with_the_others(exported_run: Path) -> None:
     assert all(layer["ratio"] < 1 for layer in report["layers"])
 
 
-def test_it_answers_as_the_predictor_does(exported_run: Path) -> None:
-    """float16 moves a probability by 2^-11 of an embedding's size at most; these networks carry that on mildly."""
+def test_the_text_form_answers_as_the_predictor_does(exported_run: Path) -> None:
+    """Storing an embedding in 16 bits changes it by at most 2^-11 of its size; these networks amplify that little."""
     texts = [text for text, _ in make_texts(40, 7)]
     predictions = rnnx.load(exported_run, device="cpu").predict(texts)
     (probs,) = Session((exported_run / TEXT_NAME).read_bytes(), device="cpu").run(to_batch(texts))
@@ -73,7 +73,7 @@ def test_it_answers_as_the_predictor_does(exported_run: Path) -> None:
     np.testing.assert_allclose(expected, probs, rtol=0, atol=0.01)
 
 
-def test_golden_vectors_hold_what_it_gives(exported_run: Path) -> None:
+def test_golden_vectors_hold_the_answers_of_the_text_form(exported_run: Path) -> None:
     session = Session((exported_run / TEXT_NAME).read_bytes(), device="cpu")
     rows = json.loads((exported_run / "golden.json").read_bytes())
     for row in rows:
@@ -88,7 +88,7 @@ def test_golden_vectors_hold_what_it_gives(exported_run: Path) -> None:
 @pytest.mark.parametrize(
     ("storage", "share", "largest"), [("f32", 1.0, 0.0), ("int16", 0.5, 2e-5), ("f16", 0.5, 2e-3), ("int8", 0.25, 2e-2)]
 )
-def test_a_storage_is_proved_against_what_it_stores(
+def test_each_storage_is_proved_against_the_stored_embedding(
     tiny_source: Source, storage: Storage, share: float, largest: float
 ) -> None:
     form = _build(tiny_source, storage)
@@ -102,7 +102,7 @@ def test_a_storage_is_proved_against_what_it_stores(
         assert all(way.passed for way in comparison.invariance)
 
 
-def test_float16_refuses_what_does_not_fit() -> None:
+def test_float16_refuses_an_embedding_that_is_too_large() -> None:
     table = np.full((4, 2), 1e5)
     network = Network([Node("embedding", Embedding(table, mask_zero=False), ("ids",))])
     graph = Graph(onnx.GraphProto())
@@ -111,7 +111,7 @@ def test_float16_refuses_what_does_not_fit() -> None:
         store(graph, network, "f16")
 
 
-def test_a_vocabulary_of_endless_words_is_left_to_the_other_forms(
+def test_a_vocabulary_with_a_very_long_word_has_no_text_form(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert can_read(Vocabulary((*SPECIAL_TOKENS, b"a" * 255)))
@@ -163,7 +163,7 @@ def _swap_labels(model: onnx.ModelProto) -> None:
 
 
 def _other_letter(text: np.ndarray) -> np.ndarray:
-    at = bytes(text).rindex(b"\n") - 1  # the last letter of the last word
+    at = bytes(text).rindex(b"\n") - 1  # the index of the last letter of the last word
     text[at] = ord("q")
     return text
 
@@ -180,7 +180,7 @@ MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_the_proof_catches_a_mutation(name: str, tiny_source: Source) -> None:
+def test_the_proof_finds_a_mutation(name: str, tiny_source: Source) -> None:
     mutate, problem = MUTATIONS[name]
     form = _build(tiny_source)
     mutate(form.rewritten.model)
@@ -188,9 +188,7 @@ def test_the_proof_catches_a_mutation(name: str, tiny_source: Source) -> None:
     assert problem in ParityReport(1, 0, 20, (comparison.report,)).first_problem
 
 
-def test_nothing_is_published_that_was_not_proved(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_text_form_is_not_published(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def tampered(*args: Any) -> TextForm:
         form = build_text_form(*args)
         MUTATIONS["two slots"][0](form.rewritten.model)

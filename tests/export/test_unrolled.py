@@ -1,4 +1,7 @@
-"""Several steps in a turn of a Scan: for wide directions of a masked text whose states are pooled, for no others."""
+"""Tests a Scan with several steps in an iteration.
+
+It is used for wide directions of a masked text whose states are pooled, and for no other network.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from tests.networks import build, detectors, states
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:Layer .*does not support masking:UserWarning")]
 
 Both, Max, Mean = layers.Bidirectional, layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D
-# Too many for two of them to share a matrix.
+# With this many units, two directions do not share a matrix.
 WIDE = 33
 
 
@@ -38,7 +41,7 @@ UNROLLED: dict[str, Callable[[], list[keras.Layer]]] = {
     "mean, softsign": lambda: [both(activation="softsign"), Mean()],
     "detectors": lambda: [both(), detectors(use_bias=False), Max()],
 }
-# Without a mask, of one direction, in order, of zeros that are not free, or of states that may grow without bound.
+# No mask, one direction, states needed in order, zeros that change the result, or states without a bound.
 NOT_UNROLLED: dict[str, tuple[bool, Callable[[], list[keras.Layer]]]] = {
     "no mask": (False, lambda: [both(), Mean()]),
     "narrow": (True, lambda: [Both(states(4), name="x"), Mean()]),
@@ -57,14 +60,14 @@ def to_scan(model: keras.Model) -> Rewritten:
 
 
 def bodies(form: onnx.ModelProto) -> list[list[str]]:
-    """The operators of each Scan's body."""
+    """Returns the operators of the body of each Scan."""
     scans = [node for node in form.graph.node if node.op_type == "Scan"]
     return [[node.op_type for node in scan.attribute[0].g.node] for scan in scans]
 
 
 @pytest.mark.parametrize("name", list(UNROLLED))
-def test_states_that_are_pooled_come_several_steps_in_a_turn(name: str) -> None:
-    """Every hidden state, and the result: rows of six ids, two short of whole turns."""
+def test_pooled_states_are_computed_several_steps_in_an_iteration(name: str) -> None:
+    """Every hidden state and the result are compared; the rows of six ids fill no whole number of iterations."""
     model = build(*UNROLLED[name](), layers.Dense(1, activation="sigmoid"), mask_zero=True)
     form = to_scan(model)
     (operators,) = bodies(form.model)
@@ -76,7 +79,7 @@ def test_states_that_are_pooled_come_several_steps_in_a_turn(name: str) -> None:
 
 @pytest.mark.parametrize("time", range(1, 2 * STEPS + 2))
 def test_rows_of_any_length_are_right(time: int) -> None:
-    """Whole turns and parts of one; every row alone gives the same bits as beside others, and behind more padding."""
+    """A row gives the same bits alone, in a batch and with more padding, even if its last iteration is partial."""
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32")
     x = both()(layers.Embedding(12, 3, mask_zero=True)(ids))
@@ -84,7 +87,7 @@ def test_rows_of_any_length_are_right(time: int) -> None:
     model = keras.Model(ids, layers.Dense(1, activation="sigmoid")(pooled))
     rng = np.random.default_rng(time)
     batch = rng.integers(0, 12, (6, time), dtype=np.int32)
-    batch[:, -1] = 1  # the mean of nothing is NaN
+    batch[:, -1] = 1  # the mean of a fully masked row is NaN
     batch[0] = rng.integers(1, 12, time)
     session = Session(to_scan(model).model.SerializeToString(), device="cpu")
     (expected,) = decide(read_network(model), batch).values()
@@ -97,7 +100,7 @@ def test_rows_of_any_length_are_right(time: int) -> None:
 
 
 @pytest.mark.parametrize("name", list(NOT_UNROLLED))
-def test_what_asks_for_more_makes_one_step_in_a_turn(name: str) -> None:
+def test_other_networks_make_one_step_in_an_iteration(name: str) -> None:
     mask_zero, made = NOT_UNROLLED[name]
     model = build(*made(), layers.Dense(1, activation="sigmoid"), mask_zero=mask_zero)
     found = bodies(to_scan(model).model)
@@ -105,8 +108,8 @@ def test_what_asks_for_more_makes_one_step_in_a_turn(name: str) -> None:
     assert all(operators.count("Gemm") <= 2 for operators in found)
 
 
-def test_a_state_behind_the_text_that_counted_would_be_found() -> None:
-    """The zeros that the backward direction passes last hold states that are none."""
+def test_the_proof_finds_a_state_after_the_text_that_is_counted() -> None:
+    """The zeros that the backward direction reads last have states that must not be counted."""
     model = build(both(), Mean(), layers.Dense(1, activation="sigmoid"), mask_zero=True)
     form = to_scan(model)
     counted = [node for node in form.model.graph.node if node.name.endswith(".counted")]

@@ -60,7 +60,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_leftovers_of_a_killed_process_are_removed_and_those_of_a_live_one_stay(tmp_path: Path) -> None:
+def test_only_the_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".m-backup").mkdir()
     (tmp_path / ".other-abcdefgh.rnnx").mkdir()
     not_ours = names(tmp_path)
@@ -79,7 +79,7 @@ def test_leftovers_of_a_killed_process_are_removed_and_those_of_a_live_one_stay(
     assert names(tmp_path) == {"m", *not_ours}
 
 
-def test_a_death_between_two_renames_brings_the_old_one_back(tmp_path: Path) -> None:
+def test_the_old_directory_is_restored_after_a_death_between_two_renames(tmp_path: Path) -> None:
     """This happens where the file system cannot exchange directories."""
     write_directory(tmp_path / "m", CONFIG, {"a": b"old"})
     process = begin(BETWEEN_RENAMES, tmp_path)

@@ -48,7 +48,7 @@ def test_a_link_out_of_a_bundle_is_not_followed(folder: Path, target: str) -> No
         read_directory(folder)
 
 
-def test_a_folder_that_is_a_link_and_links_inside_are_fine(folder: Path) -> None:
+def test_a_linked_folder_and_links_within_it_are_read(folder: Path) -> None:
     (folder / "c.txt").write_bytes(FILES["a.txt"])
     (folder / "a.txt").unlink()
     (folder / "a.txt").symlink_to("c.txt")
@@ -56,7 +56,7 @@ def test_a_folder_that_is_a_link_and_links_inside_are_fine(folder: Path) -> None
     assert read_directory(folder.parent / "link").files == FILES
 
 
-def test_a_file_with_two_names_is_a_file(folder: Path) -> None:
+def test_a_file_with_two_names_is_read(folder: Path) -> None:
     """Some installers lay out packages with hard links."""
     os.link(folder / "a.txt", folder.parent / "other")
     assert read_directory(folder).files == FILES
@@ -70,7 +70,7 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
             read_directory(folder)
 
 
-def test_the_file_that_is_not_admitted_is_named(tmp_path: Path) -> None:
+def test_an_inadmissible_file_is_named(tmp_path: Path) -> None:
     write_directory(tmp_path / "m", CONFIG, {"model.onnx": b"\x08\x03", "notes.txt": b"\x08\x03"})
     with pytest.raises(ModelError, match=r"model\.onnx: not an ONNX model"):
         read_directory(tmp_path / "m")

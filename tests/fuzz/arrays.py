@@ -1,4 +1,4 @@
-"""`.npy`, `.npz` and `.csv` of numbers: right ones, strange ones, broken ones."""
+"""Draws `.npy`, `.npz` and `.csv` files of numbers: valid, unusual and broken ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHAPES = (
 
 @st.composite
 def npy(draw: st.DrawFn) -> bytes:
-    """A file of one array: written by numpy, or with a header that numpy would not write."""
+    """Draws a file of one array: written by NumPy, or with a header that NumPy would not write."""
     if draw(st.integers(0, 3)) == 0:
         return draw(mangled(_saved(draw(arrays())), least=0))
     dtype, shape = draw(st.sampled_from(_DTYPES)), draw(st.sampled_from(_SHAPES))
@@ -41,7 +41,7 @@ def npy(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def arrays(draw: st.DrawFn) -> Any:
-    """An array that a network may be given: mostly of numbers, mostly of a shape that one of them reads."""
+    """Draws an array that a network may be given: mostly numbers, mostly in a shape that a network here reads."""
     shape = draw(
         st.sampled_from(
             ((2, 8, 3), (8, 3), (2, 8, 2), (3, 5, 2), (2, 5), (5,), (0, 3), (2, 0, 3), (), (1, 1, 1, 3), (60,))
@@ -67,7 +67,7 @@ def _saved(array: Any) -> bytes:
 
 @st.composite
 def npz(draw: st.DrawFn) -> bytes:
-    """An archive of arrays, by the names that a data set or a network has, or others."""
+    """Draws an archive of arrays, under the names that a data set or a network uses, or under others."""
     keys = draw(
         st.lists(
             st.sampled_from(("x", "y", "lengths", "x_test", "y_test", "lengths_test", "ids", "z", "../x", "")),
@@ -89,7 +89,7 @@ def npz(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _fitting(draw: st.DrawFn, key: str) -> Any:
-    """Mostly what stands under such a key in a data set that is right."""
+    """Draws what a valid data set has under this key in most cases, and any array in the others."""
     if draw(st.integers(0, 3)) == 0:
         return draw(arrays())
     features = draw(st.sampled_from((2, 3)))

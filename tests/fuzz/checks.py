@@ -1,4 +1,7 @@
-"""What has to hold whatever comes in: answers or one clear line, a documented exit code, nothing outside the target."""
+"""Checks what must hold for any input.
+
+There is an answer or one clear line, the exit code is documented, and nothing outside the target is touched.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,28 @@ from hypothesis import currently_in_test_context, event
 
 from tests.fuzz.job import SECRET, Job, Outcome
 
-# Of the commands that can be told apart here; 130 is Ctrl-C's.
+# The exit codes that a command can end with here; 130 is that of Ctrl-C.
 OK, FAILED, USAGE, PARITY, MODEL, DEVICE = 0, 1, 2, 3, 4, 5
-# A line that a person shall read; names of files and labels come on top.
+# The longest line that a person should have to read, with generous room for names of files and labels.
 _LONGEST_LINE = 2000
 _SAID = ("error: ", "warning: ")
 
 
 class Runner(Protocol):
-    """What runs jobs: `tests.fuzz.worker.Worker`, or the process itself."""
+    """Runs jobs: either `tests.fuzz.worker.Worker`, or this process itself."""
 
     def run(self, job: Job) -> Outcome:
-        """Runs one."""
+        """Runs one job."""
 
 
 class Fuzz:
-    """Runs jobs and checks what comes of them.
+    """Runs jobs and checks their outcomes.
 
     Attributes:
-        bundles: By name, the folder of a bundle that is not to be broken.
-        files: By name, its files.
-        counts: By test, the jobs that were run and checked.
-        test: The test that is running.
+        bundles: The folder of each valid bundle, by name; it must not be changed.
+        files: The files of each bundle, by name of the bundle.
+        counts: The number of jobs that were run and checked, by test.
+        test: The name of the running test.
     """
 
     def __init__(self, runner: Runner, bundles: Mapping[str, Path], broken: Path) -> None:
@@ -41,8 +44,8 @@ class Fuzz:
 
         Args:
             runner: Runs the jobs.
-            bundles: By name.
-            broken: Where the files of a job that failed are kept.
+            bundles: The folder of each bundle, by name.
+            broken: The folder where the files of a failed job are kept.
         """
         self.bundles = bundles
         self.files = {name: _read_files(path) for name, path in bundles.items()}
@@ -55,15 +58,15 @@ class Fuzz:
         return "fuzz"
 
     def run(self, job: Job, codes: Collection[int], *, notes: tuple[str, ...] = ()) -> Outcome:
-        """Runs a job.
+        """Runs a job and checks its outcome.
 
         Args:
             job: The job.
-            codes: The exit codes that it may end with.
-            notes: How further lines on stderr may begin.
+            codes: The exit codes that are allowed.
+            notes: Beginnings of further lines that are allowed on stderr.
 
         Raises:
-            AssertionError: If something does not hold; says what, and how to see it again.
+            AssertionError: If a check fails; the message says which, and how to run the job again.
         """
         outcome = self._runner.run(job)
         self.counts[self.test] += 1
@@ -74,7 +77,7 @@ class Fuzz:
         return outcome
 
     def fail(self, job: Job, outcome: Outcome, problem: str) -> None:
-        """Keeps the files and says how to run the job again."""
+        """Keeps the files of a job, and raises an error that says how to run it again."""
         folder = self._broken / self.test
         for name, data in {**job.files, "stdin": job.stdin}.items():
             path = folder / name
@@ -95,7 +98,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
 
 
 def find_problem(job: Job, outcome: Outcome, codes: Collection[int], notes: tuple[str, ...]) -> str:
-    """What does not hold of every run, in words; empty if nothing."""
+    """Describes the first check that fails, of those that must hold for every run; returns "" if all hold."""
     if outcome.death:
         return f"the process {outcome.death.splitlines()[0]}"
     if outcome.escaped or b"Traceback" in outcome.err:
@@ -105,14 +108,17 @@ def find_problem(job: Job, outcome: Outcome, codes: Collection[int], notes: tupl
     if outcome.code not in codes:
         return f"exit code {outcome.code}, not one of {sorted(codes)}"
     if SECRET in outcome.out + outcome.err:
-        return "it read what lies outside"
+        return "it read a file outside its folder"
     if problem := _odd_characters(job, outcome):
         return problem
     return _odd_lines(outcome, notes)
 
 
 def _odd_characters(job: Job, outcome: Outcome) -> str:
-    """What may steer a terminal. CoNLL-U into a pipe takes the bytes of the words as they are."""
+    """Describes a character that could control a terminal.
+
+    Into a pipe, `--conllu` writes the bytes of the words as they are.
+    """
     streams = {"stderr": outcome.err}
     if job.is_terminal or "--conllu" not in job.arguments:
         streams["stdout"] = outcome.out
@@ -131,16 +137,16 @@ def _odd_lines(outcome: Outcome, notes: tuple[str, ...]) -> str:
     if outcome.err and not outcome.err.endswith(b"\n"):
         return "stderr ends within a line"
     errors = [line for line in lines if line.startswith("error: ")]
-    # Of a proof that failed, the table stands there too.
+    # After a failed proof, stderr also has the table of its comparisons.
     strange = [line for line in lines if not line.startswith((*_SAID, *notes)) and outcome.code != PARITY]
     if strange:
         return f"a line on stderr that says neither error nor warning: {strange[0]!r}"
     if long := [line for line in lines if len(line) > _LONGEST_LINE]:
         return f"a line of {len(long[0])} characters: {long[0][:100]!r}"
     if outcome.code == OK and errors:
-        return "an error, and exit code 0"
+        return "an error line, but exit code 0"
     if outcome.code in (FAILED, USAGE, MODEL, DEVICE) and not errors:
-        return f"exit code {outcome.code}, and no word why"
+        return f"exit code {outcome.code} without an error line"
     if outcome.code in (USAGE, MODEL, DEVICE) and len(errors) != 1:
         return f"{len(errors)} lines for one error"
     if any(len(line) < len("error: ") + 4 for line in errors):
@@ -149,14 +155,14 @@ def _odd_lines(outcome: Outcome, notes: tuple[str, ...]) -> str:
 
 
 def read_json(data: bytes) -> Any:
-    """A JSON document as any reader of JSON takes it."""
+    """Reads JSON as strictly as any reader of JSON may."""
 
     def refuse(name: str) -> float:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     return json.loads(data.decode(), parse_constant=refuse)
 
 
 def count_errors(outcome: Outcome) -> int:
-    """How many lines of stderr say that something failed."""
+    """Counts the error lines on stderr."""
     return sum(line.startswith(b"error: ") for line in outcome.err.splitlines())

@@ -1,8 +1,8 @@
-"""The fuzz suite's profile, its bundles and its worker.
+"""Sets the profile of the fuzz suite, and provides its bundles and its worker.
 
-In CI the inputs are the same 20 000 each time: what turns red there is what the change has done, not luck, and a
-failure comes again on any machine by the same command. `RNNX_FUZZ=200000` runs that many, and others each time; what
-fails is printed with hypothesis's blob, and kept as files beside the command that reads them.
+In CI, the 20 000 inputs are the same in each run. A failure there is therefore caused by the change under test, and the
+same command shows it again on any machine. `RNNX_FUZZ=200000` runs that many inputs, drawn at random each time. A
+failure prints the blob of hypothesis, and its files are kept together with the command that reads them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,24 @@ from tests.make_bundles import BUNDLES
 IN_CI = 20_000
 TOTAL = int(os.environ.get("RNNX_FUZZ", str(IN_CI)))
 IS_RANDOM = "RNNX_FUZZ" in os.environ
-# Texts to labels; words to tags; numbers to labels; numbers to numbers; ids to tags.
+# Networks from texts to labels, words to tags, numbers to labels, numbers to numbers, and ids to tags.
 NAMES = ("texts", "words", "series", "sensor", "ids")
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 
 def fuzzed(count: int) -> Callable[[T], T]:
-    """Says how many inputs of CI's 20 000 a test runs; more of them in the same proportion where more are asked for."""
+    """Decorates a test with the number of inputs that it runs, out of the 20 000 in CI.
+
+    If `RNNX_FUZZ` asks for more inputs, every test runs proportionally more.
+    """
     scaled = -(-count * TOTAL // IN_CI)
 
     def decorate(test: T) -> T:
         test.fuzz_count = scaled  # type: ignore[attr-defined]
         return settings(
             max_examples=scaled,
-            deadline=None,  # the worker has its own, which stops what hangs
+            deadline=None,  # the worker has its own deadline and stops a job that hangs
             derandomize=not IS_RANDOM,
             database=None,
             print_blob=True,
@@ -53,12 +56,12 @@ def fuzzed(count: int) -> Callable[[T], T]:
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The committed bundles of all kinds, without what only people read."""
+    """Returns a committed bundle of each kind, without the files that only people read."""
     return slim(BUNDLES, tmp_path_factory.mktemp("bundles"))
 
 
 def slim(made: Path, folder: Path) -> dict[str, Path]:
-    """Copies bundles without the test data of ONNX, which takes the time of a whole run to be hashed."""
+    """Copies bundles without their ONNX test data, which would take as long to hash as a whole run takes."""
     for name in NAMES:
         whole = read_directory(made / name)
         files = {file: data for file, data in whole.files.items() if not file.endswith(".pb")}
@@ -68,8 +71,8 @@ def slim(made: Path, folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def fuzz(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzz]:
-    """What runs and checks; one process for all tests, as long as it lives."""
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it: removing folders is slow on disks
+    """Provides the object that runs and checks jobs; all tests share its process as long as that lives."""
+    memory = Path("/dev/shm")  # noqa: S108  # in memory, because removing folders is slow on disks
     place = Path(tempfile.mkdtemp(prefix="rnnx-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
     worker = Worker(place / "worker")
     try:
@@ -81,7 +84,7 @@ def fuzz(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(autouse=True)
 def counted(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Makes sure that a test ran as many inputs as it says."""
+    """Checks that a test ran as many inputs as it promises."""
     count = getattr(request.function, "fuzz_count", 0)
     if not count:
         yield

@@ -1,4 +1,4 @@
-"""Tables and archives of labelled texts: right ones, strange ones, broken ones."""
+"""Draws tables and archives of labelled texts: valid, unusual and broken ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OBJECTS = (
     {"text": "bad film", "label": "neg"},
     {"text": "x", "label": 1, "more": [{}]},
 )
-_LINES = tuple(json.dumps(one).encode() + b"\n" for one in _OBJECTS)
+_LINES = tuple(json.dumps(row).encode() + b"\n" for row in _OBJECTS)
 _JSON = (
     b"{",
     b"}",
@@ -53,10 +53,10 @@ jsonl_files = st.one_of(
     joined((*_LINES, b"\n")),
     joined((*_LINES, *_JSON, *NASTY_BYTES)),
     mangled(b"".join(_LINES)),
-    st.lists(st.sampled_from(_OBJECTS).flatmap(lambda one: edited_json(one, most=2)), max_size=4).map(b"\n".join),
+    st.lists(st.sampled_from(_OBJECTS).flatmap(lambda row: edited_json(row, most=2)), max_size=4).map(b"\n".join),
 )
 
-# As the texts lie in an archive; and as they do not.
+# The first six are paths of texts in a valid archive; the others are not.
 _MEMBERS = (
     "train/pos/1.txt", "train/neg/1.txt", "train/pos/2_7.txt", "train/neg/0_3.txt", "test/pos/1.txt",
     "test/neg/9.txt", "train/unsup/1.txt", "train/urls_pos.txt", "train/urls_neg.txt", "a/train/pos/3.txt",
@@ -99,7 +99,7 @@ _PACKINGS: dict[str, Any] = {
 
 @st.composite
 def tars(draw: st.DrawFn) -> tuple[str, bytes]:
-    """The ending and the bytes of a tar, its members odd or not, its bytes mangled before the packing or behind."""
+    """Draws the file ending and the bytes of a tar, with odd members, or with bytes changed before or after packing."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=draw(st.sampled_from(_FORMATS)), errors="surrogateescape") as tar:
         for _ in range(draw(st.integers(0, 6))):
@@ -130,7 +130,7 @@ def tars(draw: st.DrawFn) -> tuple[str, bytes]:
 
 @st.composite
 def zips(draw: st.DrawFn) -> tuple[str, bytes]:
-    """The ending and the bytes of a zip, likewise."""
+    """Draws the file ending and the bytes of a zip, with odd members or changed bytes."""
     file = io.BytesIO()
     how = draw(
         st.sampled_from(

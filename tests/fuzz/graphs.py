@@ -1,4 +1,7 @@
-"""`.onnx` files of strangers: right ones with other bytes, or parsed, changed in their structure and written again."""
+"""Draws `.onnx` files as a stranger could make them.
+
+A valid file has its bytes changed, or is parsed, changed in its structure and written again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ Change = Callable[[st.DrawFn, ModelProto], None]
 
 
 def _graph(draw: st.DrawFn, model: ModelProto) -> GraphProto:
-    """The graph, or now and then one within it."""
+    """Returns the main graph, or sometimes a graph nested in it."""
     inner = [a.g for node in model.graph.node for a in node.attribute if a.type == AttributeProto.GRAPH]
     return draw(st.sampled_from(inner)) if inner and draw(st.integers(0, 2)) == 0 else model.graph
 
@@ -43,7 +46,7 @@ def _node(draw: st.DrawFn, model: ModelProto) -> NodeProto | None:
 
 
 def _value(draw: st.DrawFn, model: ModelProto) -> str:
-    """A name that something in the graph has, or a strange one."""
+    """Draws a name that a value in the graph has, or an unusual one."""
     graph = model.graph
     names = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
     return draw(st.one_of(st.sampled_from(sorted(names) or [""]), texts)).encode("utf-8", "replace").decode()
@@ -184,7 +187,7 @@ def _change_ports(draw: st.DrawFn, model: ModelProto) -> None:
 
 
 def _add_loop(draw: st.DrawFn, model: ModelProto) -> None:
-    """A loop that runs as often as it likes."""
+    """Adds a loop that runs once or practically forever."""
     body = onnx.helper.make_graph(
         [onnx.helper.make_node("Identity", ["on"], ["still"])],
         "body",
@@ -212,7 +215,7 @@ def _add_function(draw: st.DrawFn, model: ModelProto) -> None:
 
 
 def _nest(draw: st.DrawFn, model: ModelProto) -> None:
-    """A graph in a graph in a graph, deeper or not than what protobuf reads."""
+    """Nests graphs in graphs, sometimes deeper than protobuf reads."""
     depth = draw(st.sampled_from((1, 3, 20, 40)))
     inner = GraphProto(name="inner")
     for _ in range(depth):
@@ -220,7 +223,7 @@ def _nest(draw: st.DrawFn, model: ModelProto) -> None:
         node.attribute.append(AttributeProto(name="then_branch", type=AttributeProto.GRAPH, g=inner))
         try:
             inner = GraphProto(name="outer", node=[node])
-        except DecodeError:  # deeper than what protobuf reads
+        except DecodeError:  # deeper than protobuf reads
             break
     model.graph.node.add(op_type="If", input=["on"], output=["out"]).attribute.add(
         name="then_branch", type=AttributeProto.GRAPH
@@ -236,7 +239,7 @@ _CHANGES: tuple[Change, ...] = (
 
 @st.composite
 def changed_structure(draw: st.DrawFn, data: bytes) -> bytes:
-    """A file after some changes of its graph; its digest made anew, or not."""
+    """Draws a file with some changes to its graph; its digest is sometimes updated."""
     model = ModelProto.FromString(data)
     for change in draw(st.lists(st.sampled_from(_CHANGES), min_size=1, max_size=3)):
         change(draw, model)
@@ -246,7 +249,7 @@ def changed_structure(draw: st.DrawFn, data: bytes) -> bytes:
 
 @st.composite
 def changed_metadata(draw: st.DrawFn, data: bytes) -> bytes:
-    """A file with other metadata: that of applications, the evidence, the recipe of the states in it, or any other."""
+    """Draws a file with other metadata: for applications, the evidence, its recipe of the states, or any other."""
     model = ModelProto.FromString(data)
     properties = {entry.key: entry for entry in model.metadata_props}
     how = draw(st.integers(0, 9))
@@ -268,12 +271,12 @@ def changed_metadata(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def sealed(data: bytes) -> bytes:
-    """A file whose digest is right, whatever it is the digest of; as it is if it cannot have one."""
+    """Updates the digest of a file, even if its content makes no sense; returns the file unchanged if that fails."""
     try:
         light = parse_model(data)
         digest = _digest(read_properties(light), light)
         model = ModelProto.FromString(data)
-    except (ModelError, DecodeError):  # what a command says of such a file is for the run to show
+    except (ModelError, DecodeError):  # the test shows what a command says about such a file
         return data
     for entry in model.metadata_props:
         if entry.key == DIGEST_KEY:
@@ -284,7 +287,7 @@ def sealed(data: bytes) -> bytes:
 
 @st.composite
 def other_bytes(draw: st.DrawFn, data: bytes, other: bytes) -> bytes:
-    """Bytes of a file flipped, cut, put in, or some of another file's among them; or none of either."""
+    """Draws a file with bytes flipped, cut, inserted or taken from another file, or without any such change."""
     how = draw(st.integers(0, 9))
     if how == 0:
         return draw(st.one_of(st.binary(max_size=60), st.sampled_from(NASTY_BYTES), st.just(other)))

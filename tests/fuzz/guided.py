@@ -1,7 +1,8 @@
-"""The same targets, led by coverage: atheris looks for bytes that reach new lines, hypothesis makes inputs of them.
+"""Fuzzes the same targets guided by coverage.
 
-`python -m tests.fuzz.guided tests/data/bundles TARGET SECONDS [CORPUS]`. What
-fails ends the run with a traceback that says how to see it again; what crashes or hangs, libFuzzer tells itself.
+Atheris looks for bytes that reach new lines, and hypothesis makes inputs from them: `python -m tests.fuzz.guided
+tests/data/bundles TARGET SECONDS [CORPUS]`. A failure ends the run with a traceback that says how to run the job again.
+libFuzzer itself reports crashes and hangs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["rnnx"]):  # what commands import when they run, too
+with atheris.instrument_imports(include=["rnnx"]):  # includes modules that commands import only when they run
     import rnnx.cli  # noqa: F401
     from tests.fuzz.worker import DEADLINE_S, prepare
 
@@ -28,19 +29,19 @@ from tests.fuzz.conftest import slim
 from tests.fuzz.job import Job, Outcome, Sandbox
 
 _TOLD_EVERY = 10
-# What it starts from: bytes long enough for any input.
+# The starting corpus: bytes that are long enough for any input.
 _SEEDS, _SEED_BYTES = 30, 4096
 
 
 class Here:
-    """Runs jobs in this very process, which is the one that is instrumented."""
+    """Runs jobs in this process, because this is the process that is instrumented."""
 
     def __init__(self, folder: Path) -> None:
         self._sandbox = Sandbox(folder)
         self._count = 0
 
     def run(self, job: Job) -> Outcome:
-        """Runs one; says now and then how many there were, since libFuzzer counts what makes no input too."""
+        """Runs a job; sometimes prints the number of jobs, because libFuzzer also counts bytes that make no input."""
         self._count += 1
         if self._count % _TOLD_EVERY == 0:
             sys.stderr.write(f"{self._count} inputs\n")
@@ -48,7 +49,7 @@ class Here:
 
 
 def bind(name: str, fuzz: Fuzz) -> Any:
-    """A target as a function of bytes."""
+    """Turns a target into a function of bytes."""
     target = getattr(test_inputs, name, None) or getattr(test_models, name)
     inner, strategies = target.hypothesis.inner_test, target.hypothesis._given_kwargs
 
@@ -61,7 +62,7 @@ def bind(name: str, fuzz: Fuzz) -> Any:
 
 
 def main(bundles: str, target: str, seconds: str, *corpus: str) -> None:
-    """Fuzzes a target for some seconds."""
+    """Fuzzes a target for the given number of seconds."""
     place = Path(tempfile.mkdtemp(prefix="rnnx-guided-"))
     fuzz = Fuzz(Here(place / "sandbox"), slim(Path(bundles), place / "bundles"), place / "broken")
     fuzz.test = target

@@ -1,7 +1,8 @@
-"""One run of the command line on files that a stranger may have made, and everything that can be seen of it.
+"""Runs the command line once on files that a stranger may have made, and records everything that can be seen of it.
 
-It runs in this process, with the streams of the process in files: what native code writes is seen too. Python's own
-audit events say what was opened for writing anywhere on the machine, unpickled, started or connected to.
+The run is in this process, and the streams of the process are redirected to files, so the output of native code is seen
+too. Audit events of Python report what was opened for writing anywhere on the machine, unpickled, started or connected
+to.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# What no command may do to a file of a stranger, by Python's names: https://docs.python.org/3/library/audit_events.html.
+# Audit events that no command may cause (https://docs.python.org/3/library/audit_events.html).
 _FORBIDDEN = ("pickle.find_class", "socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Where those events that may speak of a path in an open folder say which.
+# The index of the argument with the open folder, for events whose path may be relative to one.
 _FOLDER_AT = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2}
 _CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate")
 WORK, TEMPORARY, SECRET_FILE = "work", "tmp", "secret.txt"
@@ -32,13 +33,13 @@ class Job:
     """One run.
 
     Attributes:
-        arguments: Of the command line; paths are relative to the folder that it runs in.
-        files: What lies in that folder.
-        stdin: What comes in.
-        is_terminal: Whether stdout and stderr say that they are a terminal.
-        target: The only place in the folder where it may write; None for none.
-        reader: The name of a reader to call with the first file, instead of a command: one that stands behind
-            TensorFlow on the command line.
+        arguments: The arguments of the command line; paths are relative to the working folder.
+        files: The files in the working folder.
+        stdin: The bytes on stdin.
+        is_terminal: Whether stdout and stderr claim to be a terminal.
+        target: The only place in the folder that may be written; None if there is none.
+        reader: The name of a reader to call with the first file, in place of a command. On the command line, this
+            reader runs only after TensorFlow was imported.
     """
 
     arguments: tuple[str, ...]
@@ -49,7 +50,7 @@ class Job:
     reader: str | None = None
 
     def command(self) -> str:
-        """As a user would type it."""
+        """Returns the command as a user would type it."""
         if self.reader:
             return f"(the reader {self.reader!r} of tests.fuzz.readers, on {next(iter(self.files))})"
         return f"rnnx {' '.join(map(ascii, self.arguments))}"
@@ -57,15 +58,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a job.
 
     Attributes:
-        code: The exit code; None if the run did not come to one.
-        out: Of stdout.
-        err: Of stderr.
-        escaped: The traceback of what `run` let through.
-        strayed: What was written outside the target, or done that is forbidden; one line each.
-        death: How the process died or hung, which ran it.
+        code: The exit code; None if the run did not return one.
+        out: The bytes on stdout.
+        err: The bytes on stderr.
+        escaped: The traceback of an exception that `run` did not catch.
+        strayed: Writes outside the target and forbidden actions, one line each.
+        death: How the process that ran the job died or hung.
     """
 
     code: int | None
@@ -77,20 +78,20 @@ class Outcome:
 
 
 class _Terminal(io.TextIOWrapper):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Sandbox:
-    """A folder to run jobs in, one after the other, and what watches them."""
+    """A folder in which jobs run one after the other, and the observers of these jobs."""
 
     def __init__(self, place: Path) -> None:
-        """Takes over the temporary folder of this process, and while a job runs its streams and its working folder.
+        """Takes over the temporary folder of this process; a job also gets its streams and its working folder.
 
         Args:
-            place: Is made anew for each job.
+            place: The folder; it is emptied before each job.
         """
         place = place.resolve()
         self._place = place
@@ -124,11 +125,11 @@ class Sandbox:
         self._seen = []
         try:
             code = run(list(job.arguments)) if job.reader is None else read(job.reader, next(iter(job.files.values())))
-        except BaseException:  # noqa: BLE001  # whatever gets here is what the user would have seen as a traceback
+        except BaseException:  # noqa: BLE001  # a user would have seen any such exception as a traceback
             escaped = traceback.format_exc()
         finally:
             seen, self._seen = self._seen, None
-            sys.stdout.flush()  # as Python does at its end
+            sys.stdout.flush()  # as Python does when it exits
             sys.stdin, sys.stdout, sys.stderr = python
             for fd, own in enumerate(self._own):
                 os.dup2(own, fd)
@@ -152,7 +153,7 @@ class Sandbox:
             stream.seek(0)
         self._streams[0].write(job.stdin)
         self._streams[0].seek(0)
-        # A target is written beside its place, and renamed last.
+        # A target is first written next to its place, and then renamed.
         targets = [] if job.target is None else [f"{self._work}/{job.target}", f"{self._work}/.{job.target}-"]
         self._allowed = (f"{self._place}/{TEMPORARY}/", *targets)
 
@@ -178,19 +179,19 @@ class Sandbox:
             self._seen.append(f"{event}: {arguments!r:.200}")
 
     def _note(self, what: str, path: str, folder: int | None = None) -> None:
-        """Keeps what is done to a place that is not to be touched."""
+        """Records a change to a place that must not be touched."""
         base = self._work if folder in (None, -1) else os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115
         whole = os.path.normpath(os.path.join(base, path))  # noqa: PTH118  # a hook makes no objects
         if whole.startswith(self._allowed) or whole == os.devnull or "__pycache__" in whole:
             return
-        if what == "os.mkdir" and os.path.isdir(whole):  # noqa: PTH112  # which fails, and was meant to
+        if what == "os.mkdir" and os.path.isdir(whole):  # noqa: PTH112  # such a call fails, which the caller expects
             return
         assert self._seen is not None
         self._seen.append(f"{what}: {whole}")
 
 
 def _tree(place: Path, target: str | None) -> dict[str, tuple[int, int, int]]:
-    """Everything below a folder but the target: kind, size and time of each."""
+    """Returns the mode, size and time of everything below a folder, except the target."""
     found: dict[str, tuple[int, int, int]] = {}
     pending = [str(place)]
     skipped = None if target is None else str(place / WORK / target)
@@ -201,7 +202,7 @@ def _tree(place: Path, target: str | None) -> dict[str, tuple[int, int, int]]:
                     continue
                 status = entry.stat(follow_symlinks=False)
                 is_folder = entry.is_dir(follow_symlinks=False)
-                # Of a folder the time tells of the target in it too; what else is in it is looked at itself.
+                # The time of a folder changes with the target in it, and its other entries are compared themselves.
                 found[entry.path] = (status.st_mode, 0, 0) if is_folder else (
                     status.st_mode, status.st_size, status.st_mtime_ns
                 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What no reader of rnnx does, so that the suite can show that it would see it."""
+"""Does what no reader of rnnx does, so that the suite can show that it would notice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MISBEHAVIOURS: dict[str, Callable[[bytes], Any]] = {
     "abort": lambda data: os.abort(),
     "hang": lambda data: time.sleep(60),
     "raise": lambda data: data[len(data)],
-    "write beside": lambda data: Path("../beside.txt").write_bytes(data),
+    "write outside": lambda data: Path("../outside.txt").write_bytes(data),
     "write here": lambda data: Path("here.txt").write_bytes(data),
     "write elsewhere": lambda data: Path("/dev/full").open("wb").close(),
-    "read beside": lambda data: Path("../secret.txt").read_bytes(),
+    "read outside": lambda data: Path("../secret.txt").read_bytes(),
     "start": lambda data: subprocess.run(["true"], check=True),  # noqa: S607  # harmless
-    "steer": lambda data: sys.stdout.write("\x1b[2J"),
-    "log": lambda data: os.write(2, b"a line of somebody else's\n"),
+    "control the terminal": lambda data: sys.stdout.write("\x1b[2J"),
+    "log": lambda data: os.write(2, b"a line of another library\n"),
     "long": lambda data: sys.stderr.write(f"warning: {'a' * 5000}\n"),
 }

@@ -1,4 +1,4 @@
-"""Files that were once right, and what a stranger does to them: edits of bytes, edits of JSON."""
+"""Changes valid files as a stranger could: edits of bytes, and edits of JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-# What readers trip over: zeros, ones, lengths that never end, steering characters, byte order marks, brackets, digits.
+# Bytes on which readers often fail: zeros, ones, endless lengths, control characters, byte order marks, digits.
 NASTY_BYTES = (
     b"\0", b"\0" * 8, b"\xff", b"\xff" * 10, b"\x80" * 12, b"\x7f", b"\n", b"\r\n", b"\r", b"\t", b",", b'"', b"'",
     b"\\", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3", b"\xf4\x90\x80\x80", b"\x1b[2J", b"\x1b]0;x\x07",
@@ -41,12 +41,12 @@ NASTY_TEXTS = (
     "texts", "time", "batch", "pos", "neg",
 )  # fmt: skip
 
-# Longer than any buffer that is cut into pieces here.
+# Longer than any piece in which rnnx reads.
 _MOST_BYTES = 70_000
 
 
 def deep(depth: int, kind: str = "[") -> Any:
-    """A value within lists or objects within each other."""
+    """Returns nested lists or objects around a value."""
     value: Any = 0
     for _ in range(depth):
         value = [value] if kind == "[" else {"a": value}
@@ -62,7 +62,7 @@ values: st.SearchStrategy[Any] = st.one_of(
     texts,
     st.sampled_from([[], {}, [None], [[]], {"": 0}, [1, "a"], [0.5] * 40, deep(60), deep(60, "{"), float("nan")]),
 )
-# Where in a file of whatever length, in millionths of it.
+# A position in a file of any length, in millionths of the length.
 places = st.integers(0, 10**6)
 
 
@@ -120,23 +120,23 @@ byte_edits = st.one_of(
 
 @st.composite
 def mangled(draw: st.DrawFn, data: bytes, *, least: int = 1, most: int = 4) -> bytes:
-    """A file after some edits of its bytes."""
+    """Draws a file after some edits of its bytes."""
     for edit in draw(st.lists(byte_edits, min_size=least, max_size=most)):
         data = edit(data)
     return data
 
 
 def joined(pieces: Sequence[bytes], most: int = 30) -> st.SearchStrategy[bytes]:
-    """Pieces one behind the other, some of them many times."""
-    one = st.tuples(st.sampled_from(pieces), st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 3, 40, 400)))
-    return st.lists(one, max_size=most).map(
+    """Draws concatenated pieces, some of them repeated many times."""
+    repeated = st.tuples(st.sampled_from(pieces), st.sampled_from((1, 1, 1, 1, 1, 1, 1, 2, 3, 40, 400)))
+    return st.lists(repeated, max_size=most).map(
         lambda drawn: b"".join(piece * count for piece, count in drawn)[:_MOST_BYTES]
     )
 
 
 @st.composite
 def edited_json(draw: st.DrawFn, document: Any, *, most: int = 3) -> bytes:
-    """A document after some edits of its values, keys and lists, as a file; now and then of its bytes too."""
+    """Draws a JSON file after some edits of values, keys and lists, and sometimes of its bytes."""
     document = json.loads(json.dumps(document))
     for _ in range(draw(st.integers(1, most))):
         document = _edit_value(draw, document)
@@ -145,7 +145,7 @@ def edited_json(draw: st.DrawFn, document: Any, *, most: int = 3) -> bytes:
 
 
 def _edit_value(draw: st.DrawFn, value: Any) -> Any:
-    """Goes down a way of its own and changes what it comes to."""
+    """Follows a random path into the value and changes what is at its end."""
     if isinstance(value, dict) and value and draw(st.integers(0, 5)):
         key = draw(st.sampled_from(sorted(value)))
         how = draw(st.integers(0, 7))

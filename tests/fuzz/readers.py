@@ -1,4 +1,4 @@
-"""Readers that the command line calls behind TensorFlow, to be called without it."""
+"""Calls readers without TensorFlow that the command line calls only after it has imported TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
 
 
 def read(name: str, data: bytes) -> int:
-    """Reads a file; a refusal is said as the command line says it.
+    """Reads a file; a refusal is printed as on the command line.
 
     Returns:
         The exit code.

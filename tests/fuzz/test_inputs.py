@@ -1,4 +1,8 @@
-"""Texts, tables, treebanks, arrays and archives of strangers, given to the commands that read them."""
+"""Gives random texts, tables, treebanks, arrays and archives to the commands that read them.
+
+`tests.fuzz.checks` says what must hold for each of them. A test's name also names it as a target of
+`tests.fuzz.guided`.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,20 @@ from tests.fuzz.job import Job, Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
-# A table on a terminal is laid out at a thousand rows a second: what is shown there is no longer than this.
+# The limit in bytes for a text shown on a terminal, because only a thousand rows of a table are laid out in a second.
 _SHOWN = 3000
 
 _FORMS = st.sampled_from(((), (), ("-k", "2"), ("--threshold", "0.3"), ("--json",), ("--jsonl",)))
 
 
 def _answers(job: Job, outcome: Outcome, position: str) -> list[tuple[str, int | None, bool]]:
-    """Source, place and success of each item that was answered, in their order."""
+    """Returns the source, the position and the success of each answered item, in order."""
     if "--json" in job.arguments:
         found = read_json(outcome.out)
     elif "--jsonl" in job.arguments:
         found = [read_json(line) for line in outcome.out.split(b"\n")[:-1]]
     else:
-        raise AssertionError("only JSON says all")
+        raise AssertionError("only JSON has every item")
     return [(item["source"], item[position], item["status"] == "ok") for item in found]
 
 
@@ -36,7 +40,7 @@ def _lines(source: str, data: bytes) -> list[tuple[str, int]]:
 
 
 def _check_answers(fuzz: Fuzz, job: Job, outcome: Outcome, expected: list[tuple[str, int | None]]) -> None:
-    """Every item has an answer or an error line, in order; so has JSON."""
+    """Checks that every item has an answer or an error line, in order, and that JSON says the same."""
     failed = count_errors(outcome)
     if (outcome.code == FAILED) != (failed > 0):
         fuzz.fail(job, outcome, "the exit code and the errors disagree")
@@ -50,7 +54,9 @@ def _check_answers(fuzz: Fuzz, job: Job, outcome: Outcome, expected: list[tuple[
 
 @fuzzed(2200)
 @given(st.lists(st.tuples(texts.names, texts.text_bytes), min_size=1, max_size=3), _FORMS, st.booleans(), st.booleans())
-def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_infer_answers_any_texts(
+    fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str, ...], lines: bool, tty: bool
+) -> None:
     files = {name: data[:_SHOWN] if tty else data for name, data in given_files}
     sources = [name for name, _ in given_files]
     model = ("--model", str(fuzz.bundles["texts"]))
@@ -65,7 +71,7 @@ def test_texts(fuzz: Fuzz, given_files: list[tuple[str, bytes]], form: tuple[str
 
 @fuzzed(600)
 @given(texts.text_bytes, _FORMS, st.booleans())
-def test_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> None:
+def test_infer_answers_any_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> None:
     model = ("--model", str(fuzz.bundles["texts"]))
     job = Job(("infer", *model, *form, *(["--lines"] if lines else []), "-"), stdin=data)
     expected: list[tuple[str, int | None]] = [*_lines("-", data)] if lines else [("-", None)]
@@ -76,7 +82,7 @@ def test_stdin(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool) -> N
 @given(
     texts.text_bytes, st.sampled_from(((), ("--json",), ("--jsonl",), ("--label", "pos"))), st.booleans(), st.booleans()
 )
-def test_explain(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_explain_answers_any_text(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tty: bool) -> None:
     data = data[:_SHOWN] if tty else data
     model = ("--model", str(fuzz.bundles["texts"]))
     job = Job(("explain", *model, *form, *(["--lines"] if lines else []), "a.txt"), {"a.txt": data}, is_terminal=tty)
@@ -88,7 +94,7 @@ def test_explain(fuzz: Fuzz, data: bytes, form: tuple[str, ...], lines: bool, tt
 
 @fuzzed(700)
 @given(texts.text_bytes, st.sampled_from(("texts", "ids", "sensor")), st.sampled_from(((), ("--jsonl",))))
-def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
+def test_follow_answers_any_stream(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("infer", "--follow", "--model", str(fuzz.bundles[name]), *form, "-"), stdin=data)
     outcome = fuzz.run(job, (OK, FAILED))
     for line in outcome.out.splitlines() if form else ():
@@ -103,7 +109,9 @@ def test_follow(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> No
     st.booleans(),
     st.booleans(),
 )
-def test_words(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines: bool, tty: bool) -> None:
+def test_a_tagger_answers_any_words(
+    fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines: bool, tty: bool
+) -> None:
     data = data[:_SHOWN] if tty else data
     model = ("--model", str(fuzz.bundles["words"]))
     job = Job(("infer", *model, *form, *(["--lines"] if lines else []), name), {name: data}, is_terminal=tty)
@@ -123,7 +131,7 @@ def test_words(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...], lines:
     st.sampled_from(("sensor", "ids", "series")),
     st.sampled_from(((), ("--json",), ("--jsonl",))),
 )
-def test_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str, ...]) -> None:
+def test_infer_answers_any_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str, ...]) -> None:
     job = Job(("infer", "--model", str(fuzz.bundles[name]), *form, file[0]), {file[0]: file[1]})
     outcome = fuzz.run(job, (OK, FAILED))
     if form:
@@ -141,14 +149,14 @@ def test_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: str, form: tuple[str
     ),
     st.sampled_from(((), ("--json",), ("--part", "test"), ("--text-column", "x"))),
 )
-def test_tables(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_table(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles["texts"]), file[0], *form), {file[0]: file[1]})
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
 @fuzzed(1600)
 @given(datasets.archives, st.sampled_from(((), ("--json",), ("--part", "train"))))
-def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_archive(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     name = f"reviews{file[0]}"
     job = Job(("evaluate", str(fuzz.bundles["texts"]), name, *form), {name: file[1]})
     _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
@@ -156,14 +164,14 @@ def test_archives(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) ->
 
 @fuzzed(900)
 @given(texts.treebanks, st.sampled_from(((), ("--json",))), st.sampled_from(("a.conllu", "a-train.conllu")))
-def test_treebanks(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) -> None:
+def test_evaluate_reads_or_refuses_any_treebank(fuzz: Fuzz, data: bytes, form: tuple[str, ...], name: str) -> None:
     job = Job(("evaluate", str(fuzz.bundles["words"]), name, *form), {name: data, "a-test.conllu": data[:400]})
     _check_figures(job, fuzz.run(job, (OK, FAILED)))
 
 
 @fuzzed(1000)
 @given(arrays.npz(), st.sampled_from(("series", "sensor")), st.sampled_from(((), ("--json",))))
-def test_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
+def test_evaluate_reads_or_refuses_any_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles[name]), "a.npz", *form), {"a.npz": data})
     _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
 
@@ -179,8 +187,8 @@ _TYPED = (
 @given(
     st.lists(st.one_of(st.sampled_from(_TYPED), st.sampled_from(_TYPED), texts.names, st.text(max_size=5)), max_size=6)
 )
-def test_arguments(fuzz: Fuzz, arguments: list[str]) -> None:
-    """Whatever is typed."""
+def test_any_arguments_are_run_or_refused(fuzz: Fuzz, arguments: list[str]) -> None:
+    """The arguments are any words that a user could type."""
     model = ["--model", str(fuzz.bundles["texts"])] if arguments[:1] in (["infer"], ["explain"]) else []
     job = Job((*arguments[:1], *model, *arguments[1:]), {"a.txt": b"a great film"}, target="out")
     fuzz.run(job, (OK, FAILED, USAGE, MODEL, DEVICE))

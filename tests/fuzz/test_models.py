@@ -1,4 +1,8 @@
-"""Bundles and `.onnx` files of strangers, given to every command that takes one."""
+"""Gives bundles and `.onnx` files with random changes to every command that takes one.
+
+`tests.fuzz.checks` says what must hold for each of them. A test's name also names it as a target of
+`tests.fuzz.guided`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from tests.fuzz.mutations import NASTY_BYTES, edited_json, joined, mangled
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 ANY = (OK, FAILED, USAGE, PARITY, MODEL)
-# What explain and diff say besides.
+# Beginnings of further lines that explain and diff print.
 _NOTES = ("a.txt:", *(f"{count} of " for count in range(100)))
 _DATA = {
     "a.txt": b"a great film\nand a boring one\n",
@@ -35,7 +39,7 @@ _DATA = {
     "a.conllu": b"1\tcat\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\n",
 }
 _EVALUATION = json.dumps({"dataset": "a (test part)", "model_sha256": "0" * 64, "accuracy": 0.5, "count": 2}).encode()
-# What is asked of a broken bundle `b`, by the bundle that it was.
+# Commands for a changed bundle `b`, by the bundle that it was made from.
 _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "texts": (
         ("infer", "--model", "b", "--lines", "a.txt"),
@@ -55,7 +59,7 @@ _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "ids": (("infer", "--model", "b", "--json", "ids.csv"), ("infer", "--model", "b", "--follow", "ids.csv")),
 }
 _ASKED = [(name, command) for name, commands in _COMMANDS.items() for command in commands]
-# What makes every step of the proof again, or compares, and so takes its time.
+# Commands that prove or compare every step, and so take longer.
 _PROVING = (
     ("verify", "b/model.onnx"),
     ("diff", "b", "b"),
@@ -65,7 +69,7 @@ _PROVING = (
 
 
 def _bundle(files: Mapping[str, bytes], changed: Mapping[str, bytes], *, is_hashed: bool) -> dict[str, bytes]:
-    """A bundle with other files, its config's hashes made anew or not, and the data beside it."""
+    """Returns the files of a changed bundle and the data next to it; with `is_hashed`, the hashes in the config fit."""
     files = {**files, **changed}
     if is_hashed and CONFIG_NAME not in changed:
         config = json.loads(files[CONFIG_NAME])
@@ -76,11 +80,13 @@ def _bundle(files: Mapping[str, bytes], changed: Mapping[str, bytes], *, is_hash
 
 @fuzzed(1600)
 @given(st.data(), st.sampled_from(_ASKED))
-def test_configs(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
+def test_a_changed_config_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]
+) -> None:
     name, command = asked
     files = fuzz.files[name]
     config = json.loads(files[CONFIG_NAME])
-    if data.draw(st.booleans()):  # the hashes stay what they are
+    if data.draw(st.booleans()):  # the hashes are kept
         hashes = json.dumps(config.pop("files"))
         rest = data.draw(edited_json(config))
         new = b'{"files": %s, %s' % (hashes.encode(), rest[1:]) if rest[:1] == b"{" and len(rest) > 2 else rest
@@ -112,7 +118,9 @@ _TOKENS = (
     st.sampled_from([pair for pair in _ASKED if pair[0] in ("texts", "words")]),
     st.one_of(st.none(), joined(_TOKENS), joined((*_TOKENS, *NASTY_BYTES))),
 )
-def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]], drawn: bytes | None) -> None:
+def test_a_changed_vocabulary_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]], drawn: bytes | None
+) -> None:
     name, command = asked
     files = fuzz.files[name]
     new = data.draw(mangled(files["vocabulary.txt"])) if drawn is None else b"<pad>\n<start>\n<unknown>\n" + drawn
@@ -132,8 +140,10 @@ def test_vocabularies(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[s
         )
     ),
 )
-def test_records(fuzz: Fuzz, data: st.DataObject, file: str, command: tuple[str, ...]) -> None:
-    """What lies beside the models, and what is made of it: a card, a project."""
+def test_a_changed_record_is_read_or_refused(
+    fuzz: Fuzz, data: st.DataObject, file: str, command: tuple[str, ...]
+) -> None:
+    """The changed file is a record next to the models; the commands make a card or a project from it."""
     files = {**fuzz.files["texts"], "evaluation.json": _EVALUATION}
     new = data.draw(st.one_of(edited_json(json.loads(files[file])), mangled(files[file])))
     files = _bundle(files, {file: new}, is_hashed=True)
@@ -153,7 +163,7 @@ def _changed(name: str, files: Mapping[str, bytes]) -> st.SearchStrategy[bytes]:
 
 @fuzzed(2000)
 @given(st.data(), st.sampled_from([pair for pair in _ASKED if pair[1][0] in ("infer", "evaluate")]))
-def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
+def test_a_changed_model_is_run_or_refused(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ...]]) -> None:
     name, command = asked
     files = fuzz.files[name]
     form = "model.stream.onnx" if "--follow" in command else "model.onnx"
@@ -165,7 +175,7 @@ def test_models(fuzz: Fuzz, data: st.DataObject, asked: tuple[str, tuple[str, ..
 
 @fuzzed(500)
 @given(st.data(), st.sampled_from(_PROVING))
-def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> None:
+def test_a_changed_model_is_proved_or_refused(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> None:
     files = fuzz.files["texts"]
     form = "model.stream.onnx" if "b/model.stream.onnx" in command else "model.onnx"
     new = {form: data.draw(_changed(form, files))}
@@ -175,14 +185,16 @@ def test_proofs(fuzz: Fuzz, data: st.DataObject, command: tuple[str, ...]) -> No
 
 @fuzzed(400)
 @given(st.data(), st.sampled_from(("texts", "sensor", "ids", "series")), st.sampled_from(((), ("--json",))))
-def test_single_files(fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[str, ...]) -> None:
+def test_a_changed_file_alone_is_verified_or_refused(
+    fuzz: Fuzz, data: st.DataObject, name: str, form: tuple[str, ...]
+) -> None:
     new = data.draw(_changed("model.onnx", fuzz.files[name]))
     fuzz.run(Job(("verify", "alone.onnx", *form), {"alone.onnx": new}), (OK, PARITY, MODEL))
 
 
 @st.composite
 def keras_files(draw: st.DrawFn, data: bytes) -> bytes:
-    """A `.keras` file with another configuration, other weights, other members, or other bytes."""
+    """Draws a `.keras` file with another configuration, other weights, other members, or other bytes."""
     how = draw(st.integers(0, 7))
     if how == 0:
         return draw(mangled(data))
@@ -205,7 +217,7 @@ def keras_files(draw: st.DrawFn, data: bytes) -> bytes:
 
 @fuzzed(1000)
 @given(st.data())
-def test_keras_files(fuzz: Fuzz, data: st.DataObject) -> None:
+def test_a_changed_keras_file_is_read_or_refused(fuzz: Fuzz, data: st.DataObject) -> None:
     new = data.draw(keras_files(fuzz.files["texts"]["model.keras"]))
     fuzz.run(Job((), {"a.keras": new}, reader="keras"), (OK, MODEL))
 
@@ -219,7 +231,7 @@ _SAMPLES: dict[str, Any] = {
 
 @fuzzed(500)
 @given(st.data(), st.sampled_from(sorted(_SAMPLES)))
-def test_samples(fuzz: Fuzz, data: st.DataObject, name: str) -> None:
+def test_changed_samples_are_read_or_refused(fuzz: Fuzz, data: st.DataObject, name: str) -> None:
     document = _SAMPLES[name]
     new = data.draw(st.one_of(edited_json(document), mangled(json.dumps(document).encode())))
     fuzz.run(Job((), {"samples.json": new}, reader=name), (OK, MODEL))

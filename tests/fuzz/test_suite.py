@@ -1,4 +1,4 @@
-"""The suite sees what it is there to see."""
+"""Tests that the suite notices each kind of misbehaviour."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SEEN = {
     "abort": r"the process died \(SIGABRT\)",
     "hang": r"the process hung: no end after .* \(SIGKILL\)",
     "raise": r"a traceback: \['IndexError",
-    "write beside": r"outside its target: .*written: .*/beside\.txt",
+    "write outside": r"outside its target: .*written: .*/outside\.txt",
     "write here": r"outside its target: .*changed: .*/here\.txt",
     "write elsewhere": r"outside its target: .*written: /dev/full",
-    "read beside": r"outside its target: .*read: .*secret\.txt",
+    "read outside": r"outside its target: .*read: .*secret\.txt",
     "start": r"outside its target: .*subprocess\.Popen",
-    "steer": r"stdout holds '\\x1b'",
+    "control the terminal": r"stdout holds '\\x1b'",
     "log": r"a line on stderr that says neither error nor warning",
     "long": r"a line of 5009 characters",
 }
@@ -35,8 +35,8 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzz]:
 
 
 @pytest.mark.parametrize("name", MISBEHAVIOURS)
-def test_a_misbehaviour_is_seen(name: str, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
-    fuzz.run(Job((), {"a": b"text"}, reader="texts"), (4,))  # the process is there, and does its work
+def test_a_misbehaviour_is_noticed(name: str, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    fuzz.run(Job((), {"a": b"text"}, reader="texts"), (4,))  # first a job that succeeds, so that the process runs
     if name == "hang":
         monkeypatch.setattr(worker, "DEADLINE_S", 1.0)
     with pytest.raises(AssertionError, match=SEEN[name]) as seen:

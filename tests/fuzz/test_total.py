@@ -1,7 +1,7 @@
 """Checks how many inputs CI fuzzes.
 
-That a test ran as many as it promises, the fixture `counted` checks after each of them. So the promises can be added up
-here without running anything, in whichever process the tests themselves ran.
+The fixture `counted` checks after each test that it ran as many inputs as it promises. So the promises can be added up
+here without running anything, in any process.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ PROMISED = {
 }
 
 
-def test_the_tests_promise_all_inputs() -> None:
+def test_the_promised_inputs_add_up_to_the_total() -> None:
     assert len(PROMISED) == sum(
         name.startswith("test_") for module in (test_inputs, test_models) for name in vars(module)
-    ), "a test without a promised count"
+    ), "every test should promise a number of inputs"
     assert sum(PROMISED.values()) >= TOTAL

@@ -1,4 +1,4 @@
-"""Texts of all kinds, names of files, and what is said to the command line about them."""
+"""Draws texts of all kinds, names of files, and treebanks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BETWEEN = (
 text_bytes = st.one_of(
     joined((*_WORDS, *_BETWEEN)), joined((*_WORDS, *_BETWEEN, *NASTY_BYTES)), st.binary(max_size=60), st.just(b"")
 )
-# Names as file systems allow them, and as terminals do not like them.
+# Names that file systems allow, some of which would disturb a terminal.
 names = st.sampled_from(
     (
         "a.txt",

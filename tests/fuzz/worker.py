@@ -1,4 +1,4 @@
-"""A process that runs jobs, so that one that crashes, hangs or eats the memory is seen as what it is."""
+"""Runs jobs in a separate process, so that a crash, a hang or a job that needs too much memory is recognized."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ import typer
 from tests.fuzz.job import Job, Outcome, Sandbox
 
 DEADLINE_S = 10.0
-# How many times that a machine may take that gives the process next to no time.
+# How many deadlines a job may take on a machine that gives its process hardly any processor time.
 _PATIENCE = 12
-# Address space; the process itself takes about one of it. Files of some kilobytes have no business beyond that.
+# The limit of the address space. The process alone takes about 1 GiB, and files of some kilobytes need little more.
 _MOST_MEMORY_BYTES = 4 << 30
-# What a run leaves behind in the process (sessions, caches) is not to reach the limit.
+# A new process after so many jobs keeps what they leave in it (sessions, caches) below the limit.
 _JOBS_PER_PROCESS = 4000
 
 
 class Worker:
-    """Runs jobs in a process of its own; a new one after each that died.
+    """Runs jobs in a separate process, and starts a new process after one has died.
 
     Attributes:
-        count: Jobs that came to an end, whatever end.
+        count: The number of jobs that have ended, in any way.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Takes the folder where the process may lie about."""
+        """Takes the folder that the process may write to."""
         self.count = 0
         self._folder = folder
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -41,7 +41,7 @@ class Worker:
         self._jobs_left = 0
 
     def run(self, job: Job) -> Outcome:
-        """Runs a job; a process that dies or takes longer than the deadline is an outcome too."""
+        """Runs a job; if the process dies or exceeds the deadline, that is the outcome."""
         if self._process is None or self._jobs_left == 0:
             self._start()
         self.count += 1
@@ -57,7 +57,7 @@ class Worker:
         return Outcome(None, death=f"{how} ({self.stop()})\n{self._last_words()}")
 
     def _is_answered(self) -> bool:
-        """Waits for the answer, beyond the deadline too as long as the machine has been busy with other work."""
+        """Waits for the answer, beyond the deadline while the machine is busy with other work."""
         began_s, _ = self._look()
         for _ in range(_PATIENCE):
             if self._connection.poll(DEADLINE_S):
@@ -68,13 +68,13 @@ class Worker:
         return False
 
     def _look(self) -> tuple[float, str]:
-        """The processor time that the process has had, and whether it wants more (R)."""
+        """Returns the processor time that the process has used, and its state (R if it wants more)."""
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0]
 
     def stop(self) -> str:
-        """Ends the process; says how it ended."""
+        """Ends the process and says how it ended."""
         if self._process is None:
             return ""
         self._connection.close()
@@ -103,7 +103,7 @@ class Worker:
 
 
 def serve(connection: Connection, folder: Path) -> None:
-    """The process: runs what comes until the other end is closed."""
+    """Runs jobs in the worker process until the other end of the connection is closed."""
     sandbox = Sandbox(folder / "sandbox")
     prepare()
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
@@ -123,7 +123,7 @@ def serve(connection: Connection, folder: Path) -> None:
 
 
 def prepare() -> None:
-    """Imports what the first job of a kind would, and makes the command line once."""
+    """Imports what jobs need, so that the first job does not have to, and builds the command line once."""
     import rnnx.bundle.embed
     import rnnx.cli.evaluate
     import rnnx.cli.follow
@@ -136,6 +136,6 @@ def prepare() -> None:
     import rnnx.proof.verify
 
     with contextlib.suppress(ImportError):
-        import h5py  # noqa: F401  # which starts a process to ask what processor this is
-    # Typer makes its commands anew at each call, which takes forty times as long as many a run.
+        import h5py  # noqa: F401  # its import starts a process to identify the processor
+    # Typer would build its commands again at each call, which takes forty times as long as a short run.
     rnnx.cli.app = typer.main.get_command(rnnx.cli.app)  # type: ignore[assignment]

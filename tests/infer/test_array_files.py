@@ -1,4 +1,4 @@
-"""Files of numbers: `.npy`, `.npz` and `.csv`, each way to write them, and what is said of those that are none."""
+"""Tests files of numbers: each way to write `.npy`, `.npz` and `.csv`, and what is said about broken files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_npy_is_one_sequence_or_a_batch(tmp_path: Path) -> None:
     assert [(Path(item.source).name, item.index) for item in items] == [("one.npy", 0), ("two.npy", 0), ("two.npy", 1)]
 
 
-def test_npz_goes_by_name_and_a_single_input_by_x_too(tmp_path: Path) -> None:
+def test_npz_is_read_by_name_and_x_may_name_a_single_input(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=X, b=[[1, 2], [3, 4]])
     items = read(SEVERAL, tmp_path / "a.npz")
     assert (rows(items, "a"), rows(items, "b")) == (X.tolist(), [[1, 2], [3, 4]])
@@ -54,24 +54,24 @@ def test_npz_goes_by_name_and_a_single_input_by_x_too(tmp_path: Path) -> None:
     assert rows(read(IDS, tmp_path / "ids.npz"), "ids") == [[1, 2, 3]]
 
 
-def test_npz_with_lengths_is_cut(tmp_path: Path) -> None:
+def test_npz_with_lengths_drops_the_padding(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.where(np.arange(3)[:, None] < 2, X, np.nan), lengths=[2, 1])
     assert rows(read(NUMBERS, tmp_path / "a.npz")) == [X[0, :2].tolist(), X[1, :1].tolist()]
 
 
 @pytest.mark.parametrize("head", ["", "a,b\n", "\ufeffa,b\n", "\n"])
-def test_csv_is_a_step_per_line(tmp_path: Path, head: str) -> None:
+def test_csv_of_numbers_has_one_step_per_line(tmp_path: Path, head: str) -> None:
     path = write(tmp_path / "a.csv", f"{head}1,2\r\n3,4e0\n\n5, 6\n")
     assert rows(read(NUMBERS, path)) == [[[1, 2], [3, 4], [5, 6]]]
 
 
-def test_csv_of_ids_is_a_sequence_per_line(tmp_path: Path) -> None:
+def test_csv_of_ids_has_one_sequence_per_line(tmp_path: Path) -> None:
     items = read(IDS, write(tmp_path / "a.csv", "1,2,3\n4\n5,99\n"))
     assert rows(items[:2], "ids") == [[1, 2, 3], [4]]
     assert items[2].error == "ids, sequence 2: 99 at [1] should be in 0..9"
 
 
-def test_stdin_is_a_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stdin_is_read_as_csv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2\n3,4\n")))
     assert rows(list(read_arrays_of(NUMBERS, ["-"]))) == [[[1, 2], [3, 4]]]
 
@@ -92,7 +92,7 @@ def test_stdin_is_a_csv(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.npz", "good", "not a .npz file"),
     ],
 )
-def test_a_bad_file_is_an_error_for_that_item(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_a_bad_file_fails_only_its_own_item(tmp_path: Path, name: str, content: str, message: str) -> None:
     np.save(tmp_path / "good.npy", X[0])
     bad = write(tmp_path / name, content)
     items = read(NUMBERS, tmp_path / "good.npy", bad, tmp_path, tmp_path / "none.npy", tmp_path / "good.npy")
@@ -102,7 +102,7 @@ def test_a_bad_file_is_an_error_for_that_item(tmp_path: Path, name: str, content
     assert str(bad) not in str(items[1].error)
 
 
-def test_a_table_that_goes_on_and_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(array_files, "_MOST_CSV_BYTES", 1 << 20)
     good, long = write(tmp_path / "a.csv", "1,2\n" * (1 << 18)), write(tmp_path / "b.csv", "1" * (1 << 21))
     first, second = read(NUMBERS, good, long)
@@ -110,7 +110,7 @@ def test_a_table_that_goes_on_and_on_is_refused(tmp_path: Path, monkeypatch: pyt
     assert second.error == "longer than 1 MB, the most for a .csv; give it as .npy"
 
 
-def test_a_bad_row_of_a_batch_is_an_error_for_that_row(tmp_path: Path) -> None:
+def test_a_bad_row_of_a_batch_fails_only_itself(tmp_path: Path) -> None:
     x = X.copy()
     x[0, 1, 1] = np.inf
     np.save(tmp_path / "a.npy", x)
@@ -141,13 +141,13 @@ def test_a_batch_of_any_size_is_read_row_by_row(tmp_path: Path) -> None:
             tracemalloc.stop()
 
 
-def test_rows_that_lie_interleaved_are_the_same(tmp_path: Path) -> None:
+def test_arrays_in_fortran_order_give_the_same_rows(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.asfortranarray(X))
     np.savez(tmp_path / "b.npz", x=np.asfortranarray(X))
     assert rows(read(NUMBERS, tmp_path / "a.npy")) == rows(read(NUMBERS, tmp_path / "b.npz")) == X.tolist()
 
 
-def test_a_file_that_is_cut_off_is_refused_before_its_first_row(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused_before_its_first_row(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", X)
     data = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(data[:-1])
@@ -156,8 +156,8 @@ def test_a_file_that_is_cut_off_is_refused_before_its_first_row(tmp_path: Path) 
     assert "the header promises (2, 3, 2) of float64, and 95 bytes follow" in str(item.error)
 
 
-def test_a_file_that_is_damaged_inside_says_from_which_row_on(tmp_path: Path) -> None:
-    """A row has a block of its own; zipfile finds the damage at the end of the member at the latest."""
+def test_rows_before_the_damage_of_a_file_are_read(tmp_path: Path) -> None:
+    """Each row is larger than a block of the reader; zipfile finds damage at the end of the member at the latest."""
     x = np.random.default_rng(0).standard_normal((3, 1 << 17, 2))
     np.savez(tmp_path / "a.npz", x=x)
     data = bytearray((tmp_path / "a.npz").read_bytes())
@@ -177,7 +177,7 @@ def test_a_sequence_without_steps_is_refused(tmp_path: Path, length: int) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
-def test_tables_with_named_columns_are_no_numbers(tmp_path: Path) -> None:
+def test_arrays_with_named_columns_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(2, [("größe", "f4")]))
     np.save(tmp_path / "b.npy", np.zeros(2, [("\u5927", "f4")]))
     first, second = read(IDS, tmp_path / "a.npy", tmp_path / "b.npy")
@@ -185,7 +185,7 @@ def test_tables_with_named_columns_are_no_numbers(tmp_path: Path) -> None:
     assert "format 3.0 is for tables with named columns" in str(second.error)
 
 
-def test_several_inputs_want_an_npz_with_all_of_them(tmp_path: Path) -> None:
+def test_several_inputs_need_an_npz_with_all_of_them(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", X)
     np.savez(tmp_path / "b.npz", a=X)
     np.savez(tmp_path / "c.npz", a=X, b=[[1, 2]])
@@ -195,7 +195,7 @@ def test_several_inputs_want_an_npz_with_all_of_them(tmp_path: Path) -> None:
     assert errors[2] == "the arrays hold different numbers of sequences: a (2, 3, 2), b (1, 2)"
 
 
-def test_a_file_is_named_once_however_its_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_repeat_the_path_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "a.npz", x=np.array([None]))
     monkeypatch.chdir(tmp_path)
     (item,) = read_arrays_of(NUMBERS, ["./a.npz"])

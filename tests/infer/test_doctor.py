@@ -1,4 +1,4 @@
-"""What the doctor says of installations that are made up."""
+"""Tests what the doctor says about simulated installations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fake_cuda import CPU, FakeCuda
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """What is installed, to be changed."""
+    """Returns the installed versions, which a test may change."""
     versions: dict[str, str | None] = dict.fromkeys(doctor._PURPOSES, "1.0")
     versions |= {"onnxruntime": None, "onnxruntime-gpu": "1.31.1", "onnx": "1.23", "keras": "3.15"}
     monkeypatch.setattr(doctor, "_version", versions.get)
@@ -21,7 +21,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_model_has_run_on_cuda_before_all_is_said_to_be_well(
+def test_cuda_is_reported_as_working_only_after_a_model_ran(
     cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "find_cards", lambda: [Card("NVIDIA H100", (9, 0))])
@@ -37,7 +37,7 @@ def test_a_model_has_run_on_cuda_before_all_is_said_to_be_well(
 
 
 @pytest.mark.usefixtures("installed")
-def test_all_that_is_missing_is_said(cuda: FakeCuda, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_missing_part_is_reported(cuda: FakeCuda, capsys: pytest.CaptureFixture[str]) -> None:
     cuda.problems = ["the NVIDIA driver is too old", "libcudnn.so.9 cannot be loaded"]
     assert run(["doctor"]) == 1
     out, err = capsys.readouterr()
@@ -46,11 +46,13 @@ def test_all_that_is_missing_is_said(cuda: FakeCuda, capsys: pytest.CaptureFixtu
     assert cuda.asked == []
 
 
-def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_builds_of_onnxruntime_are_a_problem(
+    installed: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed["onnxruntime"] = "1.32.0"
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    both, no_cuda = doctor.diagnose().problems
-    assert both.startswith(
+    two_builds, no_cuda = doctor.diagnose().problems
+    assert two_builds.startswith(
         "onnxruntime and onnxruntime-gpu overwrite each other's files, and must not be installed together: pip"
     )
     assert no_cuda.startswith(
@@ -59,7 +61,7 @@ def test_both_builds_are_one_too_many(installed: dict[str, str | None], monkeypa
 
 
 @pytest.mark.usefixtures("cuda")
-def test_an_old_build_for_cuda_is_named(installed: dict[str, str | None]) -> None:
+def test_an_old_build_for_cuda_is_reported(installed: dict[str, str | None]) -> None:
     installed["onnxruntime-gpu"] = "1.27.0"
     (problem,) = doctor.diagnose().problems
     assert problem == (
@@ -67,7 +69,7 @@ def test_an_old_build_for_cuda_is_named(installed: dict[str, str | None]) -> Non
     )
 
 
-def test_the_cpu_alone_is_not_asked_for_a_card(installed: dict[str, str | None]) -> None:
+def test_no_gpu_is_looked_for_with_a_build_for_the_cpu(installed: dict[str, str | None]) -> None:
     installed |= {"onnxruntime": "1.32.0", "onnxruntime-gpu": None}
     found = doctor.diagnose()
     assert (found.problems, found.cards) == ((), ())

@@ -1,4 +1,4 @@
-"""What a model of arrays is handed in: every shape that is meant, and a clear word on every other."""
+"""Tests the inputs of a model that reads arrays: every supported form, and a clear error for any other."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ def encode(reader: ArrayReader, inputs: Any) -> list[Any]:
     return [reader.encode(item, i) for i, item in enumerate(reader.items(inputs))]
 
 
-def test_a_batch_a_list_and_a_mapping_are_the_same_sequences() -> None:
+def test_a_batch_a_list_and_a_mapping_give_the_same_sequences() -> None:
     reader = ArrayReader("m", [NUMBERS])
     x = np.arange(12.0).reshape(2, 3, 2)
     for inputs in (x, list(x), x.tolist(), {"x": x}, {"x": list(x)}):
         encoded = encode(reader, inputs)
-        assert [one.tokens for one in encoded] == [3, 3]
-        assert np.array_equal(np.stack([one.given["x"] for one in encoded]), x)
-        assert all(one.given["x"].dtype == np.float32 for one in encoded)
+        assert [sequence.tokens for sequence in encoded] == [3, 3]
+        assert np.array_equal(np.stack([sequence.given["x"] for sequence in encoded]), x)
+        assert all(sequence.given["x"].dtype == np.float32 for sequence in encoded)
 
 
-def test_ids_are_integers_of_any_kind() -> None:
+def test_ids_may_be_integers_of_any_type() -> None:
     encoded = encode(ArrayReader("m", [IDS]), [np.array([9, 0], np.uint8), [1], np.array([3, 4, 5])])
-    assert [(one.given["ids"].dtype, one.tokens) for one in encoded] == [(np.int32, n) for n in (2, 1, 3)]
+    assert [(sequence.given["ids"].dtype, sequence.tokens) for sequence in encoded] == [
+        (np.int32, n) for n in (2, 1, 3)
+    ]
 
 
-def test_several_inputs_go_by_name() -> None:
+def test_several_inputs_are_matched_by_name() -> None:
     reader = ArrayReader("m", [NUMBERS, IDS])
     given = {"ids": [[1], [2, 3]], "x": [np.zeros((4, 2)), np.ones((5, 2))]}
-    assert [one.given["ids"].tolist() for one in encode(reader, given)] == [[1], [2, 3]]
+    assert [sequence.given["ids"].tolist() for sequence in encode(reader, given)] == [[1], [2, 3]]
     assert reader.describe() == "x float32 (time, 2), ids int32 (time,)"
 
 
-def test_sequences_of_one_shape_run_together() -> None:
+def test_sequences_of_equal_shape_are_batched() -> None:
     reader = ArrayReader("m", [IDS])
     encoded = encode(reader, [[1], [1, 2], [3], [4, 5], [6], [7, 8, 9]])
     batches = [tuple(batch) for batch in reader.batches(encoded, 2)]
@@ -86,12 +88,12 @@ def test_a_wrong_array_of_ids_is_named(inputs: Any, message: str) -> None:
         encode(ArrayReader("m", [IDS]), inputs)
 
 
-def test_a_fixed_time_is_kept() -> None:
+def test_a_fixed_time_is_required() -> None:
     with pytest.raises(DataError, match=r"x, sequence 0: should be \(4, 2\) .* not \(5, 2\)"):
         encode(ArrayReader("m", [FIXED]), np.zeros((1, 5, 2)))
 
 
-def test_inputs_that_are_not_equally_many_are_refused() -> None:
+def test_different_counts_of_sequences_are_refused() -> None:
     reader = ArrayReader("m", [NUMBERS, IDS])
     with pytest.raises(DataError, match="as many sequences of each input; here are 1 of x, 2 of ids"):
         encode(reader, {"x": np.zeros((1, 3, 2)), "ids": [[1], [2]]})

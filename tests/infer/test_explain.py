@@ -1,4 +1,4 @@
-"""What is said of the words of a text, beside the answers of the network: the shipped ones, and one of three labels."""
+"""Tests the explanation of a text by its words: for the shipped networks, and for one with three labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def network_of(explainer: Explainer, path: Path) -> tuple[Network, Tokenizer]:
 
 
 def bounds_of(network: Network, tokenizer: Tokenizer, text: bytes) -> float:
-    """How far float32 may be from the reference in a probability of a text."""
+    """Returns how far float32 may be from the reference in a probability of the text."""
     return float(decide(network, tokenizer.pad([tokenizer.encode(text).ids]))["probs"].bounds.max())
 
 
@@ -46,7 +46,7 @@ def explainer(request: pytest.FixtureRequest) -> Explainer:
     return load_explainer(request.param)
 
 
-def test_words_stand_where_they_stand_in_the_text(explainer: Explainer) -> None:
+def test_each_word_has_its_place_in_the_text(explainer: Explainer) -> None:
     words = explain(explainer, TEXT).words
     assert [word.word for word in words] == [
         "A",
@@ -64,33 +64,33 @@ def test_words_stand_where_they_stand_in_the_text(explainer: Explainer) -> None:
     assert next(word.word for word in words if not word.is_known) == UNKNOWN.decode()
 
 
-def test_an_effect_is_what_the_model_says_less_without_the_word(explainer: Explainer) -> None:
-    """The word is put out of the text itself: the ids, and the way to them, are the model's own affair here."""
+def test_an_effect_is_the_change_of_the_answer_without_the_word(explainer: Explainer) -> None:
+    """The word is replaced in the text itself, so the test does not depend on the ids."""
     found = explain(explainer, TEXT)
     network, tokenizer = network_of(explainer, find_directory(explainer.predictor.config.name))
     assert any(word.effect != 0 for word in found.words)
     for word in found.words:
         without = TEXT[: word.start] + UNKNOWN + TEXT[word.end :]
         (expected,) = explainer.predictor.predict([without])
-        # Each of the four answers is as far as this from the reference at most, whatever form and batch it ran in.
+        # Each of the four answers is within its bound of the reference, in any form and batch.
         bound = 2 * bounds_of(network, tokenizer, TEXT) + 2 * bounds_of(network, tokenizer, without)
         assert found.probability - expected.probs[found.label] == pytest.approx(word.effect, abs=bound)
         if not word.is_known:
             assert word.effect == 0
 
 
-def test_another_label_sees_the_opposite(explainer: Explainer) -> None:
-    """With two labels the probabilities sum to 1, in float64; each of the four is rounded to its last place."""
+def test_an_effect_on_the_other_label_has_the_opposite_sign(explainer: Explainer) -> None:
+    """With two labels, the probabilities sum to 1; each of the four is rounded once in float64."""
     pos, neg = explain(explainer, TEXT, "pos"), explain(explainer, TEXT, "neg")
     assert pos.prediction == neg.prediction
     assert pos.probability + neg.probability == pytest.approx(1, abs=1e-15)
-    for one, other in zip(pos.words, neg.words, strict=True):
-        assert one.effect == pytest.approx(-other.effect, abs=4e-16)
-        assert one.probability + other.probability == pytest.approx(1, abs=4e-16)
+    for for_pos, for_neg in zip(pos.words, neg.words, strict=True):
+        assert for_pos.effect == pytest.approx(-for_neg.effect, abs=4e-16)
+        assert for_pos.probability + for_neg.probability == pytest.approx(1, abs=4e-16)
 
 
-def test_the_head_says_at_the_last_state_what_the_network_says() -> None:
-    """The article's network answers from its last state; its padding stands in front."""
+def test_the_head_at_the_last_state_gives_the_answer_of_the_network() -> None:
+    """The network of the article answers from its last state, and its padding is in front."""
     explainer = load_explainer("imdb-article")
     network, tokenizer = network_of(explainer, find_directory("imdb-article"))
     for text in (TEXT, b"bad", b"the " * 700 + b"worst"):
@@ -100,7 +100,7 @@ def test_the_head_says_at_the_last_state_what_the_network_says() -> None:
         assert found.words[-1].probability == pytest.approx(float(reference), abs=1e-14)
 
 
-def test_a_long_text_is_explained_as_far_as_it_is_read(explainer: Explainer) -> None:
+def test_only_the_words_that_are_read_are_explained(explainer: Explainer) -> None:
     most = explainer.predictor.config.tokenizer
     assert most is not None
     text = b"start " + b"the " * (most.max_length + 5) + b"awful end"
@@ -127,22 +127,22 @@ def test_unknown_words_have_a_state_and_no_effect(explainer: Explainer) -> None:
     assert all(0 < word.probability < 1 for word in found.words)
 
 
-def test_bytes_that_are_not_utf8_are_lone_surrogates(explainer: Explainer) -> None:
+def test_bytes_that_are_not_utf8_become_lone_surrogates(explainer: Explainer) -> None:
     (word, _) = explain(explainer, b"caf\xe9 film").words
     assert (word.word, word.start, word.end, word.is_known) == ("caf\udce9", 0, 4, False)
 
 
-def test_the_strongest_come_first_and_each_on_its_side() -> None:
+def test_the_strongest_words_for_and_against_a_label_come_first() -> None:
     def word(effect: float) -> ExplainedWord:
         return ExplainedWord(str(effect), 0, 0, True, 0.5, effect)
 
     (prediction,) = load_explainer("imdb").predictor.predict(["fine"])
     found = Explanation(prediction, "pos", tuple(map(word, (0.1, -0.3, 0.0, 0.2, -0.1))))
-    assert [one.effect for one in found.strongest(5)] == [0.2, 0.1]
-    assert [one.effect for one in found.strongest(1, against=True)] == [-0.3]
+    assert [explained.effect for explained in found.strongest(5)] == [0.2, 0.1]
+    assert [explained.effect for explained in found.strongest(1, against=True)] == [-0.3]
 
 
-def test_what_gives_no_label_to_a_text_is_refused() -> None:
+def test_a_model_that_does_not_label_texts_is_refused() -> None:
     with pytest.raises(UsageError, match="only a model that labels whole texts can be explained; pos tags words"):
         load_explainer("pos")
     config = dataclasses.replace(read_directory(find_directory("imdb")).config, tokenizer=None)
@@ -156,10 +156,10 @@ def test_an_unknown_label_is_refused(explainer: Explainer) -> None:
         explain(explainer, TEXT, "good")
 
 
-def test_a_run_is_not_a_bundle(tmp_path: Path) -> None:
+def test_a_training_run_is_refused(tmp_path: Path) -> None:
     original = read_directory(find_directory("imdb"))
     files = {name: data for name, data in original.files.items() if not name.endswith(".onnx")}
-    config = dataclasses.replace(original.config, recurrent_units=None)  # the export's own finding
+    config = dataclasses.replace(original.config, recurrent_units=None)  # only the export sets it
     write_directory(tmp_path / "m", config, {**files, "samples.json": b"[]"})
     with pytest.raises(ModelError, match=r"no model\.onnx: this is a training run; rnnx export"):
         load_explainer(tmp_path / "m")
@@ -172,7 +172,7 @@ READ = 6
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three labels by a softmax over the maximum and the mean of both directions; the first words, padded behind."""
+    """Exports a network of three labels over the maximum and the mean of both directions; padding is at the end."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import keras
     from keras import layers
@@ -195,7 +195,7 @@ def pooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.train
-def test_padding_behind_and_three_labels(pooled: Path) -> None:
+def test_a_pooled_network_with_padding_at_the_end_is_explained(pooled: Path) -> None:
     explainer = load_explainer(pooled)
     network, tokenizer = network_of(explainer, pooled)
     for text in (b"good odd the film", b"a bad qzx film the good odd odd odd"):
@@ -203,7 +203,7 @@ def test_padding_behind_and_three_labels(pooled: Path) -> None:
         assert [word.word for word in found.words] == text.decode().split()[:READ]
         assert found.first_number == 1
         row = tokenizer.pad([tokenizer.encode(text).ids])
-        # The head at a position, written out: both states there, once for the maximum and once for the mean.
+        # The head at one position: both states there, once in place of the maximum and once in place of the mean.
         tensors = network.forward(row)
         (both,) = (n for n in network.nodes if n.name == "both")
         states = tensors[both.name].values[0, 1 : 1 + len(found.words)]
@@ -212,10 +212,10 @@ def test_padding_behind_and_three_labels(pooled: Path) -> None:
         expected = (powers / powers.sum(axis=-1, keepdims=True))[:, 1]
         np.testing.assert_allclose(expected, [word.probability for word in found.words], rtol=0, atol=1e-14)
         for i, word in enumerate(found.words, 1):
-            other = row.copy()
-            other[0, i] = UNKNOWN_ID
-            given = [float(decide(network, ids)["probs"].bounds.max()) for ids in (row, other)]
-            expected_effect = network.predict(row)[0, 1] - network.predict(other)[0, 1]
+            changed = row.copy()
+            changed[0, i] = UNKNOWN_ID
+            given = [float(decide(network, ids)["probs"].bounds.max()) for ids in (row, changed)]
+            expected_effect = network.predict(row)[0, 1] - network.predict(changed)[0, 1]
             assert expected_effect == pytest.approx(word.effect, abs=sum(given))
 
 

@@ -1,4 +1,4 @@
-"""A long stream: 100 000 steps in chunks of any size are those of the whole, and the memory stays what it is."""
+"""Tests a stream of 100 000 steps: chunks of any size give the same states, and the memory does not grow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.streams import open_path, pieces_of, reference_of
 
 
 def undecided(network: Network, answers: npt.NDArray[np.float32]) -> dict[str, Decisions]:
-    """No end to end bound: the steps are what is looked at."""
+    """Returns decisions without an end-to-end bound, because only the steps are compared."""
     unknown, nothing = np.full(answers.shape, np.inf), np.zeros(answers.shape[:-1], np.bool_)
     name = next(iter(network.ends))
     values = answers.astype(np.float64)
@@ -40,21 +40,21 @@ STEPS = 100_000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 500])
-def test_100_000_steps_in_chunks_are_those_of_the_whole(stream_bundles: dict[str, Path], size: int) -> None:
+def test_100_000_steps_in_chunks_equal_those_in_one_run(stream_bundles: dict[str, Path], size: int) -> None:
     path = stream_bundles["states"]
     ids = np.random.default_rng(0).integers(0, 50, STEPS).astype(np.int32)
-    ids[40_000:41_500] = 0  # nothing, for chunk after chunk
+    ids[40_000:41_500] = 0  # these chunks are fully masked
     stream, network = open_path(path), reference_of(path)
     states = np.concatenate([stream.feed(piece).outputs["values"] for piece in pieces_of(ids, size)])
     assert states.shape == (STEPS, 8)
     whole = Session((path / "model.onnx").read_bytes(), device="cpu").run(ids[None])[0][0]
-    for one in (states, whole):
-        report = compare_states(network, ids, one)
+    for found in (states, whole):
+        report = compare_states(network, ids, found)
         assert report.problems == ()
         assert report.worst.ratio is not None
         assert report.worst.ratio < 1
-    # The slope of tanh is at most 1, so what two runs are apart grows by the norm of U at most, and each step of either
-    # adds its bound: d' <= |U| d + 2 b, and so d <= 2 b / (1 - |U|).
+    # The slope of tanh is at most 1. So a step multiplies the distance d of two runs by |U| at most, and each run adds
+    # its bound b: d' <= |U| d + 2 b, and so d <= 2 b / (1 - |U|).
     layer = network.recurrent_nodes["rnn"]
     assert isinstance(layer, SimpleRNN)
     x = network.forward(ids[None], {"rnn": states[None]})[network.nodes[0].name].values[0]
@@ -65,17 +65,17 @@ def test_100_000_steps_in_chunks_are_those_of_the_whole(stream_bundles: dict[str
     assert np.linalg.norm(states.astype(np.float64) - whole, axis=1).max() <= 2 * step / (1 - norm)
     np.testing.assert_array_equal(states[-1], stream.state["h"])
     broken = states.copy()
-    broken[50_000:] = np.roll(states, 1, axis=0)[50_000:]  # a position too late from here on
+    broken[50_000:] = np.roll(states, 1, axis=0)[50_000:]  # from here on, each state is one position late
     assert not compare_states(network, ids, broken).passed
 
 
-def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path]) -> None:
-    """What Python and NumPy hold; onnxruntime's own shows in the next test."""
+def test_the_memory_of_python_does_not_grow_with_the_length(stream_bundles: dict[str, Path]) -> None:
+    """This is the memory of Python and NumPy; the next test measures the whole process, with onnxruntime."""
     stream = open_path(stream_bundles["states"])
     ids = np.random.default_rng(0).integers(0, 50, 500).astype(np.int32)
     peaks = []
     tracemalloc.start()
-    # The first hundred chunks fill caches of Python's (30 kB) that were full already where TensorFlow is imported.
+    # The first hundred chunks fill caches of Python (30 kB). Where TensorFlow is imported, they are full already.
     for count in (150, 10, 200):
         tracemalloc.reset_peak()
         for _ in range(count):
@@ -86,8 +86,8 @@ def test_the_memory_does_not_grow_with_the_length(stream_bundles: dict[str, Path
     assert peaks[2] <= peaks[1] + 10_000
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="resource is not there")
-def test_nor_does_that_of_the_process(stream_bundles: dict[str, Path]) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no module resource")
+def test_the_memory_of_the_process_does_not_grow_with_the_length(stream_bundles: dict[str, Path]) -> None:
     code = (
         "import json, resource, sys\nimport numpy as np\nfrom rnnx.bundle.directory import read_directory\n"
         "from rnnx.infer.stream import open_stream\nfrom pathlib import Path\n"
@@ -107,4 +107,4 @@ def test_nor_does_that_of_the_process(stream_bundles: dict[str, Path]) -> None:
     positions, before, after = json.loads(done.stdout)
     unit = 1 if sys.platform == "darwin" else 1024
     assert positions == 110_000
-    assert (after - before) * unit < 2 << 20  # 100 000 steps of states alone would be 3.2 MB
+    assert (after - before) * unit < 2 << 20  # the states of 100 000 steps would need 3.2 MB

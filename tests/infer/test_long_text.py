@@ -1,4 +1,4 @@
-"""A text that is too long to be held gives what the whole of it gives."""
+"""Tests that a text that is too long to be held in memory gives the same answer as the whole text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PIECES = st.lists(
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text of more than 64 bytes is a long one."""
+    """Makes every text of more than 64 bytes a long one."""
     for module in (long_text, text_files):
         monkeypatch.setattr(module, "PIECE_BYTES", 64)
 
@@ -41,7 +41,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("side", ["left", "right"])
 @given(pieces=PIECES, has_start=st.booleans(), strip_breaks=st.booleans())
-def test_it_is_encoded_and_looked_at_as_a_whole(
+def test_a_text_in_pieces_is_encoded_as_the_whole(
     side: Literal["left", "right"], pieces: list[bytes], has_start: bool, strip_breaks: bool
 ) -> None:
     config = TokenizerConfig(6, has_start, strip_breaks, "batch", "left", "left")
@@ -74,7 +74,7 @@ TEXTS = [b"a fine film", LONG, b"", b"x" * 300, LONG + b"\xff", LONG + b"\0", b"
 
 
 @pytest.mark.parametrize("source", ["file", "stdin", "stream"])
-def test_items_are_the_same_however_little_is_held(
+def test_items_do_not_depend_on_the_size_of_the_pieces(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = rnnx.load("imdb-article")
@@ -107,7 +107,7 @@ def test_items_are_the_same_however_little_is_held(
             assert predictor.predict(given[:1]) == predictor.predict(given[1:])
 
 
-def test_what_has_to_be_whole_is_refused_when_it_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_must_be_held_whole_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_text, "MOST_WHOLE_BYTES", 64)
     (tmp_path / "a.txt").write_bytes(b"fine\n" + b"x" * 65 + b"\nawful")
     items = [item for item in read_lines([str(tmp_path / "a.txt")]) if item]
@@ -115,9 +115,7 @@ def test_what_has_to_be_whole_is_refused_when_it_is_too_long(tmp_path: Path, mon
     assert "longer than 16 MB" in (items[1].error or "")
 
 
-def test_a_sentence_of_a_treebank_that_goes_on_and_on_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sentence_of_a_treebank_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_files, "MOST_WHOLE_BYTES", 400)
     word = "1\tfine\t_\tADJ" + "\t_" * 6 + "\n"
     for end in ("x" * 500, "# a comment\n" * 50):

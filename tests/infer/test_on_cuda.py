@@ -1,8 +1,9 @@
-"""What only a card can show: `pytest -m gpu`. Needs the repository and `pip install -e '.[cuda,dev]'`, no TensorFlow.
+"""Tests what only a GPU can show: `pytest -m gpu`.
 
-The proof itself is what is run: each step, the whole way, padded rows, batches, text; of both directions, of several
-layers, of the last state, pooled ones and one output for each position. With [train], tests/export/test_grid.py does
-the same with LSTM, GRU and the rest of the grid, since an export proves its files on every device that is there.
+It needs the repository and `pip install -e '.[cuda,dev]'`, but no TensorFlow. The tests run the proof itself: each
+step, whole predictions, padded rows, batches and texts, for both directions, several layers, the last state, pooled
+states and one output for each position. With the [train] extra, tests/export/test_grid.py does the same for LSTM, GRU
+and the rest of the grid, because an export proves its files on every device that is available.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ FILES = [
 
 
 @pytest.fixture(autouse=True)
-def _needs_a_card() -> None:
+def _needs_a_gpu() -> None:
     if problems := cuda_problems():
-        pytest.skip(f"no CUDA here: {problems[0]}")
+        pytest.skip(f"CUDA is not available: {problems[0]}")
 
 
 def read(bundle: str, file: str = "model.onnx") -> bytes:
@@ -52,12 +53,12 @@ def test_the_doctor_finds_nothing_wrong(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(("bundle", "file"), FILES)
 def test_every_shipped_file_is_proved_on_cuda(bundle: str, file: str) -> None:
     report = verify_file(file, read(bundle, file), ["cuda"]).report
-    assert {one.runtime for one in report.runtimes} == {f"{file}, CUDAExecutionProvider"}
+    assert {runtime.runtime for runtime in report.runtimes} == {f"{file}, CUDAExecutionProvider"}
     assert report.first_problem == ""
 
 
 def test_a_proof_on_cuda_can_fail() -> None:
-    """Relu where tanh was, in a file whose digest somebody made to fit."""
+    """The file has relu in place of tanh, and an updated digest."""
     model = parse_model(read("imdb-article", "model.batch.onnx"))
     properties = read_properties(model)
     node = next(node for node in model.graph.node if node.op_type == "Scan")
@@ -70,23 +71,23 @@ def test_a_proof_on_cuda_can_fail() -> None:
     assert "times what rounding can do" in report.first_problem
 
 
-def test_a_batch_is_its_rows_alone_zeros_wherever_they_stand() -> None:
+def test_a_batch_gives_what_its_rows_give_alone() -> None:
     rng = np.random.default_rng(0)
     ids = rng.integers(1, 10_000, (40, 60)).astype(np.int32)
-    ids[0] = ids[1, :30] = ids[2, 30:] = ids[3, 1::2] = 0  # nothing but padding; in front, at the end, between
+    ids[0] = ids[1, :30] = ids[2, 30:] = ids[3, 1::2] = 0  # padding everywhere, in front, at the end, between
     for file in ("model.onnx", "model.batch.onnx"):
-        on_card, on_cpu = (Session(read("imdb", file), device=device) for device in ("cuda", "cpu"))
-        (together,) = on_card.run(ids)
+        on_gpu, on_cpu = (Session(read("imdb", file), device=device) for device in ("cuda", "cpu"))
+        (together,) = on_gpu.run(ids)
         np.testing.assert_allclose(on_cpu.run(ids)[0], together, atol=2e-5)
         for row in range(5):
-            np.testing.assert_allclose(together[row : row + 1], on_card.run(ids[row : row + 1])[0], atol=2e-5)
+            np.testing.assert_allclose(together[row : row + 1], on_gpu.run(ids[row : row + 1])[0], atol=2e-5)
 
 
 def test_the_same_batch_gives_the_same_bits() -> None:
     ids = np.random.default_rng(1).integers(0, 10_000, (256, 300)).astype(np.int32)
-    on_card = Session(read("imdb"), device="cuda")
-    first = on_card.run(ids)[0]
-    assert all(np.array_equal(first, on_card.run(ids)[0]) for _ in range(10))
+    on_gpu = Session(read("imdb"), device="cuda")
+    first = on_gpu.run(ids)[0]
+    assert all(np.array_equal(first, on_gpu.run(ids)[0]) for _ in range(10))
 
 
 @pytest.mark.parametrize("bundle", ["imdb", "imdb-article"])
@@ -102,8 +103,8 @@ def test_golden_texts_get_their_labels(bundle: str) -> None:
 
 def test_words_get_the_same_tags_as_on_the_cpu() -> None:
     texts = ["They didn't see the old station in London.", "", "Nobody there tags words by hand!"] * 20
-    on_card, on_cpu = (rnnx.load("pos", device=device).predict(texts) for device in ("cuda", "cpu"))
-    assert [tags_of(one) for one in on_card] == [tags_of(one) for one in on_cpu]
+    on_gpu, on_cpu = (rnnx.load("pos", device=device).predict(texts) for device in ("cuda", "cpu"))
+    assert [tags_of(tagging) for tagging in on_gpu] == [tags_of(tagging) for tagging in on_cpu]
 
 
 def tags_of(tagging: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""A stranger's file may put out anything; what is not as its config says is refused, before anybody looks into it."""
+"""Tests that outputs that do not fit the config are refused, since the file of a stranger may put out anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POOLED = dataclasses.replace(CONFIG, task="values", labels=(), outputs=(OutputCo
 RIGHT = np.ones((3, 1), np.float32)
 
 
-def test_right_outputs_come_as_the_config_lists_them() -> None:
+def test_right_outputs_are_returned_as_the_config_lists_them() -> None:
     assert list(require_outputs(CONFIG, {"more": 1, "probs": RIGHT}, 3, 5)) == ["probs"]
     assert require_outputs(TAGGER, {"probs": np.ones((3, 5, 1), np.float32)}, 3, 5)["probs"].shape == (3, 5, 1)
     assert require_outputs(POOLED, {"probs": np.ones((3, 2, 1), np.float32)}, 3, 5)["probs"].shape == (3, 2, 1)
@@ -46,7 +46,7 @@ def test_other_outputs_are_refused(config: Any, values: Any, found: str) -> None
 
 
 @pytest.mark.parametrize("value", [-0.07, 1.07, np.inf])
-def test_what_is_no_probability_is_refused(value: float) -> None:
+def test_a_value_that_is_not_a_probability_is_refused(value: float) -> None:
     values = np.array([[0.5], [value], [0.5]], np.float32)
     with pytest.raises(ModelError, match="should hold probabilities, and has"):
         require_outputs(CONFIG, {"probs": values}, 3, 5)

@@ -25,11 +25,11 @@ def predictor(request: pytest.FixtureRequest) -> Predictor:
     return rnnx.load(request.param)
 
 
-def test_plain_texts_get_the_label_that_anyone_would_give() -> None:
+def test_plain_texts_get_the_obvious_label() -> None:
     assert [p.label for p in rnnx.load().predict(TEXTS[:2])] == ["pos", "neg"]
 
 
-def test_a_prediction_holds_together(predictor: Predictor) -> None:
+def test_the_fields_of_a_prediction_are_consistent(predictor: Predictor) -> None:
     for prediction, tokens in zip(predictor.predict(TEXTS), (6, 5, 0, 3003, 1), strict=True):
         assert prediction.label == predictor.labels[prediction.label_id]
         assert prediction.probability == prediction.probs[prediction.label] == max(prediction.probs.values())
@@ -37,7 +37,7 @@ def test_a_prediction_holds_together(predictor: Predictor) -> None:
         assert (prediction.tokens, prediction.truncated) == (tokens, tokens > 500)
 
 
-def test_golden_vectors_are_met(predictor: Predictor) -> None:
+def test_predictions_reproduce_the_golden_vectors(predictor: Predictor) -> None:
     golden = json.loads(read_directory(find_directory(predictor.config.name))["golden.json"])
     texts = [row["text"].encode("utf-8", "surrogateescape") for row in golden]
     for row, prediction in zip(golden, predictor.predict(texts), strict=True):
@@ -60,7 +60,7 @@ def test_batch_size_and_order_do_not_matter(predictor: Predictor) -> None:
 
 
 def test_a_stream_is_answered_window_by_window(predictor: Predictor) -> None:
-    """Nothing is read far ahead of the answers: memory stays bounded."""
+    """Memory stays bounded only if few texts are read ahead of the answers."""
     taken = 0
 
     def endless() -> Iterator[str]:
@@ -89,23 +89,23 @@ def test_the_threshold_moves_the_decision() -> None:
     assert p.probability == p.probs["neg"] < 0.5
 
 
-def test_config_and_model_have_to_agree(tmp_path: Path) -> None:
+def test_config_and_model_must_agree(tmp_path: Path) -> None:
     original = read_directory(find_directory("imdb"))
     write_directory(tmp_path / "m", dataclasses.replace(original.config, labels=("pos", "neg")), original.files)
     with pytest.raises(ModelError, match=r"labels is .* in config\.json but .* in the \.onnx file"):
         rnnx.load(tmp_path / "m")
 
 
-def test_a_run_is_not_a_bundle(tmp_path: Path) -> None:
+def test_a_training_run_is_refused(tmp_path: Path) -> None:
     original = read_directory(find_directory("imdb"))
     files = {name: data for name, data in original.files.items() if not name.endswith(".onnx")}
-    config = dataclasses.replace(original.config, recurrent_units=None)  # the export's own finding
+    config = dataclasses.replace(original.config, recurrent_units=None)  # only the export sets it
     write_directory(tmp_path / "m", config, {**files, "samples.json": b"[]"})
     with pytest.raises(ModelError, match=r"no model\.onnx: this is a training run; rnnx export"):
         rnnx.load(tmp_path / "m")
 
 
-def test_chunks_are_whole_and_in_order() -> None:
+def test_chunks_are_complete_and_in_order() -> None:
     assert list(chunks(range(7), 3)) == [(0, 1, 2), (3, 4, 5), (6,)]
     assert list(chunks([], 3)) == []
 
@@ -113,8 +113,10 @@ def test_chunks_are_whole_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("name", "count", "form"), [("imdb", 1, 1), ("imdb", 2, 1), ("imdb-article", 1, 0), ("imdb-article", 2, 1)]
 )
-def test_the_form_goes_by_batch_and_units(name: str, count: int, form: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """128 units in one Scan that write their states down: the Scan always; 32 that do not: from two rows on."""
+def test_the_form_depends_on_the_batch_and_the_units(
+    name: str, count: int, form: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 128 units of imdb make a Scan pay even for one row, the 32 of imdb-article from two rows on."""
     predictor = rnnx.load(name)
     asked: list[str] = []
     session = predictor._session
@@ -128,14 +130,14 @@ def test_the_form_goes_by_batch_and_units(name: str, count: int, form: int, monk
     assert asked == [("model.onnx", "model.batch.onnx")[form]]
 
 
-def test_many_batches_at_once_are_those_one_by_one() -> None:
+def test_parallel_batches_give_the_answers_of_single_ones() -> None:
     texts = [f"{'good ' * (i % 37)}{'bad ' * (i % 11)}film" for i in range(400)]
     alone = rnnx.load("imdb", threads=1, batch_size=16).predict(texts)
     assert rnnx.load("imdb", threads=8, batch_size=16).predict(texts) == alone
 
 
 @pytest.mark.parametrize(("rows", "units", "form"), [(1, 32, 0), (2, 32, 1), (1, 64, 1), (512, 0, 0)])
-def test_a_scan_pays_from_64_numbers_a_step_on(rows: int, units: int, form: int) -> None:
+def test_a_scan_is_used_from_64_numbers_in_a_step(rows: int, units: int, form: int) -> None:
     assert choose_form("cpu", rows, units, collects_states=False) == (MODEL_NAME, BATCH_NAME)[form]
     assert choose_form("cuda", rows, units, collects_states=False) == MODEL_NAME
 
@@ -143,11 +145,11 @@ def test_a_scan_pays_from_64_numbers_a_step_on(rows: int, units: int, form: int)
 @pytest.mark.parametrize(
     ("rows", "units", "form"), [(2, 32, 0), (3, 32, 1), (1, 64, 0), (2, 64, 1), (1, 128, 1), (512, 0, 0)]
 )
-def test_a_scan_that_writes_its_states_down_pays_later(rows: int, units: int, form: int) -> None:
+def test_a_scan_that_collects_its_states_is_used_later(rows: int, units: int, form: int) -> None:
     assert choose_form("cpu", rows, units, collects_states=True) == (MODEL_NAME, BATCH_NAME)[form]
 
 
-def test_on_cuda_batches_are_large_and_the_operator_is_the_form(cuda: FakeCuda) -> None:
+def test_on_cuda_batches_are_large_and_run_the_operator(cuda: FakeCuda) -> None:
     predictor = rnnx.load("imdb", device="cuda")
     assert (predictor.device, predictor.window) == ("cuda", 8 * 1024)
     assert [p.label for p in predictor.predict(TEXTS[:2])] == ["pos", "neg"]
@@ -155,7 +157,7 @@ def test_on_cuda_batches_are_large_and_the_operator_is_the_form(cuda: FakeCuda) 
     assert rnnx.load("imdb", device="cuda", batch_size=10).window == 80
 
 
-def test_what_has_no_kernel_on_cuda_runs_there_as_a_scan(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_without_a_cuda_kernel_runs_as_a_scan(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     read = Directory.__getitem__
 
@@ -172,7 +174,7 @@ def test_what_has_no_kernel_on_cuda_runs_there_as_a_scan(cuda: FakeCuda, monkeyp
         rnnx.load("imdb", device="cuda")
 
 
-def test_auto_lands_on_the_cpu_where_cuda_lets_it_down(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_to_the_cpu_if_cuda_fails(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "CUDA_FROM_STATES", 128)
     assert rnnx.load("imdb").device == "cuda"
     assert rnnx.load("imdb", batch_size=1).device == "cuda"  # 128 units

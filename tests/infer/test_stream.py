@@ -1,4 +1,4 @@
-"""Streams: chunks of any size give what the whole gives, and the state can be saved."""
+"""Tests that a stream in chunks of any size gives the same answers as a single run, and that its state can be saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = b"the film<br />was wonderful, it's a qqqq caf\xc3\xa9 and  the plot movi
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 500])
-def test_a_text_in_pieces_is_answered_as_the_whole(streaming_bundle: Path, size: int) -> None:
+def test_a_text_in_pieces_gives_the_answer_to_the_whole(streaming_bundle: Path, size: int) -> None:
     model = rnnx.load(streaming_bundle)
     expected = model.predict([TEXT])[0]
     stream = model.stream()
@@ -34,10 +34,12 @@ def test_a_text_in_pieces_is_answered_as_the_whole(streaming_bundle: Path, size:
     assert words == ["the", "film", "was", "wonderful", "it's", "a", "qqqq", "café", "and", "the", "plot", "moving"]
     stream.reset()
     assert stream.position_count == 0
-    assert stream.feed(TEXT.decode()).predictions[0].tokens == 11  # the last word may go on
+    assert (
+        stream.feed(TEXT.decode()).predictions[0].tokens == 11
+    )  # the last word may continue, so it is not counted yet
 
 
-def test_the_answer_so_far_is_that_to_the_text_so_far(streaming_bundle: Path) -> None:
+def test_each_answer_is_that_to_the_text_read_so_far(streaming_bundle: Path) -> None:
     model = rnnx.load(streaming_bundle)
     stream = model.stream()
     nothing = stream.feed("wonder")
@@ -49,8 +51,8 @@ def test_the_answer_so_far_is_that_to_the_text_so_far(streaming_bundle: Path) ->
         assert actual.probability == pytest.approx(model.predict([text])[0].probability, abs=1e-6)
 
 
-def test_a_stream_is_not_cut_to_the_longest_text(streaming_bundle: Path) -> None:
-    """The reference's answer to 300 words, of which `predict` reads 20."""
+def test_a_stream_is_not_truncated(streaming_bundle: Path) -> None:
+    """The stream reads all 300 words, of which `predict` reads 20."""
     model = rnnx.load(streaming_bundle)
     text = b"the plot was dull " * 75
     assert model.predict([text])[0].truncated
@@ -75,9 +77,11 @@ def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> 
     ids = np.array([3, 4, 0, 0, 5, 11, 0, 2])
     expected = reference_of(stream_bundles["ids"]).predict(ids[None].astype(np.int32))[0]
     answers = [stream.feed(piece) for piece in pieces_of(ids, 3)]
-    np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
-    assert [len(one.predictions) for one in answers] == [3, 3, 2]
-    labels = [prediction.label_id for one in answers for prediction in one.predictions]
+    np.testing.assert_allclose(
+        expected, np.concatenate([answer.outputs["probs"] for answer in answers]), rtol=0, atol=1e-5
+    )
+    assert [len(answer.predictions) for answer in answers] == [3, 3, 2]
+    labels = [prediction.label_id for answer in answers for prediction in answer.predictions]
     assert labels == expected.argmax(axis=1).tolist()
     nothing = stream.feed([])
     assert nothing.outputs["probs"].shape == (0, 3)
@@ -85,7 +89,7 @@ def test_a_tagger_answers_each_new_position(stream_bundles: dict[str, Path]) -> 
 
 
 def test_a_tagger_of_texts_answers_each_word(stream_bundles: dict[str, Path]) -> None:
-    """The start is a position of the network, and no word."""
+    """The start token is a position of the network, but not a word."""
     bundle = read_directory(stream_bundles["ids"])
     words = [f"w{i}".encode() for i in range(9)]
     tokenizer = Tokenizer(
@@ -93,11 +97,13 @@ def test_a_tagger_of_texts_answers_each_word(stream_bundles: dict[str, Path]) ->
     )
     stream = Stream(Session(bundle[NAME], device="cpu"), bundle.config, tokenizer)
     answers = [stream.feed(piece) for piece in ("w0 w", "5", "", " what<br />", "w8")] + [stream.finish()]
-    assert [one.words for one in answers] == [("w0",), (), (), ("w5", "what"), (), ("w8",)]
+    assert [answer.words for answer in answers] == [("w0",), (), (), ("w5", "what"), (), ("w8",)]
     ids = np.array([[1, 3, 8, 2, 11]], np.int32)
     expected = reference_of(stream_bundles["ids"]).predict(ids)[0][1:]
-    np.testing.assert_allclose(expected, np.concatenate([one.outputs["probs"] for one in answers]), rtol=0, atol=1e-5)
-    assert [len(one.predictions) for one in answers] == [1, 0, 0, 2, 0, 1]
+    np.testing.assert_allclose(
+        expected, np.concatenate([answer.outputs["probs"] for answer in answers]), rtol=0, atol=1e-5
+    )
+    assert [len(answer.predictions) for answer in answers] == [1, 0, 0, 2, 0, 1]
 
 
 class Overflowing:
@@ -108,14 +114,14 @@ class Overflowing:
     input_shapes: ClassVar = {"ids": ["batch", "time"], "h_in": ["batch", 2]}
 
     def run_by_name(self, given: dict[str, Any]) -> dict[str, Any]:
-        """As a session has it."""
+        """Works as the method of a session."""
         state = np.where(given["h_in"] > 0, np.inf, 1.0).astype(np.float32)
         return {"probs": np.ones((1, given["ids"].shape[1], 3), np.float32), "h_out": state}
 
 
 def test_a_state_that_overflows_is_an_error_and_is_not_kept(stream_bundles: dict[str, Path]) -> None:
     config = read_directory(stream_bundles["ids"]).config
-    stream = Stream(Overflowing(), config, None)  # type: ignore[arg-type]  # as much of a session as is used
+    stream = Stream(Overflowing(), config, None)  # type: ignore[arg-type]  # a stream uses no more of a session
     stream.feed([3])
     with pytest.raises(ModelError, match="its state is not finite any more"):
         stream.feed([3])
@@ -123,7 +129,7 @@ def test_a_state_that_overflows_is_an_error_and_is_not_kept(stream_bundles: dict
     assert stream.position_count == 1
 
 
-def test_numbers_stream_through_cells_with_gates(stream_bundles: dict[str, Path]) -> None:
+def test_numbers_can_be_streamed_through_gated_cells(stream_bundles: dict[str, Path]) -> None:
     x = np.random.default_rng(0).standard_normal((40, 3))
     expected = reference_of(stream_bundles["sensor"]).predict(x[None].astype(np.float32))[0]
     for size in (1, 7, 40):
@@ -135,7 +141,7 @@ def test_numbers_stream_through_cells_with_gates(stream_bundles: dict[str, Path]
         assert stream.position_count == 40
 
 
-def test_a_masked_chunk_keeps_everything(stream_bundles: dict[str, Path]) -> None:
+def test_a_masked_chunk_changes_no_output_and_no_state(stream_bundles: dict[str, Path]) -> None:
     stream = open_path(stream_bundles["states"])
     before = stream.feed([3, 49, 7]).outputs["values"][-1]
     state = stream.state["h"]
@@ -147,15 +153,15 @@ def test_a_state_can_be_saved_and_set_again(
     streaming_bundle: Path, stream_bundles: dict[str, Path], tmp_path: Path
 ) -> None:
     stream = open_path(streaming_bundle)
-    stream.feed(TEXT[:31])  # in the middle of a word
+    stream.feed(TEXT[:31])  # this ends within a word
     np.savez(tmp_path / "state.npz", **stream.state)  # type: ignore[arg-type]  # numpy's own stub takes a bool there
     expected = [stream.feed(TEXT[31:]), stream.finish()]
-    other = open_path(streaming_bundle)
+    resumed = open_path(streaming_bundle)
     with np.load(tmp_path / "state.npz") as saved:
-        other.state = dict(saved)
-    actual = [other.feed(TEXT[31:]), other.finish()]
-    assert [one.predictions for one in expected] == [one.predictions for one in actual]
-    assert [one.words for one in expected] == [one.words for one in actual]
+        resumed.state = dict(saved)
+    actual = [resumed.feed(TEXT[31:]), resumed.finish()]
+    assert [answer.predictions for answer in expected] == [answer.predictions for answer in actual]
+    assert [answer.words for answer in expected] == [answer.words for answer in actual]
     sensor = open_path(stream_bundles["sensor"])
     assert {name: (v.shape, v.dtype.name) for name, v in sensor.state.items()} == {
         "memory.h": ((4,), "float32"),
@@ -206,6 +212,6 @@ def test_a_bad_chunk_is_refused_and_changes_nothing(
         stream.feed("a text")
 
 
-def test_a_bundle_without_a_streaming_file_says_how_to_get_one() -> None:
+def test_a_bundle_without_a_streaming_file_is_answered_with_the_option() -> None:
     with pytest.raises(ModelError, match=r"no model.stream.onnx: export it with --streaming"):
         rnnx.load("imdb").stream()

@@ -1,4 +1,4 @@
-"""One predictor that many threads ask at once gives each the answers that one alone gets, bit for bit."""
+"""Tests that many threads can share a predictor, and get the answers that one thread gets, bit for bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ("wonderful", "awful", "the", "film", "plot", "it's", "café", "qzx", "a
 
 @pytest.fixture(autouse=True)
 def impatient_threads() -> Iterator[None]:
-    """Python hands its lock on a thousand times as often as it would."""
+    """Makes Python switch threads a thousand times as often as usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
     yield
@@ -29,7 +29,7 @@ def impatient_threads() -> Iterator[None]:
 
 
 def make_batches(seed: int) -> list[list[str]]:
-    """Of one text up to many batches of the network's, short and long texts mixed, the same ones again and again."""
+    """Draws batches of short and long texts, from a single text to several batches of the network, with repetitions."""
     rng = np.random.default_rng(seed)
     texts = [" ".join(rng.choice(WORDS, length)) for length in (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 700)]
     sizes = (1, 2, 3, 7, 20, 40)
@@ -37,7 +37,7 @@ def make_batches(seed: int) -> list[list[str]]:
 
 
 def ask_at_once(ask: Callable[[list[str]], Any], batches: list[list[str]]) -> list[tuple[int, Any]]:
-    """Every thread asks for every batch, in an order of its own; all begin together."""
+    """Lets every thread ask for every batch, each in its own order; all threads start at the same time."""
     barrier = Barrier(THREADS)
 
     def work(who: int) -> list[tuple[int, Any]]:
@@ -54,13 +54,15 @@ def test_many_threads_get_the_answers_of_one(name: str) -> None:
     batches = make_batches(1)[: 3 if name == "pos" else 6]
     alone = rnnx.load(name, batch_size=8)
     expected = [alone.predict(batch) for batch in batches]
-    shared = rnnx.load(name, batch_size=8, threads=2)  # its files are not loaded yet: the threads fight for that too
+    shared = rnnx.load(
+        name, batch_size=8, threads=2
+    )  # its files are not loaded yet, so the threads also compete for that
     answers = ask_at_once(shared.predict, batches)
     assert len(answers) == THREADS * ROUNDS * len(batches)
     assert all(answer == expected[i] for i, answer in answers)
 
 
-def test_what_threads_share_and_should_not_is_seen() -> None:
+def test_the_check_finds_state_that_threads_share() -> None:
     kept: list[str] = []
 
     def ask(batch: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Equal networks have equal names in every test, so that `tests/conversions.py` knows them again."""
+"""Gives equal networks equal names in every test, so that `tests/conversions.py` recognizes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def names_begin_anew() -> None:
-    """Keras counts the layers that it names itself; here, from the beginning of each test."""
+def restart_layer_names() -> None:
+    """Keras numbers the layers that it names itself; this restarts the numbers in each test."""
     if keras := sys.modules.get("keras"):
         keras.utils.clear_session(free_memory=False)

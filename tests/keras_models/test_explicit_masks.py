@@ -1,4 +1,4 @@
-"""Masks that are handed to a layer as an argument: read as Keras takes them, or refused; Keras and both forms agree."""
+"""Tests masks that are passed to a layer as an argument: they are read as Keras applies them, or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.train
 IDS = np.array([[0, 0, 3, 4, 5, 1], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 5, 0], [7, 8, 9, 10, 11, 1], [0] * 6], np.int32)
 FEATURES = np.where(IDS[..., None] == 0, 0, np.random.default_rng(0).integers(1, 20, (*IDS.shape, 2))).astype(np.int32)
 
-# Words, their features, the words' mask to the rest of the network.
+# Maps the words, their features and the mask of the words to the rest of the network.
 Body = Callable[[Any, Any, Any], Any]
 
 
@@ -71,25 +71,25 @@ def make(body: Body, *, seed: int = 1) -> keras.Model:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_keras_the_reference_and_both_forms_agree_wherever_the_padding_is(name: str) -> None:
+def test_keras_reference_and_both_forms_agree_for_padding_in_any_place(name: str) -> None:
     model = make(BODIES[name])
     network = read_network(model)
     expected = np.asarray(model([IDS, FEATURES], training=False))
     actual = network.predict({"ids": IDS, "features": FEATURES})
-    # An empty row has no mean.
+    # The mean of an empty row does not exist.
     np.testing.assert_allclose(expected[:-1], actual[:-1], atol=1e-6)
     if "mean" in name:
-        return  # the traps of the proof hold empty rows
+        return  # the traps of the proof contain empty rows, which have no mean
     drawn, long = make_number_probes(network, 12, 2)
     report = prove(model, network, build_forms(model, network), Probes(drawn, 0, len(drawn), long))
     assert report.passed, report.first_problem
     ways = {way.way for way in report.invariance}
-    # Turned around, a position has no place of its own to be compared at.
+    # If the sequence is reversed, an output has no position of its own at which it can be compared.
     assert ("more padding in front" in ways) is network.masks_zero is (name != "backwards")
 
 
 @pytest.mark.parametrize("name", ["mean", "mean of what has no mask"])
-def test_a_mean_over_the_words_alone_is_converted(name: str) -> None:
+def test_a_mean_over_the_words_alone_is_computed_by_both_forms(name: str) -> None:
     from rnnx.runtime.session import Session
 
     model = make(BODIES[name])
@@ -99,51 +99,53 @@ def test_a_mean_over_the_words_alone_is_converted(name: str) -> None:
         np.testing.assert_allclose(np.asarray(model([IDS[:-1], FEATURES[:-1]])), actual, atol=1e-6)
 
 
-def test_padding_is_seen_by_none_and_an_output_at_a_word_stays() -> None:
+def test_padding_does_not_change_the_output_at_a_word() -> None:
     network = read_network(make(BODIES["twice"]))
     assert network.masks_zero
     given = {"ids": IDS[3:4], "features": FEATURES[3:4]}
     expected = network.predict(given)[0]
-    for before, behind in ((2, 0), (0, 3)):
+    for before, after in ((2, 0), (0, 3)):
         padded = {
-            name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
+            name: np.pad(values, [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)])
             for name, values in given.items()
         }
         np.testing.assert_allclose(expected, network.predict(padded)[0, before : before + 6], rtol=1e-12)
 
 
-def test_without_the_mask_the_padding_is_seen() -> None:
-    """Keras's Concatenate takes the branch without a mask as present everywhere."""
+def test_without_the_argument_the_padding_is_not_masked() -> None:
+    """Keras's Concatenate treats a branch without a mask as present everywhere."""
     network = read_network(make(lambda x, y, mask: rnn()(joined(x, y))))
     assert not network.masks_zero
     assert not any(isinstance(node.layer, TakeMask) for node in network.nodes)
 
 
-def test_a_mask_that_travels_anyway_is_not_spelled_out() -> None:
+def test_a_mask_that_is_passed_on_anyway_needs_no_layer() -> None:
     network = read_network(make(lambda x, y, mask: layers.Concatenate()([rnn()(x, mask=mask), rnn()(x), y])))
-    # The first was asked for another tensor than travels, made the same way.
+    # The mask that the first layer is given is another tensor than the one passed on, computed in the same way.
     assert not any(isinstance(node.layer, TakeMask) for node in network.nodes)
 
 
-def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
+def test_a_model_reads_the_same_before_and_after_saving(tmp_path: Path) -> None:
     model = make(BODIES["twice"])
     model.save(tmp_path / "m.keras")
     saved, loaded = read_network(model), read_network(load_keras((tmp_path / "m.keras").read_bytes(), "m.keras"))
     given = {"ids": IDS, "features": FEATURES}
     np.testing.assert_array_equal(saved.predict(given), loaded.predict(given))
-    taken = [[node.inputs[1] for node in one.nodes if isinstance(node.layer, TakeMask)] for one in (saved, loaded)]
-    assert taken == [["words"]] * 2  # which the second recurrence finds with what it reads
+    taken = [
+        [node.inputs[1] for node in network.nodes if isinstance(node.layer, TakeMask)] for network in (saved, loaded)
+    ]
+    assert taken == [["words"]] * 2  # the second recurrence gets the mask with its input
 
 
-def test_another_networks_mask_shows() -> None:
-    """The reference with the mask left out is another network: the proof would fail on it."""
+def test_leaving_the_mask_out_changes_the_answer() -> None:
+    """Without the mask, the reference is another network, and the proof would fail on it."""
     network = read_network(make(BODIES["one direction"]))
     plain = [node for node in network.nodes if not isinstance(node.layer, TakeMask)]
     (taken,) = (node for node in network.nodes if isinstance(node.layer, TakeMask))
     nodes = [Node(n.name, n.layer, tuple(taken.inputs[0] if i == taken.name else i for i in n.inputs)) for n in plain]
     given = {"ids": IDS, "features": FEATURES}
-    other = Network(nodes, network.inputs).predict(given)
-    assert np.abs(network.predict(given) - other)[:, -1].max() > 1e-3
+    unmasked = Network(nodes, network.inputs).predict(given)
+    assert np.abs(network.predict(given) - unmasked)[:, -1].max() > 1e-3
     assert any(isinstance(node.layer, Embedding) and node.layer.mask_zero for node in network.nodes)
 
 
@@ -165,7 +167,7 @@ def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: s
         read_network(make(body))
 
 
-def test_a_mask_of_ids_that_no_embedding_masks_is_refused() -> None:
+def test_a_mask_of_ids_without_a_masking_embedding_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     x = layers.Embedding(12, 3)(ids)
     model = keras.Model(ids, layers.Dense(2)(layers.SimpleRNN(3, name="p")(x, mask=keras.ops.not_equal(ids, 0))))
@@ -175,7 +177,7 @@ def test_a_mask_of_ids_that_no_embedding_masks_is_refused() -> None:
         read_network(model)
 
 
-def test_a_mask_from_ids_beside_the_values_can_be_streamed(tmp_path: Path) -> None:
+def test_a_network_with_a_mask_from_its_ids_can_be_streamed(tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
     ids, others = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "others"))
     words = layers.Embedding(12, 3, mask_zero=True, name="words")

@@ -1,4 +1,4 @@
-"""`.keras` files that Keras should not be handed; none of them reaches it."""
+"""Tests `.keras` files that are too dangerous for Keras; it must never be given one of them."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def packed(content: Members, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def with_far_root(content: Members) -> None:
-    """Of the HDF5 file's end, and so of all that is read."""
+    """Overwrites an address in the header of the HDF5 file with one beyond all bounds."""
     weights = content["model.weights.h5"]
     content["model.weights.h5"] = weights[:44] + bytes(7) + b"\x80" + weights[52:]
 
 
 def with_layer(**layer: Any) -> Callable[[Members], None]:
-    """Another layer in place of the second one."""
+    """Returns a change that replaces the second layer."""
 
     def change(content: Members) -> None:
         config = json.loads(content["config.json"])
@@ -189,7 +189,7 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_keras_never_sees_it(name: str, saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dangerous_file_never_reaches_keras(name: str, saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     change, reason = REFUSED[name]
     content = members(saved)
     change(content)
@@ -200,12 +200,12 @@ def test_keras_never_sees_it(name: str, saved: bytes, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
-def test_what_is_no_keras_file_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_a_keras_file_is_refused(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"m\.keras: the file is damaged, or is not a \.keras file"):
         clean_keras_file(data, "m.keras")
 
 
-def test_every_cut_and_flipped_file_is_loaded_or_refused(saved: bytes) -> None:
+def test_a_truncated_or_damaged_file_raises_no_other_error(saved: bytes) -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         data = bytearray(saved[: int(rng.integers(1, len(saved)))] if rng.random() < 0.3 else saved)
@@ -216,21 +216,21 @@ def test_every_cut_and_flipped_file_is_loaded_or_refused(saved: bytes) -> None:
             continue
 
 
-def test_a_loss_of_ones_own_is_left_behind(saved: bytes) -> None:
-    """It plays no part in what the network computes; the weights come through."""
+def test_a_custom_loss_is_dropped(saved: bytes) -> None:
+    """The loss is code of the user and plays no part in what the network computes; the weights are loaded."""
     model = load_keras(saved, "m.keras")
     assert [layer.name for layer in model.layers] == ["rnn", "probs"]
     original = h5py.File(io.BytesIO(members(saved)["model.weights.h5"]))["layers/simple_rnn/cell/vars/0"][()]
     np.testing.assert_array_equal(model.layers[0].get_weights()[0], original)
 
 
-def test_an_old_keras_is_not_used(saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras, "__version__", "3.13.1")
     with pytest.raises(MissingExtraError, match=r"keras 3\.13\.1 is older than 3\.13\.2"):
         load_keras(saved, "m.keras")
 
 
-def test_a_file_may_hold_every_layer_that_is_read_and_no_other() -> None:
+def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_network._RECURRENT}
     read |= {layers.Bidirectional, layers.InputLayer}
     assert {kind.__name__ for kind in read} == keras_file._LAYERS

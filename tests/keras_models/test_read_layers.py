@@ -1,4 +1,4 @@
-"""The layers around a recurrence: the reference against Keras, both forms within their bounds, what is refused."""
+"""Tests the layers around a recurrence: the reference against Keras, both forms within their bounds, and refusals."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from tests.conversions import build_forms, decide
 
 pytestmark = [
     pytest.mark.train,
-    # Poolings and reshapes drop a mask, as is meant here.
+    # Pooling and reshaping layers drop a mask, which these tests intend.
     pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
     pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
 ]
 
-# Zeros in front, at the end, between, nowhere, all but one, and nothing else.
+# One row each: zeros in front, at the end, between, nowhere, at all positions but one, and everywhere.
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0], [0] * 6],
     np.int32,
@@ -59,12 +59,12 @@ def last(x: Any) -> Any:
 
 
 def branches(layer: keras.Layer) -> Body:
-    """Two recurrences over one input, merged."""
+    """Merges two recurrences over one input."""
     return lambda x: last(layer([rnn()(x), rnn()(x)]))
 
 
 def after_states(*body: keras.Layer) -> Body:
-    """Layers between two recurrences."""
+    """Puts layers between two recurrences."""
 
     def build(x: Any) -> Any:
         for layer in [rnn(), *body]:
@@ -75,7 +75,7 @@ def after_states(*body: keras.Layer) -> Body:
 
 
 def after_last(*body: keras.Layer) -> Body:
-    """Layers behind the last state."""
+    """Puts layers after the last state."""
 
     def build(x: Any) -> Any:
         for layer in [layers.SimpleRNN(4), *body]:
@@ -90,7 +90,7 @@ def both_directions(mode: str) -> Body:
 
 
 def activations(x: Any) -> Any:
-    """Every activation, of a Dense at each position and of a layer, side by side."""
+    """Applies every activation, in a Dense at each position and in a layer of its own."""
     names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax"]
     x = rnn()(x)
     dense = [layers.Dense(2, name)(x) for name in names]
@@ -98,7 +98,7 @@ def activations(x: Any) -> Any:
 
 
 def merged(*merges: type[keras.Layer]) -> Body:
-    """Two recurrences over one input, merged in each of these ways."""
+    """Merges two recurrences over one input in each of the given ways."""
 
     def build(x: Any) -> Any:
         first, second = rnn()(x), rnn()(x)
@@ -108,12 +108,12 @@ def merged(*merges: type[keras.Layer]) -> Body:
 
 
 def square(x: Any) -> Any:
-    """Four positions of four features, a fixed time."""
+    """Returns four positions of four features, which makes the time fixed."""
     return layers.Reshape((4, 4))(layers.Dense(16)(last(x)))
 
 
 def half_masked(merge: keras.Layer) -> Body:
-    """One of two branches has lost its mask."""
+    """Merges two branches, one of which has lost its mask."""
     return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
 
 
@@ -175,14 +175,14 @@ BODIES: dict[str, Callable[[], Body]] = {
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
 }
-# Without a mask too: what looks at one.
+# Layers that look at a mask are tested without one too.
 CASES = [(name, True) for name in BODIES] + [
     (name, False) for name in ("mean kept", "masking", "concatenate", "batch normalization")
 ]
 
 
 def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
-    """A classifier with a body over an embedding; weights drawn, variances positive."""
+    """Builds a classifier with the body over an embedding; weights are random, and variances positive."""
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32", name="ids")
     probs = layers.Dense(1, "sigmoid", name="head")(body(layers.Embedding(12, 4, mask_zero=mask_zero)(ids)))
@@ -209,7 +209,7 @@ def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> Non
     model = make(BODIES[name](), mask_zero=mask_zero)
     network = read_network(model)
     expected, decisions = network.predict(IDS), decide(network, IDS)["probs"]
-    # The whole way, within what all roundings together can do; these weights expand little.
+    # Compares whole predictions within the bound on all roundings together; these weights amplify errors little.
     actual = np.asarray(model(IDS, training=False))
     assert (np.abs(expected - actual) <= decisions.bounds).all()
     assert np.median(decisions.bounds) < 1e-3
@@ -221,13 +221,13 @@ def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> Non
 
 
 def worst(report: RuntimeReport) -> float:
-    """The largest ratio of a layer; infinite where a number is none."""
+    """Returns the largest ratio of a layer; infinity if a value is not a number."""
     return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
 
 
 @pytest.mark.parametrize("name", ["batch normalization", "layer normalization, last", "batch normalization, last"])
-def test_every_weight_that_is_changed_in_the_file_shows(name: str) -> None:
-    """By a hundredth of it, the epsilon too, in the one form and the other."""
+def test_every_changed_weight_exceeds_the_bound(name: str) -> None:
+    """In both forms, each weight tensor is changed by a hundredth, and an epsilon by a factor of three."""
     model = make(BODIES[name](), mask_zero=True)
     network = read_network(model)
     for rewritten in build_forms(model, network).values():
@@ -240,7 +240,7 @@ def test_every_weight_that_is_changed_in_the_file_shows(name: str) -> None:
                 continue  # a constant of the graph
             altered = dataclasses.replace(rewritten, model=onnx.ModelProto.FromString(kept))
             target = next(t for t in altered.model.graph.initializer if t.name == tensor.name)
-            off = values * np.float32(1.01) if values.size > 1 else values * np.float32(3)  # an epsilon weighs little
+            off = values * np.float32(1.01) if values.size > 1 else values * np.float32(3)  # an epsilon has less effect
             target.CopyFrom(numpy_helper.from_array(off, tensor.name))
             assert worst(compare(network, altered)) > 1, tensor.name
             changed += 1
@@ -257,18 +257,18 @@ def test_the_file_holds_every_weight_bit_for_bit(name: str) -> None:
         parsed = parse_model(rewritten.model.SerializeToString())
         record = from_json(Layers, to_json(Layers(record_network(network, parsed)), indent=None))
         evidence = SimpleNamespace(layers=record.layers, inputs=network.inputs, outputs=network.outputs)
-        again = read_reference(evidence, parsed)  # type: ignore[arg-type]  # all that it reads
+        again = read_reference(evidence, parsed)  # type: ignore[arg-type]  # it reads no more than this
         np.testing.assert_array_equal(network.predict(IDS), again.predict(IDS))
 
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """The part of the evidence that says what the network is."""
+    """The part of the evidence that describes the network."""
 
     layers: tuple[LayerRecord, ...]
 
 
-def test_a_model_of_these_layers_is_exported_and_verified(tmp_path: Path) -> None:
+def test_a_model_with_several_of_these_layers_is_exported_and_verified(tmp_path: Path) -> None:
     body = after_states(
         layers.BatchNormalization(),
         layers.TimeDistributed(layers.Dense(4, "gelu")),
@@ -284,7 +284,7 @@ def test_a_model_of_these_layers_is_exported_and_verified(tmp_path: Path) -> Non
         assert set(found.bits.values()) == {"same"}
 
 
-def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
+def test_a_model_reads_the_same_before_and_after_saving(tmp_path: Path) -> None:
     model = keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),
@@ -304,8 +304,8 @@ def test_what_was_loaded_reads_as_what_was_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_network(model).predict(IDS), loaded.predict(IDS))
 
 
-def test_several_ids_at_each_position() -> None:
-    """(batch, time, k) ids, embedded and laid side by side; Keras's Reshape drops the mask."""
+def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
+    """The ids are `(batch, time, k)`; Keras's Reshape drops their mask."""
     ids = np.random.default_rng(0).integers(0, 12, (2, 5, 3)).astype(np.int32)
     given = keras.Input((None, 3), dtype="int32")
     embedding = layers.Embedding(12, 4, mask_zero=True)
@@ -340,7 +340,7 @@ def test_several_ids_at_each_position() -> None:
         (lambda x: layers.PReLU(shared_axes=[1], name="p")(rnn()(x)), "is of an unsupported class"),
     ],
 )  # fmt: skip
-def test_what_is_not_modelled_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
+def test_an_unsupported_layer_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
     ids = keras.Input((None,), dtype="int32")
     x = body(layers.Embedding(12, 4, mask_zero=True)(ids))
     model = keras.Model(ids, x if len(x.shape) == 2 else last(x))

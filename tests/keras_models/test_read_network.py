@@ -18,7 +18,7 @@ pytestmark = pytest.mark.train
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_reference_computes_what_keras_computes(name: str, mask_zero: bool) -> None:
-    """Zeros stand in front, at the end and between; ten float32 steps of moderate weights stay within 1e-4."""
+    """Six steps in float32 with moderate weights stay within 1e-4; padding is in front, at the end and between."""
     model = MODELS[name](mask_zero)
     ids = np.array([[0, 0, 3, 4, 5, 6], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0]], np.int32)
     expected = read_network(model).predict(ids)
@@ -27,7 +27,7 @@ def test_the_reference_computes_what_keras_computes(name: str, mask_zero: bool) 
     np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-4)
 
 
-def test_branches_meet_in_a_functional_model() -> None:
+def test_branches_of_a_functional_model_are_joined() -> None:
     ids = keras.Input((None,), dtype="int32")
     x = layers.Embedding(12, 5)(ids)
     states = layers.SimpleRNN(4, return_sequences=True)(x)
@@ -49,7 +49,7 @@ def test_branches_meet_in_a_functional_model() -> None:
         ([layers.Lambda(lambda x: x, name="code")], r"layer code \(Lambda\)"),
     ],
 )
-def test_what_is_not_modelled_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
+def test_an_unsupported_layer_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         read_network(build(*body))
 
@@ -64,7 +64,7 @@ def test_a_layer_used_twice_is_refused() -> None:
         read_network(model)
 
 
-def test_a_subclass_is_refused() -> None:
+def test_a_subclass_of_a_supported_layer_is_refused() -> None:
     class Twisted(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
         pass
 

@@ -27,7 +27,7 @@ PREDICTIONS = st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_si
 
 
 @given(PREDICTIONS)
-def test_reliability_is_that_of_scikit_learn(predictions: list[tuple[float, bool]]) -> None:
+def test_the_bins_are_those_of_scikit_learn(predictions: list[tuple[float, bool]]) -> None:
     confidence, is_right = np.array([c for c, _ in predictions]), np.array([r for _, r in predictions])
     accuracy, mean = calibration_curve(is_right, confidence, n_bins=BIN_COUNT)
     bins = measure_reliability(confidence, is_right)
@@ -56,7 +56,7 @@ def test_likelihood_and_brier_score_are_those_of_scikit_learn(
         assert figures.brier_score == pytest.approx(of_labels[1])
 
 
-def test_a_case_by_hand() -> None:
+def test_calibration_computed_by_hand() -> None:
     """Measures 0.9 right, 0.9 wrong and 0.6 right: bins (13/15, 14/15] and (8/15, 9/15]."""
     probs = np.array([[0.1, 0.9], [0.9, 0.1], [0.4, 0.6]])
     figures = measure_calibration(probs, np.array([1, 1, 1]), np.array([1, 0, 1]))

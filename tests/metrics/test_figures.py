@@ -19,7 +19,7 @@ IDS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_
 
 
 @given(IDS)
-def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+def test_figures_of_labels_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     expected, actual = np.array(pairs).T
     figures = measure(expected, actual, LABELS, UNMEASURED)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
@@ -53,7 +53,7 @@ def test_values_that_do_not_vary_have_no_share_of_variance() -> None:
     assert figures.mae == pytest.approx(0.1)
 
 
-def test_lengths_by_hand() -> None:
+def test_accuracy_by_length_computed_by_hand() -> None:
     tokens = np.array([1, 2, 3, 4, 5, 6, 7, 8, 20, 10])
     is_right = np.array([1, 0, 1, 1, 1, 1, 0, 0, 0, 1], np.bool_)
     expected = (

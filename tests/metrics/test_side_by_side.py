@@ -21,18 +21,18 @@ ROWS = [
 ]
 
 
-def test_the_spread_is_over_the_seeds_of_one_recipe() -> None:
+def test_a_spread_is_taken_over_the_seeds_of_one_recipe() -> None:
     (spread,) = measure_spreads(ROWS)
     assert (spread.recipe, spread.count) == ("default", 2)
     assert (spread.mean, spread.lowest, spread.highest) == pytest.approx((0.91, 0.90, 0.92))
-    assert spread.deviation == pytest.approx(0.02 / 2**0.5)  # for two values: half their distance, times sqrt(2)
+    assert spread.deviation == pytest.approx(0.02 / 2**0.5)  # of two values, this is half their distance times sqrt(2)
 
 
 def test_a_seed_counts_once() -> None:
     assert measure_spreads([ROWS[0], ROWS[0], ROWS[2]]) == ()
 
 
-def test_the_card_has_a_row_for_each_and_the_spread() -> None:
+def test_the_card_has_a_row_for_each_model_and_the_spread() -> None:
     text = describe_comparison([dataclasses.asdict(row) for row in ROWS], "texts")
     assert "| imdb | default | 1 | 1,234,567 | 0.9000 | 0.9200 | 0.0100 | `abababab` |" in text
     assert "| mine | - | - | 1,234,567 | - | 0.5000 |" in text

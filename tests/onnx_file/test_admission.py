@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a negative size": (lambda: whole(tensors=(tensor("w", [-1, -1], ONE),)), "unsupported shape"),
     "very many axes": (lambda: whole(tensors=(tensor("w", [1] * 9, ONE),)), "unsupported shape"),
     "a tensor of strings": (lambda: whole(tensors=(tensor("w", [1], ONE, 8),)), "data type 8"),
-    "numbers beside the bytes": (lambda: whole(tensors=(tensor("w", [1], b"", more=[(4, ONE)]),)), "float_data"),
+    "numbers as fields and as bytes": (lambda: whole(tensors=(tensor("w", [1], b"", more=[(4, ONE)]),)), "float_data"),
     "an input without an end": (lambda: whole(more=((11, port("h", 1, 1 << 40)),)), "unsupported shape"),
     "a large Expand": (
         lambda: whole(node("Expand", ["x", "s"], ["y"]), tensors=(int64("s", 1 << 20, 1 << 20),)),
@@ -168,7 +168,7 @@ def test_a_small_file_is_admitted_and_runs() -> None:
     require_admissible(outer_products(1))
 
 
-def test_a_product_of_one_constant_alone_is_for_onnxruntime_to_refuse() -> None:
+def test_a_product_of_one_constant_is_left_to_onnxruntime() -> None:
     for operator in ("MatMul", "Gather"):
         data = whole(node(operator, ["w"], ["z"]), ADD)
         require_admissible(data)
@@ -197,7 +197,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_spoiled_file_is_refused_after_little_work(name: str, work: Counter[str]) -> None:
-    """The seconds that this takes are measured by `bench.speed.admission`."""
+    """The work is counted here; `bench.speed.admission` measures the seconds."""
     make, reason = REFUSED[name]
     data = make()
     with pytest.raises(ModelError, match=reason):
@@ -208,7 +208,7 @@ def test_a_spoiled_file_is_refused_after_little_work(name: str, work: Counter[st
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_every_reader_refuses_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_reader_refuses_a_spoiled_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is refused before onnxruntime or protobuf reads it."""
     data = REFUSED[name][0]()
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: pytest.fail("a session was made"))
@@ -219,12 +219,12 @@ def test_every_reader_refuses_it(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_the_shipped_files_are_let_in_after_little_work(name: str, work: Counter[str]) -> None:
-    """1 to 4 ms on two cores of 2024; `bench.speed.admission` measures it."""
+def test_shipped_files_are_admitted_after_little_work(name: str, work: Counter[str]) -> None:
+    """It takes 1 to 4 ms on two cores of 2024, as `bench.speed.admission` measured."""
     for path in find_directory(name).glob("*.onnx"):
         work.clear()
         require_admissible(path.read_bytes())
-        assert 100 < work["varints"] < 10_000  # the bytes of the weights, millions of them, are not looked at
+        assert 100 < work["varints"] < 10_000  # the millions of bytes of the weights are not read
         assert work["folds"] < 100
 
 

@@ -1,4 +1,4 @@
-"""The comparison itself: that it passes what is right, and fails, in the right place, what is not."""
+"""Tests that the comparison passes what is right, and fails what is wrong in the right place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BATCH = ProbeBatch(IDS, ("a", "b", "c"))
 
 
 def float32_run(network: Network) -> Outputs:
-    """The network in float32, step by step."""
+    """Runs the network in float32, step by step."""
     nodes = {node.name: node.layer for node in network.nodes}
     embedding, rnn, dense = nodes["embedding"], nodes["rnn"], nodes["probs"]
     assert isinstance(embedding, Embedding)
@@ -74,7 +74,7 @@ def test_right_arithmetic_passes_far_from_the_bound() -> None:
 
 
 @pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "bias"])
-def test_one_weight_that_is_off_fails_in_its_layer(name: str) -> None:
+def test_one_wrong_weight_fails_in_its_layer(name: str) -> None:
     weights = getattr(RNN, name).copy()
     weights.flat[7 % weights.size] += 1e-3
     report = compare(float32_run(with_rnn(**{name: weights})))
@@ -86,7 +86,7 @@ def test_a_transposed_kernel_fails() -> None:
     assert not compare(float32_run(with_rnn(recurrent_kernel=RNN.recurrent_kernel.T.copy()))).passed
 
 
-def test_a_head_that_is_off_fails_behind_the_recurrence() -> None:
+def test_a_wrong_head_fails_after_the_recurrence() -> None:
     outputs = float32_run(NETWORK)
     report = compare(Outputs({"probs": outputs.answers["probs"] + np.float32(1e-4)}, outputs.states))
     assert not report.passed
@@ -94,16 +94,16 @@ def test_a_head_that_is_off_fails_behind_the_recurrence() -> None:
     assert report.layers[0].passed
 
 
-def test_a_mask_that_is_ignored_fails_at_its_step() -> None:
+def test_an_ignored_mask_fails_at_its_step() -> None:
     outputs = float32_run(NETWORK)
     states = outputs.states["rnn"].copy()
-    states[0, 1, 3] = 1e-30  # a masked position has to keep its zero, bit for bit
+    states[0, 1, 3] = 1e-30  # a masked position must keep its zero, bit for bit
     report = compare(Outputs({"probs": outputs.answers["probs"]}, {"rnn": states}))
     assert not report.passed
     assert (report.worst.probe, report.worst.step, report.worst.unit) == ("a", 1, 3)
 
 
-def test_nan_fails_wherever_it_stands() -> None:
+def test_nan_fails_in_states_and_in_outputs() -> None:
     outputs = float32_run(NETWORK)
     states = outputs.states["rnn"].copy()
     states[1, 2, 0] = np.nan
@@ -118,7 +118,7 @@ def test_nan_fails_wherever_it_stands() -> None:
     json.dumps(dataclasses.asdict(in_probs), allow_nan=False)
 
 
-def test_shape_and_dtype_count() -> None:
+def test_another_shape_or_dtype_fails() -> None:
     outputs = float32_run(NETWORK)
     assert not compare(Outputs({"probs": outputs.answers["probs"][:, 0]}, outputs.states)).passed
     assert not compare(Outputs({"probs": outputs.answers["probs"].astype(np.float64)}, outputs.states)).passed
@@ -147,7 +147,7 @@ def test_a_label_that_rounding_could_change_is_a_tie() -> None:
     assert (report.label_count, report.tie_count) == (2, 1)
 
 
-def test_a_proof_without_a_certain_label_says_so() -> None:
+def test_the_verdict_says_if_no_label_is_certain() -> None:
     head = NETWORK.nodes[-1]
     assert isinstance(head.layer, Dense)
     undecided = dataclasses.replace(head.layer, kernel=head.layer.kernel * 0, bias=head.layer.bias * 0)
@@ -158,19 +158,21 @@ def test_a_proof_without_a_certain_label_says_so() -> None:
     assert "reach" not in ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),)).verdict
 
 
-def test_the_whole_way_is_compared_too() -> None:
-    """Every step right and the head right, but another sequence was read."""
-    other = ProbeBatch(IDS[::-1], BATCH.names)
+def test_whole_predictions_are_compared_too() -> None:
+    """Every step and the head are right, but another sequence was read."""
+    reversed_batch = ProbeBatch(IDS[::-1], BATCH.names)
     outputs = float32_run(NETWORK)
     swapped = Outputs({"probs": outputs.answers["probs"][[1, 0, 2]]}, outputs.states)
     report = compare_runtime("test", NETWORK, [BATCH], [swapped], [decide(NETWORK, IDS)])
     assert report.layers[-1].layer == "end to end"
     assert not report.layers[-1].passed
-    assert not compare_runtime("test", NETWORK, [other], [outputs], [decide(NETWORK, other.given)]).passed
+    assert not compare_runtime(
+        "test", NETWORK, [reversed_batch], [outputs], [decide(NETWORK, reversed_batch.given)]
+    ).passed
 
 
-def test_a_bound_that_says_nothing_is_no_proof() -> None:
-    """Weights so large that any probability would pass."""
+def test_a_bound_that_allows_any_answer_is_not_a_proof() -> None:
+    """The weights are so large that any probability would be within the bound."""
     head = NETWORK.nodes[-1]
     assert isinstance(head.layer, Dense)
     huge = dataclasses.replace(head.layer, kernel=head.layer.kernel * 1e7)
@@ -180,7 +182,7 @@ def test_a_bound_that_says_nothing_is_no_proof() -> None:
     assert "says nothing on any probe" in report.problems[-1]
 
 
-def test_nothing_compared_is_no_proof() -> None:
+def test_a_report_without_comparisons_is_not_a_proof() -> None:
     assert not ParityReport(1, 1, 1, ()).passed
     assert ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),)).passed
     failed = ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),), ("labels: swapped",))

@@ -1,4 +1,4 @@
-"""`rnnx diff`: where two computations part."""
+"""Tests `rnnx diff`, which shows where two computations diverge."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_a_file_does_not_differ_from_itself(tiny_bundle: Path, capsys: Capture) 
     report = json.loads(capsys.readouterr().out)
     assert report["flip_count"] == 0
     assert len(report["inputs"]) > 15
-    for one in report["inputs"]:
-        assert one["parting"] is None
-        assert one["max_abs_diff"] == one["max_state_diff"] == 0.0
+    for row in report["inputs"]:
+        assert row["parting"] is None
+        assert row["max_abs_diff"] == row["max_state_diff"] == 0.0
 
 
 @pytest.mark.train
-def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
-    """One unit's bias off, from the third step on by a token that others do not have: the first such step is named."""
+def test_two_models_diverge_where_their_weights_differ(tmp_path: Path) -> None:
+    """Only the embedding of token 7 differs, which is read at step 3; this must be the first step that is named."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import keras
 
@@ -54,11 +54,11 @@ def test_two_models_part_where_their_weights_do(tmp_path: Path) -> None:
         path = export(tmp_path / f"{name}.keras", tmp_path / name).path
         sides.append(Side(name, (path / "model.onnx").read_bytes(), "cpu", None))
     report = compare_sides(sides[0], sides[1], [DiffInput("x", None, np.array([3, 4, 5, 7, 1], np.int32))])
-    (one,) = report.inputs
-    assert one.parting is not None
-    assert (one.parting.layer, one.parting.step) == (sides[0].evidence.layers[1].name, 3)
-    assert one.max_state_diff is not None
-    assert one.max_state_diff >= one.parting.difference > 1e-3
+    (row,) = report.inputs
+    assert row.parting is not None
+    assert (row.parting.layer, row.parting.step) == (sides[0].evidence.layers[1].name, 3)
+    assert row.max_state_diff is not None
+    assert row.max_state_diff >= row.parting.difference > 1e-3
     assert [len(curve.differences) for curve in report.curves] == [5, 5]
     assert report.curves[0].differences[:3] == (0.0, 0.0, 0.0)
 
@@ -73,16 +73,16 @@ def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, 
     assert "0 of 3 labels differ" in captured.err
 
 
-def test_a_flipped_label_is_exit_3(tiny_bundle: Path, capsys: Capture) -> None:
+def test_flipped_labels_are_counted(tiny_bundle: Path, capsys: Capture) -> None:
     side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
-    other = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
-    other.labels = side.labels[::-1]
-    report = compare_sides(side, other, golden_inputs(side, side))
+    flipped = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
+    flipped.labels = side.labels[::-1]
+    report = compare_sides(side, flipped, golden_inputs(side, side))
     assert report.flip_count == len(report.inputs)
-    assert all(one.max_abs_diff is None for one in report.inputs)
+    assert all(row.max_abs_diff is None for row in report.inputs)
 
 
-def test_as_many_probabilities_as_labels(tiny_bundle: Path) -> None:
+def test_a_file_must_give_one_probability_for_each_label(tiny_bundle: Path) -> None:
     side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     given = golden_inputs(side, side)[0]
     side.labels = ("x", "y", "z")
@@ -98,7 +98,7 @@ def test_a_plot_is_written(tiny_bundle: Path, tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_file_alone_cannot_read_texts(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "alone.onnx").write_bytes((tiny_bundle / "model.onnx").read_bytes())
     (tmp_path / "texts.txt").write_bytes(b"good\n")
     alone = str(tmp_path / "alone.onnx")
@@ -106,34 +106,34 @@ def test_a_file_alone_reads_no_texts(tiny_bundle: Path, tmp_path: Path, capsys: 
     assert "a file alone reads no texts; give the bundle" in capsys.readouterr().err
 
 
-def test_two_models_read_the_texts_with_their_own_vocabularies(capsys: Capture) -> None:
-    """29,000 words and 10,000: ids of the one mean nothing to the other."""
+def test_two_models_read_texts_by_their_own_vocabularies(capsys: Capture) -> None:
+    """One vocabulary has 29,000 words and the other 10,000, so the ids of one mean nothing to the other."""
     assert run(["diff", "--json", "imdb", "imdb-article"]) in (0, 3)
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert len(report["inputs"]) > 15
-    assert all(one["name"].startswith("golden text") for one in report["inputs"])
-    assert all(one["max_abs_diff"] is not None and one["max_state_diff"] is None for one in report["inputs"])
+    assert all(row["name"].startswith("golden text") for row in report["inputs"])
+    assert all(row["max_abs_diff"] is not None and row["max_state_diff"] is None for row in report["inputs"])
     assert "onnxruntime" not in captured.err
 
 
-def test_a_text_form_is_compared_with_the_one_that_reads_ids(tiny_bundle: Path, capsys: Capture) -> None:
-    """Alone as well: it needs no tokenizer beside it."""
+def test_a_text_form_is_compared_with_the_form_that_reads_ids(tiny_bundle: Path, capsys: Capture) -> None:
+    """The text form needs no tokenizer, so its file can be given alone."""
     assert run(["diff", "--json", str(tiny_bundle), str(tiny_bundle / "model.text.onnx")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert len(report["inputs"]) > 15
-    assert all(one["max_abs_diff"] < 0.01 for one in report["inputs"])
-    assert all(one["parting"] is not None for one in report["inputs"])  # the embedding is stored as int16
+    assert all(row["max_abs_diff"] < 0.01 for row in report["inputs"])
+    assert all(row["parting"] is not None for row in report["inputs"])  # the embedding is stored as int16
 
 
-def test_files_without_a_common_input_say_so(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_files_without_a_common_input_are_refused(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     for name in ("model.onnx", "model.text.onnx"):
         (tmp_path / name).write_bytes((tiny_bundle / name).read_bytes())
     assert run(["diff", str(tmp_path / "model.onnx"), str(tmp_path / "model.text.onnx")]) == 2
     assert "carry no input that both can read; name bundles" in capsys.readouterr().err
 
 
-def test_a_file_beside_somebody_elses_config_is_a_file_alone(bundle_copy: Path, capsys: Capture) -> None:
+def test_a_file_that_the_config_does_not_list_is_read_alone(bundle_copy: Path, capsys: Capture) -> None:
     other = bundle_copy / "other.onnx"
     other.write_bytes((bundle_copy / "model.onnx").read_bytes())
     assert run(["diff", str(other), str(other)]) == 0

@@ -1,4 +1,4 @@
-"""What must not matter: that it passes where nothing does, and fails where something does."""
+"""Tests the comparison under batching, order and padding: it passes if they do not matter, and fails if they do."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def run_masked(given: NamedArrays) -> Answers:
 
 
 def off(by: Callable[[np.ndarray], float | np.ndarray]) -> Ask:
-    """A file whose answers are off by what is said of the ids."""
+    """Returns a file whose answers are wrong by a function of the ids."""
     return lambda given: {"probs": run_masked(given)["probs"] + np.float32(by(given["ids"]))}
 
 
-def test_a_right_file_does_not_mind() -> None:
+def test_a_right_file_passes_in_every_way() -> None:
     reports = compare_ways("file", MASKED, run_masked, {"ids": IDS}, decide(MASKED, IDS))
     assert {report.way for report in reports} == {
         "each row alone",
@@ -60,7 +60,7 @@ def test_a_right_file_does_not_mind() -> None:
     assert all(report.passed for report in reports)
 
 
-def test_padding_is_not_varied_where_the_network_sees_it() -> None:
+def test_padding_is_not_varied_if_the_network_reads_it() -> None:
     reports = compare_ways(
         "file", UNMASKED, lambda given: answers(UNMASKED, given["ids"]), {"ids": IDS}, decide(UNMASKED, IDS)
     )
@@ -78,7 +78,7 @@ def test_padding_is_not_varied_where_the_network_sees_it() -> None:
         ("the batch in halves", off(lambda ids: 1e-3 * (len(ids) == 2))),
     ],
 )
-def test_a_file_that_minds_fails_there(way: str, run: Ask) -> None:
+def test_a_file_that_depends_on_a_way_fails_in_it(way: str, run: Ask) -> None:
     reports = compare_ways("file", MASKED, run, {"ids": IDS}, decide(MASKED, IDS))
     assert way in {report.way for report in reports if not report.passed}
 
@@ -101,8 +101,8 @@ def test_nan_and_another_shape_fail() -> None:
     assert compare_answers("file", "way", right, right, allowed).has_same_bits
 
 
-def test_of_an_output_over_the_time_what_stands_at_words_is_compared() -> None:
-    """At padding it may be whatever it is."""
+def test_an_output_over_time_is_compared_at_words_only() -> None:
+    """At padding it may have any value."""
     tagger = Network([*MASKED.nodes[:1], Node("rnn", TAGGER_RNN, ("embedding",)), Node("probs", TAGGER_HEAD, ("rnn",))])
 
     def run(given: NamedArrays, noise: float = 0.0) -> Answers:

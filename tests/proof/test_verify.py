@@ -1,4 +1,4 @@
-"""Verification from the file alone: what it accepts, and that every alteration is found."""
+"""Tests verification from the file alone: what it accepts, and that every alteration is found."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def properties_of(data: bytes) -> dict[str, str]:
 
 
 def rewrite(data: bytes, change: Callable[[Any, dict[str, str]], None], *, seal: bool) -> bytes:
-    """A file after a change of its model or its metadata; sealed, the digest is made to fit again."""
+    """Returns a file after a change of its model or its metadata; with `seal`, its digest is updated."""
     model = parse_model(data)
     properties = read_properties(model)
     change(model, properties)
@@ -49,15 +49,15 @@ def test_a_file_alone_verifies_with_the_same_bits(tiny_bundle: Path, form: str) 
     assert found.report.passed
     assert found.report.first_problem == ""
     assert found.bits[f"{form}, CPUExecutionProvider"] == "same"
-    assert {one.runtime.split(",")[0] for one in found.report.runtimes} == {form}
+    assert {runtime.runtime.split(",")[0] for runtime in found.report.runtimes} == {form}
     assert len(found.report.invariance) >= 3
     assert found.report.text_count > 10
-    assert found.report.trap_count > 5 or form == "model.text.onnx"  # made-up ids are no text
+    assert found.report.trap_count > 5 or form == "model.text.onnx"  # traps are ids that no text has
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_one_flipped_bit_anywhere_is_refused(tiny_bundle: Path, form: str) -> None:
-    """300 bits of the whole file, and one in every tensor."""
+    """The bits are 300 of the whole file, and one in every tensor."""
     data = (tiny_bundle / form).read_bytes()
     rng = np.random.default_rng(0)
     places = [int(i) for i in rng.integers(0, len(data), 300)]
@@ -73,14 +73,14 @@ def test_one_flipped_bit_anywhere_is_refused(tiny_bundle: Path, form: str) -> No
         except ModelError:
             continue
         accepted.append(place)
-    # What the file says of its maker, outside graph and metadata, is no part of the computation.
+    # The name of the producer, outside graph and metadata, is not part of the computation.
     maker = data[: data.index(b"rnnx") + 20]
     assert [place for place in accepted if place >= len(maker)] == []
 
 
 @pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "bias", "table"])
-def test_a_weight_that_is_not_keras_own_is_named(tiny_bundle: Path, name: str) -> None:
-    """Even if somebody made the digest fit."""
+def test_a_weight_that_keras_did_not_have_is_named(tiny_bundle: Path, name: str) -> None:
+    """It is found even if the digest of the file was updated."""
 
     def change(model: Any, properties: dict[str, str]) -> None:
         evidence = from_json(Evidence, properties[EVIDENCE_KEY])
@@ -96,7 +96,7 @@ def test_a_weight_that_is_not_keras_own_is_named(tiny_bundle: Path, name: str) -
 
 
 def test_a_wrong_computation_with_right_weights_fails_in_its_layer(tiny_bundle: Path) -> None:
-    """A graph that somebody changed, digest and all: relu where tanh was."""
+    """The graph has relu in place of tanh, and an updated digest."""
 
     def change(model: Any, properties: dict[str, str]) -> None:
         node = next(node for node in model.graph.node if node.op_type == "RNN")
@@ -137,9 +137,7 @@ def test_golden_vectors_that_do_not_fit_are_refused(tiny_bundle: Path) -> None:
         ({"activation": "tanh", "kernel": [[1.0]]}, "kernel should be of type ndarray"),
     ],
 )
-def test_a_layer_of_the_record_is_read_by_its_schema(
-    tiny_bundle: Path, settings: dict[str, object], reason: str
-) -> None:
+def test_a_recorded_layer_is_read_by_its_schema(tiny_bundle: Path, settings: dict[str, object], reason: str) -> None:
     def change(model: Any, properties: dict[str, str]) -> None:
         evidence = json.loads(properties[EVIDENCE_KEY])
         layer = next(layer for layer in evidence["layers"] if layer["kind"] == "SimpleRNN")
@@ -173,7 +171,7 @@ def repeat_cases(evidence: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order, repeat_cases])
-def test_evidence_that_does_not_fit_its_file_is_one_line(
+def test_evidence_that_does_not_fit_its_file_is_refused_with_one_line(
     tiny_bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], capsys: Capture
 ) -> None:
     def spoil(model: Any, properties: dict[str, str]) -> None:
@@ -186,12 +184,12 @@ def test_evidence_that_does_not_fit_its_file_is_one_line(
     for arguments in (["verify", str(path)], ["diff", str(path), str(path)]):
         code = run(arguments)
         err = capsys.readouterr().err
-        if arguments[0] == "verify" or code:  # diff has no use for the layers
+        if arguments[0] == "verify" or code:  # diff does not read the layers, so it may accept the file
             assert (code, len(err.splitlines())) == (4, 1), err
         assert ("cases, and 64 are the most" in err) == (change is repeat_cases)
 
 
-def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
+def test_a_file_without_evidence_is_refused(tiny_bundle: Path) -> None:
     model = parse_model((tiny_bundle / "model.onnx").read_bytes())
     del model.metadata_props[:]
     with pytest.raises(ModelError, match="carries no evidence"):
@@ -203,12 +201,12 @@ def test_a_file_without_evidence_says_so(tiny_bundle: Path) -> None:
 
 @pytest.mark.train
 def test_the_network_is_read_from_the_record(tiny_bundle: Path) -> None:
-    """The reference that the file gives is Keras's, number by number."""
+    """The reference that the file gives has every number of Keras."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     from rnnx.export.source import open_source
 
     source = open_source(tiny_bundle)
-    for form in FORMS[:2]:  # the text form stores the embedding in another way
+    for form in FORMS[:2]:  # the text form stores a rounded embedding
         model = parse_model((tiny_bundle / form).read_bytes())
         network = read_reference(read_evidence(properties_of((tiny_bundle / form).read_bytes()), model), model)
         assert [(node.name, node.inputs) for node in network.nodes] == [
@@ -231,11 +229,11 @@ def test_the_recipe_of_the_states_is_checked(tiny_bundle: Path) -> None:
         with_states(data, StatesRecipe({}, "/////w=="))
 
 
-def test_the_data_sets_are_those_of_onnx_backend_tests(tiny_bundle: Path, tmp_path: Path) -> None:
-    """Read and judged as ONNX's backend tests read and judge theirs, on onnxruntime's backend."""
+def test_the_test_data_pass_as_onnx_backend_tests(tiny_bundle: Path, tmp_path: Path) -> None:
+    """ONNX's own runner reads and compares them, on the backend of onnxruntime."""
     onnx = pytest.importorskip("onnx", reason="needs the [train] extra")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # onnxruntime's backend imports what onnx has deprecated
+        warnings.simplefilter("ignore")  # the backend of onnxruntime imports parts of onnx that are deprecated
         import onnxruntime.backend
         from onnx.backend.test.runner import Runner
     model = onnxruntime.backend.prepare(str(tiny_bundle / "model.onnx"), "CPU")
@@ -252,7 +250,7 @@ def test_the_data_sets_are_those_of_onnx_backend_tests(tiny_bundle: Path, tmp_pa
             Runner.assert_similar_outputs(wrong, list(model.run(inputs)), rtol=1e-3, atol=1e-7)
 
 
-def test_the_command_line_verifies(tiny_bundle: Path, bundle_copy: Path, capsys: Capture) -> None:
+def test_the_command_line_verifies_bundles_and_files(tiny_bundle: Path, bundle_copy: Path, capsys: Capture) -> None:
     assert run(["verify", str(tiny_bundle)]) == 0
     out = capsys.readouterr().out
     for form in FORMS:
@@ -273,9 +271,7 @@ def test_the_command_line_verifies(tiny_bundle: Path, bundle_copy: Path, capsys:
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_file_that_computes_something_else_ends_with_exit_3(
-    tiny_bundle: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_file_that_computes_something_else_exits_with_3(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     def change(model: Any, properties: dict[str, str]) -> None:
         node = next(node for node in model.graph.node if node.op_type == "RNN")
         node.ParseFromString(node.SerializeToString().replace(b"Tanh", b"Relu"))
@@ -286,12 +282,12 @@ def test_a_file_that_computes_something_else_ends_with_exit_3(
     assert "times what rounding can do" in capsys.readouterr().err
 
 
-def test_another_vocabulary_beside_the_file_is_refused(tiny_bundle: Path, capsys: Capture, tmp_path: Path) -> None:
+def test_a_bundle_with_another_vocabulary_is_refused(tiny_bundle: Path, capsys: Capture, tmp_path: Path) -> None:
     from rnnx.bundle.directory import write_directory
 
     original = read_directory(tiny_bundle)
     lines = original["vocabulary.txt"].split(b"\n")
-    # Two words that the texts in the file's evidence hold.
+    # The texts in the evidence of the file contain these two words.
     i, j = lines.index(b"the"), lines.index(b"and")
     lines[i], lines[j] = lines[j], lines[i]
     write_directory(tmp_path / "b", original.config, {**original.files, "vocabulary.txt": b"\n".join(lines)})
@@ -299,13 +295,13 @@ def test_another_vocabulary_beside_the_file_is_refused(tiny_bundle: Path, capsys
     assert "gives other ids than at its export" in capsys.readouterr().err
 
 
-def test_shipped_models_verify(capsys: Capture) -> None:
+def test_shipped_models_are_verified(capsys: Capture) -> None:
     for name in ("imdb", "imdb-article"):
         assert run(["verify", name]) == 0
         assert capsys.readouterr().out.count("verified: every step is within") == len(FORMS)
 
 
-def test_a_digest_covers_what_stands_beside_the_evidence(tiny_bundle: Path) -> None:
+def test_the_digest_covers_all_metadata(tiny_bundle: Path) -> None:
     def change(model: Any, properties: dict[str, str]) -> None:
         properties["rnnx"] = properties["rnnx"].replace("neg", "bad")
 
@@ -313,4 +309,4 @@ def test_a_digest_covers_what_stands_beside_the_evidence(tiny_bundle: Path) -> N
     assert DIGEST_KEY in properties_of(data)
     with pytest.raises(ModelError, match="altered after its export"):
         verify_file("model.onnx", data, ["cpu"])
-    Session(data, device="cpu")  # onnxruntime itself does not mind
+    Session(data, device="cpu")  # onnxruntime itself accepts the file

@@ -1,4 +1,4 @@
-"""Tests activations: values, derivatives by finite differences, and the allowances on the installed runtimes."""
+"""Tests activations: values, derivatives against finite differences, and the error allowances on installed runtimes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = list(ACTIVATIONS)
 POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4
 
 
-def test_every_name_but_softmax_has_an_entry() -> None:
+def test_every_activation_but_softmax_has_an_entry() -> None:
     assert set(get_args(ActivationName)) - {"softmax"} == set(NAMES)
 
 

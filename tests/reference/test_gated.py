@@ -52,7 +52,7 @@ def test_a_gru_that_resets_before_the_product_computed_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_masked_position_carries_everything_on(name: str) -> None:
+def test_a_masked_position_keeps_all_states(name: str) -> None:
     x = np.random.default_rng(1).normal(size=(1, 5, 3))
     mask = np.array([[False, True, False, True, False]])
     layer = draw_cell(name, 3, 4)
@@ -63,14 +63,14 @@ def test_a_masked_position_carries_everything_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_backwards_reads_from_the_end(name: str) -> None:
+def test_a_backward_layer_reads_from_the_end(name: str) -> None:
     x = np.random.default_rng(2).normal(size=(2, 4, 3))
     backwards = draw_cell(name, 3, 4, go_backwards=True)(Tensor(x)).values
     np.testing.assert_array_equal(draw_cell(name, 3, 4)(Tensor(x[:, ::-1])).values, backwards)
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_masked_outputs_are_zero_where_asked_the_last_one_too(name: str) -> None:
+def test_masked_outputs_are_zero_if_requested_also_the_last_one(name: str) -> None:
     x = Tensor(np.ones((1, 3, 3)), np.array([[True, True, False]]))
     for return_sequences in (True, False):
         layer = draw_cell(name, 3, 4, zero_output_for_mask=True, return_sequences=return_sequences)

@@ -101,7 +101,7 @@ def test_two_positions_computed_by_hand() -> None:
 
 
 @pytest.mark.parametrize("last", [rnn(2, UNITS, all_states=False), lstm(3, UNITS)])
-def test_after_a_last_state_it_is_the_networks_output_for_the_text_so_far(last: RecurrentLayer) -> None:
+def test_after_a_last_state_the_answer_is_that_to_the_text_so_far(last: RecurrentLayer) -> None:
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("lower", rnn(5, all_states=True), ("embedding",)),
@@ -113,7 +113,7 @@ def test_after_a_last_state_it_is_the_networks_output_for_the_text_so_far(last: 
         np.testing.assert_allclose(net.predict(IDS[:, : t + 1]), answers[:, t], rtol=0, atol=ROUNDING)
 
 
-def test_an_output_at_every_position_is_what_it_was() -> None:
+def test_an_output_at_every_position_is_unchanged() -> None:
     net = network(
         ("embedding", embedding(1), ("ids",)),
         ("rnn", rnn(2), ("embedding",)),
@@ -124,14 +124,14 @@ def test_an_output_at_every_position_is_what_it_was() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 10), st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=12))
-def test_after_a_mean_the_mean_of_the_logits_is_the_networks_logit(seed: int, ids: list[int]) -> None:
+def test_after_a_mean_the_logits_average_to_the_logit_of_the_network(seed: int, ids: list[int]) -> None:
     net = both_directions(seed, pools=(GlobalAveragePooling1D(),))
     given_ids = np.array([ids])
     answers = Head(net).answers(given_ids)
     np.testing.assert_allclose(net.predict(given_ids), answers.mean(axis=1), rtol=0, atol=ROUNDING)
 
 
-def test_a_maximum_and_a_mean_of_one_state_are_that_state() -> None:
+def test_the_maximum_and_the_mean_of_one_state_are_that_state() -> None:
     net = both_directions(3, pools=(GlobalMaxPooling1D(), GlobalAveragePooling1D()))
     forward, backward = states_of(net, "forward", IDS), states_of(net, "backward", IDS)[:, ::-1]
     states = np.concatenate([forward, backward], axis=-1)
@@ -141,7 +141,7 @@ def test_a_maximum_and_a_mean_of_one_state_are_that_state() -> None:
     np.testing.assert_allclose(expected, Head(net).answers(IDS), rtol=0, atol=ROUNDING)
 
 
-def test_a_sequence_of_one_position_gets_the_networks_own_answer() -> None:
+def test_a_sequence_of_one_position_gets_the_answer_of_the_network() -> None:
     for pools in ((GlobalAveragePooling1D(),), (GlobalMaxPooling1D(), GlobalAveragePooling1D()), (LastPosition(),)):
         net = both_directions(8, "sigmoid", pools=pools)
         np.testing.assert_allclose(net.predict(IDS[:, :1]), Head(net).answers(IDS[:, :1])[:, 0], rtol=0, atol=ROUNDING)
@@ -160,12 +160,12 @@ def test_last_states_of_both_directions_are_taken_at_one_position() -> None:
     assert isinstance(logits, Dense)
     expected = logits.logits(np.concatenate(states, axis=-1))
     np.testing.assert_allclose(expected, Head(net).answers(IDS), rtol=0, atol=ROUNDING)
-    whole = net.predict(IDS)
+    predicted = net.predict(IDS)
     # The network joins f_T and b_1, the states of two different positions.
-    assert not np.allclose(whole, Head(net).answers(IDS)[:, -1])
+    assert not np.allclose(predicted, Head(net).answers(IDS)[:, -1])
 
 
-def test_padding_is_not_seen_by_the_words() -> None:
+def test_padding_does_not_change_the_answers_at_words() -> None:
     net = both_directions(5, pools=(GlobalAveragePooling1D(),))
     padded = np.concatenate([np.zeros_like(IDS[:, :3]), IDS], axis=1)
     np.testing.assert_allclose(Head(net).answers(IDS), Head(net).answers(padded)[:, 3:], rtol=0, atol=ROUNDING)
@@ -183,7 +183,7 @@ def test_an_input_that_bypasses_the_recurrence_is_taken_at_the_position_too() ->
     np.testing.assert_allclose(net.predict(IDS), Head(net).answers(IDS).mean(axis=1), rtol=0, atol=ROUNDING)
 
 
-def test_a_lower_layer_that_reads_backwards_turns_the_positions() -> None:
+def test_a_lower_layer_that_reads_backwards_reverses_the_positions() -> None:
     """The upper state at a position has read all positions after it, and the position itself last."""
     net = network(
         ("embedding", embedding(1), ("ids",)),
@@ -219,7 +219,7 @@ def test_a_lower_layer_that_reads_backwards_turns_the_positions() -> None:
         ),
     ],
 )
-def test_a_head_without_single_positions_is_refused_with_the_layer(
+def test_a_head_without_single_positions_is_refused_by_layer(
     layers: tuple[tuple[str, Layer, tuple[str, ...]], ...], reason: str
 ) -> None:
     with pytest.raises(ModelError, match=reason):

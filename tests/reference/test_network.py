@@ -50,7 +50,7 @@ def test_one_tanh_step_computed_by_hand() -> None:
     assert last[0, 0] == pytest.approx(math.tanh(0.5 + 2 * math.tanh(0.5)), abs=1e-15)
 
 
-def test_the_articles_numpy_example() -> None:
+def test_the_numpy_example_of_the_article() -> None:
     """Runs 100 steps of 32 features and 64 units as the article writes them: column vectors, W x + U h + b."""
     rng = np.random.default_rng(0)
     inputs = rng.random((100, 32))
@@ -70,7 +70,7 @@ def random_layer(**settings: bool) -> SimpleRNN:
     return SimpleRNN(rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=4), "tanh", **values)
 
 
-def test_a_masked_position_carries_the_state_on() -> None:
+def test_a_masked_position_keeps_the_state() -> None:
     x = np.random.default_rng(1).normal(size=(1, 5, 3))
     mask = np.array([[True, False, True, False, False]])
     with_mask = random_layer()(Tensor(x, mask)).values[0]
@@ -78,14 +78,14 @@ def test_a_masked_position_carries_the_state_on() -> None:
     np.testing.assert_array_equal(without[[0, 0, 1, 1, 1]], with_mask)
 
 
-def test_masked_outputs_are_zero_where_asked() -> None:
+def test_masked_outputs_are_zero_if_requested() -> None:
     x = Tensor(np.ones((1, 3, 3)), np.array([[True, False, True]]))
     values = random_layer(zero_output_for_mask=True)(x).values[0]
     assert not values[1].any()
     assert values[2].all()
 
 
-def test_backwards_reads_from_the_end() -> None:
+def test_a_backward_layer_reads_from_the_end() -> None:
     x = np.random.default_rng(2).normal(size=(2, 4, 3))
     backwards = random_layer(go_backwards=True)(Tensor(x)).values
     np.testing.assert_array_equal(random_layer()(Tensor(x[:, ::-1])).values, backwards)
@@ -123,7 +123,7 @@ def test_probabilities_come_from_a_dense_with_a_sigmoid_or_a_softmax() -> None:
         "softmax",
         "values",
     ]
-    assert kind(Activation("softmax")) == "values"  # its logits are not those of one layer
+    assert kind(Activation("softmax")) == "values"  # its logits come from more than one layer
     assert kind(Reverse()) == "values"
 
 
@@ -139,7 +139,7 @@ def test_unsupported_activations_and_inputs_raise() -> None:
         network.predict(np.zeros((2, 0), np.int32))
 
 
-def test_a_network_follows_states_that_are_given() -> None:
+def test_a_network_continues_from_given_states() -> None:
     rng = np.random.default_rng(3)
     rnn = random_layer(return_sequences=False)
     network = Network(

@@ -27,7 +27,7 @@ def pair(*rows: list[float]) -> Tensor:
     return Tensor(np.array([rows]), MASK)
 
 
-def test_an_embedding_of_several_ids_at_each_position() -> None:
+def test_several_ids_at_each_position_are_embedded() -> None:
     layer = Embedding(np.array([[0.0], [1.0], [2.0]]), mask_zero=True)
     given = layer(Tensor(np.array([[[1.0, 0.0], [2.0, 2.0]]])))
     assert given.values.tolist() == [[[[1.0], [0.0]], [[2.0], [2.0]]]]
@@ -35,7 +35,7 @@ def test_an_embedding_of_several_ids_at_each_position() -> None:
     assert given.mask.tolist() == [[[True, False], [True, True]]]
 
 
-def test_masking_looks_at_all_features() -> None:
+def test_masking_compares_all_features() -> None:
     given = Masking(-1.0)(Tensor(np.array([[[-1.0, -1.0], [-1.0, 0.0], [0.0, 0.0]]])))
     assert given.mask is not None
     assert given.mask.tolist() == [[False, True, True]]
@@ -55,7 +55,7 @@ def test_activation_layers_pass_the_mask_on() -> None:
         assert given.mask is MASK
 
 
-def test_a_batch_normalization_by_hand() -> None:
+def test_a_batch_normalization_computed_by_hand() -> None:
     """Compares with (x - 1) / sqrt(3 + 1) * 6 + 0.5."""
     layer = BatchNormalization(np.array([1.0]), np.array([3.0]), np.array([6.0]), np.array([0.5]), 1.0)
     given = layer(pair([1.0], [3.0]))
@@ -65,7 +65,7 @@ def test_a_batch_normalization_by_hand() -> None:
     assert plain(pair([1.0], [3.0])).values.tolist() == [[[0.0], [1.0]]]
 
 
-def test_a_layer_normalization_by_hand() -> None:
+def test_a_layer_normalization_computed_by_hand() -> None:
     """The features (1, 5) have mean 3 and variance 4; with an epsilon of 5, the square root is 3."""
     given = LayerNormalization(np.array([3.0, 6.0]), np.array([0.0, 1.0]), 5.0)(pair([1.0, 5.0], [2.0, 2.0]))
     np.testing.assert_allclose([[[-2.0, 5.0], [0.0, 1.0]]], given.values, rtol=1e-15)

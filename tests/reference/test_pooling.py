@@ -45,7 +45,7 @@ def column(*values: float) -> Array:
         ("minimum", [1.0, 2.0, 3.0]),
     ],
 )
-def test_a_merge_counts_where_any_of_its_inputs_does(operation: str, expected: list[float]) -> None:
+def test_a_merge_is_unmasked_where_any_input_is(operation: str, expected: list[float]) -> None:
     layer = Merge(operation)  # type: ignore[arg-type]  # a str from the parameters
     a, b = column(1, 2, 3), column(4, 5, 6)
     given = layer(Tensor(a, FIRST), Tensor(b, SECOND))
@@ -55,7 +55,7 @@ def test_a_merge_counts_where_any_of_its_inputs_does(operation: str, expected: l
     assert layer(Tensor(a, FIRST), Tensor(b)).mask is None
 
 
-def test_concatenate_takes_a_missing_mask_for_ones() -> None:
+def test_concatenate_treats_a_missing_mask_as_all_ones() -> None:
     a, b = column(1, 2, 3), column(4, 5, 6)
     both = Concatenate()(Tensor(a, FIRST), Tensor(b, SECOND)).mask
     assert both is not None
@@ -66,7 +66,7 @@ def test_concatenate_takes_a_missing_mask_for_ones() -> None:
     assert Concatenate()(Tensor(a), Tensor(b)).mask is None
 
 
-def test_pooling_leaves_a_time_of_one_where_asked() -> None:
+def test_pooling_keeps_a_time_of_one_if_requested() -> None:
     x = Tensor(column(1, 5, 3), FIRST | SECOND)
     assert GlobalAveragePooling1D(keepdims=True)(x).values.tolist() == [[[2.0]]]
     assert GlobalMaxPooling1D(keepdims=True)(x).values.tolist() == [[[5.0]]]
@@ -84,7 +84,7 @@ def test_pooling_leaves_a_time_of_one_where_asked() -> None:
         (Pooling1D("maximum", 6, 1, is_padded=False), []),
     ],
 )
-def test_windows_of_positions(layer: Pooling1D, expected: list[float]) -> None:
+def test_pooling_windows_computed_by_hand(layer: Pooling1D, expected: list[float]) -> None:
     given = layer(Tensor(column(1, 2, 3, 4, 5), np.ones((1, 5), bool)))
     assert given.values[0, :, 0].tolist() == expected
     assert given.mask is None
@@ -138,12 +138,12 @@ def network(*layers: tuple[str, Layer, tuple[str, ...]]) -> Network:
         ([("m", GlobalAveragePooling1D(keepdims=True), ("masked",)), ("x", Reshape((1, 2)), ("m",))], True),
     ],
 )
-def test_padding_is_seen_where_a_mask_is_dropped(
+def test_padding_changes_the_answer_if_a_mask_is_dropped(
     layers: list[tuple[str, Layer, tuple[str, ...]]], expected: bool
 ) -> None:
     made = network(*layers)
     assert made.masks_zero is expected
-    # A network that says so gives the same output for a row and for the padded row.
+    # A network that claims to mask its padding gives the same output for a row and for the padded row.
     if expected:
         alone, padded = (
             made.predict(np.array([[1, 2, 3]], np.int32)),

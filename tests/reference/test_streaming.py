@@ -26,7 +26,7 @@ def test_outputs_of_chunks_are_concatenated(size: int) -> None:
     assert result["length"].tolist() == [{1: 1, 3: 2, 11: 11, 500: 11}[size]]  # the length of the last chunk
 
 
-def test_from_zero_starts_a_file_at_zero_states() -> None:
+def test_a_file_can_be_started_from_zero_states() -> None:
     np.testing.assert_array_equal(np.cumsum(X, axis=1), from_zero(add_up, [STATE])({"x": X})["sums"])
 
 

@@ -1,4 +1,4 @@
-"""Small ONNX models written by hand, and what they compute; no TensorFlow."""
+"""Makes small ONNX models from text, and runs them; needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def run(model: onnx.ModelProto, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[
 
 
 def op_types(model: onnx.ModelProto) -> list[str]:
-    """The operators of the main graph, in the order of its nodes."""
+    """Returns the operators of the main graph, in the order of its nodes."""
     return [node.op_type for node in model.graph.node]

@@ -1,4 +1,4 @@
-"""The nodes for negative ids are removed where they are known: operators, numbers, checker, and what is left alone."""
+"""Tests the removal of the nodes for negative ids: operators, numbers, checker, and patterns that are left alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.rewrites.graphs import op_types, parse, run
 pytestmark = pytest.mark.train
 
 TABLE = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-# As tf2onnx writes Keras's where(ids < 0, ids + rows, ids).
+# tf2onnx writes where(ids < 0, ids + rows, ids) of Keras like this.
 TEXT = """g (int32[batch, time] ids) => (float[batch, time, 3] y) {
     shifted = Add (ids, rows)
     wide = Cast <to = 7> (ids)
@@ -42,18 +42,18 @@ def test_the_lookup_reads_the_ids_themselves() -> None:
     assert [tensor.name for tensor in cleaned.graph.initializer] == ["table"]
     ids = np.array([[0, 1, 4], [3, 2, 0]], np.int32)
     np.testing.assert_array_equal(run(model, ids=ids)[0], run(cleaned, ids=ids)[0])
-    assert model.SerializeToString() == converted().SerializeToString()  # the given one is not changed
+    assert model.SerializeToString() == converted().SerializeToString()  # the given model is not changed
 
 
 @pytest.mark.parametrize(
     "model",
     [
         converted(zero=1),  # no test for negative ids
-        converted(rows=4),  # negative ids count from elsewhere
+        converted(rows=4),  # negative ids would count from another end
         converted(TEXT.replace("Not (negative)", "Identity (negative)")),
         converted(TEXT.replace("Gather (table", "Gather (other").replace("(int32", "(float[rows, 3] other, int32")),
     ],
     ids=["another bound", "another number of rows", "another pattern", "a table that is an input"],
 )
-def test_what_is_not_that_pattern_stays(model: onnx.ModelProto) -> None:
+def test_another_pattern_is_left_alone(model: onnx.ModelProto) -> None:
     assert op_types(remove_negative_ids(model)) == op_types(model)

@@ -1,4 +1,4 @@
-"""Erfc is written by Erf: operators, numbers, checker."""
+"""Tests the replacement of Erfc by Erf: operators, numbers, checker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_of(op_type: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def test_erfc_becomes_one_less_erf() -> None:
+def test_erfc_becomes_one_minus_erf() -> None:
     replaced = replace_erfc(model_of("Erfc"))
     onnx.checker.check_model(replaced, full_check=True)
     assert [node.op_type for node in replaced.graph.node] == ["Erf", "Sub"]
@@ -33,5 +33,5 @@ def test_erfc_becomes_one_less_erf() -> None:
     np.testing.assert_allclose([math.erfc(v) for v in x], actual, rtol=0, atol=1e-6)
 
 
-def test_a_graph_without_it_stays_as_it_is() -> None:
+def test_a_graph_without_erfc_is_not_changed() -> None:
     assert replace_erfc(model_of("Erf")).SerializeToString() == model_of("Erf").SerializeToString()

@@ -1,4 +1,4 @@
-"""W and b folded into a table: operators, numbers, checker."""
+"""Tests the folding of W and b into a table: operators, numbers, checker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def recurrence(name: str = "rnn") -> Recurrence:
     return Recurrence(name, "Tanh", "x", None, None, kernel, recurrent_kernel, bias, True, name, False)
 
 
-def test_a_table_is_multiplied_by_w_and_given_b() -> None:
+def test_a_table_is_multiplied_by_w_and_b_is_added() -> None:
     model, r = parse(TEXT, table=TABLE), recurrence()
     graph = Graph(model.graph)
     graph.replace("folded", add_folded(graph, r, "table"))

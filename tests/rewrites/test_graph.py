@@ -1,4 +1,4 @@
-"""The graph that is being rewritten: matching, adding, replacing, and the removal of dead nodes."""
+"""Tests a graph that is being rewritten: matching, adding, replacing, and the removal of dead nodes."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def test_a_new_node_takes_the_name_of_a_removed_constant() -> None:
     np.testing.assert_array_equal(X - 4, run(model, x=X)[0])
 
 
-def test_what_only_the_body_of_a_dead_node_reads_is_dead_too() -> None:
-    """onnx-ir 1.1.0 keeps such nodes, which is one of the reasons for a graph of our own."""
+def test_nodes_that_only_a_dead_body_reads_are_removed() -> None:
+    """Version 1.1.0 of onnx-ir keeps such nodes, which is one reason why rnnx has its own graph."""
     model = parse(IF)
     graph = Graph(model.graph)
     graph.add_constant("unread", np.zeros(3, F))
@@ -143,14 +143,14 @@ def test_what_only_the_body_of_a_dead_node_reads_is_dead_too() -> None:
     np.testing.assert_allclose(np.exp(X), run(model, x=X, c=np.array(True))[0], rtol=1e-6)
 
 
-def test_what_the_body_of_a_living_node_reads_is_kept() -> None:
+def test_nodes_that_a_live_body_reads_are_kept() -> None:
     model = parse(IF)
     Graph(model.graph).clean()
     assert model.SerializeToString() == parse(IF).SerializeToString()
 
 
 @given(st.data())
-def test_nodes_in_any_order_are_sorted_and_sorted_ones_stay(data: st.DataObject) -> None:
+def test_nodes_are_sorted_and_sorted_nodes_are_not_moved(data: st.DataObject) -> None:
     """The checker refuses a graph in which a node comes before one that it reads."""
     count = data.draw(st.integers(1, 8))
     nodes = []

@@ -1,4 +1,4 @@
-"""Which recurrences run as one: stacks, pairs, and each reason to stay alone."""
+"""Tests which recurrences run as one: stacks, pairs, and each reason to stay alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LSTM: dict[str, Any] = {"operator": "LSTM", "recurrent_activation": "Sigmoid"}
 
 
 def stack(between: str = "b_x = Identity (a_y)", outputs: str = "b_y", units: int = 4, **upper: Any) -> onnx.ModelProto:
-    """Two layers, the second of which reads `b_x`."""
+    """Returns two layers, the second of which reads `b_x`."""
     ends = ", ".join(f"float[time, batch, {units}] {name}" for name in outputs.split())
     masks = "bool[time, batch, 1] mask, bool[time, batch, 1] other"
     model = parse(f"g (float[time, batch, 3] x, {masks}) => ({ends}) {{ {between} }}")
@@ -37,7 +37,7 @@ def stack(between: str = "b_x = Identity (a_y)", outputs: str = "b_y", units: in
 
 
 def pair(units: int = 4, reverse: str = "", activation: str = "Tanh", **backward: Any) -> onnx.ModelProto:
-    """Two directions of one masked sequence, as tf2onnx reverses it."""
+    """Returns two directions of one masked sequence, as tf2onnx reverses it."""
     model = parse(
         f"""g (float[time, batch, 3] x, bool[time, batch, 1] mask, int64[batch] lengths)
             => (float[time, batch, {units}] a_y, float[time, batch, {units}] b_y) {{
@@ -52,7 +52,7 @@ def pair(units: int = 4, reverse: str = "", activation: str = "Tanh", **backward
 
 
 def joints(model: onnx.ModelProto) -> list[tuple[str, bool]]:
-    """The names of those that run as one, and whether they are a stack."""
+    """Returns the names of the recurrences that run as one, and whether they are a stack."""
     graph = Graph(model.graph)
     found = find_joints(graph, read_recurrences(graph))
     return [("+".join(r.name for r in joint.members), joint.is_stack) for joint in found if len(joint.members) > 1]
@@ -99,21 +99,21 @@ def test_layers_that_cannot_or_should_not_run_as_one_stay_alone(model: onnx.Mode
     assert joints(model) == []
 
 
-def test_a_stack_of_sigmoids_stays_apart() -> None:
-    """The state of the upper one would not stay at zero until its layer starts."""
+def test_a_stack_of_sigmoids_stays_alone() -> None:
+    """The state of the upper layer would not stay at zero until that layer starts."""
     model = stack(activation="Sigmoid")
     lower = next(node for node in model.graph.node if node.name == "a")
     next(attribute for attribute in lower.attribute if attribute.name == "activation").s = b"Sigmoid"
     assert joints(model) == []
 
 
-def test_a_stack_is_cut_where_it_becomes_too_wide() -> None:
+def test_a_stack_is_split_where_it_becomes_too_wide() -> None:
     model = stack("b_x = Identity (a_y) c_x = Identity (b_y)", outputs="c_y", units=MAX_WIDTH // 2)
     add_marker(model, "c", draw_weights(MAX_WIDTH // 2, MAX_WIDTH // 2), x="c_x")
     assert joints(model) == [("a+b", True)]
 
 
-def test_two_directions_run_as_one_and_wide_ones_share_the_steps_alone() -> None:
+def test_two_directions_run_as_one_and_wide_ones_share_only_the_steps() -> None:
     for units in (MAX_WIDTH // 2, MAX_WIDTH):
         model = pair(units)
         assert joints(model) == [("a+b", False)]

@@ -1,4 +1,4 @@
-"""The ids of a recurrence in the order of its loop: operators, numbers, checker."""
+"""Tests the ids of a recurrence in the order of its loop: operators, numbers, checker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IDS = np.arange(6, dtype=np.int32).reshape(2, 3)
     ("is_backwards", "operators", "expected"),
     [(False, ["Transpose"], IDS.T), (True, ["Transpose", "Slice"], IDS.T[::-1])],
 )
-def test_ids_come_in_the_order_of_the_loop(is_backwards: bool, operators: list[str], expected: np.ndarray) -> None:
+def test_ids_are_read_in_the_order_of_the_loop(is_backwards: bool, operators: list[str], expected: np.ndarray) -> None:
     model = parse("g (int32[batch, time] ids) => (int32[time, batch] y) { y = Identity (loop) }")
     graph = Graph(model.graph)
     graph.replace("loop", add_ids(graph, "rnn", Embedded("table", "ids", is_backwards)))

@@ -1,4 +1,4 @@
-"""Masked sequences are moved to one end and back: every mask of five positions, against loops in Python."""
+"""Tests that masked sequences are moved to one end and back: all masks of five positions, against loops in Python."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def compute(end: End, write: Callable[[Graph, Order], str], dtype: int = onnx.Te
 
 
 def places(end: End) -> list[range]:
-    """For each row of the batch, where its unmasked positions are after they were moved."""
+    """Returns, for each row of the batch, where its unmasked positions are after they were moved."""
     lengths = MASKS.sum(axis=0).tolist()
     return [range(length) if end == "front" else range(TIME - length, TIME) for length in lengths]
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_each_position_has_a_place_of_its_own_and_unmasked_ones_keep_their_order(end: End) -> None:
+def test_each_position_has_its_own_place_and_unmasked_ones_keep_their_order(end: End) -> None:
     place = compute(end, lambda graph, order: order.place, onnx.TensorProto.INT32)
     np.testing.assert_array_equal(np.tile(np.arange(TIME)[:, None], BATCH), np.sort(place, axis=0))
     for b, own in enumerate(places(end)):
@@ -81,7 +81,7 @@ def test_ids_are_moved_to_their_places_with_zeros_elsewhere(end: End) -> None:
 
 
 def carried(first: Floats) -> np.ndarray:
-    """The states X, carried over masked positions."""
+    """Returns the states X, carried over masked positions."""
     expected, state = np.empty_like(X), first
     for t in range(TIME):
         state = np.where(MASKS[t, :, None], X[t], state)
@@ -91,7 +91,7 @@ def carried(first: Floats) -> np.ndarray:
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("first", [None, "first"])
-def test_states_come_back_to_their_positions_and_are_carried_over_masked_ones(end: End, first: str | None) -> None:
+def test_states_are_moved_back_and_carried_over_masked_positions(end: End, first: str | None) -> None:
     actual = compute(
         end,
         lambda graph, order: carry(graph, "y", order, move_rows(graph, "x", order, "x", UNITS), UNITS, first),

@@ -1,4 +1,4 @@
-"""A folded BatchNormalization is made of its four weights again: operators, numbers, checker, refusal."""
+"""Tests that a folded BatchNormalization gets its four weights back: operators, numbers, checker, refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def statistics(name: str = "norm", *, has_beta: bool = True, mean: np.ndarray | 
 
 
 def folded(*normalizations: Statistics, add: bool = True) -> onnx.ModelProto:
-    """What tf2onnx writes: one Mul and one Add of constants for each."""
+    """Returns a graph with one Mul and one Add of constants for each, as tf2onnx writes it."""
     nodes, constants, value = [], [], "x"
     for layer in normalizations:
         scale, offset, _ = layer.fold()
@@ -56,14 +56,14 @@ def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("has_beta", [True, False])
-def test_the_weights_stand_in_the_file_and_compute_the_same(has_beta: bool) -> None:
-    one = statistics(has_beta=has_beta)
-    model = folded(one)
-    restored = restore_statistics(model, [one])
+def test_the_file_holds_the_four_weights_and_computes_the_same(has_beta: bool) -> None:
+    norm = statistics(has_beta=has_beta)
+    model = folded(norm)
+    restored = restore_statistics(model, [norm])
     onnx.checker.check_model(restored, full_check=True)
     held = {tensor.name: numpy_helper.to_array(tensor) for tensor in restored.graph.initializer}
     for part in ("mean", "variance", "gamma", *(["beta"] if has_beta else [])):
-        np.testing.assert_array_equal(getattr(one, part), held[f"norm.{part}"])
+        np.testing.assert_array_equal(getattr(norm, part), held[f"norm.{part}"])
     assert "norm_scale" not in held
     operators = Counter(node.op_type for node in restored.graph.node)
     assert operators["Sqrt"] == operators["Reciprocal"] == 1
@@ -71,23 +71,23 @@ def test_the_weights_stand_in_the_file_and_compute_the_same(has_beta: bool) -> N
     np.testing.assert_allclose(run(model, x), run(restored, x), rtol=1e-5, atol=1e-6)
 
 
-def test_each_of_two_gets_its_own() -> None:
+def test_each_of_two_normalizations_gets_its_own_weights() -> None:
     both = [statistics("first"), statistics("second")]
     restored = restore_statistics(folded(*both), both[::-1])
     x = RNG.normal(size=(1, 2, 3)).astype(F)
     np.testing.assert_allclose(run(folded(*both), x), run(restored, x), rtol=1e-5, atol=1e-6)
 
 
-def test_without_an_offset_the_scale_alone_is_restored() -> None:
-    """A layer that was never trained: TensorFlow leaves an Add of zeros out."""
-    one = statistics(has_beta=False, mean=np.zeros(3, F))
-    restored = restore_statistics(folded(one, add=False), [one])
+def test_without_an_offset_only_the_scale_is_restored() -> None:
+    """In a layer that was never trained, TensorFlow leaves an Add of zeros out."""
+    norm = statistics(has_beta=False, mean=np.zeros(3, F))
+    restored = restore_statistics(folded(norm, add=False), [norm])
     assert Counter(node.op_type for node in restored.graph.node)["Add"] == 1  # of the epsilon
     x = RNG.normal(size=(1, 2, 3)).astype(F)
-    np.testing.assert_allclose(run(folded(one, add=False), x), run(restored, x), rtol=1e-6)
+    np.testing.assert_allclose(run(folded(norm, add=False), x), run(restored, x), rtol=1e-6)
 
 
-def test_what_is_not_there_is_refused_by_name() -> None:
+def test_a_missing_normalization_is_refused_by_name() -> None:
     with pytest.raises(ModelError, match="layer other: the constants of this BatchNormalization were not found"):
         restore_statistics(folded(statistics()), [statistics("other")])
     model = folded(statistics())

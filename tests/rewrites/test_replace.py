@@ -1,4 +1,4 @@
-"""A Loop as tf2onnx writes it becomes an operator or a Scan: operators, numbers, checker, and refusals with reasons."""
+"""Tests that a Loop of tf2onnx becomes an operator or a Scan: operators, numbers, checker, refusals with reasons."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CONSTANTS = {
 
 
 def converted(kind: str, text: str = LOOP) -> onnx.ModelProto:
-    """A model with one Loop, named after its layer."""
+    """Returns a model with one Loop, named after its layer."""
     text = text.replace("STEP", STEPS[kind])
     if kind == "zeros":  # the outputs at masked positions are those of a value that stays as it is
         text = text.replace("old_next", "old")
@@ -88,7 +88,7 @@ def converted(kind: str, text: str = LOOP) -> onnx.ModelProto:
 
 
 def simple_rnn(kind: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The states and the outputs, from the definition, in float64."""
+    """Returns the states and the outputs, computed by the definition in float64."""
     h, states = np.zeros((5, 4)), []
     for x_t, m_t in zip(X, COUNTS, strict=True):
         new = np.tanh(x_t @ W.astype(np.float64) + B + h @ U.astype(np.float64))
@@ -98,7 +98,7 @@ def simple_rnn(kind: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float
 
 
 def run_states(rewritten: Rewritten) -> npt.NDArray[np.float32]:
-    """The states of the one recurrence, made visible by the recipe."""
+    """Returns the states of the only recurrence, made visible by the recipe."""
     session = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu")
     return session.run({"x": X, "mask": COUNTS})[-1]
 
@@ -115,7 +115,7 @@ def test_a_loop_becomes_an_operator_or_a_scan(kind: str, form: str) -> None:
         np.testing.assert_allclose(outputs, run(candidate, x=X, mask=COUNTS)[0], rtol=0, atol=1e-6)
     assert rewritten.states.keys() == {"rnn"}
     np.testing.assert_allclose(states, run_states(rewritten), rtol=0, atol=1e-6)
-    assert model.SerializeToString() == converted(kind).SerializeToString()  # the given one is not changed
+    assert model.SerializeToString() == converted(kind).SerializeToString()  # the given model is not changed
 
 
 LAST = LOOP.replace("=> (float[time, batch, 4] y)", "=> (float[batch, 4] last)").replace(
@@ -124,7 +124,7 @@ LAST = LOOP.replace("=> (float[time, batch, 4] y)", "=> (float[batch, 4] last)")
 
 
 def converted_last(kind: str) -> onnx.ModelProto:
-    """A model whose output is the last state alone, as tf2onnx takes it."""
+    """Returns a model whose output is only the last state, as tf2onnx takes it."""
     model = converted(kind, LAST)
     for name, array in (("minus_one", [-1]), ("far", [TO_THE_END]), ("zero_axis", [0])):
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(array), name))
@@ -145,7 +145,7 @@ def test_the_last_state_is_taken_directly_unless_it_may_be_a_zero(kind: str, for
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_states_that_nobody_reads_are_not_collected(form: str) -> None:
+def test_states_without_a_reader_are_not_collected(form: str) -> None:
     rewritten = replace_loops(converted_last("no mask"), FORMS[form])
     node = next(node for node in rewritten.model.graph.node if node.op_type == form)
     assert list(node.output) == (["", "rnn.Y_h"] if form == "RNN" else ["rnn.final"])

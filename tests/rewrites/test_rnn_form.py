@@ -1,4 +1,4 @@
-"""Markers become native operators: operators, numbers against the reference, checker."""
+"""Tests that markers become native operators: operators, numbers against the reference, checker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMS: dict[str, Write] = {"native": write_rnn, "scan": write_scan}
 
 
 def layer_of(kind: str) -> tuple[Recurrent, dict[str, object]]:
-    """A layer of the reference, and the attributes of its marker."""
+    """Returns a layer of the reference, and the attributes of its marker."""
     gates = {"LSTM": 4, "GRU": 3, "GRU, reset after": 3}.get(kind, 1)
     weights = draw_weights(3, 4, gates, bias_rows=2 if kind == "GRU, reset after" else 0)
     w, u, b = (array.astype(np.float64) for array in weights)
@@ -45,7 +45,7 @@ def layer_of(kind: str) -> tuple[Recurrent, dict[str, object]]:
 
 
 def marked(kind: str, **settings: object) -> tuple[onnx.ModelProto, Recurrent]:
-    """A model of one marker, and the layer of the reference that it stands for."""
+    """Returns a model with one marker, and the layer of the reference that the marker means."""
     layer, attributes = layer_of(kind)
     model = parse(MODEL)
     kernel, recurrent_kernel, bias = (w.astype(np.float32) for w in (layer.kernel, layer.recurrent_kernel, layer.bias))
@@ -74,7 +74,7 @@ def test_a_marker_becomes_what_the_reference_computes(kind: str, form: str, is_m
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "tanh", "sigmoid"])
-def test_masked_positions_are_zeros_where_the_marker_says_so(kind: str, form: str) -> None:
+def test_masked_positions_are_zeros_if_the_marker_says_so(kind: str, form: str) -> None:
     model, layer = marked(kind, mask="mask", is_carried=0)
     (actual,) = run(replace_loops(model, FORMS[form]).model, x=X, mask=MASK)
     states = layer.states(Tensor(X.swapaxes(0, 1).astype(np.float64), MASK[..., 0].T)).swapaxes(0, 1)

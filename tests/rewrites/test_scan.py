@@ -1,4 +1,4 @@
-"""A Scan of several parts and several steps per iteration: operators, numbers, checker."""
+"""Tests a Scan of several parts with several steps per iteration: operators, numbers, checker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recurrence starts from given states: operators, chunks compared with the whole, checker, and a refusal."""
+"""Tests that a recurrence starts from given states: operators, chunks against the whole, checker, and a refusal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.train
 
 MODEL = "g (float[time, batch, 3] x, bool[time, batch, 1] mask) => (float[time, batch, 4] rnn_y) { }"
 X = np.random.default_rng(4).normal(size=(6, 3, 3)).astype(np.float32)
-# The first row masks its first chunk of three steps as a whole, the second row its last one.
+# In the first row, all of the first chunk of three steps is masked; in the second row, all of the last chunk.
 MASK = np.array([[0, 0, 0, 1, 0, 1], [1, 1, 0, 0, 0, 0], [1] * 6], np.bool_).T[..., None]
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
@@ -34,7 +34,7 @@ def marked(operator: str, mask: str, text: str = MODEL) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("mask", ["", "mask"])
 @pytest.mark.parametrize("operator", GATES)
-def test_chunks_give_what_the_whole_sequence_gives(operator: str, mask: str) -> None:
+def test_chunks_give_the_states_of_the_whole_sequence(operator: str, mask: str) -> None:
     model = marked(operator, mask)
     form = replace_for_stream(model)
     assert op_types(form.model).count(operator) == 1
@@ -53,7 +53,7 @@ def test_chunks_give_what_the_whole_sequence_gives(operator: str, mask: str) -> 
 
 
 @pytest.mark.parametrize("operator", GATES)
-def test_a_chunk_that_is_masked_as_a_whole_leaves_the_states(operator: str) -> None:
+def test_a_fully_masked_chunk_does_not_change_the_states(operator: str) -> None:
     form = replace_for_stream(marked(operator, "mask"))
     states = {state.input: np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32) for state in form.carried}
     chunk, *after = run(form.model, x=X, mask=np.zeros_like(MASK), **states)
@@ -62,7 +62,7 @@ def test_a_chunk_that_is_masked_as_a_whole_leaves_the_states(operator: str) -> N
         np.testing.assert_array_equal(before, value)
 
 
-def test_several_layers_have_states_of_their_own_names() -> None:
+def test_each_of_several_layers_names_its_own_states() -> None:
     model = marked("RNN", "", MODEL.replace("rnn_y)", "upper_y)"))
     add_marker(model, "upper", draw_weights(4, 4), x="rnn_y")
     names = [(state.input, state.output) for state in replace_for_stream(model).carried]
@@ -70,7 +70,7 @@ def test_several_layers_have_states_of_their_own_names() -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [("h_in", MODEL.replace(" x,", " h_in,")), ("h_out", MODEL)])
-def test_a_name_that_an_input_or_output_of_the_model_has_is_refused(name: str, text: str) -> None:
+def test_a_state_with_the_name_of_an_input_or_output_is_refused(name: str, text: str) -> None:
     model = parse(
         text if name == "h_in" else text.replace("rnn_y)", "h_out)").replace("{ }", "{ h_out = Neg (rnn_y) }")
     )

@@ -1,4 +1,4 @@
-"""What rounding carries through a network: that the derivatives are right, and that real arithmetic stays within."""
+"""Tests the bounds of whole networks: their derivatives are right, and real arithmetic stays within them."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_bound_of_a_logit_counts_what_each_state_can_move(name: str) -> None:
-    """A recurrence's share of the bound is |dz / dh_t| times the step's bound: the derivative by finite differences."""
+def test_the_bound_of_a_logit_counts_the_rounding_of_every_state(name: str) -> None:
+    """The share of a recurrence is |dz / dh_t| times the bound of a step, here by finite differences."""
     network = NETWORKS[name]
     tensors, logits = network.forward(IDS), _logits(network)
     head = network.nodes[-1].layer
@@ -87,17 +87,17 @@ def test_the_bound_of_a_logit_counts_what_each_state_can_move(name: str) -> None
         for t in range(IDS.shape[1]):
             for unit in range(states.shape[2]):
                 moved = _moved_logits(network, recurrent, t, unit, 1e-6)
-                # Each rounds to within u at least, wherever an activation rounds at all.
+                # Every activation but relu rounds its result, by up to u at least.
                 counts = 0.0 if layer.activation == "relu" else UNIT_ROUNDOFF
                 smallest_total += np.abs(moved - logits) / 1e-6 * counts
     bounds = decide(network, IDS)["probs"].logit_bounds
     assert (smallest_total <= bounds).all()
     if name != "relu":
-        assert (bounds < 1000 * smallest_total + 1e-5).all()  # of that size, not merely above
+        assert (bounds < 1000 * smallest_total + 1e-5).all()  # the bound has this size, and is not merely larger
 
 
 def _moved_logits(network: Network, recurrent: str, step: int, unit: int, by: float) -> np.ndarray:
-    """The logits if one state were off by `by`, with all that follows from it."""
+    """Returns the logits if one state were wrong by `by`, with all consequences."""
 
     @dataclasses.dataclass(frozen=True, eq=False)
     class Moved(SimpleRNN):
@@ -127,7 +127,7 @@ def _logits(network: Network) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
+def test_weights_moved_by_one_rounding_stay_within_the_bound(name: str) -> None:
     network = NETWORKS[name]
     decisions = decide(network, IDS)["probs"]
     for seed in range(20):
@@ -136,7 +136,7 @@ def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
         def shake(layer: Layer, rng: np.random.Generator = rng) -> Layer:
             if not isinstance(layer, SimpleRNN):
                 return layer
-            # A product whose factor is off by u is a product that was rounded once.
+            # A product with a factor that is wrong by u equals a product that was rounded once.
             signs = rng.choice([-1.0, 1.0], layer.recurrent_kernel.shape)
             return dataclasses.replace(layer, recurrent_kernel=layer.recurrent_kernel * (1 + UNIT_ROUNDOFF * signs))
 
@@ -147,7 +147,7 @@ def test_float32_weights_moved_by_one_rounding_stay_within(name: str) -> None:
         assert (moved.label_ids == decisions.label_ids)[decisions.is_certain].all()
 
 
-def test_on_the_edge_nothing_is_certain() -> None:
+def test_a_text_on_the_edge_is_not_certain() -> None:
     network = NETWORKS["mean"]
     head = network.nodes[-1]
     assert isinstance(head.layer, Dense)
@@ -157,7 +157,7 @@ def test_on_the_edge_nothing_is_certain() -> None:
     assert decisions.is_certain.tolist() == [[False], [True], [True]]
 
 
-def test_expanding_weights_leave_nothing_certain() -> None:
+def test_weights_that_amplify_errors_leave_no_text_certain() -> None:
     layer = rnn(4, 40)
     wild = dataclasses.replace(layer, recurrent_kernel=layer.recurrent_kernel * 3, return_sequences=False)
     network = Network(
@@ -174,15 +174,15 @@ def test_expanding_weights_leave_nothing_certain() -> None:
 
 
 def test_a_text_without_an_answer_is_not_certain() -> None:
-    """The masked mean of nothing is NaN."""
+    """The mean of a fully masked row is NaN."""
     decisions = decide(NETWORKS["mean"], np.zeros((1, 4), np.int32))["probs"]
     assert not decisions.is_certain.any()
     assert np.isinf(decisions.logit_bounds).all()
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_several_passes_at_once_give_what_one_at_a_time_gives(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a network with many numbers at many positions; where fewer are left for the last turn too."""
+def test_batched_passes_give_the_bounds_of_single_passes(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network has many outputs at many positions, and the last batch of passes may be smaller."""
     tags = Node("probs", Dense(draw(10, 5), draw(5), "softmax"), ("both",))
     network = Network([*NETWORKS["mean"].nodes[:5], tags])
     given = IDS[:rows]
@@ -190,6 +190,6 @@ def test_several_passes_at_once_give_what_one_at_a_time_gives(rows: int, monkeyp
     for most in (1, 7 * given.size * 10):
         monkeypatch.setattr("rnnx.rounding.decisions._MOST_AT_ONCE", most)
         found.append(decide(network, given)["probs"])
-    one, several = found
-    assert np.isfinite(one.logit_bounds).all(axis=(0, 2)).sum() == 4
-    np.testing.assert_allclose(several.logit_bounds, one.logit_bounds, rtol=1e-12)
+    single, batched = found
+    assert np.isfinite(single.logit_bounds).all(axis=(0, 2)).sum() == 4
+    np.testing.assert_allclose(batched.logit_bounds, single.logit_bounds, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The bounds of the layers that are not recurrent: kept by float32 however it is written, broken by what is off."""
+"""Tests the bounds of layers that are not recurrent: float32 computations keep them, and wrong ones break them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ F = np.float32
 
 
 def on_grid(x: Array, bits: int) -> Array:
-    """Rounded so that sums of two such are exact in float64."""
+    """Rounds to a grid on which the sum of two numbers is exact in float64."""
     return np.asarray(np.round(x * 2.0**bits) / 2.0**bits)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_errors_that_are_inherited_stay_within(name: str) -> None:
+def test_inherited_errors_stay_within_the_bound(name: str) -> None:
     case = LAYERS[name]
     layer: Any = case.layer
     rng = np.random.default_rng(1)
@@ -38,13 +38,13 @@ def test_errors_that_are_inherited_stay_within(name: str) -> None:
             ]
             exact, off = layer(*inputs), layer(*moved)
             bound = output_error(layer, inputs, errors, exact)
-            is_number = np.isfinite(exact.values)  # a row that is wholly masked has no mean
+            is_number = np.isfinite(exact.values)  # the mean of a fully masked row is NaN
             assert (np.abs(off.values - exact.values) <= bound)[is_number].all()
-            assert (bound[is_number] < 1000 * size).all()  # it still says something
+            assert (bound[is_number] < 1000 * size).all()  # the bound is not too large to say anything
 
 
 def layer_normalizations(layer: LayerNormalization, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Keras's way, the textbook's, and that of onnxruntime's fused kernel, each operation rounded to float32."""
+    """Computes it in three ways, rounded after each operation: as Keras, textbooks and a fused kernel do."""
     assert layer.gamma is not None
     assert layer.beta is not None
     gamma, beta, epsilon = layer.gamma.astype(F), layer.beta.astype(F), F(layer.epsilon)
@@ -62,7 +62,7 @@ def layer_normalizations(layer: LayerNormalization, x: np.ndarray) -> dict[str, 
 
 
 def batch_normalizations(layer: BatchNormalization, x: np.ndarray) -> dict[str, np.ndarray]:
-    """TensorFlow's way and the textbook's."""
+    """Computes it in two ways, as TensorFlow and textbooks do."""
     assert layer.gamma is not None
     assert layer.beta is not None
     mean, variance, gamma, beta = (v.astype(F) for v in (layer.mean, layer.variance, layer.gamma, layer.beta))
@@ -72,7 +72,7 @@ def batch_normalizations(layer: BatchNormalization, x: np.ndarray) -> dict[str, 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 200), st.sampled_from([0.0, 1.0, 30.0]))
-def test_a_normalization_keeps_its_bound_however_it_is_written(seed: int, features: int, offset: float) -> None:
+def test_a_normalization_keeps_its_bound_in_any_formulation(seed: int, features: int, offset: float) -> None:
     rng = np.random.default_rng(seed)
 
     def some(*shape: int) -> Array:
@@ -105,14 +105,14 @@ def test_a_merge_keeps_its_bound(seed: int, count: int) -> None:
     }
     inputs = [Tensor(x.astype(np.float64)) for x in stacked]
     for name, compute in results.items():
-        layer = Merge(name)  # type: ignore[arg-type]  # a key
+        layer = Merge(name)  # type: ignore[arg-type]  # every key is an operation
         exact = layer(*inputs)
         bound = output_error(layer, inputs, [np.zeros(50)] * count, exact)
         assert (np.abs(exact.values - compute()) <= bound).all()
 
 
 @pytest.mark.parametrize("change", ["epsilon", "gamma", "beta"])
-def test_a_normalization_that_is_off_breaks_its_bound(change: str) -> None:
+def test_a_wrong_normalization_breaks_its_bound(change: str) -> None:
     x = Tensor(draw(3, FEATURES))
     for layer in (BATCH, LAYER):
         settings = dict(vars(layer))
@@ -123,13 +123,15 @@ def test_a_normalization_that_is_off_breaks_its_bound(change: str) -> None:
         assert (np.abs(exact.values - off) > bound).any()
 
 
-def test_a_spread_of_nothing_is_still_bounded() -> None:
-    """Equal features: the variance is zero, and epsilon alone stands between the inverse root and infinity."""
+def test_equal_features_are_still_bounded() -> None:
+    """Their variance is zero, so only epsilon keeps the inverse root finite."""
     x = Tensor(np.full((1, FEATURES), 3.0))
     bound = output_error(LAYER, [x], [np.zeros((1, FEATURES))], LAYER(x))
     assert np.isfinite(bound).all()
     tiny = LayerNormalization(LAYER.gamma, LAYER.beta, 1e-12)
-    assert np.isinf(output_error(tiny, [x], [np.zeros((1, FEATURES))], tiny(x))).all()  # float32 may do anything
+    assert np.isinf(
+        output_error(tiny, [x], [np.zeros((1, FEATURES))], tiny(x))
+    ).all()  # with so small an epsilon, float32 may give anything
 
 
 def test_a_repeated_row_inherits_its_error() -> None:
@@ -139,12 +141,12 @@ def test_a_repeated_row_inherits_its_error() -> None:
 
 
 @pytest.mark.parametrize("layer", RECURRENT_LAYERS.values(), ids=RECURRENT_LAYERS)
-def test_a_recurrent_layer_has_its_bound_elsewhere(layer: Layer) -> None:
+def test_a_recurrent_layer_is_refused_here(layer: Layer) -> None:
     x = Tensor(draw(2, 5, FEATURES))
     with pytest.raises(TypeError, match=f"no rounding bound for {type(layer).__name__} here"):
         output_error(layer, [x], [np.zeros_like(x.values)], layer(x))
 
 
-def test_a_layer_without_a_bound_is_a_mistake() -> None:
+def test_an_unknown_layer_is_a_programming_error() -> None:
     with pytest.raises(AssertionError, match=r"unreachable.*object"):
         output_error(object(), [Tensor(np.zeros(1))], [np.zeros(1)], Tensor(np.zeros(1)))  # type: ignore[arg-type]

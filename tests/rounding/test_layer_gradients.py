@@ -1,4 +1,4 @@
-"""The derivatives of the layers that are not recurrent, by finite differences."""
+"""Tests the derivatives of layers that are not recurrent against finite differences."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rnnx.rounding.layer_gradients import pass_back
 from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS, draw
 
 
-# Ids are whole numbers: there is no step between them.
+# Layers that read ids are left out: ids are whole numbers, so there are no small differences.
 @pytest.mark.parametrize("name", [name for name, case in LAYERS.items() if not case.reads_ids])
-def test_the_derivative_is_that_of_finite_differences(name: str) -> None:
+def test_a_derivative_equals_finite_differences(name: str) -> None:
     case = LAYERS[name]
     rng = np.random.default_rng(3)
     mask = np.array([[True, False, True, True, False], [True] * 5])
@@ -23,7 +23,7 @@ def test_the_derivative_is_that_of_finite_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("layer", [RepeatVector(3), Reshape((2, 3))])
-def test_the_derivative_behind_the_last_state(layer: Layer) -> None:
+def test_a_derivative_of_rows_equals_finite_differences(layer: Layer) -> None:
     check(layer, [Tensor(draw(2, FEATURES))])
 
 
@@ -44,21 +44,21 @@ def check(layer: Any, inputs: list[Tensor]) -> None:
         np.testing.assert_allclose(differences, passed[i], rtol=1e-5, atol=1e-7)
 
 
-def test_nothing_passes_an_embedding() -> None:
+def test_no_gradient_passes_an_embedding() -> None:
     layer, ids = Embedding(draw(4, 2), mask_zero=False), Tensor(np.array([[1.0, 2.0]]))
     (passed,) = pass_back(layer, [ids], layer(ids), np.ones((1, 2, 2)))
     assert passed.tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("layer", RECURRENT_LAYERS.values(), ids=RECURRENT_LAYERS)
-def test_a_recurrent_layer_has_its_derivative_elsewhere(layer: Layer) -> None:
+def test_a_recurrent_layer_is_refused_here(layer: Layer) -> None:
     x = Tensor(draw(2, 5, FEATURES))
     output = layer(x)
     with pytest.raises(TypeError, match=f"no derivative of {type(layer).__name__} here"):
         pass_back(layer, [x], output, np.ones_like(output.values))
 
 
-def test_a_layer_without_a_derivative_is_a_mistake() -> None:
+def test_an_unknown_layer_is_a_programming_error() -> None:
     x = Tensor(np.zeros(1))
     with pytest.raises(AssertionError, match=r"unreachable.*object"):
-        pass_back(object(), [x], x, np.zeros(1))  # type: ignore[arg-type]  # no layer
+        pass_back(object(), [x], x, np.zeros(1))  # type: ignore[arg-type]  # not a layer

@@ -1,4 +1,4 @@
-"""The bound of one step of a cell: a right float32 computation keeps it, and one that is off does not."""
+"""Tests the bound of one step of a gated cell: a right float32 computation keeps it, and a wrong one breaks it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def activated(name: ActivationName, x: np.ndarray) -> np.ndarray:
 
 
 def run_float32(layer: RecurrentLayer, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The states of a cell in float32, one rounding per operation, (batch, time, units)."""
+    """Computes the states `(batch, time, units)` of a cell in float32, rounded after each operation."""
     w, u, b = (weights.astype(F) for weights in (layer.kernel, layer.recurrent_kernel, layer.bias))
     h = c = np.zeros((len(x), layer.units), F)
     states = []
@@ -35,8 +35,8 @@ def run_float32(layer: RecurrentLayer, x: np.ndarray, mask: np.ndarray | None) -
         else:
             assert isinstance(layer, GRU)
             new_c, new = c, _gru_step(layer, x_t @ w, h, u, b)
-        there = np.ones((len(x), 1), bool) if mask is None else mask[:, t, None]
-        h, c = np.where(there, new, h), np.where(there, new_c, c)
+        is_present = np.ones((len(x), 1), bool) if mask is None else mask[:, t, None]
+        h, c = np.where(is_present, new, h), np.where(is_present, new_c, c)
         states.append(h)
     return np.stack(states, axis=1)
 
@@ -79,7 +79,7 @@ def test_a_right_cell_keeps_the_bound(
 
 @pytest.mark.parametrize("name", CELLS)
 def test_the_bound_stays_sharp_over_a_long_sequence(name: str) -> None:
-    """A thousand steps on, a memory that is hidden has not made the bound say nothing."""
+    """The cell state is not an output, but even after a thousand steps its errors do not make the bound useless."""
     layer, x = draw_cell(name, 8, 16), inputs(0, 1000, 8)
     states = run_float32(layer, x, None)
     assert 0.001 < ratio(layer, x, None, states) < 0.5
@@ -90,7 +90,7 @@ def test_the_bound_stays_sharp_over_a_long_sequence(name: str) -> None:
 
 @pytest.mark.parametrize("weights", ["kernel", "recurrent_kernel", "bias"])
 @pytest.mark.parametrize("name", CELLS)
-def test_a_weight_that_is_off_breaks_the_bound(name: str, weights: str) -> None:
+def test_a_wrong_weight_breaks_the_bound(name: str, weights: str) -> None:
     layer, x = draw_cell(name, 8, 16), inputs(1, 60, 8)
     moved = getattr(layer, weights).copy()
     moved.flat[moved.size // 2] += 1e-3
@@ -99,7 +99,7 @@ def test_a_weight_that_is_off_breaks_the_bound(name: str, weights: str) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_over_a_masked_position_the_state_stays_bit_for_bit(name: str) -> None:
+def test_a_masked_position_must_keep_the_state_bit_for_bit(name: str) -> None:
     layer, x = draw_cell(name, 4, 5), inputs(2, 6, 4)
     mask = np.ones((3, 6), bool)
     mask[1, 3] = False

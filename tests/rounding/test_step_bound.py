@@ -14,7 +14,7 @@ from rnnx.rounding.step_bound import own_error, step_bound
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """One step in float32, one rounding per operation, the products summed in a given order."""
+    """Computes one step in float32, rounded after each operation; the products are summed in the given order."""
     products = np.concatenate([x[:, None] * layer.kernel, h[:, None] * layer.recurrent_kernel]).astype(np.float32)
     total = np.float32(0) * products[0]
     for row in products[order]:
@@ -38,21 +38,21 @@ def test_a_right_step_keeps_the_bound_in_any_order(seed: int, inputs: int, units
     assert (np.abs(layer.step(x, h) - actual) <= bound).all()
 
 
-def test_what_nvidia_says_of_its_functions_is_allowed_for() -> None:
-    """Its tanhf and expf: within 2 units in the last place of the correctly rounded result: 2.5 of the exact one."""
+def test_the_allowances_cover_the_functions_of_cuda() -> None:
+    """NVIDIA documents 2 ulp of the correctly rounded result for tanhf and expf, so 2.5 ulp of the exact one."""
     y = np.concatenate([np.geomspace(1e-30, 1, 2000), np.linspace(0, 1, 2001)[1:]])
     ulps = 2.5 * np.spacing(y.astype(np.float32)).astype(np.float64)
     assert (ulps <= own_error("tanh", y)).all()
     assert (ulps <= exp_roundoffs() * UNIT_ROUNDOFF * y).all()
-    # A sigmoid by its definition, below 0 by 1 - sigmoid(-x): exp, a sum, a division, a difference.
+    # The sigmoid by its definition, and 1 - sigmoid(-x) below 0, takes an exp, a sum, a division and a difference.
     e = np.linspace(0, 1, 1001)  # exp(-|x|)
     high = 1 / (1 + e)
     error = high**2 * 2.5 * np.spacing(e.astype(np.float32)) + 2 * UNIT_ROUNDOFF * high
     assert (error + UNIT_ROUNDOFF * (1 - high) <= sigmoid_roundoffs()).all()
 
 
-def test_the_hardware_s_own_tanh_would_break_the_bound() -> None:
-    """PTX's tanh.approx.f32 may be off by 2^-11 of the result; TF32 keeps 11 bits of a factor."""
+def test_the_approximate_tanh_of_the_hardware_would_break_the_bound() -> None:
+    """PTX's tanh.approx.f32 may be wrong by 2^-11 of the result, and TF32 keeps only 11 bits of a factor."""
     rng = np.random.default_rng(0)
     kernel, recurrent_kernel, bias = (rng.normal(size=shape) / 6 for shape in ((32, 32), (32, 32), (32,)))
     layer = SimpleRNN(kernel, recurrent_kernel, bias, "tanh", return_sequences=True)
@@ -66,7 +66,7 @@ def test_the_hardware_s_own_tanh_would_break_the_bound() -> None:
     assert (np.abs(exact - off) > 5 * bound).any()
 
 
-def test_a_step_that_is_off_breaks_the_bound() -> None:
+def test_a_wrong_step_breaks_the_bound() -> None:
     rng = np.random.default_rng(0)
     layer = SimpleRNN(rng.normal(size=(8, 8)) * 0.1, rng.normal(size=(8, 8)) * 0.1, np.zeros(8), "tanh", True)
     x, h = rng.normal(size=8), rng.uniform(-1, 1, 8)
@@ -75,7 +75,7 @@ def test_a_step_that_is_off_breaks_the_bound() -> None:
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu", "tanh", "sigmoid", "softmax"])
-def test_dense_bound_covers_inherited_errors(activation: str) -> None:
+def test_the_bound_of_a_dense_covers_inherited_errors(activation: str) -> None:
     rng = np.random.default_rng(1)
     layer = Dense(rng.normal(size=(20, 5)), rng.normal(size=5), activation)  # type: ignore[arg-type]  # a parameter
     for _ in range(200):
@@ -85,13 +85,13 @@ def test_dense_bound_covers_inherited_errors(activation: str) -> None:
         moved = layer(Tensor(x + error * rng.choice([-1, 1], (1, 20)))).values
         bound = output_error(layer, [Tensor(x)], [error], exact)
         assert (np.abs(exact.values - moved) <= bound).all()
-        assert (bound < 0.2).all()  # it is a bound, and still says something
+        assert (bound < 0.2).all()  # the bound is not too large to say anything
     vague = output_error(layer, [Tensor(x)], [np.full((1, 20), 1e30)], exact)
     assert not np.isnan(vague).any()
-    assert activation in ("linear", "relu", "tanh") or (vague == 1).all()  # a probability is off by 1 at most
+    assert activation in ("linear", "relu", "tanh") or (vague == 1).all()  # a probability is wrong by 1 at most
 
 
-def test_mean_bound_covers_float32_sums_in_any_order() -> None:
+def test_the_bound_of_a_mean_covers_float32_sums_in_any_order() -> None:
     rng = np.random.default_rng(2)
     x = rng.uniform(-1, 1, (1, 300, 4)).astype(np.float32)
     mask = rng.random((1, 300)) < 0.8
@@ -105,27 +105,27 @@ def test_mean_bound_covers_float32_sums_in_any_order() -> None:
         assert (np.abs(exact.values[0] - total / np.float32(mask.sum())) <= bound[0]).all()
 
 
-def test_gamma_is_the_standard_one() -> None:
+def test_gamma_is_the_standard_constant() -> None:
     assert gamma(1) == pytest.approx(UNIT_ROUNDOFF, rel=1e-6)
     assert gamma(1000) == pytest.approx(1000 * UNIT_ROUNDOFF / (1 - 1000 * UNIT_ROUNDOFF), rel=1e-15)
 
 
 def test_the_allowance_for_activations_covers_the_installed_runtimes() -> None:
-    """The numbers of the bound that no theorem gives: how far a runtime's own tanh and sigmoid are off."""
+    """The errors of a runtime's tanh or sigmoid follow from no theorem, so they are measured here."""
     onnx = pytest.importorskip("onnx", reason="needs the [train] extra")
     tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
     import onnxruntime as ort
 
     x = np.linspace(-10, 10, 4_000_001).astype(np.float32)
     operators = {"tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus", "softsign": "Softsign", "elu": "Elu"}
-    names: dict[ActivationName, str] = {**operators}  # type: ignore[dict-item]  # literals, each of them
+    names: dict[ActivationName, str] = {**operators}  # type: ignore[dict-item]  # all keys are literals
     for name, operator in names.items():
         expected = activate(name, x.astype(np.float64))
         allowed = own_error(name, expected)
         value = onnx.helper.make_tensor_value_info
         for node, shape in (
             (onnx.helper.make_node(operator, ["x"], ["y"]), [-1]),
-            # The kernel of the recurrences has functions of its own.
+            # The kernel of the recurrent operators has its own functions.
             (onnx.helper.make_node("RNN", ["x", "W", "R"], ["y"], hidden_size=1, activations=[operator]), [1, -1, 1]),
         ):
             weights = [onnx.helper.make_tensor(w, 1, [1, 1, 1], [float(w == "W")]) for w in "WR"]

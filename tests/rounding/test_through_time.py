@@ -1,4 +1,4 @@
-"""The derivatives of the recurrences, against differences of the reference itself."""
+"""Tests the derivatives of recurrences against finite differences of the reference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 
 def example(layer: RecurrentLayer, seed: int = 3) -> tuple[Array, Array]:
-    """Inputs, and the gradient of a weighted sum of all outputs."""
+    """Returns inputs, and the gradient of a weighted sum of all outputs."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, 6, 3)) * 0.5
     return x, rng.normal(size=layer(Tensor(x, MASK)).values.shape)
@@ -37,7 +37,9 @@ def weighted(layer: RecurrentLayer, x: Array, gradient: Array, mask: Mask | None
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS, ids=["all", "last, backwards", "hard, zeros"])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_derivative_by_the_inputs(name: str, settings: dict[str, Any], masked: bool) -> None:
+def test_the_derivative_by_the_inputs_equals_finite_differences(
+    name: str, settings: dict[str, Any], masked: bool
+) -> None:
     layer = draw_cell(name, 3, 4, **settings)
     x, gradient = example(layer)
     mask = MASK if masked else None
@@ -52,15 +54,15 @@ def test_the_derivative_by_the_inputs(name: str, settings: dict[str, Any], maske
 
 
 def bump(layer: RecurrentLayer, step: int, result: int, unit: int, by: float) -> RecurrentLayer:
-    """The same layer, one of its results at one step off by `by`, and all that follows from it."""
+    """Returns the layer with one result at one step wrong by `by`, with all consequences."""
     kind = type(layer)
     now = [0]
 
-    class Moved(kind):  # type: ignore[misc, valid-type]  # of whichever kind
+    class Moved(kind):  # type: ignore[misc, valid-type]  # the class of the layer
         def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
             new = list(super().advance(x_t, carried))
             if now[0] == step:
-                if result == 1:  # a memory that is off shows in the state of the same step
+                if result == 1:  # an error in the cell state changes the state of the same step
                     _, _, _, o = self.gates(x_t, carried[0])
                     new[1] = new[1] + by * np.eye(self.units)[unit]
                     new[0] = o * activate(self.activation, new[1])
@@ -74,7 +76,7 @@ def bump(layer: RecurrentLayer, step: int, result: int, unit: int, by: float) ->
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_sum_over_all_roundings_is_that_of_the_differences(name: str, masked: bool) -> None:
+def test_the_sum_over_all_roundings_equals_finite_differences(name: str, masked: bool) -> None:
     layer = draw_cell(name, 3, 4)
     x, gradient = example(layer)
     mask = MASK if masked else None
@@ -86,9 +88,9 @@ def test_the_sum_over_all_roundings_is_that_of_the_differences(name: str, masked
     else:
         steps = lstm_gates(layer, x, before, exact)  # type: ignore[arg-type]  # it is one
         c_before = states_before(carried[1])
-        memories = [steps.memory(t, Inexact(c_before[:, t], np.zeros((2, 4)))) for t in range(6)]
-        c = Inexact(np.stack([m.value for m in memories], axis=1), np.zeros((2, 6, 4)))
-        bounds = [steps.state(layer.activation, c).error, np.stack([m.error for m in memories], axis=1)]
+        cell_states = [steps.memory(t, Inexact(c_before[:, t], np.zeros((2, 4)))) for t in range(6)]
+        c = Inexact(np.stack([m.value for m in cell_states], axis=1), np.zeros((2, 6, 4)))
+        bounds = [steps.state(layer.activation, c).error, np.stack([m.error for m in cell_states], axis=1)]
     expected = np.zeros(2)
     for result, bound in enumerate(bounds):
         for t, unit in np.ndindex(6, 4):
@@ -99,13 +101,13 @@ def test_the_sum_over_all_roundings_is_that_of_the_differences(name: str, masked
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"])
-def test_the_slope_of_an_activation(name: ActivationName) -> None:
+def test_the_slope_of_an_activation_equals_finite_differences(name: ActivationName) -> None:
     x = np.linspace(-5, 5, 51) + 0.01
     expected = (activate(name, x + BY) - activate(name, x - BY)) / (2 * BY)
     np.testing.assert_allclose(expected, slope(name, activate(name, x)), atol=1e-8)
 
 
-def test_a_plain_recurrence_goes_the_same_way() -> None:
+def test_a_simple_rnn_has_the_right_derivative() -> None:
     rng = np.random.default_rng(0)
     layer = SimpleRNN(rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=4), "tanh", True)
     x, gradient = example(layer)

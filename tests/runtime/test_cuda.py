@@ -117,7 +117,7 @@ def test_every_problem_is_listed_the_driver_first() -> None:
     assert "libcudnn.so.9" in libraries
 
 
-def test_cards_are_those_of_the_driver() -> None:
+def test_the_listed_gpus_are_those_of_the_driver() -> None:
     cards = [Card("NVIDIA H100", (9, 0)), Card("Tesla T4", (7, 5))]
     assert find_cards(machine(driver(cards=cards))) == cards
     assert find_cards(machine(None)) == find_cards(machine(driver(code=100))) == []

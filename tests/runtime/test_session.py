@@ -28,7 +28,7 @@ def cpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
 
 
-def test_a_session_runs_where_it_says(model: bytes) -> None:
+def test_a_session_runs_on_the_device_that_it_reports(model: bytes) -> None:
     session = Session(model, device="cpu")
     assert (session.device, session.provider) == ("cpu", "CPUExecutionProvider")
     (probs,) = session.run(np.array([[1, 5, 9], [0, 0, 3]], np.int32))
@@ -84,7 +84,7 @@ def test_a_recurrence_that_would_run_on_the_cpu_is_an_error(model: bytes, cuda: 
     assert devices_for(model) == ["cpu"]
 
 
-def test_a_session_that_cuda_refuses_is_not_a_broken_model(model: bytes, cuda: FakeCuda) -> None:
+def test_a_session_that_cuda_refuses_is_a_device_error(model: bytes, cuda: FakeCuda) -> None:
     cuda.provider = ""
     with pytest.raises(DeviceError, match="CUDA is available, but no session opens on it: cuDNN is unavailable"):
         Session(model, device="cuda")
@@ -92,7 +92,7 @@ def test_a_session_that_cuda_refuses_is_not_a_broken_model(model: bytes, cuda: F
         devices_for(model)
 
 
-def test_a_broken_model_is_not_a_session_that_cuda_refuses(strange: bytes, cuda: FakeCuda) -> None:
+def test_a_broken_model_is_a_model_error_on_cuda_too(strange: bytes, cuda: FakeCuda) -> None:
     cuda.provider = ""
     with pytest.raises(ModelError, match="cannot load the model"):
         Session(strange, device="cuda")
@@ -106,14 +106,16 @@ def test_a_broken_model_is_not_a_session_that_cuda_refuses(strange: bytes, cuda:
         ("x", ModelError),
     ],
 )
-def test_a_gpu_that_fails_is_not_a_broken_model(model: bytes, cuda: FakeCuda, run_error: str, kind: type) -> None:
+def test_a_failing_gpu_is_not_reported_as_a_broken_model(
+    model: bytes, cuda: FakeCuda, run_error: str, kind: type
+) -> None:
     cuda.run_error = run_error
     with pytest.raises(RnnxError, match=run_error) as caught:
         Session(model, device="cuda").run(np.array([[1, 5]], np.int32))
     assert type(caught.value) is kind
 
 
-def test_auto_goes_by_the_measured_figure(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
+def test_auto_follows_the_measured_crossover(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
     assert module.CUDA_FROM_STATES is None  # not measured, so `auto` uses the CPU
     assert choose_device("auto", 10**9) == "cpu"
     monkeypatch.setattr(module, "CUDA_FROM_STATES", 4096)
@@ -126,7 +128,7 @@ def test_auto_goes_by_the_measured_figure(monkeypatch: pytest.MonkeyPatch, cuda:
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A file that onnxruntime refuses with a message; the admission check, which would refuse it first, is off."""
+    """Returns a file that onnxruntime refuses with a message, and turns off the admission check before it."""
     monkeypatch.setattr("rnnx.runtime.session.require_admissible", lambda data: None)
     unsqueeze = node("Unsqueeze", ["x", "axes"], ["y"])
     return build(graph([unsqueeze], [tensor("axes", [1 << 62], bytes(8), data_type=7)]))

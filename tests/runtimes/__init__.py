@@ -1,1 +1,1 @@
-"""Text models in other languages and engines, against their golden vectors, on the real runtimes."""
+"""Runs text models in other languages and engines, on the real runtimes, against their golden vectors."""

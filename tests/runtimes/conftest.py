@@ -13,13 +13,13 @@ ROWS: list[Row] = []
 
 @pytest.fixture(scope="session")
 def matrix() -> list[Row]:
-    """Where the tests put their rows."""
+    """Returns the list to which tests add their rows."""
     return ROWS
 
 
 @pytest.fixture(scope="session")
 def bundles() -> list[Path]:
-    """The shipped ones."""
+    """Returns the shipped bundles that read texts."""
     return [find_directory(name) for name in ("imdb", "imdb-article")]
 
 

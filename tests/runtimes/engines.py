@@ -1,4 +1,4 @@
-"""Other engines that run the very same file, in this process, against the golden vectors."""
+"""Runs the same file in other engines, in this process, against the golden vectors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy.typing as npt
 from rnnx.text.tokenizer import to_batch
 from tests.runtimes.samples import Row
 
-_WIDTH = 4096  # no golden text is longer
+_WIDTH = 4096  # every golden text is shorter
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
 def load_onnx(model: Path) -> tuple[str, Run]:
-    """The evaluator of the onnx package."""
+    """Loads the file into the evaluator of the onnx package."""
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(str(model))
@@ -28,10 +28,11 @@ def load_onnx(model: Path) -> tuple[str, Run]:
 
 
 def load_openvino(model: Path) -> tuple[str, Run]:
-    """OpenVINO on the CPU, in float32 (it would take bfloat16 where the processor has it), rows of one width.
+    """Loads the file into OpenVINO on the CPU, in float32, and pads all texts to one width.
 
-    OpenVINO 2026.4 gives wrong probabilities for imdb-article from the first text on that is longer than all before it
-    in the same compiled model; each text is right in a model of its own. Padding is free, so every row gets one width.
+    Without the setting, OpenVINO would use bfloat16 on processors that have it. OpenVINO 2026.4 gives wrong
+    probabilities for imdb-article, from the first text that is longer than all texts before it in the same compiled
+    model; each text alone is right. Padding does not change an answer, so every text gets the same width.
     """
     openvino: Any = __import__("openvino")
     compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -46,7 +47,7 @@ ENGINES: dict[str, Callable[[Path], tuple[str, Run]]] = {"onnx": load_onnx, "ope
 
 
 def run_golden(engine: str, bundle: Path) -> Row:
-    """Runs the golden vectors alone and in one batch."""
+    """Runs the golden vectors, one by one and in one batch."""
     number, run = ENGINES[engine](bundle / "model.text.onnx")
     rows = json.loads((bundle / "golden.json").read_bytes())
     texts = [bytes.fromhex(row["bytes"]) for row in rows]

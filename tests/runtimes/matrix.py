@@ -1,6 +1,6 @@
-"""The matrix of runtimes: `python -m tests.runtimes.matrix` prints it, `--write` puts it into exported/embed/README.md.
+"""Prints the matrix of runtimes: `python -m tests.runtimes.matrix`.
 
-With it goes the screenshot of the page.
+`--write` puts it into exported/embed/README.md, together with the screenshot of the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HEAD = "| runtime | version | bundle | right | largest difference | us a text |
 
 
 def format_matrix(rows: Sequence[Row]) -> str:
-    """Formats rows as Markdown."""
+    """Formats rows as a Markdown table."""
     lines = [
         f"| {row.runtime} | {row.version} | {row.bundle} | {row.right} of {row.count} | "
         f"{row.largest_difference:.1e} | {row.microseconds:,.0f} |"
@@ -34,7 +34,7 @@ def format_matrix(rows: Sequence[Row]) -> str:
 
 
 def collect(bundles: Sequence[Path], folder: Path) -> list[Row]:
-    """Runs everything that this machine has, in a folder; says on stderr what it has not."""
+    """Runs every runtime that this machine has, in a folder; reports on stderr which ones it does not have."""
     rows = []
     for target in NEEDS:
         if absent := missing(target):
@@ -57,7 +57,7 @@ def collect(bundles: Sequence[Path], folder: Path) -> list[Row]:
 
 
 def main() -> None:
-    """Parses the command line."""
+    """Parses the command line, runs the matrix and prints it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="*", default=["imdb", "imdb-article"])
     parser.add_argument("--write", action="store_true")

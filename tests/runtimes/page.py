@@ -1,4 +1,4 @@
-"""The page in headless Chromium: written by `rnnx embed`, served by its README's own command, driven by page.mjs."""
+"""Runs the page in headless Chromium: written by `rnnx embed`, served as its README says, driven by page.mjs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _CHROMIUM_FLAGS = (
     "--virtual-time-budget=20000",
     "--dump-dom",
 )
-SCREENSHOT = "light.png"  # in the folder that `drive` is given
+SCREENSHOT = "light.png"  # written into the folder that `drive` gets
 LONG_WORDS = 500
 BIG_BYTES = 1 << 20
 
 
 def missing() -> str | None:
-    """What has to be installed; None if everything is there."""
+    """Returns what must be installed first; None if everything is available."""
     needs = {"npm": "Node 18 with npm", "python3": "Python"}
     absent = [what for program, what in needs.items() if shutil.which(program) is None]
     if _chromium() is None:
@@ -58,10 +58,10 @@ def _chromium() -> str | None:
 
 
 def drive(bundle: Path, folder: Path) -> dict[str, Any]:
-    """Writes the page's project, installs it, serves it, and does what a visitor would.
+    """Writes, installs and serves the project of the page, and does what a visitor would do.
 
     Returns:
-        What page.mjs saw.
+        What page.mjs observed.
     """
     project = folder / "page"
     write_project("browser", bundle, project)
@@ -91,7 +91,7 @@ def drive(bundle: Path, folder: Path) -> dict[str, Any]:
 
 
 def _dump(url: str, profile: Path) -> str:
-    """What a page's `said` holds once its script has run."""
+    """Returns the content of the element `said` after the script of the page has run."""
     done = subprocess.run(  # noqa: S603  # our own page
         [str(_chromium()), *_CHROMIUM_FLAGS, f"--user-data-dir={profile}", url],
         capture_output=True,
@@ -104,7 +104,7 @@ def _dump(url: str, profile: Path) -> str:
 
 
 def read_row(seen: dict[str, Any], bundle: Path) -> Row:
-    """The line of the matrix, from what `drive` gave."""
+    """Returns the row of the matrix from the result of `drive`."""
     found = GOLDEN.search(seen["golden"])
     assert found is not None, seen["golden"]
     version, right, count, difference, microseconds = found.groups()
@@ -114,7 +114,7 @@ def read_row(seen: dict[str, Any], bundle: Path) -> Row:
 
 
 def visit(bundle: Path) -> dict[str, Any]:
-    """What the visitor types and drops: golden texts, 500 words of them, a file that is no UTF-8, a megabyte."""
+    """Returns what the visitor types and drops: golden texts, 500 of their words, a file not in UTF-8, a megabyte."""
     rows = [bytes.fromhex(row["bytes"]) for row in json.loads((bundle / "golden.json").read_bytes())]
     words = " ".join(row.decode() for row in rows[:13]).split()
     return {
@@ -126,12 +126,12 @@ def visit(bundle: Path) -> dict[str, Any]:
 
 
 def big_text() -> bytes:
-    """A megabyte of words."""
+    """Returns a megabyte of words."""
     return (b"the film is great " * BIG_BYTES)[:BIG_BYTES]
 
 
 def _shell(command: str, folder: Path) -> None:
-    done = subprocess.run(  # noqa: S603  # a README's own commands, and ours
+    done = subprocess.run(  # noqa: S603  # commands of a README, and ours
         ["bash", "-ec", command],  # noqa: S607
         cwd=folder,
         capture_output=True,
@@ -158,7 +158,7 @@ def _served(command: str, folder: Path, port: int) -> Iterator[str]:
     try:
         for _ in range(100):
             try:
-                urllib.request.urlopen(url, timeout=1).close()  # our own address
+                urllib.request.urlopen(url, timeout=1).close()  # a local address
                 break
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Writes a project with `rnnx embed`, runs the commands of its README, and reads what its `--golden` prints."""
+"""Writes a project with `rnnx embed`, runs the commands of its README, and reads the output of its `--golden`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rnnx.bundle.embed import write_project
 
-# Per target: the programs that have to be there, and how to get them.
+# The programs that each target needs, and how to get them.
 NEEDS = {
     "python": (),
     "node": (("npm", "Node 18 with npm"),),
@@ -27,7 +27,7 @@ NEEDS = {
 }
 _HEADERS = {"c": "onnxruntime_c_api.h", "cpp": "onnxruntime_cxx_api.h"}
 _LINKED = ("c", "cpp", "rust", "go")
-# The Go binding travels with onnxruntime's C header, which no package registry has on its own.
+# The Go binding contains the C header of onnxruntime, which no package registry offers alone.
 _GO_MODULE = "github.com/yalue/onnxruntime_go@v1.27.0"
 _LINK = "-Ionnxruntime/include -Lonnxruntime/lib -lonnxruntime -Wl,-rpath,onnxruntime/lib -o snippet && ./snippet"
 _SNIPPETS = {
@@ -42,13 +42,13 @@ _SNIPPETS = {
 GOLDEN = re.compile(
     r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
 )
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Maven prints some even into a pipe
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Maven prints colours even into a pipe
 _TEXT = "A wonderful film."
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the matrix."""
+    """One row of the matrix."""
 
     runtime: str
     version: str
@@ -60,7 +60,7 @@ class Row:
 
 
 def missing(target: str) -> str | None:
-    """What has to be installed for a target; None if everything is there."""
+    """Returns what must be installed for a target; None if everything is available."""
     absent = [what for program, what in NEEDS[target] if shutil.which(program) is None]
     if target in _LINKED and _library() is None:
         absent.append("onnxruntime as a shared library (pip install onnxruntime, or a release in ONNXRUNTIME_ROOT)")
@@ -70,10 +70,10 @@ def missing(target: str) -> str | None:
 
 
 class Project:
-    """A project that `rnnx embed` wrote, built."""
+    """A project that `rnnx embed` wrote and that has been built."""
 
     def __init__(self, target: str, bundle: Path, folder: Path) -> None:
-        """Writes it, and runs the first of its README's two commands."""
+        """Writes the project and runs the first of the two commands in its README."""
         self.target, self.folder, self.bundle = target, folder, bundle
         write_project(target, bundle, folder)
         blocks = re.findall(r"```sh\n(.*?)\n```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -89,7 +89,7 @@ class Project:
 
     def shell(self, command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command as a reader of the README would."""
-        done = subprocess.run(  # noqa: S603  # a README's own commands
+        done = subprocess.run(  # noqa: S603  # commands of a README
             ["bash", "-ec", command],  # noqa: S607
             check=False,
             cwd=self.folder,
@@ -104,19 +104,19 @@ class Project:
         return done
 
     def use(self, bundle: Path) -> None:
-        """Puts another model in place of the one it was written with."""
+        """Replaces the model that the project was written with."""
         for name in ("model.text.onnx", "golden.json", "config.json"):
             shutil.copyfile(bundle / name, self.folder / name)
         self.bundle = bundle
 
     def answer(self) -> tuple[str, float]:
-        """Label and probability of the README's own text, by the second command."""
+        """Returns label and probability of the text in the README, by its second command."""
         assert _TEXT in self.run_command
         label, probability = self.shell(self.run_command).stdout.strip().splitlines()[-1].split("\t")
         return label, float(probability)
 
     def run_snippet(self) -> float | None:
-        """The second label's probability, by the few lines that the card shows; None if they are not run here."""
+        """Returns the probability of the second label from the snippet of the card; None if no snippet is run here."""
         if self.target not in _SNIPPETS:
             return None
         library = self.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
@@ -135,7 +135,7 @@ class Project:
         return Row(self.target, version, name, int(right), int(count), float(difference), float(microseconds))
 
     def fails_on_a_wrong_vector(self) -> bool:
-        """Whether `--golden` says so where one expected probability is off by twice its tolerance."""
+        """Tells whether `--golden` reports an expected probability that is wrong by twice its tolerance."""
         path = self.folder / "golden.json"
         whole = path.read_bytes()
         rows = json.loads(whole)
@@ -151,7 +151,7 @@ def _root() -> Path | None:
 
 
 def _library() -> Path | None:
-    """Onnxruntime's shared library: of a release, or of the Python package."""
+    """Finds the shared library of onnxruntime: of a release, or of the Python package."""
     spec = find_spec("onnxruntime")
     packaged = Path(spec.origin).parent / "capi" if spec and spec.origin else None
     folders = [folder for folder in (_root() and Path(str(_root())) / "lib", packaged) if folder]
@@ -176,7 +176,7 @@ def _include(header: str) -> Path | None:
 
 
 def _place_onnxruntime(place: Path) -> None:
-    """Lays libraries and headers out as in a release."""
+    """Arranges libraries and headers as in a release."""
     library = _library()
     assert library is not None
     (place / "lib").mkdir(parents=True)

@@ -1,6 +1,7 @@
-"""The shipped files in the onnxruntimes that apps pin: each in an environment of its own, with numpy and nothing else.
+"""Tests the shipped files in the onnxruntimes that apps pin, each in an environment with NumPy and nothing else.
 
-Downloads them, so it runs when it is asked to: `pytest -m runtimes`. RNNX_RUNTIMES names a folder to keep them in.
+The tests download these versions, so they run only on request: `pytest -m runtimes`. RNNX_RUNTIMES names a folder in
+which the environments are kept.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from rnnx.text.tokenizer import Ids, Tokenizer, Vocabulary
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
-# From the oldest that is promised to the first that is right for a length of 0; 1.20 and 1.22 give garbage for it.
+# From the oldest supported version to the first that is right for a length of 0, for which 1.20 and 1.22 give garbage.
 VERSIONS = ("1.20", "1.22", "1.24", "1.26")
 
-# One result per batch; a process that dies is seen by its exit code.
+# Prints one result per batch. If the process dies, its exit code shows it.
 RUN = """
 import json, sys
 import numpy as np, onnxruntime as ort
@@ -42,14 +43,14 @@ TEXT_MODELS = [name for name in shipped_names() if read_directory(find_directory
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A version, and the Python of an environment that holds it."""
+    """Returns a version, and the Python of an environment in which it is installed."""
     kept = os.environ.get("RNNX_RUNTIMES")
     folder = (Path(kept) if kept else tmp_path_factory.mktemp("runtimes")) / f"onnxruntime-{request.param}"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(folder)], check=True)  # noqa: S603
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--disable-pip-version-check"]
-        # What else onnxruntime lists is for its tools; the module imports none of it.
+        # The other dependencies of onnxruntime are for its tools; the module imports none of them.
         wanted = ["--quiet", "--only-binary", ":all:", "--no-deps", f"onnxruntime=={request.param}.*", "numpy"]
         done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
@@ -71,8 +72,8 @@ def run(runtime: tuple[str, Path], file: Path, batches: list[Ids]) -> list[npt.N
 
 @pytest.mark.parametrize("form", [MODEL_NAME, BATCH_NAME])
 @pytest.mark.parametrize("name", TEXT_MODELS)
-def test_an_old_runtime_gives_what_was_proved(name: str, form: str, runtime: tuple[str, Path]) -> None:
-    """Golden vectors, one by one and in a batch of all; rows without a word, first, between, last and alone."""
+def test_an_old_runtime_gives_the_proved_answers(name: str, form: str, runtime: tuple[str, Path]) -> None:
+    """The inputs are golden vectors, one by one and together, and rows without words: first, between, last, alone."""
     bundle = read_directory(find_directory(name))
     assert bundle.config.tokenizer is not None
     tokenizer = Tokenizer(bundle.config.tokenizer, Vocabulary.from_bytes(bundle["vocabulary.txt"]))
@@ -87,14 +88,14 @@ def test_an_old_runtime_gives_what_was_proved(name: str, form: str, runtime: tup
     actual = run(runtime, bundle.path / form, [tokenizer.pad([row]) for row in rows] + traps)
     np.testing.assert_allclose(expected, np.concatenate(actual[: len(rows)]), rtol=0, atol=1e-5)
     np.testing.assert_allclose(expected, actual[len(rows)][1 : len(rows) + 1], rtol=0, atol=1e-5)
-    # For the traps no value lies in the bundle: the runtime installed here is the one that was proved (a mean over no
-    # word at all is NaN in all of them, as in Keras).
+    # The bundle has no expected values for the traps, so they are compared with the installed runtime, which was
+    # proved. A mean over no words is NaN in all of them, as in Keras.
     session = Session(bundle[form], device="cpu")
     for ids, probs in zip(traps, actual[len(rows) :], strict=True):
         np.testing.assert_allclose(session.run(ids)[0], probs, rtol=0, atol=1e-5, equal_nan=True)
 
 
-# Zeros alone, first, last, between words, and nowhere.
+# Zeros alone, first, last, between words, and no zeros.
 BATCHES = [np.array(rows, np.int32) for rows in ([[0] * 4, [3, 4, 0, 5], [0] * 4], [[0]], [[0] * 9] * 5, [[7] * 9])]
 
 CELLS = ("LSTM", "GRU", "GRU, reset before")
@@ -102,7 +103,7 @@ CELLS = ("LSTM", "GRU", "GRU, reset before")
 
 @cache
 def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArray[np.float64]]]:
-    """The forms of a network, and what the reference gives for the batches; built once for all runtimes."""
+    """Returns the forms of a network and the reference answers for the batches; computed once for all runtimes."""
     from rnnx.export.forms import build_forms
     from rnnx.keras_models.read_network import read_network
     from tests.networks import MODELS, build_cells
@@ -116,10 +117,10 @@ def build(name: str, mask_zero: bool) -> tuple[dict[str, bytes], list[npt.NDArra
 @pytest.mark.train
 @pytest.mark.parametrize("mask_zero", [False, True])
 @pytest.mark.parametrize("name", ["last state", "stacked", "both directions, last", "both directions, stacked", *CELLS])
-def test_an_old_runtime_computes_every_shape(
+def test_an_old_runtime_computes_every_kind_of_network(
     name: str, mask_zero: bool, runtime: tuple[str, Path], tmp_path: Path
 ) -> None:
-    """Where no mean hides what an empty row leaves behind, and where several layers run in one Scan."""
+    """These networks have no mean that could hide a wrong empty row, and some run several layers in one Scan."""
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
     forms, expected = build(name, mask_zero)
     for form, data in forms.items():

@@ -1,4 +1,4 @@
-"""The page does what it says, in a real browser, and its answers are those of the reference."""
+"""Tests that the page does what it says in a real browser, and gives the answers of the reference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_answer(row: dict[str, Any], answer: dict[str, Any], labels: tuple[str, ..
     return bool(is_near) and answer["label"] == labels[int(expected.argmax())]
 
 
-def test_answers_are_those_of_the_reference(
+def test_the_page_gives_the_answers_of_the_reference(
     seen: dict[str, Any], rows: list[dict[str, Any]], bundles: list[Path]
 ) -> None:
     labels = read_directory(bundles[0]).config.labels
@@ -54,7 +54,7 @@ def test_answers_are_those_of_the_reference(
     assert seen["emptyWay"] is False
 
 
-def test_the_few_lines_of_the_card_answer_too(seen: dict[str, Any], bundles: list[Path]) -> None:
+def test_the_snippet_of_the_card_runs_in_the_browser(seen: dict[str, Any], bundles: list[Path]) -> None:
     (expected,) = Session((bundles[0] / "model.text.onnx").read_bytes(), device="cpu").run(
         to_batch([b"A wonderful film."])
     )
@@ -66,7 +66,7 @@ def test_a_megabyte_is_answered(seen: dict[str, Any], bundles: list[Path]) -> No
     np.testing.assert_allclose(expected[0], seen["big"]["probs"], rtol=0, atol=1e-6)
 
 
-def test_golden_vectors_in_the_browser(
+def test_golden_vectors_pass_in_the_browser(
     seen: dict[str, Any], rows: list[dict[str, Any]], matrix: list[Row], bundles: list[Path]
 ) -> None:
     row = read_row(seen, bundles[0])
@@ -74,31 +74,31 @@ def test_golden_vectors_in_the_browser(
     matrix.append(row)
 
 
-def test_nothing_leaves_the_machine(seen: dict[str, Any]) -> None:
+def test_the_page_sends_nothing_to_other_machines(seen: dict[str, Any]) -> None:
     assert seen["foreign"] == []
     assert seen["posts"] == []
     assert seen["errors"] == []
 
 
-def test_it_works_offline_once_loaded(seen: dict[str, Any]) -> None:
+def test_the_loaded_page_works_offline(seen: dict[str, Any]) -> None:
     assert seen["offline"]["probs"] == pytest.approx(seen["typed"][0]["probs"], abs=1e-6)
 
 
-def test_each_keystroke_asks_once_and_is_answered(seen: dict[str, Any]) -> None:
-    """The median should be below 50 ms on a machine that does nothing else: it is printed, not asserted."""
+def test_each_keystroke_runs_the_model_once(seen: dict[str, Any]) -> None:
+    """The median should be below 50 ms on an idle machine; it is printed, but not asserted."""
     assert len(seen["keystrokes"]) == 30
     assert seen["keystrokeAnswers"] == 30
     print(f"a keystroke in 500 words is answered in {statistics.median(seen['keystrokes']):.0f} ms")  # noqa: T201
 
 
-def test_the_way_goes_word_by_word(seen: dict[str, Any]) -> None:
+def test_the_page_shows_the_answer_after_each_word(seen: dict[str, Any]) -> None:
     assert seen["longWay"]["points"] == LONG_WORDS
     assert re.match(r"Word 506: “watch” (up|down) ", seen["longWay"]["last"])
     assert seen["start"]["movers"] == 5
 
 
-def test_keyboard_and_screen_reader(seen: dict[str, Any]) -> None:
-    assert seen["focused"] == "text"  # behind the buttons
+def test_the_page_works_with_keyboard_and_screen_reader(seen: dict[str, Any]) -> None:
+    assert seen["focused"] == "text"  # the field of the text comes after the buttons
     before, after = seen["position"]
     assert before.startswith("Word ")
     assert after != before
@@ -106,7 +106,7 @@ def test_keyboard_and_screen_reader(seen: dict[str, Any]) -> None:
     assert seen["live"] == "polite"
 
 
-def test_light_and_dark(seen: dict[str, Any]) -> None:
+def test_the_page_has_a_light_and_a_dark_scheme(seen: dict[str, Any]) -> None:
     dark, light = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in seen["backgrounds"])
     assert dark < 150
     assert light > 600

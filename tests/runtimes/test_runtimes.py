@@ -1,4 +1,4 @@
-"""Every sample, written by `rnnx embed` and run by the commands of its README; every engine on the same file."""
+"""Tests every sample that `rnnx embed` writes, by the commands of its README, and every engine on the same file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from tests.runtimes.samples import NEEDS, Project, Row, missing
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
 
-def test_every_sample_is_run() -> None:
+def test_every_target_has_a_test() -> None:
     assert {*NEEDS, "browser"} == {*targets(), "browser"}
 
 
 @pytest.mark.parametrize("target", NEEDS)
-def test_a_sample_answers_as_the_reference(target: str, bundles: list[Path], matrix: list[Row], tmp_path: Path) -> None:
+def test_a_sample_gives_the_answers_of_the_reference(
+    target: str, bundles: list[Path], matrix: list[Row], tmp_path: Path
+) -> None:
     if absent := missing(target):
         pytest.skip(f"needs {absent}")
     project = Project(target, bundles[0], tmp_path / "project")
@@ -36,7 +38,7 @@ def test_a_sample_answers_as_the_reference(target: str, bundles: list[Path], mat
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_answers_as_the_reference(engine: str, bundles: list[Path], matrix: list[Row]) -> None:
+def test_an_engine_gives_the_answers_of_the_reference(engine: str, bundles: list[Path], matrix: list[Row]) -> None:
     pytest.importorskip(engine, reason=f"pip install {engine}")
     for bundle in bundles:
         row = run_golden(engine, bundle)

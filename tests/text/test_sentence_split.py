@@ -38,7 +38,7 @@ def words_of(text: str) -> str:
         ("", ""),
     ],
 )
-def test_words_are_cut_as_treebanks_cut_them(text: str, expected: str) -> None:
+def test_texts_are_split_into_the_words_of_treebanks(text: str, expected: str) -> None:
     assert words_of(text) == expected
 
 
@@ -55,7 +55,7 @@ def test_words_are_cut_as_treebanks_cut_them(text: str, expected: str) -> None:
         (" \n\n ", []),
     ],
 )
-def test_sentences_end_at_lines_and_marks(text: str, expected: list[str]) -> None:
+def test_sentences_end_at_line_ends_and_final_marks(text: str, expected: list[str]) -> None:
     sentences = [b" ".join(word.word for word in sentence).decode() for sentence in split_text(text.encode())]
     assert sentences == expected
 
@@ -70,7 +70,7 @@ TEXTS = st.one_of(
 
 
 @given(TEXTS)
-def test_every_byte_that_is_no_blank_is_in_one_word(text: bytes) -> None:
+def test_every_nonblank_byte_is_in_exactly_one_word(text: bytes) -> None:
     words = list(split_words(text))
     assert [word for sentence in split_text(text) for word in sentence] == words
     end = 0
@@ -83,7 +83,7 @@ def test_every_byte_that_is_no_blank_is_in_one_word(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("piece", [b"a-", b".", b"1:", b"http://", b"'s", b"a'", b"x", b"\xe2\x80\x9c", b"=)", b"@a"])
-def test_long_runs_take_time_in_proportion(piece: bytes) -> None:
-    # Without a bound on the steps, 300 kB of these would take minutes.
+def test_long_runs_are_split_in_linear_time(piece: bytes) -> None:
+    # Without a bound on the steps, 300 kB of such a piece would take minutes.
     text = piece * (300_000 // len(piece))
     assert sum(word.end - word.start for word in split_words(text)) == len(text)

@@ -22,14 +22,14 @@ TOKENS = (b"<pad>", b"<start>", b"<unknown>", b"the", b"cat", b"SUFFIX2=he", b"S
 ENCODER = WordEncoder(CONFIG, WordVocabulary(TOKENS))
 
 
-def test_a_sentence_by_hand() -> None:
+def test_a_sentence_encoded_by_hand() -> None:
     row = ENCODER.encode([b"The", b"cat", b"sat", b"."])
     assert row.ids.tolist() == [3, 4, 2, 2]
     assert row.features.tolist() == [[5, 2], [6, 7], [6, 7], [2, 2]]
     assert row.ids.dtype == row.features.dtype == np.int32
 
 
-def test_an_empty_sentence_keeps_its_shape() -> None:
+def test_an_empty_sentence_has_a_shape() -> None:
     row = ENCODER.encode([])
     assert (row.ids.shape, row.features.shape) == ((0,), (0, 2))
     batch = ENCODER.pad([row])
@@ -41,7 +41,7 @@ WORDS = st.one_of(st.sampled_from([b"the", b"THE", b"cat", b"hat", b"<pad>", b"S
 
 
 @given(st.lists(st.lists(WORDS, max_size=6), min_size=1, max_size=4))
-def test_ids_are_the_lines_of_the_vocabulary(sentences: list[list[bytes]]) -> None:
+def test_ids_are_line_numbers_of_the_vocabulary(sentences: list[list[bytes]]) -> None:
     batch = ENCODER.pad([ENCODER.encode(words) for words in sentences])
     assert batch.ids.shape == (len(sentences), max(1, *map(len, sentences)))
     for words, ids, features in zip(sentences, batch.ids, batch.features, strict=True):
@@ -54,7 +54,7 @@ def test_ids_are_the_lines_of_the_vocabulary(sentences: list[list[bytes]]) -> No
 
 
 @given(st.integers(0, 200), st.integers(1, 30))
-def test_pieces_cover_a_sentence_evenly(length: int, longest: int) -> None:
+def test_a_long_sentence_is_split_into_even_pieces(length: int, longest: int) -> None:
     cuts = [range(length)[cut] for cut in pieces(length, longest)]
     assert [i for cut in cuts for i in cut] == list(range(length))
     assert len(cuts) == -(-length // longest)
@@ -76,7 +76,7 @@ MODEL = ModelConfig(
 )
 
 
-def test_an_encoder_is_read_back_from_a_run() -> None:
+def test_the_encoder_of_a_run_is_read_from_its_files() -> None:
     config = from_json(ModelConfig, to_json(MODEL))
     assert config == MODEL
     encoder = read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": ENCODER.vocabulary.to_bytes()}))
@@ -90,8 +90,8 @@ def test_an_encoder_is_read_back_from_a_run() -> None:
         read_id_encoder(Directory(Path("m"), config, {}))
 
 
-def test_a_config_says_how_a_tagger_reads() -> None:
-    assert dataclasses.replace(MODEL, words=None).task == "tagging"  # of a network that reads arrays
+def test_the_words_of_a_config_must_fit_its_task() -> None:
+    assert dataclasses.replace(MODEL, words=None).task == "tagging"  # a tagger that reads arrays has no words
     with pytest.raises(ValueError, match="words are not allowed for the task classification"):
         dataclasses.replace(MODEL, task="classification")
     for features, max_length, reason in (

@@ -23,11 +23,11 @@ SLOTS = ("SUFFIX1", "SUFFIX3", "PREFIX2", "SHAPE")
         ("....", ["SUFFIX1=.", "SUFFIX3=...", "PREFIX2=..", "SHAPE=.."]),
     ],
 )
-def test_features_of_a_word(word: str, expected: list[str]) -> None:
+def test_features_of_a_word_computed_by_hand(word: str, expected: list[str]) -> None:
     assert features_of(word.encode(), SLOTS) == [feature.encode() for feature in expected]
 
 
-def test_bytes_that_are_not_utf8_make_characters_too() -> None:
+def test_bytes_that_are_not_utf8_form_characters_too() -> None:
     assert features_of(b"\xa9\xa9ab\xff", ("PREFIX1", "PREFIX2", "SUFFIX2")) == [
         b"PREFIX1=\xa9\xa9",
         b"PREFIX2=\xa9\xa9a",
@@ -36,7 +36,7 @@ def test_bytes_that_are_not_utf8_make_characters_too() -> None:
 
 
 @given(st.text(min_size=1))
-def test_characters_are_those_of_utf8(word: str) -> None:
+def test_features_count_the_characters_of_utf8(word: str) -> None:
     data = word.encode("utf-8", "surrogatepass")
     lowered = "".join(c.lower() if c.isascii() else c for c in word)
     expected = [f"SUFFIX2={lowered[-2:]}", f"PREFIX3={lowered[:3]}"]
@@ -45,7 +45,7 @@ def test_characters_are_those_of_utf8(word: str) -> None:
 
 
 @given(st.binary(min_size=1))
-def test_a_feature_is_no_word(word: bytes) -> None:
+def test_no_feature_can_be_a_word(word: bytes) -> None:
     features = features_of(word, SLOTS)
     assert len(features) == len(SLOTS)
     assert all(lower(feature) != feature for feature in features)

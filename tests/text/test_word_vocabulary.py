@@ -14,7 +14,7 @@ EVERYTHING = VocabularySize(words=1000, features=1000, least_word_count=1, least
 SENTENCES = ([b"The", b"cat", b"sat"], [b"the", b"Dog", b"sat"], [b"<pad>"])
 
 
-def test_words_go_before_features_by_frequency_then_by_bytes() -> None:
+def test_words_come_before_features_by_frequency_then_by_bytes() -> None:
     vocabulary = WordVocabulary.build(SENTENCES, CONFIG, EVERYTHING)
     words, features = (b"sat", b"the", b"cat", b"dog"), vocabulary.tokens[vocabulary.word_count :]
     assert vocabulary.tokens[: vocabulary.word_count] == (*SPECIAL_TOKENS, *words)
@@ -26,7 +26,7 @@ def test_a_special_token_in_a_text_is_an_unknown_word() -> None:
     assert WordVocabulary.build(SENTENCES, CONFIG, EVERYTHING).encode([b"<pad>", b"<start>"]) == [2, 2]
 
 
-def test_what_is_rare_or_too_much_is_left_out() -> None:
+def test_rare_words_and_those_beyond_the_limit_are_left_out() -> None:
     rare = VocabularySize(words=1000, features=1000, least_word_count=2, least_feature_count=3)
     assert WordVocabulary.build(SENTENCES, CONFIG, rare).tokens[3:] == (b"sat", b"the", b"SHAPE=xx", b"SUFFIX1=t")
     few = VocabularySize(words=1, features=2, least_word_count=1, least_feature_count=1)
@@ -34,7 +34,7 @@ def test_what_is_rare_or_too_much_is_left_out() -> None:
 
 
 @given(st.lists(st.lists(st.binary(min_size=1, max_size=5), min_size=1), max_size=6))
-def test_a_vocabulary_survives_its_file(sentences: list[list[bytes]]) -> None:
+def test_a_vocabulary_is_read_back_as_it_was_written(sentences: list[list[bytes]]) -> None:
     vocabulary = WordVocabulary.build(sentences, CONFIG, EVERYTHING)
     again = WordVocabulary.from_bytes(vocabulary.to_bytes())
     assert again == vocabulary

@@ -1,4 +1,4 @@
-"""The tokenizer in the graph gives the very ids of `rnnx.text.tokenizer`, on any bytes."""
+"""Tests that the tokenizer in the graph gives the ids of `rnnx.text.tokenizer`, for any bytes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def assert_same_ids(tokenizer: Tokenizer, session: Session, texts: list[bytes], 
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_ids_are_those_of_rnnx_text_for_every_config(config: TokenizerConfig) -> None:
+def test_ids_equal_those_of_the_tokenizer_for_every_config(config: TokenizerConfig) -> None:
     tokenizer, session = tokenizer_and_session(config)
     rng = np.random.default_rng(0)
     for count in (1, 1, 3, 20):
@@ -79,19 +79,21 @@ def test_ids_are_those_of_rnnx_text_for_every_config(config: TokenizerConfig) ->
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.sampled_from(CONFIGS), st.integers(0, 3))
-def test_ids_are_those_of_rnnx_text_on_any_bytes(texts: list[bytes], config: TokenizerConfig, padding: int) -> None:
+def test_ids_equal_those_of_the_tokenizer_for_any_bytes(
+    texts: list[bytes], config: TokenizerConfig, padding: int
+) -> None:
     assert_same_ids(*tokenizer_and_session(config), texts, padding)
 
 
 @pytest.mark.parametrize("shape", [(1, 0), (3, 0), (0, 0), (0, 5)])
-def test_a_batch_may_hold_nothing(shape: tuple[int, int]) -> None:
+def test_a_batch_may_be_empty(shape: tuple[int, int]) -> None:
     tokenizer, session = tokenizer_and_session(CONFIGS[8])
     (actual,) = session.run(np.zeros(shape, np.uint8))
     assert tokenizer.pad([tokenizer.encode(b"").ids] * shape[0]).tolist() == actual.tolist()
 
 
 @pytest.mark.parametrize("count", [1, 3, 2000])
-def test_long_words_and_long_texts(count: int) -> None:
+def test_long_words_and_long_texts_get_the_same_ids(count: int) -> None:
     config = TokenizerConfig(400, True, True, "batch", "left", "left")
     longest = b"x" * 255
     tokenizer, session = tokenizer_and_session(config, (*WORDS, longest, longest[:-1]))
@@ -100,5 +102,5 @@ def test_long_words_and_long_texts(count: int) -> None:
     assert_same_ids(tokenizer, session, texts[:1])
 
 
-def test_a_vocabulary_without_words_knows_none() -> None:
+def test_a_vocabulary_without_words_makes_every_word_unknown() -> None:
     assert_same_ids(*tokenizer_and_session(CONFIGS[-1], ()), [b"a b c", b""])

@@ -1,4 +1,4 @@
-"""Batches: every example once, in an order of the seed's and the epoch's, no longer than they have to be."""
+"""Tests that batches hold every example once, in the order of seed and epoch, with as little padding as needed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_epoch_holds_every_row_once_with_its_label(by_length: bool, seed: int
     seen = []
     for ids, labels in make(100, by_length=by_length, seed=seed).epoch(1):
         assert ids.shape[0] == labels.shape[0] <= 8
-        assert (ids.max(axis=1) == labels[:, 0] + 1).all()  # row i is filled with i + 1
+        assert (ids.max(axis=1) == labels[:, 0] + 1).all()  # all ids of row i are i + 1
         seen += labels[:, 0].tolist()
     assert sorted(seen) == list(range(100))
 
@@ -48,7 +48,7 @@ def test_batches_of_similar_length_hold_less_padding() -> None:
     assert padding[True] < padding[False] / 4
 
 
-def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     def order(batches: Batches, epoch: int) -> list[list[list[int]]]:
         return [labels.tolist() for _, labels in batches.epoch(epoch)]
 
@@ -56,17 +56,17 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
     first, second = order(once, 1), order(once, 2)
     assert first != second
     assert first != order(make(100, by_length=True, seed=4), 1)
-    assert second == order(make(100, by_length=True, seed=3), 2), "no epoch before it was drawn in this one"
+    assert second == order(make(100, by_length=True, seed=3), 2), "here, no earlier epoch was drawn"
 
 
-def test_epochs_follow_one_another_for_keras() -> None:
+def test_keras_gets_one_epoch_after_the_other() -> None:
     batches = make(20, by_length=True, seed=3)
     expected = [labels.tolist() for epoch in (4, 5) for _, labels in batches.epoch(epoch)]
     assert expected == [labels.tolist() for _, labels in batches.as_tf((4, 5)).as_numpy_iterator()]
 
 
 @pytest.mark.parametrize("pad_to", ["batch", "max_length"])
-def test_the_cost_of_a_batch_is_the_size_of_its_array(pad_to: Literal["batch", "max_length"]) -> None:
+def test_the_cost_of_a_batch_is_its_number_of_ids(pad_to: Literal["batch", "max_length"]) -> None:
     tokenizer = Tokenizer(dataclasses.replace(CONFIG, pad_to=pad_to), TOKENIZER.vocabulary)
     rows = [np.ones(length, np.int32) for length in (3, 9, 1, 17, 2)]
     source = TextSource(rows, np.zeros(5, np.int32), tokenizer)
@@ -74,8 +74,8 @@ def test_the_cost_of_a_batch_is_the_size_of_its_array(pad_to: Literal["batch", "
     assert [ids.size for ids, _ in batches.epoch(2)] == batches.steps(2)
 
 
-def test_keras_is_told_that_lengths_vary() -> None:
-    """The first batches all have the same length here, and a later one has not."""
+def test_keras_knows_that_lengths_vary() -> None:
+    """The first batches all have the same length here, but a later one has another."""
     rows = [np.ones(40, np.int32)] * 32 + [np.ones(7, np.int32)] * 8
     batches = Batches(TextSource(rows, np.zeros(40, np.int32), TOKENIZER), batch_size=8, by_length=False, seed=None)
     assert [ids.shape for ids, _ in batches.as_tf()] == [(8, 40)] * 4 + [(8, 7)]
@@ -83,20 +83,20 @@ def test_keras_is_told_that_lengths_vary() -> None:
 
 
 @given(st.lists(st.integers(0, 600), min_size=1, max_size=60), st.integers(1, 9))
-def test_a_batch_is_as_long_as_its_longest_text(lengths: list[int], batch_size: int) -> None:
+def test_a_batch_is_only_as_long_as_its_longest_text(lengths: list[int], batch_size: int) -> None:
     tokenizer = Tokenizer(dataclasses.replace(CONFIG, max_length=600), TOKENIZER.vocabulary)
     source = TextSource([np.ones(n, np.int32) for n in lengths], np.zeros(len(lengths), np.int32), tokenizer)
     for ids, _ in Batches(source, batch_size=batch_size, by_length=True, seed=1).epoch(1):
         assert ids.shape[1] == max(int((ids > 0).sum(axis=1).max()), 1)
 
 
-def test_a_teachers_probabilities_stay_with_their_texts() -> None:
+def test_the_probabilities_of_a_teacher_stay_with_their_texts() -> None:
     rows = [np.full(n, n, np.int32) for n in (3, 11, 5, 7)]
     probs = np.array([[0.3], [0.11], [0.5], [0.7]], np.float32)
     source = SoftTextSource(TextSource(rows, np.zeros(4, np.int32), TOKENIZER), probs)
     assert source.lengths == [3, 11, 5, 7]
     batches = Batches(source, batch_size=2, by_length=True, seed=3)
-    seen = {int(ids[i].max()): float(one[0]) for ids, batch in batches.epoch(1) for i, one in enumerate(batch)}
-    assert seen == {len(row): float(one[0]) for row, one in zip(rows, probs, strict=True)}
+    seen = {int(ids[i].max()): float(soft[0]) for ids, batch in batches.epoch(1) for i, soft in enumerate(batch)}
+    assert seen == {len(row): float(soft[0]) for row, soft in zip(rows, probs, strict=True)}
     for (_, expected), (_, actual) in zip(batches.epoch(1), batches.as_tf().as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(expected, actual)

@@ -35,7 +35,7 @@ def saved(place: Path) -> Path:
     return place
 
 
-def test_what_was_saved_comes_back_to_the_bit(saved: Path) -> None:
+def test_a_state_is_loaded_bit_for_bit(saved: Path) -> None:
     state = Checkpoint(saved, WHO).load("fit")
     assert state is not None
     assert (state.epoch, state.values) == (3, {"history": [0.1]})
@@ -45,17 +45,17 @@ def test_what_was_saved_comes_back_to_the_bit(saved: Path) -> None:
         assert (expected.dtype, expected.shape, expected.tobytes()) == (actual.dtype, actual.shape, actual.tobytes())
 
 
-def test_nothing_is_there_before_the_first_save(place: Path) -> None:
+def test_there_is_no_state_before_the_first_save(place: Path) -> None:
     assert Checkpoint(place, WHO).load("fit") is None
     assert not place.exists()
 
 
-def test_a_stage_that_is_over_stays_until_the_end(saved: Path) -> None:
+def test_the_state_of_a_finished_stage_is_kept_until_the_end(saved: Path) -> None:
     checkpoint = Checkpoint(saved, WHO)
     for epoch in (1, 2):
         checkpoint.save("pretraining", epoch, {"embedding": np.full(3, epoch)}, None)
     checkpoint.save("fit", 4, ARRAYS, None)
-    assert len(list(saved.glob("*.npz"))) == 2, "one for each stage"
+    assert len(list(saved.glob("*.npz"))) == 2, "there should be one file for each stage"
     again = Checkpoint(saved, WHO)
     first, second = again.load("pretraining"), again.load("fit")
     assert first is not None
@@ -70,14 +70,14 @@ def test_a_stage_that_is_over_stays_until_the_end(saved: Path) -> None:
     ("change", "told"),
     [({"seed": 4}, "seed 3, not 4"), ({"data": "b" * 64}, "other data"), ({"epochs": 9}, "epochs None, not 9")],
 )
-def test_another_training_is_not_taken_up(saved: Path, change: dict[str, str | int], told: str) -> None:
+def test_another_training_is_not_resumed(saved: Path, change: dict[str, str | int], told: str) -> None:
     with pytest.raises(UsageError, match=rf"another training that is not done \({told}\).*--fresh"):
         Checkpoint(saved, WHO | change)
-    assert Checkpoint(saved, WHO).load("fit") is not None, "and nothing is lost"
+    assert Checkpoint(saved, WHO).load("fit") is not None, "the saved state should not be lost"
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
-def test_an_altered_or_torn_file_is_noticed(saved: Path, is_cut: bool) -> None:
+def test_an_altered_or_truncated_file_is_refused(saved: Path, is_cut: bool) -> None:
     (path,) = saved.glob("*.npz")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -90,15 +90,15 @@ def test_an_altered_or_torn_file_is_noticed(saved: Path, is_cut: bool) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.1", "0.2"), ('"epoch": 3', '"epoch": 2'), ("{", "[")])
-def test_an_altered_index_is_noticed(saved: Path, old: str, new: str) -> None:
+def test_an_altered_index_is_refused(saved: Path, old: str, new: str) -> None:
     path = saved / "checkpoint.json"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ModelError, match=r"checkpoint.json: (altered|no JSON)"):
         Checkpoint(saved, WHO)
 
 
-def test_a_death_at_any_moment_of_a_save_leaves_a_whole_state(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the disk holds before each of its changes is read: the old epoch, or the new one."""
+def test_a_crash_at_any_moment_of_a_save_leaves_a_complete_state(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test copies the disk before each change, and loads every copy: it has the old epoch or the new one."""
     moments: list[Path] = []
 
     def look() -> None:
@@ -125,7 +125,7 @@ def test_a_death_at_any_moment_of_a_save_leaves_a_whole_state(saved: Path, monke
     assert set(found) == {3, 4}
 
 
-def test_what_a_death_left_is_swept_up(saved: Path) -> None:
+def test_leftovers_of_a_crash_are_removed(saved: Path) -> None:
     (saved / ".fit-4-0123456789abcdef.npz.new").write_bytes(b"half")
     (saved / "fit-4-0123456789abcdef.npz").write_bytes(b"whole, but not counted yet")
     Checkpoint(saved, WHO).save("fit", 4, ARRAYS, None)
@@ -141,7 +141,7 @@ def test_python_objects_are_neither_written_nor_read(saved: Path) -> None:
     assert state.epoch == 3
 
 
-def test_a_full_disk_names_the_place(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_full_disk_names_the_checkpoint(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
@@ -155,7 +155,7 @@ def test_a_full_disk_names_the_place(saved: Path, monkeypatch: pytest.MonkeyPatc
     assert state.epoch == 3
 
 
-def test_what_is_not_ours_is_left_alone(saved: Path) -> None:
+def test_a_folder_with_foreign_files_is_left_alone(saved: Path) -> None:
     (saved / "notes.txt").write_text("mine", encoding="utf-8")
     for act in (lambda: Checkpoint(saved, WHO), lambda: remove_checkpoint(saved)):
         with pytest.raises(UsageError, match=r"did not write \(notes.txt\); choose another --out"):
@@ -163,12 +163,12 @@ def test_what_is_not_ours_is_left_alone(saved: Path) -> None:
     assert (saved / "notes.txt").exists()
 
 
-def test_there_may_be_nothing_to_throw_away(place: Path) -> None:
+def test_a_missing_checkpoint_can_be_removed(place: Path) -> None:
     remove_checkpoint(place)
     assert not place.exists()
 
 
-def test_a_second_training_is_kept_out_until_the_first_one_ends(place: Path) -> None:
+def test_a_second_training_is_refused_until_the_first_one_ends(place: Path) -> None:
     is_running = "another training into the same place is running; let it end, or"
     with hold_checkpoint(place):
         with pytest.raises(UsageError, match=is_running), hold_checkpoint(place):
@@ -176,21 +176,21 @@ def test_a_second_training_is_kept_out_until_the_first_one_ends(place: Path) -> 
         with pytest.raises(UsageError, match=is_running):
             remove_checkpoint(place)
         Checkpoint(place, WHO).save("fit", 1, ARRAYS, {})
-    with hold_checkpoint(place):  # what was saved is there for the next one
+    with hold_checkpoint(place):  # the next training finds what was saved
         checkpoint = Checkpoint(place, WHO)
         assert checkpoint.load("fit") is not None
         checkpoint.remove()
     assert not place.exists()
 
 
-def test_a_folder_that_holds_nothing_goes_with_its_lock(place: Path) -> None:
+def test_an_empty_folder_is_removed_with_its_lock(place: Path) -> None:
     with hold_checkpoint(place):
         assert place.is_dir()
     assert not place.exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="flock")
-def test_the_lock_of_a_killed_training_dies_with_it(place: Path) -> None:
+def test_the_lock_of_a_killed_training_is_released(place: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from rnnx.train.checkpoint import hold_checkpoint\n"
         "with hold_checkpoint(Path(sys.argv[1])): print('here', flush=True); time.sleep(60)"

@@ -1,4 +1,4 @@
-"""The curves as a picture; what a picture cannot be asked, its axes are."""
+"""Tests the plot of the training curves through the axes of its figure, because the picture itself cannot be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.train
 
 
 def history_of(scores: Sequence[float], losses: Sequence[float], name: Score = "accuracy") -> list[Epoch]:
-    """Validation lies 0.05 below in the score and 0.05 above in the loss."""
+    """Returns a history in which validation is 0.05 below in the score and 0.05 above in the loss."""
     pairs = enumerate(zip(scores, losses, strict=True), 1)
     return [Epoch(i, loss, score, loss + 0.05, score - 0.05, name) for i, (score, loss) in pairs]
 
@@ -52,7 +52,7 @@ def legend_of(axes: Axes) -> list[str]:
     return [text.get_text() for text in legend.get_texts()]
 
 
-def test_training_is_dots_and_validation_a_line_over_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_is_drawn_as_dots_and_validation_as_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     history = history_of([0.63, 0.8, 0.9, 0.93], [0.6, 0.4, 0.3, 0.25])
     left, right = axes_of(history, history[2], monkeypatch)
     assert (left.get_title(), right.get_title()) == ("Training and validation accuracy", "Training and validation loss")

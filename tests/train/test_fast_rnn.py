@@ -1,4 +1,4 @@
-"""The recurrence that is trained computes what Keras's does: states and gradients, and nothing that it should not."""
+"""Tests the recurrence that is trained: it has the states and gradients of Keras, and replaces no other layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def both(**options: Any) -> keras.Layer:
 
 
 def network(layer: keras.Layer, *, dtype: str) -> keras.Model:
-    """Numbers and what is present to what the layer gives, its weights those of `layer`."""
+    """Builds a model from numbers and a mask to the output of a layer with the given settings."""
     config = layer.get_config() | {"dtype": dtype}
     for half in ("layer", "backward_layer"):
         if half in config:
@@ -56,7 +56,7 @@ def masks(batch: int, time: int) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def run(model: keras.Model, x: np.ndarray[Any, Any], present: np.ndarray[Any, Any], seed: int) -> list[Any]:
-    """States, the gradient of x and that of every weight, for a random gradient of the states."""
+    """Returns the states, and the gradients of x and of every weight, for a random gradient of the states."""
     inputs = tf.constant(x, model.compute_dtype)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -64,18 +64,20 @@ def run(model: keras.Model, x: np.ndarray[Any, Any], present: np.ndarray[Any, An
         upstream = np.random.default_rng(seed).standard_normal(states.shape)
         told = tf.reduce_sum(states * tf.constant(upstream, states.dtype))
     weights = [variable.value for variable in model.trainable_variables]
-    return [states.numpy(), *(one.numpy() for one in tape.gradient(told, [inputs, *weights]))]
+    return [states.numpy(), *(gradient.numpy() for gradient in tape.gradient(told, [inputs, *weights]))]
 
 
 def bound(dtype: str, batch: int, time: int, largest: float) -> float:
-    """How far two orders of the same sums can be apart.
+    """Returns how far two computations of the same sums can differ.
 
-    A step's sum has FEATURES + UNITS + 1 terms, tanh is good to 4 u, so a step's error is gamma_{FEATURES+UNITS+5}
-    times what is summed. The recurrent kernels are orthogonal and tanh' is at most 1, so no error grows from step to
-    step, forward or back: after t steps it is at most t times as large, and it enters the gradients of all steps. The
-    gradients of the weights are sums over batch and time. Both sides err, hence 2.
+    The sum of a step has FEATURES + UNITS + 1 terms, and tanh is accurate to 4 u. So the error of a step is
+    gamma_{FEATURES+UNITS+5} times what is summed. The recurrent kernels are orthogonal and tanh' is at most 1, so no
+    error grows from step to step, forward or back. After t steps it is at most t times as large, and it enters the
+    gradients of all steps. The gradients of the weights are sums over batch and time. Both sides have such errors,
+    which gives the factor 2.
 
-    Source: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1.
+    Source:
+        Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1.
     """
     terms = FEATURES + UNITS + 5 + batch * time
     u = float(np.finfo(dtype).eps) / 2
@@ -97,8 +99,8 @@ KINDS: dict[str, Callable[[], keras.Layer]] = {
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize(("batch", "time"), [(4, 7), (1, 6), (3, 1), (1, 1)])
-def test_states_and_gradients_are_keras_own(kind: str, batch: int, time: int) -> None:
-    """In float64, where a wrong formula cannot hide in rounding; and in float32, as it is trained."""
+def test_states_and_gradients_equal_those_of_keras(kind: str, batch: int, time: int) -> None:
+    """float64 is tested because rounding cannot hide a wrong formula there, float32 because training uses it."""
     expected = network(KINDS[kind](), dtype="float64")
     x = np.random.default_rng(1).standard_normal((batch, time, FEATURES))
     for dtype in ("float64", "float32"):
@@ -109,13 +111,13 @@ def test_states_and_gradients_are_keras_own(kind: str, batch: int, time: int) ->
         for name, present in masks(batch, time).items():
             wanted, found = run(expected, x, present, 2), run(fast, x, present, 2)
             assert len(wanted) == len(found)
-            for i, (one, other) in enumerate(zip(wanted, found, strict=True)):
-                atol = bound(dtype, batch, time, max(1.0, float(np.abs(one).max()), float(np.abs(x).max())))
-                assert one.shape == other.shape
-                np.testing.assert_allclose(other, one, rtol=0, atol=atol, err_msg=f"{dtype}, {name}, array {i}")
+            for i, (array, actual) in enumerate(zip(wanted, found, strict=True)):
+                atol = bound(dtype, batch, time, max(1.0, float(np.abs(array).max()), float(np.abs(x).max())))
+                assert array.shape == actual.shape
+                np.testing.assert_allclose(actual, array, rtol=0, atol=atol, err_msg=f"{dtype}, {name}, array {i}")
 
 
-def test_without_a_mask_every_step_is_there() -> None:
+def test_without_a_mask_every_step_is_computed() -> None:
     x = keras.Input((None, FEATURES), dtype="float64")
     plain = keras.Model(x, layers.Bidirectional(simple(return_sequences=True, dtype="float64"), dtype="float64")(x))
     numbers = tf.constant(np.random.default_rng(3).standard_normal((2, 9, FEATURES)))
@@ -138,10 +140,10 @@ def test_without_a_mask_every_step_is_there() -> None:
         lambda: layers.Bidirectional(simple(), backward_layer=simple(activation="relu", go_backwards=True)),
     ],
 )
-def test_other_layers_are_left_alone(layer: Callable[[], keras.Layer]) -> None:
+def test_other_layers_are_not_replaced(layer: Callable[[], keras.Layer]) -> None:
     plain = network(layer(), dtype="float32")
     fast = hasten(plain)
-    assert [type(one) for one in fast.layers] == [type(one) for one in plain.layers]
+    assert [type(copy) for copy in fast.layers] == [type(original) for original in plain.layers]
     x = np.random.default_rng(1).standard_normal((2, 6, FEATURES)).astype(np.float32)
     present = masks(2, 6)["at the end"]
     np.testing.assert_array_equal(plain([x, present]).numpy(), fast([x, present]).numpy())
@@ -155,11 +157,11 @@ def classifier() -> keras.Model:
     return keras.Model(ids, layers.Dense(1, activation="sigmoid", name="probs")(x))
 
 
-def test_what_it_learns_goes_back_into_the_plain_network() -> None:
+def test_trained_weights_fit_the_plain_network() -> None:
     plain = classifier()
     fast = hasten(plain)
-    for one, other in zip(plain.get_weights(), fast.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for expected, actual in zip(plain.get_weights(), fast.get_weights(), strict=True):
+        np.testing.assert_array_equal(expected, actual)
     ids = np.random.default_rng(1).integers(3, 30, (64, 12))
     labels = (ids == 7).any(axis=1)[:, None].astype(np.float32)
     fast.compile(optimizer=keras.optimizers.Adam(1e-2), loss="binary_crossentropy")
@@ -167,19 +169,19 @@ def test_what_it_learns_goes_back_into_the_plain_network() -> None:
     assert losses[-1] < losses[0] / 2
     plain.set_weights(fast.get_weights())
     names = [[weight.path.split("/")[-3:] for weight in model.weights] for model in (plain, fast)]
-    assert names[0] == names[1], "the cells of both directions in the same order"
-    # Learned kernels are not orthogonal any more: a logit's sum passes two layers of 12 steps, 8 units wide.
+    assert names[0] == names[1], "the cells of both directions should have the same order"
+    # Trained kernels are not orthogonal. A logit depends on two layers with 12 steps each, 8 units wide.
     np.testing.assert_allclose(fast(ids).numpy(), plain(ids).numpy(), rtol=0, atol=2 * 24 * 25 * 2.0**-24 * 8)
 
 
-def test_a_trained_network_is_saved_as_keras_own_layers() -> None:
-    """The network that is kept does not change when the other one is made of it."""
+def test_the_plain_network_keeps_the_layers_of_keras() -> None:
+    """Only the plain network is saved, so it must not change when the fast one is made from it."""
     plain = classifier()
     hasten(plain)
     assert [type(layer).__module__.split(".")[0] for layer in plain.layers] == ["keras"] * len(plain.layers)
 
 
-def test_widths_of_two_networks_in_one_process_do_not_disturb_each_other() -> None:
+def test_networks_of_several_widths_can_share_a_process() -> None:
     for units in (4, 9, 4, 6):
         x = keras.Input((None, FEATURES))
         plain = keras.Model(x, layers.SimpleRNN(units, return_sequences=True)(x))
@@ -188,12 +190,12 @@ def test_widths_of_two_networks_in_one_process_do_not_disturb_each_other() -> No
         with tf.GradientTape() as tape:
             states = fast(numbers, training=True)
         assert states.shape == (2, 5, units)
-        shapes = [tuple(one.shape) for one in tape.gradient(states, [v.value for v in fast.trainable_variables])]
+        shapes = [tuple(grad.shape) for grad in tape.gradient(states, [v.value for v in fast.trainable_variables])]
         assert shapes == [(FEATURES, units), (units, units), (units,)]
 
 
-def test_few_lengths_are_compiled() -> None:
-    """One for each doubling; what is behind is zero."""
+def test_only_lengths_of_powers_of_two_are_compiled() -> None:
+    """A batch is lengthened with zeros to the next of these lengths."""
     x = np.random.default_rng(1).standard_normal((700, 2, 3))
     for time in (1, 2, 63, 64, 65, 128, 129, 600):
         (longer,) = fast_rnn._lengthen(tf.constant(time), [tf.constant(x[:time])])
@@ -203,18 +205,18 @@ def test_few_lengths_are_compiled() -> None:
 
 
 @pytest.mark.parametrize("time", [63, 64, 65, 129])
-def test_a_batch_takes_its_own_steps_of_those_that_are_compiled(time: int) -> None:
-    """States and gradients of the steps that there are; those behind add nothing."""
+def test_the_steps_that_lengthen_a_batch_add_nothing(time: int) -> None:
+    """Neither the states nor the gradients may depend on them."""
     plain = network(both(return_sequences=True), dtype="float64")
     x = np.random.default_rng(1).standard_normal((2, time, FEATURES))
     present = masks(2, time)["in front"]
-    for one, other in zip(run(plain, x, present, 2), run(hasten(plain), x, present, 2), strict=True):
-        atol = bound("float64", 2, time, max(1.0, float(np.abs(one).max()), float(np.abs(x).max())))
-        np.testing.assert_allclose(other, one, rtol=0, atol=atol)
+    for expected, actual in zip(run(plain, x, present, 2), run(hasten(plain), x, present, 2), strict=True):
+        atol = bound("float64", 2, time, max(1.0, float(np.abs(expected).max()), float(np.abs(x).max())))
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
 def test_batches_of_all_lengths_are_traced_once() -> None:
-    """Other lengths are no new trace once Keras knows that they vary."""
+    """Once Keras knows that lengths vary, another length causes no new trace."""
     tokenizer = Tokenizer(
         TokenizerConfig(60, True, True, "batch", "left", "left"), Vocabulary((*SPECIAL_TOKENS, *(b"a", b"b")))
     )
@@ -228,9 +230,9 @@ def test_batches_of_all_lengths_are_traced_once() -> None:
             fast.train_on_batch(ids, labels)
 
     def traces() -> list[int]:
-        return [one.experimental_get_tracing_count() for one in (fast_rnn._forward, fast_rnn._backward)]
+        return [step.experimental_get_tracing_count() for step in (fast_rnn._forward, fast_rnn._backward)]
 
-    train([20, 40, 30])  # from here on it is known that lengths vary
+    train([20, 40, 30])  # after these batches, Keras knows that lengths vary
     before = traces()
     train([25, 26, 9, 13, 50])
     assert traces() == before

@@ -1,4 +1,4 @@
-"""A disk that fills up while a network is trained: one clear error, and nothing lost but the time of one epoch."""
+"""Tests a disk that fills up during training: there is one clear error, and at most one epoch is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.trainings import assert_same_run
 pytestmark = pytest.mark.train
 
 DISK_BYTES = 64 << 20
-# Less than a checkpoint or a run of the smallest network takes.
+# This is less than a checkpoint or a run of the smallest network needs.
 LEFT_BYTES = 4096
 
 
@@ -39,7 +39,7 @@ def fill(disk: Path) -> None:
 
 
 def filling(disk: Path, when: str) -> Observer:
-    """Fills the disk in the middle of the second epoch, or after the last one: before its run is written."""
+    """Fills the disk in the middle of the second epoch, or after the last epoch and before the run is written."""
 
     def on_batch(p: Progress) -> None:
         if when == "in an epoch" and (p.epoch, p.batch) == (2, 3):
@@ -75,7 +75,9 @@ def test_a_full_disk_costs_at_most_an_epoch(
     assert {path.name for path in disk.iterdir()} == {"run"}
 
 
-def test_on_the_command_line_it_is_one_line(tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_reports_a_full_disk_in_one_line(
+    tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [f'"{text.decode()}",{label}' for text, label in make_texts(80, 8)]
     (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     fill(disk)

@@ -26,11 +26,11 @@ UNITS = 8
 
 
 class DeathError(Exception):
-    """What stands for a power cut."""
+    """Simulates a power cut."""
 
 
 def corpus(count: int = 96) -> list[Ids]:
-    """`abcdefghabc...` from a random letter on: each word is as frequent as any other, and the next one is certain."""
+    """Returns texts `a b c ... h a b ...` from a random letter on; all words are equally frequent."""
     rng = np.random.default_rng(1)
     letters = b" ".join(WORDS * 5).split()
     starts, lengths = rng.integers(0, 8, count), rng.integers(4, 20, count)
@@ -49,7 +49,7 @@ def prepared(
 
 
 def full_softmax(model: LanguageModel, ids: Ids) -> tuple[float, float]:
-    """Forward and backward cross entropy over all words, in float64, from the definition."""
+    """Returns the cross entropy over all words, forward and backward, in float64 by its definition."""
     states = np.asarray(model.body(ids), np.float64)
     embedding, bias = np.asarray(model.body.trainable_variables[0], np.float64), np.asarray(model._bias, np.float64)
     sums = []
@@ -67,14 +67,14 @@ def full_softmax(model: LanguageModel, ids: Ids) -> tuple[float, float]:
     return sums[0], sums[1]
 
 
-def test_a_pattern_is_learned_far_below_what_frequencies_tell() -> None:
-    """The unigram's loss is log 8 = 2.08 nats; the next word of the pattern is certain in both directions."""
+def test_the_recurrences_learn_a_pattern() -> None:
+    """In both directions, the next word of the pattern is certain."""
     rows = corpus()
     told: list[StageProgress] = []
     weights = pretrain(rows, TOKENIZER, units=UNITS, epochs=40, preparation=prepared(told=told))
-    assert [one.shape for one in weights] == [(SIZE, UNITS), *[(UNITS, UNITS), (UNITS, UNITS), (UNITS,)] * 2]
+    assert [weight.shape for weight in weights] == [(SIZE, UNITS), *[(UNITS, UNITS), (UNITS, UNITS), (UNITS,)] * 2]
     assert [(p.done, p.total) for p in told] == [(i + 1, 80) for i in range(80)]
-    # The recurrences alone, read by a least-squares fit: they know the word that comes next.
+    # A least-squares fit on the states alone must predict the next word.
     model = model_of(rows)
     for variable, weight in zip(model.body.trainable_variables, weights, strict=True):
         variable.assign(weight)
@@ -90,7 +90,8 @@ def test_a_pattern_is_learned_far_below_what_frequencies_tell() -> None:
         assert ((np.array(x) @ fitted).argmax(1) == np.array(y).argmax(1)).mean() > 0.95
 
 
-def test_its_loss_falls_far_below_the_unigrams() -> None:
+def test_the_loss_falls_far_below_that_of_frequencies() -> None:
+    """The loss of the unigram is log 8 = 2.08 nats."""
     rows = corpus()
     model = model_of(rows)
     ids = TOKENIZER.pad(rows)
@@ -102,13 +103,13 @@ def test_its_loss_falls_far_below_the_unigrams() -> None:
             loss = model.loss(tf.constant(ids), tf.constant(model.draw(rng)))
         optimizer.apply(tape.gradient(loss, [v.value for v in model.variables]), model.variables)
     forward, backward = full_softmax(model, ids)
-    assert forward < 0.5  # the first word of a text is uncertain: log 8 at one position of twelve
+    assert forward < 0.5  # the first word is uncertain: log 8 nats at about one position in twelve
     assert backward < 0.5
     assert forward < np.log(8) / 4
 
 
-def test_with_every_word_drawn_once_it_is_the_full_softmax() -> None:
-    """No correction is left then, and the right word stands once in the sum, not twice."""
+def test_with_every_word_drawn_once_the_loss_is_the_full_softmax() -> None:
+    """Then there is no correction, and the right word is in the sum once, not twice."""
     rows = corpus(16)
     model = model_of(rows)
     rng = np.random.default_rng(3)
@@ -117,12 +118,12 @@ def test_with_every_word_drawn_once_it_is_the_full_softmax() -> None:
     ids = TOKENIZER.pad(rows)
     expected = np.mean(full_softmax(model, ids))
     actual = float(model.loss(tf.constant(ids), tf.constant(np.arange(UNKNOWN_ID, SIZE, dtype=np.int32))))
-    # A logit has UNITS + 2 terms of at most 4, the sum of exponentials SIZE, the mean some 200 losses of at most 8.
+    # A logit has UNITS + 2 terms of at most 4, the sum of exponentials has SIZE, and the mean some 200 of at most 8.
     assert actual == pytest.approx(expected, abs=(4 * (UNITS + 2) + 8 * (SIZE + 200)) * 2.0**-24)
 
 
-def test_the_sampled_softmax_is_numpys() -> None:
-    """One batch, its own draw: log(exp(s_right) + the sum of exp(s_drawn) but the right word's) - s_right."""
+def test_the_sampled_softmax_equals_its_formula_in_numpy() -> None:
+    """For one batch and its draw: log(exp(s_right) + the sum of exp(s_drawn) without the right word) - s_right."""
     rows = corpus(6)
     model = model_of(rows)
     rng = np.random.default_rng(5)
@@ -139,15 +140,15 @@ def test_the_sampled_softmax_is_numpys() -> None:
     for direction in (0, 1):
         projection, losses = np.asarray(model._projections[direction], np.float64), []
         for row, t in np.argwhere(ids > 0):
-            other = t + 1 - 2 * direction
-            if 0 <= other < ids.shape[1] and ids[row, other] > START_ID:
+            neighbour = t + 1 - 2 * direction
+            if 0 <= neighbour < ids.shape[1] and ids[row, neighbour] > START_ID:
                 half = states[row, t, direction * UNITS : (direction + 1) * UNITS] @ projection
                 scores = embedding @ half + offset
-                right = ids[row, other]
+                right = ids[row, neighbour]
                 wrong = np.exp(scores[drawn[drawn != right]]).sum()
                 losses.append(np.log(np.exp(scores[right]) + wrong) - scores[right])
         means.append(np.mean(losses))
-    # Of 512 terms of size e^6 at most each logarithm is good to gamma_{512 + 2 * UNITS} in float32, and so is the mean.
+    # Each logarithm of 512 terms of at most e^6 is accurate to gamma_{512 + 2 * UNITS} in float32, and so is the mean.
     assert float(model.loss(tf.constant(ids), tf.constant(drawn))) == pytest.approx(np.mean(means), abs=2e-4)
 
 
@@ -155,30 +156,32 @@ def test_padding_and_the_start_are_never_targets() -> None:
     rows = corpus(16)
     model = model_of(rows)
     rng = np.random.default_rng(2)
-    assert {int(i) for _ in range(50) for i in model.draw(rng)} == set(range(3, SIZE)), "nor are they drawn"
+    assert {int(i) for _ in range(50) for i in model.draw(rng)} == set(range(3, SIZE)), (
+        "they should not be drawn either"
+    )
     ids, drawn = TOKENIZER.pad(rows), tf.constant(model.draw(rng))
     before = float(model.loss(tf.constant(ids), drawn))
     bias = np.zeros(SIZE, np.float32)
-    bias[:UNKNOWN_ID] = 50  # whoever had to be told from these two would be told wrong
+    bias[:UNKNOWN_ID] = 50  # the loss would grow if these tokens were among the candidates
     model._bias.assign(bias)
     assert float(model.loss(tf.constant(ids), drawn)) == before
     wider = np.pad(ids, ((0, 0), (7, 0)))
-    # Nor do they weigh in the mean: rounding apart (a few hundred terms of three nats), more padding changes nothing.
+    # They do not count in the mean either: more padding changes the loss only by rounding, some 300 terms of 3 nats.
     assert float(model.loss(tf.constant(wider), drawn)) == pytest.approx(before, rel=300 * 2.0**-24)
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_one_others() -> None:
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     def train(seed: int) -> list[bytes]:
         weights = pretrain(corpus(), TOKENIZER, units=UNITS, epochs=2, preparation=prepared(seed))
-        return [one.tobytes() for one in weights]
+        return [weight.tobytes() for weight in weights]
 
     first = train(1)
     assert first == train(1)
     assert first != train(2)
 
 
-def test_after_a_death_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    """In the first epoch, in the second, and once all is done but what follows."""
+def test_a_resumed_pretraining_gives_the_same_bits(tmp_path: Path) -> None:
+    """It dies in the first epoch, in the second, and when both epochs are done."""
     whole = pretrain(corpus(), TOKENIZER, units=UNITS, epochs=2, preparation=prepared())
     for at in (1, 3, 4):
 
@@ -194,18 +197,20 @@ def test_after_a_death_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         told.clear()
         preparation = prepared(checkpoint=Checkpoint(tmp_path / "c", {}), told=told)
         resumed = pretrain(corpus(), TOKENIZER, units=UNITS, epochs=2, preparation=preparation)
-        assert [p.done for p in told] == expected, "the first epoch is not trained again, nor both once they are done"
-        assert [one.tobytes() for one in resumed] == [one.tobytes() for one in whole]
+        assert [p.done for p in told] == expected, "no finished epoch should be trained again"
+        assert [weight.tobytes() for weight in resumed] == [weight.tobytes() for weight in whole]
 
 
-def test_texts_that_tell_nothing_do_no_harm() -> None:
-    """Empty texts and single words fill whole batches here; their means would be those of no position."""
+def test_empty_texts_and_single_words_do_no_harm() -> None:
+    """They fill whole batches here, whose losses would be means over no position."""
     short = [TOKENIZER.encode(text).ids for text in (*[b""] * 130, *[b"a"] * 70)]
     weights = pretrain([*short, *corpus(3)], TOKENIZER, units=UNITS, epochs=2, preparation=prepared())
-    assert all(np.isfinite(one).all() for one in weights)
+    assert all(np.isfinite(weight).all() for weight in weights)
     alone = pretrain(corpus(3), TOKENIZER, units=UNITS, epochs=2, preparation=prepared())
-    assert not np.array_equal(weights[0], model_of(short).body.get_weights()[0]), "it learned from the others"
+    assert not np.array_equal(weights[0], model_of(short).body.get_weights()[0]), (
+        "the other texts should have been learned"
+    )
     assert len(alone) == len(weights)
     nothing = pretrain(short, TOKENIZER, units=UNITS, epochs=2, preparation=prepared())
-    for one, start in zip(nothing, model_of(short).body.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, start)
+    for weight, start in zip(nothing, model_of(short).body.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, start)

@@ -1,4 +1,4 @@
-"""Training on numbers: what is folded into the weights, and what is written down."""
+"""Tests training on numbers: what is folded into the weights, and what is written to the run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.texts import make_texts
 pytestmark = pytest.mark.train
 
 
-def test_what_was_folded_gives_what_was_trained() -> None:
-    """Folding rounds each weight once: less than what the roundings of a step may do, which is the bound."""
+def test_a_folded_network_gives_the_answers_of_the_trained_one() -> None:
+    """Folding rounds each weight once, which is less than the bound allows for the roundings of a step."""
     x = oscillations(8, 1)[0].astype(np.float32)
     scale = Scale.of(x.reshape(-1, 2))
     values = Scale(np.array([5.0, -2.0]), np.array([0.5, 100.0]))
@@ -41,7 +41,7 @@ def test_what_was_folded_gives_what_was_trained() -> None:
     standardised = (x - scale.mean) / scale.deviation
     expected = read_network(bare).predict(standardised) * values.deviation + values.mean
     folded = fold(trained, scale, values)
-    assert [tuple(one.shape) for one in folded.inputs] == [(None, None, 2)]
+    assert [tuple(tensor.shape) for tensor in folded.inputs] == [(None, None, 2)]
     decision = decide(read_network(folded), x)["values"]
     assert (np.abs(expected - decision.values) <= decision.bounds).all()
     assert (np.ptp(expected, axis=0) > 100 * decision.bounds.max(axis=0)).all()
@@ -56,10 +56,10 @@ def test_padding_does_not_reach_the_network() -> None:
     together = model([numbers, present]).numpy()
     for row, expected in zip(rows, together, strict=True):
         alone = model([row[None], np.ones((1, len(row)), np.bool_)]).numpy()[0]
-        assert alone == pytest.approx(expected, abs=1e-6)  # probabilities of some ulp
+        assert alone == pytest.approx(expected, abs=1e-6)  # probabilities may differ by some ulp
 
 
-def test_a_constant_feature_is_harmless_and_a_far_one_is_refused() -> None:
+def test_a_constant_feature_is_accepted_and_one_with_a_large_offset_refused() -> None:
     scale = Scale.of(np.array([[7e6, 1], [7e6, 3]], np.float32))
     assert (scale.mean.tolist(), scale.deviation.tolist()) == ([7e6, 2], [7e6, 1])
     rows = [np.array([[1.6e9 + 200 * i, i]], np.float32) for i in range(8)]
@@ -68,14 +68,14 @@ def test_a_constant_feature_is_harmless_and_a_far_one_is_refused() -> None:
         series(dataset, SERIES, 0)
 
 
-def test_equal_values_are_nothing_to_learn() -> None:
+def test_equal_target_values_are_refused() -> None:
     rows = [np.array([[float(i)]], np.float32) for i in range(8)]
     dataset = SeriesDataset("flat", (), Series(rows, np.ones((8, 1), np.float32)), None, "regression")
     with pytest.raises(DataError, match="flat: all values of y in the training part are the same"):
         series(dataset, SERIES, 0)
 
 
-def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
+def test_a_regression_run_records_how_good_it_is(tmp_path: Path) -> None:
     x, y = decays(60, 1)
     rows = [row[: 16 - i % 3].astype(np.float32) for i, row in enumerate(x)]
     dataset = SeriesDataset("decay", (), Series(rows, y[:, None].astype(np.float32)), None, "regression")
@@ -97,10 +97,12 @@ def test_a_run_of_values_says_how_good_it_is(tmp_path: Path) -> None:
     samples = series_samples_from_json(run["samples.json"])
     assert len(samples) == 12
     answer = fitted.model.predict_on_batch(samples[0].x[None])[0]
-    assert samples[0].values == pytest.approx(answer.tolist(), abs=1e-6)  # in steps: an ulp of what is about 7
+    assert samples[0].values == pytest.approx(
+        answer.tolist(), abs=1e-6
+    )  # half-lives are about 7 steps, so this is about an ulp
 
 
-def test_recipes_and_data_have_to_be_of_one_kind() -> None:
+def test_recipe_and_data_must_be_of_one_kind() -> None:
     texts = Dataset.from_pairs("texts", make_texts(8, 1))
     numbers = SeriesDataset("numbers", (), Series([], np.zeros((0, 1), np.float32)), None, "regression")
     with pytest.raises(

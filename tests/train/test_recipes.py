@@ -16,7 +16,7 @@ from rnnx.train.recipes import ARTICLE, DEFAULT, RECIPES, SERIES, TAGGER, Recipe
 pytestmark = pytest.mark.train
 
 
-def test_the_articles_first_model_has_its_parameters() -> None:
+def test_the_first_model_of_the_article_has_its_parameter_count() -> None:
     lines: list[str] = []
     ids = keras.Input((None,), dtype="int32", name="ids")
     model = keras.Sequential([ids, layers.Embedding(10_000, 32), layers.SimpleRNN(32, return_sequences=True)])

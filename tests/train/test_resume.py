@@ -1,4 +1,4 @@
-"""A training that dies and goes on ends as one that did not, to the bit."""
+"""Tests that a training that dies and is resumed ends like one that did not, bit for bit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.trainings import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train
 
-# How often `rnnx train` is killed, both recipes together; RNNX_KILLS=50 takes about eight minutes.
+# The number of kills for both recipes together; RNNX_KILLS=50 takes about eight minutes.
 KILLS = int(os.environ.get("RNNX_KILLS", "5"))
 
 
@@ -52,8 +52,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-def test_deaths_change_nothing(tiny_dataset: Dataset, tmp_path: Path, name: str) -> None:
-    """One in the first epoch, one in the third, one after it: when all is done but the run itself."""
+def test_crashes_do_not_change_the_run(tiny_dataset: Dataset, tmp_path: Path, name: str) -> None:
+    """The training dies in the first epoch, in the third, and when only the run is left to be written."""
     recipe = RECIPES[name]()
     train(tiny_dataset, recipe, tmp_path / "whole", seed=3, observer=Observer())
     resumed: list[tuple[int, int]] = []
@@ -68,8 +68,8 @@ def test_deaths_change_nothing(tiny_dataset: Dataset, tmp_path: Path, name: str)
     assert not checkpoint_place(tmp_path / "run").exists()
 
 
-def test_dropout_goes_on_where_it_stood(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """The same deaths with the generators' states left out of the checkpoint do change the weights."""
+def test_dropout_is_resumed_with_its_random_state(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """If the checkpoint lacks the states of the random generators, the same crash does change the weights."""
     from rnnx.train import saved_state
 
     recipe = tiny_recipe("default")
@@ -94,7 +94,7 @@ def seeds(is_seed: list[bool]) -> set[str]:
     return {f"network/{i}" for i, yes in enumerate(is_seed) if yes}
 
 
-def test_after_an_interrupt_there_is_a_run_and_the_same_call_goes_on(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_a_run_that_the_same_call_resumes(tiny_dataset: Dataset, tmp_path: Path) -> None:
     def stop(p: Progress) -> None:
         if p.epoch == 3:
             raise KeyboardInterrupt
@@ -114,7 +114,7 @@ def history_of(run_dir: Path) -> list[dict[str, Any]]:
     return history
 
 
-def test_another_training_is_refused_and_loses_nothing(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_another_training_is_refused_and_the_first_can_be_resumed(tiny_dataset: Dataset, tmp_path: Path) -> None:
     recipe = tiny_recipe("default")
     with pytest.raises(DeathError):
         train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=dying(2, None))
@@ -148,14 +148,14 @@ def test_the_state_of_another_network_is_refused() -> None:
 
 
 def test_training_stops_when_nothing_improves(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """A learning rate of zero: validation stays what it is after the first epoch."""
+    """With a learning rate of zero, the validation figures do not change after the first epoch."""
     flat = dataclasses.replace(
         tiny_recipe("default"), epochs=9, patience=2, optimizer=lambda steps: keras.optimizers.SGD(0.0)
     )
     with pytest.raises(DeathError):
         train(tiny_dataset, flat, tmp_path / "run", observer=dying(3, None))
     fitted = train(tiny_dataset, flat, tmp_path / "run", observer=Observer())
-    assert [epoch.epoch for epoch in fitted.history] == [1, 2, 3], "it was out of patience when it died"
+    assert [epoch.epoch for epoch in fitted.history] == [1, 2, 3], "its patience had run out when it died"
     assert (fitted.best.epoch, fitted.ending) == (1, "stopped early")
     assert history_of(tmp_path / "run")[-1]["ending"] == "stopped early"
     directory = read_directory(tmp_path / "run")
@@ -164,25 +164,27 @@ def test_training_stops_when_nothing_improves(tiny_dataset: Dataset, tmp_path: P
     assert "It stopped early, after epoch 3" in write_card(directory.config, directory.files)
 
 
-def test_patience_begins_anew_with_each_better_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_each_better_epoch_restarts_the_patience(tiny_dataset: Dataset, tmp_path: Path) -> None:
     recipe = dataclasses.replace(tiny_recipe("default"), epochs=4, patience=1)
     fitted = train(tiny_dataset, recipe, tmp_path / "run", seed=3, observer=Observer())
     ranks = [(epoch.validation_score, -epoch.validation_loss) for epoch in fitted.history]
     assert len(ranks) >= 2
-    assert all(later > max(ranks[: i + 1]) for i, later in enumerate(ranks[1:-1])), "all but the last are better"
+    assert all(later > max(ranks[: i + 1]) for i, later in enumerate(ranks[1:-1])), (
+        "every epoch but the last should be better"
+    )
     assert len(ranks) == 4 or ranks[-1] <= max(ranks[:-1])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork")
 @pytest.mark.parametrize(("recipe", "kills"), [("article", (KILLS + 1) // 2), ("default", KILLS // 2)])
-def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kills: int) -> None:
-    """`rnnx train` under SIGKILL, again and again until as many kills as were asked for have hit."""
+def test_kills_at_random_moments_do_not_change_the_run(tmp_path: Path, recipe: str, kills: int) -> None:
+    """`rnnx train` gets SIGKILL again and again, until the requested number of kills have hit."""
     table = tmp_path / "texts.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *((t.decode(), label) for t, label in make_texts(600, 1))])
     arguments = [str(table), "--epochs", "24", "--recipe", recipe, "--out"]
-    start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
+    start(["--help"], tmp_path / "help.log").join()  # this starts the server that later trainings fork from
     began = time.monotonic()
     whole = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
     whole.join()
@@ -191,7 +193,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, recipe: str, kil
     rng = np.random.default_rng(11)
     hits = trainings = resumed = 0
     log = tmp_path / "run.log"
-    # A kill before the first epoch is whole leaves nothing to resume: there are more until one does.
+    # A kill in the first epoch leaves nothing to resume, so there are more kills until a training was resumed.
     while hits < kills or (resumed == 0 and hits < kills + 8):
         process = start(["train", *arguments, str(tmp_path / "run")], log)
         process.join(rng.uniform(0.15, 0.8) * duration)

@@ -20,7 +20,7 @@ from tests.texts import make_texts, tiny_recipe
 pytestmark = pytest.mark.train
 
 
-def test_a_run_holds_what_the_training_gave(tiny_run: Path, tiny_dataset: Dataset) -> None:
+def test_a_run_holds_the_results_of_the_training(tiny_run: Path, tiny_dataset: Dataset) -> None:
     run = read_directory(tiny_run)
     history = json.loads(run["history.json"])
     metrics = json.loads(run["metrics.json"])
@@ -29,7 +29,7 @@ def test_a_run_holds_what_the_training_gave(tiny_run: Path, tiny_dataset: Datase
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert max(epoch["validation_accuracy"] for epoch in history) == metrics["validation_accuracy"]
     assert metrics["epoch"] == training.best_epoch
-    counts = {"article": (192, 48), "default": (216, 24)}  # a fifth, a tenth of each label
+    counts = {"article": (192, 48), "default": (216, 24)}  # a fifth and a tenth of each label are held out
     assert (training.train_count, training.validation_count) == counts[tiny_run.name]
     assert run["curves.png"].startswith(b"\x89PNG")
     vocabulary = Vocabulary.from_bytes(run["vocabulary.txt"])
@@ -86,7 +86,7 @@ def test_three_labels_train_a_softmax(tmp_path: Path) -> None:
     assert read_directory(tmp_path / "run").config.labels == ("mixed", "neg", "pos")
 
 
-def test_training_does_not_overwrite_what_is_not_ours(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_training_does_not_overwrite_foreign_files(tiny_dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="choose another --out"):
         train(tiny_dataset, tiny_recipe("default"), tmp_path, observer=Observer())

@@ -1,4 +1,4 @@
-"""What comes before the epochs of the default recipe where there are unlabelled texts: a teacher, a language model."""
+"""Tests the stages that unlabelled texts add before the epochs of the default recipe: teacher and language model."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tests.trainings import DeathError, assert_same_run, dying, weights_of
 
 pytestmark = pytest.mark.train
 
-# How often `rnnx train` is killed, each stage in its turn; RNNX_KILLS=50 takes about ten minutes.
+# The number of kills, over all stages; RNNX_KILLS=50 takes about ten minutes.
 KILLS = int(os.environ.get("RNNX_KILLS", "3"))
-# By what a process has written: in the middle of the teacher, of the language model's second epoch, of the epochs.
+# What a process has written in the middle of each stage: teacher, second epoch of the language model, epochs.
 STAGES = ("a teacher judges", "language-model", "fit")
 
 Capture = pytest.CaptureFixture[str]
 
 
 def write_reviews(folder: Path, labelled: int, unlabelled: int) -> Path:
-    """A tree as the IMDB archive has it: four reviews a film, and some that nobody labelled, the first one empty."""
+    """Writes a tree like the IMDB archive: four reviews of each film, and unlabelled reviews, the first one empty."""
     films: dict[str, list[str]] = {"neg": [], "pos": []}
     for i, (text, label) in enumerate(make_texts(labelled, 1)):
         place = folder / "train" / label
@@ -59,16 +59,16 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of an undisturbed training; read only."""
+    """Trains without an interruption and returns the run; read only."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     train(load_dataset(str(reviews)), tiny_recipe("default"), out, seed=3, observer=Observer())
     return out
 
 
-def test_films_are_held_out_and_both_kinds_of_texts_are_read(reviews: Path) -> None:
+def test_whole_films_are_held_out_and_unlabelled_texts_are_read(reviews: Path) -> None:
     data = load_dataset(str(reviews))
     task = make_task(data, tiny_recipe("default"), 3)
-    assert task.counts == (144, 16), "a tenth of 160, four reviews a film"
+    assert task.counts == (144, 16), "a tenth of 160 reviews, four of each film"
     assert len(data.unlabelled) == 60
     assert task.prepare is not None
     without = make_task(dataclasses.replace(data, unlabelled=()), tiny_recipe("default"), 3)
@@ -78,7 +78,7 @@ def test_films_are_held_out_and_both_kinds_of_texts_are_read(reviews: Path) -> N
 
 
 def dying_before(name: str, done: int) -> Observer:
-    """Dies in a stage, once so much of it is done."""
+    """Returns an observer that raises in a stage when the given amount of it is done."""
 
     def on_stage(p: StageProgress) -> None:
         if name in p.name and p.done == done:
@@ -87,7 +87,7 @@ def dying_before(name: str, done: int) -> Observer:
     return Observer(on_stage=on_stage)
 
 
-def test_deaths_in_every_stage_change_nothing(
+def test_crashes_in_every_stage_do_not_change_the_run(
     reviews: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, recipe = load_dataset(str(reviews)), tiny_recipe("default")
@@ -95,11 +95,11 @@ def test_deaths_in_every_stage_change_nothing(
 
     def judge(*args: object, **options: object) -> object:
         asked.append(1)
-        return real(*args, **options)  # type: ignore[arg-type]  # handed on as it came
+        return real(*args, **options)  # type: ignore[arg-type]  # the arguments are passed on unchanged
 
     real = teacher.judge
     monkeypatch.setattr(teacher, "judge", judge)
-    # Four batches of 64 texts an epoch: in the first, in the second, and when both are done and nothing else is.
+    # The language model has four batches of 64 texts in an epoch; it dies in the first epoch, and when both are done.
     for observer in (
         dying_before("teacher", 0),
         dying_before("language model", 2),
@@ -111,11 +111,11 @@ def test_deaths_in_every_stage_change_nothing(
             train(data, recipe, tmp_path / "run", seed=3, observer=observer)
     train(data, recipe, tmp_path / "run", seed=3, observer=Observer())
     assert_same_run(whole, tmp_path / "run")
-    assert asked == [1], "a teacher that has spoken is not asked again"
+    assert asked == [1], "the probabilities of the teacher should be computed once"
 
 
-def test_the_stages_matter(reviews: Path, whole: Path, tmp_path: Path) -> None:
-    """Without the unlabelled texts, and with others, the weights are others."""
+def test_the_unlabelled_texts_change_the_weights(reviews: Path, whole: Path, tmp_path: Path) -> None:
+    """Without them, or with others, the weights differ."""
     data, recipe = load_dataset(str(reviews)), tiny_recipe("default")
     for unlabelled in ((), [text for text, _ in make_texts(60, 4)]):
         out = tmp_path / f"run-{len(unlabelled)}"
@@ -126,7 +126,9 @@ def test_the_stages_matter(reviews: Path, whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "unlabelled", [[b""] * 3, [b"", b"...", b"zebra", *[b"a film"] * 7], [b"a wonderful film"], [b""] * 130]
 )
-def test_few_unlabelled_texts_are_enough(tiny_dataset: Dataset, tmp_path: Path, unlabelled: list[bytes]) -> None:
+def test_any_number_of_unlabelled_texts_is_enough(
+    tiny_dataset: Dataset, tmp_path: Path, unlabelled: list[bytes]
+) -> None:
     recipe = dataclasses.replace(tiny_recipe("default"), epochs=1, pretraining_epochs=1)
     data = dataclasses.replace(tiny_dataset, unlabelled=unlabelled)
     fitted = train(data, recipe, tmp_path / "run", seed=3, observer=Observer())
@@ -135,7 +137,7 @@ def test_few_unlabelled_texts_are_enough(tiny_dataset: Dataset, tmp_path: Path, 
 
 
 def test_three_labels_of_single_words_are_enough(tmp_path: Path) -> None:
-    """No word stands in two texts, and no text has a pair of words: nothing to learn, and nothing to fall over."""
+    """No word is in two texts and no text has two words, so there is nothing to learn; training must not fail."""
     pairs = [(b"%s%d" % (label, i), label.decode()) for label in (b"a", b"b", b"c") for i in range(4)]
     data = dataclasses.replace(Dataset.from_pairs("d", pairs), unlabelled=[b"", b"other"])
     recipe = dataclasses.replace(tiny_recipe("default"), epochs=1)
@@ -145,8 +147,8 @@ def test_three_labels_of_single_words_are_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", [2, 3])
-def test_label_ids_and_probabilities_are_scored_alike(labels: int) -> None:
-    """A label id is the probability 1 of that label; and both from the definition, in float64."""
+def test_label_ids_and_probabilities_have_the_same_loss(labels: int) -> None:
+    """A label id is scored as probability 1 of that label; both are compared with the definition in float64."""
     rng = np.random.default_rng(1)
     ids = rng.integers(0, labels, (20, 1)).astype(np.int32)
     actual = rng.dirichlet(np.ones(labels), 20).astype(np.float32)
@@ -154,18 +156,18 @@ def test_label_ids_and_probabilities_are_scored_alike(labels: int) -> None:
     hard, right = np.eye(labels, dtype=np.float32)[ids[:, 0]], actual.argmax(axis=1)
     for expected, probs in ((ids, hard), (hard, hard), (soft, soft)):
         wanted = -(probs.astype(np.float64) * np.log(actual.astype(np.float64))).sum(axis=1)
-        # Of two labels the second alone has an output; label ids are one column in any case.
-        one = labels == 2
-        told, given = actual[:, int(one) :], expected[:, int(one and expected.shape[1] > 1) :]
+        # With two labels, only the second has an output. Label ids always have one column.
+        has_one_output = labels == 2
+        told, given = actual[:, int(has_one_output) :], expected[:, int(has_one_output and expected.shape[1] > 1) :]
         losses = keras.ops.convert_to_numpy(classification._cross_entropy(given, told))
-        # Keras keeps probabilities 1e-7 away from 0 and 1; -log of one is below 16 and good to some units of 2^-24.
+        # Keras clips probabilities to 1e-7 from 0 and 1. So -log is below 16, with an error of some units of 2^-24.
         np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-5)
         agrees = keras.ops.convert_to_numpy(classification._agree(given, told))
         assert agrees.tolist() == (probs.argmax(axis=1) == right).tolist()
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_ctrl_c_in_a_stage_says_what_is_kept(
+def test_ctrl_c_in_a_stage_reports_what_is_kept(
     reviews: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, is_first: bool
 ) -> None:
     def interrupt(*args: object, **options: object) -> None:
@@ -190,7 +192,7 @@ def test_ctrl_c_in_a_stage_says_what_is_kept(
 
 
 def is_in(stage: str, place: Path, log: Path) -> bool:
-    """Whether a process has come so far."""
+    """Tells whether a process has reached the given stage."""
     if stage not in ("language-model", "fit"):
         return stage in log.read_text(encoding="utf-8")
     index = place / "checkpoint.json"
@@ -199,11 +201,11 @@ def is_in(stage: str, place: Path, log: Path) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork")
-def test_kills_in_every_stage_change_nothing(tmp_path: Path) -> None:
-    """`rnnx train` under SIGKILL in each stage in turn; each time one has died in all three, the next one may end."""
+def test_kills_in_every_stage_do_not_change_the_run(tmp_path: Path) -> None:
+    """`rnnx train` gets SIGKILL in each stage in turn; after a kill in all three, one training may finish."""
     data = write_reviews(tmp_path / "reviews", 400, 200)
     arguments = [str(data), "--epochs", "6", "--out"]
-    start(["--help"], tmp_path / "help.log").join()  # the server is there from now on
+    start(["--help"], tmp_path / "help.log").join()  # this starts the server that later trainings fork from
     first = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
     first.join()
     assert first.exitcode == 0, (tmp_path / "whole.log").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ DATA = TaggedDataset.from_parts("own-ud", make_sentences(160, 1), make_sentences
 
 
 def tiny_tagger() -> TaggerRecipe:
-    """The shipped recipe, cut down to a small vocabulary and a few epochs; the network is the recipe's own."""
+    """Returns the shipped recipe with its own network, but for a small vocabulary and a few epochs."""
     return dataclasses.replace(
         TAGGER,
         vocabulary_size=VocabularySize(words=30, features=200, least_word_count=1, least_feature_count=1),
@@ -56,7 +56,7 @@ def load(path: Path) -> tuple[keras.Model, WordEncoder]:
     return keras.saving.load_model(path / "model.keras", compile=False, safe_mode=True), encoder
 
 
-def test_a_run_holds_what_the_training_gave(tagger_run: Path) -> None:
+def test_a_run_holds_the_results_of_the_training(tagger_run: Path) -> None:
     run_ = read_directory(tagger_run)
     config = run_.config
     assert (config.name, config.task, config.tokenizer) == ("own-ud-tagger", "tagging", None)
@@ -82,11 +82,11 @@ def test_accuracy_counts_words_and_not_padding(tagger_run: Path) -> None:
         for words, tag_ids in zip(DATA.validation.sentences, DATA.validation.tag_ids, strict=True)
     ]
     metrics = json.loads(read_directory(tagger_run)["metrics.json"])
-    expected = np.concatenate(right).mean()  # each sentence alone: there is no padding
-    assert metrics["validation_accuracy"] == pytest.approx(expected, abs=1e-6)  # Keras counts in float32
+    expected = np.concatenate(right).mean()  # each sentence is predicted alone, without padding
+    assert metrics["validation_accuracy"] == pytest.approx(expected, abs=1e-6)  # Keras computes the accuracy in float32
 
 
-def test_a_word_counts_the_same_in_a_short_batch_and_in_a_long_one() -> None:
+def test_a_word_counts_the_same_in_a_short_and_in_a_long_batch() -> None:
     metric = WordAccuracy()
     for right, count, time in ((1, 1, 1), (0, 3, 10)):
         probs = np.zeros((1, time, 2), np.float32)
@@ -95,23 +95,23 @@ def test_a_word_counts_the_same_in_a_short_batch_and_in_a_long_one() -> None:
     assert float(metric.result()) == 0.25
 
 
-def test_padding_does_not_reach_a_word_from_either_side(tagger_run: Path) -> None:
+def test_padding_does_not_change_the_answer_for_a_word(tagger_run: Path) -> None:
     model, encoder = load(tagger_run)
     sentences = [sentence.words for sentence in make_sentences(20, 8)]
     assert len({len(words) for words in sentences}) > 3
     together = model.predict_on_batch(tuple(encoder.pad([encoder.encode(words) for words in sentences])))
     for words, probs in zip(sentences, together, strict=True):
         alone = model.predict_on_batch(tuple(encoder.pad([encoder.encode(words)])))[0]
-        # Two batch shapes of one float32 network: their matrix products may add in another order.
+        # Matrix products of two shapes may add in different orders in float32.
         np.testing.assert_allclose(probs[: len(words)], alone, rtol=0, atol=1e-5)
         longer = encoder.pad([encoder.encode([*words, b"the", b"cat"])])
         ids, features = (part.copy() for part in longer)
-        ids[:, len(words) :] = 0  # the mask is that of the words alone, whatever the features say
+        ids[:, len(words) :] = 0  # only the words determine the mask, not the features
         masked = model.predict_on_batch((ids, features))[0]
         np.testing.assert_allclose(masked[: len(words)], alone, rtol=0, atol=1e-5)
 
 
-def test_words_see_both_neighbours(tagger_run: Path) -> None:
+def test_an_answer_depends_on_both_neighbours(tagger_run: Path) -> None:
     model, encoder = load(tagger_run)
 
     def middle(words: list[bytes]) -> np.ndarray:
@@ -123,7 +123,7 @@ def test_words_see_both_neighbours(tagger_run: Path) -> None:
     assert np.abs(middle([b"the", b"cat", b"."]) - plain).max() > 1e-4
 
 
-def test_the_network_is_made_of_few_kinds_of_layers() -> None:
+def test_the_network_has_only_simple_kinds_of_layers() -> None:
     model = tiny_tagger().build(30, 100, 5)
     assert [(spec.name, spec.shape[1:]) for spec in model.inputs] == [("ids", (None,)), ("features", (None, 8))]
     assert model.output_shape == (None, None, 5)
@@ -136,7 +136,7 @@ def test_the_network_is_made_of_few_kinds_of_layers() -> None:
     }
 
 
-def test_it_learns_and_endings_tell_of_unknown_words(tagger_run: Path) -> None:
+def test_the_tagger_learns_and_tags_unknown_words_by_their_endings(tagger_run: Path) -> None:
     metrics = json.loads(read_directory(tagger_run)["metrics.json"])
     assert metrics["validation_accuracy"] >= 0.95
     model, encoder = load(tagger_run)
@@ -160,7 +160,7 @@ def test_without_a_validation_file_some_sentences_are_held_out() -> None:
     assert [len(part.lengths) for part in task.parts] == [128, 32]
 
 
-def test_a_long_sentence_is_trained_on_in_pieces() -> None:
+def test_a_long_sentence_is_trained_in_pieces() -> None:
     recipe = tiny_tagger()
     task = make_task(DATA, dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, max_length=3)), 5)
     assert max(task.parts[0].lengths) == 3
@@ -177,7 +177,7 @@ def test_batches_of_words_carry_their_tags_and_weights() -> None:
     count = 0
     for (ids, features), tag_ids, weights in batches.as_tf().as_numpy_iterator():
         assert features.shape == (*ids.shape, 8)
-        np.testing.assert_array_equal(ids, tag_ids)  # each word was tagged with its own id
+        np.testing.assert_array_equal(ids, tag_ids)  # in this data, the tag of a word is its own id
         np.testing.assert_array_equal(weights, ids != 0)
         count += int(weights.sum())
     assert count == sum(map(len, rows))

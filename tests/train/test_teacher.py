@@ -13,7 +13,7 @@ FILLERS = ("film", "plot", "actor", "scene", "camera")
 
 
 def pair_texts(count: int, seed: int, pairs: list[str]) -> tuple[list[bytes], np.ndarray]:
-    """Texts of the same words throughout; only which of them stand side by side tells the label."""
+    """Draws texts that all have the same words; only which words are neighbours shows the label."""
     rng = np.random.default_rng(seed)
     label_ids = rng.permutation(np.arange(count) % len(pairs)).astype(np.int32)
     words = sorted({word for pair in pairs for word in pair.split()})
@@ -27,13 +27,13 @@ def pair_texts(count: int, seed: int, pairs: list[str]) -> tuple[list[bytes], np
 
 
 @pytest.mark.parametrize("pairs", [["not good", "not bad"], ["not good", "not bad", "not dull"]])
-def test_pairs_of_words_tell_the_label(pairs: list[str]) -> None:
+def test_the_teacher_learns_from_pairs_of_words(pairs: list[str]) -> None:
     texts, label_ids = pair_texts(300, 1, pairs)
     unlabelled, expected = pair_texts(90, 2, pairs)
     probs = judge(texts, label_ids, unlabelled, strip_breaks=False)
     assert (probs.shape, str(probs.dtype)) == ((90, len(pairs)), "float32")
     assert probs.argmax(axis=1).tolist() == expected.tolist()
-    # Each probability was rounded to float32, half a unit of at most 2 ** -24.
+    # Each probability was rounded to float32, by at most half of 2 ** -24.
     np.testing.assert_allclose(probs.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=len(pairs) * 2.0**-25)
     assert (probs >= 0).all()
 
@@ -45,8 +45,8 @@ def test_the_same_texts_give_the_same_bits() -> None:
     assert first.tobytes() == second.tobytes()
 
 
-def test_a_text_without_a_known_word_is_no_news() -> None:
-    """No feature, so the intercept alone speaks: with as many texts of each label, about as likely as not."""
+def test_a_text_without_known_words_gets_an_even_judgement() -> None:
+    """It has no features, so only the intercept counts, and both labels have equally many texts."""
     texts, label_ids = [b"great film", b"bad film"] * 20, np.array([1, 0] * 20, np.int32)
     probs = judge(texts, label_ids, [b"", b"...", b"zebra", b"a great film"], strip_breaks=False)
     assert np.isfinite(probs).all()
@@ -55,22 +55,22 @@ def test_a_text_without_a_known_word_is_no_news() -> None:
     assert probs[3, 1] > 0.9
 
 
-def test_breaks_part_words_only_where_the_recipe_says_so() -> None:
+def test_breaks_separate_words_only_if_the_recipe_says_so() -> None:
     texts, label_ids = [b"good<br />x", b"poor<br />x"] * 5, np.array([1, 0] * 5, np.int32)
     for strip_breaks in (True, False):
         probs = judge(texts, label_ids, [b"good x", b"good br x"], strip_breaks=strip_breaks)
-        assert (probs[0, 1] > probs[1, 1]) == strip_breaks, "the whole run is known in one of them"
+        assert (probs[0, 1] > probs[1, 1]) == strip_breaks, "all words of one text should be known"
 
 
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
-        ([b"red", b"blue", b"green"], None),  # no word in two texts
+        ([b"red", b"blue", b"green"], None),  # no word is in two texts
         ([b"red", b"", b""], None),
-        ([b"", b"...", b"!"], [1 / 3, 2 / 3]),  # no word at all
+        ([b"", b"...", b"!"], [1 / 3, 2 / 3]),  # no words
     ],
 )
-def test_few_words_are_enough(texts: list[bytes], expected: list[float] | None) -> None:
+def test_very_few_words_are_enough(texts: list[bytes], expected: list[float] | None) -> None:
     probs = judge(texts, np.array([1, 0, 1], np.int32), [b"red", b"", b"blue sky"], strip_breaks=True)
     assert (probs.shape, str(probs.dtype)) == ((3, 2), "float32")
     np.testing.assert_allclose(probs.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=2 * 2.0**-25)
@@ -78,5 +78,5 @@ def test_few_words_are_enough(texts: list[bytes], expected: list[float] | None) 
         np.testing.assert_array_equal(probs, np.tile(np.array(expected, np.float32), (3, 1)))
 
 
-def test_there_may_be_nothing_to_judge() -> None:
+def test_there_may_be_no_text_to_judge() -> None:
     assert judge([b""] * 2, np.array([0, 1], np.int32), [], strip_breaks=True).shape == (0, 2)

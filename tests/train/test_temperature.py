@@ -1,4 +1,4 @@
-"""A temperature: found again, checked against scipy, folded into the head."""
+"""Tests temperatures: a known one is found again, the fit agrees with SciPy, and it is folded into the head."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def softmax(logits: Logits) -> Logits:
 
 
 def likelihood(logits: Logits, label_ids: npt.NDArray[np.integer], temperature: float) -> float:
-    """The negative log likelihood, written as log sum exp."""
+    """Returns the negative log likelihood, computed with log-sum-exp."""
     z = logits / temperature
     top = z.max(axis=1)
     return float((top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(len(z)), label_ids]).mean())
 
 
 def drawn(rng: np.random.Generator, count: int, labels: int) -> tuple[Logits, npt.NDArray[np.int64]]:
-    """Logits that are calibrated: the labels are drawn from them. A sigmoid's for two labels."""
+    """Draws calibrated logits, and labels from them; for two labels, the first logit is 0 as with a sigmoid."""
     logits = rng.normal(0, 2, (count, labels))
     if labels == 2:
         logits[:, 0] = 0
@@ -64,8 +64,8 @@ def drawn(rng: np.random.Generator, count: int, labels: int) -> tuple[Logits, np
 def test_a_known_temperature_is_found_again(labels: int, temperature: float) -> None:
     logits, label_ids = drawn(np.random.default_rng(labels), 20_000, labels)
     found = fit_temperature(logits * temperature, label_ids)
-    # The likelihood's second derivative by 1 / T is the Fisher information of one example, so the estimate of 1 / T has
-    # the standard error 1 / sqrt(count * information); five of them are allowed.
+    # The second derivative of the likelihood by 1 / T is the Fisher information of one example. So the estimate of
+    # 1 / T has the standard error 1 / sqrt(count * information); five standard errors are allowed.
     probs = softmax(logits)
     scaled = logits * temperature
     information = ((probs * scaled**2).sum(axis=1) - (probs * scaled).sum(axis=1) ** 2).mean()
@@ -74,7 +74,7 @@ def test_a_known_temperature_is_found_again(labels: int, temperature: float) -> 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(20, 200), st.integers(2, 5), st.floats(0.3, 8), st.integers(0, 2**31))
-def test_the_minimum_is_that_of_scipy(count: int, labels: int, sharpness: float, seed: int) -> None:
+def test_the_fit_reaches_the_minimum_of_scipy(count: int, labels: int, sharpness: float, seed: int) -> None:
     logits, label_ids = drawn(np.random.default_rng(seed), count, labels)
     logits *= sharpness
     found = fit_temperature(logits, label_ids)
@@ -83,7 +83,7 @@ def test_the_minimum_is_that_of_scipy(count: int, labels: int, sharpness: float,
         lambda beta: likelihood(logits, label_ids, 1 / beta), bounds=bounds, method="bounded", options={"xatol": 1e-9}
     )
     assert LOWEST_TEMPERATURE <= found <= HIGHEST_TEMPERATURE
-    # Two sums of the same numbers in another order: some hundred roundings of float64.
+    # The two sums add in different orders, which gives some hundred roundings in float64.
     assert likelihood(logits, label_ids, found) <= best.fun * (1 + 1e-13) + 1e-13
 
 
@@ -107,22 +107,24 @@ def test_an_overconfident_set_is_calibrated() -> None:
 @pytest.mark.parametrize(
     ("logits", "label_ids", "expected"),
     [
-        ([[0, 3], [0, -2]], [1, 0], LOWEST_TEMPERATURE),  # all right: 0 would be best
-        ([[0, 3], [0, -2]], [0, 1], HIGHEST_TEMPERATURE),  # all wrong: beyond infinity
-        ([[0, 2], [0, 2]], [0, 1], HIGHEST_TEMPERATURE),  # they say nothing of the labels
-        ([[0, 0], [1, 1]], [0, 1], 1.0),  # nothing to divide
-        ([[0, 1e300], [0, -1e300]], [1, 0], 1.0),  # nor to gain: all are 0 or 1 at any temperature
+        ([[0, 3], [0, -2]], [1, 0], LOWEST_TEMPERATURE),  # all labels are right, so 0 would be best
+        ([[0, 3], [0, -2]], [0, 1], HIGHEST_TEMPERATURE),  # all labels are wrong, so infinity would be best
+        ([[0, 2], [0, 2]], [0, 1], HIGHEST_TEMPERATURE),  # the logits are independent of the labels
+        ([[0, 0], [1, 1]], [0, 1], 1.0),  # no logits
+        ([[0, 1e300], [0, -1e300]], [1, 0], 1.0),  # at any temperature, all probabilities are 0 or 1
         ([[0, 1e300], [0, -1e300]], [0, 1], HIGHEST_TEMPERATURE),
         ([[0, 2], [0, 2], [0, 2]], [1, 1, 0], 2 / np.log(2)),  # sigmoid(2 / T) = 2 / 3
     ],
 )
-def test_what_has_no_minimum_is_bounded(logits: list[list[float]], label_ids: list[int], expected: float) -> None:
+def test_a_temperature_without_a_minimum_is_bounded(
+    logits: list[list[float]], label_ids: list[int], expected: float
+) -> None:
     found = fit_temperature(np.array(logits, np.float64), np.array(label_ids))
     assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_fail(value: float) -> None:
+def test_logits_that_are_not_numbers_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="all of them finite"):
         fit_temperature(np.array([[0, value]]), np.array([1]))
     with pytest.raises(ValueError, match="at least one row"):
@@ -149,7 +151,7 @@ def logits_of(model: keras.Model, states: Logits) -> Logits:
 @pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (4, "softmax")])
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize("temperature", [0.7, 2.0, 3.3])
-def test_what_is_folded_in_divides_the_logits(
+def test_a_folded_temperature_divides_the_logits(
     outputs: int, activation: str, has_bias: bool, temperature: float
 ) -> None:
     model = network(outputs, activation, has_bias=has_bias)
@@ -157,33 +159,33 @@ def test_what_is_folded_in_divides_the_logits(
     folded = fold_temperature(model, temperature)
     assert all(
         np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True)
-    )  # the first is as it was
+    )  # the original network is unchanged
     x = np.random.default_rng(1).normal(size=(200, 6, 3)).astype(np.float32)
     states = states_of(model, x)
     expected, actual = logits_of(model, states) / temperature, logits_of(folded, states)
-    # Each weight is rounded once, by a share of at most u; beside it, float64's own roundings are nothing.
+    # Each weight is rounded once, by at most u of its size; the roundings of float64 are negligible.
     kernel, *bias = (np.abs(weight) / temperature for weight in weights[-1 - has_bias :])
     bound = 1.001 * UNIT_ROUNDOFF * (np.abs(states) @ kernel + (bias[0] if bias else 0))
     assert (np.abs(expected - actual) <= bound).all()
     if temperature == 2.0:
         assert np.array_equal(expected, actual)
-    # What Keras gives: logits of less than ten numbers of at most 1 times a weight, 12 roundings, then its activation,
-    # whose slope is at most 1/4 and whose own error is some units of the last place of 1.
+    # In Keras, a logit sums fewer than ten products of a weight with a number of at most 1: 12 roundings. The
+    # activation has a slope of at most 1/4, and its own error is some units in the last place of 1.
     spread = expected if outputs > 1 else np.hstack([np.zeros_like(expected), expected])
     probs = softmax(spread) if outputs > 1 else softmax(spread)[:, 1:]
     assert np.abs(probs - folded.predict_on_batch(x)).max() <= 12 * bound.max() / 4 + 8 * UNIT_ROUNDOFF
 
 
 @pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (4, "softmax")])
-def test_no_label_changes(outputs: int, activation: str) -> None:
-    """Wherever the margin is more than the rounding of the weights, and where there is a tie."""
+def test_a_folded_temperature_changes_no_label(outputs: int, activation: str) -> None:
+    """This holds if the margin is larger than the rounding of the weights, and for ties."""
     model = network(outputs, activation, seed=2)
     x = np.random.default_rng(2).normal(size=(500, 6, 3)).astype(np.float32)
-    x[0] = 0  # a state of zeros: the bias alone decides
+    x[0] = 0  # with a state of zeros, only the bias decides
     kernel, bias = model.layers[-1].get_weights()
     bias[:] = bias[0] if outputs > 1 else 0
     if outputs > 1:
-        kernel[:, 2] = kernel[:, 1]  # two labels that tie wherever they win
+        kernel[:, 2] = kernel[:, 1]  # these two labels tie whenever they win
     model.layers[-1].set_weights([kernel, bias])
     folded = fold_temperature(model, 3.3)
     before, after = model.predict_on_batch(x), folded.predict_on_batch(x)
@@ -199,8 +201,8 @@ def test_no_label_changes(outputs: int, activation: str) -> None:
     assert not (after.argmax(axis=1) == 2).any()
 
 
-def test_a_sequential_takes_one_too() -> None:
-    """The article's network; by a power of two nothing is rounded."""
+def test_a_temperature_is_folded_into_a_sequential() -> None:
+    """This is the network of the article; dividing by a power of two rounds nothing."""
     model = article_network(50, 3, "softmax")
     folded = fold_temperature(model, 4.0)
     kernel, bias = model.layers[-1].get_weights()
@@ -209,7 +211,7 @@ def test_a_sequential_takes_one_too() -> None:
     assert np.array_equal(folded.get_weights()[0], model.get_weights()[0])
 
 
-def test_a_head_that_takes_no_temperature_is_named() -> None:
+def test_a_head_that_cannot_take_a_temperature_is_named() -> None:
     model = network(3, "linear")
     with pytest.raises(ModelError, match="layer probs: its activation is linear, not sigmoid or softmax"):
         fold_temperature(model, 2.0)
@@ -225,7 +227,7 @@ def test_a_head_that_takes_no_temperature_is_named() -> None:
 
 
 class _OneInput(SeriesSource):
-    """Sequences of one length, for a network that reads no mask."""
+    """Sequences without their mask, for a network that reads none."""
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> tuple[Any, ...]:
         (numbers, _), targets = super().stack(chosen)
@@ -233,16 +235,16 @@ class _OneInput(SeriesSource):
 
 
 @pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (3, "softmax")])
-def test_tempering_measures_what_the_folded_network_says(outputs: int, activation: str) -> None:
+def test_the_measured_calibration_is_that_of_the_folded_network(outputs: int, activation: str) -> None:
     rng = np.random.default_rng(3)
     model = network(outputs, activation)
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([5 * kernel, bias])  # sharper than its labels are
+    model.layers[-1].set_weights([5 * kernel, bias])  # more confident than its labels justify
     rows = [rng.normal(size=(int(length), 3)).astype(np.float32) for length in rng.integers(1, 9, 300)]
     labels = max(outputs, 2)
     targets = rng.integers(0, labels, (300, 1)).astype(np.int32)
     source = _OneInput(rows, targets)
-    # Batches of one: nothing is padded, which this network would read.
+    # Batches of one text have no padding, which this network would read.
     tempered = temper(model, source, 1)
     probs = np.concatenate([tempered.model.predict_on_batch(row[None]) for row in rows])
     probs = probs if outputs > 1 else np.hstack([1 - probs, probs])
@@ -257,7 +259,7 @@ def test_tempering_measures_what_the_folded_network_says(outputs: int, activatio
     assert set(tempered.figures()) == {"temperature", "validation_calibration"}
 
 
-def test_a_network_without_numbers_is_refused() -> None:
+def test_a_network_that_gives_nan_is_refused() -> None:
     model = network(1, "sigmoid")
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     source = _OneInput([np.ones((2, 3), np.float32)] * 4, np.array([[0], [1], [0], [1]], np.int32))
@@ -265,8 +267,8 @@ def test_a_network_without_numbers_is_refused() -> None:
         temper(model, source, 2)
 
 
-def test_a_run_has_the_temperature_that_its_recipe_asks_for(tiny_run: Path) -> None:
-    """And its samples are what the network says that is kept."""
+def test_a_run_is_tempered_if_its_recipe_says_so(tiny_run: Path) -> None:
+    """Its samples must be the answers of the network that is kept."""
     run = read_directory(tiny_run)
     metrics = json.loads(run["metrics.json"])
     if tiny_run.name == "article":
@@ -277,9 +279,9 @@ def test_a_run_has_the_temperature_that_its_recipe_asks_for(tiny_run: Path) -> N
     calibration = metrics["validation_calibration"]
     assert set(calibration) == {"before", "after"}
     assert calibration["after"]["negative_log_likelihood"] < calibration["before"]["negative_log_likelihood"]
-    assert sum(one["count"] for one in calibration["after"]["bins"]) == 24  # a tenth of 240
-    right = sum(one["count"] * one["accuracy"] for one in calibration["after"]["bins"])
-    assert right / 24 == pytest.approx(metrics["validation_accuracy"], abs=1e-6)  # Keras's is of float32
+    assert sum(row["count"] for row in calibration["after"]["bins"]) == 24  # a tenth of 240
+    right = sum(row["count"] * row["accuracy"] for row in calibration["after"]["bins"])
+    assert right / 24 == pytest.approx(metrics["validation_accuracy"], abs=1e-6)  # Keras computes it in float32
     from rnnx.text.tokenizer import Tokenizer, Vocabulary
 
     assert run.config.tokenizer is not None

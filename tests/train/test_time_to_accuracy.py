@@ -1,4 +1,4 @@
-"""`bench.training.time_to_accuracy` on a few reviews: the three trainings run, and their figures are what they did."""
+"""Tests `bench.training.time_to_accuracy` on a few reviews: three trainings run, and the figures are theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that were made to do harm, given to the real command line: exit code 4, one line that says why, no session."""
+"""Tests files that were crafted to do harm, on the real command line: exit code 4, one line, and no session."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ import onnxruntime
 def refuse(*args, **options): raise SystemExit("a session was made")
 if "--no-session" in sys.argv: onnxruntime.InferenceSession = refuse
 from rnnx.cli import run
-sys.exit(run([one for one in sys.argv[1:] if one != "--no-session"]))
+sys.exit(run([word for word in sys.argv[1:] if word != "--no-session"]))
 """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -43,13 +43,13 @@ class Outcome:
 
 
 def rnnx(*arguments: str) -> Outcome:
-    """Runs the command line in a process of its own, within bounds of memory and time."""
+    """Runs the command line in its own process, with limits on memory and time."""
     done = subprocess.run(  # noqa: S603  # ours
         [sys.executable, "-c", RUN, *arguments],
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,  # half a second on a machine that does nothing else
+        timeout=120,  # it takes half a second on an idle machine
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -60,7 +60,7 @@ def require_refused(outcome: Outcome, *said: str) -> None:
     lines = outcome.err.splitlines()
     assert len(lines) == 1, outcome.err
     assert lines[0].startswith("error: ")
-    assert all(one in lines[0] for one in said), lines[0]
+    assert all(part in lines[0] for part in said), lines[0]
     assert "\x1b" not in outcome.err
 
 
@@ -69,13 +69,13 @@ def tree(folder: Path) -> set[Path]:
 
 
 def external(location: str) -> bytes:
-    """A file whose one tensor says that its numbers lie elsewhere."""
+    """Makes a file with a tensor whose data are declared to be in another file."""
     more = [(13, [(1, "location"), (2, location)]), (14, 1)]
     return model(graph([node("Add", ["x", "w"], ["y"])], [tensor("w", [4], b"", more=more)]))
 
 
 def endless_loop() -> bytes:
-    """`while True`, as the standard has it: no count, and a condition that stays true."""
+    """Makes `while True` in ONNX: a Loop without a count, whose condition stays true."""
     true = tensor("true", [], b"\x01", 9)
     ports = [(11, port("i")), (11, port("on")), (11, port("a")), (12, port("on")), (12, port("a"))]
     body = message((1, node("Identity", ["a"], ["b"])), (2, "body"), *ports)
@@ -90,7 +90,7 @@ def large_tensor() -> bytes:
 
 
 def large_computed() -> bytes:
-    """An Expand of one number to 16 GB: so much is computed while a session is made."""
+    """Makes an Expand of one number to 16 GB, which a session would compute while it is opened."""
     size = tensor("size", [2], struct.pack("<2q", 1 << 16, 1 << 16), 7)
     nodes = [node("Expand", ["w", "size"], ["v"]), node("Add", ["x", "v"], ["y"])]
     return model(graph(nodes, [tensor("w", [1], struct.pack("<f", 1.0)), size]))
@@ -111,7 +111,7 @@ MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "external data at a hard link": (link_to(os.link), "numbers that lie in another file"),
     "a Loop that never ends": (lambda _: endless_loop(), "operator 'Loop'"),
     "2 GB declared in 1 kB": (lambda _: large_tensor(), "declares 2,147,483,648 bytes, but contains 0"),
-    "16 GB computed of 1 kB": (lambda _: large_computed(), "operator Expand is given an unsupported size"),
+    "16 GB computed from 1 kB": (lambda _: large_computed(), "operator Expand is given an unsupported size"),
 }
 
 
@@ -121,7 +121,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def put(bundle: Path, name: str, data: bytes) -> None:
-    """Exchanges a file, and makes the hash in config.json fit, as whoever crafts a bundle would."""
+    """Replaces a file and updates its hash in config.json, as an attacker would."""
     (bundle / name).write_bytes(data)
     config = json.loads((bundle / "config.json").read_bytes())
     config["files"][name] = hash_bytes(data)
@@ -178,7 +178,7 @@ def test_every_command_that_takes_a_model_refuses_it(
 
 
 @pytest.mark.parametrize("label", ["\x1b]0;owned\x07", "\u202egnp.exe", "a\nb"])
-def test_a_label_that_steers_the_terminal_is_refused(label: str, bundle: Path, tmp_path: Path) -> None:
+def test_a_label_with_control_characters_is_refused(label: str, bundle: Path, tmp_path: Path) -> None:
     config = json.loads((bundle / "config.json").read_bytes())
     config["labels"] = [label, "pos"]
     (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The documents keep what they promise: links lead somewhere, commands and options exist, tables are complete."""
+"""Tests that the documents are right: links lead somewhere, commands and options exist, tables are complete."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
 from tests.test_architecture import FOUNDATIONS, LEVELS
 
-# Options of programs that are not rnnx: the samples' own, pip's.
+# Options of programs other than rnnx, such as the samples.
 OTHER_OPTIONS = {"--golden"}
-# Written when it is run, by a command that needs a card.
+# A command that needs a GPU writes this file, so it may be missing.
 NOT_THERE = {"bench/results/cuda.md"}
 MOST_COLUMNS = 100
 
@@ -66,7 +66,7 @@ def test_commands_of_rnnx_and_their_options_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_options_alone_are_options_of_rnnx(name: str) -> None:
+def test_an_option_without_a_command_is_an_option_of_rnnx(name: str) -> None:
     known = set().union(*CLI.values()) | OTHER_OPTIONS
     for span in documents.spans(WRITTEN[name]):
         if span.startswith("-"):
@@ -81,9 +81,9 @@ def test_commands_of_the_repository_and_their_options_exist(name: str) -> None:
     ]:
         script = re.match(r"-m (tests[\w.]*)|(bench/\w+\.py)", command.rest)
         if command.program == "bench/cuda/cuda.sh":
-            path = "bench/cuda/run_all.py"  # to which the script hands its options on
+            path = "bench/cuda/run_all.py"  # the script passes its options on to this module
         elif script is None:
-            continue  # a line of a sample, or a measured `python -c`
+            continue  # a line of a sample, or a `python -c` that was measured
         else:
             path = script[2] or f"{script[1].replace('.', '/')}.py"
         source = (ROOT / path).read_text(encoding="utf-8")
@@ -91,14 +91,14 @@ def test_commands_of_the_repository_and_their_options_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_paths_exist(name: str) -> None:
+def test_named_paths_exist(name: str) -> None:
     for span in documents.spans(WRITTEN[name]):
         if re.fullmatch(r"(rnnx|tests|bench|exported|\.ci|\.github)/[\w./-]*(\.\w+|/)", span) and span not in NOT_THERE:
             assert (ROOT / span).exists(), span
 
 
 @pytest.mark.parametrize("name", [name for name in WRITTEN if not re.match("exported/embed/.+/", name)])
-def test_prose_is_at_most_as_wide(name: str) -> None:
+def test_prose_is_at_most_100_columns_wide(name: str) -> None:
     for line in documents.without_blocks(WRITTEN[name]).splitlines():
         assert len(line) <= MOST_COLUMNS or line.startswith(("|", "- 2026-", "!")), line
 
@@ -112,7 +112,7 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
         assert written == {option for option in known if option.startswith("-")}, command
 
 
-def test_the_rooms_are_those_of_the_package() -> None:
+def test_the_page_of_the_package_lists_its_rooms_and_levels() -> None:
     page = WRITTEN["rnnx/README.md"]
     rooms = {room for level in LEVELS for room in level}
     assert {cells[0].split("`")[1] for cells in documents.rows(page)} == rooms
@@ -123,10 +123,10 @@ def test_the_rooms_are_those_of_the_package() -> None:
     assert {f"{name}.py" for name in FOUNDATIONS} <= set(documents.spans(page))
 
 
-def test_the_supported_layers_are_those_that_are_let_in() -> None:
+def test_the_listed_layers_are_those_that_a_file_may_hold() -> None:
     table = WRITTEN["rnnx/export/README.md"].partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
     named = {span for span in documents.spans(table) if re.fullmatch(r"[A-Z]\w+", span)}
-    # An InputLayer is no layer to a user; Permute is let in to be refused with a reason.
+    # Users do not think of InputLayer as a layer. A file may hold Permute so that it can be refused with a reason.
     assert named == KERAS_LAYERS - {"InputLayer", "Permute"}
 
 
@@ -145,7 +145,7 @@ def test_the_places_of_a_layer_exist(path: str, name: str) -> None:
 def test_the_matrix_of_runtimes_has_every_sample_that_was_run() -> None:
     table = WRITTEN["exported/embed/README.md"].partition("<!-- runtimes: begin -->")[2]
     found = documents.rows(table.partition("<!-- runtimes: end -->")[0])
-    assert {cells[0] for cells in found} >= set(targets()) - {"csharp"}  # which the page says was not run
+    assert {cells[0] for cells in found} >= set(targets()) - {"csharp"}  # the page says that this one was not run
     for *_, right, _, _ in found:
         of, count = right.split(" of ")
         assert of == count

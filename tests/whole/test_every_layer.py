@@ -1,6 +1,6 @@
-"""Every layer that the reference defines has all that it needs in the other rooms: a new one cannot be forgotten.
+"""Tests that every layer of the reference has what it needs in the other rooms, so that none is forgotten.
 
-`mypy --strict` finds the same places, where each of them ends with `assert_never`; here they are run.
+`mypy --strict` finds the same places, because each of them ends with `assert_never`; here they are also run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ every_layer = pytest.mark.parametrize("kind", get_args(Layer), ids=lambda kind: 
 
 
 def cases_of(kind: type[Layer]) -> list[Case]:
-    """The cases of one kind of layer; there has to be one."""
+    """Returns the cases of one kind of layer; there must be one."""
     cases = [case for case in ALL_CASES.values() if type(case.layer) is kind]
     assert cases, f"tests/layers.py has no {kind.__name__}"
     return cases
@@ -129,10 +129,10 @@ def in_blocks(values: Array, order: tuple[int, ...]) -> Array:
 
 @every_layer
 def test_a_layer_has_a_record_in_the_evidence(kind: type[Layer]) -> None:
-    """Written for a file that holds the weights as ONNX has them, and read from it again."""
+    """It is recorded for a file that holds the weights in the layout of ONNX, and read again."""
     for case in cases_of(kind):
         weights = {name: value for name, value in vars(case.layer).items() if isinstance(value, np.ndarray)}
-        if kind is LSTM:  # Keras's gates i, f, c, o are i, o, f, c in ONNX
+        if kind is LSTM:  # the gates i, f, c, o of Keras are i, o, f, c in ONNX
             weights = {name: in_blocks(value, (0, 3, 1, 2)) for name, value in weights.items()}
         tensors = [tensor(name, value.shape, value.astype("<f4").tobytes()) for name, value in weights.items()]
         parsed = parse_model(model(graph([], tensors)))
@@ -140,7 +140,9 @@ def test_a_layer_has_a_record_in_the_evidence(kind: type[Layer]) -> None:
         network = Network([Node("name", case.layer, names)], tuple(Input(name) for name in names))
         (record,) = record_network(network, parsed)
         record = from_json(LayerRecord, to_json(record, indent=None))
-        evidence: Any = SimpleNamespace(layers=(record,), inputs=network.inputs, outputs={})  # all that is read
+        evidence: Any = SimpleNamespace(
+            layers=(record,), inputs=network.inputs, outputs={}
+        )  # it reads no more than this
         (node,) = read_reference(evidence, parsed).nodes
         assert (node.name, type(node.layer), node.inputs) == ("name", kind, names)
         inputs, output = run(case)
@@ -148,7 +150,7 @@ def test_a_layer_has_a_record_in_the_evidence(kind: type[Layer]) -> None:
 
 
 def over_an_embedding(case: Case) -> Network:
-    """A layer over the states of a masked embedding, or over ids, and a mean over the time of what it puts out."""
+    """Puts a layer on the states of a masked embedding, or on ids, and a mean over time after it if needed."""
     rng = np.random.default_rng(4)
     table = Embedding(rng.normal(size=(VOCABULARY, FEATURES)), mask_zero=True)
     weights = rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=FEATURES)
@@ -162,19 +164,19 @@ def over_an_embedding(case: Case) -> Network:
 
 
 def sees_padding(network: Network) -> bool:
-    """Whether two zeros in front of the ids change what a network answers."""
+    """Tells whether two zeros in front of the ids change the answer of a network."""
     padded = np.pad(IDS, [(0, 0), (2, 0)])
     return not np.allclose(network.predict(IDS), network.predict(padded), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", ALL_CASES)
-def test_the_rule_for_padding_is_true(name: str) -> None:
+def test_the_rule_for_padding_is_right(name: str) -> None:
     network = over_an_embedding(ALL_CASES[name])
     assert not (network.masks_zero and sees_padding(network))
 
 
-def test_a_rule_for_padding_that_is_false_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one rule for all layers, that they hand the mask on, the test above would fail for those that do not."""
+def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all layers claimed to pass the mask on, the test above would fail for those that do not."""
     monkeypatch.setattr("rnnx.reference.network.padding_after", lambda *_: "masked")
     networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}

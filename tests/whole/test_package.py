@@ -1,4 +1,4 @@
-"""What a package of this kind has to have: types for others, a changelog, a workflow, and one command to check it."""
+"""Tests what users and contributors expect of a package: types, a changelog, a workflow, a command to check it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.documents import ROOT, WRITTEN
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_its_types_are_for_others_too() -> None:
+def test_the_package_ships_its_types() -> None:
     assert (ROOT / "rnnx" / "py.typed").is_file()
 
 

@@ -1,4 +1,7 @@
-"""The READMEs say what is so: their Python runs, what they print is printed, their figures are those of the bundles."""
+"""Tests that the READMEs are right.
+
+Their Python code runs, commands print what they show, and their figures are those of the bundles.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +28,19 @@ TAGGED = "They didn't see the old station in London.\nNobody there tags words by
 PYTHON = [(name, block) for name, text in WRITTEN.items() for block in documents.blocks(text, "python")]
 
 
-def test_it_is_short_and_narrow() -> None:
+def test_the_readme_is_short_and_narrow() -> None:
     lines = README.splitlines()
     assert len(lines) <= 150
     assert max(map(len, lines)) <= 100
 
 
-def test_every_command_is_in_it() -> None:
+def test_the_readme_has_every_command() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert f"| `rnnx {command.callback.__name__}` |" in README
 
 
-def test_the_python_of_every_page_runs(tmp_path: Path) -> None:
+def test_the_python_code_of_every_page_runs(tmp_path: Path) -> None:
     found = [(name, block) for name, block in PYTHON if "my-stream" not in block]
     assert [name for name, _ in found] == ["README.md", "exported/embed/README.md", "rnnx/infer/README.md"]
     shutil.copytree(find_directory("imdb"), tmp_path / "my-imdb")
@@ -45,7 +48,7 @@ def test_the_python_of_every_page_runs(tmp_path: Path) -> None:
         assert run_block(block, tmp_path).startswith("pos ")
 
 
-def test_the_python_of_a_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
+def test_the_python_code_of_a_stream_runs(streaming_bundle: Path, tmp_path: Path) -> None:
     (block,) = (block for _, block in PYTHON if "my-stream" in block)
     shutil.copytree(streaming_bundle, tmp_path / "my-stream")
     label, probability = run_block(block, tmp_path).split()
@@ -67,12 +70,12 @@ def run_block(block: str, folder: Path) -> str:
 
 
 def printed_rows(page: str, command: str) -> list[list[str]]:
-    """What a page shows after a command."""
+    """Returns the output that a page shows after a command."""
     block = page.split(f"$ {command}\n")[1].split("```", maxsplit=1)[0]
     return [line.split("\t") for line in block.splitlines()]
 
 
-def test_its_answer_is_what_is_printed(
+def test_the_answer_in_the_readme_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (text,) = re.findall(r"echo '(.*)' > review.txt", README)
@@ -84,10 +87,10 @@ def test_its_answer_is_what_is_printed(
     assert rnnx.load("imdb").predict([text])[0].probability == pytest.approx(float(probability), abs=1.01e-4)
 
 
-def test_the_explanation_is_what_is_printed(
+def test_the_explanation_on_the_page_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up to the last digit shown, which the rounding of another processor may turn."""
+    """The last digit may differ, because another processor may round differently."""
     command = "rnnx explain --model imdb-article review.txt"
     expected = printed_rows(INFER, command)
     (tmp_path / "review.txt").write_text(EXPLAINED, encoding="utf-8")
@@ -106,7 +109,7 @@ def test_the_explanation_is_what_is_printed(
     assert word == pytest.approx(found, abs=1e-5)
 
 
-def test_the_tags_are_what_is_printed(
+def test_the_tags_on_the_page_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "rnnx infer --model pos note.txt"
@@ -120,7 +123,7 @@ def test_the_tags_are_what_is_printed(
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_accuracies_are_those_of_the_bundles(name: str) -> None:
+def test_the_accuracies_are_those_of_the_bundles(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle.config.training is not None
     validation = bundle.config.training.best_validation_accuracy
@@ -135,7 +138,7 @@ def test_accuracies_are_those_of_the_bundles(name: str) -> None:
     assert len(results) == (name != "imdb-article")
 
 
-def test_the_article_s_best_epoch_is_that_of_its_bundle() -> None:
+def test_the_best_epoch_of_the_article_is_that_of_its_bundle() -> None:
     training = read_directory(find_directory("imdb-article")).config.training
     assert training is not None
     text = " ".join(WRITTEN["rnnx/train/README.md"].split())
@@ -143,7 +146,7 @@ def test_the_article_s_best_epoch_is_that_of_its_bundle() -> None:
     assert said in text
 
 
-def test_the_results_are_those_of_the_pages_that_they_name() -> None:
+def test_the_results_in_the_readme_are_those_of_the_pages() -> None:
     results = {cells[0]: cells[1] for cells in documents.rows(documents.section(README, "Results"))}
     ours, keras = (row[1] for row in documents.rows(documents.section(BENCH, "A file of 25,000 reviews")))
     assert results["25,000 reviews"] == f"{ours} s, Keras {keras} s"
@@ -153,7 +156,7 @@ def test_the_results_are_those_of_the_pages_that_they_name() -> None:
     assert results["the proof of 3,453 wrong files"] == f"{int(proof[-1][2]):,} caught"
 
 
-def test_the_tables_of_the_benches_are_what_they_wrote() -> None:
+def test_the_tables_on_the_pages_are_those_that_the_benchmarks_wrote() -> None:
     recorded = documents.rows(DOCUMENTS["bench/results/proof.md"])
     assert documents.rows(documents.section(WRITTEN["rnnx/proof/README.md"], "How sharp it is")) == recorded
     h32 = documents.rows(documents.section(DOCUMENTS["bench/results/latency.md"], "H32"))
@@ -162,10 +165,10 @@ def test_the_tables_of_the_benches_are_what_they_wrote() -> None:
     assert {row[0]: row[1:] for row in shown} == milliseconds
 
 
-def test_the_top_level_holds_what_it_should() -> None:
+def test_the_top_level_has_no_other_entries() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607  # git
     if tracked.returncode != 0:
-        pytest.skip("not a git checkout: what else lies here is unknown")
+        pytest.skip("not a git checkout, so the tracked files are unknown")
     names = {line.split("/")[0] for line in tracked.stdout.splitlines()}
     allowed = {"pyproject.toml", "README.md", "LICENSE", "rnnx", "exported", "tests", "bench"}
     assert {name for name in names if not name.startswith(".")} == allowed

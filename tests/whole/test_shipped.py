@@ -1,4 +1,4 @@
-"""The shipped bundles: whole, proved, described by what was measured, and still what the code would make of them."""
+"""Tests that the shipped bundles are complete and proved, described by their own figures, and still reproducible."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rnnx.proof.verify import REFERENCE_TOLERANCE
 NAMES = shipped_names()
 
 
-def test_these_are_shipped() -> None:
+def test_the_shipped_bundles_are_these() -> None:
     assert NAMES == ["imdb", "imdb-article", "pos"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bundle_is_whole_and_proved(name: str) -> None:
+def test_a_bundle_is_complete_and_proved(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle.config.name == name
     assert sorted(p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*.*")) == sorted(
@@ -32,7 +32,7 @@ def test_a_bundle_is_whole_and_proved(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_card_is_what_the_other_files_say(name: str) -> None:
+def test_a_card_follows_from_the_other_files(name: str) -> None:
     bundle = read_directory(find_directory(name))
     assert bundle["README.md"].decode() == write_card(bundle.config, bundle.files)
     evaluation = json.loads(bundle["evaluation.json"])
@@ -42,7 +42,7 @@ def test_a_card_is_what_the_other_files_say(name: str) -> None:
     assert f"**{evaluation['accuracy']:.4f}** on {count:,} {unit}" in bundle["README.md"].decode()
 
 
-def test_accuracies_are_those_that_were_promised() -> None:
+def test_the_promised_accuracies_are_reached() -> None:
     assert json.loads(read_directory(find_directory("imdb"))["evaluation.json"])["accuracy"] >= 0.86
     assert json.loads(read_directory(find_directory("pos"))["evaluation.json"])["accuracy"] >= 0.94
     history = json.loads(read_directory(find_directory("imdb-article"))["history.json"])
@@ -74,7 +74,7 @@ def test_a_bundle_can_be_exported_again(name: str, tmp_path: Path) -> None:
 
 
 def assert_alike(recorded: Any, made: Any) -> None:
-    """Two JSON documents; their fractions are the reference's, which another processor adds up in another order."""
+    """Compares two JSON documents; fractions may differ, because processors add in different orders."""
     assert type(recorded) is type(made)
     if isinstance(recorded, dict):
         assert recorded.keys() == made.keys()
@@ -86,6 +86,8 @@ def assert_alike(recorded: Any, made: Any) -> None:
             assert_alike(*pair)
     elif isinstance(recorded, float):
         assert abs(recorded - made) <= REFERENCE_TOLERANCE
-        assert recorded == pytest.approx(made, rel=1e-6, abs=0)  # a tolerance is itself near that of the file
+        assert recorded == pytest.approx(
+            made, rel=1e-6, abs=0
+        )  # a relative limit, because recorded tolerances are small
     else:
         assert recorded == made

@@ -1,4 +1,4 @@
-"""A tagger of words from the treebank to the figures: training, export, inference, evaluation, by the command line."""
+"""Tests a tagger of words from the treebank to the figures: training, export, inference and evaluation."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def tagger(bundle: Path) -> Predictor:
 
 @pytest.fixture
 def run_copy(tagger_run: Path, tmp_path: Path) -> Path:
-    """A run to break."""
+    """Copies a run, so that a test can damage it."""
     return Path(shutil.copytree(tagger_run, tmp_path / "run"))
 
 
 def tag(tagger: Predictor, *items: Any) -> list[Tagging]:
     given: Any = items
-    return [one for one in tagger.predict(given) if isinstance(one, Tagging)]
+    return [tagging for tagging in tagger.predict(given) if isinstance(tagging, Tagging)]
 
 
 def write(folder: Path, name: str, data: bytes) -> str:
@@ -93,7 +93,7 @@ def test_a_bundle_is_complete_and_proved(bundle: Path) -> None:
     read = read_directory(bundle)
     assert read.config.name == "own"
     assert read.config.words is not None
-    assert [one.name for one in read.config.inputs] == ["ids", "features"]
+    assert [entry.name for entry in read.config.inputs] == ["ids", "features"]
     assert {"model.onnx", "model.batch.onnx", "golden.json", "vocabulary.txt", "parity.json"} <= read.files.keys()
     assert "model.text.onnx" not in read.files
     parity = json.loads(read["parity.json"])
@@ -106,8 +106,8 @@ def test_a_bundle_is_complete_and_proved(bundle: Path) -> None:
     assert "`rnnx train own-ud-train.conllu --recipe tagger --seed 3`: 160 sentences, 40 more" in card
 
 
-def test_golden_json_is_right_for_any_language(bundle: Path) -> None:
-    """From the file alone: words to ids by the vocabulary, ids to tags by the ONNX file."""
+def test_golden_json_can_be_reproduced_from_the_files(bundle: Path) -> None:
+    """A program in any language can do this: words to ids by the vocabulary, and ids to tags by the ONNX file."""
     read = read_directory(bundle)
     encoder = read_id_encoder(read)
     assert isinstance(encoder, WordEncoder)
@@ -121,7 +121,7 @@ def test_golden_json_is_right_for_any_language(bundle: Path) -> None:
         probs = session.run({"ids": encoded.ids[None], "features": encoded.features[None]})[0][0]
         assert [read.config.labels[i] for i in probs.argmax(axis=-1)] == row["tags"]
         np.testing.assert_allclose(probs.max(axis=-1), row["probabilities"], atol=1e-5)
-    # What a later export is held to.
+    # A later export must reproduce these samples.
     assert len(tagged_samples_from_json(read["golden.json"])) == len(rows)
 
 
@@ -130,7 +130,7 @@ def test_a_bundle_can_be_exported_again(bundle: Path, tmp_path: Path) -> None:
     assert again["golden.json"] == read_directory(bundle)["golden.json"]
 
 
-def test_verify_proves_it_again_and_knows_the_vocabulary(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_verify_proves_the_files_and_checks_the_vocabulary(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     swap_words(copy)
     with shared():
@@ -140,7 +140,7 @@ def test_verify_proves_it_again_and_knows_the_vocabulary(bundle: Path, tmp_path:
     assert "gives other ids" in capsys.readouterr().err
 
 
-def test_info_says_what_it_reads(bundle: Path, capsys: Capture) -> None:
+def test_info_shows_what_the_tagger_reads(bundle: Path, capsys: Capture) -> None:
     assert run(["info", str(bundle)]) == 0
     out = capsys.readouterr().out
     assert "words\tthemselves and SUFFIX1, " in out
@@ -149,20 +149,20 @@ def test_info_says_what_it_reads(bundle: Path, capsys: Capture) -> None:
 
 
 def rewrite(folder: Path, name: str, data: bytes) -> None:
-    """Puts another file in, with the hash that belongs to it."""
+    """Replaces a file of a bundle or run, and updates its hash."""
     read = read_directory(folder)
     write_directory(folder, read.config, {**read.files, name: data})
 
 
 def swap_words(folder: Path) -> None:
-    """Two words, and so their ids."""
+    """Swaps two words in the vocabulary, and so their ids."""
     lines = read_directory(folder)["vocabulary.txt"].splitlines(keepends=True)
     lines[3], lines[4] = lines[4], lines[3]
     rewrite(folder, "vocabulary.txt", b"".join(lines))
 
 
 def roll_features(folder: Path) -> None:
-    """Each feature's id is its neighbour's."""
+    """Moves the first feature to the end, so that all features get other ids."""
     lines = read_directory(folder)["vocabulary.txt"].splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if b"=" in line)
     rewrite(folder, "vocabulary.txt", b"".join([*lines[:first], *lines[first + 1 :], lines[first]]))
@@ -182,8 +182,8 @@ def swap_slots(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mutate", [swap_words, roll_features, swap_tags, swap_slots])
-def test_another_reading_of_words_or_tags_shows(mutate: Any, run_copy: Path) -> None:
-    drift = 1e-5  # more than Keras's own
+def test_another_reading_of_words_or_tags_is_found(mutate: Any, run_copy: Path) -> None:
+    drift = 1e-5  # Keras itself differs by less than this
     assert open_source(run_copy).recorded_problems(drift) == []
     mutate(run_copy)
     assert open_source(run_copy).recorded_problems(drift)
@@ -199,7 +199,7 @@ def test_another_reading_is_not_published(run_copy: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("rows", "form"), [("words", "model.onnx"), ("features", "model.batch.onnx")])
 def test_shifted_ids_in_the_graph_are_not_published(rows: str, form: str, tagger_run: Path, tmp_path: Path) -> None:
     source = open_source(tagger_run)
-    size = {one.name: one.size for one in source.network.inputs}["ids" if rows == "words" else "features"]
+    size = {entry.name: entry.size for entry in source.network.inputs}["ids" if rows == "words" else "features"]
 
     def shift(model: Any) -> None:
         (table,) = (t for t in model.graph.initializer if len(t.dims) == 2 and t.dims[0] == size)
@@ -218,13 +218,13 @@ def test_a_network_that_reads_other_ids_is_refused(run_copy: Path) -> None:
         open_source(run_copy)
 
 
-def test_a_name_that_is_none_is_refused(tagger_run: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_invalid_name_is_refused(tagger_run: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["export", str(tagger_run), "--name", "/", "--out", str(tmp_path / "out")]) == 2
     assert "name should consist of letters" in capfd.readouterr().err
     assert renamed(open_source(tagger_run), "mine").config.name == "mine"
 
 
-def test_words_stand_where_they_say(tagger: Predictor) -> None:
+def test_each_word_has_its_place_in_the_text(tagger: Predictor) -> None:
     for text in (TEXT, TEXT.encode()):
         (tagging,) = tag(tagger, text)
         for word in tagging.words:
@@ -240,7 +240,7 @@ def test_words_stand_where_they_say(tagger: Predictor) -> None:
     assert all(0.2 < word.probability <= 1 for word in tagging.words)
 
 
-def test_bytes_that_are_no_text_are_words_all_the_same(tagger: Predictor) -> None:
+def test_bytes_that_are_not_utf8_are_tagged_as_words(tagger: Predictor) -> None:
     escaped = b"the caf\xe9 sees \xff".decode("utf-8", "surrogateescape")
     (tagging,) = tag(tagger, "é " + escaped)
     assert [word.word for word in tagging.words] == ["é", "the", "caf\udce9", "sees", "\udcff"]
@@ -260,12 +260,12 @@ def test_sentences_may_come_as_words(tagger: Predictor) -> None:
 
 
 @pytest.mark.parametrize("item", [3, None, ["a", ""], ["a", 3], {"a": 1}, [["a"]]])
-def test_what_is_neither_text_nor_words_is_refused(item: Any, tagger: Predictor) -> None:
+def test_an_item_that_is_neither_text_nor_words_is_refused(item: Any, tagger: Predictor) -> None:
     with pytest.raises(DataError, match=r"model own reads texts, or sentences as lists of words; item 1 is neither"):
         tagger.predict(["a", item])
 
 
-def test_a_single_text_is_a_mistake(tagger: Predictor) -> None:
+def test_a_single_text_is_a_type_error(tagger: Predictor) -> None:
     for ask in (tagger.predict, tagger.tag):
         with pytest.raises(TypeError):
             ask("the cat")
@@ -273,18 +273,18 @@ def test_a_single_text_is_a_mistake(tagger: Predictor) -> None:
         rnnx.load("imdb").tag(["a"])
 
 
-def test_a_batch_a_window_and_threads_change_nothing(bundle: Path) -> None:
+def test_batches_windows_and_threads_do_not_change_the_tags(bundle: Path) -> None:
     sentences = [words for words in (list(s.words) for s in make_sentences(80, 9)) for _ in range(2)]
     texts = [b" ".join(words) for words in sentences]
-    expected = [[word.tag for word in one.words] for one in tag(rnnx.load(bundle, threads=1), *texts)]
-    other = rnnx.load(bundle, batch_size=3, threads=4)
-    other.window = 7  # texts lie across its borders
-    answers = tag(other, *texts)
-    assert [[word.tag for word in one.words] for one in answers] == expected
-    assert [one.tokens for one in answers] == list(map(len, sentences))
+    expected = [[word.tag for word in tagging.words] for tagging in tag(rnnx.load(bundle, threads=1), *texts)]
+    predictor = rnnx.load(bundle, batch_size=3, threads=4)
+    predictor.window = 7  # so the texts do not fit into one window
+    answers = tag(predictor, *texts)
+    assert [[word.tag for word in tagging.words] for tagging in answers] == expected
+    assert [tagging.tokens for tagging in answers] == list(map(len, sentences))
 
 
-def test_a_long_sentence_is_cut_as_training_cut_it(bundle: Path, tagger: Predictor) -> None:
+def test_a_long_sentence_is_split_as_in_training(bundle: Path, tagger: Predictor) -> None:
     read = read_directory(bundle)
     encoder = read_id_encoder(read)
     assert isinstance(encoder, WordEncoder)
@@ -292,14 +292,14 @@ def test_a_long_sentence_is_cut_as_training_cut_it(bundle: Path, tagger: Predict
     tagging = tagger.tag(words)
     assert len(tagging.sentences) == 1
     assert tagging.tokens == 50
-    parts = [words[0:16], words[16:33], words[33:50]]  # three of at most 20
+    parts = [words[0:16], words[16:33], words[33:50]]  # three pieces of at most 20 words
     expected = [word.probability for part in parts for word in tagger.tag(part).words]
     np.testing.assert_allclose(expected, [word.probability for word in tagging.words], atol=1e-5)
     (text,) = tag(tagger, b" ".join(word for word in words if word not in b".!"))
     assert len(text.sentences) == 1
 
 
-def test_padding_never_shows(tagger: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_gets_no_tags(tagger: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     pad = WordEncoder.pad
 
@@ -329,7 +329,7 @@ def test_a_pipe_gets_a_line_for_each_word(bundle: Path, tmp_path: Path, capsys: 
     assert [row[1:4] for row in rows[:1]] == [["1", "1", "The"]]
 
 
-def test_json_is_one_document_of_the_contract(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_json_is_one_document_with_the_promised_fields(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     file, bad = write(tmp_path, "a.txt", "A café. The cat\n".encode()), write(tmp_path, "b.txt", b"")
     assert run(["infer", "--model", str(bundle), "--json", file, bad]) == 1
     first, second = json.loads(capsys.readouterr().out)
@@ -344,7 +344,7 @@ def test_json_is_one_document_of_the_contract(bundle: Path, tmp_path: Path, caps
     assert [json.loads(line)["line"] for line in capsys.readouterr().out.splitlines()] == [1, 1]
 
 
-def test_conllu_of_texts_can_be_read_again(bundle: Path, tmp_path: Path, capsysbinary: Any) -> None:
+def test_conllu_written_for_texts_can_be_read_again(bundle: Path, tmp_path: Path, capsysbinary: Any) -> None:
     file = write(tmp_path, "a.txt", b"The cat doesn't see\tthe  caf\xc3\xa9. \xff!\n\nA cat\n")
     assert run(["infer", "--model", str(bundle), "--conllu", file, file]) == 0
     out = capsysbinary.readouterr().out
@@ -359,7 +359,7 @@ def test_conllu_of_texts_can_be_read_again(bundle: Path, tmp_path: Path, capsysb
     assert out.count(b"# sent_id = ") == len(written) == len({line for line in out.splitlines() if b"sent_id" in line})
 
 
-def test_a_treebank_keeps_its_columns(bundle: Path, tmp_path: Path, capsysbinary: Any) -> None:
+def test_a_tagged_treebank_keeps_its_other_columns(bundle: Path, tmp_path: Path, capsysbinary: Any) -> None:
     data = (
         b"# newdoc id = d\r\n# sent_id = s1\n1-2\tThecat\t_\t_\t_\t_\t_\t_\t_\t_\n"
         b"1\tThe\tthe\t_\tDT\tA=b\t2\tdet\t2:det\tX=\xc3\xa9\n2\tcat\tcat\tX\tNN\t_\t0\troot\t_\t_\n"
@@ -378,7 +378,7 @@ def test_a_treebank_keeps_its_columns(bundle: Path, tmp_path: Path, capsysbinary
     assert rows == [[b"1", b"1", b"The", the], [b"1", b"1", b"cat", cat], [b"8", b"1", b"jumped", jumped]]
 
 
-def test_a_broken_treebank_is_an_error_for_that_file(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_broken_treebank_fails_only_itself(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     bad = write(tmp_path, "bad.conllu", b"1\tThe\n")
     good = write(tmp_path, "good.conllu", to_conllu(TEST[:2]))
     assert run(["infer", "--model", str(bundle), "--conllu", bad, str(tmp_path / "none.conllu"), good]) == 1
@@ -388,7 +388,7 @@ def test_a_broken_treebank_is_an_error_for_that_file(bundle: Path, tmp_path: Pat
     assert out.encode() == to_conllu(TEST[:2])
 
 
-def test_what_makes_no_sense_is_refused(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_options_that_do_not_fit_the_model_are_refused(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, "a.txt", b"The cat")
     for arguments, reason in (
         (["--conllu"], "--conllu is for models that tag words; imdb does not"),
@@ -400,13 +400,13 @@ def test_what_makes_no_sense_is_refused(bundle: Path, tmp_path: Path, capsys: Ca
         assert reason in capsys.readouterr().err
 
 
-def test_stdin_is_a_dash(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_a_dash_reads_stdin(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The cat\n")))
     assert run(["infer", "--model", str(bundle), "-"]) == 0
     assert capsys.readouterr().out.startswith("-\t1\tThe\tDET\t")
 
 
-def test_evaluation_counts_words_and_those_unknown(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_evaluation_counts_all_words_and_unknown_ones(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
     from sklearn import metrics
 
     copy = Path(shutil.copytree(bundle, tmp_path / "own"))
@@ -431,9 +431,9 @@ def test_evaluation_counts_words_and_those_unknown(bundle: Path, tmp_path: Path,
     assert figures["unknown_count"] == len(right) > 0
     assert figures["unknown_accuracy"] == pytest.approx(np.mean(right))
     calibration = figures["calibration"]
-    assert sum(one["count"] for one in calibration["bins"]) == len(expected)
+    assert sum(row["count"] for row in calibration["bins"]) == len(expected)
     confidences = sum(word.probability for tagging in taggings for word in tagging.words)
-    assert sum(one["count"] * one["confidence"] for one in calibration["bins"]) == pytest.approx(confidences)
+    assert sum(row["count"] * row["confidence"] for row in calibration["bins"]) == pytest.approx(confidences)
     assert calibration["negative_log_likelihood"] is calibration["brier_score"] is None
     assert figures["by_length"] == []
     card = (copy / "README.md").read_text(encoding="utf-8")
