@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, assert_never
@@ -80,7 +79,7 @@ class AnswerKind(ABC):
                 continue
             place = [getattr(answer.item, self.position)] if self._shows_position(lines) else []
             rows.append([answer.item.source, *place, *cells(config, answer.prediction, count)])
-            if not sys.stdout.isatty() or len(rows) == terminal.TABLE_ROWS:
+            if len(rows) == terminal.TABLE_ROWS:
                 terminal.write_table(columns, rows)
                 rows = []
         if rows:

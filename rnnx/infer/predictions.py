@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -137,20 +138,39 @@ def _character_offsets(text: str) -> Callable[[int | None], int]:
     return lambda offset: int(np.searchsorted(starts, offset or 0))
 
 
-def choose_label(
-    row: npt.NDArray[np.float32], labels: Sequence[str], threshold: float, tokens: int, truncated: bool
-) -> Prediction:
-    """Chooses the label from the output of a classifier.
+class Counted(Protocol):
+    """What a prediction tells of its input besides the label."""
+
+    @property
+    def tokens(self) -> int:
+        """`Prediction.tokens`."""
+
+    @property
+    def truncated(self) -> bool:
+        """`Prediction.truncated`."""
+
+
+def choose_labels(
+    rows: npt.NDArray[np.float32], labels: Sequence[str], threshold: float, inputs: Sequence[Counted]
+) -> list[Prediction]:
+    """Chooses the label of each row of outputs of a classifier.
 
     Args:
-        row: (outputs,) float32: one probability per label, or only that of the second label.
+        rows: (inputs, outputs) float32: one probability per label, or only that of the second label.
         labels: The labels, in the order of the label ids.
         threshold: With two labels, the probability from which the second one is chosen.
-        tokens: `Prediction.tokens`.
-        truncated: `Prediction.truncated`.
+        inputs: The encoded inputs, for `Prediction.tokens` and `Prediction.truncated`.
     """
-    probs = per_label(row.astype(np.float64))
-    label_id = int(choose_label_ids(probs, threshold))
-    values = probs.tolist()
-    by_label = dict(zip(labels, values, strict=True))
-    return Prediction(labels[label_id], label_id, values[label_id], by_label, tokens, truncated)
+    probs = per_label(rows.astype(np.float64))
+    label_ids = choose_label_ids(probs, threshold).tolist()
+    return [
+        Prediction(
+            labels[label_id],
+            label_id,
+            values[label_id],
+            dict(zip(labels, values, strict=True)),
+            given.tokens,
+            given.truncated,
+        )
+        for label_id, values, given in zip(label_ids, probs.tolist(), inputs, strict=True)
+    ]

@@ -6,7 +6,7 @@ Imports numpy and onnxruntime (through `rnnx.runtime`), never TensorFlow.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -27,8 +27,9 @@ from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
 from rnnx.infer.outputs import require_outputs
-from rnnx.infer.predictions import Prediction, Tagging, Values, choose_label
+from rnnx.infer.predictions import Prediction, Tagging, Values, choose_labels
 from rnnx.infer.reader import Reader, open_reader
+from rnnx.infer.run_ahead import run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.runtime.session import Device, Session, choose_device
 
@@ -154,8 +155,34 @@ class Predictor:
             case SentenceReader() as reader:
                 yield from self._tag(reader, inputs)
             case TextReader() | ArrayReader():
-                for encoded, outputs in self.run_stream(inputs):
-                    yield self._answer(outputs, encoded, threshold)
+                for encoded, outputs in self._run_windows(chunks(inputs, self.window)):
+                    yield from self._answers(outputs, encoded, threshold)
+            case reader:
+                assert_never(reader)
+
+    def predict_windows(
+        self, windows: Iterable[Sequence[Any] | None], *, threshold: float = DEFAULT_THRESHOLD
+    ) -> Iterator[list[Any]]:
+        """Predicts windows of inputs, for callers that decide how many inputs are answered together.
+
+        One window is computed while the next is read, so the answers to a window come one window later.
+
+        Args:
+            windows: Some inputs each, as for `predict_stream`; None means that the next window may take a while, so
+                the answers so far are given first.
+            threshold: As in `predict`.
+
+        Yields:
+            The answers to each window, as `predict` gives them.
+        """
+        match self.reader:
+            case SentenceReader() as reader:
+                for window in windows:
+                    if window is not None:
+                        yield list(self._tag(reader, window))
+            case TextReader() | ArrayReader():
+                for encoded, outputs in self._run_windows(windows):
+                    yield self._answers(outputs, encoded, threshold)
             case reader:
                 assert_never(reader)
 
@@ -190,11 +217,8 @@ class Predictor:
         Raises:
             DataError: As for `predict`.
         """
-        done = 0
-        for window in chunks(inputs, self.window):
-            encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
-            yield from zip(encoded, self.run_encoded(encoded), strict=True)
-            done += len(window)
+        for encoded, outputs in self._run_windows(chunks(inputs, self.window)):
+            yield from zip(encoded, outputs, strict=True)
 
     def run_encoded(self, encoded: Sequence[Encoded]) -> list[NamedOutputs]:
         """Runs the network over inputs that the reader has encoded already, all at once.
@@ -202,15 +226,7 @@ class Predictor:
         Returns:
             The outputs for each input, in their order, whatever batch it ran in.
         """
-        batches = self.reader.batches(encoded, self._batch_size)
-        outputs_of: dict[int, NamedOutputs] = {}
-        rows = ([encoded[i].given for i in batch] for batch in batches)
-        # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock.
-        results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
-        for batch, outputs in zip(batches, results, strict=True):
-            for row, i in enumerate(batch):
-                outputs_of[i] = {name: values[row] for name, values in outputs.items()}
-        return [outputs_of[i] for i in range(len(encoded))]
+        return self._submit(encoded)()
 
     def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
         """Begins an endless sequence, to be fed in chunks of any size.
@@ -225,17 +241,55 @@ class Predictor:
 
         return open_stream(self._directory, device=self.device, threshold=threshold)
 
+    def _run_windows(
+        self, windows: Iterable[Sequence[Any] | None]
+    ) -> Iterator[tuple[list[Encoded], list[NamedOutputs]]]:
+        """Encodes and runs windows of inputs, one window ahead of the caller."""
+        done = 0
+
+        def submit(window: Sequence[Any]) -> Callable[[], tuple[list[Encoded], list[NamedOutputs]]]:
+            nonlocal done
+            encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
+            done += len(window)
+            wait = self._submit(encoded)
+            return lambda: (encoded, wait())
+
+        return run_ahead(windows, submit)
+
+    def _submit(self, encoded: Sequence[Encoded]) -> Callable[[], list[NamedOutputs]]:
+        """Starts to run encoded inputs; returns a function that waits for the outputs of each of them, in order."""
+        batches = self.reader.batches(encoded, self._batch_size)
+        rows = [[encoded[i].given for i in batch] for batch in batches]
+        # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock. A single batch
+        # runs in the thread of the caller, when it waits for the outputs.
+        results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
+
+        def wait() -> list[NamedOutputs]:
+            outputs_of: dict[int, NamedOutputs] = {}
+            for batch, outputs in zip(batches, results, strict=True):
+                for row, i in enumerate(batch):
+                    outputs_of[i] = {name: values[row] for name, values in outputs.items()}
+            return [outputs_of[i] for i in range(len(encoded))]
+
+        return wait
+
     def _tag(self, reader: SentenceReader, items: Iterable[Any]) -> Iterator[Tagging]:
-        def run(encoded: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
-            return [next(iter(outputs.values())) for outputs in self.run_encoded(encoded)]
+        def submit(encoded: Sequence[Encoded]) -> Callable[[], list[npt.NDArray[np.float32]]]:
+            wait = self._submit(encoded)
+            return lambda: [next(iter(outputs.values())) for outputs in wait()]
 
-        return tag_texts(reader, items, self.labels, run, self.window)
+        return tag_texts(reader, items, self.labels, submit, self.window)
 
-    def _answer(self, outputs: NamedOutputs, encoded: Encoded, threshold: float) -> Prediction | Values:
+    def _answers(
+        self, outputs: Sequence[NamedOutputs], encoded: Sequence[Encoded], threshold: float
+    ) -> list[Prediction] | list[Values]:
         if self.config.task != "classification":
-            return Values(outputs, encoded.tokens)
-        (probs,) = outputs.values()
-        return choose_label(probs, self.labels, threshold, encoded.tokens, encoded.truncated)
+            return [Values(values, given.tokens) for values, given in zip(outputs, encoded, strict=True)]
+        if not outputs:
+            return []
+        (name,) = outputs[0]
+        probs = np.stack([values[name] for values in outputs])
+        return choose_labels(probs, self.labels, threshold, encoded)
 
     def _run(self, rows: Sequence[Any]) -> NamedOutputs:
         """Runs one batch; the outputs still have the batch axis."""

@@ -19,9 +19,9 @@ from rnnx.bundle.directory import STREAM_NAME, Directory
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import ModelError
 from rnnx.infer.chunk_readers import ArrayChunks, Piece, TextChunks
-from rnnx.infer.encoders import AnyArray
+from rnnx.infer.encoders import AnyArray, Encoded
 from rnnx.infer.outputs import require_outputs
-from rnnx.infer.predictions import Prediction, choose_label
+from rnnx.infer.predictions import Prediction, choose_labels
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
 from rnnx.runtime.session import Device, Session
 from rnnx.text.ids import read_id_encoder
@@ -189,13 +189,14 @@ class Stream:
         predictions: tuple[Prediction, ...] = ()
         first = next(iter(outputs.values()), None)
         if first is not None and self.config.task == "classification":
-            predictions = (self._choose(first, self.position_count - self._reader.start_count),)
+            predictions = self._choose(first[None], self.position_count - self._reader.start_count)
         elif first is not None and self.config.task == "tagging":
-            predictions = tuple(self._choose(row, 1) for row in first)
+            predictions = self._choose(first, 1)
         return StreamAnswer(outputs, predictions, words)
 
-    def _choose(self, row: npt.NDArray[np.float32], tokens: int) -> Prediction:
-        return choose_label(row, self.config.labels, self._threshold, tokens, truncated=False)
+    def _choose(self, rows: npt.NDArray[np.float32], tokens: int) -> tuple[Prediction, ...]:
+        given = [Encoded(None, tokens, False)] * len(rows)
+        return tuple(choose_labels(rows, self.config.labels, self._threshold, given))
 
     def _has_time(self, output: str) -> bool:
         return next(port.shape[:1] == (None,) for port in self.config.outputs if port.name == output)

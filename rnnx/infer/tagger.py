@@ -12,12 +12,14 @@ from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.errors import DataError
 from rnnx.infer.encoders import AnyArray, Encoded, chunks, refuse_single_text
 from rnnx.infer.predictions import TaggedWord, Tagging
+from rnnx.infer.run_ahead import run_ahead
 from rnnx.text.sentence_split import Word, split_text
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
 
-# Runs the network over some pieces of sentences; gives (words, tags) for each, or longer where the batch was padded.
-RunPieces: TypeAlias = Callable[[Sequence[Encoded]], Sequence[AnyArray]]
+# Starts the network on some pieces of sentences. Gives a function that waits for the outputs: (words, tags) for each
+# piece, or longer where the batch was padded.
+SubmitPieces: TypeAlias = Callable[[Sequence[Encoded]], Callable[[], Sequence[AnyArray]]]
 
 
 class _Piece(NamedTuple):
@@ -94,7 +96,7 @@ class SentenceReader:
 
 
 def tag_texts(
-    reader: SentenceReader, items: Iterable[Any], labels: Sequence[str], run: RunPieces, window: int
+    reader: SentenceReader, items: Iterable[Any], labels: Sequence[str], submit: SubmitPieces, window: int
 ) -> Iterator[Tagging]:
     """Tags texts as they come, in bounded memory.
 
@@ -102,7 +104,7 @@ def tag_texts(
         reader: The reader of the model.
         items: Texts, or sentences as lists of words.
         labels: The tags, in the order of the tag ids.
-        run: Runs the network over some pieces of sentences.
+        submit: Starts the network on some pieces of sentences.
         window: How many pieces it is given at once.
 
     Yields:
@@ -111,10 +113,13 @@ def tag_texts(
     given: dict[int, Any] = {}
     sentences: list[list[TaggedWord]] = []
     last = None
-    for batch in chunks(_pieces(reader, items, given), window):
+
+    def submit_batch(batch: Sequence[_Piece]) -> Callable[[], tuple[Sequence[_Piece], Iterator[AnyArray]]]:
         filled = [piece for piece in batch if piece.words]
-        encoded = [reader.encode([word.word for word in piece.words], piece.item) for piece in filled]
-        answers = iter(run(encoded))
+        wait = submit([reader.encode([word.word for word in piece.words], piece.item) for piece in filled])
+        return lambda: (batch, iter(wait()))
+
+    for batch, answers in run_ahead(chunks(_pieces(reader, items, given), window), submit_batch):
         for piece in batch:
             if piece.item != last and last is not None:
                 yield Tagging.of(sentences, given.pop(last))

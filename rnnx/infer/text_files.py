@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -153,10 +154,19 @@ def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float)
         items: From one of the `read_` functions; None means that the next item may take a while.
         threshold: As in `Predictor.predict`.
     """
-    for window in _windows(items, predictor.window):
-        given: list[Any] = [item.given for item in window if item.given is not None]
-        predictions = predictor.predict_stream(given, threshold=threshold)
-        for item in window:
+    waiting: deque[list[Item]] = deque()
+
+    def inputs() -> Iterator[list[Any] | None]:
+        for window in _windows(items, predictor.window):
+            if window is not None:
+                waiting.append(window)
+                yield [item.given for item in window if item.given is not None]
+            else:
+                yield None
+
+    for answers in predictor.predict_windows(inputs(), threshold=threshold):
+        predictions = iter(answers)
+        for item in waiting.popleft():
             prediction = None if item.given is None else next(predictions)
             if prediction is not None and not prediction.is_finite:
                 yield Answer(replace(item, error=f"{_name(item)}the network gives no finite number"), None)
@@ -168,8 +178,12 @@ def _name(item: Item) -> str:
     return "" if item.index is None else f"sequence {item.index}: "
 
 
-def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
-    """Collects items to be answered together: enough for good batches, but in bounded memory and without waiting."""
+def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item] | None]:
+    """Collects items to be answered together: enough for good batches, but in bounded memory and without waiting.
+
+    Yields:
+        The items of a window; None when the next item may take a while.
+    """
     window: list[Item] = []
     size = 0
     for item in items:
@@ -179,6 +193,8 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item]]:
         if window and (item is None or len(window) == most or size > _WINDOW_BYTES):
             yield window
             window, size = [], 0
+        if item is None:
+            yield None
     if window:
         yield window
 
