@@ -16,6 +16,7 @@ class Recorder:
         self.events: list[str] = []
 
     def submit(self, window: int) -> Callable[[], int]:
+        """Records a submission; refuses a negative window."""
         if window < 0:
             raise ValueError(f"bad window {window}")
         self.events.append(f"submit {window}")
