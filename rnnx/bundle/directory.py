@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -53,12 +53,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Directory:
-    """A training run or a bundle that was read and checked.
+    """A training run or a bundle whose files were read and checked, or are when they are needed.
 
     Attributes:
         path: The path of the directory.
-        config: The content of its `config.json`.
-        files: The content of every file that the config lists, by name.
+        config: The content of its `config.json`, which lists all files.
+        files: The content of the files that were read, by name: all after `read_directory`, some after
+            `open_directory`.
     """
 
     path: Path
@@ -66,18 +67,21 @@ class Directory:
     files: Mapping[str, bytes]
 
     def __getitem__(self, name: str) -> bytes:
-        """Returns the content of a required file.
+        """Returns the content of a required file. A file that was not read yet is read and checked now.
 
         Raises:
-            ModelError: If the config does not list the file. The message says whether the directory is a training run.
+            ModelError: If the config does not list the file (the message says whether the directory is a training run),
+                or if the file is missing, was altered, or may not be loaded.
         """
-        if name not in self.files:
-            if SAMPLES_NAME in self.files:
+        if name in self.files:
+            return self.files[name]
+        if name not in self.config.files:
+            if SAMPLES_NAME in self.config.files:
                 kind = "this is a training run; rnnx export makes a bundle of it"
             else:
                 kind = "this bundle is incomplete; get or export this model again"
             raise ModelError(f"{self.path}: no {name}: {kind}")
-        return self.files[name]
+        return _read_files(self.path, self.config, [name])[name]
 
 
 def shipped_names() -> list[str]:
@@ -121,33 +125,61 @@ def read_directory(path: Path) -> Directory:
         ModelError: If the config is broken, if files are missing or altered (the message names all of them), or if a
             file may not be loaded (the message names the first).
     """
-    return _undisturbed(_read_directory, path)
+
+    def read(path: Path) -> Directory:
+        config = _read_config(path)
+        return Directory(path, config, _read_files(path, config, config.files))
+
+    return _undisturbed(read, path)
 
 
-def _read_directory(path: Path) -> Directory:
-    config = _read_config(path)
+def open_directory(path: Path, names: Collection[str]) -> Directory:
+    """Reads the config of a training run or a bundle and only some of its files, and checks the hashes of these.
+
+    This is for inference, which needs two of the 19 files of a shipped model. Other commands call `read_directory`.
+
+    Args:
+        path: The path of the directory.
+        names: The files to read. Those that the config does not list are left out. `Directory.__getitem__` reads any
+            other file when it is needed; after the directory was replaced, it fails.
+
+    Raises:
+        ModelError: As `read_directory`, but only for the config and the named files.
+    """
+
+    def read(path: Path) -> Directory:
+        config = _read_config(path)
+        return Directory(path, config, _read_files(path, config, [name for name in config.files if name in names]))
+
+    return _undisturbed(read, path)
+
+
+def _read_files(path: Path, config: ModelConfig, names: Iterable[str]) -> dict[str, bytes]:
+    """Reads some of the files that a config lists, once each, and checks their hashes and whether they may be loaded.
+
+    Raises:
+        ModelError: As `read_directory`, for these files.
+    """
     files: dict[str, bytes] = {}
     missing, altered = [], []
     if unsafe := [name for name in config.files if not _is_plain(name)]:
         raise ModelError(f"{path / CONFIG_NAME}: files: {unsafe[0]!r:.60} is not a plain file name")
     if len(config.files) > _MAX_FILES:
         raise ModelError(f"{path / CONFIG_NAME}: lists {len(config.files):,} files; at most {_MAX_FILES} are supported")
-    for name, sha256 in config.files.items():
+    for name in names:
         try:
             files[name] = read_file(path / name, folder=path)
         except OSError:
             missing.append(name)
             continue
-        if hash_bytes(files[name]) != sha256:
+        if hash_bytes(files[name]) != config.files[name]:
             altered.append(name)
         if sum(map(len, files.values())) > _MAX_BYTES:
             raise ModelError(f"{path}: its files are larger than {_MAX_BYTES >> 20} MB in total")
     if missing or altered:
         found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
         raise ModelError(f"{path}: {'; '.join(found)}; get or export this model again")
-    for name, data in files.items():
-        require_loadable(path / name, data)
-    return Directory(path, config, files)
+    return {name: require_loadable(path / name, data) for name, data in files.items()}
 
 
 def _is_plain(name: str) -> bool:

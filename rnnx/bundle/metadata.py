@@ -67,6 +67,6 @@ def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
         expected, actual = getattr(config, field), getattr(metadata, field)
         if actual != expected:
             raise ModelError(
-                f"model {config.name}: {field} is {expected!r:.200} in config.json, "
+                f"model {config.name}: {field} is {expected!r:.200} in config.json "
                 f"but {actual!r:.200} in the .onnx file"
             )

@@ -56,16 +56,45 @@ _FIRST_OPTIONAL_INPUT = {**dict.fromkeys(_RECURRENT, 3), "Clip": 1, "Pad": 2, "S
 _SIZE_INPUT = {"Expand": 1, "Pad": 1, "Reshape": 1, "Tile": 1}
 
 
+class AdmittedModel(bytes):
+    """The content of an `.onnx` file that may be loaded. It cannot change, so it is not checked again.
+
+    Only `admit` makes one.
+    """
+
+    __slots__ = ()
+
+
+def admit(data: bytes) -> AdmittedModel:
+    """Makes sure that a file may be loaded, and marks its content, so that it is checked once only.
+
+    Args:
+        data: The content of the file.
+
+    Returns:
+        The same content.
+
+    Raises:
+        ModelError: As `require_admissible`.
+    """
+    if isinstance(data, AdmittedModel):
+        return data
+    require_admissible(data)
+    return AdmittedModel(data)
+
+
 def require_admissible(data: bytes) -> None:
     """Makes sure that a file may be loaded.
 
     Args:
-        data: The content of the file.
+        data: The content of the file. An `AdmittedModel` was checked already.
 
     Raises:
         ModelError: If the file may not be loaded, or is not an ONNX model. The message gives the first reason, without
             the name of the file.
     """
+    if isinstance(data, AdmittedModel):
+        return
     if len(data) > MAX_MODEL_BYTES:
         raise ModelError(f"the file is larger than {MAX_MODEL_BYTES >> 20} MB")
     model = read_model(data)
@@ -75,20 +104,23 @@ def require_admissible(data: bytes) -> None:
     _check_graph(model["graph"], {})
 
 
-def require_loadable(path: Path, data: bytes) -> None:
+def require_loadable(path: Path, data: bytes) -> bytes:
     """Makes sure that a file may be loaded if its name ends in `.onnx`; other files are not checked.
 
     Args:
         path: The path of the file.
         data: The content of the file.
 
+    Returns:
+        The same content; an `AdmittedModel` for an `.onnx` file.
+
     Raises:
         ModelError: If the file may not be loaded. The message names the file.
     """
     if path.suffix != ".onnx":
-        return
+        return data
     try:
-        require_admissible(data)
+        return admit(data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 

@@ -17,10 +17,11 @@ from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
+from rnnx.proof.decide_once import decide_once
 from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
 from rnnx.proof.report import ParityReport
 from rnnx.reference import INPUT_NAME, Array, Network
-from rnnx.rounding.decisions import Decisions, decide
+from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, devices_for
 from rnnx.text.ids import IdEncoder
 from rnnx.text.tokenizer import to_bytes
@@ -74,7 +75,7 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
     network = read_reference(evidence, model)
     batches = _batches(evidence, network)
     try:
-        decisions = _decide(network, batches)
+        decisions = decide_once(network, batches)
     except ValueError as error:
         raise ModelError(f"{name}: the golden vectors do not fit the network: {error}") from error
     _require_golden(name, evidence, network, decisions[1:])
@@ -140,19 +141,6 @@ def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[An
     return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
 
 
-def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, Decisions]]:
-    """Decides the whole batch once; a row of it alone is the same row."""
-    whole = decide(network, batches[0].given)
-    rows = {name: i for i, name in enumerate(batches[0].names)}
-    decisions = [whole]
-    for batch in batches[1:]:
-        i = rows.get(batch.names[0])
-        is_alike = i is not None and all(one.values.ndim == 2 for one in whole.values())
-        row = {name: one.row(i) for name, one in whole.items()} if is_alike and i is not None else None
-        decisions.append(row or decide(network, batch.given))
-    return decisions
-
-
 def _require_golden(
     name: str, evidence: Evidence, network: Network, decisions: Sequence[Mapping[str, Decisions]]
 ) -> None:
@@ -162,6 +150,8 @@ def _require_golden(
             followed = one.logit_bounds[np.isfinite(one.logit_bounds)]
             drift = float(followed.max(initial=0.0)) * _FLOAT64_OVER_FLOAT32
             _require_close(f"{name}: {case.name}", case.answers[output].read(np.float64), one.values[0], drift)
+        if not case.states:
+            continue
         steps = [record.step for record in case.states]
         states = {
             (record.layer, record.step): record.values for record in golden_states(network, case.given(network), steps)

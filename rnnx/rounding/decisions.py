@@ -26,7 +26,7 @@ from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
 from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.rounding.through_time import Steps, errors_and_sums, linearize, through_time
+from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time
 
 # Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
 _MOST_POSITIONS = 4
@@ -230,7 +230,7 @@ class _Errors:
                 self._steps[node.name] = linearize(node.layer, x)
             steps = self._steps[node.name]
             if not is_needed:
-                return errors_and_sums(node.layer, x, gradient, steps)[0], []
+                return error_through_time(node.layer, x, gradient, steps), []
             error, passed = through_time(node.layer, x, gradient, steps)
             return error, [passed]
         own = self._own_error(node)

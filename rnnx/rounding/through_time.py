@@ -39,21 +39,36 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and dz / dx,
         `(copies * batch, time, inputs)`.
     """
-    total, d_sums = errors_and_sums(layer, x, gradient, steps or linearize(layer, x))
-    count, steps_back, _ = d_sums.shape
-    d_x = np.zeros((count, x.values.shape[1], len(layer.kernel)))
-    d_x[:, :steps_back] = _product(d_sums, layer.kernel.T)
+    total, d_sums = _go_back(layer, x, gradient, steps or linearize(layer, x), keeps_sums=True)
+    batch, time, _ = x.values.shape
+    count, steps_back, width = d_sums.shape
+    d_x = np.zeros((count, time, len(layer.kernel)))
+    mask = layer.in_order(x).mask
+    if mask is None or mask[:, :steps_back].all():
+        d_x[:, :steps_back] = _product(d_sums, layer.kernel.T)
+    else:  # most positions of a padded batch may be masked
+        rows, at = np.nonzero(mask[:, :steps_back])
+        of_copies = d_sums.reshape(-1, batch, steps_back, width)[:, rows, at]
+        d_x.reshape(-1, batch, time, len(layer.kernel))[:, rows, at] = _product(of_copies, layer.kernel.T)
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
 
 
-def errors_and_sums(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps) -> tuple[Array, Array]:
-    """Goes back over the steps of a recurrence, without the last product, which gives dz / dx.
+def error_through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps) -> Array:
+    """Returns only the sum of `through_time`, `(copies * batch,)`, for a layer whose inputs are exact."""
+    return _go_back(layer, x, gradient, steps, keeps_sums=False)[0]
+
+
+def _go_back(
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, *, keeps_sums: bool
+) -> tuple[Array, Array]:
+    """Goes back over the steps of a recurrence.
 
     Args:
         layer: The recurrence.
         x: Its inputs, as in `through_time`.
         gradient: dz / d(output), as in `through_time`.
         steps: The result of `linearize`.
+        keeps_sums: Whether to return the second result, or no step of it.
 
     Returns:
         The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and
@@ -71,17 +86,20 @@ def errors_and_sums(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: St
     # After the last output that z depends on, there is nothing to carry.
     last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
     total = np.zeros((copies, batch))
-    d_sums = np.zeros((copies, batch, last + 1, layer.kernel.shape[1]))
+    kept = last + 1 if keeps_sums else 0
+    d_sums = np.zeros((copies, batch, kept, layer.kernel.shape[1]))
     carried = [np.zeros((copies, batch, layer.units)) for _ in range(layer.carried_count)]
     for t in range(last, -1, -1):
         carried[0] += gradient[:, :, t]
         # At a masked position, the states are carried over unchanged, and nothing is rounded.
-        rows = slice(None) if mask is None or mask[:, t].all() else np.flatnonzero(mask[:, t])
-        error, d_sums[:, rows, t], before = steps.back(t, rows, tuple(values[:, rows] for values in carried))
+        rows = steps.rows[t]
+        error, d_sum, before = steps.back(t, tuple(values[:, rows] for values in carried))
         total[:, rows] += error
+        if keeps_sums:
+            d_sums[:, rows, t] = d_sum
         for values, new in zip(carried, before, strict=True):
             values[:, rows] = new
-    return total.reshape(-1), d_sums.reshape(copies * batch, last + 1, layer.kernel.shape[1])
+    return total.reshape(-1), d_sums.reshape(copies * batch, kept, layer.kernel.shape[1])
 
 
 def slope(name: ActivationName, output: Array) -> Array:
@@ -109,15 +127,23 @@ def slope(name: ActivationName, output: Array) -> Array:
 
 
 class Steps(ABC):
-    """All steps of a recurrence, linearized where the reference stands."""
+    """All steps of a recurrence, linearized along the states of the reference.
+
+    Attributes:
+        rows: For each step, the rows of the batch that are not masked.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        """Takes the inputs in the order in which the layer reads them."""
+        mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
+        self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
 
     @abstractmethod
-    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        """Goes back over step t.
+    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        """Goes back over step t, in the rows that are not masked.
 
         Args:
             t: The step.
-            rows: The rows of the batch that are not masked at this step.
             after: dz / d(each state after the step), `(copies, rows, units)`.
 
         Returns:
@@ -133,15 +159,18 @@ def _product(x: Array, weights: Array) -> Array:
 
 class _PlainSteps(Steps):
     def __init__(self, layer: SimpleRNN, x: Tensor) -> None:
+        super().__init__(x)
         states = layer.states(x)
         self._layer = layer
-        self._bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
-        # Over a masked position the slope is of no use, and is not used.
-        self._slopes = slope(layer.activation, states)
+        bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
+        slopes = slope(layer.activation, states)
+        # Indexed once, since the backward pass is repeated for every number that is followed.
+        self._bounds = [bounds[rows, t] for t, rows in enumerate(self.rows)]
+        self._slopes = [slopes[rows, t] for t, rows in enumerate(self.rows)]
 
-    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        d_sum = after[0] * self._slopes[rows, t]
-        error = (np.abs(after[0]) * self._bounds[rows, t]).sum(axis=-1)
+    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        d_sum = after[0] * self._slopes[t]
+        error = (np.abs(after[0]) * self._bounds[t]).sum(axis=-1)
         return error, d_sum, (_product(d_sum, self._layer.recurrent_kernel.T),)
 
 
@@ -149,12 +178,14 @@ class _GatedSteps(Steps):
     """A GRU: h = z h' + (1 - z) k, from h' before."""
 
     def __init__(self, layer: GRU, x: Tensor) -> None:
+        super().__init__(x)
         self._layer = layer
         self._before = states_before(layer.states(x))
         self._bounds = gru_bound(layer, x.values, self._before, np.zeros_like(x.values))
         self._gates = layer.gates(x.values, self._before)
 
-    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        rows = self.rows[t]
         layer, h, d_h = self._layer, self._before[rows, t], after[0]
         z, r, k, recalled = (values[rows, t] for values in self._gates)
         u_z, u_r, u_k = np.split(layer.recurrent_kernel, 3, axis=1)
@@ -177,6 +208,7 @@ class _MemorySteps(Steps):
     """An LSTM: c = f c' + i k, from c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor) -> None:
+        super().__init__(x)
         self._layer = layer
         states, memory = layer.carried(x)
         before, self._memory_before = states_before(states), states_before(memory)
@@ -188,7 +220,8 @@ class _MemorySteps(Steps):
         self._gates = i, f, candidate, o
         self._bounds = self._steps.state(layer.activation, Inexact(self._memory, np.zeros_like(memory))).error
 
-    def back(self, t: int, rows: Rows, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+        rows = self.rows[t]
         layer, (d_h, d_c) = self._layer, after
         i, f, candidate, o = (values[rows, t] for values in self._gates)
         shown, c = self._shown[rows, t], self._memory_before[:, t]

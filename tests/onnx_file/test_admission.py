@@ -15,7 +15,7 @@ from rnnx.bundle.directory import find_directory, shipped_names
 from rnnx.bundle.metadata import METADATA_KEY, read_metadata
 from rnnx.errors import ModelError
 from rnnx.onnx_file import admission, wire
-from rnnx.onnx_file.admission import OPERATORS, require_admissible
+from rnnx.onnx_file.admission import OPERATORS, AdmittedModel, admit, require_admissible
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.wire import FIELDS
 from rnnx.runtime.session import Session
@@ -257,3 +257,14 @@ def test_labels_in_the_metadata_have_no_control_characters() -> None:
     }
     with pytest.raises(ModelError, match=r"'a\\x1b\[31m' contains control characters"):
         read_metadata({METADATA_KEY: json.dumps(metadata)})
+
+
+def test_only_an_admitted_model_is_not_checked_again() -> None:
+    admitted = admit(whole())
+    assert (admitted, type(admitted)) == (whole(), AdmittedModel)
+    assert admit(admitted) is admitted
+    require_admissible(admitted)
+    for data in (b"\x08\x03", admitted[:-1], bytes(admitted) + b"\x08"):
+        assert type(data) is bytes
+        with pytest.raises(ModelError):
+            admit(data)

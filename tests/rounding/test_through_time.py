@@ -10,7 +10,7 @@ import pytest
 
 from rnnx.reference import ActivationName, Array, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
-from rnnx.rounding.through_time import slope, through_time
+from rnnx.rounding.through_time import error_through_time, linearize, slope, through_time
 from tests.layers import CELLS, draw_cell
 
 BY = 1e-6
@@ -116,3 +116,34 @@ def test_a_simple_rnn_has_the_right_derivative() -> None:
     moved[:, 1, 2] += BY
     slope_there = (weighted(layer, moved, gradient, MASK) - weighted(layer, x, gradient, MASK)) / BY
     np.testing.assert_allclose(slope_there, d_x[:, 1, 2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["all", "last, backwards", "hard, zeros"])
+@pytest.mark.parametrize("name", CELLS)
+def test_several_gradients_at_once_give_what_each_gives_alone(name: str, settings: dict[str, Any]) -> None:
+    layer = draw_cell(name, 3, 4, **settings)
+    x, first = example(layer)
+    _, second = example(layer, 4)
+    inputs = Tensor(x, MASK)
+    steps = linearize(layer, inputs)
+    together = through_time(layer, inputs, np.concatenate([first, second]), steps)
+    alone = [through_time(layer, inputs, gradient) for gradient in (first, second)]
+    for actual, *expected in zip(together, *alone, strict=True):
+        np.testing.assert_allclose(np.concatenate(expected), actual, rtol=1e-14, atol=1e-16)
+    np.testing.assert_array_equal(
+        together[0], error_through_time(layer, inputs, np.concatenate([first, second]), steps)
+    )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_row_that_is_fully_masked_has_no_error_and_no_derivative(name: str) -> None:
+    layer = draw_cell(name, 3, 4)
+    x, gradient = example(layer)
+    mask = np.array([[False] * 6, [True] * 6])
+    total, d_x = through_time(layer, Tensor(x, mask), gradient)
+    assert total[0] == 0 < total[1]
+    assert not d_x[0].any()
+    nothing, d_x = through_time(layer, Tensor(x[:1], mask[:1]), gradient[:1])
+    assert d_x.shape == (1, 6, 3)
+    assert not nothing.any()
+    assert not d_x.any()
