@@ -136,7 +136,12 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path, capsys: Capture) 
         ("softmax", ["--labels", "a,b"], 4, "labels: a, b are 2 different labels; the network has 3 outputs"),
         ("softmax", ["--labels", "a,b,b"], 4, "labels: a, b, b are 2 different labels; the network has 3 outputs"),
         ("softmax", ["--labels", "a,,b"], 4, "labels: '' is empty or cannot be printed"),
-        ("sigmoid", ["--labels", "a,b,c"], 4, "labels: a, b, c are 3 different labels; the network has one sigmoid, so two labels"),
+        (
+            "sigmoid",
+            ["--labels", "a,b,c"],
+            4,
+            "labels: a, b, c are 3 different labels; the network has one sigmoid, so two labels",
+        ),
         ("linear", ["--labels", "a,b"], 4, "labels: the network gives values"),
         (
             "linear",
