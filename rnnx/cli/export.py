@@ -79,6 +79,9 @@ def export(
     """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
     # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from rnnx.export.process_settings import keep_memory
+
+    keep_memory()
     with terminal.quiet_tensorflow(), own_temporary_files():
         pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)

@@ -6,14 +6,18 @@ its Keras layer, so that later steps find them. This is the only module that imp
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+import tf2onnx.optimizer
 
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
@@ -59,7 +63,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
-            with marked(model, network):
+            with marked(model, network), _few_copies():
                 proto, _ = tf2onnx.convert.from_function(
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )
@@ -81,6 +85,29 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     proto.graph.doc_string = proto.doc_string = ""
     check(proto)
     return proto
+
+
+@contextmanager
+def _few_copies() -> Iterator[None]:
+    """Makes tf2onnx copy a graph once to optimize it, and not before each of its optimizers in each round.
+
+    tf2onnx copies so often in order to continue without an optimizer that fails, and that takes longer than all of its
+    optimizers. Here they run on one copy. If one of them fails, tf2onnx optimizes the original in its own way. Delete
+    this when tf2onnx copies only if it has to.
+    """
+    optimize_graph = tf2onnx.optimizer.optimize_graph
+
+    def optimize(graph: Any, catch_errors: bool = True, optimizers: Any = None) -> Any:
+        try:
+            return optimize_graph(copy.deepcopy(graph), False, optimizers)
+        except Exception:  # noqa: BLE001  # an optimizer may fail in any way
+            return optimize_graph(graph, catch_errors, optimizers)
+
+    tf2onnx.optimizer.optimize_graph = optimize
+    try:
+        yield
+    finally:
+        tf2onnx.optimizer.optimize_graph = optimize_graph
 
 
 def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:

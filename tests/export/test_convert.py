@@ -1,0 +1,64 @@
+"""tf2onnx optimizes a single copy of a graph, and still goes on without an optimizer that fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import tf2onnx.optimizer
+from tf2onnx.graph import Graph
+from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
+
+from rnnx.export.convert import convert
+from rnnx.keras_models.read_network import read_network
+from tests.networks import MODELS
+
+MODEL = MODELS["last state"](False)
+NETWORK = read_network(MODEL)
+
+
+def count_operators() -> Counter[str]:
+    """Converts the model and counts its operators."""
+    return Counter(node.op_type for node in convert(MODEL, NETWORK).graph.node)
+
+
+@pytest.fixture
+def has_copied(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that tf2onnx optimized a graph: whether it copied the graph before each optimizer."""
+    calls: list[bool] = []
+    optimize_graph = tf2onnx.optimizer.optimize_graph
+
+    def record(graph: Graph, catch_errors: bool, optimizers: Any) -> Graph:
+        calls.append(catch_errors)
+        return optimize_graph(graph, catch_errors, optimizers)
+
+    monkeypatch.setattr(tf2onnx.optimizer, "optimize_graph", record)
+    return calls
+
+
+def test_all_optimizers_run_on_one_copy(has_copied: list[bool]) -> None:
+    optimize_graph = tf2onnx.optimizer.optimize_graph
+    count_operators()
+    assert has_copied == [False]
+    assert tf2onnx.optimizer.optimize_graph is optimize_graph
+
+
+def test_an_optimizer_that_fails_is_left_out(has_copied: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = count_operators()
+    has_copied.clear()
+
+    def fail(self: TransposeOptimizer, graph: Graph) -> Graph:
+        for node in graph.get_nodes():
+            node.type = "Identity"  # an optimizer that fails may have changed its graph
+        raise RuntimeError("this optimizer fails")
+
+    monkeypatch.setattr(TransposeOptimizer, "_optimize", fail)
+    actual = count_operators()
+    assert has_copied == [False, True]
+    for operator in ("Gather", "Loop", "MatMul"):
+        assert actual[operator] == expected[operator]
+    assert actual["Loop"] == 1
