@@ -1,8 +1,8 @@
-"""Archives of texts and of numbers from anywhere: read in memory, member by member, and never unpacked to disk.
+"""Reads untrusted archives of texts and of numbers in memory, member by member; nothing is unpacked to disk.
 
-An archive that would lead out of its folder or fill the memory is refused whole, even though nothing of it would be
-written: whoever made it meant harm, or it was damaged. tarfile's `data` filter does not serve: it is for extraction,
-knows nothing of sizes, and there is none for `.zip`. Standard library only.
+An archive with a path that leaves its folder, or one that would fill the memory, is refused as a whole, although
+nothing of it would be written: it is malicious or damaged. tarfile's `data` filter does not help: it is for extraction,
+does not limit sizes, and does not exist for `.zip`. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import IO, cast
 
 from rnnx.errors import UntrustedDataError
 
-# The IMDB archive has 100 thousand members, the longest of 14 kB, and unpacks to 6 times its size.
+# The IMDB archive has 100,000 members of at most 14 kB, and unpacks to 6 times its size.
 _MOST_MEMBERS = 2_000_000
 _MOST_MEMBER_BYTES = 1 << 26
 _MOST_TIMES_PACKED, _MOST_UNPACKED_BYTES, _NO_BOMB_BYTES = 100, 1 << 34, 1 << 30
-_MOST_XZ_MEMORY_BYTES = 1 << 28  # xz -9 takes a quarter of it
+_MOST_XZ_MEMORY_BYTES = 1 << 28  # xz -9 needs a quarter of it
 
 Members = Iterator[tuple[PurePosixPath, bytes]]
 
@@ -34,25 +34,33 @@ Members = Iterator[tuple[PurePosixPath, bytes]]
 def read_archive(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
     """Reads the wanted members of a `.zip` or `.tar.*` file, in their order.
 
+    Args:
+        path: The archive.
+        is_wanted: Tells from a member's path whether to read it.
+
+    Yields:
+        The path and the content of each wanted member.
+
     Raises:
-        UntrustedDataError: If a member leads out of the archive, or is a link or a device, or too much is packed.
+        UntrustedDataError: If a member's path leaves the archive, a member is a link or a device, or the archive
+            unpacks to too much.
         tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, RuntimeError: If it is damaged.
         OSError: If it cannot be read.
     """
     try:
         yield from (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, is_wanted)
     except (ValueError, ArithmeticError, LookupError, struct.error) as error:
-        # What tarfile and zipfile let through of headers that make no sense.
+        # tarfile and zipfile raise these for some damaged headers.
         raise tarfile.TarError(f"a header makes no sense: {error}") from error
 
 
 def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
-    """Makes sure that members of a `.zip` (or `.npz`) file do not unpack to much more than they are.
+    """Refuses a `.zip` (or `.npz`) file whose members unpack to much more than their packed size.
 
-    zipfile reads no more of a member than it declares.
+    The declared sizes can be trusted: zipfile reads no more of a member than it declares.
 
     Raises:
-        UntrustedDataError: If they do.
+        UntrustedDataError: If they unpack to too much, or there are too many members.
     """
     unpacked, most = sum(entry.file_size for entry in entries), _most_unpacked(path)
     if unpacked > most or len(entries) > _MOST_MEMBERS:
@@ -77,7 +85,7 @@ def _read_tar(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members
             _require_plain(path, member.name, is_plain=member.isreg() or member.isdir())
             if count > _MOST_MEMBERS:
                 raise _bomb(path, f"to more than {_MOST_MEMBERS:,} members", _most_unpacked(path))
-            tar.members = []  # type: ignore[attr-defined]  # or it would keep them all
+            tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every member in memory
             if member.isreg() and is_wanted(PurePosixPath(member.name)):
                 _require_member_size(path, member.name, member.size)
                 stream = cast("IO[bytes]", tar.extractfile(member))
@@ -96,13 +104,13 @@ def _decompress(path: Path) -> IO[bytes]:
 
 
 class _Bounded(io.RawIOBase):
-    """What a file unpacks to, up to the most that it may; no piece of it is larger than a member may be."""
+    """A stream of unpacked bytes that refuses to go beyond the limit of the archive, or to read too large a piece."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._path, self._file, self._most = path, file, _most_unpacked(path)
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _MOST_MEMBER_BYTES:  # a header that says that it is as long
+        if not 0 <= size <= _MOST_MEMBER_BYTES:  # a header may declare any length
             raise _bomb(self._path, f"to a piece of {size:,} bytes", _MOST_MEMBER_BYTES)
         self._require(self._file.tell() + size)
         return self._file.read(size)
@@ -120,9 +128,11 @@ class _Bounded(io.RawIOBase):
 
 
 def _require_plain(path: Path, name: str, *, is_plain: bool) -> None:
-    plain = name.replace("\\", "/")  # which is what Windows makes of it
+    plain = name.replace("\\", "/")  # Windows takes both for separators
     if plain.startswith("/") or plain[1:2] == ":" or ".." in plain.split("/"):
-        raise UntrustedDataError(f"its member {name!r:.80} leads out of the archive; nothing of it is read", path)
+        raise UntrustedDataError(
+            f"its member {name!r:.80} has a path that leaves the archive; nothing of it is read", path
+        )
     if not is_plain:
         raise UntrustedDataError(f"its member {name!r:.80} is a link or a device; nothing of it is read", path)
 
@@ -138,4 +148,4 @@ def _most_unpacked(path: Path) -> int:
 
 
 def _bomb(path: Path, what: str, most: int) -> UntrustedDataError:
-    return UntrustedDataError(f"unpacks {what}, where {most:,} are the most; it is not read", path)
+    return UntrustedDataError(f"unpacks {what}, but the limit is {most:,}; it is not read", path)

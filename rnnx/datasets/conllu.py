@@ -1,7 +1,7 @@
-"""Treebanks as CoNLL-U files: words with their universal part-of-speech tags.
+"""Reads treebanks in CoNLL-U: words with their universal part-of-speech tags.
 
-Of the ten columns, ID, FORM and UPOS are read. Multiword ranges (`1-2`) and empty nodes (`1.1`) are no words of their
-own and are passed over. Source: https://universaldependencies.org/format.html.
+Three of the ten columns are read: ID, FORM and UPOS. Multiword ranges (`1-2`) and empty nodes (`1.1`) are not words of
+their own and are skipped. Source: https://universaldependencies.org/format.html.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ CONLLU_ENDING = ".conllu"
 
 _COLUMN_COUNT = 10
 _TRAIN_IN_NAME = re.compile(r"(?<![A-Za-z])train(?![A-Za-z])")
-_PASSED_OVER = re.compile(rb"\d+[-.]\d+")
+_SKIPPED_ID = re.compile(rb"\d+[-.]\d+")
 
 
 def load_conllu(path: Path) -> TaggedDataset:
-    """Loads a treebank.
+    """Loads a treebank with its parts.
 
     Args:
-        path: A `.conllu` file. If `train` stands in its name (`en_ewt-ud-train.conllu`), the files beside it with `dev`
-            and `test` in that place are the validation and the test part, as far as they are there.
+        path: A `.conllu` file. If its name contains `train` (`en_ewt-ud-train.conllu`), the files in the same folder
+            with `dev` and `test` in its place are the validation and the test part, if they exist.
 
     Raises:
-        DataError: If one of the files is no CoNLL-U; the message names the file and the line.
+        DataError: If one of the files is not CoNLL-U; the message names the file and the line.
     """
     if not _TRAIN_IN_NAME.search(path.name):
         return TaggedDataset.from_parts(short_name(path), read_conllu(path))
@@ -45,7 +45,7 @@ def read_conllu(path: Path) -> list[TaggedWords]:
     """Reads the sentences of one file.
 
     Raises:
-        DataError: If it is no CoNLL-U, or cannot be read; the message names the file and the line.
+        DataError: If it is not CoNLL-U, or cannot be read; the message names the file and the line.
     """
     try:
         with path.open("rb") as file:
@@ -53,18 +53,18 @@ def read_conllu(path: Path) -> list[TaggedWords]:
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:
-        raise DataError("no sentence in it", path)
+        raise DataError("holds no sentence", path)
     return sentences
 
 
 @dataclass(frozen=True)
 class ConlluSentence:
-    """A sentence as its lines stand in the file.
+    """A sentence with the lines of its file.
 
     Attributes:
-        first_line: The number of the first one, from 1.
-        lines: Without their ends; comments, multiword ranges and empty nodes too.
-        places: Which of them are words.
+        first_line: The number of its first line, from 1.
+        lines: Its lines without line ends, including comments, multiword ranges and empty nodes.
+        places: The indices of the lines that are words.
     """
 
     first_line: int
@@ -82,7 +82,7 @@ class ConlluSentence:
         return tuple(self.lines[i].split(b"\t")[3] for i in self.places)
 
     def with_tags(self, tags: Sequence[str]) -> list[bytes]:
-        """The lines with other tags, one for each word; all else as it was."""
+        """The lines with other tags, one for each word; everything else is unchanged."""
         lines = list(self.lines)
         for i, tag in zip(self.places, tags, strict=True):
             columns = lines[i].split(b"\t")
@@ -91,14 +91,14 @@ class ConlluSentence:
 
 
 def parse_conllu(name: str | Path, lines: Iterable[bytes]) -> Iterator[ConlluSentence]:
-    """Reads sentences, whatever their tags are.
+    """Parses sentences one by one; tags are not checked.
 
     Args:
-        name: Of the file, for messages.
+        name: The name of the file, for messages.
         lines: Its lines.
 
     Raises:
-        DataError: If it is no CoNLL-U; the message names the file and the line.
+        DataError: If a line is not CoNLL-U; the message names the file and the line.
     """
     block: list[bytes] = []
     places: list[int] = []
@@ -114,17 +114,17 @@ def parse_conllu(name: str | Path, lines: Iterable[bytes]) -> Iterator[ConlluSen
         if not line.startswith(b"#") and _is_word(line, len(places) + 1, name, number):
             places.append(len(block))
         block.append(line)
-    if places:  # the last blank line is forgotten often
+    if places:  # many files lack the last blank line
         yield ConlluSentence(first, tuple(block), tuple(places))
 
 
 def _is_word(line: bytes, expected_id: int, name: str | Path, number: int) -> bool:
-    """Whether a line is a word of its own; `name` and `number` say which line of which file it is."""
+    """Whether a line is a word of its own; `name` and `number` are the file and the line for messages."""
     columns = line.split(b"\t")
     if len(columns) != _COLUMN_COUNT:
         raise DataError(f"should have {_COLUMN_COUNT} columns between tabs, not {len(columns)}", name, number)
     token_id, form = columns[:2]
-    if _PASSED_OVER.fullmatch(token_id):
+    if _SKIPPED_ID.fullmatch(token_id):
         return False
     if token_id != b"%d" % expected_id:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Which film each IMDB review is about, from the url lists that its archive holds beside the labels."""
+"""Finds which film each IMDB review is about, from the url lists in the archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-# `7_10.txt`: the review of line 7 (from 0), which gave the film 10 stars.
+# `7_10.txt` is review 7 (from 0), which gave the film 10 stars. Line 7 of the url list names its film.
 _REVIEW_NAME = re.compile(r"(\d+)_\d+")
 _FILM_ID = re.compile(rb"tt\d+")
 
@@ -15,11 +15,11 @@ def read_films(reviews: Sequence[tuple[PurePosixPath, str]], urls: Mapping[str, 
     """Names the film of each review.
 
     Args:
-        reviews: File and label of each.
-        urls: By label, the list `train/urls_<label>.txt`: line N is the page of the film of review N.
+        reviews: The file and the label of each review.
+        urls: For each label the content of `train/urls_<label>.txt`; line N is the page of the film of review N.
 
     Returns:
-        One film per review; None if the lists do not cover all of them, as in any data set but this one.
+        One film id per review; None if the lists do not cover all reviews, as in any data set other than IMDB.
     """
     films = {
         label: [match.group().decode() if (match := _FILM_ID.search(line)) else None for line in data.splitlines()]

@@ -1,6 +1,6 @@
-"""Data sets on disk: folders and archives of `train/<label>/*.txt`, and tables.
+"""Reads data sets of labelled texts: folders and archives of `train/<label>/*.txt`, and tables.
 
-Archives are read by `rnnx.datasets.archives`.
+Archives are read by `rnnx.datasets.archives`. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
 from rnnx.text.tokenizer import to_bytes, to_text
 
-# The IMDB archive keeps its unlabelled reviews in train/unsup, beside the labels.
+# The IMDB archive keeps its unlabelled reviews in train/unsup, next to the folders of the labels.
 UNLABELLED = "unsup"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -40,11 +40,15 @@ class Columns:
 
 
 def read_dataset(path: Path, columns: Columns) -> Dataset:
-    """Reads a data set, by what the path is and how it ends.
+    """Reads a data set; the format is told by the ending of the path.
+
+    Args:
+        path: A folder, an archive or a table.
+        columns: The columns of a table; ignored for the others.
 
     Raises:
-        DataError: If it cannot be read as what it should be; the message names file and line where there is one.
-        UntrustedDataError: If it is an archive that leads out of itself, or a bomb.
+        DataError: If it cannot be read in its format; the message names the file, and the line if there is one.
+        UntrustedDataError: If it is an archive that is refused by `rnnx.datasets.archives`.
     """
     name = short_name(path)
     try:
@@ -60,16 +64,16 @@ def read_dataset(path: Path, columns: Columns) -> Dataset:
         return Dataset.from_pairs(name, reader(path, columns))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"the archive is damaged or cut short ({error}); get it again", path) from error
-    except RuntimeError as error:  # what zipfile says of passwords and, by a subclass of it, of odd compressions
+    except RuntimeError as error:  # zipfile: a password, or (NotImplementedError) an unknown compression
         raise DataError(
-            f"the archive cannot be read ({error}); pack it without a password, by deflate", path
+            f"the archive cannot be read ({error}); pack it with deflate and without a password", path
         ) from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
 
 
 def short_name(path: Path) -> str:
-    """The name of a data set: that of its file or folder, without the ending and what a config would refuse."""
+    """The name of a data set: that of its file or folder, without the ending and characters that a config refuses."""
     name = path.resolve().name
     for ending in (*_ARCHIVE_ENDINGS, ".csv", ".tsv", ".jsonl", ".conllu", ".npz"):
         name = name.removesuffix(ending)
@@ -86,8 +90,8 @@ def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, byte
         part = UNLABELLED if file.parts[-2] == UNLABELLED else file.parts[-3]
         parts[part].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
     if not parts["train"]:
-        raise DataError("no train/<label>/*.txt inside; lay the texts out so, one folder per label", path)
-    # Sorted by path: the order of a folder or an archive is an accident.
+        raise DataError("no train/<label>/*.txt inside; put the texts into one such folder per label", path)
+    # Sorted by path, because the order of the files in a folder or an archive is arbitrary.
     train, test, unlabelled = (sorted(part) for part in parts.values())
     dataset = Dataset.from_pairs(name, *([(data, label) for _, data, label in part] for part in (train, test)))
     groups = read_films([(file, label) for file, _, label in train], urls)
@@ -96,7 +100,7 @@ def _from_files(path: Path, name: str, files: Iterable[tuple[PurePosixPath, byte
 
 
 def _is_wanted(file: PurePosixPath) -> bool:
-    """Whether a file is a text of a part (labelled, or one of the training part that nobody labelled) or a url list."""
+    """Whether a file is a text (labelled, or an unlabelled one of the training part) or a url list."""
     is_text = file.suffix == ".txt" and len(file.parts) >= 3 and file.parts[-3] in ("train", "test")
     return (is_text and (file.parts[-3:-1] != ("test", UNLABELLED))) or _is_url_list(file)
 
@@ -122,7 +126,7 @@ def _read_text(file: Path) -> bytes:
 def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     csv.field_size_limit(_CSV_FIELD_LIMIT_BYTES)
-    # surrogateescape carries bytes that are not UTF-8 through to the tokenizer, which is defined on bytes.
+    # surrogateescape keeps bytes that are not UTF-8 for the tokenizer, which is defined on bytes.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.DictReader(file, delimiter=delimiter, strict=True)
         try:
@@ -130,7 +134,7 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:
             for row in rows:
                 yield _pair(path, rows.line_num, row, columns)
         except csv.Error as error:
-            raise DataError(f"the row after line {rows.line_num}: {error} (a quote too many?)", path) from error
+            raise DataError(f"the row after line {rows.line_num}: {error}; check its quotes", path) from error
 
 
 def _read_jsonl(path: Path, columns: Columns) -> Iterator[tuple[bytes, str]]:

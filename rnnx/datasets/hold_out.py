@@ -1,4 +1,4 @@
-"""What is held out for validation: the seeded choice, by label, by group or at random."""
+"""Chooses the examples that are held out for validation: by label, by group or at random, with a seed."""
 
 from __future__ import annotations
 
@@ -14,35 +14,55 @@ def hold_out_by_label(label_ids: npt.NDArray[np.int32], fraction: float, seed: i
     """Chooses examples at random, each label in the same proportion.
 
     Args:
-        label_ids: (count,), at least two of each label.
+        label_ids: `(count,)` int32, at least two of each label.
         fraction: The share that is held out, in 0..1.
         seed: The same seed gives the same choice.
 
     Returns:
-        (count,), True for what is held out.
+        `(count,)` bool, True for the examples that are held out.
 
     Raises:
-        DataError: If some label has a single example, so that one part would have none.
+        DataError: If a label has a single example, so that one part would have none.
     """
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(label_ids), np.bool_)
     for label_id in np.unique(label_ids):
         indices = np.flatnonzero(label_ids == label_id)
         if len(indices) < 2:
-            raise DataError(f"label {label_id} has a single training text; at least two are needed to hold one out")
+            raise DataError(
+                f"label {label_id} has a single training example; at least two are needed, because one is held out"
+            )
         held_out[rng.choice(indices, _share(len(indices), fraction), replace=False)] = True
     return held_out
 
 
 def hold_out(count: int, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Chooses among `count` examples, at least two, at random; neither part is empty. Otherwise as by label."""
+    """Chooses examples at random, so that neither part is empty.
+
+    Args:
+        count: The number of examples, at least 2.
+        fraction: The share that is held out, in 0..1.
+        seed: The same seed gives the same choice.
+
+    Returns:
+        `(count,)` bool, True for the examples that are held out.
+    """
     held_out = np.zeros(count, np.bool_)
     held_out[np.random.default_rng(seed).choice(count, _share(count, fraction), replace=False)] = True
     return held_out
 
 
 def hold_out_groups(groups: Sequence[str], fraction: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Chooses whole groups at random, until they hold that share of the examples; otherwise as by label."""
+    """Chooses whole groups at random, until they hold the wanted share of the examples.
+
+    Args:
+        groups: The group of each example.
+        fraction: The share that is held out, in 0..1; whole groups exceed it by less than the last group.
+        seed: The same seed gives the same choice.
+
+    Returns:
+        `(count,)` bool, True for the examples that are held out.
+    """
     names, index, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     before = np.cumsum(sizes[order]) - sizes[order]

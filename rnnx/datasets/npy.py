@@ -1,6 +1,7 @@
-"""Arrays in numpy's files, of which the header is read first: then row after row, in memory for a few of them.
+"""Reads arrays in NumPy's format: first the header, then a block of rows at a time, so that few are in memory.
 
-`np.load(mmap_mode="r")` would do the same for a `.npy` file, but not inside a `.npz`: it reads each array as a whole.
+`np.load(mmap_mode="r")` would do the same for a `.npy` file, but not in a `.npz` file, whose arrays it reads whole.
+Arrays of Python objects are refused, because only pickle could read them.
 
 Source: numpy.lib.format, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -15,24 +16,24 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-# Rows are read so many bytes at a time, or one at a time if one has more.
+# As many rows are read at a time as fit into this, at least one.
 _BLOCK_BYTES = 1 << 20
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class PythonObjectsError(ValueError):
-    """An array holds Python objects, which only pickle could read."""
+    """Raised for an array of Python objects, which only pickle could read."""
 
 
 @dataclass(frozen=True)
 class FileArray:
-    """An array that lies in a file, opened in its place.
+    """An array in an open file that has not been read yet.
 
     Attributes:
-        shape: Its header's.
-        dtype: Its header's.
-        file: Behind the header.
-        is_in_order: Whether rows lie one after the other.
+        shape: The shape in its header.
+        dtype: The dtype in its header.
+        file: The open file, positioned after the header.
+        is_in_order: Whether the rows follow each other (C order).
     """
 
     shape: tuple[int, ...]
@@ -41,20 +42,22 @@ class FileArray:
     is_in_order: bool
 
     def read(self) -> npt.NDArray[Any]:
-        """Reads all of it.
+        """Reads the whole array; nothing is unpickled.
 
         Raises:
-            ValueError, EOFError: As numpy and zipfile raise them; nothing is unpickled.
+            ValueError, EOFError: If the file is damaged, as numpy and zipfile raise them.
         """
         self.file.seek(0)
         array: npt.NDArray[Any] = np.lib.format.read_array(self.file, allow_pickle=False)
         return array
 
     def rows(self) -> Iterator[npt.NDArray[Any]]:
-        """Reads it along its first axis; at once if its rows lie interleaved (an array that was saved transposed).
+        """Reads the array row by row along its first axis.
+
+        An array that was saved transposed (in Fortran order) is read whole, because its rows are interleaved.
 
         Raises:
-            ValueError, EOFError: As numpy and zipfile raise them.
+            ValueError, EOFError: If the file is damaged, as numpy and zipfile raise them.
         """
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         if not self.is_in_order or not row_bytes:
@@ -65,24 +68,24 @@ class FileArray:
             count = min(left, most)
             data = self.file.read(count * row_bytes)
             if len(data) < count * row_bytes:
-                raise EOFError("it ends before its last row")
+                raise EOFError("the file ends before the last row")
             yield from np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
             left -= count
 
 
 def open_array(file: IO[bytes], size: int) -> FileArray:
-    """Reads the header.
+    """Reads the header of an array.
 
     Args:
-        file: From its start, to be kept open as long as the array is read.
-        size: The bytes in it.
+        file: The file from its start; it must stay open until the array has been read.
+        size: The size of the file in bytes.
 
     Raises:
-        PythonObjectsError: If it holds Python objects.
-        ValueError: If it is no `.npy` file, or shorter than its header says.
+        PythonObjectsError: If the array holds Python objects.
+        ValueError: If it is not a `.npy` file, or shorter than its header says.
     """
     version = np.lib.format.read_magic(file)
-    if version not in _HEADERS:  # 3.0: fields with names that are not Latin, which numbers do not have
+    if version not in _HEADERS:  # 3.0 is for field names that are not Latin-1; numbers have no fields
         raise ValueError(f"format {version[0]}.{version[1]} is for tables with named columns")
     shape, is_turned, dtype = _HEADERS[version](file)
     if dtype.hasobject:

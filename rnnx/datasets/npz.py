@@ -1,8 +1,8 @@
-"""Data sets of numbers in one `.npz` file, as numpy.savez writes it; nothing in it is ever unpickled.
+"""Reads data sets of numbers from one `.npz` file, as numpy.savez writes it; nothing is unpickled.
 
-`x` (count, time, features) holds sequences and `y` a label or values for each; `x_test` and `y_test` are the official
-test part, if they are there. `lengths` (and `lengths_test`) say how many steps of each sequence count: the rest is
-padding and is not looked at.
+`x` `(count, time, features)` holds the sequences and `y` a label or values for each. `x_test` and `y_test` are the
+official test part, if there is one. `lengths` and `lengths_test` say how many steps of each sequence count; the other
+steps are padding and are ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KEYS = ("x", "y", "lengths", "x_test", "y_test", "lengths_test")
 
 @dataclass(frozen=True)
 class _File:
-    """The arrays of a file; refusals name the file and the key."""
+    """The arrays of a file, and the errors that name the file and the key."""
 
     path: Path
     arrays: dict[str, npt.NDArray[Any]]
@@ -44,7 +44,7 @@ class _File:
     def __getitem__(self, key: str) -> npt.NDArray[Any]:
         if key not in self.arrays:
             there = ", ".join(self.arrays) or "none"
-            raise self.refuse(key, f"is missing (the keys are {there}); save it by numpy.savez(FILE, x=..., y=...)")
+            raise self.refuse(key, f"is missing (the keys are {there}); save it with numpy.savez(FILE, x=..., y=...)")
         return self.arrays[key]
 
 
@@ -56,7 +56,7 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
         task: Whether `y` holds labels or values.
 
     Raises:
-        DataError: If it is not as this module says; the message names the file, the key, and what to do.
+        DataError: If the arrays are not as this module describes; the message names the file, the key, and what to do.
     """
     file = _File(path, _read_arrays(path))
     rows = _read_rows(file, "x", "lengths")
@@ -67,7 +67,7 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
     if test_rows is not None and test_rows[0].shape[1] != rows[0].shape[1]:
         raise file.refuse("x_test", f"has {test_rows[0].shape[1]} features, x has {rows[0].shape[1]}")
     if y_test is not None and y_test.shape[1:] != y.shape[1:]:
-        raise file.refuse("y_test", f"has shape {y_test.shape}, y {y.shape}; they should differ in their count alone")
+        raise file.refuse("y_test", f"has shape {y_test.shape}, y has {y.shape}; only their counts may differ")
     labels: tuple[str, ...] = ()
     if task == "classification":
         labels, y, y_test = _to_ids(file, y, y_test)
@@ -77,40 +77,47 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
 
 @contextmanager
 def no_pickle(where: Path | None, what: str = "") -> Iterator[None]:
-    """Turns what numpy says of a broken or unsafe file into one line.
+    """Turns the errors of NumPy and zipfile about a damaged or unsafe file into a DataError of one line.
 
     Args:
-        where: The file; None where the caller names it.
-        what: What is read, for the message: the key of an array; empty for the file itself.
+        where: The file; None if the caller adds it to the message.
+        what: The key of the array that is read, for the message; empty for the file itself.
 
     Raises:
-        DataError: For everything that reading `.npy` and `.npz` may raise.
+        DataError: For every error that reading `.npy` and `.npz` files may raise.
     """
     prefix = f"{what}: " if what else ""
     try:
         yield
-    # RuntimeError is zipfile's for a member that is encrypted, or packed in a way that it does not know.
+    # zipfile raises RuntimeError for a member that is encrypted or packed with an unknown method.
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        raise DataError(f"{prefix}damaged, or no file of numpy's ({error}); write it again", where) from error
+        raise DataError(f"{prefix}damaged, or not written by NumPy ({error}); save it again", where) from error
     except PythonObjectsError as error:
         raise DataError(
             f"{prefix}holds Python objects, not numbers, and is not unpickled; save an array of one dtype", where
         ) from error
-    # TokenError is what numpy lets through of a header that is no Python.
+    # NumPy lets TokenError through for a header that is not Python.
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
-        raise DataError(f"{prefix}no array of numpy's ({one_line(error, 120)}); write it again", where) from error
+        raise DataError(f"{prefix}not an array of NumPy ({one_line(error, 120)}); save it again", where) from error
     except MemoryError as error:
-        raise DataError(f"{prefix}larger than the memory", where) from error
+        raise DataError(f"{prefix}does not fit into memory", where) from error
 
 
 @contextmanager
 def open_npz(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[dict[str, FileArray]]:
-    """Opens the arrays of a `.npz` file that are wanted, by name.
+    """Opens the wanted arrays of a `.npz` file, by name.
+
+    Args:
+        path: The file.
+        is_wanted: Tells from a key whether to open the array.
+
+    Yields:
+        The open arrays by key, until the context ends.
 
     Raises:
-        DataError: If it is none, or broken, or one of these holds Python objects.
-        UntrustedDataError: If they unpack to much more than the file has.
-        OSError: If it cannot be read.
+        DataError: If it is not a `.npz` file or is damaged, or a wanted array holds Python objects.
+        UntrustedDataError: If the arrays unpack to much more than the size of the file.
+        OSError: If the file cannot be read.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":
@@ -130,7 +137,7 @@ def open_npz(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[dict[str,
 
 
 def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.NDArray[Any]]:
-    """Reads the arrays of a `.npz` file that are wanted, by name; raises what `open_npz` does."""
+    """Reads the wanted arrays of a `.npz` file, by name; raises the errors of `open_npz`."""
     arrays = {}
     with open_npz(path, is_wanted) as opened:
         for key, array in opened.items():
@@ -140,7 +147,7 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that a data set may have; others in the file are left alone."""
+    """The arrays that a data set may have; others in the file are ignored."""
     try:
         return read_arrays(path, lambda key: key in _KEYS)
     except OSError as error:
@@ -165,8 +172,8 @@ def _read_rows(file: _File, key: str, lengths_key: str) -> list[Numbers]:
             step, feature = np.argwhere(~np.isfinite(row))[0]
             raise file.refuse(
                 key,
-                f"sequence {i}, step {step}, feature {feature} (from 0) is {row[step, feature]}; fill such places in, "
-                f"or leave them out by {lengths_key}",
+                f"sequence {i}, step {step}, feature {feature} (from 0) is {row[step, feature]}; fill in such values, "
+                f"or cut them off with {lengths_key}",
             )
     return rows
 
@@ -189,9 +196,9 @@ def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.ND
         raise file.refuse(key, f"has shape {y.shape} for {count} sequences; it should have one entry for each")
     if task == "classification":
         if y.dtype.kind == "f":
-            raise file.refuse(key, "holds fractions, not labels; for values to be predicted take --task regression")
+            raise file.refuse(key, "holds fractions, not labels; use --task regression to predict values")
         if y.dtype.kind not in "iubU" or y.ndim != 1:
-            raise file.refuse(key, f"should be (count,) integers or strings, a label each, not {y.dtype} {y.shape}")
+            raise file.refuse(key, f"should be (count,) integers or strings, one label each, not {y.dtype} {y.shape}")
         return y
     if y.dtype.kind not in "iuf":
         raise file.refuse(key, f"should hold numbers for --task regression, not {y.dtype}; leave --task out for labels")
@@ -208,7 +215,7 @@ def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.ND
 def _to_ids(
     file: _File, y: npt.NDArray[Any], y_test: npt.NDArray[Any] | None
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
-    """Labels in their order (numbers by size, names by name), and their ids."""
+    """The sorted labels (numbers by size, strings by name), and the label ids of `y` and `y_test`."""
     values, ids = np.unique(y, return_inverse=True)
     labels = tuple(str(value) for value in values)
     if strange := [label for label in labels if not label or not label.isprintable()]:
@@ -218,5 +225,5 @@ def _to_ids(
     by_label = {label: i for i, label in enumerate(labels)}
     names = [str(value) for value in y_test]
     if strange := sorted(set(names) - set(labels)):
-        raise file.refuse("y_test", f"has labels that y has not: {', '.join(strange)}")
+        raise file.refuse("y_test", f"has labels that are not in y: {', '.join(strange)}")
     return labels, ids.astype(np.int32), np.array([by_label[name] for name in names], np.int32)

@@ -1,4 +1,4 @@
-"""Tagged sentences as values, and the seeded split into training and validation."""
+"""Tagged sentences as values, and their seeded split into training and validation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sentence = tuple[bytes, ...]
 
 @dataclass(frozen=True)
 class TaggedWords:
-    """A sentence as a file gives it: its words and the tag of each, both of the same length."""
+    """A sentence as a file gives it: its words and one tag for each word."""
 
     words: Sentence
     tags: tuple[str, ...]
@@ -30,8 +30,8 @@ class TaggedSentences:
     """Sentences with a tag for each word.
 
     Attributes:
-        sentences: Words as raw bytes.
-        tag_ids: One (words,) int32 per sentence, indices into the data set's labels.
+        sentences: The words of each sentence as raw bytes.
+        tag_ids: One `(words,)` int32 per sentence: indices into the data set's labels.
     """
 
     sentences: Sequence[Sentence]
@@ -41,11 +41,11 @@ class TaggedSentences:
         return len(self.sentences)
 
     def count_words(self) -> int:
-        """How many words there are, all sentences together."""
+        """The number of words in all sentences together."""
         return sum(map(len, self.sentences))
 
     def take(self, indices: npt.NDArray[np.intp]) -> TaggedSentences:
-        """Picks sentences by index, in the order given."""
+        """Picks sentences by index, in the given order."""
         return TaggedSentences([self.sentences[i] for i in indices], [self.tag_ids[i] for i in indices])
 
 
@@ -54,7 +54,8 @@ class TaggedDataset(Parts[TaggedSentences]):
     """A data set of tagged sentences; its labels are the tags of all parts.
 
     Attributes:
-        validation: The official one, which the best epoch is chosen on; None to hold some of `train` out.
+        validation: The official validation part, which the best epoch is chosen on; None if some of `train` must be
+            held out for it.
     """
 
     kind: ClassVar[ModelKind] = "sentences"
@@ -69,7 +70,7 @@ class TaggedDataset(Parts[TaggedSentences]):
         validation: Iterable[TaggedWords] = (),
         test: Iterable[TaggedWords] = (),
     ) -> TaggedDataset:
-        """Builds a data set from its parts; an empty one is none.
+        """Builds a data set from its parts; an empty part counts as missing.
 
         Raises:
             DataError: If there is no sentence to train on.
@@ -79,12 +80,12 @@ class TaggedDataset(Parts[TaggedSentences]):
             raise DataError(f"{name}: no tagged sentence in the training part")
         labels = tuple(sorted({tag for part in parts for sentence in part for tag in sentence.tags}))
         ids = {label: i for i, label in enumerate(labels)}
-        first, *others = (_with_ids(part, ids) for part in parts)
-        chosen, measured = (part if len(part) else None for part in others)
-        return cls(name, labels, first, measured, chosen)
+        encoded, *others = (_with_ids(part, ids) for part in parts)
+        validating, testing = (part if len(part) else None for part in others)
+        return cls(name, labels, encoded, testing, validating)
 
     def summary(self) -> str:
-        """How much there is to train on, in words."""
+        """Says how much there is to train on."""
         return f"{len(self.train):,} sentences of {self.train.count_words():,} tagged words"
 
 
@@ -99,18 +100,18 @@ def split_sentences(sentences: TaggedSentences, fraction: float, seed: int) -> t
     """Splits sentences at random.
 
     Args:
-        sentences: At least two.
+        sentences: At least two sentences.
         fraction: The share of the second part, in 0..1.
         seed: The same seed gives the same split.
 
     Returns:
-        The larger part and the held-out part, each in the order of `sentences`, neither empty.
+        The training part and the held-out part, each in the order of `sentences` and not empty.
 
     Raises:
-        DataError: If there is a single sentence.
+        DataError: If there are fewer than two sentences.
     """
     count = len(sentences)
     if count < 2:
-        raise DataError("a single tagged sentence; at least two are needed to hold one out")
+        raise DataError("there is a single tagged sentence; at least two are needed, because one is held out")
     held_out = hold_out(count, fraction, seed)
     return sentences.take(np.flatnonzero(~held_out)), sentences.take(np.flatnonzero(held_out))

@@ -1,4 +1,4 @@
-"""Sequences of numbers as values, each with a label or with numbers to be predicted, and the split for validation."""
+"""Sequences of numbers as values, each with a label or values to be predicted, and their seeded split."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MOST_SHOWN = 5
 
 @dataclass(frozen=True)
 class Series:
-    """Sequences with what is to be learned of each.
+    """Sequences with the label or the values of each.
 
     Attributes:
-        rows: One (time, features) float32 per sequence, without padding; the times may differ.
-        targets: (count,) int32, indices into the data set's labels; or (count, outputs) float32, values.
+        rows: One `(time, features)` float32 per sequence, without padding; their times may differ.
+        targets: `(count,)` int32, indices into the data set's labels; or `(count, outputs)` float32, values.
         noun: What one example is, for messages.
     """
 
@@ -48,16 +48,16 @@ class Series:
         return self.targets.astype(np.int32)
 
     def take(self, indices: npt.NDArray[np.intp]) -> Series:
-        """Picks sequences by index, in the order given."""
+        """Picks sequences by index, in the given order."""
         return Series([self.rows[i] for i in indices], self.targets[indices])
 
 
 @dataclass(frozen=True)
 class SeriesDataset(Parts[Series]):
-    """A data set of sequences of numbers; validation is split off from the training part alone.
+    """A data set of sequences of numbers; the validation part is held out from the training part.
 
     Attributes:
-        task: Whether a sequence has a label or values; values have no labels.
+        task: Whether a sequence has a label or values; `labels` is empty for values.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
@@ -66,29 +66,29 @@ class SeriesDataset(Parts[Series]):
 
     @property
     def features(self) -> int:
-        """Numbers per step."""
+        """The number of features of each step."""
         return int(self.train.rows[0].shape[1])
 
     def summary(self) -> str:
-        """How much there is to train on, in words."""
+        """Says how much there is to train on."""
         times = [len(row) for row in self.train.rows]
         steps = f"{min(times)}" if min(times) == max(times) else f"{min(times)} to {max(times)}"
         return f"{len(self.train):,} sequences of {steps} steps, {self.features} features each"
 
 
 def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Series, Series]:
-    """Splits the training part at random, each label in the same proportion where there are labels.
+    """Splits the training part at random; if there are labels, each is split in the same proportion.
 
     Args:
-        dataset: At least two sequences, of each of at least two labels if it has labels.
+        dataset: At least two sequences; if it has labels, at least two labels with two sequences each.
         fraction: The share of the second part, in 0..1.
         seed: The same seed gives the same split.
 
     Returns:
-        The larger part and the held-out part, each in the order of the data set.
+        The training part and the held-out part, each in the order of the data set.
 
     Raises:
-        DataError: If there is a single sequence or label, or some label has a single sequence.
+        DataError: If there is a single sequence or label, or a label has a single sequence.
     """
     series = dataset.train
     if dataset.task == "classification":
@@ -100,12 +100,12 @@ def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Se
         if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
             shown = ", ".join(single[:_MOST_SHOWN]) + (", ..." if len(single) > _MOST_SHOWN else "")
             raise DataError(
-                f"{dataset.name}: a single sequence of {shown}; at least two are needed to hold one out (if y holds "
-                "values, take --task regression)"
+                f"{dataset.name}: there is a single sequence of {shown}; at least two are needed, because one is held "
+                "out (use --task regression if y holds values)"
             )
         held_out = hold_out_by_label(series.targets.astype(np.int32), fraction, seed)
     elif len(series) < 2:
-        raise DataError(f"{dataset.name}: a single sequence; at least two are needed to hold one out")
+        raise DataError(f"{dataset.name}: there is a single sequence; at least two are needed, because one is held out")
     else:
         held_out = hold_out(len(series), fraction, seed)
     return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))

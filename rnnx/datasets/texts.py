@@ -1,4 +1,4 @@
-"""Labelled texts as values, and the seeded split into training and validation."""
+"""Labelled texts as values, and their seeded split into training and validation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Examples:
     """Texts with their labels.
 
     Attributes:
-        texts: Raw bytes, one per example.
-        label_ids: (count,) int32, indices into the data set's labels.
+        texts: The raw bytes of each text.
+        label_ids: `(count,)` int32, indices into the data set's labels.
         noun: What one example is, for messages.
-        groups: What each text is about (the film of a review), so that validation can be on others; None if unknown.
+        groups: What each text is about (the film of a review), so that whole groups can be held out; None if unknown.
     """
 
     texts: Sequence[bytes]
@@ -41,17 +41,17 @@ class Examples:
         return self.texts
 
     def take(self, indices: npt.NDArray[np.intp]) -> Examples:
-        """Picks examples by index, in the order given."""
+        """Picks examples by index, in the given order."""
         groups = None if self.groups is None else [self.groups[i] for i in indices]
         return Examples([self.texts[i] for i in indices], self.label_ids[indices], groups)
 
 
 @dataclass(frozen=True)
 class Dataset(Parts[Examples]):
-    """A data set of labelled texts; validation is split off from the training part alone.
+    """A data set of labelled texts; the validation part is held out from the training part.
 
     Attributes:
-        unlabelled: Further training texts, which nobody labelled.
+        unlabelled: Further training texts, without labels.
     """
 
     kind: ClassVar[ModelKind] = "texts"
@@ -65,7 +65,8 @@ class Dataset(Parts[Examples]):
         """Builds a data set from (text, label) pairs.
 
         Raises:
-            DataError: If there is no text, a label cannot be printed, or the test part has one that training has not.
+            DataError: If there is no text, a label cannot be printed, or the test part has a label that the training
+                part lacks.
         """
         train, test = list(train), list(test)
         labels = tuple(sorted({label for _, label in train}))
@@ -74,12 +75,12 @@ class Dataset(Parts[Examples]):
         if strange := [label for label in labels if not label.isprintable()]:
             raise DataError(f"{name}: the label {strange[0]!r} is not printable text; rename it")
         if strange := sorted({label for _, label in test} - set(labels)):
-            raise DataError(f"{name}: the test part has labels that the training part has not: {', '.join(strange)}")
+            raise DataError(f"{name}: the test part has labels that the training part lacks: {', '.join(strange)}")
         ids = {label: i for i, label in enumerate(labels)}
         return cls(name, labels, _examples(train, ids), _examples(test, ids) if test else None)
 
     def summary(self) -> str:
-        """How much there is to train on, in words."""
+        """Says how much there is to train on."""
         more = f", {len(self.unlabelled):,} unlabelled ones" if self.unlabelled else ""
         return f"{len(self.train):,} labelled texts{more}"
 
@@ -92,30 +93,30 @@ def split_by_label(examples: Examples, fraction: float, seed: int) -> tuple[Exam
     """Splits examples at random, each label in the same proportion.
 
     Args:
-        examples: At least two of each label.
+        examples: At least two examples of each label.
         fraction: The share of the second part, in 0..1.
         seed: The same seed gives the same split.
 
     Returns:
-        The larger part and the held-out part, each in the order of `examples`.
+        The training part and the held-out part, each in the order of `examples`.
 
     Raises:
-        DataError: If some label has a single example, so that one part would have none.
+        DataError: If a label has a single example, so that one part would have none.
     """
     held_out = hold_out_by_label(examples.label_ids, fraction, seed)
     return _part(examples, held_out)
 
 
 def split_by_group(examples: Examples, fraction: float, seed: int) -> tuple[Examples, Examples]:
-    """Splits examples so that no group has some on both sides: what is measured is how well others are judged.
+    """Splits examples by whole groups, so that validation measures the quality on groups that training never saw.
 
     Args:
-        examples: With their groups.
-        fraction: The share of the examples in the second part, in 0..1; it is met as nearly as whole groups can.
+        examples: Examples whose groups are known.
+        fraction: The share of the examples in the second part, in 0..1; whole groups exceed it a little.
         seed: The same seed gives the same split.
 
     Returns:
-        The larger part and the held-out part, each in the order of `examples`.
+        The training part and the held-out part, each in the order of `examples`.
 
     Raises:
         DataError: If no such split has every label in both parts.
@@ -127,7 +128,9 @@ def split_by_group(examples: Examples, fraction: float, seed: int) -> tuple[Exam
     labels = np.unique(examples.label_ids)
     for part in parts:
         if missing := sorted(set(labels.tolist()) - set(part.label_ids.tolist())):
-            raise DataError(f"split by group, one part would have no text of label {missing[0]}: too few groups")
+            raise DataError(
+                f"the split by group leaves a part without a text of label {missing[0]}; there are too few groups"
+            )
     return parts
 
 

@@ -1,1 +1,1 @@
-"""Training: recipes, fitting, curves, and the run directory that export takes up. Needs the [train] extra."""
+"""Trains networks by recipes and writes runs, which `rnnx export` reads. Needs the extra [train]."""

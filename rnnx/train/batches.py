@@ -1,4 +1,4 @@
-"""Encoded examples to shuffled, padded batches, the same ones for the same seed."""
+"""Makes shuffled, padded batches of encoded examples; the same seed gives the same batches. Imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import tensorflow as tf
 from rnnx.text.tokenizer import Ids, Tokenizer
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
-# Batches of similar length are cut from shuffled pools of this many batches: little padding, still a random order.
+# Batches of similar length are cut from shuffled pools of this many batches. That needs little padding and keeps the
+# order random.
 _POOL_BATCHES = 50
 
-# As Keras takes it: (inputs, targets), or (inputs, targets, weights).
+# As Keras expects it: (inputs, targets), or (inputs, targets, weights).
 Batch = tuple[Any, ...]
 
 
@@ -27,19 +28,23 @@ class BatchSource(Protocol):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Steps that the network takes over each example alone."""
+        """The number of steps that the network takes over each example."""
 
     @property
     def signature(self) -> Any:
-        """What `stack` gives, as tensor specs; lengths that vary are declared as varying."""
+        """The tensor specs of what `stack` returns; sizes that vary between batches are None."""
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
-        """Pads the chosen examples into one batch, of as many steps as the longest has, and one at least."""
+        """Pads the chosen examples into one batch with as many steps as the longest example has, at least one.
+
+        Args:
+            chosen: `(batch,)` indices of examples.
+        """
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """Texts with a label each: ids (batch, time) int32, label ids (batch, 1) int32."""
+    """Texts with a label each. A batch is ids `(batch, time)` int32 and label ids `(batch, 1)` int32."""
 
     rows: Sequence[Ids]
     label_ids: npt.NDArray[np.int32]
@@ -47,13 +52,13 @@ class TextSource:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each text; where all are padded to the same length, that one."""
+        """The number of tokens of each text, or the common length if all texts are padded to one."""
         config = self.tokenizer.config
         return [config.max_length if config.pad_to == "max_length" else len(row) for row in self.rows]
 
     @property
     def signature(self) -> Any:
-        """Specs of the ids and the label ids."""
+        """The specs of the ids and the label ids."""
         return tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 1), tf.int32)
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
@@ -63,11 +68,11 @@ class TextSource:
 
 @dataclass(frozen=True)
 class SoftTextSource:
-    """Texts with a probability for each label: those that were labelled, and those that a teacher judged.
+    """Texts with a probability for each label, both the labelled texts and those that a teacher judged.
 
     Attributes:
-        texts: Their rows; its label ids are not looked at.
-        probs: (texts, 1) float32 of the second label where there are two, else (texts, labels).
+        texts: The encoded texts; their label ids are ignored.
+        probs: `(texts, labels)` float32; `(texts, 1)` for two labels, the probability of the second one.
     """
 
     texts: TextSource
@@ -75,12 +80,12 @@ class SoftTextSource:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each text."""
+        """The number of tokens of each text."""
         return self.texts.lengths
 
     @property
     def signature(self) -> Any:
-        """Specs of the ids and the probabilities."""
+        """The specs of the ids and the probabilities."""
         return self.texts.signature[0], tf.TensorSpec((None, self.probs.shape[1]), tf.float32)
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
@@ -92,8 +97,8 @@ class SoftTextSource:
 class WordSource:
     """Sentences with a tag for each word.
 
-    A batch is (ids (batch, time), features (batch, time, slots)), tag ids (batch, time), all int32, and weights (batch,
-    time) float32: 1 for a word, 0 where a sentence is over.
+    A batch is the inputs (ids `(batch, time)` and features `(batch, time, slots)`), tag ids `(batch, time)`, all int32,
+    and weights `(batch, time)` float32: 1 for a word, 0 for padding.
     """
 
     rows: Sequence[WordIds]
@@ -102,18 +107,18 @@ class WordSource:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Words of each sentence."""
+        """The number of words of each sentence."""
         return [len(row.ids) for row in self.rows]
 
     @property
     def signature(self) -> Any:
-        """Specs of the two inputs, the tag ids and the weights."""
+        """The specs of the two inputs, the tag ids and the weights."""
         slots = len(self.encoder.config.features)
         inputs = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, slots), tf.int32)
         return inputs, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
-        """Pads the chosen sentences at their ends."""
+        """Pads the chosen sentences at the end."""
         inputs = self.encoder.pad([self.rows[i] for i in chosen])
         tag_ids, weights = np.zeros(inputs.ids.shape, np.int32), np.zeros(inputs.ids.shape, np.float32)
         for row, i in enumerate(chosen):
@@ -126,8 +131,8 @@ class WordSource:
 class SeriesSource:
     """Sequences of numbers with a label or values each.
 
-    A batch is (numbers (batch, time, features) float32, present (batch, time) bool: True where a sequence goes on),
-    and its targets: label ids (batch, 1) int32, or values (batch, outputs) float32.
+    A batch is the inputs (numbers `(batch, time, features)` float32 and present `(batch, time)` bool, False for
+    padding) and the targets: label ids `(batch, 1)` int32, or values `(batch, outputs)` float32.
     """
 
     rows: Sequence[npt.NDArray[np.float32]]
@@ -135,18 +140,18 @@ class SeriesSource:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Steps of each sequence."""
+        """The number of steps of each sequence."""
         return [len(row) for row in self.rows]
 
     @property
     def signature(self) -> Any:
-        """Specs of the two inputs and the targets."""
+        """The specs of the two inputs and the targets."""
         numbers = tf.TensorSpec((None, None, self.rows[0].shape[1]), tf.float32)
         targets = tf.TensorSpec((None, self.targets.shape[1]), tf.as_dtype(self.targets.dtype))
         return (numbers, tf.TensorSpec((None, None), tf.bool)), targets
 
     def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
-        """Pads the chosen sequences at their ends."""
+        """Pads the chosen sequences at the end."""
         rows = [self.rows[i] for i in chosen]
         numbers = np.zeros((len(rows), max(1, *map(len, rows)), rows[0].shape[1]), np.float32)
         present = np.zeros(numbers.shape[:2], np.bool_)
@@ -156,10 +161,17 @@ class SeriesSource:
 
 
 class Batches:
-    """Batches of a source, in an order that the seed and the epoch decide, whatever was drawn before."""
+    """Batches of a source. Their order depends on the seed and the epoch only, so a resumed training draws the same."""
 
     def __init__(self, source: BatchSource, *, batch_size: int, by_length: bool, seed: int | None) -> None:
-        """Keeps the source; `seed` None keeps its order (for validation), sorted by length if `by_length`."""
+        """Sets up the batches; nothing is stacked yet.
+
+        Args:
+            source: The examples.
+            batch_size: Examples per batch; the last batch may have fewer.
+            by_length: Whether a batch holds examples of similar length.
+            seed: Of the order; None keeps the order of the source (for validation), or sorts by length if `by_length`.
+        """
         self._source = source
         self._batch_size, self._by_length, self._seed = batch_size, by_length, seed
         self._lengths = np.array(source.lengths)
@@ -168,17 +180,21 @@ class Batches:
         return math.ceil(len(self._lengths) / self._batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, from 1."""
+        """Yields the batches of an epoch.
+
+        Args:
+            epoch: The number of the epoch, from 1.
+        """
         return (self._source.stack(chosen) for chosen in self._order(epoch))
 
     def steps(self, epoch: int) -> list[int]:
-        """What each batch of an epoch costs: the steps that the network takes, padding included, times the rows."""
+        """The cost of each batch of an epoch: the steps that the network takes, with padding, times the rows."""
         return [len(chosen) * self._time(chosen) for chosen in self._order(epoch)]
 
     def as_tf(self, epochs: Sequence[int] = (1,)) -> tf.data.Dataset:
-        """Some epochs, one after the other, for Keras.
+        """Some epochs, one after the other, as a data set for Keras.
 
-        The shapes are declared: Keras would take those of the first two batches for fixed.
+        The shapes are declared, because Keras would otherwise infer fixed ones from the first two batches.
         """
         data = tf.data.Dataset.from_generator(
             lambda: itertools.chain.from_iterable(map(self.epoch, epochs)), output_signature=self._source.signature

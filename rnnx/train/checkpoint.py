@@ -1,9 +1,10 @@
-"""Where a training stands, on disk, so that a killed one goes on from its last epoch.
+"""Stores the state of a training on disk, so that a killed training can resume after its last complete epoch.
 
-A folder of one `.npz` per stage (a pretraining, the training itself) and `checkpoint.json`, which names the one that
-counts of each, with its sha256. A save writes a new `.npz` whole, then exchanges `checkpoint.json` in one step, then
-drops the older `.npz`: whenever the process dies, the last whole epoch can be read. Who trains holds the folder, and
-nobody else trains into the same place meanwhile. Nothing is ever unpickled. NumPy and the standard library only.
+A checkpoint is a folder with one `.npz` file per stage (a pretraining, the training itself) and `checkpoint.json`,
+which names the current file of each stage and its sha256. A save writes a complete new `.npz` file, then replaces
+`checkpoint.json` in one step, then deletes the older `.npz` file. So the last complete epoch can be read whenever the
+process dies. A training locks the folder, and a second training into the same place is refused. Nothing is unpickled.
+NumPy and the standard library only.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from rnnx.strict_json import to_json_bytes
 _FORMAT_VERSION = 1
 _INDEX_NAME = "checkpoint.json"
 _STAGE_NAME = "[a-z][a-z-]*"
-# What a save or a death in the middle of one leaves here; anything else is not ours.
+# The files that a save writes, complete or interrupted. A folder with any other file is not a checkpoint.
 _OUR_FILES = rf"{re.escape(_INDEX_NAME)}|{_STAGE_NAME}-\d+-[0-9a-f]{{16}}\.npz|\.[a-z0-9.-]+\.new"
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a stage stood at the end of an epoch.
+    """The state of a stage at the end of an epoch.
 
     Attributes:
-        epoch: Epochs done.
-        arrays: By name, as they were saved: same bits, same types.
-        values: A JSON document.
+        epoch: The number of complete epochs.
+        arrays: The arrays by name, with the same bits and dtypes as they were saved.
+        values: Anything that JSON can hold.
     """
 
     epoch: int
@@ -51,23 +52,24 @@ class State:
 
 
 def checkpoint_place(out: Path) -> Path:
-    """The folder beside a run's place where its training stands until it is done."""
+    """The folder of the checkpoint of a run: `OUT.checkpoint`, next to the run itself."""
     return out.with_name(f"{out.name}.checkpoint")
 
 
 class Checkpoint:
-    """The state of one training, stage by stage; the last epoch of each stage is kept until `remove`."""
+    """The stored state of one training; the last epoch of each stage is kept until `remove`."""
 
     def __init__(self, place: Path, identity: Mapping[str, str | int]) -> None:
-        """Opens the folder, or means to make it with the first `save`.
+        """Opens the folder if it exists; otherwise the first `save` makes it.
 
         Args:
             place: The folder.
-            identity: What decides the training, by name; only a checkpoint of the same one is taken up.
+            identity: What decides the training, by name; only a checkpoint with the same identity can be resumed.
 
         Raises:
-            UsageError: If the folder holds the checkpoint of another training (says what differs), or is no checkpoint.
-            ModelError: If it was altered, or torn by the file system.
+            UsageError: If the folder holds the checkpoint of another training (the message says what differs), or is
+                not a checkpoint.
+            ModelError: If its index was altered or is damaged.
         """
         self.place = place
         self._identity = dict(identity)
@@ -79,7 +81,7 @@ class Checkpoint:
             self._stages = index["stages"]
 
     def load(self, stage: str) -> State | None:
-        """Reads where a stage stood; None if it was never saved.
+        """Reads the last saved state of a stage; None if it was never saved.
 
         Raises:
             ModelError: If its file is missing or altered.
@@ -91,22 +93,22 @@ class Checkpoint:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise _damaged(path, str(error.strerror)) from error
+            raise _damaged(path, f"cannot be read ({error.strerror})") from error
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            raise _damaged(path, "altered")
+            raise _damaged(path, "was altered")
         return State(entry["epoch"], _from_npz(data), entry["values"])
 
     def save(self, stage: str, epoch: int, arrays: Mapping[str, npt.NDArray[Any]], values: Any) -> None:
-        """Writes where a stage stands now; what it held of the same stage before goes away once that is on disk.
+        """Saves the state of a stage; its earlier state is deleted once the new one is on disk.
 
         Args:
-            stage: Lower-case letters and dashes, such as `fit`.
-            epoch: Epochs done.
-            arrays: By name; numbers or strings, no Python objects.
-            values: A JSON document.
+            stage: The name of the stage, in lower-case letters and dashes, such as `fit`.
+            epoch: The number of complete epochs.
+            arrays: The arrays by name; numbers or strings, no Python objects.
+            values: Anything that JSON can hold.
 
         Raises:
-            OSError: If it cannot be written; the state before is untouched then.
+            OSError: If it cannot be written; the earlier state is then unchanged.
         """
         if not re.fullmatch(_STAGE_NAME, stage):
             raise ValueError(f"a stage's name should match {_STAGE_NAME}, not {stage!r}")
@@ -128,7 +130,7 @@ class Checkpoint:
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Throws the folder away: the training is done."""
+        """Deletes the folder, when the training is complete."""
         require_checkpoint(self.place)
         if self.place.is_dir():
             _clear(self.place)
@@ -139,31 +141,33 @@ class Checkpoint:
         if differs := [name for name in names if found.get(name) != self._identity.get(name)]:
             told = ", ".join(_difference(name, found.get(name), self._identity.get(name)) for name in differs)
             raise UsageError(
-                f"{self.place}: holds another training that is not done ({told}); give its arguments to go on with it, "
-                "another --out to leave it there, or --fresh to throw it away"
+                f"{self.place}: holds another training that is not complete ({told}); give its arguments to resume it, "
+                "another --out to keep it, or --fresh to delete it"
             )
 
 
 def require_checkpoint(place: Path) -> None:
-    """Makes sure that a place is free, or holds nothing but a checkpoint.
+    """Makes sure that a path is free, or holds nothing but a checkpoint.
 
     Raises:
-        UsageError: If something else stands there.
+        UsageError: If there is anything else.
     """
     if place.is_symlink() or (place.exists() and not place.is_dir()):
-        raise UsageError(f"{place}: not a directory, and a training's state should go there; choose another --out")
+        raise UsageError(
+            f"{place}: is not a directory, but the checkpoint of the training belongs there; choose another --out"
+        )
     if place.is_dir() and (strange := sorted(p.name for p in place.iterdir() if not re.fullmatch(_OUR_FILES, p.name))):
         raise UsageError(f"{place}: holds files that rnnx did not write ({', '.join(strange)}); choose another --out")
 
 
 @contextmanager
 def hold_checkpoint(place: Path) -> Iterator[None]:
-    """Keeps every other training out of a place, until the end or the death of this process.
+    """Locks the folder of a checkpoint against every other training, until the context or the process ends.
 
-    The folder is made for it; at the end it goes away unless something was saved in it.
+    The folder is made for the lock, and removed at the end unless something was saved in it.
 
     Raises:
-        UsageError: If another training holds it, or something else stands there.
+        UsageError: If another training has locked it, or it is not a checkpoint.
         OSError: If it cannot be made.
     """
     require_checkpoint(place)
@@ -171,9 +175,9 @@ def hold_checkpoint(place: Path) -> Iterator[None]:
         place.mkdir(parents=True, exist_ok=True)
         if lock := lock_folder(place):
             break
-        if place.exists():  # else another training has just ended and removed it
+        if place.exists():  # otherwise another training has just ended and removed it
             raise UsageError(
-                f"{place}: another training into the same place is running; let it end, or choose another --out"
+                f"{place}: another training with the same --out is running; wait for its end, or choose another --out"
             )
     try:
         yield
@@ -185,10 +189,10 @@ def hold_checkpoint(place: Path) -> Iterator[None]:
 
 
 def remove_checkpoint(place: Path) -> None:
-    """Throws a checkpoint away, if there is one.
+    """Deletes a checkpoint, if there is one.
 
     Raises:
-        UsageError: If something else stands there, or a training is running there.
+        UsageError: If the folder is not a checkpoint, or a training is running there.
     """
     require_checkpoint(place)
     if place.is_dir():
@@ -197,7 +201,7 @@ def remove_checkpoint(place: Path) -> None:
 
 
 def _clear(place: Path) -> None:
-    # The index first: without it, what a death in between leaves counts for nothing.
+    # The index goes first: without it, the files that remain if the process dies in between are ignored.
     (place / _INDEX_NAME).unlink(missing_ok=True)
     for path in place.iterdir():
         path.unlink(missing_ok=True)
@@ -210,7 +214,7 @@ def _difference(name: str, found: str | int | None, wanted: str | int | None) ->
 
 
 def _file_name(stage: str, entry: Mapping[str, Any]) -> str:
-    """Of another content under another name: a save overwrites nothing that the index still counts on."""
+    """A name that depends on the content, so that a save never overwrites a file that the index still names."""
     return f"{stage}-{entry['epoch']}-{entry['sha256'][:16]}.npz"
 
 
@@ -219,16 +223,16 @@ def _read_index(place: Path) -> dict[str, Any]:
     try:
         index = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, "no JSON") from error
+        raise _damaged(path, "is not JSON") from error
     if not isinstance(index, dict) or index.pop("sha256", None) != _digest(index):
-        raise _damaged(path, "altered")
+        raise _damaged(path, "was altered")
     if index.get("format_version") != _FORMAT_VERSION:
-        raise _damaged(path, "another rnnx wrote this")
+        raise _damaged(path, "was written by another version of rnnx")
     return index
 
 
 def _damaged(path: Path, why: str) -> ModelError:
-    return ModelError(f"{path}: {why}: this training cannot go on from there; --fresh starts it anew")
+    return ModelError(f"{path}: {why}; the training cannot be resumed, and --fresh starts it again")
 
 
 def _digest(index: Mapping[str, Any]) -> str:
@@ -237,7 +241,7 @@ def _digest(index: Mapping[str, Any]) -> str:
 
 def _to_npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:  # np.savez cannot be told in every version not to pickle
+    with zipfile.ZipFile(buffer, "w") as archive:  # not np.savez: older NumPy has no allow_pickle there
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
@@ -250,7 +254,7 @@ def _from_npz(data: bytes) -> dict[str, npt.NDArray[Any]]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file in one step: who reads it meets the old one or the new one, after a power cut too."""
+    """Replaces a file in one step: a reader finds the old or the new content, even after a power failure."""
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""The task of giving a whole text one label."""
+"""Makes the task of giving a whole text one label. Imports Keras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnx.train.recipes import TextRecipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
-# What a word costs in an epoch over what it costs in the pretraining, measured over whole IMDB epochs.
+# The cost of a word in an epoch, relative to its cost in the pretraining; measured over complete IMDB epochs.
 _EPOCH_OVER_PRETRAINING = 0.3
 _TEACHER, _TEACHER_NAME = "teacher", "a teacher judges the unlabelled texts"
 
@@ -31,12 +31,12 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
     """Splits and encodes texts with a label each.
 
     Args:
-        dataset: Labelled texts; some of each label are held out, or of whole groups, as the recipe says.
-        recipe: What to train.
-        seed: Of the split.
+        dataset: Labelled texts; some texts of each label are held out, or whole groups if the recipe says so.
+        recipe: The recipe to train.
+        seed: The seed of the split.
 
     Raises:
-        DataError: If some label has a single text, or the texts hold no word.
+        DataError: If there is a single label, a label has a single text, or the texts hold no word.
     """
     _require_labels(dataset)
     parts = _split(dataset, recipe, seed)
@@ -45,7 +45,7 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         (*parts[0].texts, *unlabelled), recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks
     )
     if len(vocabulary) == len(SPECIAL_TOKENS):
-        raise DataError(f"{dataset.name}: the training texts hold no word at all")
+        raise DataError(f"{dataset.name}: the training texts hold no word")
     tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
     train, validation = (
         TextSource([tokenizer.encode(text).ids for text in part.texts], part.label_ids, tokenizer) for part in parts
@@ -89,10 +89,10 @@ def _prepare(
     labelled: Examples,
     unlabelled: Sequence[bytes],
 ) -> SoftTextSource:
-    """Starts the network as a language model, and lets a teacher judge the texts that nobody labelled.
+    """Sets the weights of a language model as start weights, and lets a teacher judge the unlabelled texts.
 
     Returns:
-        Labelled and unlabelled texts, with a probability for each label.
+        The labelled and the unlabelled texts, with a probability for each label.
     """
     tokenizer = train.tokenizer
     judged = _judge(labelled, unlabelled, preparation, strip_breaks=recipe.tokenizer.strip_breaks)
@@ -114,8 +114,8 @@ def _prepare(
 def _judge(
     labelled: Examples, unlabelled: Sequence[bytes], preparation: Preparation, *, strip_breaks: bool
 ) -> npt.NDArray[np.float32]:
-    """The teacher's (unlabelled, labels), from the checkpoint if it has spoken already."""
-    from rnnx.train.teacher import judge  # scikit-learn takes a second to import, and few trainings need it
+    """The teacher's probabilities `(unlabelled, labels)`, from the checkpoint if they were saved there."""
+    from rnnx.train.teacher import judge  # importing scikit-learn takes a second, and few trainings need it
 
     checkpoint = preparation.checkpoint
     if checkpoint and (state := checkpoint.load(_TEACHER)):
@@ -128,7 +128,7 @@ def _judge(
 
 
 def _cross_entropy(expected: Any, actual: Any) -> Any:
-    """Of label ids (batch, 1), which validation has, or of probabilities, which a teacher gives."""
+    """The cross entropy with label ids `(batch, 1)`, as in validation, or with probabilities, as from a teacher."""
     if actual.shape[-1] == 1:
         return keras.losses.binary_crossentropy(expected, actual)
     if expected.shape[-1] == 1:
@@ -137,11 +137,11 @@ def _cross_entropy(expected: Any, actual: Any) -> Any:
 
 
 def _agree(expected: Any, actual: Any) -> Any:
-    """Whether the likeliest labels are the same, (batch,); of the same kinds."""
+    """Whether the most probable labels agree, `(batch,)`; the arguments are those of `_cross_entropy`."""
     if actual.shape[-1] == 1:
         return keras.ops.equal(keras.ops.cast(expected[:, 0], "float32") > 0.5, actual[:, 0] > 0.5)
-    likeliest = expected[:, 0] if expected.shape[-1] == 1 else keras.ops.argmax(expected, axis=-1)
-    return keras.ops.equal(keras.ops.cast(likeliest, "int32"), keras.ops.argmax(actual, axis=-1))
+    expected_ids = expected[:, 0] if expected.shape[-1] == 1 else keras.ops.argmax(expected, axis=-1)
+    return keras.ops.equal(keras.ops.cast(expected_ids, "int32"), keras.ops.argmax(actual, axis=-1))
 
 
 def _require_labels(dataset: Dataset) -> None:
@@ -152,14 +152,15 @@ def _require_labels(dataset: Dataset) -> None:
     counts = np.bincount(dataset.train.label_ids, minlength=len(dataset.labels))
     if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
         raise DataError(
-            f"{dataset.name}: a single text of {', '.join(single)}; at least two are needed to hold one out"
+            f"{dataset.name}: there is a single text of {', '.join(single)}; at least two are needed, because one is "
+            "held out"
         )
 
 
 def _samples(
     model: keras.Model, tokenizer: Tokenizer, validation: Examples, labels: tuple[str, ...], seed: int
 ) -> bytes:
-    """Some held-out texts with what Keras says of them now: export has to come to the same labels."""
+    """Records some held-out texts with Keras's labels, which a later export must reproduce."""
     texts = validation.take(choose_samples(len(validation), seed)).texts
     probs = per_label(model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts])))
     chosen = choose_label_ids(probs)

@@ -1,4 +1,4 @@
-"""The article's two plots side by side: accuracy (or R2) and loss over the epochs, for training and validation."""
+"""Draws the article's two plots next to each other: accuracy (or R2) and loss per epoch. Imports Matplotlib."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnx.train.fit import Epoch
 
-# Of the palette of Okabe and Ito, which people with any kind of colour vision tell apart; the shapes differ as well.
+# From the palette of Okabe and Ito, which is distinct for every kind of colour vision; the shapes differ as well.
 _BLUE, _VERMILLION, _GREY = "#0072B2", "#D55E00", "#767676"
 
 
 def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
-    """Draws the curves.
+    """Draws the curves of a training.
 
     Args:
         history: One entry per epoch.
-        best: The epoch kept; marked.
-        title: Above both plots.
+        best: The epoch whose weights are kept; it is marked.
+        title: The title above both plots.
 
     Returns:
-        A PNG, 1200 x 450 pixels.
+        A PNG file of 1200 x 450 pixels.
     """
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     figure.suptitle(title, fontsize=13)
@@ -33,7 +33,7 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
     _draw(left, history, best, "score")
     _draw(right, history, best, "loss")
     png = io.BytesIO()
-    # Without the Software key, which names the matplotlib version, the same history gives the same bytes.
+    # The Software key holds the version of Matplotlib; without it, the same history gives the same bytes.
     figure.savefig(png, dpi=100, format="png", metadata={"Software": None})
     return png.getvalue()
 
@@ -47,7 +47,7 @@ def _draw(axes: Axes, history: Sequence[Epoch], best: Epoch, attribute: str) -> 
     kept = getattr(best, f"validation_{attribute}")
     axes.axvline(best.epoch, color=_GREY, lw=1, ls=":", zorder=1)
     axes.plot(epochs, training, "o", color=_BLUE, ms=7, label=f"Training {what}")
-    # The small dots show a line of one epoch.
+    # A line of a single epoch would be invisible without the small dots.
     axes.plot(epochs, validation, ".-", color=_BLUE, lw=2, ms=5, label=f"Validation {what}")
     axes.plot(
         [best.epoch],
@@ -70,7 +70,7 @@ def _draw(axes: Axes, history: Sequence[Epoch], best: Epoch, attribute: str) -> 
 
 
 def _limits(values: Sequence[float], attribute: str) -> tuple[float | None, float | None]:
-    """From where to where the y axis goes: a loss from 0, a score from a tenth below; None leaves it to matplotlib."""
+    """The limits of the y axis: a loss starts at 0, a score at a tenth below its minimum; None: automatic."""
     if not values:
         return None, None
     if attribute == "loss":

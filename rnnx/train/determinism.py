@@ -1,8 +1,8 @@
-"""The same seed, the same bits.
+"""Makes training deterministic: the same seed gives the same bits on the same machine. Imports TensorFlow.
 
-Left to itself, TensorFlow sums the gradients of a word that stands twice in a batch in the order in which its threads
-come by: on two cores, no two trainings of the article's network ended with the same weights. An order that is always
-the same took 0 to 8 of 100 more time there, in two measurements on a shared machine, so there is no flag for it.
+By default TensorFlow sums the gradients of a word that occurs twice in a batch in the order in which its threads
+finish. On two cores, no two trainings of the article's network ended with the same weights. A fixed order took 0 to 8 %
+more time, in two measurements on a shared machine. That is so little that there is no option to switch it off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ import tensorflow as tf
 
 
 def begin(seed: int) -> None:
-    """Makes all that this process trains from now on a function of the seed, dropout and start weights included."""
+    """Makes every training in this process deterministic from now on; the seed decides start weights and dropout."""
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

@@ -1,9 +1,9 @@
-"""The recurrence as training runs it: Keras's SimpleRNN, its steps compiled by XLA and its input products hoisted.
+"""Runs Keras's SimpleRNN faster in training: XLA compiles its steps, and input products leave the loop.
 
-Keras multiplies by the input kernel at each step and hands its masks through the loop. Here one product serves all
-steps, the loop holds what has to be in it and nothing else, the gradient of the recurrent kernel is one product behind
-the loop, and both directions share one loop. What it computes is the same, up to the order of float32 sums. The
-network that a run keeps has Keras's own layers.
+Keras multiplies by the input kernel at each step and passes its masks through the loop. Here one product serves all
+steps, and the loop holds only what must be in it. The gradient of the recurrent kernel is one product after the loop,
+and both directions share one loop. The results are the same up to the order of float32 sums. The network that a run
+keeps has Keras's own layers. Imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from keras import layers
 
 
 def hasten(model: keras.Model) -> keras.Model:
-    """Makes the network that is trained of the one that is kept.
+    """Copies a network for training, with faster recurrent layers.
 
     Args:
-        model: Any network. Its plain layers SimpleRNN (tanh, no dropout, no initial state), alone or in a Bidirectional
-            that concatenates, are run faster; everything else stays what it is.
+        model: Any network. Its plain SimpleRNN layers (tanh, no dropout, no initial state), alone or in a Bidirectional
+            that concatenates, are replaced; all other layers are copied.
 
     Returns:
-        A network with weights of its own, the same values in the same order.
+        A network with its own weights, which have the same values in the same order.
     """
 
     def clone(layer: keras.Layer) -> keras.Layer:
@@ -37,10 +37,10 @@ def hasten(model: keras.Model) -> keras.Model:
 
 
 class FastSimpleRNN(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no types
-    """SimpleRNN with tanh, without dropout, from the state 0."""
+    """A SimpleRNN with tanh and without dropout, which starts from the state 0."""
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """States (batch, time, units) of numbers (batch, time, features), or the last one (batch, units)."""
+        """Computes states `(batch, time, units)`, or the last one `(batch, units)`, of `(batch, time, features)`."""
         if initial_state is not None:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         (states,) = _run([self], sequences, mask)
@@ -48,10 +48,10 @@ class FastSimpleRNN(layers.SimpleRNN):  # type: ignore[misc]  # keras ships no t
 
 
 class FastBidirectional(layers.Bidirectional):  # type: ignore[misc]  # keras ships no types
-    """Bidirectional of two such SimpleRNN, concatenated; both directions step in one loop."""
+    """A Bidirectional of two such SimpleRNN layers, concatenated; one loop runs both directions."""
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
-        """States of both directions, side by side in the last axis."""
+        """Computes the states of both directions, concatenated in the last axis."""
         if initial_state is not None:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         halves = [self.forward_layer, self.backward_layer]
@@ -61,15 +61,15 @@ class FastBidirectional(layers.Bidirectional):  # type: ignore[misc]  # keras sh
         return tf.concat([forward, backward], -1)
 
 
-# What is compiled is compiled for one number of steps at most, and runs as many as a batch has: a few numbers serve all
-# batches, and no step of padding is taken.
+# XLA compiles a loop for a fixed maximum of steps, and the loop runs as many steps as a batch has. A few such maxima
+# serve all batches, and padding up to the maximum costs no step.
 _LENGTHS = tuple(64 << shift for shift in range(24))
 
 _FAST: dict[Any, Any] = {layers.SimpleRNN: FastSimpleRNN, layers.Bidirectional: FastBidirectional}
 
 
 def _is_plain(layer: keras.Layer) -> bool:
-    """Whether the loop here computes what the layer says."""
+    """Whether the loop of this module computes what the layer specifies."""
     if isinstance(layer, layers.Bidirectional):
         halves = [layer.forward_layer, layer.backward_layer]
         return layer.merge_mode == "concat" and all(type(h) is layers.SimpleRNN and _is_plain(h) for h in halves)
@@ -81,7 +81,17 @@ def _is_plain(layer: keras.Layer) -> bool:
 
 
 def _run(halves: Sequence[layers.SimpleRNN], sequence: Any, mask: Any) -> list[Any]:
-    """What Keras would give for each layer: (batch, time, units) in the order in which it reads, or (batch, units)."""
+    """Runs layers over one sequence in one loop.
+
+    Args:
+        halves: The layers, one for each direction.
+        sequence: `(batch, time, features)`.
+        mask: `(batch, time)`, True where a step is present; None if all are.
+
+    Returns:
+        What Keras would return for each layer: `(batch, time, units)` in the order in which it reads, or
+        `(batch, units)`.
+    """
     by_time = tf.transpose(sequence, (1, 0, 2))
     present = tf.ones(tf.shape(by_time)[:2], tf.bool) if mask is None else tf.transpose(tf.cast(mask, tf.bool))
     inputs, masks = [], []
@@ -91,7 +101,10 @@ def _run(halves: Sequence[layers.SimpleRNN], sequence: Any, mask: Any) -> list[A
         masks.append(tf.reverse(present, [0]) if half.go_backwards else present)
     kernels = [tf.convert_to_tensor(half.cell.recurrent_kernel) for half in halves]
     states = _recur(len(halves), *inputs, *kernels, *masks)
-    return [_shape_as_keras(*one, mask is not None) for one in zip(halves, states, masks, strict=True)]
+    return [
+        _shape_as_keras(half, by_half, steps_present, mask is not None)
+        for half, by_half, steps_present in zip(halves, states, masks, strict=True)
+    ]
 
 
 def _shape_as_keras(layer: layers.SimpleRNN, states: Any, present: Any, has_mask: bool) -> Any:
@@ -103,20 +116,20 @@ def _shape_as_keras(layer: layers.SimpleRNN, states: Any, present: Any, has_mask
 
 
 def _recur(count: int, *arguments: Any) -> Any:
-    """h_t = tanh(x_t + h_{t-1} U) where a step is there, h_{t-1} where it is masked; for `count` layers at once.
+    """Computes h_t = tanh(x_t + h_{t-1} U), or h_t = h_{t-1} where a step is masked, for several layers at once.
 
     Args:
-        count: Layers.
-        arguments: For each layer x (time, batch, units), then for each U (units, units), then for each what is there
-            (time, batch) bool.
+        count: The number of layers.
+        arguments: First x of each layer `(time, batch, units)`, then U of each layer `(units, units)`, then for each
+            layer which steps are present, `(time, batch)` bool.
 
     Returns:
-        For each layer its states (time, batch, units).
+        The states of each layer, `(time, batch, units)`.
     """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # tensorflow ships no types
     def run(*arguments: Any) -> Any:
-        # Outside a graph TensorFlow would take the gradient of the loop itself as well, and cannot hand it out of XLA.
+        # Outside a graph TensorFlow would also record the gradient of the loop itself, which cannot leave XLA.
         arguments = tuple(map(tf.stop_gradient, arguments))
         inputs, kernels, masks = (arguments[i * count : (i + 1) * count] for i in range(3))
         time = tf.shape(inputs[0])[0]
@@ -125,21 +138,21 @@ def _recur(count: int, *arguments: Any) -> Any:
 
         def gradient(*upstream: Any) -> Any:
             by_input = _backward(time, _lengthen(time, upstream), states, list(kernels), present)
-            by_input = [one[:time] for one in by_input]
+            by_input = [gradients[:time] for gradients in by_input]
             by_kernel = [
-                tf.matmul(_rows(h[:time][:-1]), _rows(one[1:]), transpose_a=True)
-                for h, one in zip(states, by_input, strict=True)
+                tf.matmul(_rows(h[:time][:-1]), _rows(gradients[1:]), transpose_a=True)
+                for h, gradients in zip(states, by_input, strict=True)
             ]
             return *by_input, *by_kernel, *(None for _ in masks)
 
-        return tuple(one[:time] for one in states), gradient
+        return tuple(h[:time] for h in states), gradient
 
     return run(*arguments)
 
 
 @tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
 def _forward(time: Any, inputs: list[Any], kernels: list[Any], masks: list[Any]) -> list[Any]:
-    """The states of the first `time` steps; behind them zeros."""
+    """Computes the states of the first `time` steps; zeros follow."""
 
     def step(t: Any, states: list[Any], written: list[Any]) -> Any:
         following = [
@@ -156,7 +169,10 @@ def _forward(time: Any, inputs: list[Any], kernels: list[Any], masks: list[Any])
 
 @tf.function(jit_compile=True, reduce_retracing=True)  # type: ignore[untyped-decorator]
 def _backward(time: Any, upstream: list[Any], states: list[Any], kernels: list[Any], masks: list[Any]) -> list[Any]:
-    """Through time: the gradient of each of the first `time` steps' sum x_t + h_{t-1} U; behind them zeros."""
+    """Computes, backwards through time, the gradient of the sums x_t + h_{t-1} U of the first `time` steps.
+
+    Zeros follow the first `time` steps, as in `_forward`.
+    """
     transposed = [tf.transpose(kernel) for kernel in kernels]
 
     def step(t: Any, carried: list[Any], written: list[Any]) -> Any:
@@ -166,7 +182,7 @@ def _backward(time: Any, upstream: list[Any], states: list[Any], kernels: list[A
             by_sum = tf.where(is_there, by_state * (1 - h[t] * h[t]), 0.0)
             following.append(by_sum @ kernel + tf.where(is_there, tf.zeros_like(by_state), by_state))
             sums.append(by_sum)
-        return t - 1, following, [array.write(t, one) for array, one in zip(written, sums, strict=True)]
+        return t - 1, following, [array.write(t, by_sum) for array, by_sum in zip(written, sums, strict=True)]
 
     start = [tf.zeros_like(h[0]) for h in states]
     loop = (time - 1, start, _arrays(states))
@@ -175,15 +191,15 @@ def _backward(time: Any, upstream: list[Any], states: list[Any], kernels: list[A
 
 
 def _arrays(like: list[Any]) -> list[Any]:
-    return [tf.TensorArray(one.dtype, tf.shape(one)[0], element_shape=one.shape[1:]) for one in like]
+    return [tf.TensorArray(tensor.dtype, tf.shape(tensor)[0], element_shape=tensor.shape[1:]) for tensor in like]
 
 
 def _lengthen(time: Any, tensors: Sequence[Any]) -> list[Any]:
-    """Adds zeros behind, in the first axis, up to a length that many sequences share."""
+    """Appends zeros in the first axis, up to the next length of `_LENGTHS`."""
     missing = tf.gather(_LENGTHS, tf.searchsorted(_LENGTHS, time[None])[0]) - time
-    return [tf.pad(one, [[0, missing], *[[0, 0]] * (one.shape.rank - 1)]) for one in tensors]
+    return [tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)]) for tensor in tensors]
 
 
-def _rows(one: Any) -> Any:
-    # Of networks of different widths in one process, no width stands in the trace.
-    return tf.reshape(one, (-1, tf.shape(one)[-1]))
+def _rows(tensor: Any) -> Any:
+    # The width is dynamic, because networks of different widths in one process may share a trace.
+    return tf.reshape(tensor, (-1, tf.shape(tensor)[-1]))

@@ -1,6 +1,6 @@
-"""Fitting one network: epochs, the best one kept, an end when nothing improves, a death that loses one epoch at most.
+"""Fits one network: runs epochs, keeps the best one, stops early, and resumes a killed training.
 
-Prints nothing.
+A killed training loses one epoch at most. Nothing is printed; an observer is called. Imports Keras.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rnnx.train.saved_state import pack, put_state, take_state, unpack
 from rnnx.train.task import Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"
-# The first steps of a process say nothing of the others: TensorFlow traces and lays out memory in them.
+# The first steps of a process are not timed, because TensorFlow traces and allocates memory in them.
 _WARM_UP_BATCHES = 2
 
 
@@ -32,11 +32,11 @@ class Epoch:
     """The figures of one epoch.
 
     Attributes:
-        epoch: From 1.
-        loss: In nats; for values, the mean square error in standard deviations.
-        score: Accuracy in 0..1, or R2, at most 1.
-        validation_loss: Likewise.
-        validation_score: Likewise.
+        epoch: Its number, from 1.
+        loss: The training loss: cross entropy in nats, or the mean squared error of standardised values.
+        score: The training accuracy in 0..1, or R2, at most 1.
+        validation_loss: The same loss on the validation part.
+        validation_score: The same score on the validation part.
         name: Which score it is.
     """
 
@@ -48,7 +48,7 @@ class Epoch:
     name: Score = "accuracy"
 
     def figures(self) -> dict[str, int | float]:
-        """By name, as the history holds them."""
+        """The figures by name, as `history.json` holds them."""
         return {
             "epoch": self.epoch,
             "loss": self.loss,
@@ -60,15 +60,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `batch` of `batches` in `epoch` of `epochs`, both from 1.
+    """The progress of a training: `batch` of `batches` in `epoch` of `epochs`, both from 1.
 
     Attributes:
-        epoch: The epoch that is going on.
-        epochs: At most so many.
-        batch: The batch that was just done.
-        batches: In each epoch.
-        loss: The mean over the epoch so far.
-        seconds_left: What all epochs left take at most, at the pace measured so far; None before there is one.
+        epoch: The current epoch.
+        epochs: The most epochs that will be run.
+        batch: The batch that was completed last.
+        batches: The number of batches in each epoch.
+        loss: The mean loss of the epoch so far.
+        seconds_left: The time that the remaining epochs take at most, at the measured pace; None if no pace is known
+            yet.
     """
 
     epoch: int
@@ -81,7 +82,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Observer:
-    """What to call while training goes on; each may be replaced. `on_resume` takes (epochs done, epochs in all)."""
+    """Functions that are called during a training; the defaults do nothing.
+
+    Attributes:
+        on_batch: Called after each batch.
+        on_epoch: Called after each epoch.
+        on_resume: Called with the number of complete epochs and of all epochs when a training is resumed.
+        on_stage: Called during the stages before the epochs.
+    """
 
     on_batch: Callable[[Progress], None] = lambda progress: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -91,14 +99,15 @@ class Observer:
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished (or interrupted) training.
+    """A complete or interrupted training.
 
     Attributes:
-        model: With the weights of the best epoch, as the run keeps it.
-        history: One entry per whole epoch.
-        best: The epoch kept: highest validation score, on a tie the lowest validation loss.
-        is_interrupted: Whether Ctrl-C ended it early.
-        is_stopped_early: Whether it ended early because nothing had improved for the recipe's patience.
+        model: The network as the run keeps it, with the weights of the best epoch.
+        history: One entry per complete epoch.
+        best: The epoch with the highest validation score and, on a tie, the lowest validation loss.
+        is_interrupted: Whether Ctrl-C ended the training.
+        is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
+            patience.
     """
 
     model: keras.Model
@@ -109,24 +118,24 @@ class Fit:
 
     @property
     def ending(self) -> Ending:
-        """Why there are no more epochs."""
+        """The reason why the training ended."""
         return "interrupted" if self.is_interrupted else "stopped early" if self.is_stopped_early else "whole"
 
 
 def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | None = None) -> Fit:
-    """Trains a recipe's network.
+    """Trains the network of a task.
 
     Args:
-        task: What to train, on what.
-        seed: Of the start weights, the dropout and the order of the batches.
-        observer: Told of batches and epochs.
-        checkpoint: Where each epoch is written down, and where an earlier process's are taken up: the end is the same
-            to the bit as if there had been one process.
+        task: The network, its recipe and its data.
+        seed: The seed of the start weights, the dropout and the order of the batches.
+        observer: Called during the training.
+        checkpoint: Where each epoch is saved and earlier epochs are read from. A resumed training ends with the same
+            bits as one that was never stopped. None saves nothing.
 
     Raises:
-        KeyboardInterrupt: If interrupted before one epoch was whole; there is nothing to keep then.
+        KeyboardInterrupt: If it is interrupted before the first epoch is complete, so that there is nothing to keep.
         ModelError: If the checkpoint is damaged.
-        OSError: If it cannot be written.
+        OSError: If the checkpoint cannot be written.
     """
     recipe = task.recipe
     begin(seed)
@@ -137,7 +146,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         source = task.prepare(model, Preparation(seed, checkpoint, observer.on_stage))
     train = Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=seed)
     validation = Batches(task.parts[1], batch_size=recipe.batch_size, by_length=recipe.by_length, seed=None)
-    # The recurrence is compiled by XLA already; the whole would be compiled anew for each length and gain nothing.
+    # The recurrence is compiled by XLA already. The whole network would be compiled again for each length, for no gain.
     model.compile(
         optimizer=recipe.optimizer(recipe.epochs * len(train)),
         loss=task.loss,
@@ -164,14 +173,14 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
             raise
         is_interrupted = True
     if keeper.best is None:
-        raise ValueError("fit takes at least one epoch")
+        raise ValueError("a recipe needs at least one epoch")
     kept.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
     return Fit(task.finish(kept), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted)
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Collects the history, keeps the best epoch's weights and the last one's state, and tells the observer."""
+    """Keeps the history and the best weights, saves the state of each epoch, and calls the observer."""
 
     def __init__(
         self, task: Task, parts: tuple[Batches, Batches], observer: Observer, checkpoint: Checkpoint | None
@@ -190,19 +199,19 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether nothing has improved for so long that nothing is expected any more."""
+        """Whether nothing has improved for as many epochs as the recipe's patience."""
         return bool(self._patience and self.best and len(self.history) - self.best.epoch >= self._patience)
 
     @property
     def is_done(self) -> bool:
-        """Whether there is no epoch left."""
+        """Whether no epoch is left to run."""
         return self.is_out_of_patience or len(self.history) >= self._epochs
 
     def resume(self, model: keras.Model) -> int:
-        """Takes up where an earlier process stopped.
+        """Restores the state that an earlier process saved.
 
         Returns:
-            The epochs that are done.
+            The number of complete epochs.
         """
         model.optimizer.build(model.trainable_variables)
         state = self._checkpoint.load(_STAGE) if self._checkpoint else None

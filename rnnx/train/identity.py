@@ -1,4 +1,8 @@
-"""What decides a training, as a few values: two with the same ones end with the same weights on the same machine."""
+"""Identifies a training by a few values.
+
+Two trainings with the same identity end with the same weights on the same machine, so a checkpoint is resumed only by a
+training with its identity. Imports Keras.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +30,14 @@ _SETTINGS = (
 
 
 def identify(task: Task, seed: int) -> dict[str, str | int]:
-    """Names what decides a training: the data, the network, every number of the recipe, the seed, the versions.
+    """Lists what decides a training: the data, the network, every setting of the recipe, the seed, the versions.
 
     Args:
-        task: What to train, on what.
-        seed: Of everything that is drawn.
+        task: The network, its recipe and its data.
+        seed: The seed of everything that is drawn.
+
+    Returns:
+        The values by name: short ones as they are, long ones as a sha256.
     """
     steps = -(-len(task.parts[0].lengths) // task.recipe.batch_size) * task.recipe.epochs
     optimizer = keras.saving.serialize_keras_object(task.recipe.optimizer(steps))
@@ -63,7 +70,7 @@ def _position(setting: str) -> int:
 
 
 def digest_source(source: BatchSource) -> str:
-    """The sha256 of all that a source gives, in its own order."""
+    """The sha256 of everything that a source returns, in its own order."""
     digest = hashlib.sha256()
     count = len(source.lengths)
     for start in range(0, count, _ROWS_AT_A_TIME):
@@ -77,7 +84,7 @@ def _arrays(batch: Any) -> list[np.ndarray[Any, Any]]:
 
 
 def _unnumbered(document: str) -> str:
-    """Without the numbers that Keras gives its names: they count what the process built before."""
+    """Removes the numbers at the end of Keras's names, which count what the process built before."""
     return re.sub(r'_\d+"', '"', document)
 
 

@@ -1,11 +1,12 @@
-"""Pretraining: the article's network with an output at every position, whose target is the next word.
+"""Pretrains the article's network as a language model: every position has an output, whose target is the next word.
 
-A forward and a backward recurrence read the same embedding; the state at each position predicts the word that comes
-next in its direction. No label is needed, so the unlabelled texts count as much as the others. The embedding and both
-recurrences are then the start of a classifier.
+A forward and a backward recurrence read the same embedding. The state at each position predicts the word that comes
+next in its direction. That needs no labels, so unlabelled texts are as useful as labelled ones. The embedding and both
+recurrences are then the start weights of a classifier.
 
-The softmax runs over the right word and some hundred drawn ones, the same for all positions of a batch, corrected by
-how often each is drawn; over the whole vocabulary it would cost a hundred times as much.
+The softmax runs over the right word and a few hundred drawn words, which are the same for all positions of a batch, and
+is corrected for how often each word is drawn. Over the whole vocabulary it would cost a hundred times as much. Imports
+TensorFlow.
 
 Source: Dai and Le, Semi-supervised Sequence Learning, NIPS 2015 (the use); Bengio and Senecal, Adaptive Importance
 Sampling to Accelerate Training of a Neural Probabilistic Language Model, 2008 (the softmax); Mikolov et al.,
@@ -38,9 +39,9 @@ _BATCH_SIZE = 64
 _DRAWN_COUNT = 512
 _DRAWING_POWER = 0.75
 _LEARNING_RATE = 3e-3
-_START_SCALE = 0.7  # of the orthogonal start of the recurrences: states fade, gradients do not explode
+_START_SCALE = 0.7  # of the orthogonal start weights of the recurrences: states fade, gradients do not explode
 _WARM_UP_BATCHES = 3
-_SHORTEST = 3  # the start and two words: without a word to tell in each direction, a batch's mean would be 0 / 0
+_SHORTEST = 3  # the start and two words; with nothing to predict in a direction, a batch's mean would be 0 / 0
 
 
 def pretrain(
@@ -49,15 +50,15 @@ def pretrain(
     """Trains the language model.
 
     Args:
-        rows: Encoded texts, (length,) each, padded in front; those of less than two words tell nothing.
-        tokenizer: That encoded them.
-        units: Of each direction, and the width of the embedding.
+        rows: Encoded texts, `(length,)` each, without padding; texts of less than two words are skipped.
+        tokenizer: The tokenizer that encoded them; it must pad in front.
+        units: The units of each direction, and the width of the embedding.
         epochs: Passes over the texts.
-        preparation: The seed; where whole epochs are written down.
+        preparation: The seed, the checkpoint that complete epochs are saved in, and the observer.
 
     Returns:
-        The embedding (vocabulary, units), then kernel, recurrent kernel and bias of the forward and of the backward
-        recurrence, as Keras orders them.
+        The embedding `(vocabulary, units)`, then kernel, recurrent kernel and bias of the forward and of the backward
+        recurrence, in Keras's order.
     """
     counts = np.bincount(np.concatenate(rows), minlength=len(tokenizer.vocabulary))
     model = LanguageModel(len(tokenizer.vocabulary), units, counts, preparation.seed)
@@ -90,15 +91,22 @@ def pretrain(
 
 
 class LanguageModel:
-    """Both directions and the sampled softmax.
+    """A language model in both directions with a sampled softmax.
 
     Attributes:
-        body: ids (batch, time) to the states of both directions (batch, time, 2 units).
-        variables: Everything that is learned, in a fixed order.
+        body: The network from ids `(batch, time)` to the states of both directions `(batch, time, 2 * units)`.
+        variables: All variables that are learned, in a fixed order.
     """
 
     def __init__(self, vocabulary_size: int, units: int, counts: npt.NDArray[np.int64], seed: int) -> None:
-        """Draws the start weights; `counts` says how often each id stands in the texts."""
+        """Draws the start weights.
+
+        Args:
+            vocabulary_size: The number of ids.
+            units: The units of each direction, and the width of the embedding.
+            counts: `(vocabulary,)` how often each id occurs in the texts.
+            seed: The seed of the start weights.
+        """
         self._units = units
         start = keras.initializers.Orthogonal(_START_SCALE, seed=seed)
         ids = keras.Input((None,), dtype="int32")
@@ -124,33 +132,33 @@ class LanguageModel:
         self._log_expected = tf.constant(np.log(expected + 1e-12), tf.float32)
 
     def draw(self, rng: np.random.Generator) -> npt.NDArray[np.int32]:
-        """The words that all positions of a batch are told from, (drawn,)."""
+        """Draws the words that the right word is distinguished from at all positions of a batch, `(drawn,)` ids."""
         drawn = np.searchsorted(self._drawing, rng.random(_DRAWN_COUNT), side="right")
         return np.clip(drawn, UNKNOWN_ID, len(self._drawing) - 1).astype(np.int32)
 
     def loss(self, ids: Any, drawn: Any) -> Any:
-        """The mean of both directions' cross entropies, in nats, over the positions that have a next word.
+        """Computes the mean cross entropy of both directions, in nats, over the positions that have a next word.
 
-        It is there to be lowered, not to be read: a frequent word is drawn several times and stands as often among the
-        wrong ones, but once where it is right, so this is more than the cross entropy over all words.
+        The value is only good for training. A frequent word is drawn several times and counts as often among the wrong
+        words, but once where it is right, so the value is higher than the cross entropy over all words.
 
         Args:
-            ids: (batch, time), zeros in front.
-            drawn: (drawn,) ids.
+            ids: `(batch, time)`, with zeros in front.
+            drawn: `(drawn,)` ids from `draw`.
         """
         states = self.body(ids, training=True)
         forward, backward = states[:, :-1, : self._units], states[:, 1:, self._units :]
         before, after = ids[:, :-1], ids[:, 1:]
-        ahead = self._cross_entropy(forward, after, before > 0, drawn, self._projections[0])
-        behind = self._cross_entropy(backward, before, before > START_ID, drawn, self._projections[1])
-        return (ahead + behind) / 2
+        of_next = self._cross_entropy(forward, after, before > 0, drawn, self._projections[0])
+        of_previous = self._cross_entropy(backward, before, before > START_ID, drawn, self._projections[1])
+        return (of_next + of_previous) / 2
 
-    def _cross_entropy(self, states: Any, targets: Any, is_there: Any, drawn: Any, projection: Any) -> Any:
-        rows = tf.matmul(tf.boolean_mask(states, is_there), projection.value)
-        words = tf.boolean_mask(targets, is_there)
+    def _cross_entropy(self, states: Any, targets: Any, has_target: Any, drawn: Any, projection: Any) -> Any:
+        rows = tf.matmul(tf.boolean_mask(states, has_target), projection.value)
+        words = tf.boolean_mask(targets, has_target)
         right = tf.reduce_sum(rows * tf.gather(self._embedding.value, words), -1) + self._offset(words)
         others = tf.matmul(rows, tf.gather(self._embedding.value, drawn), transpose_b=True) + self._offset(drawn)
-        others = tf.where(words[:, None] == drawn[None], -1e9, others)  # the right word is no wrong one
+        others = tf.where(words[:, None] == drawn[None], -1e9, others)  # a drawn word may be the right one
         whole = tf.reduce_logsumexp(tf.concat([right[:, None], others], 1), 1)
         return tf.reduce_mean(whole - right)
 
@@ -169,7 +177,7 @@ def _compile(model: LanguageModel, optimizer: keras.optimizers.Optimizer) -> Any
 
 
 def _resume(model: LanguageModel, optimizer: keras.optimizers.Optimizer, preparation: Preparation) -> int:
-    """Takes up where an earlier process stopped; gives the epochs that are done."""
+    """Restores the state that an earlier process saved, and returns the number of complete epochs."""
     state = preparation.checkpoint.load(_STAGE) if preparation.checkpoint else None
     if state is None:
         return 0

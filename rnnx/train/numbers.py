@@ -1,8 +1,9 @@
-"""The task of giving a sequence of numbers a label, or values.
+"""Makes the task of giving a sequence of numbers a label, or values. Imports Keras.
 
-Features are standardised by the training part, and so are the values to be learned. Both steps are folded into the
-weights once training is over: tanh(U h + W (x - m) / s + b) is tanh(U h + W' x + b') with W' = W / s and
-b' = b - W m / s, and (V h + c) s + m has V' = V s and c' = c s + m. So the file takes raw numbers and gives raw ones.
+Features are standardised with the mean and deviation of the training part, and so are the values to be learned. After
+the training both steps are folded into the weights: tanh(U h + W (x - m) / s + b) is tanh(U h + W' x + b') with
+W' = W / s and b' = b - W m / s, and (V h + c) s + m has V' = V s and c' = c s + m. So the exported file takes raw
+numbers and returns raw numbers.
 """
 
 from __future__ import annotations
@@ -21,22 +22,28 @@ from rnnx.train.batches import SeriesSource
 from rnnx.train.recipes import SeriesRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
 
-# A float32 has 24 bits. Where the mean is 2^14 deviations away from zero, ten are left for what differs, and the
-# product with the folded kernel takes the others: a thousandth of a deviation is lost.
+# A float32 has 24 bits. If the mean is 2^14 deviations away from zero, 14 bits are used up by the mean and 10 are left
+# for the differences, so a thousandth of a deviation is lost in the product with the folded kernel.
 _MOST_DEVIATIONS = 2.0**14
-_SAMPLE_NUMBERS = 200_000  # in all samples together; they are written as text
+_SAMPLE_NUMBERS = 200_000  # in all recorded samples together, because they are written as text
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Where numbers lie: their mean and standard deviation, each (features,) float64; for a constant, its size."""
+    """The mean and the standard deviation of numbers.
+
+    Attributes:
+        mean: `(features,)` float64.
+        deviation: `(features,)` float64, above 0. For a constant feature it is the magnitude of the constant, or 1 if
+            that is larger.
+    """
 
     mean: npt.NDArray[np.float64]
     deviation: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, numbers: npt.NDArray[np.float32]) -> Scale:
-        """Measures (count, features)."""
+        """Measures the columns of `(count, features)`."""
         mean = numbers.mean(axis=0, dtype=np.float64)
         deviation = numbers.std(axis=0, dtype=np.float64)
         # The mean of equal numbers is off by rounding, and so is their deviation from 0.
@@ -44,7 +51,7 @@ class Scale:
         return cls(mean, np.where(is_constant, np.maximum(np.abs(mean), 1.0), deviation))
 
     def apply(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(..., features) in deviations from the mean."""
+        """Standardises `(..., features)`: subtracts the mean and divides by the deviation."""
         return ((numbers - self.mean) / self.deviation).astype(np.float32)
 
 
@@ -52,13 +59,13 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
     """Splits and standardises sequences of numbers.
 
     Args:
-        dataset: A fifth of the training part is held out, of each label if there are labels.
-        recipe: What to train.
-        seed: Of the split.
+        dataset: The data; a fifth of the training part is held out, of each label if there are labels.
+        recipe: The recipe to train.
+        seed: The seed of the split.
 
     Raises:
-        DataError: If some label has a single sequence, or there is a single sequence or label, or float32 cannot carry
-            a feature, or all values are the same.
+        DataError: If a label has a single sequence, or there is a single sequence or label, or float32 is too coarse
+            for a feature, or all values are the same.
     """
     parts = split_series(dataset, VALIDATION_FRACTION, seed)
     scale = Scale.of(np.concatenate(parts[0].rows))
@@ -98,8 +105,8 @@ def _require_carried(dataset: SeriesDataset, scale: Scale) -> None:
     worst = int(far.argmax())
     if far[worst] > _MOST_DEVIATIONS:
         raise DataError(
-            f"{dataset.name}: x: feature {worst} (from 0) lies around {scale.mean[worst]:.6g} and varies by "
-            f"{scale.deviation[worst]:.3g}: too little of that is left in float32; subtract an offset first"
+            f"{dataset.name}: x: feature {worst} (from 0) has the mean {scale.mean[worst]:.6g} and the deviation "
+            f"{scale.deviation[worst]:.3g}, which float32 cannot resolve; subtract an offset first"
         )
 
 
@@ -109,13 +116,16 @@ def _encode(part: Series, scale: Scale, values: Scale | None) -> SeriesSource:
 
 
 def fold(model: keras.Model, scale: Scale, values: Scale | None) -> keras.Model:
-    """Makes the network that reads raw numbers of a trained one that reads standardised ones.
+    """Turns a trained network that reads standardised numbers into one that reads raw numbers.
 
     Args:
-        model: Its first layer is a Bidirectional of simple recurrences, its last one a Dense; what is present comes in
-            as an input of its own.
-        scale: Of the features.
-        values: Of the outputs; None where they are probabilities.
+        model: The trained network. Its first layer is a Bidirectional of SimpleRNN, its last one a Dense, and a second
+            input says which steps are present.
+        scale: The scale of the features.
+        values: The scale of the outputs; None if they are probabilities.
+
+    Returns:
+        A network without the second input, which reads and returns raw numbers.
     """
     x = y = keras.Input(model.inputs[0].shape[1:], name="x")
     for layer in model.layers:
@@ -135,7 +145,7 @@ def fold(model: keras.Model, scale: Scale, values: Scale | None) -> keras.Model:
 
 
 def _samples(model: keras.Model, validation: Series, labels: tuple[str, ...], seed: int) -> bytes:
-    """Some held-out sequences with what Keras says of them now: export has to come to the same."""
+    """Records some held-out sequences with Keras's answers, which a later export must reproduce."""
     samples: list[SeriesSample] = []
     room = _SAMPLE_NUMBERS
     for row in validation.take(choose_samples(len(validation), seed)).rows:

@@ -1,35 +1,35 @@
-"""How long a training will take, from what its first batches took. Standard library only."""
+"""Estimates how long a training will take from the time of its first batches. Standard library only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Before so much was measured, nothing is said: one slow batch of three would be most of it.
+# No estimate is made before so much was measured: of three batches, a slow one would dominate it.
 _LEAST_BATCHES = 10
 _LEAST_SECONDS = 1.0
 
 
 class Pace:
-    """Measures work against time, in parts of different cost (training, validation).
+    """Measures the time per unit of work, for parts of different cost (training, validation).
 
-    Work is counted in steps that the network takes, padding included: a batch of long texts takes longer than one of
-    short ones, so the share of batches that are done says little about the time that is left.
+    Work is counted in steps that the network takes, including padding. A batch of long texts takes longer than one of
+    short texts, so the share of complete batches says little about the remaining time.
     """
 
     def __init__(self, left: Mapping[str, int]) -> None:
-        """Takes the work that lies ahead, in steps, for each part."""
+        """Starts with the work that is left, in steps, for each part."""
         self._left = dict(left)
         self._seconds = dict.fromkeys(left, 0.0)
         self._work = dict.fromkeys(left, 0)
         self._batches = 0
 
     def add(self, part: str, work: int, seconds: float | None) -> None:
-        """Notes that a batch is done.
+        """Records a complete batch.
 
         Args:
-            part: Of which part.
-            work: Its steps.
-            seconds: What it took; None if that says nothing of the others, as a compilation was in it.
+            part: The part that the batch belongs to.
+            work: The steps of the batch.
+            seconds: Its time; None if it is not typical, because a compilation was part of it.
         """
         self._left[part] = max(self._left[part] - work, 0)
         if seconds is not None:
@@ -39,10 +39,10 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes at most; None before there is enough to tell by.
+        """The time in seconds that the rest takes at most; None before enough was measured.
 
-        A part that was not yet measured is taken to cost what the dearest one does: validation has no gradient and is
-        cheaper than training.
+        A part that was not measured yet is assumed to cost as much as the most expensive one. That is an upper bound,
+        because validation needs no gradient and is cheaper than training.
         """
         if self._is_unknown:
             return None
@@ -50,7 +50,7 @@ class Pace:
         return sum(left * rates.get(part, max(rates.values())) for part, left in self._left.items())
 
     def seconds_for(self, work: float) -> float | None:
-        """How long so much more of the dearest part would take; None before there is enough to tell by."""
+        """The time in seconds for more work at the cost of the most expensive part; None before enough was measured."""
         return None if self._is_unknown else work * max(self._rates().values())
 
     @property
@@ -62,7 +62,7 @@ class Pace:
 
 
 def in_words(seconds: float) -> str:
-    """A time to be read at a glance: `40 s`, `4 min`, `2 h 5 min`."""
+    """Formats a time for people: `40 s`, `4 min`, `2 h 5 min`."""
     if seconds < 99.5:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""One training from a data set to a run directory, which `rnnx export` takes up."""
+"""Trains a recipe on a data set and writes the run directory, which `rnnx export` reads. Imports Keras."""
 
 from __future__ import annotations
 
@@ -44,24 +44,27 @@ def train(
     seed: int = 0,
     observer: Observer,
 ) -> Fit:
-    """Trains a recipe on a data set and writes the run; the test part is not looked at.
+    """Trains a recipe on a data set and writes the run; the test part is not used.
 
-    Each epoch is written into `OUT.checkpoint`, beside the run. After a death, the same call goes on from there and
-    ends with the same weights and history, to the bit, as if nothing had happened; so it does after an interrupt,
-    which also writes the run as it stands. A run that is whole needs no checkpoint any more, and it is removed.
+    Each epoch is saved in `OUT.checkpoint`, next to the run. If the process is killed, the same call resumes from there
+    and ends with the same weights and history, to the bit. The same holds after an interrupt, which also writes the run
+    with the best epoch so far. When the training is complete, the checkpoint is removed.
 
     Args:
         dataset: Labelled texts, tagged sentences, or sequences of numbers.
-        recipe: What to train.
+        recipe: The recipe to train.
         out: The run's directory; an earlier run or bundle there is replaced.
-        epochs: The recipe's own number if None.
-        seed: Of everything that is drawn.
-        observer: Told of batches and epochs.
+        epochs: The number of epochs; None takes the recipe's.
+        seed: The seed of everything that is drawn.
+        observer: Called during the training.
+
+    Returns:
+        The trained network and its history.
 
     Raises:
-        DataError: If some label has a single example, or there is a single label, tag, sentence or sequence.
-        UsageError: If something that is not rnnx's stands at `out`, or the recipe is for data of another kind, or
-            another training is half done there, or running.
+        DataError: If a label has a single example, or there is a single label, tag, sentence or sequence.
+        UsageError: If `out` holds anything that is not a run or a bundle, or the recipe is for another kind of data, or
+            the checkpoint belongs to another training or one that is running.
         ModelError: If the checkpoint is damaged.
         OSError: If the run or the checkpoint cannot be written.
     """
@@ -100,9 +103,14 @@ def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: 
 def make_task(dataset: AnyDataset, recipe: Recipe, seed: int) -> Task:
     """Splits and encodes a data set for a recipe.
 
+    Args:
+        dataset: The data set.
+        recipe: A recipe for the same kind of data.
+        seed: The seed of the split.
+
     Raises:
         DataError: If the training part is too small to hold some of it out, or holds no word.
-        UsageError: If the recipe is for data of another kind.
+        UsageError: If the recipe is for another kind of data.
     """
     match dataset, recipe:
         case TaggedDataset(), TaggerRecipe():
@@ -148,7 +156,7 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
 
 
 def _history(fitted: Fit) -> list[dict[str, Any]]:
-    """The epochs; where more were meant to come, the last one says why they did not."""
+    """The epochs; the last one says why the training ended if it ended early."""
     epochs: list[dict[str, Any]] = [epoch.figures() for epoch in fitted.history]
     if fitted.ending != "whole":
         epochs[-1]["ending"] = fitted.ending
@@ -156,7 +164,7 @@ def _history(fitted: Fit) -> list[dict[str, Any]]:
 
 
 def keras_bytes(model: keras.Model) -> bytes:
-    """The model as a `.keras` file, without the optimizer (twice the weights, of no use here)."""
+    """Saves a model as a `.keras` file without the optimizer, which is twice as large as the weights."""
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:

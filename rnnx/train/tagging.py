@@ -1,4 +1,4 @@
-"""The task of giving each word of a sentence a tag."""
+"""Makes the task of giving each word of a sentence a tag. Imports Keras."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
 class WordAccuracy(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]  # keras ships no types
     """The share of words whose tag is right, over all batches together.
 
-    Keras's own metric takes the mean over the time first, and so gives a word in a short batch more weight.
+    Keras's own metric takes the mean over the time first, which gives a word in a short batch more weight.
     """
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Counts a batch: tags (batch, time), probabilities (batch, time, tags), weights (batch, time)."""
+        """Adds a batch: tags `(batch, time)`, probabilities `(batch, time, tags)`, weights `(batch, time)`."""
         flat = (-1,)
         weight = None if sample_weight is None else keras.ops.reshape(sample_weight, flat)
         y_pred = keras.ops.reshape(y_pred, (-1, y_pred.shape[-1]))
@@ -34,12 +34,12 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
     """Encodes sentences with a tag for each word.
 
     Args:
-        dataset: Tagged sentences; where it has no validation part, a fifth of the training part is held out.
-        recipe: What to train.
-        seed: Of that split.
+        dataset: Tagged sentences; if it has no validation part, a fifth of the training part is held out.
+        recipe: The recipe to train.
+        seed: The seed of that split.
 
     Raises:
-        DataError: If there is one tag only, or a single sentence with nothing to validate on.
+        DataError: If there is a single tag, or a single sentence and no validation part.
     """
     if len(dataset.labels) < 2:
         raise DataError(f"{dataset.name}: one tag ({dataset.labels[0]!r}) for all words; a tagger needs at least two")
@@ -74,7 +74,7 @@ def _encode(part: TaggedSentences, encoder: WordEncoder) -> WordSource:
 def _samples(
     model: keras.Model, encoder: WordEncoder, validation: TaggedSentences, labels: tuple[str, ...], seed: int
 ) -> bytes:
-    """Some held-out sentences with what Keras says of each word now."""
+    """Records some held-out sentences with Keras's tags, which a later export must reproduce."""
     chosen = validation.take(choose_samples(len(validation), seed)).sentences
     sentences = [words[cut] for words in chosen for cut in list(pieces(len(words), encoder.config.max_length))[:1]]
     probs = model.predict_on_batch(tuple(encoder.pad([encoder.encode(words) for words in sentences])))

@@ -1,4 +1,4 @@
-"""What fitting and a run need to know of a data set and a recipe, whatever kind of answer is learned."""
+"""Describes a training for `fit` and `run`: an encoded data set and its recipe, for any kind of model."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe
 from rnnx.train.temperature import Tempered
 
-# The metric that the best epoch is chosen by, the highest: the share of right labels, or of the values' variance that
-# is explained.
+# The metric that the best epoch is chosen by: the share of right labels, or R2, the share of the values' variance that
+# is explained. Higher is better.
 Score = Literal["accuracy", "r2"]
-VALIDATION_FRACTION = 0.2  # the article's
+VALIDATION_FRACTION = 0.2  # as in the article
 _SAMPLE_COUNT = 64
 
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Where a stage before the epochs stands.
+    """The progress of a stage before the epochs.
 
     Attributes:
-        name: What it does.
-        done: Of `total`.
-        total: In whatever the stage counts.
-        seconds_left: What the rest of it takes at most; None before there is a pace.
-        seconds_after: What the stages and epochs behind it take, about; None before there is a pace.
+        name: What the stage does, for messages.
+        done: How much of `total` is done.
+        total: The work of the stage, in units of its own.
+        seconds_left: The time that the rest of the stage takes at most; None before a pace is known.
+        seconds_after: The approximate time of the stages and epochs after it; None before a pace is known.
     """
 
     name: str
@@ -44,13 +44,13 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a stage before the epochs may use.
+    """What a stage before the epochs gets.
 
     Attributes:
-        seed: Of everything that is drawn.
-        checkpoint: Where a stage writes down what it has done, and takes it up again; None writes nothing.
-        on_stage: Told where it stands.
-        work_after: What comes behind the stage, in the stage's own steps times rows.
+        seed: The seed of everything that is drawn.
+        checkpoint: Where a stage saves its state and reads it when it is resumed; None saves nothing.
+        on_stage: Called with the progress of the stage.
+        work_after: The work that follows the stage, in the units of the stage (steps times rows).
     """
 
     seed: int
@@ -64,22 +64,24 @@ class Task:
     """A data set encoded for a recipe.
 
     Attributes:
-        recipe: Its optimizer, batch size, epochs and order are used.
-        parts: Training and validation.
-        counts: Texts or sentences in each, before any cut.
-        task_kind: What kind of answer is learned.
-        build: The network, its start weights drawn.
-        loss: Of the network's output.
-        metrics: Made anew for each training, weighted by the batches' weights if they have any; one is `score`.
-        vocabulary: The file; None for numbers.
-        vocabulary_size: Its tokens.
-        samples: (network, seed) to some held-out examples with what it says of them, as a file.
-        score: What the best epoch is chosen by.
+        recipe: The recipe; it also says which kind of model is trained and how that reads its input.
+        parts: The encoded training part and validation part.
+        counts: The number of examples in each part, before long ones are cut into pieces.
+        task_kind: Which kind of answer is learned.
+        build: Makes the network with newly drawn start weights.
+        loss: The loss of the network's output.
+        metrics: Makes new metrics for a training, weighted by the weights of the batches if they have any; one of them
+            is named `score`.
+        vocabulary: The content of the vocabulary file; None for numbers.
+        vocabulary_size: The number of its tokens; 0 for numbers.
+        samples: Makes the file of recorded samples, given the network and a seed: some held-out examples with the
+            network's answers.
+        score: The metric that the best epoch is chosen by.
         unlabelled: Further training texts that `prepare` reads.
-        prepare: What comes before the epochs: sets start weights of the network, and gives what the epochs read
-            instead of `parts[0]`; None where there is no such thing.
-        finish: The trained network to the one that the run keeps.
-        calibrate: That one to the same with a temperature folded in; None where the recipe asks for none.
+        prepare: Runs before the epochs: sets start weights of the network and returns what the epochs read in place
+            of `parts[0]`; None if nothing has to be prepared.
+        finish: Makes the network that the run keeps from the trained network.
+        calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
     """
 
     recipe: Recipe
@@ -100,6 +102,6 @@ class Task:
 
 
 def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:
-    """Draws which of `count` held-out examples are written down, in their order."""
+    """Draws which of `count` held-out examples are recorded as samples; returns their indices in ascending order."""
     chosen = np.random.default_rng(seed).choice(count, min(_SAMPLE_COUNT, count), replace=False)
     return np.sort(chosen)

@@ -1,10 +1,10 @@
-"""One temperature for the probabilities of a trained classifier, fitted on validation and folded into its head.
+"""Calibrates a trained classifier: fits a temperature on the validation part and folds it into the last layer.
 
-A network that was trained long says 0.99 where it is right nine times in ten; one that was held back by dropout or
-smoothed labels says too little. Dividing the logits z by a temperature T > 0 makes softmax(z / T) and sigmoid(z / T)
-softer (T > 1) or sharper (T < 1) and keeps their order, so no label changes. T is the one with the lowest negative log
-likelihood on the validation part, which is convex in 1 / T. Since z / T = x (K / T) + b / T, T goes into the kernel and
-the bias of the last layer: the file that is exported knows nothing of it.
+A network that was trained for long gives 0.99 where it is right nine times in ten; dropout or smoothed labels make the
+probabilities too low. Dividing the logits z by a temperature T > 0 makes softmax(z / T) and sigmoid(z / T) softer
+(T > 1) or sharper (T < 1) and keeps their order, so no label changes. T is chosen for the lowest negative log
+likelihood on the validation part, which is convex in 1 / T. Since z / T = x (K / T) + b / T, the kernel and the
+bias of the last layer are divided by T, and the exported file needs no temperature. Imports Keras.
 
 Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
 """
@@ -25,23 +25,23 @@ from rnnx.train.batches import BatchSource
 
 Logits = npt.NDArray[np.float64]
 
-# The minimum need not lie inside. Where every validation text is right, the likelihood rises for ever as T falls to 0,
-# and every probability would become 0 or 1 on the word of a few texts; where the logits say nothing of the labels, it
-# rises as T grows. Sharper than 4 times or softer than 16 times is taken for the one or the other. Both are powers of
-# two, by which weights are divided without rounding.
+# The likelihood may have no maximum for a finite T above 0. If every validation text is right, it rises as T falls to
+# 0, and a few texts would turn every probability into 0 or 1. If the logits say nothing about the labels, it rises as T
+# grows. So T is limited to 4 times sharper and 16 times softer. Both limits are powers of two, by which weights are
+# divided without rounding.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.25, 16.0
 _BISECTIONS = 53  # the bits of a float64
 
 
 @dataclass(frozen=True)
 class Tempered:
-    """A network with its temperature folded in.
+    """A network with a temperature folded in.
 
     Attributes:
-        model: It.
-        temperature: What its logits were divided by.
-        before: The calibration on the validation part as it was trained.
-        after: The same, with the temperature.
+        model: The network.
+        temperature: The number that its logits are divided by.
+        before: The calibration on the validation part without the temperature.
+        after: The calibration on the validation part with the temperature.
     """
 
     model: keras.Model
@@ -50,7 +50,7 @@ class Tempered:
     after: Calibration
 
     def figures(self) -> dict[str, Any]:
-        """By name, as the metrics of a run hold them."""
+        """The figures by name, as `metrics.json` holds them."""
         calibrations = {"before": dataclasses.asdict(self.before), "after": dataclasses.asdict(self.after)}
         return {"temperature": self.temperature, "validation_calibration": calibrations}
 
@@ -59,17 +59,17 @@ def temper(model: keras.Model, validation: BatchSource, batch_size: int) -> Temp
     """Fits a temperature on the validation part and folds it into a copy of the network.
 
     Args:
-        model: It ends with a Dense of sigmoid or softmax, one label for each example.
+        model: A classifier of whole examples that ends in a Dense with sigmoid or softmax.
         validation: Held-out examples with their label ids.
-        batch_size: Examples that run together.
+        batch_size: The number of examples that run together.
 
     Raises:
-        ModelError: If the network ends otherwise, or gives no finite number.
+        ModelError: If the network does not end in such a layer, or a logit is not finite.
     """
     logits, label_ids = _logits(model, validation, batch_size)
     temperature = fit_temperature(logits, label_ids)
     before, after = (
-        measure_calibration(_softmax(logits / one), label_ids, _choose(logits)) for one in (1.0, temperature)
+        measure_calibration(_softmax(logits / divisor), label_ids, _choose(logits)) for divisor in (1.0, temperature)
     )
     return Tempered(fold_temperature(model, temperature), temperature, before, after)
 
@@ -77,18 +77,18 @@ def temper(model: keras.Model, validation: BatchSource, batch_size: int) -> Temp
 def fit_temperature(logits: Logits, label_ids: npt.NDArray[np.integer]) -> float:
     """Finds the temperature with the lowest negative log likelihood.
 
-    Bisection on its slope over 1 / T, which never falls: a few dozen sums over the validation part, and no starting
-    point from which they go astray.
+    It bisects the slope of that over 1 / T, which never falls. That takes a few dozen sums over the
+    validation part and, unlike a gradient method, cannot diverge.
 
     Args:
-        logits: (count, labels) of a softmax; a sigmoid's are those of a softmax with 0 for the first label.
-        label_ids: (count,) the true ones.
+        logits: `(count, labels)`, the logits of a softmax; those of a sigmoid have 0 for the first label.
+        label_ids: `(count,)`, the true label ids.
 
     Returns:
-        In `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`; 1 if it makes no difference.
+        The temperature, in `LOWEST_TEMPERATURE` to `HIGHEST_TEMPERATURE`; 1 if it makes no difference.
 
     Raises:
-        ValueError: If there is no logit, or one is not finite.
+        ValueError: If there are no logits, or a logit is not finite.
     """
     if not (logits.size and np.isfinite(logits).all()):
         raise ValueError("there should be at least one row of logits, all of them finite")
@@ -104,27 +104,27 @@ def fit_temperature(logits: Logits, label_ids: npt.NDArray[np.integer]) -> float
 
 
 def _slope(margins: Logits, beta: float) -> float:
-    """The derivative of the negative log likelihood, mean log sum exp(beta m), by beta.
+    """Computes the derivative of the negative log likelihood, mean log sum exp(beta m), with respect to beta.
 
     Args:
-        margins: (count, labels) the logits less that of the true label.
+        margins: `(count, labels)`, the logits minus the logit of the true label.
         beta: 1 / T.
     """
     return float((_softmax(beta * margins) * margins).sum(axis=1).mean())
 
 
 def fold_temperature(model: keras.Model, temperature: float) -> keras.Model:
-    """Makes the network whose logits are those of another one, divided by a temperature.
+    """Copies a network and divides its logits by a temperature.
 
-    Its weights are divided in float64 and rounded once. Equal logits stay equal and a logit of 0 stays 0, so a tie
-    stays a tie; another label could come out only where the margin is no larger than that rounding.
+    The weights are divided in float64 and rounded once. Equal logits stay equal and a logit of 0 stays 0, so a tie
+    stays a tie. A label can change only if the margin is not larger than that rounding.
 
     Args:
-        model: It ends with a Dense of sigmoid or softmax.
-        temperature: Above 0.
+        model: A network that ends in a Dense with sigmoid or softmax.
+        temperature: The divisor, above 0.
 
     Raises:
-        ModelError: If it ends otherwise; names the layer.
+        ModelError: If the network does not end in such a layer; the message names the layer.
     """
     if not temperature > 0:
         raise ValueError(f"a temperature should be above 0, not {temperature}")
@@ -137,29 +137,32 @@ def fold_temperature(model: keras.Model, temperature: float) -> keras.Model:
 
 
 def require_head(model: keras.Model) -> keras.layers.Dense:
-    """The layer that gives the probabilities.
+    """Finds the layer that gives the probabilities.
 
     Raises:
-        ModelError: If it is no Dense of sigmoid or softmax, or there are several outputs; names the layer.
+        ModelError: If it is not a Dense with sigmoid or softmax, or there are several outputs; the message names it.
     """
     if len(model.outputs) != 1:
-        raise ModelError(f"model {model.name} has {len(model.outputs)} outputs: a temperature is for one")
+        raise ModelError(f"model {model.name} has {len(model.outputs)} outputs; a temperature needs a single output")
     head = model.layers[-1]
     if not isinstance(head, keras.layers.Dense) or head.output is not model.outputs[0]:
         raise ModelError(
-            f"layer {head.name}: a {type(head).__name__} is no Dense that gives the output; no temperature goes into it"
+            f"layer {head.name}: it is a {type(head).__name__}, not a Dense that gives the output; it takes no "
+            "temperature"
         )
     if head.activation not in (keras.activations.sigmoid, keras.activations.softmax):
         name = getattr(head.activation, "__name__", type(head.activation).__name__)
-        raise ModelError(f"layer {head.name}: its activation is {name}, not sigmoid or softmax: it has no temperature")
+        raise ModelError(
+            f"layer {head.name}: its activation is {name}, not sigmoid or softmax; it takes no temperature"
+        )
     return head
 
 
 def _logits(model: keras.Model, source: BatchSource, batch_size: int) -> tuple[Logits, npt.NDArray[np.integer]]:
-    """What goes into the last activation, (count, labels), and the label ids, (count,), the shortest examples first."""
+    """Computes the logits `(count, labels)` and the label ids `(count,)`, with the shortest examples first."""
     head = require_head(model)
     body = keras.Model(model.inputs, head.input)
-    body.jit_compile = False  # XLA would compile anew for each length of a batch
+    body.jit_compile = False  # XLA would compile again for each length of a batch
     order = np.argsort(source.lengths, kind="stable")
     states, label_ids = [], []
     for start in range(0, len(order), batch_size):
@@ -183,7 +186,7 @@ def _softmax(logits: Logits) -> Logits:
 
 
 def _choose(logits: Logits) -> npt.NDArray[np.integer]:
-    """The label ids that inference would say: of two, the second one from a probability of 0.5 on."""
+    """The label ids that inference chooses; of two labels the second one at a probability of 0.5 or more."""
     if logits.shape[1] == 2:
         return (logits[:, 1] >= logits[:, 0]).astype(np.int64)
     return np.asarray(logits.argmax(axis=1))

@@ -90,7 +90,7 @@ def test_an_unfinished_training_is_resumed_and_never_overwritten_by_another(
     capfd.readouterr()
     assert run([*command, "--seed", "1"]) == 2
     assert re.search(
-        r"run.checkpoint: holds another training that is not done \(other data, seed 0, not 1\); .*--fresh",
+        r"run.checkpoint: holds another training that is not complete \(other data, seed 0, not 1\); .*--fresh",
         capfd.readouterr().err,
     )
     assert run(command) == 0

@@ -72,7 +72,7 @@ ESCAPES: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("name", ESCAPES)
 def test_an_archive_with_a_path_out_of_it_is_refused_whole(name: str, tmp_path: Path) -> None:
     path = ESCAPES[name](tmp_path)
-    with pytest.raises(UntrustedDataError, match=r"leads out of the archive|is a link or a device"):
+    with pytest.raises(UntrustedDataError, match=r"has a path that leaves the archive|is a link or a device"):
         load_dataset(str(path))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -104,7 +104,7 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UntrustedDataError, match=r"unpacks .*to .*bytes.* are the most; it is not read"):
+    with pytest.raises(UntrustedDataError, match=r"unpacks .*to .*bytes.*, but the limit is [\d,]+; it is not read"):
         load_dataset(str(BOMBS[name](tmp_path)))
 
 

@@ -59,8 +59,8 @@ def test_sentences_are_read_back_as_they_were_written(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "no sentence in it"),
-        ("# only a comment\n\n", "no sentence in it"),
+        ("", "holds no sentence"),
+        ("# only a comment\n\n", "holds no sentence"),
         ("1\tgo\t_\tVERB\n", r"x\.conllu:1: should have 10 columns between tabs, not 4"),
         ("plain text\n", r"x\.conllu:1: should have 10 columns between tabs, not 1"),
         (SAMPLE.replace("3\tgo\tgo", "4\tgo\tgo"), r"x\.conllu:6: the ID should be 3, not b'4'"),

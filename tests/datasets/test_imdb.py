@@ -58,7 +58,7 @@ def test_an_archive_with_the_official_name_must_have_the_official_hash(archive: 
 
 
 def test_a_folder_without_reviews_says_what_it_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither aclImdb/ nor"):
+    with pytest.raises(DataError, match="holds neither aclImdb/ nor"):
         load_dataset("imdb", data_dir=tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_the_archive_is_downloaded_once_and_checked(
 @pytest.mark.train
 def test_a_wrong_hash_and_a_missing_file_are_data_errors(server: str, tmp_path: Path) -> None:
     pytest.importorskip("keras", reason="needs the [train] extra")
-    with pytest.raises(DataError, match=r"could not be fetched: .*corrupted.*--data-dir"):
+    with pytest.raises(DataError, match=r"could not be downloaded: .*corrupted.*--data-dir"):
         imdb.fetch_imdb(server, "0" * 32, tmp_path / "cache")
-    with pytest.raises(DataError, match=r"could not be fetched: .*404.*--data-dir"):
+    with pytest.raises(DataError, match=r"could not be downloaded: .*404.*--data-dir"):
         imdb.fetch_imdb(f"{server}.nothing", "0" * 32, tmp_path / "cache2")

@@ -56,7 +56,7 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y": [0, 1]}, r"x: is missing \(the keys are y\); save it by numpy\.savez"),
+        ({"y": [0, 1]}, r"x: is missing \(the keys are y\); save it with numpy\.savez"),
         ({"x": X}, r"y: is missing \(the keys are x\)"),
         ({"x": X, "y": [0, 1, 0, 1], "x_test": X}, "y_test: is missing"),
         ({"x": X, "y": [0, 1, 0, 1], "y_test": [0]}, "x_test: is missing"),
@@ -64,11 +64,11 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
         ({"x": X[:0], "y": []}, r"x: is empty: \(0, 3, 2\)"),
         ({"x": X[:, :0], "y": [0, 1, 0, 1]}, r"x: is empty: \(4, 0, 2\)"),
         ({"x": np.full((4, 3, 2), "a"), "y": [0, 1, 0, 1]}, "x: should hold numbers, not <U1"),
-        ({"x": NAN, "y": [0, 1, 0, 1]}, r"x: sequence 1, step 1, feature 1 \(from 0\) is nan; fill such places in"),
+        ({"x": NAN, "y": [0, 1, 0, 1]}, r"x: sequence 1, step 1, feature 1 \(from 0\) is nan; fill in such values"),
         ({"x": 1e300 * X, "y": [0, 1, 0, 1]}, r"x: sequence 0, step 0, feature 1 \(from 0\) is inf"),
         ({"x": X, "y": [0, 1, 0]}, r"y: has shape \(3,\) for 4 sequences; it should have one entry for each"),
         ({"x": X, "y": 1}, r"y: has shape \(\) for 4 sequences"),
-        ({"x": X, "y": [0.0, 1, 0, 1]}, "y: holds fractions, not labels; .* take --task regression"),
+        ({"x": X, "y": [0.0, 1, 0, 1]}, "y: holds fractions, not labels; use --task regression to predict values"),
         ({"x": X, "y": [[0], [1], [0], [1]]}, r"y: should be \(count,\) integers or strings"),
         ({"x": X, "y": ["a", "b\n", "a", "b\n"]}, r"y: the label 'b\\n' is not printable"),
         (
@@ -82,7 +82,7 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
         ),
         ({"x": X, "y": [0, 1, 0, 1], "lengths": [3.0, 1, 1, 1]}, "lengths: should be 4 integers, one per sequence"),
         ({"x": X, "y": [0, 1, 0, 1], "x_test": X[:, :, :1], "y_test": [0, 1, 0, 1]}, "x_test: has 1 features, x has 2"),
-        ({"x": X, "y": [0, 1, 0, 1], "x_test": X[:1], "y_test": [7]}, "y_test: has labels that y has not: 7"),
+        ({"x": X, "y": [0, 1, 0, 1], "x_test": X[:1], "y_test": [7]}, "y_test: has labels that are not in y: 7"),
     ],
 )
 def test_a_refusal_names_file_key_and_reason(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_an_npz_archive_is_refused(tmp_path: Path) -> None:
         read_npz(path, "classification")
     data = save(path, x=X, y=[0, 1, 0, 1]).read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="damaged, or no file of numpy's"):
+    with pytest.raises(DataError, match="damaged, or not written by NumPy"):
         read_npz(path, "classification")
     path.write_bytes(data.replace(b"NUMPY", b"NUMPX"))
     with pytest.raises(DataError, match=r"a\.npz: x: "):
@@ -128,8 +128,8 @@ def test_a_member_that_is_not_an_array_is_refused(tmp_path: Path) -> None:
     """NumPy would return the bytes of the first member as they are; the header of the second is not valid Python."""
     header = b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'" + b" " * 1
     for name, content, told in (
-        ("x", b"text", "no array of numpy's \\("),
-        ("x.npy", header, "no array of numpy's \\("),
+        ("x", b"text", "not an array of NumPy \\("),
+        ("x.npy", header, "not an array of NumPy \\("),
     ):
         with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
             archive.writestr(name, content)
@@ -142,7 +142,7 @@ def test_a_member_that_lzma_cannot_unpack_is_reported_as_damaged(tmp_path: Path)
         archive.writestr("x.npy", bytes(range(200)))
     data = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(data[:50] + bytes(100) + data[150:])
-    with pytest.raises(DataError, match=r"a\.npz: x: damaged, or no file of numpy's \(Corrupt"):
+    with pytest.raises(DataError, match=r"a\.npz: x: damaged, or not written by NumPy \(Corrupt"):
         read_npz(tmp_path / "a.npz", "classification")
 
 
@@ -161,9 +161,17 @@ def test_a_split_keeps_the_proportions_of_the_labels(tmp_path: Path) -> None:
     ("y", "task", "message"),
     [
         ([1, 1, 1, 1], "classification", r"a: y holds one label \('1'\); a classifier needs at least two"),
-        ([1, 1, 1, 2], "classification", "a: a single sequence of 2; at least two are needed to hold one out"),
-        ([1, 2, 3, 4], "classification", r"a: a single sequence of 1, 2, 3, 4; .* take --task regression"),
-        ([1.0], "regression", "a: a single sequence; at least two are needed"),
+        (
+            [1, 1, 1, 2],
+            "classification",
+            "a: there is a single sequence of 2; at least two are needed, because one is held out",
+        ),
+        (
+            [1, 2, 3, 4],
+            "classification",
+            r"a: there is a single sequence of 1, 2, 3, 4; .* \(use --task regression if y holds values\)",
+        ),
+        ([1.0], "regression", "a: there is a single sequence; at least two are needed"),
     ],
 )
 def test_too_few_sequences_for_a_split_are_refused(tmp_path: Path, y: list[int], task: Any, message: str) -> None:

@@ -24,7 +24,7 @@ def test_a_split_is_disjoint_complete_and_repeatable(count: int, seed: int) -> N
 
 
 def test_a_single_sentence_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="a single tagged sentence"):
+    with pytest.raises(DataError, match="there is a single tagged sentence; at least two are needed"):
         split_sentences(TaggedDataset.from_parts("d", make_sentences(1, 0)).train, 0.2, 0)
 
 

@@ -26,7 +26,7 @@ def test_a_split_is_stratified_disjoint_complete_and_repeatable(ids: list[int], 
 
 
 def test_a_label_with_one_text_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="single training text"):
+    with pytest.raises(DataError, match="label 1 has a single training example"):
         split_by_label(Examples([b"a", b"b", b"c"], np.array([0, 0, 1], np.int32)), 0.2, 0)
 
 
@@ -66,7 +66,9 @@ def test_another_seed_holds_out_other_groups() -> None:
 
 def test_one_group_cannot_be_split_by_group() -> None:
     examples = Examples([b"a", b"b", b"c", b"d"], np.array([0, 1, 0, 1], np.int32), ["film"] * 4)
-    with pytest.raises(DataError, match="one part would have no text of label 0: too few groups"):
+    with pytest.raises(
+        DataError, match="the split by group leaves a part without a text of label 0; there are too few groups"
+    ):
         split_by_group(examples, 0.5, 0)
     with pytest.raises(ValueError, match="no groups"):
         split_by_group(Examples([b"a"], np.zeros(1, np.int32)), 0.5, 0)
@@ -81,7 +83,7 @@ def test_labels_are_sorted_and_must_be_printable() -> None:
         Dataset.from_pairs("d", [(b"x", "p\x1bs"), (b"y", "pos")])
     with pytest.raises(DataError, match="no labelled text"):
         Dataset.from_pairs("d", [])
-    with pytest.raises(DataError, match="labels that the training part has not: odd"):
+    with pytest.raises(DataError, match="labels that the training part lacks: odd"):
         Dataset.from_pairs("d", [(b"x", "pos"), (b"y", "neg")], [(b"z", "odd")])
 
 

@@ -70,8 +70,8 @@ def test_the_state_of_a_finished_stage_is_kept_until_the_end(saved: Path) -> Non
     ("change", "told"),
     [({"seed": 4}, "seed 3, not 4"), ({"data": "b" * 64}, "other data"), ({"epochs": 9}, "epochs None, not 9")],
 )
-def test_another_training_is_not_resumed(saved: Path, change: dict[str, str | int], told: str) -> None:
-    with pytest.raises(UsageError, match=rf"another training that is not done \({told}\).*--fresh"):
+def test_another_training_is_not_taken_up(saved: Path, change: dict[str, str | int], told: str) -> None:
+    with pytest.raises(UsageError, match=rf"another training that is not complete \({told}\).*--fresh"):
         Checkpoint(saved, WHO | change)
     assert Checkpoint(saved, WHO).load("fit") is not None, "the saved state should not be lost"
 
@@ -82,7 +82,7 @@ def test_an_altered_or_truncated_file_is_refused(saved: Path, is_cut: bool) -> N
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data[:-20] if is_cut else data)
-    with pytest.raises(ModelError, match=r"fit-3-[0-9a-f]{16}.npz: altered.*--fresh"):
+    with pytest.raises(ModelError, match=r"fit-3-[0-9a-f]{16}.npz: was altered.*--fresh"):
         Checkpoint(saved, WHO).load("fit")
     path.unlink()
     with pytest.raises(ModelError, match="No such file"):
@@ -93,7 +93,7 @@ def test_an_altered_or_truncated_file_is_refused(saved: Path, is_cut: bool) -> N
 def test_an_altered_index_is_refused(saved: Path, old: str, new: str) -> None:
     path = saved / "checkpoint.json"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"checkpoint.json: (altered|no JSON)"):
+    with pytest.raises(ModelError, match=r"checkpoint.json: (was altered|is not JSON)"):
         Checkpoint(saved, WHO)
 
 
@@ -168,8 +168,8 @@ def test_a_missing_checkpoint_can_be_removed(place: Path) -> None:
     assert not place.exists()
 
 
-def test_a_second_training_is_refused_until_the_first_one_ends(place: Path) -> None:
-    is_running = "another training into the same place is running; let it end, or"
+def test_a_second_training_is_kept_out_until_the_first_one_ends(place: Path) -> None:
+    is_running = "another training with the same --out is running; wait for its end, or"
     with hold_checkpoint(place):
         with pytest.raises(UsageError, match=is_running), hold_checkpoint(place):
             pass

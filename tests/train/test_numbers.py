@@ -64,7 +64,10 @@ def test_a_constant_feature_is_accepted_and_one_with_a_large_offset_refused() ->
     assert (scale.mean.tolist(), scale.deviation.tolist()) == ([7e6, 2], [7e6, 1])
     rows = [np.array([[1.6e9 + 200 * i, i]], np.float32) for i in range(8)]
     dataset = SeriesDataset("clock", ("a", "b"), Series(rows, np.arange(8, dtype=np.int32) % 2), None, "classification")
-    with pytest.raises(DataError, match=r"clock: x: feature 0 \(from 0\) lies around 1\.6e\+09 .* subtract an offset"):
+    with pytest.raises(
+        DataError,
+        match=r"clock: x: feature 0 \(from 0\) has the mean 1\.6e\+09 and the deviation .* subtract an offset",
+    ):
         series(dataset, SERIES, 0)
 
 

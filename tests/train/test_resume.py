@@ -127,7 +127,7 @@ def test_another_training_is_refused_and_the_first_can_be_resumed(tiny_dataset: 
         (tiny_dataset, tiny_recipe("article"), 3, "recipe default, not article"),
         (tiny_dataset, slower, 3, "other settings"),
     ):
-        with pytest.raises(UsageError, match=rf"another training that is not done \(.*{told}.*--fresh"):
+        with pytest.raises(UsageError, match=rf"another training that is not complete \(.*{told}.*--fresh"):
             train(data, other, tmp_path / "run", seed=seed, observer=Observer())
     resumed: list[int] = []
     observer = Observer(on_resume=lambda done, epochs: resumed.append(done))

@@ -216,7 +216,7 @@ def test_a_head_that_cannot_take_a_temperature_is_named() -> None:
     with pytest.raises(ModelError, match="layer probs: its activation is linear, not sigmoid or softmax"):
         fold_temperature(model, 2.0)
     softmaxed = keras.Model(model.inputs, layers.Softmax(name="softer")(model.outputs[0]), name="own")
-    with pytest.raises(ModelError, match="layer softer: a Softmax is no Dense that gives the output"):
+    with pytest.raises(ModelError, match="layer softer: it is a Softmax, not a Dense that gives the output"):
         fold_temperature(softmaxed, 2.0)
     two = keras.Model(model.inputs, [model.outputs[0], model.layers[1].output], name="own")
     with pytest.raises(ModelError, match="model own has 2 outputs"):

@@ -205,8 +205,8 @@ def escaping_zip(path: Path) -> Path:
 
 ARCHIVES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "bomb.zip": (overlapping_zip, "unpacks to 2,516,582,400 bytes"),
-    "escape.zip": (escaping_zip, "leads out of the archive"),
-    "escape.tar.gz": (escaping_tar, "leads out of the archive"),
+    "escape.zip": (escaping_zip, "has a path that leaves the archive"),
+    "escape.tar.gz": (escaping_tar, "has a path that leaves the archive"),
 }
 
 
