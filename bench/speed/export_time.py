@@ -49,11 +49,9 @@ def main(rounds: int, models: list[str], grid: int, before: Path | None) -> None
     keras = statistics.median(seconds[_KERAS, ""])
     print("| command | checkout | median CPU s | smallest | largest | over Keras |\n|---|---|---:|---:|---:|---:|")
     for (name, version), times in seconds.items():
-        command = name if name == _KERAS else f"rnnx export {name}"
+        shown = name if name == _KERAS else f"rnnx export {name}"
         median = statistics.median(times)
-        print(
-            f"| `{command}` | {version} | {median:.2f} | {min(times):.2f} | {max(times):.2f} | {median / keras:.2f} |"
-        )
+        print(f"| `{shown}` | {version} | {median:.2f} | {min(times):.2f} | {max(times):.2f} | {median / keras:.2f} |")
 
 
 def _measure(arguments: list[str], checkout: Path, folder: str) -> float:

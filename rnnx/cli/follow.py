@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, find_directory, open_directory
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_label, label_cells
 from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
@@ -142,7 +142,8 @@ def follow(model: str, source: str, device: Device, threshold: float, top: int, 
         UsageError: If the network reads several inputs.
         OSError: If the file cannot be opened.
     """
-    stream = open_stream(read_directory(find_directory(model)), device=device, threshold=threshold)
+    directory = open_directory(find_directory(model), lambda config: {VOCABULARY_NAME, STREAM_NAME})
+    stream = open_stream(directory, device=device, threshold=threshold)
     if len(stream.config.inputs) > 1:
         raise UsageError(f"{model} reads several inputs, but a growing file is one; use Predictor.stream in Python")
     follower = Follower(stream, source, top, as_jsonl=as_jsonl)

@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, read_directory
+from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, open_directory
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
 from rnnx.infer.predictions import Prediction
-from rnnx.infer.predictor import Predictor
+from rnnx.infer.predictor import Predictor, files_for
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.tagger import SentenceReader
 from rnnx.onnx_file.messages import parse_model, read_properties
@@ -108,7 +108,7 @@ class Explainer:
         """Makes an explainer of a bundle that was read.
 
         Args:
-            directory: From `rnnx.bundle.directory.read_directory`.
+            directory: From `rnnx.bundle.directory.read_directory` or `open_directory`.
             device: As for `rnnx.load`.
 
         Raises:
@@ -208,4 +208,5 @@ def _require_text_reader(reader: Reader, config: ModelConfig) -> TextReader:
 
 def load_explainer(model: str | Path = DEFAULT_MODEL, *, device: Device = "auto") -> Explainer:
     """Loads a bundle and makes an explainer of it; arguments and errors as for `rnnx.load` and `Explainer`."""
-    return Explainer(read_directory(find_directory(model)), device=device)
+    directory = open_directory(find_directory(model), lambda config: {MODEL_NAME, *files_for(config, device, None)})
+    return Explainer(directory, device=device)

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import (
     BATCH_NAME,
     DEFAULT_MODEL,
     MODEL_NAME,
+    VOCABULARY_NAME,
     Directory,
     find_directory,
-    read_directory,
+    open_directory,
 )
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError
@@ -31,7 +33,7 @@ from rnnx.infer.predictions import Prediction, Tagging, Values, choose_labels
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.runtime.session import Device, Session, choose_device
+from rnnx.runtime.session import Device, Session, choose_device, has_choice
 
 if TYPE_CHECKING:
     from rnnx.infer.stream import Stream
@@ -79,7 +81,7 @@ class Predictor:
         """Makes a predictor of a bundle that was read.
 
         Args:
-            directory: From `rnnx.bundle.directory.read_directory`.
+            directory: From `rnnx.bundle.directory.read_directory` or `open_directory`.
             device: `auto` takes CUDA if it is available and a batch is large enough; `cuda` never falls back to the
                 CPU.
             batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
@@ -316,7 +318,7 @@ class Predictor:
             return Session(self._directory[name], device=self.device)
         except NoKernelError:
             # An operator without a CUDA kernel, such as an RNN with relu, runs there as a Scan, step by step.
-            if BATCH_NAME not in self._directory.files:
+            if BATCH_NAME not in self._directory.config.files:
                 raise
             return Session(self._directory[BATCH_NAME], device=self.device)
 
@@ -341,7 +343,23 @@ def load(
         MissingExtraError: If onnxruntime is not installed.
         ModelError: If there is no such model, or it is broken or altered.
     """
-    return Predictor(read_directory(find_directory(model)), device=device, batch_size=batch_size, threads=threads)
+    directory = open_directory(find_directory(model), lambda config: files_for(config, device, batch_size))
+    return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
+
+
+def files_for(config: ModelConfig, device: Device, batch_size: int | None) -> set[str]:
+    """Names the files that a predictor may need, so that it reads them once, even if the bundle is replaced later.
+
+    Args:
+        config: The description of the bundle.
+        device: As for `load`.
+        batch_size: As for `load`.
+    """
+    if device == "cuda" or (device == "auto" and has_choice()):
+        return {VOCABULARY_NAME, MODEL_NAME, BATCH_NAME}
+    units = config.recurrent_units or 0
+    sizes = (1, batch_size or DEFAULT_BATCH_SIZES["cpu"])
+    return {VOCABULARY_NAME, *(choose_form("cpu", rows, units, config.collects_states) for rows in sizes)}
 
 
 def choose_form(device: Device, rows: int, units: int, collects_states: bool) -> str:

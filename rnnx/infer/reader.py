@@ -22,7 +22,7 @@ def open_reader(directory: Directory) -> Reader:
     """Chooses the reader of a bundle.
 
     Args:
-        directory: From `rnnx.bundle.directory.read_directory`.
+        directory: From `rnnx.bundle.directory.read_directory` or `open_directory`.
 
     Raises:
         ModelError: If the vocabulary is missing or broken, or the bundle is a training run without an ONNX file.

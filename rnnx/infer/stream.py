@@ -209,7 +209,7 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
     """Begins a sequence for a bundle that was read.
 
     Args:
-        directory: From `rnnx.bundle.directory.read_directory`.
+        directory: From `rnnx.bundle.directory.read_directory` or `open_directory`.
         device: `auto` is the CPU, which is the faster device for one row; `cuda` never falls back to the CPU.
         threshold: As for `Stream`.
 
@@ -218,7 +218,7 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
         ModelError: If the bundle cannot be loaded, or has no streaming file.
     """
     config = directory.config
-    if STREAM_NAME not in directory.files:
+    if STREAM_NAME not in directory.config.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
     encoder = read_id_encoder(directory)
     tokenizer = encoder if isinstance(encoder, Tokenizer) else None

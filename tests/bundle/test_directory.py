@@ -148,7 +148,7 @@ def test_only_the_named_files_are_read_and_each_is_admitted_once(
 
     monkeypatch.setattr(admission, "read_model", count)
     path = stream_bundles["states"]
-    directory = open_directory(path, ["model.onnx", "vocabulary.txt"])  # it has no vocabulary
+    directory = open_directory(path, lambda config: ["model.onnx", "vocabulary.txt"])  # it has no vocabulary
     assert read_paths == ["config.json", "model.onnx"]
     assert directory.files.keys() == {"model.onnx"}
     assert directory["model.onnx"] == (path / "model.onnx").read_bytes()
@@ -159,7 +159,7 @@ def test_only_the_named_files_are_read_and_each_is_admitted_once(
 
 def test_a_file_that_was_not_named_is_read_and_checked_when_it_is_needed(tmp_path: Path, read_paths: list[str]) -> None:
     write_directory(tmp_path / "m", CONFIG, {**FILES, "c.txt": b"third", "bad.onnx": b"\x08\x03"})
-    directory = open_directory(tmp_path / "m", ["a.txt"])
+    directory = open_directory(tmp_path / "m", lambda config: ["a.txt"])
     assert directory["b.txt"] == FILES["b.txt"]
     assert read_paths == ["config.json", "a.txt", "b.txt"]
     (tmp_path / "m" / "c.txt").write_bytes(b"other")
@@ -180,13 +180,13 @@ def test_named_files_are_refused_as_when_all_are_read(tmp_path: Path) -> None:
     (tmp_path / "m" / "b.txt").write_bytes(b"secone")
     for names in (["a.txt", "b.txt"], ["a.txt"], ["bad.onnx"]):
         with pytest.raises(ModelError) as refused:
-            open_directory(tmp_path / "m", names)
+            open_directory(tmp_path / "m", lambda config, names=names: names)  # type: ignore[misc]
         for name in ("a.txt", "b.txt"):
             assert (name in str(refused.value)) == (name in names)
     config = tmp_path / "m" / "config.json"
     config.write_text(config.read_text(encoding="utf-8").replace('"a.txt"', '"../a.txt"'), encoding="utf-8")
     with pytest.raises(ModelError, match="not a plain file name"):
-        open_directory(tmp_path / "m", ["b.txt"])
+        open_directory(tmp_path / "m", lambda config: ["b.txt"])
 
 
 def test_a_directory_that_is_replaced_while_it_is_opened_is_opened_again(
@@ -203,10 +203,10 @@ def test_a_directory_that_is_replaced_while_it_is_opened_is_opened_again(
         return data
 
     monkeypatch.setattr(directory_module, "read_file", replace_first)
-    assert open_directory(tmp_path / "m", ["a.txt"])["a.txt"] == b"new"
+    assert open_directory(tmp_path / "m", lambda config: ["a.txt"])["a.txt"] == b"new"
 
 
 def test_a_training_run_is_told_from_a_bundle_without_reading_its_samples(tmp_path: Path) -> None:
     write_directory(tmp_path / "run", CONFIG, {"samples.json": b"[]"})
     with pytest.raises(ModelError, match=r"no model\.onnx: this is a training run; rnnx export"):
-        open_directory(tmp_path / "run", ["model.onnx"])["model.onnx"]
+        open_directory(tmp_path / "run", lambda config: ["model.onnx"])["model.onnx"]

@@ -155,12 +155,15 @@ def test_an_unknown_model_is_answered_with_the_shipped_names(good: str, capsys: 
 
 def test_a_truncated_model_file_is_named(tmp_path: Path, good: str, capsys: Capture) -> None:
     bundle = Path(shutil.copytree(find_directory("imdb"), tmp_path / "bundle"))
-    (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes()[:-100])
+    for name in ("model.onnx", "model.batch.onnx"):
+        (bundle / name).write_bytes((bundle / name).read_bytes()[:-100])
     (bundle / "vocabulary.txt").unlink()
     assert run(["infer", "--model", str(bundle), good]) == 4
     err = capsys.readouterr().err
-    assert "missing: vocabulary.txt; altered: model.onnx" in err
+    assert "missing: vocabulary.txt; altered: model.batch.onnx;" in err  # it reads no other file
     assert len(err.splitlines()) == 1
+    assert run(["info", str(bundle)]) == 4
+    assert "missing: vocabulary.txt; altered: model.batch.onnx, model.onnx;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_the_threshold_moves_the_decision() -> None:
 def test_config_and_model_must_agree(tmp_path: Path) -> None:
     original = read_directory(find_directory("imdb"))
     write_directory(tmp_path / "m", dataclasses.replace(original.config, labels=("pos", "neg")), original.files)
-    with pytest.raises(ModelError, match=r"labels is .* in config\.json, but .* in the \.onnx file"):
+    with pytest.raises(ModelError, match=r"labels is .* in config\.json but .* in the \.onnx file"):
         rnnx.load(tmp_path / "m")
 
 
