@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from rnnx.bundle.config import CONFIG_NAME, ModelConfig
 from rnnx.errors import ModelError, UsageError
-from rnnx.files.publish import publish
 from rnnx.files.read import read_file
 from rnnx.onnx_file.admission import require_loadable
 from rnnx.strict_json import from_json, to_json
@@ -263,6 +262,8 @@ def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) 
         OSError: If the directory cannot be written. What was at `out` is unchanged in that case.
     """
     config = dataclasses.replace(config, files={name: hash_bytes(data) for name, data in sorted(files.items())})
+    from rnnx.files.publish import publish  # inference writes nothing, and starts faster without it
+
     with publish(out, require_replaceable) as folder:
         for name, data in {**files, CONFIG_NAME: to_json(config).encode()}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,12 +7,13 @@ room imports typer and rich, and only this file chooses exit codes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
 
 from rnnx._version import __version__
-from rnnx.cli import diff, doctor, embed, evaluate, explain, export, infer, info, terminal, train, verify
+from rnnx.cli import terminal
 from rnnx.cli.interrupts import interruption
 from rnnx.errors import (
     DeviceError,
@@ -38,26 +39,27 @@ _EXIT_CODES: dict[type[RnnxError], int] = {
 # BadParameter: in click up to typer 0.25, and in typer's own copy of click since then.
 _PARSER_ERROR: type[Exception] = import_module(typer.BadParameter.__module__).ClickException
 
-app = typer.Typer(
-    name="rnnx",
-    help="Train recurrent Keras models on text or numbers, export them to ONNX with a proof, run them anywhere.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-for command in (
-    train.train,
-    export.export,
-    infer.infer,
-    explain.explain,
-    verify.verify,
-    diff.diff,
-    evaluate.evaluate,
-    info.info,
-    embed.embed,
-    doctor.doctor,
-):
-    app.command()(command)
+# Each command is the function of this name in the module of this name.
+COMMANDS = ("train", "export", "infer", "explain", "verify", "diff", "evaluate", "info", "embed", "doctor")
+
+
+def make_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """Makes the command line of some commands.
+
+    Args:
+        names: The commands; their modules are imported.
+    """
+    app = typer.Typer(
+        name="rnnx",
+        help="Train recurrent Keras models on text or numbers, export them to ONNX with a proof, run them anywhere.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        add_completion=False,
+    )
+    for name in names:
+        app.command()(getattr(import_module(f"rnnx.cli.{name}"), name))
+    app.callback()(_root)
+    return app
 
 
 def _print_version(is_asked: bool) -> None:
@@ -66,7 +68,6 @@ def _print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
@@ -123,6 +124,8 @@ def _run(arguments: list[str]) -> int:
 
 def _call(arguments: list[str]) -> int:
     try:
+        # typer builds all commands that it has, which takes longer than a short run; so it gets only the one to be run.
+        app = make_app(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
         # typer handles Ctrl-C itself: it raises Abort, and prints nothing.
         code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
     except (KeyboardInterrupt, typer.Abort):

@@ -13,9 +13,9 @@ import numpy as np
 from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, find_directory, open_directory
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_label, label_cells
-from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.errors import UsageError
 from rnnx.infer.stream import Stream, StreamAnswer, open_stream
+from rnnx.text.tokenizer import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from rnnx.infer.predictions import Prediction

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -254,6 +252,9 @@ def quiet_tensorflow() -> Iterator[None]:
 
     An exception that nobody expected brings the log back.
     """
+    import tempfile
+    import warnings
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.simplefilter("ignore")  # Keras warns of its own affairs, over several lines
     sys.stderr.flush()

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK, short_name
+from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.sentences import TaggedDataset, TaggedWords
 from rnnx.errors import DataError
-from rnnx.text.tokenizer import to_text
+from rnnx.text.tokenizer import BYTE_ORDER_MARK, to_text
 
 CONLLU_ENDING = ".conllu"
 

@@ -21,11 +21,10 @@ from rnnx.datasets.films import read_films
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
-from rnnx.text.tokenizer import to_bytes, to_text
+from rnnx.text.tokenizer import BYTE_ORDER_MARK, to_bytes, to_text
 
 # The IMDB archive keeps its unlabelled reviews in train/unsup, next to the folders of the labels.
 UNLABELLED = "unsup"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 _CSV_FIELD_LIMIT_BYTES = 64 << 20

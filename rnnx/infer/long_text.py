@@ -6,9 +6,8 @@ import codecs
 from collections import deque
 from dataclasses import dataclass
 
-from rnnx.datasets.folders_and_tables import BYTE_ORDER_MARK
 from rnnx.infer.text_stream import TextStream
-from rnnx.text.tokenizer import Encoding, Tokenizer
+from rnnx.text.tokenizer import BYTE_ORDER_MARK, Encoding, Tokenizer
 
 # A text of at most this size is kept whole.
 PIECE_BYTES = 1 << 20

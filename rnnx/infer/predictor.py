@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
@@ -36,6 +36,8 @@ from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.runtime.session import Device, Session, choose_device, has_choice
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from rnnx.infer.stream import Stream
 
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
@@ -108,7 +110,7 @@ class Predictor:
             self.device = "cpu"  # `auto` had chosen CUDA
             self._session(self._form(rows=1))
         self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
-        self._pool = ThreadPoolExecutor(threads or (_core_count() if self.device == "cpu" else 1))
+        self._threads = threads or (_core_count() if self.device == "cpu" else 1)
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
 
     @overload  # mypy: an array is an Iterable[Any] as well, so the two overloads overlap
@@ -274,6 +276,13 @@ class Predictor:
             return [outputs_of[i] for i in range(len(encoded))]
 
         return wait
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        """The threads that run batches, started when several batches are to be run; one text needs none."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self._threads)
 
     def _tag(self, reader: SentenceReader, items: Iterable[Any]) -> Iterator[Tagging]:
         def submit(encoded: Sequence[Encoded]) -> Callable[[], list[npt.NDArray[np.float32]]]:

@@ -14,15 +14,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rnnx.datasets.conllu import ConlluSentence, parse_conllu
 from rnnx.errors import DataError
 from rnnx.infer.encoders import Encoded, Row
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
 from rnnx.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from rnnx.datasets.conllu import ConlluSentence
 
 STDIN = "-"
 # Items of at most this much memory are answered together, however few they are.
@@ -126,6 +128,8 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
 
 def read_treebank(source: str) -> Iterator[Item]:
     """Reads each sentence of a CoNLL-U file; `Item.line` is the line where it begins."""
+    from rnnx.datasets.conllu import parse_conllu  # the readers of data sets are not needed for texts
+
     try:
         with Path(source).open("rb") as file:
             for sentence in parse_conllu(source, _bounded(source, file)):

@@ -24,6 +24,8 @@ SPECIAL_TOKENS = (b"<pad>", b"<start>", b"<unknown>")
 
 Ids = npt.NDArray[np.int32]
 
+# Some editors write it at the beginning of a file of UTF-8; it is not part of the text.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_BREAK = b"<br />"
 _WORD_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789'") | frozenset(range(0x80, 0x100))
 _SPACE = ord(" ")
@@ -117,9 +119,14 @@ class Vocabulary(TokenList):
     def __init__(self, tokens: Iterable[bytes]) -> None:
         super().__init__(tokens)
         words = self.tokens[len(SPECIAL_TOKENS) :]
-        for token_id, word in enumerate(words, len(SPECIAL_TOKENS)):
-            if not word or not _WORD_BYTES.issuperset(word):
-                raise ModelError(f"vocabulary: line {token_id + 1} is {word!r:.40}, which cannot be a word of a text")
+        # One look at all bytes together is much faster than one look at each word; the loop only finds the wrong word.
+        if not (all(words) and _WORD_BYTES.issuperset(b"".join(words))):
+            token_id, word = next(
+                (token_id, word)
+                for token_id, word in enumerate(words, len(SPECIAL_TOKENS))
+                if not word or not _WORD_BYTES.issuperset(word)
+            )
+            raise ModelError(f"vocabulary: line {token_id + 1} is {word!r:.40}, which cannot be a word of a text")
         self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
         if len(self._ids) != len(words):
             raise self._repetition()

@@ -14,7 +14,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import find_directory, read_directory
-from rnnx.cli import app, extras, run
+from rnnx.cli import extras, make_app, run
 from rnnx.datasets import Dataset
 from rnnx.errors import MissingExtraError
 from tests.texts import make_texts
@@ -24,9 +24,9 @@ COMMANDS = ("train", "export", "infer", "explain", "verify", "diff", "evaluate",
 
 
 def test_every_command_has_help(capsys: Capture) -> None:
-    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(
-        COMMANDS
-    )
+    assert sorted(
+        command.callback.__name__ for command in make_app().registered_commands if command.callback
+    ) == sorted(COMMANDS)
     for command in COMMANDS:
         assert run([command, "--help"]) == 0
         out = capsys.readouterr().out

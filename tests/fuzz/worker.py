@@ -138,4 +138,5 @@ def prepare() -> None:
     with contextlib.suppress(ImportError):
         import h5py  # noqa: F401  # its import starts a process to identify the processor
     # Typer would build its commands again at each call, which takes forty times as long as a short run.
-    rnnx.cli.app = typer.main.get_command(rnnx.cli.app)  # type: ignore[assignment]
+    command = typer.main.get_command(rnnx.cli.make_app())
+    rnnx.cli.make_app = lambda names=(): command  # type: ignore[assignment, return-value]

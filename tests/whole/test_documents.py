@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from rnnx.bundle.embed import targets
-from rnnx.cli import app
+from rnnx.cli import make_app
 from rnnx.keras_models.keras_file import _LAYERS as KERAS_LAYERS
 from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
@@ -22,7 +22,7 @@ MOST_COLUMNS = 100
 
 CLI: dict[str, set[str]] = {
     name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]  # a group has them
+    for name, command in typer.main.get_command(make_app()).commands.items()  # type: ignore[attr-defined]  # a group has them
 }
 CLI_PAGE = WRITTEN["rnnx/cli/README.md"]
 

@@ -16,7 +16,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import find_directory, read_directory, shipped_names
-from rnnx.cli import app, run
+from rnnx.cli import make_app, run
 from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
 
@@ -35,7 +35,7 @@ def test_the_readme_is_short_and_narrow() -> None:
 
 
 def test_the_readme_has_every_command() -> None:
-    for command in app.registered_commands:
+    for command in make_app().registered_commands:
         assert command.callback is not None
         assert f"| `rnnx {command.callback.__name__}` |" in README
 
