@@ -51,8 +51,8 @@ def test_two_builds_of_onnxruntime_are_a_problem(
 ) -> None:
     installed["onnxruntime"] = "1.32.0"
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    two_builds, no_cuda = doctor.diagnose().problems
-    assert two_builds.startswith("onnxruntime and onnxruntime-gpu share one folder and break each other: pip uninstall")
+    both, no_cuda = doctor.diagnose().problems
+    assert both.startswith("onnxruntime and onnxruntime-gpu share one folder and break each other: pip uninstall")
     assert no_cuda.startswith(
         f"the installed onnxruntime {ort.__version__} does not support CUDA (it supports {CPU}): run pip"
     )
