@@ -73,7 +73,18 @@ def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, 
     assert "0 of 3 labels differ" in captured.err
 
 
-def test_flipped_labels_are_counted(tiny_bundle: Path, capsys: Capture) -> None:
+def test_labels_that_differ_give_their_own_exit_code(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "texts.txt").write_text("A flat film, and a weird one.\nA wonderful film.\n")
+    assert run(["diff", "imdb", "imdb-article", "--texts", str(tmp_path / "texts.txt")]) == 3
+    captured = capsys.readouterr()
+    assert [line.split("\t")[:3] for line in captured.out.splitlines()] == [
+        ["line 1", "neg", "pos"],
+        ["line 2", "pos", "pos"],
+    ]
+    assert "1 of 2 labels differ" in captured.err
+
+
+def test_flipped_labels_are_counted(tiny_bundle: Path) -> None:
     side = Side("a", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     flipped = Side("b", (tiny_bundle / "model.onnx").read_bytes(), "cpu", None)
     flipped.labels = side.labels[::-1]

@@ -38,7 +38,9 @@ def test_a_run_holds_the_results_of_the_training(tiny_run: Path, tiny_dataset: D
     assert {sample.label for sample in samples} == {"neg", "pos"}
     assert {sample.text for sample in samples} <= set(tiny_dataset.train.texts)
     assert tiny_dataset.test is not None
-    assert not {sample.text for sample in samples} & set(tiny_dataset.test.texts) - set(tiny_dataset.train.texts)
+    only_test = set(tiny_dataset.test.texts) - set(tiny_dataset.train.texts)
+    assert only_test, "some texts should be in the test part alone"
+    assert not {sample.text for sample in samples} & only_test
 
 
 def test_the_network_learns(tiny_dataset: Dataset, tmp_path: Path) -> None:

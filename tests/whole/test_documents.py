@@ -79,13 +79,13 @@ def test_commands_of_the_repository_and_their_options_exist(name: str) -> None:
         *documents.commands(WRITTEN[name], "python"),
         *documents.commands(WRITTEN[name], "bench/cuda/cuda.sh"),
     ]:
-        script = re.match(r"-m (tests[\w.]*)|(bench/\w+\.py)", command.rest)
+        module = re.match(r"-m ((?:tests|bench)[\w.]*)", command.rest)
         if command.program == "bench/cuda/cuda.sh":
             path = "bench/cuda/run_all.py"  # the script passes its options on to this module
-        elif script is None:
+        elif module is None:
             continue  # a line of a sample, or a `python -c` that was measured
         else:
-            path = script[2] or f"{script[1].replace('.', '/')}.py"
+            path = f"{module[1].replace('.', '/')}.py"
         source = (ROOT / path).read_text(encoding="utf-8")
         assert all(f'"{option}"' in source for option in command.options - {"-m"}), command
 
