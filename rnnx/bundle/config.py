@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Literal, TypeAlias, assert_never
 
 from rnnx._version import __version__
@@ -23,6 +22,8 @@ FEATURE_SLOT = "SUFFIX[1-9]|PREFIX[1-9]|SHAPE"
 
 def tool_versions(*packages: str) -> dict[str, str]:
     """Returns the versions of rnnx and of some installed packages, by name, for `ModelConfig.tools`."""
+    from importlib.metadata import version  # here, because its import takes 10 ms and `rnnx infer` does not need it
+
     return {"rnnx": __version__, **{package: version(package) for package in packages}}
 
 
