@@ -48,12 +48,10 @@ def main(rounds: int, models: list[str], grid: int, before: Path | None) -> None
                     seconds.setdefault((name, version), []).append(_measure(command, checkout, folder))
     keras = statistics.median(seconds[_KERAS, ""])
     print("| command | checkout | median CPU s | smallest | largest | over Keras |\n|---|---|---:|---:|---:|---:|")
-    for (name, version), times in seconds.items():
-        command = name if name == _KERAS else f"rnnx export {name}"
+    for (subject, version), times in seconds.items():
+        label = subject if subject == _KERAS else f"rnnx export {subject}"
         median = statistics.median(times)
-        print(
-            f"| `{command}` | {version} | {median:.2f} | {min(times):.2f} | {max(times):.2f} | {median / keras:.2f} |"
-        )
+        print(f"| `{label}` | {version} | {median:.2f} | {min(times):.2f} | {max(times):.2f} | {median / keras:.2f} |")
 
 
 def _measure(arguments: list[str], checkout: Path, folder: str) -> float:
