@@ -18,6 +18,7 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
+from rnnx.proof.progress import track
 from rnnx.proof.report import ParityReport
 from rnnx.reference import INPUT_NAME, Array, Network
 from rnnx.rounding.decisions import Decisions, decide
@@ -74,7 +75,7 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
     network = read_reference(evidence, model)
     batches = _batches(evidence, network)
     try:
-        decisions = _decide(network, batches)
+        decisions = _decide(network, batches, f"bounding the rounding of {name}")
     except ValueError as error:
         raise ModelError(f"{name}: the golden vectors do not fit the network: {error}") from error
     _require_golden(name, evidence, network, decisions[1:])
@@ -140,12 +141,15 @@ def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[An
     return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
 
 
-def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, Decisions]]:
+def _decide(network: Network, batches: Sequence[ProbeBatch], stage: str) -> list[dict[str, Decisions]]:
     """Decides the whole batch once; a row of it alone is the same row."""
-    whole = decide(network, batches[0].given)
     rows = {name: i for i, name in enumerate(batches[0].names)}
-    decisions = [whole]
-    for batch in batches[1:]:
+    decisions: list[dict[str, Decisions]] = []
+    for batch in track(batches, stage):
+        if not decisions:
+            whole = decide(network, batch.given)
+            decisions.append(whole)
+            continue
         i = rows.get(batch.names[0])
         is_alike = i is not None and all(one.values.ndim == 2 for one in whole.values())
         row = {name: one.row(i) for name, one in whole.items()} if is_alike and i is not None else None
