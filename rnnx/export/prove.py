@@ -36,7 +36,7 @@ def prove(
         on_stage: Called with the reason if Keras has to run step by step.
     """
     batches = probes.batches
-    decisions = [decide(network, batch.given) for batch in track(batches, "bounding the rounding")]
+    decisions = [decide(network, batch.given) for batch in track(batches, "bounding rounding errors")]
     with reported("tracing Keras"):
         run_keras = KerasRunner(model, network, on_stage)
     keras_outputs = [run_keras(batch) for batch in track(batches, f"running {run_keras.name}")]

@@ -31,7 +31,7 @@ def prove_text_form(name: str, form: TextForm, texts: Sequence[bytes]) -> list[C
         )
         for batch in make_text_batches(texts, tokenizer)
     ]
-    stage = f"bounding the rounding of {name}"
+    stage = f"bounding the rounding errors of {name}"
     decisions = [decide(form.network, batch.given) for batch in track(batches, stage)]
     candidate = Candidate(name, form.rewritten.model.SerializeToString(), form.rewritten.recipe(), form.ids)
     devices = devices_for(candidate.model)

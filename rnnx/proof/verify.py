@@ -75,7 +75,7 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
     network = read_reference(evidence, model)
     batches = _batches(evidence, network)
     try:
-        decisions = _decide(network, batches, f"bounding the rounding of {name}")
+        decisions = _decide(network, batches, f"bounding the rounding errors of {name}")
     except ValueError as error:
         raise ModelError(f"{name}: the golden vectors do not fit the network: {error}") from error
     _require_golden(name, evidence, network, decisions[1:])
