@@ -172,8 +172,9 @@ class _Errors:
         tensors: What each node puts out; the inputs under their names.
     """
 
-    def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, network: Network, tensors: dict[str, Tensor], *, is_repeated: bool = False) -> None:
         self.tensors = tensors
+        self._is_repeated = is_repeated
         self._network = network
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
@@ -189,7 +190,7 @@ class _Errors:
         if count == 1:
             return self
         if count not in self._repeated:
-            self._repeated[count] = _Errors(self._network, self._repeat(count))
+            self._repeated[count] = _Errors(self._network, self._repeat(count), is_repeated=True)
         return self._repeated[count]
 
     def _repeat(self, count: int) -> dict[str, Tensor]:
@@ -225,7 +226,7 @@ class _Errors:
         inputs = [self.tensors[name] for name in node.inputs]
         if isinstance(node.layer, reference.Recurrent):
             if node.name not in self._steps:
-                self._steps[node.name] = linearize(node.layer, inputs[0])
+                self._steps[node.name] = linearize(node.layer, inputs[0], self._states(node))
             error, passed = through_time(node.layer, inputs[0], gradient, self._steps[node.name])
             return error, [passed]
         if node.name not in self._own:
@@ -235,6 +236,14 @@ class _Errors:
         rounding = self._own[node.name]
         error = np.zeros(len(gradient)) if rounding is None else _sum_of_products(gradient, rounding)
         return error, pass_back(node.layer, inputs, self.tensors[node.name], gradient)
+
+    def _states(self, node: Node) -> Array | None:
+        """The states of a recurrence where they are its output: a batch of another size may round them differently."""
+        layer, has_mask = node.layer, self.tensors[node.inputs[0]].mask is not None
+        if not isinstance(layer, reference.Recurrent) or self._is_repeated:
+            return None
+        is_output = layer.return_sequences and not (layer.zero_output_for_mask and has_mask)
+        return self.tensors[node.name].values if is_output else None
 
 
 def _sum_of_products(gradient: Array, error: Array) -> Array:

@@ -105,8 +105,7 @@ class Steps(ABC):
 
 
 class _PlainSteps(Steps):
-    def __init__(self, layer: SimpleRNN, x: Tensor) -> None:
-        states = layer.states(x)
+    def __init__(self, layer: SimpleRNN, x: Tensor, states: Array) -> None:
         self._layer = layer
         self._bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
         # Over a masked position the slope is of no use, and is not used.
@@ -181,8 +180,14 @@ class _MemorySteps(Steps):
         return error, d_sum, (d_sum @ layer.recurrent_kernel.T, d_c * f)
 
 
-def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not turned around."""
+def linearize(layer: RecurrentLayer, x: Tensor, states: Array | None = None) -> Steps:
+    """Linearizes a recurrence along its states over some inputs.
+
+    Args:
+        layer: The recurrence.
+        x: Its inputs, (batch, time, inputs), not turned around.
+        states: The states of a SimpleRNN over them, (batch, time, units), if they are known already.
+    """
     x = layer.in_order(x)
     match layer:
         case LSTM():
@@ -190,5 +195,5 @@ def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
         case GRU():
             return _GatedSteps(layer, x)
         case SimpleRNN():
-            return _PlainSteps(layer, x)
+            return _PlainSteps(layer, x, layer.states(x) if states is None else states)
     assert_never(layer)

@@ -35,8 +35,12 @@ def test_a_stage_that_fails_is_not_done() -> None:
 
 def test_a_thread_reports_in_a_copy_of_the_context() -> None:
     recorder = Recorder()
+
+    def read() -> list[str]:
+        return list(track("ab", "reading"))
+
     with reporting_to(recorder), ThreadPoolExecutor() as pool:
-        assert pool.submit(copy_context().run, list, track("ab", "reading")).result() == ["a", "b"]
+        assert pool.submit(copy_context().run, read).result() == ["a", "b"]
     recorder.require_all_done()
 
 
