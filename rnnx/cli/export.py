@@ -82,8 +82,16 @@ def export(
     from rnnx.export.process_settings import keep_memory
 
     keep_memory()
-    with terminal.quiet_tensorflow(), own_temporary_files():
-        pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
+    from rnnx.proof.progress import reported, reporting_to
+
+    with (
+        terminal.quiet_tensorflow(),
+        own_temporary_files(),
+        terminal.stages() as on_progress,
+        reporting_to(on_progress),
+    ):
+        with reported("loading TensorFlow"):
+            pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(
             None if vocabulary is None else vocabulary.read_bytes(),

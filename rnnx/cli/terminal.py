@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from rnnx.cli.interrupts import interruption
 from rnnx.errors import RnnxError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from rnnx.proof.progress import OnProgress
     from rnnx.proof.report import ParityReport
 
 # The layout of a table needs all of its rows; with more rows than this, a reader would wait for the first one.
@@ -244,6 +248,55 @@ def progress(
         yield update
     finally:
         bar.stop()
+
+
+@contextmanager
+def stages() -> Iterator[OnProgress]:
+    """Shows a bar on stderr for each stage that is running, once they have taken a second; on a terminal only.
+
+    A stage without parts gets a bar that moves without a length. A bar goes when its stage is done.
+
+    Yields:
+        A callback for `rnnx.proof.progress.reporting_to`, which may be called from several threads. It raises the
+        KeyboardInterrupt that a library has swallowed since.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda stage, done, total: interruption.check()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),  # it may name a file
+        BarColumn(),
+        TextColumn("{task.fields[parts]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # as in `progress`
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def update(stage: str, done: int, total: int) -> None:
+        interruption.check()
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(printable(stage), total=total if total > 1 else None, parts="")
+        if done < total:
+            bars.update(tasks[stage], completed=done, parts=f"{done}/{total}" if total > 1 else "")
+        else:
+            bars.remove_task(tasks.pop(stage))
+
+    # A stage may have no part that is done within a second, so the bars start by the clock.
+    start = threading.Timer(_PROGRESS_DELAY_S, bars.start)
+    start.daemon = True
+    start.start()
+    try:
+        yield update
+    finally:
+        start.cancel()
+        start.join()
+        bars.stop()
 
 
 @contextmanager

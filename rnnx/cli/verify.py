@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,11 +30,19 @@ def verify(
     """Prove a file again on this machine, from the evidence inside it."""
     # Hundreds of small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from rnnx.proof.progress import reporting_to
     from rnnx.proof.verify import verify_file
 
     files, reader = read_onnx_files(model)
-    with ThreadPoolExecutor() as pool:  # NumPy and onnxruntime let go of Python's lock
-        found = list(pool.map(lambda name: verify_file(name, files[name], [device.value], reader), files))
+
+    def prove(name: str) -> Verification:
+        return verify_file(name, files[name], [device.value], reader)
+
+    with terminal.stages() as on_progress, reporting_to(on_progress), ThreadPoolExecutor() as pool:
+        # In threads, because NumPy and onnxruntime release Python's lock; each in a context of its own, which has the
+        # callback for the progress.
+        runs = [pool.submit(copy_context().run, prove, name) for name in files]
+        found = [run.result() for run in runs]
     if as_json:
         terminal.write_json(
             [{**dataclasses.asdict(one), "passed": one.report.passed, "verdict": _say(one)} for one in found]

@@ -11,6 +11,7 @@ import numpy as np
 from rnnx.bundle.directory import TEXT_NAME
 from rnnx.export.keras_states import untraceable_reason
 from rnnx.export.source import Source
+from rnnx.proof.progress import track
 from rnnx.proof.report import DecisionsReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME
 from rnnx.reference.streaming import zero_states
@@ -67,7 +68,7 @@ def compare_decisions(
         differing[TEXT_NAME] = 0
     max_ratio = dict.fromkeys(runs, 0.0)
     certain_count = 0
-    for first in range(0, len(rows), _BATCH_SIZE):
+    for first in track(range(0, len(rows), _BATCH_SIZE), "comparing labels"):
         chosen = by_length[first : first + _BATCH_SIZE]
         ids = tokenizer.pad([rows[i] for i in chosen])
         expected = decide(source.network, ids)[OUTPUT_NAME]

@@ -39,6 +39,7 @@ from rnnx.export.prove import prove
 from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
 from rnnx.export.streams import require_streamable, stream_data_sets
+from rnnx.proof.progress import reported
 from rnnx.proof.report import ParityReport
 from rnnx.proof.verify import verify_file
 from rnnx.rewrites.replace import Rewritten
@@ -97,20 +98,23 @@ def export(
     if out is not None:
         require_replaceable(out)
     on_stage("reading the model")
-    source = model if isinstance(model, Source) else open_source(model)
+    with reported("reading the model"):
+        source = model if isinstance(model, Source) else open_source(model)
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     if streaming:
         require_streamable(source)
     on_stage("converting with tf2onnx, and rewriting")
-    forms = build_forms(source.model, source.network, streaming)
+    with reported("converting"):
+        forms = build_forms(source.model, source.network, streaming)
     on_stage("proving against the reference")
     texts = source.kind.real_texts(decisions.some() if decisions else ())
     report = prove_source(source, forms, texts, on_stage)
     text_form = None
     if report.passed:
         # The text form is built from a form that has just been proved.
-        text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
+        with reported(f"building {TEXT_NAME}"):
+            text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
     if text_form:
         report = _add_text_form(report, text_form, texts)
     if report.passed and decisions is not None:
@@ -122,7 +126,8 @@ def export(
     golden = source.kind.golden_inputs(source.network)
     finished = _finish_forms(source, forms, text_form, golden, report)
     on_stage(f"publishing {out}")
-    files = _bundle_files(source, finished, text_form, golden, report)
+    with reported("plotting, and writing golden vectors"):
+        files = _bundle_files(source, finished, text_form, golden, report)
     if streaming:
         files |= stream_data_sets(source.network, longest_row(golden), forms[STREAM_NAME].carried)
     units, collects_states = read_steps(_last_form(forms).model)
@@ -184,9 +189,10 @@ def _finish_forms(
 ) -> dict[str, bytes]:
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
     properties = _properties(source.config)
-    finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
-    if text_form:
-        finished[TEXT_NAME] = finish_text(text_form, golden, report, properties)
+    with reported("writing the evidence"):
+        finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
+        if text_form:
+            finished[TEXT_NAME] = finish_text(text_form, golden, report, properties)
     for file, data in finished.items():
         again = verify_file(file, data, ["cpu"], source.kind.id_encoder).report
         if not again.passed:

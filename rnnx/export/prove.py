@@ -11,6 +11,7 @@ from rnnx.export.probes import Probes
 from rnnx.proof.compare import compare_runtime, trace_drift
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.invariance import compare_forms
+from rnnx.proof.progress import reported, track
 from rnnx.proof.report import InvarianceReport, ParityReport
 from rnnx.reference import Network
 from rnnx.rewrites.replace import Rewritten
@@ -35,11 +36,13 @@ def prove(
         on_stage: Called with the reason if Keras has to run step by step.
     """
     batches = probes.batches
-    decisions = [decide(network, batch.given) for batch in batches]
-    run_keras = KerasRunner(model, network, on_stage)
-    keras_outputs = [run_keras(batch) for batch in batches]
+    decisions = [decide(network, batch.given) for batch in track(batches, "bounding rounding errors")]
+    with reported("tracing Keras"):
+        run_keras = KerasRunner(model, network, on_stage)
+    keras_outputs = [run_keras(batch) for batch in track(batches, f"running {run_keras.name}")]
     runtimes = [compare_runtime(run_keras.name, network, batches, keras_outputs, decisions)]
-    drift = trace_drift(run_keras.name, network, probes.long_batch, run_keras(probes.long_batch))
+    with reported(f"following {run_keras.name} along a long sequence"):
+        drift = trace_drift(run_keras.name, network, probes.long_batch, run_keras(probes.long_batch))
     invariance: list[InvarianceReport] = []
     answers = {}
     for name, form in forms.items():

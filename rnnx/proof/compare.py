@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
 from rnnx.reference import Array, Given, Network, Recurrent, RecurrentLayer, Tensor
 from rnnx.rounding.decisions import Decisions, label_ids
@@ -86,7 +87,8 @@ def compare_runtime(
     diffs: list[float] = []
     label_count = tie_count = 0
     smallest_bound = np.inf
-    for batch, out, expected in zip(batches, outputs, decisions, strict=True):
+    compared_batches = list(zip(batches, outputs, decisions, strict=True))
+    for batch, out, expected in track(compared_batches, f"comparing {runtime} with the reference"):
         if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
             problems += form_problems
             continue

@@ -15,6 +15,7 @@ from rnnx.onnx_file.visible_states import StatesRecipe, with_states
 from rnnx.proof.chunked import Streamed, compare_chunks
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
 from rnnx.proof.invariance import Answers, compare_ways
+from rnnx.proof.progress import reported, track
 from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Network
 from rnnx.reference.streaming import CarriedState, from_zero
@@ -96,7 +97,7 @@ def compare_file(
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
     run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
-    results = [run_with_states(given) for given in inputs]
+    results = [run_with_states(given) for given in track(inputs, f"running {name}")]
     own = [run(given) for given in inputs]
     problems: list[_Problem] = []
     for batch, result, answers in zip(batches, results, own, strict=True):
@@ -117,11 +118,13 @@ def compare_file(
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
 
-    ways = compare_ways(name, network, ask, inputs[0], decisions[0])
+    with reported(f"comparing {name} with itself"):
+        ways = compare_ways(name, network, ask, inputs[0], decisions[0])
     curves: list[DriftCurve] = []
     if long_batch is not None:
         given = _inputs(candidate, network, long_batch)
-        curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
+        with reported(f"following {name} along a long sequence"):
+            curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
     comparison = Comparison(report, tuple(ways), tuple(curves), tuple(own))
     if not candidate.carried:
         return comparison
@@ -134,7 +137,8 @@ def compare_file(
         candidate.recipe.names,
         lambda result: _outputs(candidate, network, result),
     )
-    chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
+    with reported(f"comparing {name} with itself in chunks"):
+        chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
     return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
 
 

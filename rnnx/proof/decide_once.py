@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnx.proof.compare import ProbeBatch
+from rnnx.proof.progress import track
 from rnnx.reference import Network
 from rnnx.rounding.decisions import Decisions, decide
 
@@ -80,12 +81,15 @@ def decide_batches(network: Network, batches: Sequence[ProbeBatch]) -> list[Batc
     Raises:
         ValueError: If the batches do not fit the network.
     """
-    whole = decide(network, batches[0].given)
     shapes = _row_shapes(network, batches[0])
     rows = {name: i for i, name in enumerate(batches[0].names)}
-    has_time = any(decision.values.ndim > 2 for decision in whole.values())
-    decisions = [whole]
-    for batch in batches[1:]:
+    decisions: list[BatchDecisions] = []
+    for batch in track(batches, "bounding the rounding errors"):
+        if not decisions:
+            decisions.append(decide(network, batch.given))
+            whole = decisions[0]
+            has_time = any(decision.values.ndim > 2 for decision in whole.values())
+            continue
         i = rows.get(batch.names[0])
         if i is None or (has_time and _row_shapes(network, batch) != shapes):
             decisions.append(decide(network, batch.given))

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,49 @@ def test_a_progress_bar_does_not_reach_a_piped_stdout() -> None:
     assert b"working" in os.read(master, 65536)
     os.close(master)
     assert done.stdout == b"a\t1\n2\n{}\n"
+
+
+_STAGES = (
+    "import time\nfrom rnnx.cli import terminal\nterminal._PROGRESS_DELAY_S = 0\n"
+    "with terminal.stages() as update:\n"
+    "    update('reading', 0, 1)\n    update('comparing [red]a[/red]', 0, 3)\n    time.sleep(0.5)\n"
+    "    update('comparing [red]a[/red]', 1, 3)\n    time.sleep(0.5)\n    terminal.note('a note')\n"
+    "    terminal.write_row(['a', 1])\n    update('reading', 1, 1)\n    update('comparing [red]a[/red]', 3, 3)\n"
+)
+
+
+def _read_terminal(master: int) -> str:
+    """Reads what a terminal was sent, after everyone who wrote to it has closed it."""
+    shown = b""
+    with suppress(OSError), os.fdopen(master, "rb", buffering=0) as stream:  # the end is an error on Linux
+        while part := stream.read(65536):
+            shown += part
+    return shown.decode()
+
+
+def test_each_stage_has_a_bar_on_a_terminal_only() -> None:
+    master, slave = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    command = [sys.executable, "-c", _STAGES]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=slave, check=True, timeout=60, env=env)  # noqa: S603  # ours
+    os.close(slave)
+    shown = _read_terminal(master)
+    for text in ("reading", "comparing [red]a[/red]", "1/3", "a note"):
+        assert text in shown
+    assert done.stdout == b"a\t1\n"
+
+
+def test_stages_leave_a_pipe_as_it_is() -> None:
+    done = subprocess.run([sys.executable, "-c", _STAGES], capture_output=True, check=True, timeout=60)  # noqa: S603  # ours
+    assert done.stdout == b"a\t1\n"
+    assert done.stderr == b"a note\n"
+
+
+def test_a_verification_says_nothing_of_its_progress_to_a_pipe() -> None:
+    command = [sys.executable, "-m", "rnnx", "verify", "imdb-article"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120)  # noqa: S603  # ours
+    assert done.stderr == b""
+    assert b"\x1b" not in done.stdout
 
 
 # Escape sequences with ESC and with C1, a bell, marks of writing direction, a tab, a new line, and the markup of rich.

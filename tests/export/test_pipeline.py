@@ -21,8 +21,10 @@ from onnx import numpy_helper
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
+from rnnx.proof.progress import reporting_to
 from tests.conversions import export
 from tests.mutations import Mutation, change, drop_bias, exports_after, floats
+from tests.progress import Recorder
 
 pytestmark = pytest.mark.train
 
@@ -56,6 +58,30 @@ def test_a_bundle_is_complete_and_proved(exported_run: Path) -> None:
     ]
     assert all(layer["ratio"] < 1 for runtime in parity["runtimes"] for layer in runtime["layers"])
     assert parity["text_count"] > 13  # so texts that the run held out are among them
+
+
+def test_every_stage_reports_its_progress_to_the_end(tiny_run: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    with reporting_to(recorder):
+        export(tiny_run, tmp_path / "out")
+    recorder.require_all_done()
+    forms = ["model.onnx, CPUExecutionProvider", "model.batch.onnx, CPUExecutionProvider"]
+    text_form = "model.text.onnx, CPUExecutionProvider"
+    keras_name = f"keras {keras.__version__}"
+    assert recorder.stages[:7] == [
+        "reading the model",
+        "converting",
+        "bounding rounding errors",
+        "tracing Keras",
+        f"running {keras_name}",
+        f"comparing {keras_name} with the reference",
+        f"following {keras_name} along a long sequence",
+    ]
+    for name in (*forms, text_form):
+        for stage in (f"running {name}", f"comparing {name} with the reference", f"comparing {name} with itself"):
+            assert stage in recorder.stages
+    assert "bounding the rounding errors of model.text.onnx" in recorder.stages
+    assert recorder.stages[-1] == "plotting, and writing golden vectors"
 
 
 @pytest.mark.parametrize("form", ["model.onnx", "model.batch.onnx"])
