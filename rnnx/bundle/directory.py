@@ -133,15 +133,16 @@ def read_directory(path: Path) -> Directory:
     return _undisturbed(read, path)
 
 
-def open_directory(path: Path, names: Collection[str]) -> Directory:
+def open_directory(path: Path, names: Collection[str] | Callable[[ModelConfig], Collection[str]]) -> Directory:
     """Reads the config of a training run or a bundle and only some of its files, and checks the hashes of these.
 
     This is for inference, which needs two of the 19 files of a shipped model. Other commands call `read_directory`.
 
     Args:
         path: The path of the directory.
-        names: The files to read. Those that the config does not list are left out. `Directory.__getitem__` reads any
-            other file when it is needed; after the directory was replaced, it fails.
+        names: The files to read, or a function that chooses them by the config. Those that the config does not list
+            are left out. `Directory.__getitem__` reads any other file when it is needed, but fails if the directory was
+            replaced meanwhile.
 
     Raises:
         ModelError: As `read_directory`, but only for the config and the named files.
@@ -149,7 +150,8 @@ def open_directory(path: Path, names: Collection[str]) -> Directory:
 
     def read(path: Path) -> Directory:
         config = _read_config(path)
-        return Directory(path, config, _read_files(path, config, [name for name in config.files if name in names]))
+        chosen = names(config) if callable(names) else names
+        return Directory(path, config, _read_files(path, config, [name for name in config.files if name in chosen]))
 
     return _undisturbed(read, path)
 
