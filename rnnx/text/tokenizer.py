@@ -119,14 +119,10 @@ class Vocabulary(TokenList):
     def __init__(self, tokens: Iterable[bytes]) -> None:
         super().__init__(tokens)
         words = self.tokens[len(SPECIAL_TOKENS) :]
-        # One look at all bytes together is much faster than one look at each word; the loop only finds the wrong word.
-        if not (all(words) and _WORD_BYTES.issuperset(b"".join(words))):
-            token_id, word = next(
-                (token_id, word)
-                for token_id, word in enumerate(words, len(SPECIAL_TOKENS))
-                if not word or not _WORD_BYTES.issuperset(word)
-            )
-            raise ModelError(f"vocabulary: line {token_id + 1} is {word!r:.40}, which cannot be a word of a text")
+        if not all(words) or b"".join(words).translate(None, bytes(_WORD_BYTES)):  # one check of all words is quick
+            wrong = next(i for i, word in enumerate(words) if not word or not _WORD_BYTES.issuperset(word))
+            line = len(SPECIAL_TOKENS) + wrong + 1
+            raise ModelError(f"vocabulary: line {line} is {words[wrong]!r:.40}, which cannot be a word of a text")
         self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
         if len(self._ids) != len(words):
             raise self._repetition()

@@ -162,6 +162,7 @@ def test_a_file_that_was_not_named_is_read_and_checked_when_it_is_needed(tmp_pat
     directory = open_directory(tmp_path / "m", lambda config: ["a.txt"])
     assert directory["b.txt"] == FILES["b.txt"]
     assert read_paths == ["config.json", "a.txt", "b.txt"]
+    assert open_directory(tmp_path / "m", lambda config: [min(config.files)]).files == {"a.txt": FILES["a.txt"]}
     (tmp_path / "m" / "c.txt").write_bytes(b"other")
     with pytest.raises(ModelError, match=r"m: altered: c\.txt; get or export this model again"):
         directory["c.txt"]
