@@ -27,7 +27,7 @@ from rnnx.export.pipeline import Exported
 from rnnx.export.probes import Probes
 from rnnx.export.source import Source
 from rnnx.keras_models.read_network import read_network
-from rnnx.proof import verify
+from rnnx.proof import decide_once
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Given, Network
 from rnnx.rewrites.replace import Rewritten
@@ -92,7 +92,7 @@ def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[Non
     with ExitStack() as stack:
         stack.enter_context(patch.object(pipeline, "build_forms", build))
         stack.enter_context(patch.object(prove, "KerasRunner", trace_keras))
-        for module in (prove, prove_text, verify):
+        for module in (prove, prove_text, decide_once):
             stack.enter_context(patch.object(module, "decide", decide))
         yield
 
