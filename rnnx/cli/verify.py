@@ -60,6 +60,6 @@ def _say(one: Verification) -> str:
         for runtime, same in one.bits.items()
     )
     return (
-        f"{one.file}: verified: every step is within {worst.worst.ratio:.3f} of what rounding can do "
-        f"(layer {worst.worst.layer}); {bits}"
+        f"{one.file}: verified: the largest difference of a step from the float64 reference is "
+        f"{worst.worst.ratio:.3f} of the float32 rounding bound (layer {worst.worst.layer}); {bits}"
     )

@@ -106,7 +106,7 @@ def test_a_wrong_computation_with_right_weights_fails_in_its_layer(tiny_bundle: 
     data = rewrite((tiny_bundle / "model.onnx").read_bytes(), change, seal=True)
     found = verify_file("model.onnx", data, ["cpu"])
     assert not found.report.passed
-    assert "times what rounding can do" in found.report.first_problem
+    assert "times the float32 rounding bound" in found.report.first_problem
     assert found.report.runtimes[0].worst.layer in {layer.layer for layer in found.report.runtimes[0].layers[:-2]}
     assert set(found.bits.values()) == {"other"}
 
@@ -256,7 +256,7 @@ def test_the_command_line_verifies(tiny_bundle: Path, bundle_copy: Path, capsys:
     assert run(["verify", str(tiny_bundle)]) == 0
     out = capsys.readouterr().out
     for form in FORMS:
-        assert f"{form}: verified: every step is within" in out
+        assert f"{form}: verified: the largest difference of a step from the float64 reference is " in out
     assert "the same bits as at the export" in out
     assert run(["verify", "--json", str(tiny_bundle / "model.onnx")]) == 0
     (found,) = json.loads(capsys.readouterr().out)
@@ -283,7 +283,7 @@ def test_a_file_that_computes_something_else_ends_with_exit_3(
     path = tmp_path / "wrong.onnx"
     path.write_bytes(rewrite((tiny_bundle / "model.onnx").read_bytes(), change, seal=True))
     assert run(["verify", str(path)]) == 3
-    assert "times what rounding can do" in capsys.readouterr().err
+    assert "times the float32 rounding bound" in capsys.readouterr().err
 
 
 def test_another_vocabulary_beside_the_file_is_refused(tiny_bundle: Path, capsys: Capture, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_another_vocabulary_beside_the_file_is_refused(tiny_bundle: Path, capsys
 def test_shipped_models_verify(capsys: Capture) -> None:
     for name in ("imdb", "imdb-article"):
         assert run(["verify", name]) == 0
-        assert capsys.readouterr().out.count("verified: every step is within") == len(FORMS)
+        assert capsys.readouterr().out.count("verified: the largest difference of a step ") == len(FORMS)
 
 
 def test_a_digest_covers_what_stands_beside_the_evidence(tiny_bundle: Path) -> None:
