@@ -14,7 +14,7 @@ from rnnx.proof.invariance import compare_forms
 from rnnx.proof.report import InvarianceReport, ParityReport
 from rnnx.reference import Network
 from rnnx.rewrites.replace import Rewritten
-from rnnx.rounding.decisions import decide
+from rnnx.rounding.decisions import decide_batches
 from rnnx.runtime.session import devices_for
 
 
@@ -35,7 +35,7 @@ def prove(
         on_stage: Is told if Keras has to run step by step, and why.
     """
     batches = probes.batches
-    decisions = [decide(network, batch.given) for batch in batches]
+    decisions = decide_batches(network, [network.named(batch.given) for batch in batches])
     run_keras = KerasRunner(model, network, on_stage)
     keras_outputs = [run_keras(batch) for batch in batches]
     runtimes = [compare_runtime(run_keras.name, network, batches, keras_outputs, decisions)]

@@ -144,10 +144,13 @@ def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, D
     """Decides the whole batch once; a row of it alone is the same row."""
     whole = decide(network, batches[0].given)
     rows = {name: i for i, name in enumerate(batches[0].names)}
+    shapes = {key: values.shape[1:] for key, values in network.named(batches[0].given).items()}
     decisions = [whole]
     for batch in batches[1:]:
         i = rows.get(batch.names[0])
-        is_alike = i is not None and all(one.values.ndim == 2 for one in whole.values())
+        # An output over the time depends on the padding; a row that has the length of the whole batch has none.
+        is_as_long = all(values.shape[1:] == shapes[key] for key, values in network.named(batch.given).items())
+        is_alike = i is not None and (is_as_long or all(one.values.ndim == 2 for one in whole.values()))
         row = {name: one.row(i) for name, one in whole.items()} if is_alike and i is not None else None
         decisions.append(row or decide(network, batch.given))
     return decisions
