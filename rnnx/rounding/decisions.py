@@ -159,9 +159,13 @@ def _places(shape: tuple[int, ...], head: HeadKind) -> list[tuple[int, ...]]:
     """
     *between, last = shape[1:]
     position_count = int(np.prod(between))
-    # A softmax over more classes than are followed has no certain label, however many of them are followed.
-    decides = head == "sigmoid" or (head == "softmax" and last <= _MOST_NUMBERS)
-    most = _MOST_NUMBERS if position_count == 1 or decides else _MOST_NUMBERS_OVER_TIME
+    if position_count == 1 or head == "sigmoid" or (head == "softmax" and last <= _MOST_NUMBERS):
+        most = _MOST_NUMBERS
+    elif head == "softmax":
+        # With more classes than can be followed no label is certain, and one number shows how far rounding reaches.
+        most = 1
+    else:
+        most = _MOST_NUMBERS_OVER_TIME
     positions = [tuple(map(int, np.unravel_index(i, between))) for i in spread(position_count, _MOST_POSITIONS)]
     return [(*position, int(k)) for position in positions for k in spread(last, most)]
 
