@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,15 +26,22 @@ from rnnx import reference
 from rnnx.errors import ModelError, one_line
 from rnnx.onnx_file.messages import graph_sha256, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe
+from rnnx.proof.packed import pack, unpack
 from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
 from rnnx.reference import LSTM, Given, Input, Network, Node
 from rnnx.reference.streaming import CarriedState
-from rnnx.strict_json import from_json, read_fields, to_json
+from rnnx.rounding.decisions import spread
+from rnnx.strict_json import from_json, read_fields
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
+# Evidence of large outputs is packed and sampled, to stay within this size or that of the weights.
+_LEAST_BUDGET_BYTES = 256 * 1024
+# Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
+SAMPLE_SIZES = (512, 256, 128, 64)
+FEWEST_NUMBERS = SAMPLE_SIZES[-1]
 _MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
 _MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
 _KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
@@ -63,14 +71,30 @@ class StateRecord:
 
 @dataclass(frozen=True)
 class ArrayRecord:
-    """An array: its shape, and its numbers row by row."""
+    """An array, or a sample of it.
+
+    Attributes:
+        shape: Of the whole array.
+        values: Its numbers row by row; of a sample, those at the places that `spread` chooses, the first and the last
+            number among them.
+        sha256: Of a sample, the hash of all numbers of the array, little-endian, row by row; None if `values` has all.
+    """
 
     shape: tuple[int, ...]
     values: tuple[float, ...]
+    sha256: str | None = None
 
     @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> ArrayRecord:
-        """Records an array."""
+    def of(cls, array: npt.NDArray[Any], most: int | None = None) -> ArrayRecord:
+        """Records an array.
+
+        Args:
+            array: What is recorded.
+            most: Of a larger array, so many numbers are recorded, and the hash of all; None records all numbers.
+        """
+        if most is not None and array.size > most:
+            sample = array.reshape(-1)[spread(array.size, most)].astype(np.float64)
+            return cls(array.shape, tuple(sample.tolist()), _bits_sha256(array))
         return cls(array.shape, tuple(array.astype(np.float64).flatten().tolist()))
 
     def read(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -82,6 +106,27 @@ class ArrayRecord:
         if min(self.shape, default=1) < 0 or len(self.values) != int(np.prod(self.shape, dtype=object)):
             raise ModelError(f"the evidence in the file: {len(self.values)} numbers do not fit {self.shape!r:.60}")
         return np.array(self.values, dtype).reshape(self.shape)
+
+    def pair(self, actual: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Returns the recorded numbers, and those of `actual` at the same places, both in the type of `actual`.
+
+        Raises:
+            ModelError: If `actual` has another shape, or the sample is so small that it says nothing.
+        """
+        if self.sha256 is None:
+            return self.read(actual.dtype), actual
+        if self.shape != actual.shape:
+            raise ModelError(f"the evidence in the file: {self.shape!r:.60} was recorded, and {actual.shape} came out")
+        if not min(actual.size, FEWEST_NUMBERS) <= len(self.values) <= actual.size:
+            raise ModelError(f"the evidence in the file: {len(self.values)} numbers are no sample of {actual.shape}")
+        return np.array(self.values, actual.dtype), actual.reshape(-1)[spread(actual.size, len(self.values))]
+
+    def has_bits_of(self, actual: npt.NDArray[Any]) -> bool:
+        """Whether every number of `actual` has the very bits that were recorded."""
+        recorded, at_places = self.pair(actual)
+        if recorded.tobytes() != at_places.tobytes():
+            return False
+        return self.sha256 is None or self.sha256 == _bits_sha256(actual)
 
 
 @dataclass(frozen=True)
@@ -250,9 +295,39 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
 
 
 def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
-    """The metadata of a file, the evidence and the digest added."""
-    whole = {**properties, EVIDENCE_KEY: to_json(evidence, indent=None)}
+    """The metadata of a file, the evidence and the digest added; the evidence is packed if it is large."""
+    text = _to_text(evidence)
+    stored = text if len(text) <= evidence_budget(model) else pack(text)
+    whole = {**properties, EVIDENCE_KEY: stored}
     return {**whole, DIGEST_KEY: _digest(whole, model)}
+
+
+def evidence_budget(model: Any) -> int:
+    """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
+    weights = sum(read_tensor(tensor).nbytes for tensor in model.graph.initializer)
+    return min(max(_LEAST_BUDGET_BYTES, weights), _MOST_BYTES)
+
+
+def fits_budget(evidence: Evidence, model: Any) -> bool:
+    """Whether the evidence can be stored within its budget, and read back."""
+    text, budget = _to_text(evidence), evidence_budget(model)
+    return len(text) <= budget or (len(text) <= _MOST_BYTES and len(pack(text)) <= budget)
+
+
+def _to_text(evidence: Evidence) -> str:
+    """Formats evidence on one line, without the fields that only samples have where there is none."""
+    document = dataclasses.asdict(evidence)
+    for case in document["cases"]:
+        for records in (case["inputs"], case["answers"], case["runtime_answers"]):
+            for record in records.values():
+                if record["sha256"] is None:
+                    del record["sha256"]
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _bits_sha256(array: npt.NDArray[Any]) -> str:
+    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little_endian.tobytes()).hexdigest()
 
 
 def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
@@ -269,7 +344,7 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
     if properties.get(DIGEST_KEY) != _digest(properties, model):
         raise ModelError("the file was altered after its export: its digest is another one; get or export it again")
     try:
-        evidence = from_json(Evidence, text)
+        evidence = from_json(Evidence, unpack(text, _MOST_BYTES))
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
     if len(evidence.cases) > _MOST_CASES:

@@ -183,10 +183,10 @@ class ParityReport:
         # Where the weights expand, the steps are proved and no decision is: that is said, not passed over.
         is_decided = any(runtime.label_count or not runtime.tie_count for runtime in self.runtimes)
         return (
-            f"proved: on {self.text_count} {self.unit} and {self.trap_count} traps, every step of every runtime is "
-            f"within {worst.worst.ratio:.3f} of what float32 rounding can do "
-            f"({worst.runtime}, layer {worst.worst.layer})"
-            f"{'' if is_decided else '; no label is beyond the reach of rounding'}"
+            f"proved: on {self.text_count} {self.unit} and {self.trap_count} made-up inputs, the largest difference "
+            f"between any runtime's step and the float64 reference is {worst.worst.ratio:.3f} of the float32 rounding "
+            f"bound ({worst.runtime}, layer {worst.worst.layer})"
+            f"{'' if is_decided else '; rounding could change every label, so no label was compared'}"
         )
 
     @property
@@ -197,7 +197,7 @@ class ParityReport:
         for runtime in self.runtimes:
             if runtime.layers and not runtime.worst.passed:
                 worst = runtime.worst
-                size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times what rounding can do"
+                size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times the float32 rounding bound"
                 step = "" if worst.step is None else f", step {worst.step}"
                 return f"{runtime.runtime}: layer {worst.layer}{step}, unit {worst.unit} on {worst.probe!r} is {size}"
             if runtime.problems:
@@ -205,9 +205,13 @@ class ParityReport:
         for invariance in self.invariance:
             if not invariance.passed:
                 size = (
-                    "not finite" if invariance.ratio is None else f"{invariance.ratio:.3g} times what rounding can do"
+                    "not finite"
+                    if invariance.ratio is None
+                    else f"{invariance.ratio:.3g} times the float32 rounding bound"
                 )
                 return f"{invariance.runtime}: {invariance.way}: the difference is {size}"
         if self.decisions and not self.decisions.passed:
-            return f"{self.decisions.dataset}: labels or probabilities that rounding cannot explain"
+            return (
+                f"{self.decisions.dataset}: some labels or probabilities differ by more than float32 rounding explains"
+            )
         return "" if self.runtimes else "nothing was compared"

@@ -102,13 +102,14 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
     for comparison in comparisons:
         runtime = comparison.report.runtime
         pairs = [
-            (record.read(np.float32), answers[output][0])
+            (record, answers[output][0])
             for case, answers in zip(evidence.cases, comparison.answers[1:], strict=True)
             for output, record in case.runtime_answers.items()
         ]
-        bits[runtime] = "same" if all(a.tobytes() == b.tobytes() for a, b in pairs) else "other"
+        bits[runtime] = "same" if all(record.has_bits_of(answer) for record, answer in pairs) else "other"
         differences[runtime] = max(
-            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0)) for a, b in pairs
+            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0))
+            for a, b in (record.pair(answer) for record, answer in pairs)
         )
     return Verification(name, report, bits, differences)
 
@@ -151,7 +152,7 @@ def _require_golden(
         for output, decided in decision.items():
             followed = decided.logit_bounds[np.isfinite(decided.logit_bounds)]
             drift = float(followed.max(initial=0.0)) * _FLOAT64_OVER_FLOAT32
-            _require_close(f"{name}: {case.name}", case.answers[output].read(np.float64), decided.values[0], drift)
+            _require_close(f"{name}: {case.name}", *case.answers[output].pair(decided.values[0]), drift)
         if not case.states:
             continue
         steps = [record.step for record in case.states]

@@ -149,9 +149,12 @@ def _merge_error(layer: reference.Merge, sizes: Array, errors: Array) -> Array:
 
 def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) -> Array:
     kernel = np.abs(layer.kernel)
-    inherited = error @ kernel
-    logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
-    return _activated_error(layer.activation, layer.logits(x), logit_error, output)
+    logit_error = gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
+    if error.any():  # right after a recurrence the inputs are exact: spare them a product
+        logit_error += error @ kernel
+    if layer.activation == "softmax":  # its bound needs no logits, which are many where the classes are words
+        return softmax_error(output, logit_error)
+    return activation_error(layer.activation, layer.logits(x), logit_error)
 
 
 def _activated_error(name: ActivationName, x: Array, error: Array, output: Array) -> Array:
