@@ -1,13 +1,14 @@
-"""The proof: whether another computation of a network is right, and by how much (`rnnx.proof.report` holds the answer).
+"""Compares another computation of a network with the reference, step by step (`rnnx.proof.report` has the results).
 
-Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part ways,
-and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state before
-it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding.step_bound`) of the
-runtime's state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The
-ratio of difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
+Comparing recurrent networks end to end says little. Where the weights expand differences, two right float32
+computations diverge; where they contract differences, an error is forgotten. So each step is compared alone: one
+float64 step of the reference from the runtime's own previous state has to be within the rounding bound
+(`rnnx.rounding.step_bound`) of the runtime's next state. The layers after the recurrence are compared in the same way,
+from the runtime's own states. The figure is the ratio of difference to bound. Above 1, float32 arithmetic cannot
+explain what the runtime computed.
 
-Beside it stands the whole way, from ids to probabilities, against what all these roundings together can do
-(`rnnx.rounding.decisions`): it decides which labels have to be the same.
+The outputs are also compared end to end, from ids to probabilities, within what all roundings together can do
+(`rnnx.rounding.decisions`). That bound decides which labels have to be equal.
 
 Imports numpy only; runs nothing but the reference; prints nothing.
 """
@@ -26,7 +27,7 @@ from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.recurrent_bounds import expect_steps
 
-# Half of what a probability can be: beyond it, a wrong one may pass.
+# A probability may be off by its bound. If every bound is half of its range or more, wrong probabilities could pass.
 _SAYS_NOTHING = 0.5
 _CURVE_POINTS = 48
 
@@ -36,9 +37,9 @@ class ProbeBatch:
     """Inputs that run as one batch.
 
     Attributes:
-        given: The inputs: by name, or the single one: ids (batch, time) int32.
-        names: What each row is, such as `empty` or `text 3`.
-        texts: What each row comes from, for files that read text; None if it was made up.
+        given: The inputs by name, or the only input: ids `(batch, time)` int32.
+        names: A name for each row, such as `empty` or `text 3`.
+        texts: The text of each row, for files that read text; None for made-up rows.
     """
 
     given: Given
@@ -47,17 +48,18 @@ class ProbeBatch:
 
     @property
     def time(self) -> int:
-        """The longest time of its inputs."""
+        """The number of steps of the longest input."""
         arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
         return max(int(values.shape[1]) for values in arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a runtime gave for one batch.
+    """The outputs and the states of a runtime for one batch.
 
     Attributes:
-        answers: By output name, float32: (batch, 1) or (batch, classes), (batch, time, classes), or whatever it is.
+        answers: By output name, float32, in the shape of the output: `(batch, 1)`, `(batch, classes)`,
+            `(batch, time, classes)` or another.
         states: By recurrent layer, float32 (batch, time, units), in the order of their computation.
     """
 
@@ -77,9 +79,13 @@ def compare_runtime(
     Args:
         runtime: Its name in the report.
         network: The reference.
-        batches: What was run.
-        outputs: What came out, one per batch.
-        decisions: What the reference says of each batch, end to end, and which labels rounding cannot change.
+        batches: The inputs.
+        outputs: The runtime's outputs, one for each batch.
+        decisions: For each batch, the reference's outputs with their end-to-end bounds, and the labels that rounding
+            cannot change.
+
+    Returns:
+        For each layer the largest ratio over all batches, and the problems.
     """
     problems: list[str] = []
     layers: dict[str, LayerReport] = {}
@@ -127,7 +133,10 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         runtime: Its name in the report.
         network: The reference.
         batch: One row or several.
-        outputs: What came out.
+        outputs: The runtime's outputs for it.
+
+    Returns:
+        One curve for each recurrent layer.
     """
     own = network.forward(batch.given)
     given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
@@ -139,7 +148,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
         drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
-        # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
+        # The rounding of the layers below is not counted: the inputs follow exactly from the runtime's own states.
         x = given[node.inputs[0]]
         expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
         difference = np.abs(expected - actual)
@@ -162,17 +171,17 @@ def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32
 
 
 def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tuple[list[LayerReport], float]:
-    """Walks the network along the runtime's own states, with the rounding that its inputs may carry.
+    """Compares each layer, computed from the runtime's own states, with the rounding that its inputs may carry.
 
     Returns:
-        The largest ratio of each layer and output, and the smallest bound of a probability; 0 where there is none.
+        The largest ratio of each layer and output, and the smallest bound of a probability; 0 if no output is one.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
     recurrent = network.recurrent_nodes
     if missing := recurrent.keys() - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
     tensors = network.forward(batch.given, states)
-    errors: dict[str, Array] = {one.name: np.zeros(tensors[one.name].values.shape) for one in network.inputs}
+    errors: dict[str, Array] = {each.name: np.zeros(tensors[each.name].values.shape) for each in network.inputs}
     reports = []
     for node in network.nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]

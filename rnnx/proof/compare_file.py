@@ -1,4 +1,7 @@
-"""One exported file on one device, beside the reference and beside itself: the comparison that the proof is made of."""
+"""Runs an exported file on one device and compares it with the reference, and with itself under batching and padding.
+
+Imports numpy and onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from rnnx.text.tokenizer import to_batch
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong with a file on a batch; wrong ids are the reason for whatever else is wrong."""
+    """A problem of a file on a batch. If the ids are wrong, all that follows from them is wrong too."""
 
     text: str
     is_of_ids: bool = False
@@ -33,13 +36,13 @@ class _Problem:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A file to be compared.
+    """An exported file that is to be compared.
 
     Attributes:
-        name: Of the file.
-        model: Its bytes.
-        recipe: How its states are seen.
-        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
+        name: The name of the file.
+        model: The content of the file.
+        recipe: How its states become outputs.
+        ids: For a file that reads text, the name of the value in the graph that holds the ids; None for other files.
         carried: For a streaming file, the states that it takes in and puts out.
     """
 
@@ -52,14 +55,14 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came out for one file on one device.
+    """The results for one file on one device.
 
     Attributes:
-        report: Beside the reference.
-        invariance: Beside itself.
-        drift: Along the long batch, if there was one.
-        answers: What the file gave, by output, one per batch.
-        chunked: Beside the reference, in chunks of several sizes; for a streaming file.
+        report: The comparison with the reference.
+        invariance: The comparisons of the file with itself.
+        drift: The drift along the long batch; empty if there is no long batch.
+        answers: The file's outputs by name, one entry for each batch.
+        chunked: For a streaming file, the comparisons with the reference in chunks of several sizes.
     """
 
     report: RuntimeReport
@@ -83,19 +86,19 @@ def compare_file(
         candidate: The file.
         device: `cpu` or `cuda`.
         network: The reference.
-        batches: What to run; the first one holds rows of many lengths.
-        decisions: What the reference says of each batch.
-        long_batch: What the drift is followed along; not for a file that reads text.
+        batches: The inputs; the first batch holds rows of many lengths.
+        decisions: The reference's outputs for each batch, with their bounds.
+        long_batch: The input for the drift; not for a file that reads text.
 
     Raises:
-        DeviceError: If the device is not there.
+        DeviceError: If the device is not available.
         ModelError: If onnxruntime cannot load or run the file.
     """
     session = Session(candidate.model, device=device)
     stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
-    run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
+    run, run_with_states = (from_zero(each.run_by_name, candidate.carried) for each in (session, stateful))
     results = [run_with_states(given) for given in inputs]
     own = [run(given) for given in inputs]
     problems: list[_Problem] = []
@@ -108,7 +111,7 @@ def compare_file(
     outputs = [_outputs(candidate, network, result) for result in results]
     said = tuple(problem.text for problem in problems)
     if any(problem.is_of_ids for problem in problems):
-        # With other ids no state can be the right one; the ids are what is wrong.
+        # With other ids no state can be right, so only the ids are reported.
         report = RuntimeReport(name, (), None, 0, 0, said)
     else:
         report = compare_runtime(name, network, batches, outputs, decisions)
@@ -148,7 +151,7 @@ def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 
 
 def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
-    """The network's own outputs: a file that reads text spells a sigmoid out as two probabilities."""
+    """Returns the outputs of the network; a file that reads text puts out a sigmoid as two probabilities."""
     if candidate.ids is not None and network.ends[OUTPUT_NAME].head_kind == "sigmoid":
         return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
     if missing := network.ends.keys() - result.keys():
@@ -159,7 +162,7 @@ def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 def _text_problems(
     network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
 ) -> list[_Problem]:
-    """The ids have to be those of `rnnx.text.tokenizer`, and the first label's probability one subtraction away."""
+    """Requires the ids of `rnnx.text.tokenizer`, and for a sigmoid the probabilities 1 - p and p."""
     expected = network.named(batch.given)[INPUT_NAME]
     if ids.dtype != np.int32 or ids.shape != expected.shape:
         what = f"ids differ: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"

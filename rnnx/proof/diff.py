@@ -1,4 +1,4 @@
-"""Two files, or one file on two devices, on the same inputs: where they part first, by how much, and what comes of it.
+"""Compares two files, or one file on two devices, on the same inputs: where they first differ, and by how much.
 
 The states of each are read from the file itself (`rnnx.onnx_file.visible_states`). Needs numpy and onnxruntime.
 """
@@ -26,7 +26,7 @@ from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
 
 @dataclass(frozen=True)
 class DiffInput:
-    """One input: a text, or ids where there is none.
+    """An input: a text, or ids.
 
     Attributes:
         name: For the report.
@@ -41,13 +41,13 @@ class DiffInput:
 
 @dataclass(frozen=True)
 class Parting:
-    """Where two computations of the same layers part first.
+    """The place where two computations of the same layers first differ.
 
     Attributes:
         layer: The first layer, in the order of the computation, whose states differ.
         step: The first position of it, in the order of its computation.
-        unit: With the largest difference there.
-        difference: That difference.
+        unit: The unit with the largest difference at that position.
+        difference: The difference of that unit.
     """
 
     layer: str
@@ -58,14 +58,14 @@ class Parting:
 
 @dataclass(frozen=True)
 class InputDifference:
-    """What differs on one input.
+    """The differences on one input.
 
     Attributes:
-        name: The input's.
-        labels: What each of the two says.
-        max_abs_diff: In probability; None if the two have other labels.
+        name: The name of the input.
+        labels: The label that each file gives.
+        max_abs_diff: The largest difference in probability; None if the files have different sets of labels.
         parting: None if no bit differs, or if the layers are not the same.
-        max_state_diff: Of any state; None if the layers are not the same.
+        max_state_diff: The largest difference of any state; None if the layers are not the same.
     """
 
     name: str
@@ -76,13 +76,13 @@ class InputDifference:
 
     @property
     def flips(self) -> bool:
-        """Whether the label is another one."""
+        """Whether the two labels differ."""
         return len(set(self.labels)) > 1
 
 
 @dataclass(frozen=True)
 class StepCurve:
-    """The largest difference of a layer's states at each step, over all inputs that are as long."""
+    """The largest difference of a layer's states at each step, over all inputs that have the step."""
 
     layer: str
     differences: tuple[float, ...]
@@ -90,12 +90,12 @@ class StepCurve:
 
 @dataclass(frozen=True)
 class DiffReport:
-    """Everything that was compared.
+    """The result of a comparison.
 
     Attributes:
-        names: Of the two.
-        inputs: One by one.
-        curves: Per layer; empty if the layers are not the same.
+        names: The names of the two sides.
+        inputs: The differences on each input.
+        curves: A curve for each layer; empty if the layers are not the same.
     """
 
     names: tuple[str, ...]
@@ -104,18 +104,18 @@ class DiffReport:
 
     @property
     def flip_count(self) -> int:
-        """Inputs whose label is another one."""
-        return sum(one.flips for one in self.inputs)
+        """The number of inputs whose labels differ."""
+        return sum(difference.flips for difference in self.inputs)
 
 
 class Side:
-    """One of the two: a file with its states visible.
+    """One side of the comparison: a file with its states visible.
 
     Attributes:
         name: For the report.
         labels: In the order of the label ids.
-        vocabulary_size: Ids run from 0 to one below it.
-        evidence: Of the file.
+        vocabulary_size: Ids are below it.
+        evidence: The evidence of the file.
     """
 
     def __init__(self, name: str, data: bytes, device: Device, tokenizer: Tokenizer | None) -> None:
@@ -128,14 +128,14 @@ class Side:
             tokenizer: The bundle's; None for a file alone.
 
         Raises:
-            DeviceError: If the device is not there.
+            DeviceError: If the device is not available.
             ModelError: If the file is broken, was altered, or carries no evidence.
         """
         model = parse_model(data)
         properties = read_properties(model)
         self.evidence: Evidence = read_evidence(properties, model)
         about = read_metadata(properties)
-        if about.task != "classification" or [one.name for one in self.evidence.inputs] != [INPUT_NAME]:
+        if about.task != "classification" or [spec.name for spec in self.evidence.inputs] != [INPUT_NAME]:
             raise ModelError(f"{name}: gives no label for a text, or for ids; rnnx diff compares those that do")
         self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
         self._tokenizer = tokenizer
@@ -144,7 +144,7 @@ class Side:
 
     @property
     def reads_text(self) -> bool:
-        """Whether a text can be given to it: by a tokenizer of its bundle, or in its graph."""
+        """Whether it can read a text: by the tokenizer of its bundle, or in its graph."""
         return self._tokenizer is not None or self.evidence.ids is not None
 
     def run(self, given: DiffInput) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
@@ -154,13 +154,13 @@ class Side:
             The probabilities (labels,), and by layer the states (time, units).
 
         Raises:
-            ModelError: If it cannot read such an input, or puts out something else than its evidence says.
+            ModelError: If it cannot read the input, or its outputs do not fit its evidence.
         """
         batch = {self._session.input_names[0]: self._encode(given), **zero_states(self.evidence.carried, 1)}
         outputs = self._session.run_by_name(batch)
         with refusing_misfits(self.name):
             states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
-            if any(one.ndim != 2 for one in states.values()):
+            if any(values.ndim != 2 for values in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
             probs = per_label(outputs["probs"][0])
             if probs.shape != (len(self.labels),):
@@ -177,18 +177,18 @@ class Side:
         return self._tokenizer.pad([self._tokenizer.encode(given.text).ids])
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
-        """The label that the probabilities (labels,) stand for."""
+        """Returns the label for the probabilities `(labels,)`."""
         return self.labels[int(choose_label_ids(probs, 0.5))]
 
 
 def golden_inputs(a: Side, b: Side) -> list[DiffInput]:
-    """The inputs that the first file carries with it, as far as both can read them.
+    """Returns the golden inputs of the first file that both files can read.
 
-    A text is read by each as its own vocabulary has it, where both read texts. Ids mean the same only where both have
-    as many of them, so that made-up ones, and texts as ids for a file alone, are left out otherwise.
+    If both files read texts, each reads a text with its own vocabulary. Ids are used only if both vocabularies have the
+    same size; otherwise made-up ids, and the ids of texts for a file alone, are left out.
 
     Raises:
-        UsageError: If nothing is left.
+        UsageError: If no input is left.
     """
     read_texts = a.reads_text and b.reads_text
     read_ids = not (a.evidence.ids or b.evidence.ids) and a.vocabulary_size == b.vocabulary_size
@@ -208,8 +208,8 @@ def compare_sides(a: Side, b: Side, inputs: Sequence[DiffInput]) -> DiffReport:
     """Runs both on every input and compares.
 
     Args:
-        a: One.
-        b: The other.
+        a: The first side.
+        b: The second side.
         inputs: Texts, which each side tokenizes as its bundle does; or ids.
     """
     rows, curves = [], dict[str, npt.NDArray[np.float64]]()

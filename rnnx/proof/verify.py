@@ -1,7 +1,8 @@
 """Proves an exported file again on this machine, from the file alone.
 
-Its evidence (`rnnx.proof.evidence`) gives the network and the inputs, the file the weights, whose hashes say that they
-are Keras's; then the same comparison as at export (`rnnx.proof.compare_file`). Needs numpy and onnxruntime.
+The evidence (`rnnx.proof.evidence`) describes the network and holds the inputs. The weights come from the file, and
+their hashes show that they are Keras's. The comparison is the same as at export (`rnnx.proof.compare_file`). Imports
+numpy and onnxruntime.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ from rnnx.text.ids import IdEncoder
 from rnnx.text.tokenizer import to_bytes
 from rnnx.text.word_encoder import WordEncoder
 
-# The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
-# probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
+# The evidence holds sums of float64 numbers, and another NumPy may sum in another order. Early states and probabilities
+# then agree within this tolerance, unless the weights expand differences: float64 drifts as float32 does, but 2^-29 as
+# far.
 REFERENCE_TOLERANCE = 1e-9
 _FLOAT64_OVER_FLOAT32 = 2.0**-29
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `rnnx verify` found in one file.
+    """The result of `rnnx verify` for one file.
 
     Attributes:
-        file: Its name.
-        report: The proof, made anew.
-        bits: By runtime, over the golden vectors: `same` as at the export, or `other`, within their bounds.
+        file: The name of the file.
+        report: The repeated proof.
+        bits: By runtime, for the golden vectors: `same` if every bit is as at the export, else `other`.
         max_bits_diff: By runtime, the largest difference in probability from the export's.
     """
 
@@ -55,12 +57,12 @@ def verify_file(name: str, data: bytes, devices: Sequence[Device], reader: IdEnc
     Args:
         name: For the report.
         data: The file.
-        devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that can.
-        reader: The bundle's tokenizer, or what makes ids of its words; checked against the golden texts, or sentences.
-            None for a file alone.
+        devices: The devices to run it on: `cpu`, `cuda`, or `auto` for all that can run it.
+        reader: The bundle's tokenizer or word encoder, which is checked with the golden texts or sentences; None for a
+            file alone.
 
     Raises:
-        DeviceError: If a device is not there.
+        DeviceError: If a device is not available.
         ModelError: If the file is broken, was altered, or carries no evidence.
     """
     with refusing_misfits(name):
@@ -112,7 +114,7 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
-    """Some cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
+    """Makes one batch of all cases that can share a shape, and then a batch of each case alone, as it was recorded."""
     cases = evidence.cases
     ends = network.ends.keys()
     if not cases or not all(case.answers.keys() == case.runtime_answers.keys() == ends for case in cases):
@@ -122,27 +124,27 @@ def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
     given = [case.given(network) for case in cases]
     names = [case.name for case in cases]
     texts = [to_bytes(case.text or "") for case in cases]
-    longest = max(given, key=lambda one: next(iter(one.values())).shape[1])
+    longest = max(given, key=lambda row: next(iter(row.values())).shape[1])
     shapes = {name: values.shape for name, values in longest.items()}
     if network.masks_zero:
-        given_wide = [{name: _widened(values, shapes[name]) for name, values in one.items()} for one in given]
+        given_wide = [{name: _widened(values, shapes[name]) for name, values in row.items()} for row in given]
     else:
         given_wide = given
-    together = [i for i, one in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in one.items())]
+    together = [i for i, row in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in row.items())]
     whole = {name: np.concatenate([given_wide[i][name] for i in together]) for name in shapes}
     return [
         ProbeBatch(whole, tuple(names[i] for i in together), tuple(texts[i] for i in together)),
-        *(ProbeBatch(one, (names[i],), (texts[i],)) for i, one in enumerate(given)),
+        *(ProbeBatch(row, (names[i],), (texts[i],)) for i, row in enumerate(given)),
     ]
 
 
 def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Zeros in front, up to a time."""
+    """Pads values with zeros in front, up to the time of `shape`."""
     return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
 
 
 def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, Decisions]]:
-    """Decides the whole batch once; a row of it alone is the same row."""
+    """Decides each batch; a row that the first batch holds too is decided once."""
     whole = decide(network, batches[0].given)
     rows = {name: i for i, name in enumerate(batches[0].names)}
     shapes = {key: values.shape[1:] for key, values in network.named(batches[0].given).items()}
@@ -160,7 +162,7 @@ def _decide(network: Network, batches: Sequence[ProbeBatch]) -> list[dict[str, D
 def _require_golden(
     name: str, evidence: Evidence, network: Network, decisions: Sequence[Mapping[str, Decisions]]
 ) -> None:
-    """The reference has to come to what it came to at the export."""
+    """Requires the reference to give what it gave at the export, within `REFERENCE_TOLERANCE`."""
     for case, decision in zip(evidence.cases, decisions, strict=True):
         for output, one in decision.items():
             followed = one.logit_bounds[np.isfinite(one.logit_bounds)]
@@ -194,4 +196,4 @@ def _require_same_ids(name: str, evidence: Evidence, reader: IdEncoder) -> None:
         else:
             read = {INPUT_NAME: reader.pad([reader.encode(text).ids])[0]}
         if {key: ArrayRecord.of(ids) for key, ids in read.items()} != case.inputs:
-            raise ModelError(f"{name}: {case.name}: the vocabulary beside the file gives other ids than at its export")
+            raise ModelError(f"{name}: {case.name}: the vocabulary next to the file gives other ids than at its export")

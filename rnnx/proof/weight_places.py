@@ -1,7 +1,7 @@
-"""Where the weights of a network stand in an exported file: found there at export, and read again from the record.
+"""Finds the weights of a network in an exported file, and reads them again from the record of their places.
 
-A form may have a weight transposed, beside others in one tensor, its gates in another order, or packed with a scale;
-what is found, and what is read, are Keras's own bits.
+A form may store a weight transposed, together with others in one tensor, with its gates in another order, or packed
+with a scale. The weight that is found and read has the same bits as in Keras.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from rnnx.onnx_file.messages import read_tensor
 from rnnx.reference import Array
 
 _MOST_NUMBERS = 1 << 28  # in one weight
-# What an embedding may be stored as, beside float32.
+# The types besides float32 in which an embedding may be stored.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """A weight of the network and where the file holds it.
+    """A weight of the network and its place in the file.
 
     Attributes:
-        shape: As Keras has it.
-        sha256: Of its float32 numbers, little-endian, row by row.
-        initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
-        start: Where in that tensor it begins, dimensions of 1 left out; one number for a matrix whose rows stand there
-            one behind the other.
-        is_transposed: Whether it stands there transposed.
+        shape: The shape in Keras.
+        sha256: The hash of its float32 numbers, little-endian, row by row.
+        initializer: The tensor of the file that holds it; None for zeros, which the file need not hold.
+        start: The place in that tensor where it begins, without dimensions of 1; a single number for a matrix whose
+            rows are stored in one row, one after the other.
+        is_transposed: Whether the file holds it transposed.
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight.
         blocks: Where its last axis holds equal blocks that the file has in another order: Keras's block at each place.
     """
@@ -49,7 +49,7 @@ class WeightRecord:
 
 
 def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: tuple[int, ...]) -> WeightRecord | None:
-    """Finds a weight in a file, bit for bit; None if it stands nowhere.
+    """Finds a weight in a file, bit for bit; None if the file does not hold it.
 
     Args:
         weight: As Keras has it.
@@ -66,7 +66,7 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
             continue
         whole = _squeezed(tensor)
         for is_transposed in (False, True) if sought.ndim == 2 else (False,):
-            # A bias may be a row of something: it is sought as one. Two biases may stand one behind the other.
+            # A bias may be a row of a matrix, and two biases may be stored one after the other.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part
             start = _position(part, whole.T if is_transposed else whole)
@@ -83,13 +83,13 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
 
 
 def _unpack(stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
-    """A weight as the file makes it of what it stores: one conversion, and one product where there is a scale."""
+    """Computes a weight from its stored numbers as the file does: a conversion, and a product if there is a scale."""
     values = stored.astype(np.float32)
     return values if scale is None else values * scale
 
 
 def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...] | None:
-    """Where an array stands within another one as a block."""
+    """Finds an array as a block within another array; None if it is not in it."""
     room = tuple(w - p + 1 for p, w in zip(part.shape, whole.shape, strict=False))
     if part.ndim != whole.ndim or min(room, default=1) < 1:
         return None
@@ -106,14 +106,14 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
     Args:
         layer: For the message.
         name: For the message.
-        record: Where it stands.
+        record: The place of the weight.
         tensors: The file's initializers, by name.
 
     Returns:
         The weight as Keras had it, in float64.
 
     Raises:
-        ModelError: If it is not there, or is not what was recorded.
+        ModelError: If the weight is missing, or differs from its recorded hash.
     """
     if min(record.shape, default=1) < 1 or np.prod(record.shape, dtype=object) > _MOST_NUMBERS:
         raise ModelError(f"layer {layer!r:.60}: the shape {record.shape!r:.60} of its {name!r:.40} makes no sense")
@@ -145,7 +145,7 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
 
 
 def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
-    """The equal blocks of the last axis in another order; as they are if there is none."""
+    """Reorders the equal blocks of the last axis; returns the values as they are if no order is given."""
     if not blocks:
         return values
     parts = np.split(values, len(blocks), axis=-1)
