@@ -1,6 +1,6 @@
-"""How far float32 arithmetic can lead one step of a recurrence away from the exact one.
+"""Bounds the float32 rounding of one step of a recurrence.
 
-The other layers have theirs in `rnnx.rounding.layer_bounds`; what both are made of is in `rnnx.rounding.float32`.
+`rnnx.rounding.layer_bounds` bounds the other layers; both use `rnnx.rounding.float32`.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
 """
@@ -16,7 +16,7 @@ from rnnx.rounding.float32 import UNIT_ROUNDOFF, gamma
 
 # The kernels of RNN, GRU and LSTM have functions of their own, off by so many u, and by so many of the result. softsign
 # is a sum and a division; elu an exp of at most 1, a difference and a product. softplus was measured: to 7.8 u of the
-# result in TensorFlow; onnxruntime's RNN kernel, which takes log(1 + exp(x)) as it stands, adds up to two u.
+# result in TensorFlow; onnxruntime's RNN kernel, which computes log(1 + exp(x)) literally, adds up to two u.
 _IN_RECURRENCES: dict[ActivationName, tuple[int, int]] = {"softsign": (3, 0), "elu": (8, 0), "softplus": (2, 8)}
 # Small results of tanh are nearer: what TensorFlow and onnxruntime give stays within 2 u and 6 u of the result (near
 # zero the RNN operator's kernel is off by 1.9 u; those of GRU, LSTM and Tanh by 5.5 u of the result).
@@ -32,7 +32,7 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
 
     A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
     all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
-    count stay inputs + units and a bias, in whatever order.
+    count stay inputs + units and a bias, in any order.
 
     Args:
         layer: The recurrence.
@@ -48,13 +48,13 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     inherited = x_error @ kernel if x_error.any() else 0.0  # exact inputs are the rule; spare them a product
     rounding = gamma(inputs + units + 3) * size + inherited
-    # Where the result has a largest size, that is taken, and spares a step.
+    # If the result is bounded, its largest size is used, which saves the computation of a step.
     output = layer.step(x_t, h) if grows(layer.activation) else np.ones_like(rounding)
     return np.asarray(steepest(layer.activation) * rounding + own_error(layer.activation, output))
 
 
 def steepest(name: ActivationName) -> float:
-    """The largest slope of an activation."""
+    """Returns the largest slope of an activation."""
     return ACTIVATIONS[name].slope
 
 
@@ -64,7 +64,7 @@ def grows(name: ActivationName) -> bool:
 
 
 def own_error(name: ActivationName, output: Array) -> Array:
-    """The own rounding of an activation inside a recurrence, by the size of its result."""
+    """Bounds the own rounding of an activation inside a recurrence, by the size of its result."""
     absolute, relative = _roundoffs(name)
     error = (absolute + relative * np.abs(output)) * UNIT_ROUNDOFF
     if name == "tanh":

@@ -1,8 +1,8 @@
-"""Backpropagation through time: what rounding at each step of a recurrence does to a number at the end.
+"""Backpropagation through time: bounds the effect of the rounding of each step on a later number.
 
 A step that may be off by b moves a later number z by |dz / d(result)| b, to first order. One pass backwards over the
-time gives all these derivatives, and dz / dx for what lies before. An LSTM has two results a step, the state h_t and
-the memory c_t, and so two such terms; that of c_t counts what z sees of it through h_t too.
+time gives all these derivatives, and dz / dx for the layers before. An LSTM has two results a step, the state h_t and
+the cell state c_t, and so two such terms; the term of c_t includes its effect through h_t.
 
 Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990; the derivatives of the cells are
 those of the formulas in `rnnx.reference.gated`.
@@ -28,7 +28,7 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         layer: The recurrence.
         x: Its inputs, (batch, time, inputs), not turned around.
         gradient: dz / d(output), (batch, time, units) with `return_sequences`, otherwise (batch, units).
-        steps: From `linearize`, for who goes back over the same inputs more than once.
+        steps: From `linearize`, if several passes go back over the same inputs.
 
     Returns:
         The sum over all steps of |dz / d(result)| times the step's bound, (batch,); and dz / dx, the shape of
@@ -36,28 +36,28 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
     """
     steps = steps or linearize(layer, x)
     x = layer.in_order(x)
-    there = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
+    present = np.ones((*x.values.shape[:2], 1), bool) if x.mask is None else x.mask[:, :, None]
     batch, time, _ = x.values.shape
     if not layer.return_sequences:
         gradient = np.concatenate([np.zeros((batch, time - 1, layer.units)), gradient[:, None]], axis=1)
     if layer.zero_output_for_mask:
-        gradient = np.where(there, gradient, 0.0)
+        gradient = np.where(present, gradient, 0.0)
     total = np.zeros(batch)
     d_sums = np.zeros((batch, time, layer.kernel.shape[1]))
     carried = (np.zeros((batch, layer.units)),) * layer.carried_count
-    # Behind the last output that z depends on there is nothing to carry.
+    # Steps after the last output that z depends on carry nothing.
     for t in range(int(np.flatnonzero(gradient.any(axis=(0, 2))).max(initial=-1)), -1, -1):
         carried = (carried[0] + gradient[:, t], *carried[1:])
         error, d_sum, before = steps.back(t, carried)
-        total += np.where(there[:, t, 0], error, 0.0)
-        d_sums[:, t] = np.where(there[:, t], d_sum, 0.0)
-        carried = tuple(np.where(there[:, t], new, old) for new, old in zip(before, carried, strict=True))
+        total += np.where(present[:, t, 0], error, 0.0)
+        d_sums[:, t] = np.where(present[:, t], d_sum, 0.0)
+        carried = tuple(np.where(present[:, t], new, old) for new, old in zip(before, carried, strict=True))
     d_x = d_sums @ layer.kernel.T
     return total, d_x[:, ::-1] if layer.go_backwards else d_x
 
 
 def slope(name: ActivationName, output: Array) -> Array:
-    """The derivative of an activation, from its result."""
+    """Returns the derivative of an activation, from its result."""
     match name:
         case "tanh":
             return 1.0 - output**2
@@ -81,7 +81,7 @@ def slope(name: ActivationName, output: Array) -> Array:
 
 
 class Steps(ABC):
-    """All steps of a recurrence, linearized where the reference stands."""
+    """All steps of a recurrence, linearized at the reference's states."""
 
     @abstractmethod
     def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
@@ -102,7 +102,7 @@ class _PlainSteps(Steps):
         states = layer.states(x)
         self._layer = layer
         self._bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
-        # Over a masked position the slope is of no use, and is not used.
+        # The slope at a masked position has no meaning, and is not used.
         self._slopes = slope(layer.activation, states)
 
     def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
@@ -140,7 +140,7 @@ class _GatedSteps(Steps):
 
 
 class _MemorySteps(Steps):
-    """An LSTM: c = f c' + i k, from c' before; h = o g(c)."""
+    """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor) -> None:
         self._layer = layer
@@ -148,7 +148,7 @@ class _MemorySteps(Steps):
         before, self._memory_before = states_before(states), states_before(memory)
         self._steps = lstm_gates(layer, x.values, before, np.zeros_like(x.values))
         i, f, candidate, o = layer.gates(x.values, before)
-        # After a step, were it not masked: the memory along which its derivatives are taken.
+        # The cell state after each step if the step were not masked; the derivatives are taken there.
         self._memory = f * self._memory_before + i * candidate
         self._shown = activate(layer.activation, self._memory)
         self._gates = i, f, candidate, o
