@@ -49,7 +49,7 @@ class ProbeBatch:
 
     @property
     def time(self) -> int:
-        """The longest time of its inputs."""
+        """The number of steps of the longest input."""
         arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
         return max(int(values.shape[1]) for values in arrays)
 

@@ -34,7 +34,7 @@ class _Problem:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A file to be compared.
+    """An exported file that is to be compared.
 
     Attributes:
         name: The name of the file.

@@ -90,7 +90,7 @@ class StepCurve:
 
 @dataclass(frozen=True)
 class DiffReport:
-    """Everything that was compared.
+    """The result of a comparison.
 
     Attributes:
         names: The names of the two sides.

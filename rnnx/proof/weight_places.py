@@ -26,7 +26,7 @@ _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """A weight of the network and where the file holds it.
+    """A weight of the network and its place in the file.
 
     Attributes:
         shape: The shape of the weight in Keras.

@@ -1,13 +1,13 @@
-"""How far rounding, carried through the whole network, can move a decision; and the decisions that it cannot move.
+"""Bounds how far rounding, carried through the network, can move an output, and finds the labels it cannot change.
 
-Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), whatever the order of its
-sums. What that does to a logit z is, to first order in u, the sum over all operations of |dz / d(result)| times the
-bound, the derivatives taken where the float64 reference stands: one pass backwards through the network. Terms in u^2
-and above are left out, as is usual for such bounds; where the weights expand so much that they would count, the
-first-order sum is itself far beyond any margin.
+Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), for any order of its sums.
+To first order in u, this moves a logit z by at most the sum over all operations of |dz / d(result)| times the bound.
+The derivatives are taken at the values of the float64 reference, in one pass backwards through the network. Terms in
+u^2 and above are left out, as is usual for such bounds. Where the weights expand differences so much that these terms
+would count, the first-order sum is itself far above any margin.
 
-A label is certain where the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of
-the single operations, in whatever order it sums, can come to another label (to that order).
+A label is certain if the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of the
+single operations can choose another label (to first order), in any order of its sums.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 1.5 and 3.8 (running error
 analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation through time", 1990.
@@ -38,23 +38,23 @@ _MOST_POSITIONS = 4
 _MOST_NUMBERS = 64
 # Numbers of one position among several, where no label depends on them: 32 passes instead of 256.
 _MOST_NUMBERS_OVER_TIME = 8
-# So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
+# The most numbers in the largest tensor while several passes run at once: more would leave the caches.
 _MOST_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What the reference says in one output for a batch, and how far float32 may be from it.
+    """The reference's values of one output for a batch, and how far float32 may be from them.
 
     Attributes:
-        head: What decides: each number of a sigmoid by itself, the largest of a softmax, or nothing.
-        values: (batch, ..., outputs), as the network gives them.
-        logit_bounds: The same shape: what rounding can do before the last activation, to first order; infinite where
-            it overflows, and where it was not followed.
-        bounds: The same shape: what it can do to `values`; at most 1 for probabilities, else infinite where not
-            followed.
-        label_ids: (batch, ...) behind a softmax, the shape of `values` behind sigmoids; zeros where nothing is decided.
-        is_certain: The shape of `label_ids`: whether no rounding within the bounds can change the label.
+        head: How labels are decided: `sigmoid` by each number, `softmax` by the largest number, `values` not at all.
+        values: The network's output, `(batch, ..., outputs)`.
+        logit_bounds: The rounding bound before the last activation, to first order, in the shape of `values`; infinite
+            if it overflows, or if the number was not followed.
+        bounds: The rounding bound of `values`, in the same shape; at most 1 for probabilities, and infinite for other
+            numbers that were not followed.
+        label_ids: `(batch, ...)` after a softmax, the shape of `values` after sigmoids; zeros if nothing is decided.
+        is_certain: Whether no rounding within the bounds can change the label, in the shape of `label_ids`.
     """
 
     head: HeadKind
@@ -65,7 +65,7 @@ class Decisions:
     is_certain: npt.NDArray[np.bool_]
 
     def row(self, i: int) -> Decisions:
-        """One row as a batch of its own."""
+        """Returns one row as a batch of its own."""
         return Decisions(
             head=self.head,
             values=self.values[i : i + 1],
@@ -77,17 +77,17 @@ class Decisions:
 
 
 def label_ids(head: HeadKind, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """The labels that an output stands for, in the shape that `Decisions` has them in."""
+    """Returns the label ids of an output, in the shape of `Decisions.label_ids`."""
     if head == "sigmoid":
         return (values >= 0.5).astype(np.intp)
     return np.asarray(values.argmax(axis=-1) if head == "softmax" else np.zeros(values.shape[:-1], np.intp))
 
 
 def decide(network: Network, given: Given) -> dict[str, Decisions]:
-    """Runs the reference over a batch and bounds what rounding can do to its decisions.
+    """Runs the reference on a batch and bounds the effect of rounding on its outputs.
 
     Args:
-        network: With whatever outputs; labels are decided where an output ends in a Dense with sigmoids or a softmax.
+        network: The reference; labels are decided for outputs of a Dense layer with sigmoids or a softmax.
         given: The inputs.
 
     Returns:
@@ -117,8 +117,8 @@ def decide_distinct_rows(
         count = len(next(iter(given.values())))
         keys = [tuple((k, v.shape[1:], v[row].tobytes()) for k, v in sorted(given.items())) for row in range(count)]
         known = rows.get(keys[0]) if count == 1 else None
-        if known is not None and all(one.values.ndim > 2 for one in decisions[known[0]].values()):
-            decisions.append({name: one.row(known[1]) for name, one in decisions[known[0]].items()})
+        if known is not None and all(each.values.ndim > 2 for each in decisions[known[0]].values()):
+            decisions.append({name: each.row(known[1]) for name, each in decisions[known[0]].items()})
         else:
             decisions.append(decide(network, given))
         for row, key in enumerate(keys):
@@ -140,7 +140,7 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
 
 
 def _bound_logits(dense: reference.Dense, head: HeadKind, before: str, errors: _Errors) -> tuple[Array, Array]:
-    """The logits of a head that reads the node `before`, and what rounding can do to them."""
+    """Returns the logits of a head that reads the node `before`, and their rounding bounds."""
     x = errors.tensors[before]
     linear = reference.Dense(dense.kernel, dense.bias, "linear")
     logits = linear.logits(x.values)
@@ -221,7 +221,7 @@ def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
     highest = np.take_along_axis(logits, at_top, -1) - np.take_along_axis(bounds, at_top, -1)
     lead = highest - (logits + bounds)
     np.put_along_axis(lead, at_top, np.inf, -1)
-    # Two powers, their sum and a division round a ratio of two probabilities by this much at most.
+    # Two exponentials, their sum and a division round a ratio of two probabilities by at most this much.
     rounding = gamma(2 * exp_roundoffs() + 2 * classes + 2)
     worst = np.minimum(2 * bounds.max(axis=-1, keepdims=True), 20.0)
     probs_bounds = np.minimum(probs * (np.expm1(worst) + np.exp(worst) * rounding) + rounding, 1.0)

@@ -1,8 +1,8 @@
-"""How far float32 arithmetic can lead each layer that is not recurrent away from the exact one.
+"""Bounds the float32 rounding of each layer that is not recurrent.
 
 Each bound holds for every order of the sums, and for the ways in which Keras, tf2onnx and onnxruntime's own fused
-kernels write the layer: where they differ, for the roughest of them. None leaves terms of second order out. They rest
-on the standard model (`rnnx.rounding.float32`), with gamma_n = n u / (1 - n u), and on
+kernels compute the layer; where they differ, for the least accurate of them. No bound leaves out terms of second order.
+They rest on the standard model (`rnnx.rounding.float32`), with gamma_n = n u / (1 - n u), and on
 gamma_m + gamma_n + gamma_m gamma_n <= gamma_{m+n}.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
@@ -79,7 +79,7 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
 
 
 def _pointwise_error(layer: _Pointwise, x: Array, error: Array, output: Array) -> Array:
-    """The layers that work on each position by itself."""
+    """Bounds a layer that works on each position by itself."""
     match layer:
         case reference.Dense():
             return _dense_error(layer, x, error, output)
@@ -154,7 +154,8 @@ def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) 
         logit_error += error @ kernel
     if layer.activation == "softmax":  # its bound needs no logits, which are many where the classes are words
         return softmax_error(output, logit_error)
-    return activation_error(layer.activation, layer.logits(x), logit_error)
+    logits = output if layer.activation == "linear" else layer.logits(x)
+    return activation_error(layer.activation, logits, logit_error)
 
 
 def _activated_error(name: ActivationName, x: Array, error: Array, output: Array) -> Array:

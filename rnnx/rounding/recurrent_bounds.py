@@ -1,13 +1,13 @@
-"""One float64 step from each of a runtime's own states, and how far rounding may lead from it: SimpleRNN, LSTM, GRU.
+"""Computes one float64 step from each of a runtime's own states, with its rounding bound, for SimpleRNN, LSTM and GRU.
 
 `rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of
 products and an activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on
 values meet unit by unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and
 one rounding more.
 
-A GRU's state is h alone, so each step is looked at alone. An LSTM carries a memory c as well, which no file shows. It
-is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
-runtime's own h_{t-1}. The runtime's hidden memory can be off from that by no more than
+A GRU's state is h alone, so each step is compared alone. An LSTM carries a cell state c as well, which no file shows.
+It is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
+runtime's own h_{t-1}. The runtime's own cell state can be off from that by no more than
 
     E_t = (|f_t| + e_f) E_{t-1} + e_f |c_{t-1}| + |i_t| e_k + e_i |k_t| + e_i e_k
           + gamma_2 ((|f_t| + e_f) (|c_{t-1}| + E_{t-1}) + (|i_t| + e_i) (|k_t| + e_k)),    E_0 = 0,
@@ -36,7 +36,7 @@ from rnnx.rounding.step_bound import own_error, steepest, step_bound
 
 @dataclass(frozen=True, eq=False)
 class Inexact:
-    """Values, and how far a runtime's may be from them; of one shape."""
+    """Exact values, and how far a runtime's values may be from them, in the same shape."""
 
     value: Array
     error: Array
@@ -47,14 +47,14 @@ class Inexact:
         return np.abs(self.value) + self.error
 
     def times(self, other: Inexact, roundings: int) -> Inexact:
-        """The product unit by unit, after so many roundings of it."""
+        """Returns the product unit by unit, rounded `roundings` times."""
         carried = np.abs(self.value) * other.error + self.error * np.abs(other.value) + self.error * other.error
         return Inexact(self.value * other.value, carried + gamma(float(roundings)) * self.size * other.size)
 
 
 @dataclass(frozen=True, eq=False)
 class MemorySteps:
-    """The gates of an LSTM over a sequence, (batch, time, units) each, along given states."""
+    """The gates of an LSTM along given states, each `(batch, time, units)`."""
 
     i: Inexact
     f: Inexact
@@ -62,27 +62,27 @@ class MemorySteps:
     o: Inexact
 
     def memory(self, t: int, c: Inexact) -> Inexact:
-        """The memory after step t, from the one before it; (batch, units)."""
+        """Returns the cell state after step t from the cell state before it, `(batch, units)`."""
         i, f, candidate = (Inexact(g.value[:, t], g.error[:, t]) for g in (self.i, self.f, self.candidate))
         kept, new = f.times(c, 2), i.times(candidate, 2)
         return Inexact(kept.value + new.value, kept.error + new.error)
 
     def state(self, name: ActivationName, c: Inexact) -> Inexact:
-        """The states from the memory after each step; (batch, time, units)."""
+        """Returns the states from the cell state after each step, `(batch, time, units)`."""
         return self.o.times(_activated(name, c), 1)
 
 
 def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
-    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
+    """Computes one float64 step from each of the runtime's states; at a masked position the state must not change.
 
     Args:
         layer: The recurrence.
         x: Its exact inputs, (batch, time, inputs), not turned around.
-        x_error: How far the runtime's may be from them.
-        states: The runtime's own, (batch, time, units), in the order of their computation.
+        x_error: How far the runtime's inputs may be from them.
+        states: The runtime's own states, (batch, time, units), in the order of their computation.
 
     Returns:
-        What the states should be, and how far off they may be.
+        The expected states, and their rounding bounds.
     """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
@@ -102,7 +102,7 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
 
 
 def states_before(states: Array) -> Array:
-    """Each step's state before it: zero, and then the one after the step before; (batch, time, units)."""
+    """Returns the state before each step: zero, then the state after the previous step; `(batch, time, units)`."""
     return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
 
 
@@ -178,6 +178,6 @@ def _activated(name: ActivationName, x: Inexact) -> Inexact:
 
 
 def _gate(name: ActivationName, value: Array, sum_error: Array) -> Inexact:
-    """An activation's result, and how far it is off where the sum before it is off by so much."""
+    """Returns the value of an activation with its error, from the error of the sum before it."""
     carried = steepest(name) * sum_error
     return Inexact(value, carried + own_error(name, np.abs(value) + carried))
