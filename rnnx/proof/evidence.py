@@ -42,7 +42,7 @@ _LEAST_BUDGET_BYTES = 256 * 1024
 # Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
 SAMPLE_SIZES = (512, 256, 128, 64)
 FEWEST_NUMBERS = SAMPLE_SIZES[-1]
-_MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
+_MOST_CASES = 64  # the export writes about thirty, and each is computed again
 _MOST_UNITS = 1 << 16  # in one state, and for every other size in a layer's settings
 _KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
 # Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
