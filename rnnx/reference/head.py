@@ -106,7 +106,7 @@ class Head:
 
 
 def _values(node: Node, tensors: dict[str, Tensor]) -> Array:
-    """Returns the output of a layer at each position; for a recurrent layer all its states, even if it returns the last."""
+    """Returns the output of a layer at each position; for a recurrent layer all its states."""
     if not isinstance(node.layer, Recurrent):
         return tensors[node.name].values
     return node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))

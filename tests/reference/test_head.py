@@ -215,7 +215,7 @@ def test_a_lower_layer_that_reads_backwards_reverses_the_positions() -> None:
                 ("again", RepeatVector(3), ("r",)),
                 ("upper", rnn(2, UNITS), ("again",)),
             ),
-            "layer upper: what it gives has no position in the input",
+            "layer upper: its output has no position",
         ),
     ],
 )
