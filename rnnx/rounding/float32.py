@@ -7,15 +7,16 @@ gamma_n = n u / (1 - n u). From there each layer has its bound (`rnnx.rounding.l
 rounded, how far off they may be. No theorem gives the error of a runtime's own tanh, sigmoid and exp. It
 was measured: `rnnx.reference.activations` has the numbers.
 
-On CUDA the same bounds hold, on two conditions. Products have to be in float32: then it does not matter in which order
-cuDNN and cuBLAS add them up, nor that cuDNN adds a second bias of zeros; TF32, with its 11 bits, is off for that
-(`rnnx.runtime.session`). And the functions have to be as good as elsewhere. NVIDIA's own are: tanhf and expf are within
-2 units in the last place of the correctly rounded result, so within 5 u of the exact one times its size, and 7 u and 6
-u are allowed for (tests/rounding/test_step_bound.py does the sums). Of what cuDNN computes inside a recurrence NVIDIA
-says nothing; it is assumed to be no worse, and was not measured yet (`python -m bench.proof.activations --device cuda`
-does it). Were it the hardware's approximation of tanh, off by 2^-11, the proof of single steps would fail and say so.
+On CUDA the same bounds hold on two conditions. First, products are computed in float32. Then the order in which cuDNN
+and cuBLAS add them does not matter, nor that cuDNN adds a second bias of zeros. TF32, with its 11 bits, is therefore
+switched off (`rnnx.runtime.session`). Second, the functions are as accurate as on a CPU. NVIDIA's tanhf and expf are
+within 2 units in the last place of the correctly rounded result, so within 5 u of the exact result times its size; the
+bounds allow 7 u and 6 u (tests/rounding/test_step_bound.py computes this). NVIDIA does not document the functions
+inside cuDNN's recurrences. They are assumed to be no worse, and were not measured yet (`python -m
+bench.proof.activations --device cuda` does it). If cuDNN used the hardware's approximation of tanh, with an error of
+2^-11, the proof of single steps would fail.
 
-Not modelled: underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
+The model leaves out underflow (at most a few times 1.2e-38, the smallest normal number, per operation) and overflow.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5; NVIDIA, "CUDA
 Programming Guide", mathematical functions (tested widely there, not guaranteed); "PTX ISA", tanh.approx.f32.

@@ -1,23 +1,23 @@
 """Computes one float64 step from each of a runtime's own states, with its rounding bound, for SimpleRNN, LSTM and GRU.
 
 `rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of
-products and an activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on
-values meet unit by unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and
-one rounding more.
+products and an activation, whose error is e = slope times the rounding of the sum, plus the activation's own error. The
+gates are then multiplied unit by unit: if the errors of a and b are e_a and e_b, the error of their product is
+|a| e_b + e_a |b| + e_a e_b, plus one rounding.
 
-A GRU's state is h alone, so each step is compared alone. An LSTM carries a cell state c as well, which no file shows.
+A GRU's state is h alone, so each step is compared alone. An LSTM also has a cell state c, which no file returns.
 It is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
-runtime's own h_{t-1}. The runtime's own cell state can be off from that by no more than
+runtime's own h_{t-1}. The error of the runtime's own cell state is at most
 
     E_t = (|f_t| + e_f) E_{t-1} + e_f |c_{t-1}| + |i_t| e_k + e_i |k_t| + e_i e_k
           + gamma_2 ((|f_t| + e_f) (|c_{t-1}| + E_{t-1}) + (|i_t| + e_i) (|k_t| + e_k)),    E_0 = 0,
 
-the error that it had, as much of it as the forget gate lets through, and what this step adds. So h_t = o_t g(c_t), with
-e_g = slope E_t plus the activation's own error, is off by
+the earlier error times the forget gate, plus the error of this step. So the error of h_t = o_t g(c_t) is at most, with
+e_g = slope E_t plus the activation's own error,
 
     |o_t| e_g + e_o |g(c_t)| + e_o e_g + gamma_1 (|o_t| + e_o) (|g(c_t)| + e_g).
 
-As f < 1, errors of long ago fade, and the bound stays near that of a single step.
+Because f < 1, earlier errors fade, and the bound stays close to that of a single step.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 3.1 and 3.3.
 """
@@ -53,7 +53,7 @@ class Inexact:
 
 
 @dataclass(frozen=True, eq=False)
-class MemorySteps:
+class LSTMGates:
     """The gates of an LSTM along given states, each `(batch, time, units)`."""
 
     i: Inexact
@@ -77,7 +77,7 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
 
     Args:
         layer: The recurrence.
-        x: Its exact inputs, (batch, time, inputs), not turned around.
+        x: Its exact inputs, `(batch, time, inputs)`, not reversed.
         x_error: How far the runtime's inputs may be from them.
         states: The runtime's own states, (batch, time, units), in the order of their computation.
 
@@ -107,10 +107,10 @@ def states_before(states: Array) -> Array:
 
 
 def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
-    """Bounds the rounding of one step of a GRU from the very same h.
+    """Bounds the rounding of one step of a GRU that starts from the same h.
 
-    The new state is z h + (1 - z) k = k + z (h - k), and a runtime may compute either: three roundings of (|z| + |1 -
-    z|) (|h| + |k|) cover both. What errors of z and k do to it is e_z (|h - k| + e_k) + |1 - z| e_k.
+    The new state is z h + (1 - z) k = k + z (h - k), and a runtime may compute either. Three roundings of
+    (|z| + |1 - z|) (|h| + |k|) cover both. The errors of z and k change it by e_z (|h - k| + e_k) + |1 - z| e_k.
 
     Args:
         layer: The recurrence.
@@ -119,7 +119,7 @@ def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
         x_error: (..., inputs), how far the runtime's inputs may be from `x_t`.
 
     Returns:
-        (..., units).
+        The bounds, `(..., units)`.
     """
     inputs, units = len(layer.kernel), layer.units
     z_value, r_value, k_value, recalled_value = layer.gates(x_t, h)
@@ -144,15 +144,15 @@ def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
     return np.asarray(z.error * (np.abs(h - k.value) + k.error) + np.abs(1 - z.value) * k.error + own)
 
 
-def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> MemorySteps:
-    """The gates of an LSTM from the very same h; arguments as in `gru_bound`, with the time as the second axis."""
+def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> LSTMGates:
+    """Returns the gates of an LSTM for the same h; arguments as in `gru_bound`, with the time as the second axis."""
     inputs, units = len(layer.kernel), layer.units
     kernel = np.abs(layer.kernel)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     i, f, candidate, o = np.split(x_error @ kernel + gamma(inputs + units + 3.0) * size, 4, axis=-1)
     s = layer.recurrent_activation
     values = layer.gates(x_t, h)
-    return MemorySteps(
+    return LSTMGates(
         _gate(s, values[0], i), _gate(s, values[1], f), _gate(layer.activation, values[2], candidate),
         _gate(s, values[3], o),
     )  # fmt: skip

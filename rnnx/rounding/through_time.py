@@ -204,7 +204,7 @@ class _GatedSteps(Steps):
         return error, np.concatenate([d_z, d_r, d_k], axis=-1), (d_before + _product(d_r, u_r.T),)
 
 
-class _MemorySteps(Steps):
+class _LSTMSteps(Steps):
     """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor) -> None:
@@ -242,11 +242,11 @@ class _MemorySteps(Steps):
 
 
 def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not turned around."""
+    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed."""
     x = layer.in_order(x)
     match layer:
         case LSTM():
-            return _MemorySteps(layer, x)
+            return _LSTMSteps(layer, x)
         case GRU():
             return _GatedSteps(layer, x)
         case SimpleRNN():
