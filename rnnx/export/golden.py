@@ -153,7 +153,7 @@ def _finish(
 
 def _sample_sizes(results: Mapping[str, Results], budget_bytes: int) -> tuple[int | None, ...]:
     """The sample sizes to try, the largest first; None records all numbers, unless that is too large in any case."""
-    number_count = sum(values.size for both in results.values() for one in both for values in one.values())
+    number_count = sum(values.size for pair in results.values() for named in pair for values in named.values())
     # A number takes four characters at least, such as `0.0,`.
     return (None, *SAMPLE_SIZES) if 4 * number_count <= budget_bytes else SAMPLE_SIZES
 
