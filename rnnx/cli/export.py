@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL, find_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
@@ -79,7 +79,10 @@ def export(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
+    """Convert a model to ONNX and prove the result.
+
+    The proof shows that each file computes what Keras computed. Only a proved bundle is published.
+    """
     # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
     # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -88,6 +91,8 @@ def export(
     keep_memory()
     from rnnx.proof.progress import reported, reporting_to
 
+    if Path(model).suffix != ".keras" or not Path(model).is_file():
+        find_directory(model)  # an unknown model is refused before TensorFlow is loaded, which takes seconds
     with (
         terminal.quiet_tensorflow(),
         own_temporary_files(),

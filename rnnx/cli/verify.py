@@ -29,7 +29,10 @@ def verify(
     ] = DeviceName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Repeat the proof of a file on this machine, from the evidence inside it."""
+    """Repeat the proof of a file on this machine.
+
+    Everything that is needed is in the file itself.
+    """
     # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
     # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
