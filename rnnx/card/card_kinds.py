@@ -36,13 +36,13 @@ class CardKind(ABC):
     Attributes:
         unit: What an evaluation counts.
         length_unit: What the length of an input is counted in.
-        output_error: Where the end-to-end difference of a proof is measured, from which values to which.
+        output_error: What the end-to-end difference of a proof is measured in, and from which inputs.
         difference_unit: The unit of that difference, for a heading; empty if the outputs have no common one.
     """
 
     unit: ClassVar[str]
     length_unit: ClassVar[str] = "steps"
-    output_error: ClassVar[str] = "from ids to probabilities"
+    output_error: ClassVar[str] = "in the probabilities, computed from the ids"
     difference_unit: ClassVar[str] = " (in probability)"
 
     def __init__(self, config: ModelConfig) -> None:
@@ -202,7 +202,7 @@ class ArrayCard(CardKind):
     """A network that reads numbers, or ids without a vocabulary."""
 
     unit = "sequences"
-    output_error = "from the inputs to the outputs"
+    output_error = "in the outputs, computed from the inputs"
     difference_unit = ""
 
     def summary(self) -> str:

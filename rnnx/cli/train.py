@@ -148,9 +148,10 @@ def train(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
-    """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch.
+    """Train a network on texts, words or numbers.
 
-    After an interruption, the same command continues from the last finished epoch.
+    The data are labelled texts, tagged sentences or sequences of numbers. Ctrl-C keeps the best epoch so far. After an
+    interruption, the same command continues from the last finished epoch.
     """
     from rnnx.datasets import Columns
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
