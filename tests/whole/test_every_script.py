@@ -63,6 +63,8 @@ def test_a_bundle_names_its_rule_and_has_no_text_form_yet(bundle: Path, tmp_path
     assert "`unicode-14`" in directory["README.md"].decode()
     assert run(["export", str(bundle), "--out", str(tmp_path / "again")]) == 0
     assert f"{TEXT_NAME} is left out: there is no text form with the tokenizer unicode-14 yet" in capfd.readouterr().err
+    assert run(["info", str(bundle)]) == 0
+    assert "words by the rule unicode-14" in capfd.readouterr().out
     assert run(["embed", "node", str(bundle), "--out", str(tmp_path / "project")]) != 0
     assert "unicode-14" in capfd.readouterr().err
     assert run(["verify", str(bundle)]) == 0
