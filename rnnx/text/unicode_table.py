@@ -24,12 +24,12 @@ class CharacterKind(IntEnum):
     """What a character does in a text.
 
     Attributes:
-        SEPARATOR: It parts words and belongs to none.
-        WORD: It goes on a word of such characters, or begins one.
-        JOIN: It goes on a token of a SINGLE or a JOIN, or begins one: a mark of a script without spaces.
-        SINGLE: It begins a token, which only JOINs go on: a character of a script without spaces.
-        ALONE: It is a token: an emoji or a symbol.
-        DROPPED: The text is read as if it were not there.
+        SEPARATOR: It separates tokens and is in none.
+        WORD: It continues the token of a WORD before it, or begins a token.
+        JOIN: A mark of a script without spaces. It continues the token of a SINGLE or JOIN before it, or begins one.
+        SINGLE: A character of a script without spaces. It begins a token.
+        ALONE: An emoji or a symbol. It is a whole token.
+        DROPPED: The text is read as if the character were not there.
     """
 
     SEPARATOR = 0
@@ -76,7 +76,7 @@ class CharacterTable:
 
     def without_marks(self) -> CharacterTable:
         """Returns the table in which `!` and `?`, and the characters that they replace, are separators."""
-        is_mark = np.isin(self.replacements, [ord("!"), ord("?")])
+        is_mark = (self.replacements == ord("!")) | (self.replacements == ord("?"))
         kinds = np.where(is_mark, CharacterKind.SEPARATOR, self.kinds).astype(np.uint8)
         return CharacterTable(kinds, np.where(is_mark, 0, self.replacements).astype(np.int32))
 

@@ -13,7 +13,8 @@ import onnx
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.rewrites.graph import Graph
-from rnnx.text.tokenizer import Vocabulary, to_words
+from rnnx.text.byte_rule import TO_WORDS
+from rnnx.text.tokenizer import Vocabulary
 from rnnx.text_form.cells import add_cells, row
 from rnnx.text_form.hashing import CHUNK_BYTES, chunk_count
 from rnnx.text_form.lookup import add_lookup
@@ -42,7 +43,7 @@ def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: Token
     ahead = chunks * CHUNK_BYTES + len(_BREAK)  # how many bytes after the last one a lookup may read
     zeros = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
     wide = graph.add("Concat", [row(graph, 0), flat, zeros], "rnnx.text.wide", axis=0)
-    table = to_words(bytes(range(256)), strip_breaks=False).replace(b" ", b"\0")
+    table = TO_WORDS.replace(b" ", b"\0")
     letters_of_bytes = graph.add_constant("rnnx.text.letters_of_bytes", np.frombuffer(table, np.uint8).astype(np.int32))
     letters = graph.add("Gather", [letters_of_bytes, wide], "rnnx.text.letters", axis=0)
     is_start = _add_is_start(graph, wide, letters, ahead, strip_breaks=config.strip_breaks)

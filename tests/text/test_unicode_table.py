@@ -2,8 +2,6 @@
 # ruff: noqa: RUF001  # characters that look like others are what is tested
 
 import hashlib
-
-# ruff: noqa: RUF001  # characters that look like others are what is tested
 import unicodedata
 
 import numpy as np
