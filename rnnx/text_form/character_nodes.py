@@ -88,8 +88,8 @@ def _add_byte_table(graph: Graph, alphabet: Alphabet, strip_breaks: bool) -> str
 def _add_form(graph: Graph, window: str, reach: int, *, strip_breaks: bool) -> str:
     """Adds how the character at the beginning of each row of the window is written, (characters,).
 
-    The classes of the bytes are added up. A line break adds `_CLASS_COUNT` for each byte that is its own, so that no
-    other bytes reach the sum of a whole one.
+    The classes of the bytes are added up. Each byte that is that of a line break adds `_CLASS_COUNT`, so that only a
+    whole one has the largest sum. Fewer such bytes change nothing.
     """
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -105,8 +105,7 @@ def _add_form(graph: Graph, window: str, reach: int, *, strip_breaks: bool) -> s
     forms = _forms_of_classes()
     if strip_breaks:
         classes[range(reach), list(BREAK)] += _CLASS_COUNT
-        forms = np.append(forms, np.full((reach - 1) * _CLASS_COUNT, _SINGLE_BYTE))
-        forms = np.append(forms, _LINE_BREAK)
+        forms = np.append(np.tile(forms, reach), _LINE_BREAK)
     table = add_table(graph, classes.reshape(-1), "rnnx.text.classes_of_bytes")
     columns = graph.add_constant("rnnx.text.class_columns", (END_BYTE + 1) * np.arange(reach, dtype=np.int32))
     found = add("Gather", [table, add("Add", [window, columns], "class_places")], "classes", axis=0)

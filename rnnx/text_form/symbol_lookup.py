@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.rewrites.graph import Graph
 from rnnx.text.tokenizer import UNKNOWN_ID
 from rnnx.text_form.alphabet import Alphabet
 from rnnx.text_form.hashing import find_perfect_hash
-from rnnx.text_form.lookup import add_candidate, add_table, add_verdict
+from rnnx.text_form.lookup import LONGEST_WORD, add_candidate, add_table, add_verdict
 
 
 class Tokens(NamedTuple):
@@ -83,24 +83,25 @@ def _add_words(graph: Graph, alphabet: Alphabet, spelled: Sequence[Sequence[int]
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"rnnx.text.vocabulary_{suffix}", **attributes)
 
-    width = 1 + count * alphabet.per_chunk
-    symbols = np.array([symbol for word in spelled for symbol in word] + [0] * width)
+    # The first symbol is alone in its chunk, so that all chunks are packed in the same way.
+    per_chunk = alphabet.per_chunk
+    column = np.concatenate([np.zeros(per_chunk, np.int32), 1 + np.arange(count * per_chunk, dtype=np.int32)])
+    is_empty = (column == 0) & (np.arange(len(column)) > 0)
+    symbols = np.array([symbol for word in spelled for symbol in word] + [0] * len(column))
     table = add_table(graph, symbols, "rnnx.text.vocabulary")
     lengths = add_table(graph, np.array([len(word) for word in spelled]), "rnnx.text.vocabulary_lengths")
-    column = graph.add_constant("rnnx.text.vocabulary_column", np.arange(width, dtype=np.int32))
+    columns = graph.add_constant("rnnx.text.vocabulary_columns", column)
     axis, zero = graph.shared([1]), graph.shared(0)
     starts = add("CumSum", [lengths, zero], "starts", exclusive=1)
-    place = add("Add", [add("Unsqueeze", [starts, axis], "first"), column], "place")
+    place = add("Add", [add("Unsqueeze", [starts, axis], "first"), columns], "place")
     letters = add("Gather", [table, place], "letters", axis=0)
     # The symbols after the first count from 1, as in a text.
-    less = graph.add_constant(
-        "rnnx.text.vocabulary_less", np.where(np.arange(width) > 0, alphabet.last_alone, 0).astype(np.int32)
-    )
-    is_inside = add("Less", [column, add("Unsqueeze", [lengths, axis], "length")], "is_inside")
-    words = add("Where", [is_inside, add("Sub", [letters, less], "from_1"), zero], "words")
-    initials = graph.slice(words, "rnnx.text.vocabulary_initials", {1: (0, 1)})
-    rest = graph.slice(words, "rnnx.text.vocabulary_rest", {1: (1, TO_THE_END)})
-    parts = add("Reshape", [rest, graph.shared([-1, count, alphabet.per_chunk])], "parts")
-    places = graph.add_constant("rnnx.text.places", alphabet.base ** np.arange(alphabet.per_chunk, dtype=np.int32))
-    chunks = add("ReduceSum", [add("Mul", [parts, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
-    return add("Concat", [initials, chunks], "by_id", axis=1)
+    less = np.where(column > 0, alphabet.last_alone, 0).astype(np.int32)
+    numbers = add("Sub", [letters, graph.add_constant("rnnx.text.vocabulary_less", less)], "from_1")
+    shortest = np.where(is_empty, LONGEST_WORD, column).astype(np.int32)  # a word that has this column is longer
+    length = add("Unsqueeze", [lengths, axis], "length")
+    is_inside = add("Less", [graph.add_constant("rnnx.text.vocabulary_shortest", shortest), length], "is_inside")
+    words = add("Where", [is_inside, numbers, zero], "words")
+    parts = add("Reshape", [words, graph.shared([-1, 1 + count, per_chunk])], "parts")
+    places = graph.add_constant("rnnx.text.places", alphabet.base ** np.arange(per_chunk, dtype=np.int32))
+    return add("ReduceSum", [add("Mul", [parts, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
