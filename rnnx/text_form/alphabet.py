@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from rnnx.text.unicode_table import CHARACTER_COUNT, CharacterKind, CharacterTab
 from rnnx.text_form.hashing import MOST_DISTINCT, Ints
 
 END_OF_ROW = 1
+NO_LETTER = "\N{REPLACEMENT CHARACTER}"  # a separator, so it is in no word
 _MOST_PER_CHUNK = 3
 
 
@@ -63,6 +65,14 @@ class Alphabet:
         """How many symbols are packed into a chunk, so that the two hashes distinguish all chunks."""
         return max(count for count in range(1, _MOST_PER_CHUNK + 1) if count == 1 or self.base**count <= MOST_DISTINCT)
 
+    @property
+    def letters(self) -> str:
+        """The character of each symbol from 0 on, in one string; `NO_LETTER` if the symbol is not of one character."""
+        letters = [NO_LETTER] * (self.last_single + 1)
+        for character, symbol in self.known.items():
+            letters[symbol] = character
+        return "".join(letters)
+
     def chunk_count(self, longest: int) -> int:
         """Returns how many chunks a word of `longest` characters takes after its first, with a zero after its end."""
         return max(longest - 1, 0) // self.per_chunk + 1
@@ -95,8 +105,10 @@ def make_alphabet(words: Sequence[bytes], table: CharacterTable) -> Alphabet:
     """
     characters = sorted(set(b"".join(words).decode()))
     kinds = [CharacterKind(table.kinds[ord(character)]) for character in characters]
-    symbols, known = np.zeros(CHARACTER_COUNT, np.int64), {}
-    last, last_of = END_OF_ROW, {}
+    symbols = np.zeros(CHARACTER_COUNT, np.int64)
+    known: dict[str, int] = {}
+    last_of: dict[CharacterKind, int] = {}
+    last = END_OF_ROW
     for kind in (CharacterKind.ALONE, CharacterKind.WORD, CharacterKind.JOIN, CharacterKind.SINGLE):
         of_kind = [character for character, its_kind in zip(characters, kinds, strict=True) if its_kind == kind]
         known |= {character: last + 1 + i for i, character in enumerate(of_kind)}
@@ -118,7 +130,19 @@ def make_alphabet(words: Sequence[bytes], table: CharacterTable) -> Alphabet:
     )
 
 
-def spell_vocabulary(vocabulary: Vocabulary, config: TokenizerConfig) -> tuple[Alphabet, list[list[int]]]:
+class SpelledVocabulary(NamedTuple):
+    """The words of a vocabulary in symbols.
+
+    Attributes:
+        alphabet: The symbols.
+        words: The symbols of each word by its id; empty for one that no text has.
+    """
+
+    alphabet: Alphabet
+    words: list[list[int]]
+
+
+def spell_vocabulary(vocabulary: Vocabulary, config: TokenizerConfig) -> SpelledVocabulary:
     """Numbers the characters of a vocabulary, and spells its words by their ids.
 
     A word that is not a single token has no symbols, since no text has it, and neither have the special tokens.
@@ -126,4 +150,5 @@ def spell_vocabulary(vocabulary: Vocabulary, config: TokenizerConfig) -> tuple[A
     rule = find_rule(config)
     words = [word if rule.find_wrong([word]) is None else b"" for word in vocabulary.tokens]
     alphabet = make_alphabet(words, load_table(marks=config.marks))
-    return alphabet, [[alphabet.known[character] for character in word.decode()] for word in words]
+    spelled = [[alphabet.known[character] for character in word.decode()] for word in words]
+    return SpelledVocabulary(alphabet, spelled)

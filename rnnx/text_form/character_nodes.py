@@ -18,7 +18,9 @@ from rnnx.text_form.hashing import Ints
 from rnnx.text_form.lookup import add_table
 
 INT32 = onnx.TensorProto.INT32
-END_BYTE = 256  # the end of a row, where a byte would be
+# What is where a byte would be: the end of a row, and what follows the last row.
+END_BYTE, LATER_BYTE = 256, 257
+_BYTE_COUNT = 258
 BREAK = b"<br />"
 _BLOCK = 32  # characters per block of the table; 16 or 64 make the files larger
 
@@ -46,7 +48,7 @@ def add_symbols(graph: Graph, wide: str, alphabet: Alphabet, *, strip_breaks: bo
 
     Args:
         graph: The graph, to which the nodes are added.
-        wide: The value (bytes,) int32; it ends in at least five zeros. `END_BYTE` ends a row.
+        wide: The value (bytes,) int32; it ends in at least five times `LATER_BYTE`.
         alphabet: The symbols.
         strip_breaks: Whether `<br />` is replaced by a separator.
 
@@ -77,8 +79,8 @@ def add_symbols(graph: Graph, wide: str, alphabet: Alphabet, *, strip_breaks: bo
 
 
 def _add_byte_table(graph: Graph, alphabet: Alphabet, strip_breaks: bool) -> str:
-    """Adds the symbols of all bytes and of `END_BYTE`, (257,)."""
-    symbols = np.append(alphabet.symbols[:END_BYTE], END_OF_ROW)
+    """Adds the symbols of all bytes, of `END_BYTE` and of `LATER_BYTE`, (258,)."""
+    symbols = np.append(alphabet.symbols[:END_BYTE], [END_OF_ROW, alphabet.last_single])
     symbols[_LEADS[0][0] : _LEADS[-1][1]] = alphabet.undecoded
     if strip_breaks:
         symbols[BREAK[0]] = alphabet.undecoded
@@ -95,7 +97,7 @@ def _add_form(graph: Graph, window: str, reach: int, *, strip_breaks: bool) -> s
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"rnnx.text.{suffix}", **attributes)
 
-    classes = np.zeros((reach, END_BYTE + 1), np.int64)
+    classes = np.zeros((reach, _BYTE_COUNT), np.int64)
     for number, (start, end) in enumerate(_LEADS, 1):
         classes[0, start:end] = number * _LEAD_PLACE
     for number, (start, end) in enumerate(_SECONDS, 1):
@@ -107,7 +109,7 @@ def _add_form(graph: Graph, window: str, reach: int, *, strip_breaks: bool) -> s
         classes[range(reach), list(BREAK)] += _CLASS_COUNT
         forms = np.append(np.tile(forms, reach), _LINE_BREAK)
     table = add_table(graph, classes.reshape(-1), "rnnx.text.classes_of_bytes")
-    columns = graph.add_constant("rnnx.text.class_columns", (END_BYTE + 1) * np.arange(reach, dtype=np.int32))
+    columns = graph.add_constant("rnnx.text.class_columns", _BYTE_COUNT * np.arange(reach, dtype=np.int32))
     found = add("Gather", [table, add("Add", [window, columns], "class_places")], "classes", axis=0)
     total = add("ReduceSum", [found, graph.shared([1])], "class_sum", keepdims=0)
     return add("Gather", [add_table(graph, forms, "rnnx.text.forms_of_classes"), total], "form", axis=0)

@@ -7,7 +7,6 @@ constants in the graph, which onnxruntime does once, when it loads the file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from rnnx.rewrites.graph import Graph
 from rnnx.text.tokenizer import UNKNOWN_ID
-from rnnx.text_form.alphabet import Alphabet
+from rnnx.text_form.alphabet import SpelledVocabulary
 from rnnx.text_form.hashing import find_perfect_hash
 from rnnx.text_form.lookup import LONGEST_WORD, add_candidate, add_table, add_verdict
 
@@ -34,22 +33,20 @@ class Tokens(NamedTuple):
     initial: str
 
 
-def add_symbol_lookup(
-    graph: Graph, packed: str, tokens: Tokens, alphabet: Alphabet, spelled: Sequence[Sequence[int]], count: int
-) -> str:
+def add_symbol_lookup(graph: Graph, packed: str, tokens: Tokens, vocabulary: SpelledVocabulary, count: int) -> str:
     """Adds the lookup of tokens.
 
     Args:
         graph: The graph, to which the nodes are added.
         packed: The value (characters,) int32, the chunk of the symbols that continue a token from each character on.
         tokens: The token of each cell.
-        alphabet: The symbols.
-        spelled: The symbols of each word by its id; empty if no text has it.
+        vocabulary: The words.
         count: The number of chunks per word, without its first symbol.
 
     Returns:
         The value (batch, time) int32, the ids.
     """
+    alphabet, spelled = vocabulary
     ids = [word_id for word_id, symbols in enumerate(spelled) if symbols]
     if not ids:
         return graph.shared(UNKNOWN_ID)
@@ -57,7 +54,7 @@ def add_symbol_lookup(
     found = find_perfect_hash(alphabet.pack([spelled[word_id] for word_id in ids], count), 1)
     found = replace(found, slots=np.array([0, *ids])[found.slots])
     candidate = add_candidate(graph, chunks, found)
-    return add_verdict(graph, chunks, candidate, _add_words(graph, alphabet, spelled, count), count + 1)
+    return add_verdict(graph, chunks, candidate, _add_words(graph, vocabulary, count), count + 1)
 
 
 def _add_chunks(graph: Graph, packed: str, tokens: Tokens, per_chunk: int, count: int) -> str:
@@ -77,12 +74,13 @@ def _add_chunks(graph: Graph, packed: str, tokens: Tokens, per_chunk: int, count
     return add("Concat", [initial, rest], "chunks", axis=2)
 
 
-def _add_words(graph: Graph, alphabet: Alphabet, spelled: Sequence[Sequence[int]], count: int) -> str:
+def _add_words(graph: Graph, vocabulary: SpelledVocabulary, count: int) -> str:
     """Adds the first symbol and the chunks of each word by its id, (vocabulary, 1 + count)."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
         return graph.add(op_type, inputs, f"rnnx.text.vocabulary_{suffix}", **attributes)
 
+    alphabet, spelled = vocabulary
     # The first symbol is alone in its chunk, so that all chunks are packed in the same way.
     per_chunk = alphabet.per_chunk
     column = np.concatenate([np.zeros(per_chunk, np.int32), 1 + np.arange(count * per_chunk, dtype=np.int32)])

@@ -1,7 +1,7 @@
 """Writes the tokenizer of the rule `unicode-14` as ONNX operators that compute exactly the same ids from bytes.
 
 The rows of a batch are joined end to end, with `END_BYTE` before the first and after each. The bytes become symbols
-(`rnnx.text_form.character_nodes`), and those that are not there are removed. A character and the one before it decide
+(`rnnx.text_form.character_nodes`), and those that are not needed are removed. A character and the one before it decide
 whether it continues a token. All others except separators begin one; the end of a row counts as a token, by which the
 words of each row are counted. Only the words that are kept are looked up (`rnnx.text_form.symbol_lookup`).
 """
@@ -13,29 +13,28 @@ import onnx
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.rewrites.graph import TO_THE_END, Graph
-from rnnx.text.tokenizer import Vocabulary
-from rnnx.text_form.alphabet import END_OF_ROW, Alphabet, spell_vocabulary
+from rnnx.text_form.alphabet import END_OF_ROW, Alphabet, SpelledVocabulary
 from rnnx.text_form.cells import add_cells
-from rnnx.text_form.character_nodes import BREAK, END_BYTE, add_symbols
+from rnnx.text_form.character_nodes import BREAK, END_BYTE, LATER_BYTE, add_symbols
 from rnnx.text_form.symbol_lookup import Tokens, add_symbol_lookup
 
 INT32 = onnx.TensorProto.INT32
 
 
-def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: TokenizerConfig) -> str:
+def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: SpelledVocabulary, config: TokenizerConfig) -> str:
     """Adds the tokenizer.
 
     Args:
         graph: The graph, to which the nodes are added.
         text: The value (batch, bytes) uint8, rows padded with zeros.
-        vocabulary: The words, of at most `rnnx.text_form.lookup.LONGEST_WORD` bytes each.
+        vocabulary: The words, of at most `rnnx.text_form.lookup.LONGEST_WORD` bytes each, in symbols.
         config: The settings of the tokenizer.
 
     Returns:
         The value (batch, time) int32, the ids.
     """
-    alphabet, spelled = spell_vocabulary(vocabulary, config)
-    count = alphabet.chunk_count(max(map(len, spelled)))
+    alphabet = vocabulary.alphabet
+    count = alphabet.chunk_count(max(map(len, vocabulary.words)))
     ahead = max(count * alphabet.per_chunk, len(BREAK))  # how many bytes after the last one may be read
     wide = _add_wide(graph, text, ahead)
     symbols = _add_present(graph, add_symbols(graph, wide, alphabet, strip_breaks=config.strip_breaks), alphabet)
@@ -45,27 +44,37 @@ def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, confi
     first = graph.add("Where", [continues, graph.shared(0), here], "rnnx.text.first_symbols")
     packed = _add_packed(graph, here, continues, alphabet)
     tokens, is_word, special = _add_layout(graph, first, config)
-    words = add_symbol_lookup(graph, packed, tokens, alphabet, spelled, count)
+    words = add_symbol_lookup(graph, packed, tokens, vocabulary, count)
     return graph.add("Where", [is_word, words, special], "rnnx.text.ids")
 
 
 def _add_wide(graph: Graph, text: str, ahead: int) -> str:
-    """Adds the bytes of all rows with `END_BYTE` around each; a zero is in front, and `ahead` zeros follow."""
+    """Adds the bytes of all rows with `END_BYTE` around each.
+
+    A zero is in front, and before it one more number, which `_add_present` removes. `LATER_BYTE` follows `ahead` times.
+    """
     numbers = graph.add("Cast", [text], "rnnx.text.numbers", to=INT32)
     one_after = graph.add_constant("rnnx.text.one_after", np.array([0, 0, 0, 1], np.int64))
     rows = graph.add("Pad", [numbers, one_after, graph.shared(END_BYTE)], "rnnx.text.rows")
     flat = graph.add("Reshape", [rows, graph.shared([-1])], "rnnx.text.flat")
-    front = graph.add_constant("rnnx.text.front", np.array([0, END_BYTE], np.int32))
-    zeros = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
-    return graph.add("Concat", [front, flat, zeros], "rnnx.text.wide", axis=0)
+    front = graph.add_constant("rnnx.text.front", np.array([END_BYTE, 0, END_BYTE], np.int32))
+    later = graph.add_constant("rnnx.text.later", np.full(ahead, LATER_BYTE, np.int32))
+    return graph.add("Concat", [front, flat, later], "rnnx.text.wide", axis=0)
 
 
 def _add_present(graph: Graph, by_byte: str, alphabet: Alphabet) -> str:
-    """Adds the symbols without those of bytes that are not there."""
-    is_present = graph.add("Less", [by_byte, graph.shared(alphabet.gone)], "rnnx.text.is_present")
+    """Adds the symbols without those of bytes that are not there, and without a separator after a separator.
+
+    A row that is padded with many zeros costs little in this way.
+    """
+    before, here = _add_slice(graph, by_byte, "byte_before", 0, 1), _add_slice(graph, by_byte, "byte_here", 1, 0)
+    both = graph.add("Add", [before, here], "rnnx.text.both_bytes")
+    is_needed = graph.add("Greater", [both, graph.shared(0)], "rnnx.text.is_needed")
+    is_there = graph.add("Less", [here, graph.shared(alphabet.gone)], "rnnx.text.is_there")
+    is_present = graph.add("And", [is_needed, is_there], "rnnx.text.is_present")
     found = graph.add("NonZero", [is_present], "rnnx.text.found_present")
     present = graph.add("Reshape", [found, graph.shared([-1])], "rnnx.text.present")
-    return graph.add("Gather", [by_byte, present], "rnnx.text.symbols", axis=0)
+    return graph.add("Gather", [here, present], "rnnx.text.symbols", axis=0)
 
 
 def _add_continues(graph: Graph, before: str, here: str, alphabet: Alphabet) -> str:
