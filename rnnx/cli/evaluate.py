@@ -47,7 +47,10 @@ def evaluate(
     save: Annotated[bool, typer.Option("--save", help="Write the figures into the bundle and its card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Evaluate a bundle on labelled data (accuracy, confusion, calibration, length) or on values (MAE, RMSE, R2)."""
+    """Measure a bundle on labelled data.
+
+    For labels: accuracy, confusion, calibration and accuracy by length. For values: MAE, RMSE and R2.
+    """
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
     from rnnx.datasets import Columns

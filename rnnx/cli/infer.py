@@ -90,8 +90,10 @@ def infer(
         tags.write_conllu(answers)
     else:
         kind.write_rows(answers, files, lines=lines, top=top)
+    if answers.failed_count:
+        return 1
     terminal.hint(f"rnnx info {model}")
-    return 1 if answers.failed_count else 0
+    return 0
 
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:

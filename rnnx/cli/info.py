@@ -35,7 +35,7 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Describe a model: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
+    """Describe a model, and how to embed it."""
     if target is not None:
         terminal.write(read_snippet(target)[1])
         terminal.hint(f"rnnx embed {target} {bundle}")

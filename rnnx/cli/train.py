@@ -98,6 +98,13 @@ class TaskName(StrEnum):
     REGRESSION = "regression"
 
 
+class TokenizerName(StrEnum):
+    """The choices of `--tokenizer`."""
+
+    BYTES = "bytes"
+    UNICODE_14 = "unicode-14"
+
+
 def train(
     dataset: Annotated[
         str,
@@ -114,6 +121,13 @@ def train(
     ] = None,
     task: Annotated[
         TaskName | None, typer.Option(help="Whether y of a .npz file holds labels or values. [default: classification]")
+    ] = None,
+    tokenizer: Annotated[
+        TokenizerName | None,
+        typer.Option(
+            help="How texts become words: bytes (lower-cases ASCII, splits at ASCII characters), or unicode-14 (every "
+            "script). [default: bytes]"
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
     data_dir: Annotated[
@@ -134,9 +148,10 @@ def train(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
-    """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch.
+    """Train a network on texts, words or numbers.
 
-    After an interruption, the same command continues from the last finished epoch.
+    The data are labelled texts, tagged sentences or sequences of numbers. Ctrl-C keeps the best epoch so far. After an
+    interruption, the same command continues from the last finished epoch.
     """
     from rnnx.datasets import Columns
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
@@ -145,6 +160,8 @@ def train(
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
         columns = Columns(text_column, label_column)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns)
+        if tokenizer is not None:
+            chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
         terminal.note(f"{data.name}: {data.summary()}{_labels(data.labels)}; recipe {chosen.name}")
         if is_fresh:

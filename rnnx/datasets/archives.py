@@ -51,7 +51,7 @@ def read_archive(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Memb
         yield from (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, is_wanted)
     except (ValueError, ArithmeticError, LookupError, struct.error) as error:
         # tarfile and zipfile raise these for some damaged headers.
-        raise tarfile.TarError(f"a header makes no sense: {error}") from error
+        raise tarfile.TarError(f"a header is impossible: {error}") from error
 
 
 def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:

@@ -173,8 +173,8 @@ MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "the length of a word": (_change("vocabulary_lengths_stored", _one_off), "ids differ"),
     "two slots": (_change("slots_stored", _swapped), "ids differ"),
     "two bytes of the table": (_change("letters_of_bytes", lambda a: a[::-1].copy()), "ids differ"),
-    "two rows of the embedding": (_change(".int16", _swapped), "times what rounding can do"),
-    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times what rounding can do"),
+    "two rows of the embedding": (_change(".int16", _swapped), "times the float32 rounding bound"),
+    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times the float32 rounding bound"),
     "the labels": (_swap_labels, "prob"),
 }
 
