@@ -126,7 +126,8 @@ class TextCard(CardKind):
     def facts(self) -> list[tuple[str, str]]:
         """See `CardKind`."""
         t = self._tokenizer
-        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}")]
+        rule = "" if t.rule == "bytes" else f"; words by the rule {t.rule}"
+        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}{rule}")]
 
     def _tokenizer_rule(self) -> str:
         t = self._tokenizer

@@ -116,3 +116,8 @@ def test_a_tokenizer_is_only_for_texts(tmp_path: Path, capsys: Capture) -> None:
     np.savez(tmp_path / "numbers.npz", x=np.zeros((8, 3, 1), np.float32), y=np.arange(8) % 2)
     assert run(["train", str(tmp_path / "numbers.npz"), "--tokenizer", "unicode-14"]) == 2
     assert "--tokenizer is for texts, not for sequences" in capsys.readouterr().err
+
+
+def test_info_names_the_rule(bundle: Path, capsys: Capture) -> None:
+    assert run(["info", str(bundle)]) == 0
+    assert "words by the rule unicode-14" in capsys.readouterr().out
