@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from functools import cache
@@ -49,6 +50,35 @@ BROKEN = (
     b"\xf5\x80\x80\x80", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xe4<br />", b"\xc3<br />", b"\xf0\x9f<br />",
     b"\xa9", b"\xb8\x96",
 )  # fmt: skip
+LINES = (
+    """
+Don’t miss it — it’s GREAT!
+Le château était fermé, l’œuvre n’est pas finie…
+Die Straße war „groß“, ÄRGERLICH!
+¿Qué tal? ¡Muy bueno!
+Ελλάς: ο κόσμος ΕΙΝΑΙ ΩΡΑΙΟΣ;
+Очень ПЛОХО, ёлки‑палки…
+Дуже смачно, п’ять зірок
+İstanbul’da ıslak ve GÜZEL
+هٰذَا الكِتَابُ جَمِـــيلٌ جِدًّا؟
+הַסֵּפֶר טוֹב מְאֹד
+यह किताब बहुत अच्छी है।
+বইটি খুব ভালো।
+இந்தப் புத்தகம் நன்று
+หนังสือเล่มนี้ดีมาก
+ປຶ້ມນີ້ດີຫຼາຍ
+ဒီစာအုပ်က ကောင်းတယ်
+សៀវភៅនេះល្អណាស់
+这本书很好看，Ｇｏｏｄ！
+この本はとてもｵﾓｼﾛｲ。ガガ
+이 책은 정말 좋다!
+Cuốn sách này rất hay, Tiếng Việt
+ეს წიგნი კარგია, ՀԱՅԵՐԵՆ լավ
+Good 👍🏽👍 ☃️ 👨‍👩‍👧 ❤️!!! 10 km² ½ №5 ™
+""".strip()
+    .encode()
+    .splitlines()
+)
 BOOLS = (False, True)
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 PAD_TO: tuple[Literal["batch", "max_length"], ...] = ("batch", "max_length")
@@ -130,6 +160,18 @@ def test_ids_equal_those_of_the_tokenizer_for_thousands_of_texts(strip_breaks: b
     texts = draw_texts(np.random.default_rng(7), 5000, 40)
     for start in range(0, len(texts), 50):
         assert_same_ids(tokenizer, session, texts[start : start + 50])
+
+
+@pytest.mark.parametrize("marks", BOOLS)
+def test_lines_of_many_languages_get_the_same_ids(marks: bool) -> None:
+    config = dataclasses.replace(PLAIN, marks=marks)
+    vocabulary = Vocabulary.build(LINES, 1000, strip_breaks=False, rule=find_rule(config))
+    tokenizer, session = Tokenizer(config, vocabulary), session_of(vocabulary, config)
+    changed = [line.decode().swapcase().encode() for line in LINES]
+    cut = [line[:end] for line in LINES for end in range(len(line))]
+    for texts in (LINES, changed, cut, [line.replace(b" ", b"") for line in LINES]):
+        assert_same_ids(tokenizer, session, texts)
+    assert all(len(set(tokenizer.encode(line).ids.tolist())) > 2 for line in changed)
 
 
 @pytest.mark.parametrize("marks", BOOLS)
