@@ -82,11 +82,6 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     _require_free(out)
     directory = read_directory(find_directory(bundle))
-    tokenizer = directory.config.tokenizer
-    if TEXT_NAME not in directory.files and tokenizer and tokenizer.rule != "bytes":
-        raise ModelError(
-            f"{directory.path}: {TEXT_NAME} is missing: there is none with the tokenizer {tokenizer.rule} yet"
-        )
     if TEXT_NAME not in directory.files:
         raise ModelError(
             f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"

@@ -96,7 +96,7 @@ def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, prop
     Only golden inputs that come from a text are recorded.
     """
     texts = {name: row for name, row in inputs.items() if row[0] is not None}
-    return _finish(form.rewritten, form.network, texts, report, properties, form.ids)
+    return _finish(form.rewritten, form.network, texts, report, {**properties, **form.properties}, form.ids)
 
 
 def _finish(

@@ -84,10 +84,7 @@ class TextKind(Kind):
     def build_text_form(
         self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
     ) -> TextForm | None:
-        """Puts the tokenizer in front of the form, unless its rule or a word is not supported in the graph."""
-        if (rule := self.tokenizer.config.rule) != "bytes":
-            on_stage(f"{TEXT_NAME} is left out: there is no text form with the tokenizer {rule} yet")
-            return None
+        """Puts the tokenizer in front of the form, unless the vocabulary has a word that is too long for the graph."""
         if not can_read(self.tokenizer.vocabulary):
             on_stage(f"{TEXT_NAME} is left out: the vocabulary has words of more than {LONGEST_WORD} bytes")
             return None

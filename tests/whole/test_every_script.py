@@ -17,6 +17,8 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import rnnx
 from rnnx.bundle.directory import TEXT_NAME, read_directory
 from rnnx.cli import run
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import to_batch
 from rnnx.train.recipes import DEFAULT_RECIPES
 from tests import unicode_reference
 from tests.streams import forward_recipe, open_path
@@ -52,20 +54,26 @@ def bundle(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bundle"
 
 
-def test_a_bundle_names_its_rule_and_has_no_text_form_yet(bundle: Path, tmp_path: Path, capfd: Capture) -> None:
+def test_a_bundle_names_its_rule_and_has_a_text_form(bundle: Path, tmp_path: Path) -> None:
     directory = read_directory(bundle)
     assert directory.config.tokenizer is not None
     assert directory.config.tokenizer.rule == "unicode-14"
     assert not directory.config.tokenizer.marks
-    assert TEXT_NAME not in directory.files
+    assert TEXT_NAME in directory.files
     words = directory["vocabulary.txt"].decode().splitlines()[3:]
     assert {"好", "吃", "it's", "don't", "wonderful"} <= set(words)
     assert "`unicode-14`" in directory["README.md"].decode()
     assert run(["export", str(bundle), "--out", str(tmp_path / "again")]) == 0
-    assert f"{TEXT_NAME} is left out: there is no text form with the tokenizer unicode-14 yet" in capfd.readouterr().err
-    assert run(["embed", "node", str(bundle), "--out", str(tmp_path / "project")]) != 0
-    assert "unicode-14" in capfd.readouterr().err
+    assert run(["embed", "node", str(bundle), "--out", str(tmp_path / "project")]) == 0
     assert run(["verify", str(bundle)]) == 0
+
+
+def test_the_text_form_answers_as_the_predictor_does(bundle: Path) -> None:
+    texts = [*GOOD, *BAD, TEXT, "", "I DON\u2019T", "I don\x92t"]
+    (probs,) = Session((bundle / TEXT_NAME).read_bytes(), device="cpu").run(to_batch([text.encode() for text in texts]))
+    model = rnnx.load(bundle, device="cpu")
+    expected = [[prediction.probs[label] for label in model.labels] for prediction in model.predict(texts)]
+    np.testing.assert_allclose(expected, probs, rtol=0, atol=0.01)
 
 
 def test_curly_and_straight_texts_have_the_same_answer(bundle: Path) -> None:
