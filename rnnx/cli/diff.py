@@ -14,6 +14,7 @@ from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.onnx_files import read_onnx_files
+from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def diff(
     from rnnx.proof.diff import compare_sides, golden_inputs
 
     if plot is not None:
-        (drawing,) = import_stage("rnnx.export.plot")
+        with own_temporary_files():
+            (drawing,) = import_stage("rnnx.export.plot")
     sides = (_open(a, device_a), _open(b, device_b))
     inputs = golden_inputs(*sides) if texts is None else _read_texts(texts)
     report = compare_sides(*sides, inputs)
