@@ -18,13 +18,25 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError, UsageError, one_line
+from rnnx.errors import (
+    DeviceError,
+    LowMemoryError,
+    MissingExtraError,
+    ModelError,
+    NoKernelError,
+    RnnxError,
+    UsageError,
+    lacks_memory,
+    one_line,
+)
 from rnnx.onnx_file.admission import require_admissible
 from rnnx.runtime.cuda import find_load_error, find_problems
 
 try:
     import onnxruntime as ort
-except ImportError as error:
+except (ImportError, MemoryError) as error:
+    if lacks_memory(error):
+        raise LowMemoryError("load onnxruntime") from error
     raise MissingExtraError(
         "onnxruntime is not installed: run pip install 'rnnx[cpu]', or 'rnnx[cuda]' for NVIDIA GPUs"
     ) from error
@@ -73,6 +85,7 @@ class Session:
 
         Raises:
             DeviceError: If CUDA is requested and not available, or has no kernel for a recurrence of the file.
+            LowMemoryError: If there is too little memory.
             ModelError: If the file is not admissible, or onnxruntime cannot load it.
         """
         require_admissible(model)
@@ -120,6 +133,8 @@ class Session:
             if self.device == "cuda" and any(sign in str(error) for sign in _GPU_FAILURES):
                 reason = one_line(error)
                 raise RnnxError(f"the GPU failed, or has too little memory for this batch: {reason}") from error
+            if lacks_memory(error):
+                raise LowMemoryError("run this batch; a smaller batch size needs less") from error
             raise ModelError(f"onnxruntime cannot run the model: {one_line(error)}") from error
         return outputs
 
@@ -136,6 +151,8 @@ def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)
     try:
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
+        if lacks_memory(error):
+            raise LowMemoryError("load the model") from error
         raise ModelError(f"onnxruntime cannot load the model: {one_line(error)}") from error
 
 
