@@ -6,7 +6,11 @@ numpy nor a framework: `bench.machine.restrict` has to run before either of them
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
+
+# As `rnnx` does it; some benchmarks import onnxruntime first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

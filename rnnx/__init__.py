@@ -9,6 +9,7 @@ Importing this module imports neither numpy nor onnxruntime. `load` imports both
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rnnx._version import __version__
@@ -40,6 +41,10 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# From version 1.29 on, onnxruntime collects telemetry on Linux too: it leaves files in the home directory and contacts
+# a server. It reads this variable when it is imported; `disable_telemetry_events` comes too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 # The public names that need numpy and onnxruntime are imported on first use (PEP 562).

@@ -1,6 +1,7 @@
 """The entry point of `python -m rnnx` and of the program `rnnx`; it handles Ctrl-C during the first imports."""
 
 import signal
+import sys
 
 
 def main() -> None:
@@ -10,8 +11,10 @@ def main() -> None:
     is_handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_handled:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from rnnx import cli
-
+    try:
+        from rnnx import cli
+    except MemoryError:
+        sys.exit("error: too little memory to start")
     if is_handled:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()

@@ -57,6 +57,13 @@ class NoKernelError(DeviceError):
     """The requested device is available, but has no kernel for a recurrence of the file."""
 
 
+class LowMemoryError(RnnxError):
+    """There is too little memory."""
+
+    def __init__(self, doing: str = "finish") -> None:
+        super().__init__(f"too little memory to {doing}; free some, or raise the limit (ulimit -v)")
+
+
 class ParityError(RnnxError):
     """The exported file does not compute what Keras computed; nothing was published.
 
@@ -77,3 +84,28 @@ def one_line(error: BaseException | None, most: int = 300) -> str:
         most: How many characters of it are kept.
     """
     return " ".join(str(error).split())[:most]
+
+
+# Parts of the messages of Python, the dynamic loader, the C++ library, NumPy, TensorFlow and onnxruntime.
+_NO_MEMORY: tuple[str, ...] = (
+    "bad_alloc",
+    "bad allocation",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "Unable to allocate",
+)
+_NO_MEMORY += (
+    "can't start new thread",
+    "Failed to allocate memory",
+    "OOM when allocating",
+    "thread constructor failed",
+)
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Says whether an error of another library, or one that it was raised from, tells of too little memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(part in str(error) for part in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

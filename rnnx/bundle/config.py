@@ -181,8 +181,9 @@ Reading: TypeAlias = TokenizerConfig | WordsConfig | ArraysConfig
 # sequences of numbers or ids. The name is also the noun for the examples of a data set ("2,000 texts").
 ModelKind = Literal["texts", "sentences", "sequences"]
 
-# Limits for an input or an output. The size allows an embedding of a million words.
-_MAX_NAME_CHARACTERS, _MAX_AXES, _MAX_SIZE = 1000, 8, 1 << 20
+# Limits for an input or an output. The size, of an axis or a vocabulary, allows an embedding of a million words.
+MAX_SIZE = 1 << 20
+_MAX_NAME_CHARACTERS, _MAX_AXES = 1000, 8
 
 TaskKind = Literal["classification", "tagging", "regression", "values"]
 
@@ -291,9 +292,7 @@ class ModelConfig:
                     f"inputs and outputs should have printable names of 1 to {_MAX_NAME_CHARACTERS} characters, "
                     f"not {port.name!r:.60}"
                 )
-            if len(port.shape) > _MAX_AXES or any(
-                not 1 <= size <= _MAX_SIZE for size in port.shape if size is not None
-            ):
+            if len(port.shape) > _MAX_AXES or any(not 1 <= size <= MAX_SIZE for size in port.shape if size is not None):
                 raise ValueError(f"{port.name!r:.60} has an unsupported shape, {list(port.shape)!r:.60}")
         rank = {"classification": 1, "tagging": 2}.get(self.task)
         if self.outputs and rank:

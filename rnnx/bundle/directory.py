@@ -183,7 +183,12 @@ def _read_files(path: Path, config: ModelConfig, names: Iterable[str]) -> dict[s
 
 
 def _is_plain(name: str) -> bool:
-    """Says whether a name cannot lead out of the bundle: a file in it, or in its folder of test data."""
+    """Says whether a name cannot lead out of the bundle: a file in it, or in its folder of test data.
+
+    Control characters and lone surrogates, which are not printable, are in no name that rnnx writes.
+    """
+    if not name.isprintable():
+        return False
     parts = name.split("/")
     if parts[0] != TESTDATA_NAME and len(parts) > 1:
         return False

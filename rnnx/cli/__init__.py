@@ -19,12 +19,14 @@ from rnnx.cli.interrupts import interruption
 from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
     DeviceError,
+    LowMemoryError,
     MissingExtraError,
     ModelError,
     ParityError,
     RnnxError,
     UntrustedDataError,
     UsageError,
+    lacks_memory,
 )
 
 OK, FAILED, USAGE, PARITY, UNTRUSTED, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -140,9 +142,11 @@ def _call(arguments: list[str]) -> int:
             return INTERRUPTED
         raise
     # Ctrl-C inside a library may surface as any exception: extension modules turn it into errors of their own, and no
-    # list of them exists. Without a Ctrl-C, every exception goes on.
-    except Exception:
+    # list of them exists. The same is true of a lack of memory. Every other exception goes on.
+    except Exception as error:
         if interruption.has_come:
             return INTERRUPTED
+        if lacks_memory(error):
+            raise LowMemoryError from error
         raise
     return code if isinstance(code, int) else OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,9 @@ from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.onnx_files import read_onnx_files
+from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import UsageError
+from rnnx.files.read import open_stdin
 
 if TYPE_CHECKING:
     from rnnx.proof.diff import DiffInput, InputDifference, Side
@@ -38,17 +39,19 @@ def diff(
 
     Shows where they first differ, by how much, and whether a label changes.
     """
+    from rnnx.files.publish import write_file
     from rnnx.proof.diff import compare_sides, golden_inputs
 
     if plot is not None:
-        (drawing,) = import_stage("rnnx.export.plot")
+        with own_temporary_files():
+            (drawing,) = import_stage("rnnx.export.plot")
     sides = (_open(a, device_a), _open(b, device_b))
     inputs = golden_inputs(*sides) if texts is None else _read_texts(texts)
     report = compare_sides(*sides, inputs)
     if plot is not None:
         if not report.curves:
             raise UsageError(f"{a} and {b} have different layers, so there is no difference of states to plot")
-        plot.write_bytes(drawing.plot_difference(report))
+        write_file(plot, drawing.plot_difference(report))
     if as_json:
         terminal.write_json({**dataclasses.asdict(report), "flip_count": report.flip_count})
     else:
@@ -87,5 +90,5 @@ def _open(model: str, device: DeviceName) -> Side:
 def _read_texts(path: Path) -> list[DiffInput]:
     from rnnx.proof.diff import DiffInput
 
-    data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    data = open_stdin().read() if str(path) == "-" else path.read_bytes()
     return [DiffInput(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, assert_never
@@ -13,6 +14,7 @@ from rnnx.bundle.directory import MODEL_NAME, find_directory, require_replaceabl
 from rnnx.cli import terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.infer import DeviceName, DeviceOption
+from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +135,9 @@ def _measure(
     if kind_of(dataset) != predictor.config.kind:
         raise DataError(f"{dataset}: model {predictor.config.name} reads {answer_kind(predictor, model).dataset}")
     is_labelled = predictor.config.task == "classification"
-    data = load_any(dataset, "classification" if is_labelled else "regression", data_dir=data_dir, columns=columns)
+    # Only the download of the reviews imports Keras.
+    with own_temporary_files() if dataset == "imdb" and data_dir is None else nullcontext():
+        data = load_any(dataset, "classification" if is_labelled else "regression", data_dir=data_dir, columns=columns)
     figures: Evaluation | ValueEvaluation
     with terminal.progress("evaluating") as update:
         match data:

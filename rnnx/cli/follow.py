@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,6 +13,7 @@ from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, find_directory, 
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_label, label_cells
 from rnnx.errors import UsageError
+from rnnx.files.read import open_stdin
 from rnnx.infer.stream import Stream, StreamAnswer, open_stream
 from rnnx.text.tokenizer import BYTE_ORDER_MARK
 
@@ -148,7 +148,7 @@ def follow(model: str, source: str, device: Device, threshold: float, top: int, 
         raise UsageError(f"{model} reads several inputs, but a growing file is one; use Predictor.stream in Python")
     follower = Follower(stream, source, top, as_jsonl=as_jsonl)
     if source == STDIN:
-        follower.follow(sys.stdin.buffer)
+        follower.follow(open_stdin())
     else:
         with Path(source).open("rb") as file:
             follower.follow(file)

@@ -7,19 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rnnx.files.library_homes import library_homes
 from rnnx.files.publish import temporary_folder
 
 
 @contextmanager
 def own_temporary_files() -> Iterator[None]:
-    """Makes Keras and TensorFlow put their temporary files into one folder, and removes it at the end.
+    """Makes Keras, TensorFlow and matplotlib put their files into one temporary folder, and removes it at the end.
 
+    This holds for temporary files, and for what Keras and matplotlib otherwise write to the home directory.
     If the process is killed, the folder stays, and the next command removes it.
     """
     before = tempfile.tempdir
     with temporary_folder(Path(tempfile.gettempdir()), "rnnx") as folder:
         tempfile.tempdir = str(folder)
         try:
-            yield
+            with library_homes(folder):
+                yield
         finally:
             tempfile.tempdir = before

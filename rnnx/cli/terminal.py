@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rnnx.cli.interrupts import interruption
-from rnnx.errors import RnnxError
+from rnnx.errors import RnnxError, lacks_memory
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -30,10 +30,16 @@ _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
 
 def prepare() -> None:
     """Makes stdout and stderr accept any text: a file name that is not UTF-8 is escaped and raises no error."""
+    # Otherwise the next file that is opened would get the number of a closed stream, and what libraries write to that.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     # A stream that was closed before the start (`>&-`) is None.
-    if sys.stdout is None:
+    if sys.stdout is None or sys.stdout.closed:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as the process
-    if sys.stderr is None:
+    if sys.stderr is None or sys.stderr.closed:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # see above
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -326,6 +332,9 @@ def quiet_tensorflow() -> Iterator[None]:
             is_expected = True
         except (RnnxError, OSError, KeyboardInterrupt):
             is_expected = True
+            raise
+        except Exception as error:
+            is_expected = lacks_memory(error)
             raise
         finally:
             stream.flush()

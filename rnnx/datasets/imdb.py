@@ -14,6 +14,7 @@ from pathlib import Path
 from rnnx.datasets.folders_and_tables import Columns, read_dataset
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
+from rnnx.files.library_homes import keras_cache
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"
@@ -71,7 +72,9 @@ def fetch_imdb(url: str = ARCHIVE_URL, md5: str = ARCHIVE_MD5, cache_dir: Path |
         ) from error
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
-            path = get_file(ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir)
+            path = get_file(
+                ARCHIVE_NAME, url, file_hash=md5, hash_algorithm="md5", cache_dir=cache_dir or keras_cache()
+            )
     except Exception as error:  # Keras raises a bare Exception for a failed download, ValueError for a wrong hash
         raise DataError(
             f"the IMDB reviews could not be downloaded: {one_line(error)}; download {url} yourself and give --data-dir"

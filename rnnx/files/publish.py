@@ -90,6 +90,25 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         lock.release()
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a file whole, or leaves what was there; a device or a pipe is written to.
+
+    Raises:
+        OSError: If it cannot be written; it names the path.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = Path(os.path.realpath(path))  # Path.resolve raises another error for a link that leads in a circle
+        with temporary_folder(target.parent, target.name) as folder:
+            (folder / target.name).write_bytes(data)
+            (folder / target.name).replace(target)
+    except OSError as error:
+        # The error of a write to a full disk has no file name, so the path is added.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def sync_folder(folder: Path) -> None:
     """Flushes the entries of a folder to the disk, so that they survive a power failure."""
     if os.name == "posix":  # Windows cannot open a folder

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from rnnx.bundle.config import InputConfig
 from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.npz import no_pickle, open_npz
 from rnnx.errors import DataError
+from rnnx.files.read import open_stdin
 from rnnx.infer.encoders import ArrayReader
 from rnnx.infer.text_files import STDIN, Item, reason
 
@@ -62,7 +62,7 @@ def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
     path = Path(source)
     match ".csv" if source == STDIN else path.suffix.lower():
         case ".csv":
-            with nullcontext(sys.stdin.buffer) if source == STDIN else path.open("rb") as stream:
+            with nullcontext(open_stdin()) if source == STDIN else path.open("rb") as stream:
                 data = stream.read(_MOST_CSV_BYTES + 1)
             if len(data) > _MOST_CSV_BYTES:
                 raise DataError(f"longer than {_MOST_CSV_BYTES >> 20} MB, the most for a .csv; give it as .npy")

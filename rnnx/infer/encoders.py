@@ -113,13 +113,14 @@ class ArrayReader:
 
         Raises:
             DataError: If an input is missing or unknown, or the inputs have different numbers of sequences.
+            TypeError: If the inputs cannot be iterated over.
         """
         if not isinstance(inputs, Mapping):
             self._require_no_text(inputs)
-            return iter(inputs)
+            return iter(require_iterable(inputs, "sequences, each an array"))
         names = [port.name for port in self.inputs]
         self._require_names(inputs)
-        counts = {name: len(inputs[name]) for name in names}
+        counts = {name: len(require_iterable(inputs[name], f"sequences of {name}")) for name in names}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{count} of {name}" for name, count in counts.items())
             raise DataError(f"model {self._name} reads as many sequences of each input; here are {found}")
@@ -173,11 +174,24 @@ def refuse_single_text(inputs: Any) -> Iterable[Any]:
     """Returns an iterable of texts as it is, but refuses one text, which would be read letter by letter.
 
     Raises:
-        TypeError: If `inputs` is a text.
+        TypeError: If `inputs` is a text, or cannot be iterated over.
     """
     if isinstance(inputs, str | bytes):
         raise TypeError("predict takes an iterable of texts; put a single one into a list")
-    return inputs  # type: ignore[no-any-return]
+    return require_iterable(inputs, "texts")  # type: ignore[no-any-return]
+
+
+def require_iterable(inputs: Any, what: str) -> Any:
+    """Returns inputs as they are, but refuses what cannot be iterated over, such as None or a number.
+
+    Raises:
+        TypeError: If the inputs cannot be iterated over; says what they should be.
+    """
+    try:
+        iter(inputs)
+    except TypeError as error:  # an array without axes raises it too
+        raise TypeError(f"predict takes an iterable of {what}, not {type(inputs).__name__}") from error
+    return inputs
 
 
 def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,15 @@ from rnnx.bundle.directory import (
     open_directory,
 )
 from rnnx.bundle.metadata import require_same
-from rnnx.errors import DeviceError, ModelError, NoKernelError
+from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
+from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_labels
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.runtime.session import Device, Session, choose_device, has_choice
+from rnnx.runtime.session import Device, Session, choose_device, has_choice, require_device
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,10 @@ _WINDOW_BATCHES: Mapping[Device, int] = {"cpu": 32, "cuda": 8}
 
 
 class Predictor:
-    """A loaded bundle.
+    """A loaded bundle. Threads may share it.
+
+    In a forked child, it loads its files again at the first use. It can be pickled and copied: the pickle holds the
+    files that were read, and the predictor that is made of it loads them.
 
     Attributes:
         config: The description of the bundle.
@@ -93,13 +97,20 @@ class Predictor:
         Raises:
             DeviceError: If CUDA is asked for and not available.
             ModelError: If the bundle cannot be loaded, or is broken.
+            UsageError: If `device`, `batch_size` or `threads` is not one of the allowed values.
         """
+        self._asked = (device, batch_size, threads)
+        batch_size = require_count("batch_size", batch_size)
+        threads = require_count("threads", threads)
         self.config = directory.config
         self.labels = self.config.labels
         self.reader = reader or open_reader(directory)
         self._directory = directory
         self._sessions: dict[str, Session] = {}
+        self._sessions_before_fork: list[Session] = []
+        self._pool: ThreadPoolExecutor | None = None
         self._lock = Lock()
+        _predictors.add(self)
         rows = batch_size or DEFAULT_BATCH_SIZES["cuda"]
         self.device = choose_device(device, rows * (self.config.recurrent_units or 0))
         try:
@@ -112,6 +123,9 @@ class Predictor:
         self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
         self._threads = threads or (_core_count() if self.device == "cpu" else 1)
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._directory, *self._asked)
 
     @overload  # mypy: an array is an Iterable[Any] as well, so the two overloads overlap
     def predict(  # type: ignore[overload-overlap]
@@ -137,6 +151,8 @@ class Predictor:
 
         Raises:
             DataError: If an input is not what the model reads; names the input, and says what the model reads.
+            TypeError: If the inputs are one text, or cannot be iterated over.
+            UsageError: If the threshold is not in 0..1.
         """
         return list(self.predict_stream(self.reader.items(inputs), threshold=threshold))
 
@@ -155,6 +171,7 @@ class Predictor:
 
     def predict_stream(self, inputs: Iterable[Any], *, threshold: float = DEFAULT_THRESHOLD) -> Iterator[Any]:
         """Takes inputs one by one and answers them in bounded memory; otherwise as `predict`."""
+        require_probability(threshold)
         match self.reader:
             case SentenceReader() as reader:
                 yield from self._tag(reader, inputs)
@@ -179,6 +196,7 @@ class Predictor:
         Yields:
             The answers to each window, as `predict` gives them.
         """
+        require_probability(threshold)
         match self.reader:
             case SentenceReader() as reader:
                 for window in windows:
@@ -243,6 +261,7 @@ class Predictor:
         """
         from rnnx.infer.stream import open_stream
 
+        require_probability(threshold)
         return open_stream(self._directory, device=self.device, threshold=threshold)
 
     def _run_windows(
@@ -266,9 +285,16 @@ class Predictor:
         rows = [[encoded[i].given for i in batch] for batch in batches]
         # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock. A single batch
         # runs in the thread of the caller, when it waits for the outputs.
-        results = self._pool.map(self._run, rows) if len(batches) > 1 else map(self._run, rows)
+        has_threads = len(batches) > 1
+        results = self._threads_for_batches().map(self._run, rows) if has_threads else map(self._run, rows)
+        process = os.getpid()
 
         def wait() -> list[NamedOutputs]:
+            if has_threads and os.getpid() != process:
+                raise RnnxError(
+                    "these answers were begun before this process was forked, and its threads are gone; call predict "
+                    "again in the child"
+                )
             outputs_of: dict[int, NamedOutputs] = {}
             for batch, outputs in zip(batches, results, strict=True):
                 for row, i in enumerate(batch):
@@ -277,12 +303,24 @@ class Predictor:
 
         return wait
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
+    def _threads_for_batches(self) -> ThreadPoolExecutor:
         """The threads that run batches, started when several batches are to be run; one text needs none."""
         from concurrent.futures import ThreadPoolExecutor
 
-        return ThreadPoolExecutor(self._threads)
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads)
+            return self._pool
+
+    def _forget_threads(self) -> None:
+        """Drops what does not survive a fork, in the child: the threads, a lock and sessions that they may have held.
+
+        The sessions are kept, because deleting one that was running would wait for its thread.
+        """
+        self._pool = None
+        self._lock = Lock()
+        self._sessions_before_fork += self._sessions.values()
+        self._sessions = {}
 
     def _tag(self, reader: SentenceReader, items: Iterable[Any]) -> Iterator[Tagging]:
         def submit(encoded: Sequence[Encoded]) -> Callable[[], list[npt.NDArray[np.float32]]]:
@@ -351,8 +389,11 @@ def load(
         DeviceError: If CUDA is asked for and not available.
         MissingExtraError: If onnxruntime is not installed.
         ModelError: If there is no such model, or it is broken or altered.
+        UsageError: If `device`, `batch_size` or `threads` is not one of the allowed values.
     """
-    directory = open_directory(find_directory(model), lambda config: files_for(config, device, batch_size))
+    require_device(device)
+    rows = require_count("batch_size", batch_size)
+    directory = open_directory(find_directory(model), lambda config: files_for(config, device, rows))
     return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
 
 
@@ -385,6 +426,22 @@ def choose_form(device: Device, rows: int, units: int, collects_states: bool) ->
     """
     threshold = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
     return BATCH_NAME if device == "cpu" and rows * units >= threshold else MODEL_NAME
+
+
+def _restore(directory: Directory, device: Device, batch_size: int | None, threads: int | None) -> Predictor:
+    """Makes a predictor from its pickle."""
+    return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
+
+
+def _forget_threads() -> None:
+    for predictor in list(_predictors):
+        predictor._forget_threads()
+
+
+# All predictors of this process, for a child that is forked from it.
+_predictors: WeakSet[Predictor] = WeakSet()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 def _core_count() -> int:

@@ -95,6 +95,11 @@ class Stream:
         )
         self.reset()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a stream cannot be pickled or copied; open another one and set its `state` to that of this one"
+        )
+
     def reset(self) -> None:
         """Forgets everything that was read; the next chunk begins a new sequence."""
         self._states = {name: self._zeros(name) for name in self._names}

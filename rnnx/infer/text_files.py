@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rnnx.errors import DataError
+from rnnx.files.read import open_stdin
 from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
@@ -95,7 +95,7 @@ def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
     for source in sources:
         text = TextCollector(tokenizer)
         try:
-            with nullcontext(sys.stdin.buffer) if source == STDIN else Path(source).open("rb") as file:
+            with nullcontext(open_stdin()) if source == STDIN else Path(source).open("rb") as file:
                 for piece in iter(partial(file.read, PIECE_BYTES), b""):
                     text.add(piece)
         except OSError as error:
@@ -204,10 +204,11 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item] | N
 
 def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
     """Reads the lines of stdin; yields None whenever no further input has come yet."""
+    stdin = open_stdin()
     try:
-        descriptor = sys.stdin.fileno()
+        descriptor = stdin.fileno()
     except OSError:  # stdin is not a file of the operating system, as in a notebook or a test
-        yield from _lines_of(STDIN, sys.stdin.buffer, tokenizer)
+        yield from _lines_of(STDIN, stdin, tokenizer)
         return
     number, text = 0, TextCollector(tokenizer)
     while chunk := os.read(descriptor, _CHUNK_BYTES):

@@ -27,6 +27,8 @@ _MAX_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
 # and ValueError for an invalid header. Names and JSON that are not UTF-8 raise ValueError too.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 _MAX_OBJECTS, _MAX_DEPTH = 100_000, 32
+# Of lists and objects in the config; a model in a model in a model has 20. Keras itself calls functions for each level.
+_MAX_LEVELS = 100
 
 # The classes of Keras that are known to compute and to do nothing else: layers, models, parts of layers (by module),
 # and classes without a module.
@@ -63,6 +65,7 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
     try:
         members = _unpack(data)
         config = parse_json(members[_CONFIG])
+        _check_depth(config)
         _check_classes(config, "")
         _check_weights(members[_WEIGHTS])
     except ModelError as error:
@@ -91,6 +94,16 @@ def _unpack(data: bytes) -> dict[str, bytes]:
                     f"its {entry.filename} unpacks to {entry.file_size:,} bytes; at most {limit} MB are supported"
                 )
         return {entry.filename: archive.read(entry) for entry in entries}  # reads no more than is declared
+
+
+def _check_depth(config: Any) -> None:
+    level, depth = [config], 0
+    while level := [value for value in level if isinstance(value, list | dict)]:
+        if (depth := depth + 1) > _MAX_LEVELS:
+            raise ModelError(
+                f"its {_CONFIG} has layers in layers, or lists in lists, more than {_MAX_LEVELS} levels deep"
+            )
+        level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)]
 
 
 def _check_classes(value: Any, layer: str) -> None:

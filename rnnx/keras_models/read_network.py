@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.keras_file import clean_keras_file
@@ -170,6 +171,11 @@ def _read_inputs(model: keras.Model) -> dict[str, Input]:
         if not shape or any(size is None for size in shape[1:]):
             raise ModelError(
                 f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
+            )
+        if any(size > MAX_SIZE for size in shape if size is not None):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} has an axis of a fixed size of more than "
+                f"{MAX_SIZE:,}, which is not supported"
             )
         name = tensor.name if len(model.inputs) > 1 else INPUT_NAME if kind == "ids" else NUMBERS_NAME
         if not re.fullmatch(r"[A-Za-z_]\w*", name):

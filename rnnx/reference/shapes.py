@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.errors import ModelError, one_line
 from rnnx.reference.network import Network
 
 # Two lengths, because a size that differs between them depends on the time. They are long enough that a pooling layer
@@ -35,4 +36,7 @@ def zeros(network: Network, time: int) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def _shapes(network: Network, time: int) -> dict[str, tuple[int, ...]]:
-    return {name: values.shape[1:] for name, values in network.answers(zeros(network, time)).items()}
+    try:
+        return {name: values.shape[1:] for name, values in network.answers(zeros(network, time)).items()}
+    except MemoryError as error:
+        raise ModelError(f"the network needs more memory than there is for one row: {one_line(error)}") from error

@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.errors import DeviceError, MissingExtraError, ModelError, NoKernelError, RnnxError, one_line
+from rnnx.errors import (
+    DeviceError,
+    LowMemoryError,
+    MissingExtraError,
+    ModelError,
+    NoKernelError,
+    RnnxError,
+    UsageError,
+    lacks_memory,
+    one_line,
+)
 from rnnx.onnx_file.admission import require_admissible
 from rnnx.runtime.cuda import find_load_error, find_problems
 
 try:
     import onnxruntime as ort
-except ImportError as error:
+except (ImportError, MemoryError) as error:
+    if lacks_memory(error):
+        raise LowMemoryError("load onnxruntime") from error
     raise MissingExtraError(
         "onnxruntime is not installed: run pip install 'rnnx[cpu]', or 'rnnx[cuda]' for NVIDIA GPUs"
     ) from error
@@ -42,7 +55,12 @@ CUDA_FROM_STATES: int | None = None
 _RECURRENCES = frozenset({"RNN", "LSTM", "GRU", "Scan", "Loop"})
 # Parts of onnxruntime's messages that show that the GPU failed, and that the file and the batch are not to blame.
 _GPU_FAILURES = ("CUDA failure", "CUDNN failure", "CUBLAS failure", "Failed to allocate memory")
+_AFTER_FORK = (
+    "CUDA and threads do not survive a fork; start the workers with 'spawn', or load the model in each of them"
+)
 _loading = Lock()
+# The process that first used CUDA; a child that is forked from it cannot use it.
+_cuda_process: list[int] = []
 
 
 class Session:
@@ -67,11 +85,14 @@ class Session:
 
         Raises:
             DeviceError: If CUDA is requested and not available, or has no kernel for a recurrence of the file.
+            LowMemoryError: If there is too little memory.
             ModelError: If the file is not admissible, or onnxruntime cannot load it.
         """
         require_admissible(model)
         self.device = choose_device(device)
         self.provider = _PROVIDERS[self.device]
+        self._process = os.getpid()
+        self._survives_fork = self.device == "cpu" and threads == 1
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -100,7 +121,11 @@ class Session:
         Raises:
             ModelError: If onnxruntime refuses the batch.
             RnnxError: If the GPU fails, or has too little memory for the batch.
+            DeviceError: If this process was forked from the one that loaded the file, and the session has threads or
+                uses CUDA, which do not survive that.
         """
+        if not self._survives_fork and os.getpid() != self._process:
+            raise DeviceError(f"this session was opened before this process was forked: {_AFTER_FORK}")
         try:
             given = batch if isinstance(batch, Mapping) else {self.input_names[0]: batch}
             outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
@@ -108,8 +133,13 @@ class Session:
             if self.device == "cuda" and any(sign in str(error) for sign in _GPU_FAILURES):
                 reason = one_line(error)
                 raise RnnxError(f"the GPU failed, or has too little memory for this batch: {reason}") from error
+            if lacks_memory(error):
+                raise LowMemoryError("run this batch; a smaller batch size needs less") from error
             raise ModelError(f"onnxruntime cannot run the model: {one_line(error)}") from error
         return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a session of onnxruntime cannot be pickled or copied; load the model again")
 
     def run_by_name(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
         """Runs a batch as `run` does, and returns the outputs by name."""
@@ -121,6 +151,8 @@ def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)
     try:
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
+        if lacks_memory(error):
+            raise LowMemoryError("load the model") from error
         raise ModelError(f"onnxruntime cannot load the model: {one_line(error)}") from error
 
 
@@ -135,6 +167,9 @@ def _open_on_cuda(model: bytes, options: Any) -> Any:
     if problems := cuda_problems():
         more = f"; rnnx doctor lists {len(problems) - 1} more" if problems[1:] else ""
         raise DeviceError(f"CUDA is not available: {problems[0]}{more}")
+    if _cuda_process and _cuda_process[0] != os.getpid():
+        raise DeviceError(f"CUDA was used before this process was forked: {_AFTER_FORK}")
+    _cuda_process[:] = [os.getpid()]
     options.use_deterministic_compute = True  # otherwise the order of sums may change from run to run
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     name = _PROVIDERS["cuda"]
@@ -169,11 +204,25 @@ def choose_device(device: Device, states: int = 1) -> Device:
 
     Returns:
         `cpu` or `cuda`.
+
+    Raises:
+        UsageError: If there is no such device.
     """
+    require_device(device)
     if device != "auto":
         return device
     is_large = CUDA_FROM_STATES is not None and states >= CUDA_FROM_STATES
     return "cuda" if is_large and not cuda_problems() else "cpu"
+
+
+def require_device(device: Any) -> None:
+    """Makes sure that a device is one of `auto`, `cpu` and `cuda`.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if device not in get_args(Device):
+        raise UsageError(f"device should be {', '.join(get_args(Device))}, not {device!r:.60}")
 
 
 def available_devices() -> list[Device]:

@@ -206,6 +206,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: %s TEXT | --golden\n", argv[0]);
     return 2;
   }
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* onnxruntime reads it when its environment is made */
   ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
   if (!ort) {
     fprintf(stderr, "onnxruntime %s is older than its headers\n", OrtGetApiBase()->GetVersionString());

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -141,6 +142,9 @@ int main(int argc, char** argv) try {
     std::cerr << "usage: " << argv[0] << " TEXT | --golden\n";
     return 2;
   }
+#ifndef _WIN32
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // onnxruntime reads it when its environment is made
+#endif
   Classifier classifier(ORT_TSTR("model.text.onnx"));
   const std::string argument = argv[1];
   if (argument == "--golden") return RunGolden(classifier);

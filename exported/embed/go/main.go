@@ -155,6 +155,9 @@ func run(argument string) error {
 	if library == "" {
 		library = "onnxruntime/lib/libonnxruntime.so"
 	}
+	if _, isSet := os.LookupEnv("ORT_DISABLE_TELEMETRY"); !isSet {
+		os.Setenv("ORT_DISABLE_TELEMETRY", "1") // onnxruntime reads it when its environment is made
+	}
 	ort.SetSharedLibraryPath(library)
 	if err := ort.InitializeEnvironment(); err != nil {
 		return err

@@ -4,7 +4,9 @@
 //   node main.js --golden               compares with golden.json; exits with 1 at the first difference
 
 import { readFile } from "node:fs/promises";
-import ort from "onnxruntime-node";
+
+process.env.ORT_DISABLE_TELEMETRY ??= "1"; // onnxruntime reads it when it is loaded
+const { default: ort } = await import("onnxruntime-node");
 
 const file = (name) => new URL(name, import.meta.url);
 const readJson = async (name) => JSON.parse(await readFile(file(name), "utf8"));

@@ -5,12 +5,15 @@ python main.py --golden               compares with golden.json; exits with 1 at
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported
+import onnxruntime  # noqa: E402
 
 HERE = Path(__file__).parent
 

@@ -127,6 +127,9 @@ fn main() -> Result<ExitCode> {
     };
     let library =
         std::env::var("ORT_DYLIB_PATH").unwrap_or("onnxruntime/lib/libonnxruntime.so".into());
+    if std::env::var_os("ORT_DISABLE_TELEMETRY").is_none() {
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1"); // onnxruntime reads it when it is loaded
+    }
     let environment = ort::init_from(library)?.build()?;
     let mut classifier = Classifier::load(&environment, "model.text.onnx")?;
     if argument == "--golden" {
