@@ -56,6 +56,8 @@ def read_dataset(
             data = read_packed_folder(path, name, listener)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"the archive is damaged or cut short ({error}); get it again", path) from error
+    except UnicodeError as error:
+        raise DataError(f"not in the encoding that --encoding names ({error})", path) from error
     except RuntimeError as error:  # zipfile: a password, or (NotImplementedError) an unknown compression
         raise DataError(
             f"the archive cannot be read ({error}); pack it with deflate and without a password", path

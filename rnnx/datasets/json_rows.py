@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_form import Columns, Table, TableForm, TableRow
 from rnnx.datasets.table_text import open_text
 from rnnx.errors import DataError
 
-# An object, and its first line in the file; instead of the object a message about what is wrong with it.
+# The number of a line or an item, from 1, and the object; instead of the object a message about what is wrong with it.
 _Object: TypeAlias = tuple[int, dict[str, object] | str]
 _SAMPLE_ROWS = 100
 _CHUNK_CHARACTERS = 1 << 16
@@ -34,14 +34,16 @@ def read_json(file: TableFile, columns: Columns, form: TableForm) -> Table:
     del columns
     with open_text(file, form.encoding) as stream:
         begin = stream.read(_CHUNK_CHARACTERS).lstrip()
-    return _table(partial(_array if begin.startswith("[") else _lines, file, form))
+    if begin.startswith("["):
+        return _table(partial(_array, file, form), place="row")
+    return _table(partial(_lines, file, form))
 
 
-def _table(read: Callable[[], Iterator[_Object]]) -> Table:
+def _table(read: Callable[[], Iterator[_Object]], place: Literal["line", "row"] = "line") -> Table:
     objects = [value for _, value in islice(read(), _SAMPLE_ROWS) if isinstance(value, dict)]
     names = list(dict.fromkeys(name for value in objects for name in value))
     sample = [[value.get(name) for name in names] for value in objects]
-    return Table(names or None, sample, partial(_rows, read, names))
+    return Table(names or None, sample, partial(_rows, read, names), place)
 
 
 def _rows(read: Callable[[], Iterator[_Object]], names: Sequence[str], wanted: Sequence[int]) -> Iterator[TableRow]:
@@ -75,13 +77,12 @@ def _array(file: TableFile, form: TableForm) -> Iterator[_Object]:
     with open_text(file, form.encoding) as stream:
         text = _Pieces(file, stream)
         text.take("[")
-        is_first = True
+        number = 0
         while text.peek() != "]":
-            if not is_first:
+            if number:
                 text.take(",")
-            is_first = False
-            text.peek()
-            number = text.line
+                text.peek()
+            number += 1
             yield number, _require_object(text.take_value())
         text.take("]")
         if text.peek():
@@ -133,7 +134,7 @@ class _Pieces:
             except (ValueError, RecursionError) as error:
                 # The rest of the value may not be here yet. Each try reads twice as much as the last one.
                 if len(self._text) - self._place > _MOST_CHARACTERS or not self._read(size):
-                    raise DataError(f"not JSON ({error})", self._file.path, self.line) from error
+                    raise DataError(f"not JSON ({getattr(error, 'msg', error)})", self._file.path, self.line) from error
                 size *= 2
                 continue
             if end == len(self._text) and self._read(size):  # a number may go on

@@ -116,8 +116,9 @@ def _read_other_layout(path: Path, name: str, read: Read, files: list[PurePosixP
         texts = [line.strip() for line in content.split(b"\n")] if is_line_by_line else [content]
         pairs[part] += [(text, label) for text in texts if text or not is_line_by_line]
     layout = "one file per label, a text per line" if is_line_by_line else "one folder per label"
-    left_out = len(files) - len(chosen)
-    more = f"; {left_out} other .txt file{'s are' if left_out > 1 else ' is'} not read" if left_out else ""
+    left_out = [file.name for file in sorted(set(files) - wanted)]
+    shown = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+    more = f"; not read: {shown}" if left_out else ""
     listener.on_note(f"{name}: {layout}{more}")
     return Dataset.from_pairs(name, *pairs.values())
 

@@ -52,7 +52,7 @@ class TableFile:
         with self.path.open("rb") as file:
             begin = file.read(16)
         if begin.startswith(_ZSTANDARD):
-            return io.BufferedReader(_Unpacked(self.path, _open_zstandard(self.path)), _BUFFER_BYTES)
+            return io.BufferedReader(_Unpacked(self.path, _open_zstandard(self.path), is_seekable=False), _BUFFER_BYTES)
         if begin.startswith((_GZIP, _XZ)) or re.match(_BZIP2, begin):
             return io.BufferedReader(_Unpacked(self.path, decompress(self.path)), _BUFFER_BYTES)
         return cast("BinaryIO", self.path.open("rb"))
@@ -69,20 +69,21 @@ def table_ending(name: PurePath) -> str:
 class _Unpacked(io.RawIOBase):
     """A stream of unpacked bytes that ends with an error if they are too many for the size of the file."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
-        self._path, self._file = path, file
+    def __init__(self, path: Path, file: IO[bytes], *, is_seekable: bool = True) -> None:
+        self._path, self._file, self._is_seekable = path, file, is_seekable
+        self._count = 0
 
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
-        return self._file.seekable()
+        return self._is_seekable
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, but it is always this one
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
-        if data:
-            require_unpacked(self._path, self._file.tell())
+        self._count = self._file.tell() if self._is_seekable else self._count + len(data)
+        require_unpacked(self._path, self._count)
         return len(data)
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:

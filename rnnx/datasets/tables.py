@@ -107,7 +107,9 @@ def _require_columns(
         if is_guessed:
             listener.on_note(f"{kind} column: {names[i]}")
         if names.count(names[i]) > 1:
-            listener.on_warning(f"{file.path}: {names.count(names[i])} columns are called {names[i]!r}; one is taken")
+            listener.on_warning(
+                f"{file.path}: {names.count(names[i])} columns are called {names[i]!r}; number {i + 1} is taken"
+            )
     return found
 
 
@@ -202,10 +204,12 @@ class _BadRows:
         is_or_are = "is" if self._places.count == 1 else "are"
         bad = f"{self._places.count:,} of {_rows(count)} {is_or_are} bad ({self._places.tell(self._table.place)})"
         hint = f"; {self._table.hint}" if self._table.hint else ""
+        first, is_line = self._places.first[0], self._table.place == "line"
+        where = "" if is_line else f"row {first}: "
         raise DataError(
-            f"{self._problems[0]}; {bad}; mend the file, or leave such rows out with --skip-bad-rows{hint}",
+            f"{where}{self._problems[0]}; {bad}; mend the file, or leave such rows out with --skip-bad-rows{hint}",
             self._file.path,
-            self._places.first[0],
+            first if is_line else None,
         )
 
 
