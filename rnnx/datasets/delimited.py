@@ -59,7 +59,11 @@ def read_delimited(file: TableFile, columns: Columns, form: TableForm) -> Table:
         names, sample = [str(name) for name in sample[0]] if sample else [], sample[1:]
     else:
         names = [str(number) for number in range(1, max(map(len, sample), default=0) + 1)]
-    hint = "if quotes are a part of the texts, give --no-quotes" if is_quoted else "if they enclose cells, --quotes"
+    hint = (
+        "if quotes are a part of the texts, give --no-quotes"
+        if is_quoted
+        else "if quotes enclose the cells, give --quotes"
+    )
     has_quotes = any('"' in line for line in lines)
     read = partial(source.rows, len(names))
     return Table(names, sample, read, delimiter=delimiter, hint=hint if has_quotes else "")
