@@ -48,15 +48,15 @@ def _import(file: TableFile) -> Any:
     return pyarrow
 
 
-# Yields the names of all columns, then batches of the wanted columns; None wants all.
+# Yields the schema of all columns, then batches of the wanted columns; None wants all.
 _Batches = Callable[[TableFile, Sequence[int] | None], Iterator[Any]]
 
 
 def _table(file: TableFile, batches: _Batches) -> Table:
     found = _guarded(file, batches, None)
-    names: Sequence[str] = next(found)
+    schema = next(found)
     sample = list(islice((row for batch in found for row in _tuples(batch)), _SAMPLE_ROWS))
-    return Table(names, sample, partial(_rows, file, batches), place="row")
+    return Table(schema.names, sample, partial(_rows, file, batches), place="row", schema=schema)
 
 
 def _rows(file: TableFile, batches: _Batches, wanted: Sequence[int]) -> Iterator[TableRow]:
@@ -84,7 +84,7 @@ def _parquet_batches(file: TableFile, wanted: Sequence[int] | None) -> Iterator[
 
     with file.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
         names = table.schema_arrow.names
-        yield names
+        yield table.schema_arrow
         chosen = None if wanted is None else [names[i] for i in wanted]
         for batch in table.iter_batches(_BATCH_ROWS, columns=chosen):
             # With columns by name, pyarrow returns them in the order of the file.
@@ -97,10 +97,10 @@ def _arrow_batches(file: TableFile, wanted: Sequence[int] | None) -> Iterator[An
     with file.open() as stream:
         if file.head.startswith(ARROW_MARK):
             with pyarrow.ipc.open_file(stream) as table:
-                yield table.schema.names
+                yield table.schema
                 batches = (table.get_batch(i) for i in range(table.num_record_batches))
                 yield from (batch if wanted is None else batch.select(list(wanted)) for batch in batches)
         else:
             with pyarrow.ipc.open_stream(stream) as table:
-                yield table.schema.names
+                yield table.schema
                 yield from (batch if wanted is None else batch.select(list(wanted)) for batch in table)

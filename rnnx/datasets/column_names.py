@@ -57,6 +57,11 @@ def find_columns(names: Sequence[str], columns: Columns) -> FoundColumns | None:
     return FoundColumns(text, label, is_text_guessed, is_label_guessed)
 
 
+def find_column(names: Sequence[str], name: str) -> int | None:
+    """Finds the column that the user named, by its name or by its number from 1; None if it is not there."""
+    return _find(names, name, name)
+
+
 def _find(names: Sequence[str], name: str | None, usual: str) -> int | None:
     """The column that the user named, or that has exactly the usual name; the last one if there are several."""
     wanted = usual if name is None else name

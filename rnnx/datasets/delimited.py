@@ -137,12 +137,12 @@ class _Source:
             wanted: The indices of the cells.
         """
         rows = self.all_rows()
-        for number, cells, problem in islice(rows, 1, None) if self.form.has_header else rows:
-            if len(cells) > width and any(str(cell).strip() for cell in cells[width:]):
+        for row in islice(rows, 1, None) if self.form.has_header else rows:
+            cells, problem = row.cells, row.problem
+            if any(str(cell).strip() for cell in cells[width:]):
                 why = f"(is {self.delimiter!r} in a text without quotes?)"
-                yield TableRow(number, (), f"{len(cells)} cells, but there are {width} columns {why}")
-            else:
-                yield TableRow(number, [cells[i] if i < len(cells) else None for i in wanted], problem)
+                problem = f"{len(cells)} cells, but there are {width} columns {why}"
+            yield TableRow(row.number, [cells[i] if i < len(cells) else None for i in wanted], problem)
 
 
 def _known_delimiter(name: str) -> str:

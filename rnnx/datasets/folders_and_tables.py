@@ -6,18 +6,14 @@ Folders are read by `rnnx.datasets.label_folders`, archives by `rnnx.datasets.ar
 
 from __future__ import annotations
 
-import lzma
 import re
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from rnnx.datasets.archives import read_archive
 from rnnx.datasets.label_checks import warn_of_labels
 from rnnx.datasets.label_folders import read_folder, read_packed_folder
-from rnnx.datasets.table_files import PACKINGS, TableFile, table_ending
+from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage, table_ending
 from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import ENDINGS, known_endings, read_table
 from rnnx.datasets.texts import Dataset
@@ -44,7 +40,7 @@ def read_dataset(
     """
     form, listener = form or TableForm(), listener or Listener()
     name = short_name(path)
-    try:
+    with report_damage(path):
         if path.is_dir():
             data = read_folder(path, name, listener)
         elif not path.name.lower().endswith(_ARCHIVE_ENDINGS):
@@ -54,16 +50,6 @@ def read_dataset(
             data = _read_table(TableFile(path, member), name, columns, form, listener)
         else:
             data = read_packed_folder(path, name, listener)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"the archive is damaged or cut short ({error}); get it again", path) from error
-    except UnicodeError as error:
-        raise DataError(f"not in the encoding that --encoding names ({error})", path) from error
-    except RuntimeError as error:  # zipfile: a password, or (NotImplementedError) an unknown compression
-        raise DataError(
-            f"the archive cannot be read ({error}); pack it with deflate and without a password", path
-        ) from error
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     return data
 
 

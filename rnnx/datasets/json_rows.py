@@ -48,11 +48,12 @@ def _table(read: Callable[[], Iterator[_Object]], place: Literal["line", "row"] 
 
 def _rows(read: Callable[[], Iterator[_Object]], names: Sequence[str], wanted: Sequence[int]) -> Iterator[TableRow]:
     keys = [names[i] for i in wanted] if names else [""] * len(wanted)
+    known = frozenset(names)
     for number, value in read():
         if isinstance(value, str):
             yield TableRow(number, (), value)
         else:
-            yield TableRow(number, [value.get(key) for key in keys])
+            yield TableRow(number, [value.get(key) for key in keys], None, sum(key not in known for key in value))
 
 
 def _lines(file: TableFile, form: TableForm) -> Iterator[_Object]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import IO, BinaryIO, cast
 
 from rnnx.datasets.archives import decompress, require_unpacked
-from rnnx.errors import MissingExtraError
+from rnnx.errors import DataError, MissingExtraError
 
 PACKINGS = (".gz", ".bz2", ".xz", ".zst")
 _GZIP, _XZ, _BZIP2, _ZSTANDARD = b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"BZh[1-9]1AY&SY", b"(\xb5/\xfd"
@@ -64,6 +70,23 @@ def table_ending(name: PurePath) -> str:
     for packing in PACKINGS:
         lower = lower.removesuffix(packing)
     return PurePath(lower).suffix
+
+
+@contextmanager
+def report_damage(path: Path) -> Iterator[None]:
+    """Turns what the standard library raises for a file that cannot be read into a DataError that names the file."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"the archive is damaged or cut short ({error}); get it again", path) from error
+    except UnicodeError as error:
+        raise DataError(f"not in the encoding that --encoding names ({error})", path) from error
+    except RuntimeError as error:  # zipfile: a password, or (NotImplementedError) an unknown compression
+        raise DataError(
+            f"the archive cannot be read ({error}); pack it with deflate and without a password", path
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})", path) from error
 
 
 class _Unpacked(io.RawIOBase):

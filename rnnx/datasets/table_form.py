@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ class TableRow(NamedTuple):
         number: Its first line in the file, or its number among the rows, from 1.
         cells: The cells of the columns that were asked for; None for a missing one.
         problem: What is wrong with the row as a whole; None if nothing is.
+        more: How many cells the row has that belong to no column.
     """
 
     number: int
     cells: Sequence[object]
     problem: str | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Table:
         place: What the number of a row counts.
         delimiter: The character between two cells; None for a format that has none.
         hint: What to try if rows are bad; empty if there is nothing.
+        schema: The types of the columns as pyarrow has them; None for formats without types.
     """
 
     names: Sequence[str] | None
@@ -90,3 +93,4 @@ class Table:
     place: Literal["line", "row"] = "line"
     delimiter: str | None = None
     hint: str = ""
+    schema: Any = None

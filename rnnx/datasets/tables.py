@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from rnnx.datasets.column_names import FoundColumns, find_columns
-from rnnx.datasets.table_files import PACKINGS, TableFile
+from rnnx.datasets.column_names import FoundColumns, find_column, find_columns
+from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
 from rnnx.datasets.table_form import Columns, Listener, Table, TableForm
 from rnnx.datasets.table_formats import READERS, find_reader
 from rnnx.datasets.table_text import TextCheck
@@ -42,6 +42,33 @@ def read_table(
     """
     reader = find_reader(file)
     return None if reader is None else _pairs(file, reader(file, columns, form), columns, form, listener)
+
+
+def open_table(file: TableFile, text_column: str, form: TableForm) -> tuple[Table, int]:
+    """Looks at a table of texts that need no label.
+
+    Args:
+        file: The file.
+        text_column: The column of the texts, by name or by number from 1.
+        form: What the user said about the form of the table.
+
+    Returns:
+        The table, and the index of the column of the texts.
+
+    Raises:
+        DataError: If it seems to be no table, or has no such column.
+    """
+    with report_damage(file.path):
+        reader = find_reader(file)
+        if reader is None:
+            raise DataError(f"not a table ({known_endings()})", file.path)
+        table = reader(file, Columns(text_column), form)
+    names = list(table.names or ())
+    found = find_column(names, text_column)
+    if found is None:
+        columns = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
+        raise DataError(f"no column {text_column!r}; the columns are {columns}", file.path)
+    return table, found
 
 
 def _pairs(
