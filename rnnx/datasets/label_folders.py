@@ -1,6 +1,6 @@
 """Reads labelled texts from a folder or an archive: a folder per label, or a file per label with a text per line.
 
-Both may be inside `train/` and `test/`. Standard library only.
+Both may be inside `train/` and `test/`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from rnnx.datasets.archives import read_archive
 from rnnx.datasets.films import read_films
+from rnnx.datasets.table_files import table_ending
 from rnnx.datasets.table_form import Listener
+from rnnx.datasets.table_formats import READERS
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
@@ -25,6 +28,7 @@ _PARTS = ("train", "test")
 # Files of text that hold no data, and names of parts, which are no labels.
 _NO_LABELS = ("readme", "license", "licence", "notice", "changelog", "requirements", "citation")
 _PART_NAMES = frozenset(("train", "training", "test", "testing", "dev", "val", "valid", "validation"))
+_SHOWN = 5
 
 Files = Iterable[tuple[PurePosixPath, bytes]]
 # Reads the wanted files of a folder or an archive.
@@ -79,48 +83,52 @@ def _read(path: Path, name: str, read: Read, listener: Listener) -> Dataset:
     return replace(dataset, train=labelled, unlabelled=[data for _, data, _ in unlabelled])
 
 
+class _Layout(NamedTuple):
+    """The files of a data set, how many folders are around all of them, and whether each line of a file is a text."""
+
+    files: list[PurePosixPath]
+    root: int
+    is_line_by_line: bool
+
+
 def _read_other_layout(path: Path, name: str, read: Read, files: list[PurePosixPath], listener: Listener) -> Dataset:
     """Reads `<label>/*.txt`, or a file per label; the files are all the texts that there are."""
-    missing = DataError("no train/<label>/*.txt inside; put the texts into one such folder per label", path)
-    # An archive may have a folder around everything.
-    root = 0
-    while (
-        files and all(len(file.parts) > root + 1 for file in files) and len({file.parts[root] for file in files}) == 1
-    ):
-        root += 1
-    depths: dict[int, list[PurePosixPath]] = {}
-    for file in files:
-        if not (len(file.parts) == root + 1 and file.stem.casefold() in _NO_LABELS):
-            depths.setdefault(len(file.parts) - root, []).append(file)
-    in_parts = [file for file in depths.get(2, ()) if file.parts[root] in _PARTS]
-    if in_parts and any(file.parts[root] == "train" for file in in_parts):
-        chosen, is_line_by_line = in_parts, True
-    elif len({file.parts[root] for file in depths.get(2, ())}) > 1:
-        chosen, is_line_by_line = depths[2], False
-    elif len(depths.get(1, ())) > 1:
-        chosen, is_line_by_line = depths[1], True
-    else:
-        raise missing
-    if parts := sorted(
-        file.name
-        for file in chosen
-        if len(file.parts) == root + 1 and not _PART_NAMES.isdisjoint(re.split(r"[\W_]+", file.stem.casefold()))
-    ):
-        raise DataError(f"{' and '.join(parts)} are parts of a data set, not labels; name one of the files", path)
-    wanted = set(chosen)
+    layout = _choose_layout(path, files)
+    root, wanted = layout.root, frozenset(layout.files)
     pairs: dict[str, list[tuple[bytes, str]]] = {part: [] for part in _PARTS}
     for file, data in sorted(read(wanted.__contains__)):
-        part = file.parts[root] if is_line_by_line and file.parts[root] in _PARTS else "train"
-        label = file.stem if is_line_by_line else file.parts[-2]
         content = data.removeprefix(BYTE_ORDER_MARK)
-        texts = [line.strip() for line in content.split(b"\n")] if is_line_by_line else [content]
-        pairs[part] += [(text, label) for text in texts if text or not is_line_by_line]
-    layout = "one file per label, a text per line" if is_line_by_line else "one folder per label"
+        if layout.is_line_by_line:
+            part = file.parts[root] if file.parts[root] in _PARTS else "train"
+            pairs[part] += [(line.strip(), file.stem) for line in content.split(b"\n") if line.strip()]
+        else:
+            pairs["train"].append((content, file.parts[-2]))
+    what = "one file per label, a text per line" if layout.is_line_by_line else "one folder per label"
     left_out = [file.name for file in sorted(set(files) - wanted)]
-    shown = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
-    more = f"; not read: {shown}" if left_out else ""
-    listener.on_note(f"{name}: {layout}{more}")
+    shown = ", ".join(left_out[:_SHOWN]) + (", ..." if len(left_out) > _SHOWN else "")
+    listener.on_note(f"{name}: {what}" + (f"; not read: {shown}" if left_out else ""))
     return Dataset.from_pairs(name, *pairs.values())
+
+
+def _choose_layout(path: Path, files: list[PurePosixPath]) -> _Layout:
+    """Tells the layout from the names of all texts."""
+    root = 0  # an archive may have a folder around everything
+    while files and all(len(file.parts) > root + 1 and file.parts[root] == files[0].parts[root] for file in files):
+        root += 1
+    at_top = [file for file in files if len(file.parts) == root + 1 and file.stem.casefold() not in _NO_LABELS]
+    in_folders = [file for file in files if len(file.parts) == root + 2]
+    in_parts = [file for file in in_folders if file.parts[root] in _PARTS]
+    if any(file.parts[root] == "train" for file in in_parts):
+        return _Layout(in_parts, root, is_line_by_line=True)
+    if len({file.parts[root] for file in in_folders}) > 1:
+        return _Layout(in_folders, root, is_line_by_line=False)
+    if len(at_top) < 2:
+        tables = sorted(file.name for file in path.iterdir() if table_ending(file) in READERS) if path.is_dir() else ()
+        more = f"; or name one of its tables: {', '.join(tables[:_SHOWN])}" if tables else ""
+        raise DataError(f"no train/<label>/*.txt inside; put the texts into one such folder per label{more}", path)
+    if parts := [f.name for f in sorted(at_top) if not _PART_NAMES.isdisjoint(re.split(r"[\W_]+", f.stem.casefold()))]:
+        raise DataError(f"{' and '.join(parts)} are parts of a data set, not labels; name one of the files", path)
+    return _Layout(at_top, root, is_line_by_line=True)
 
 
 def _is_wanted(file: PurePosixPath) -> bool:

@@ -49,7 +49,8 @@ def find_encoding(head: bytes) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
-    for encoding, zeros, others in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
+    begin = head[:64]
+    for encoding, zeros, others in (("utf-16-le", begin[1::2], begin[::2]), ("utf-16-be", begin[::2], begin[1::2])):
         if len(zeros) > 3 and zeros.count(0) > len(zeros) // 2 and not others.count(0):
             return encoding
     return "utf-8-sig"

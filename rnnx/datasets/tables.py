@@ -6,11 +6,11 @@ Nothing is merged or left out without a word. The rows keep their order.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from rnnx.datasets.column_names import FoundColumns, find_column, find_columns
+from rnnx.datasets.row_checks import SHOULD, BadRows, RowNumbers, SwallowedRows, count_rows
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
 from rnnx.datasets.table_form import Columns, Listener, Table, TableForm
 from rnnx.datasets.table_formats import READERS, find_reader
@@ -18,9 +18,6 @@ from rnnx.datasets.table_text import TextCheck
 from rnnx.errors import DataError
 
 ENDINGS = tuple(READERS)
-_SHOWN = 5
-_MOST_SWALLOWED = 1000
-_SHOULD = "the text should be a string and the label a name"
 
 
 def read_table(
@@ -75,8 +72,8 @@ def _pairs(
     file: TableFile, table: Table, columns: Columns, form: TableForm, listener: Listener
 ) -> Iterator[tuple[bytes, str]]:
     found = _require_columns(file, table, columns, form, listener)
-    bad, check, swallowed = _BadRows(file, table), TextCheck(table.place, form.encoding), _SwallowedRows()
-    count, empty, blanks = 0, _Places(), 0
+    bad, check, swallowed = BadRows(file, table), TextCheck(table.place, form.encoding), SwallowedRows()
+    count, empty, blanks = 0, RowNumbers(), 0
     for row in table.rows([found.text, found.label]):
         count += 1
         problem = row.problem
@@ -96,9 +93,9 @@ def _pairs(
         swallowed.labels[label] += 1
         yield text, label
     if blanks:
-        listener.on_note(f"blanks around the label are left out in {_rows(blanks)}")
+        listener.on_note(f"blanks around the label are left out in {count_rows(blanks)}")
     if empty.count:
-        listener.on_warning(f"{file.path}: {_rows(empty.count)} without text ({empty.tell(table.place)})")
+        listener.on_warning(f"{file.path}: {count_rows(empty.count)} without text ({empty.tell(table.place)})")
     check.report(str(file.path), listener)
     swallowed.report(file, listener)
     bad.settle(count, listener, is_skipped=form.skips_bad_rows)
@@ -110,10 +107,10 @@ def _problem(text: object, label: object) -> str | None:
     has_label = label is not None and not (isinstance(label, str) and not label.strip())
     if not has_text or not has_label:
         missing = "label" if has_text else "text" if has_label else "text and no label"
-        return f"{_SHOULD}, but there is no {missing}"
+        return f"{SHOULD}, but there is no {missing}"
     # JSON: 0 and 1, true and false
     if not isinstance(text, str | bytes) or not isinstance(label, str | int):
-        return f"{_SHOULD}, not {text!r:.40}, {label!r:.40}"
+        return f"{SHOULD}, not {text!r:.40}, {label!r:.40}"
     return None
 
 
@@ -160,6 +157,8 @@ def _missing(table: Table, columns: Columns, form: TableForm) -> str:
     missing = [name for name in wanted if name not in names] or wanted
     found = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
     what = f"no column {' and no column '.join(map(repr, missing))}; the columns are {found}"
+    if any("\udc80" <= character <= "\udcff" for name in names for character in name):
+        what += " (is this not UTF-8? then give --encoding)"
     if not form.has_header:
         return f"{what}; choose them by number with --text-column and --label-column"
     what += "; name yours with --text-column and --label-column"
@@ -181,94 +180,6 @@ def _seems_headless(table: Table) -> bool:
     if any(len(name.split()) > 3 or len(name) > 40 for name in names):
         return True
     return any(name.strip() and i < len(row) and row[i] == name for row in table.sample for i, name in enumerate(names))
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count > 1 else ''}"
-
-
-@dataclass
-class _Places:
-    """Counts rows, and keeps the numbers of the first few."""
-
-    count: int = 0
-    first: list[int] = field(default_factory=list)
-
-    def add(self, number: int) -> None:
-        self.count += 1
-        if len(self.first) < _SHOWN:
-            self.first.append(number)
-
-    def tell(self, place: str) -> str:
-        numbers = ", ".join(map(str, self.first))
-        more = " and more" if self.count > len(self.first) else ""
-        return f"{place}{'s' if len(self.first) > 1 else ''} {numbers}{more}"
-
-
-class _BadRows:
-    """Counts the rows that cannot be used."""
-
-    def __init__(self, file: TableFile, table: Table) -> None:
-        self._file, self._table = file, table
-        self._places = _Places()
-        self._problems: list[str] = []
-
-    def add(self, number: int, problem: str) -> None:
-        self._places.add(number)
-        if len(self._problems) < _SHOWN:
-            self._problems.append(problem)
-
-    def settle(self, count: int, listener: Listener, *, is_skipped: bool) -> None:
-        """Ends with an error if there were bad rows, or with a warning if the user said to skip them."""
-        if not self._places.count:
-            return
-        numbered = zip(self._places.first, self._problems, strict=True)
-        if is_skipped:
-            shown = "; ".join(f"{self._table.place} {number}: {_short(problem)}" for number, problem in numbered)
-            more = "; ..." if self._places.count > _SHOWN else ""
-            listener.on_warning(f"{self._file.path}: skipped {self._places.count:,} of {_rows(count)}: {shown}{more}")
-            return
-        is_or_are = "is" if self._places.count == 1 else "are"
-        bad = f"{self._places.count:,} of {_rows(count)} {is_or_are} bad ({self._places.tell(self._table.place)})"
-        hint = f"; {self._table.hint}" if self._table.hint else ""
-        first, is_line = self._places.first[0], self._table.place == "line"
-        where = "" if is_line else f"row {first}: "
-        raise DataError(
-            f"{where}{self._problems[0]}; {bad}; mend the file, or leave such rows out with --skip-bad-rows{hint}",
-            self._file.path,
-            first if is_line else None,
-        )
-
-
-def _short(problem: str) -> str:
-    return problem.removeprefix(f"{_SHOULD}, ").removeprefix("but there is ")
-
-
-class _SwallowedRows:
-    """Finds cells that hold whole rows, because a quote in a text was taken for the beginning of a quoted cell."""
-
-    def __init__(self) -> None:
-        self.labels: Counter[str] = Counter()
-        self._found: list[tuple[int, str]] = []
-
-    def look(self, number: int, text: str, table: Table, found: FoundColumns) -> None:
-        """Looks at a text with line breaks for lines that have the cells of a row."""
-        width = len(table.names or ())
-        for line in text.split("\n"):
-            cells = line.split(table.delimiter)
-            if len(cells) == width and len(self._found) < _MOST_SWALLOWED:
-                self._found.append((number, cells[found.label].strip()))
-
-    def report(self, file: TableFile, listener: Listener) -> None:
-        """Sends a warning if such a line ends in a label of the table."""
-        places = _Places()
-        for number in dict.fromkeys(number for number, label in self._found if label in self.labels):
-            places.add(number)
-        if places.count:
-            listener.on_warning(
-                f"{file.path}: {_rows(places.count)} may have swallowed the rows after it, because of an open quote "
-                f"({places.tell('line')}); if quotes are a part of the texts, give --no-quotes"
-            )
 
 
 def known_endings() -> str:

@@ -57,3 +57,8 @@ def test_files_of_parts_are_no_labels(tmp_path: Path, names: tuple[str, str]) ->
 def test_a_folder_with_a_single_label_is_refused(tmp_path: Path, files: dict[str, str]) -> None:
     with pytest.raises(DataError, match=r"no train/<label>/\*\.txt inside"):
         load(write(tmp_path / "d", files))
+
+
+def test_a_folder_of_tables_names_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no train/<label>/.*; or name one of its tables: test\.csv, train\.csv\.gz"):
+        load(write(tmp_path / "d", {"train.csv.gz": "", "test.csv": "", "README.md": ""}))

@@ -203,6 +203,11 @@ def test_text_in_another_encoding_is_a_warning_that_names_likely_ones(tmp_path: 
     assert ([text for text, _ in given.pairs], given.warnings) == (texts, [])
 
 
+def test_a_header_that_is_not_utf8_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is this not UTF-8\? then give --encoding"):
+        load_bytes(tmp_path, "t.csv", "标签,评论\n1,很好\n".encode("gb18030"))
+
+
 def test_a_wrong_encoding_is_said(tmp_path: Path) -> None:
     content = "text,label\ncafé,a\nx,b\ny,a\nz,b\n"
     warnings = load_bytes(tmp_path, "t.csv", content, form=TableForm(encoding="ascii")).warnings
