@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,10 +153,14 @@ def _add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:
 
 
 class _Stdout:
-    """Hands bytes to stdout."""
+    """Writes to stdout: to a pipe the bytes as they are, to a terminal without what could control it."""
 
     def write(self, data: bytes) -> int:
-        terminal.put(data)
+        if sys.stdout.isatty():
+            text = data.decode("utf-8", "backslashreplace")
+            terminal.put("\n".join(map(terminal.printable, text.split("\n"))))
+        else:
+            terminal.put(data)
         return len(data)
 
 
