@@ -12,7 +12,7 @@ _FEWEST_TEXTS, _MANY_LABELS = 5, 20
 
 
 def warn_of_labels(name: str, counts: Counter[str], listener: Listener) -> None:
-    """Sends a warning for labels that differ in case or blanks alone, occur once, or are too many to be labels.
+    """Sends a warning for labels that differ in case or blanks alone, occur once while others do not, or are too many.
 
     Args:
         name: The name of the file or the folder.
@@ -34,7 +34,7 @@ def warn_of_labels(name: str, counts: Counter[str], listener: Listener) -> None:
             f"{name}: {len(counts):,} different labels for {count:,} texts ({shown}, ...); "
             "is that the column of the labels? --label-column names another one"
         )
-    elif rare := [label for label in sorted(counts) if counts[label] == 1]:
+    elif (rare := [label for label in sorted(counts) if counts[label] == 1]) and len(rare) < len(counts):
         shown = ", ".join(f"{label!r:.40}" for label in rare[:_SHOWN]) + (", ..." if len(rare) > _SHOWN else "")
         listener.on_warning(
             f"{name}: {len(rare):,} label{'s occur' if len(rare) > 1 else ' occurs'} only once: {shown}"

@@ -68,8 +68,9 @@ json_files = st.one_of(
 @st.composite
 def _packed(draw: st.DrawFn) -> tuple[str, bytes]:
     """Draws the name and the bytes of a packed table; they may be changed after packing."""
-    ending, pack = draw(st.sampled_from(((".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress))))
-    data = pack(draw(csv_files))
+    packings: dict[str, Any] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    ending = draw(st.sampled_from(sorted(packings)))
+    data = packings[ending](draw(csv_files))
     return f"a.csv{ending}", draw(mangled(data)) if draw(st.booleans()) else data
 
 
@@ -87,11 +88,13 @@ def _columnar() -> st.SearchStrategy[tuple[str, bytes]]:
     table = pyarrow.table({key: [str(row[key]) for row in _OBJECTS * 3] for key in ("text", "label")})
     files = {name: io.BytesIO() for name in ("a.parquet", "a.feather", "a.arrow", "a.xlsx")}
     parquet.write_table(table, files["a.parquet"])
-    for name, new in (("a.feather", pyarrow.ipc.new_file), ("a.arrow", pyarrow.ipc.new_stream)):
+    writers: dict[str, Any] = {"a.feather": pyarrow.ipc.new_file, "a.arrow": pyarrow.ipc.new_stream}
+    for name, new in writers.items():
         with new(files[name], table.schema) as writer:
             writer.write_table(table)
     book = openpyxl.Workbook()
-    for row in (("text", "label"), ("great", 1), ("bad", 0), ("fine", 1), ("dull", 0)):
+    rows: tuple[tuple[object, object], ...] = (("text", "label"), ("great", 1), ("bad", 0), ("fine", 1), ("dull", 0))
+    for row in rows:
         book.active.append(row)
     book.save(files["a.xlsx"])
     return st.sampled_from(sorted(files)).flatmap(
