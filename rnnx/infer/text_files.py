@@ -246,6 +246,17 @@ def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
     return _item(source, number, text.removesuffix(b"\r") if isinstance(text, bytes) else text, empty=None)
 
 
+def text_item(source: str, line: int, text: bytes) -> Item:
+    """Makes an item of a text that is in memory; it cannot be read if it holds zero bytes.
+
+    Args:
+        source: The file as the user named it.
+        line: Where the text is in the file.
+        text: The text; it may be empty.
+    """
+    return _item(source, line, text, empty=None)
+
+
 def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | None) -> Item:
     if isinstance(text, ReadText):
         return _long_item(source, line, text)
