@@ -26,7 +26,7 @@ OPTIONS = {
         (["predict", "x"], "there is no command 'predict'; did you mean rnnx infer?"),
         (["infr", "x"], "there is no command 'infr'; did you mean rnnx infer or rnnx info?"),
         (["zzz"], f"there is no command 'zzz'; the commands are {', '.join(COMMANDS)}"),
-        (["infer", "--thread", "3", "x"], "there is no option --thread; did you mean --threads or --threshold?"),
+        (["infer", "--batchsize", "3", "x"], "there is no option --batchsize; did you mean --batch-size?"),
         (["infer", "--gpu", "x"], "there is no option --gpu; did you mean --device cuda?"),
         (["infer", "--zzz", "x"], "there is no option --zzz; see rnnx infer --help"),
         (["--zzz"], "there is no option --zzz; see rnnx --help"),
