@@ -91,7 +91,23 @@ def fuzz(tokenizer: Tokenizer, count: int) -> list[bytes]:
     """Draws byte strings: random bytes, words, words with one byte changed, whole and cut line breaks, long runs."""
     rng = np.random.default_rng(0)
     words = tokenizer.vocabulary.tokens[3:]
-    pieces = (b" ", b"<br />", b"<br ", b"/>", b"<BR />", b"\0", b"'", b"\xc3\xa9", b"\xff", b"br", b".", b"A")
+    pieces: tuple[bytes, ...] = (
+        b" ",
+        b"<br />",
+        b"<br ",
+        b"/>",
+        b"<BR />",
+        b"\0",
+        b"'",
+        b"\xc3\xa9",
+        b"\xff",
+        b"br",
+        b".",
+        b"A",
+    )
+    if tokenizer.config.rule != "bytes":
+        characters = "\u2019\xad\xc9\u4e16\u0e02\u0e49\uff21\u0663\U0001f600\U0001f3fd\u200b\u2014\ud55c!?"
+        pieces += (*(character.encode() for character in characters), b"\xe4\xb8", b"\xf0\x9f", b"\xc0\xa7", b"\x92")
     return list(_fuzz(rng, words, pieces, count))
 
 

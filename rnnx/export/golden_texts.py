@@ -1,9 +1,11 @@
 """The golden vectors of a text classifier: texts with their ids, labels and probabilities."""
+# ruff: noqa: RUF001  # texts in other scripts are what is tested
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnnx.bundle.config import TextRuleName
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.export.probes import GoldenInputs, own_texts
 from rnnx.reference import OUTPUT_NAME, Network
@@ -24,18 +26,26 @@ _TRAP_TEXTS = (
     b"GREAT Film",
     b"the film is great " * 150,
 )
+# For the rule `unicode-14`, in this order: scripts without spaces, with marks; scripts with capitals and vowel signs;
+# other forms of letters and emoji; sequences of UTF-8 that are cut, too long or no character, between letters.
+_UNICODE_TEXTS = (
+    "这部电影很好看，ｇｏｏｄ！この映画はよかったです。หนังเรื่องนี้ดีมาก".encode(),
+    "Очень ПЛОХОЙ фильм, ΩΡΑΙΟΣ κόσμος, الكِتَابُ جَمِيلٌ, Ärger über die GROẞE Straße, 영화가 좋다".encode(),
+    "don’t DONʼT wonder\xadful Ｇｒｅａｔ 👍🏽😀 ☃\ufe0f ١٢".encode(),
+    b"a\xe4\xb8a a\xf0\x9f\x98a a\xc0\xa7a a\xed\xa0\x80a a\xf4\x90\x80\x80a don\x92t caf\xe9 \xe4<br />a\xc3",
+)
 
 
-def golden_texts() -> list[bytes]:
+def golden_texts(rule: TextRuleName) -> list[bytes]:
     """Returns rnnx's own texts and traps. A user's texts are never used, because golden vectors are published."""
-    return [*own_texts(), *_TRAP_TEXTS]
+    return [*own_texts(), *_TRAP_TEXTS, *(_UNICODE_TEXTS if rule == "unicode-14" else ())]
 
 
 def golden_text_inputs(network: Network, tokenizer: Tokenizer) -> GoldenInputs:
     """Returns the golden texts as inputs by name."""
     return {
         f"golden text {i + 1}": (text, network.named(tokenizer.pad([tokenizer.encode(text).ids])))
-        for i, text in enumerate(golden_texts())
+        for i, text in enumerate(golden_texts(tokenizer.config.rule))
     }
 
 
@@ -51,7 +61,7 @@ def golden_text_rows(
         text_form: The text form if there is one; its answers are added.
     """
     rows: list[dict[str, object]] = []
-    for text in golden_texts():
+    for text in golden_texts(tokenizer.config.rule):
         ids = tokenizer.encode(text).ids
         padded = tokenizer.pad([ids])
         probs = network.predict(padded)

@@ -19,6 +19,8 @@ from rnnx.text_form.character_nodes import BREAK, END_BYTE, LATER_BYTE, add_symb
 from rnnx.text_form.symbol_lookup import Tokens, add_symbol_lookup
 
 INT32 = onnx.TensorProto.INT32
+# A byte that has to be decoded, so that there is one in every text: tract 0.21 cannot reshape a tensor without rows.
+_ANY_LEAD = 0xC3
 
 
 def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: SpelledVocabulary, config: TokenizerConfig) -> str:
@@ -51,13 +53,13 @@ def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: SpelledVocabulary
 def _add_wide(graph: Graph, text: str, ahead: int) -> str:
     """Adds the bytes of all rows with `END_BYTE` around each.
 
-    A zero is in front, and before it one more number, which `_add_present` removes. `LATER_BYTE` follows `ahead` times.
+    A zero is in front, and before it `_ANY_LEAD`, which `_add_present` removes. `LATER_BYTE` follows `ahead` times.
     """
     numbers = graph.add("Cast", [text], "rnnx.text.numbers", to=INT32)
     one_after = graph.add_constant("rnnx.text.one_after", np.array([0, 0, 0, 1], np.int64))
     rows = graph.add("Pad", [numbers, one_after, graph.shared(END_BYTE)], "rnnx.text.rows")
     flat = graph.add("Reshape", [rows, graph.shared([-1])], "rnnx.text.flat")
-    front = graph.add_constant("rnnx.text.front", np.array([END_BYTE, 0, END_BYTE], np.int32))
+    front = graph.add_constant("rnnx.text.front", np.array([_ANY_LEAD, 0, END_BYTE], np.int32))
     later = graph.add_constant("rnnx.text.later", np.full(ahead, LATER_BYTE, np.int32))
     return graph.add("Concat", [front, flat, later], "rnnx.text.wide", axis=0)
 
