@@ -6,6 +6,7 @@ room imports typer and rich, and only this file chooses exit codes.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -125,6 +126,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _call(arguments: list[str]) -> int:
+    # If a limit of memory keeps OpenBLAS from starting its threads, it sends the process a SIGINT, as if somebody had
+    # pressed Ctrl-C. NumPy reads this when it is imported. Only a training gains from more threads.
+    if arguments[:1] != ["train"]:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         # typer builds all commands that it has, which takes longer than a short run; so it gets only the one to be run.
         app = make_app(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
