@@ -6,6 +6,7 @@ room imports typer and rich, and only this file chooses exit codes.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -127,6 +128,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _call(arguments: list[str]) -> int:
+    # If a limit of memory keeps OpenBLAS from starting its threads, it sends the process a SIGINT, as if somebody had
+    # pressed Ctrl-C. NumPy reads this when it is imported. Only a training gains from more threads.
+    if arguments[:1] != ["train"]:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         is_command = bool(arguments) and not arguments[0].startswith("-")
         if is_command:

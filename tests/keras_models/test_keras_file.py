@@ -236,3 +236,30 @@ def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_network._RECURRENT}
     read |= {layers.Bidirectional, layers.InputLayer}
     assert {kind.__name__ for kind in read} == keras_file._LAYERS
+
+
+def test_layers_that_are_nested_deeply_are_refused(saved: bytes) -> None:
+    content = members(saved)
+    config = json.loads(content["config.json"])
+    for _ in range(300):
+        config = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [config]}}
+    content["config.json"] = json.dumps(config).encode()
+    with pytest.raises(ModelError, match=r"m\.keras: its config\.json has layers in layers.* levels deep"):
+        clean_keras_file(packed(content), "m.keras")
+
+
+@pytest.mark.parametrize("depth", [1, 3, 8])
+def test_layers_that_are_nested_a_little_pass(saved: bytes, depth: int) -> None:
+    content = members(saved)
+    config = json.loads(content["config.json"])
+    for _ in range(depth):
+        config = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [config]}}
+    content["config.json"] = json.dumps(config).encode()
+    assert clean_keras_file(packed(content), "m.keras")
+
+
+@pytest.mark.parametrize("shape", [[None, 10**12, 3], [None, None, 10**12], [None, 10**7, 3]])
+def test_an_input_of_a_huge_fixed_size_is_refused(shape: list[int | None]) -> None:
+    model = keras.Sequential([keras.Input(shape[1:]), layers.GlobalAveragePooling1D(name="pool")])
+    with pytest.raises(ModelError, match="an axis of a fixed size of more than 1,048,576"):
+        read_network.read_network(model)

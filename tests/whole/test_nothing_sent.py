@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnx.bundle.embed import write_project
 from tests.make_bundles import BUNDLES
 from tests.watch import Watched, has_strace, watch
 
@@ -77,6 +78,14 @@ def test_a_command_with_keras_or_matplotlib_leaves_no_file_in_the_home(command: 
     done = run(RUN, fill(command, tmp_path), tmp_path)
     assert done.code == 0, done.stderr
     require_nothing(done, tmp_path, tmp_path / "results")
+
+
+def test_the_python_sample_writes_and_sends_nothing(tmp_path: Path) -> None:
+    write_project("python", MODEL, tmp_path / "app")
+    code = "import runpy, sys; runpy.run_path(sys.argv[0], run_name='__main__')"
+    done = run(f"import sys; del sys.argv[0]; {code}", [str(tmp_path / "app" / "main.py"), "fine"], tmp_path)
+    assert done.code == 0, done.stderr
+    require_nothing(done, tmp_path)
 
 
 @pytest.mark.slow
