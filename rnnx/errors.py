@@ -19,7 +19,7 @@ class RnnxError(Exception):
 
 
 class UsageError(RnnxError):
-    """The request makes no sense, such as an unknown recipe, or an output folder that holds something else."""
+    """The request cannot be met, such as an unknown recipe, or an output folder that holds something else."""
 
 
 class DataError(RnnxError):

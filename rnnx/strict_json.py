@@ -16,10 +16,15 @@ import json
 import math
 import types
 import typing
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# The metadata of a field that is left out of the JSON while it has its default, so that files from before the field was
+# added are written as they were.
+OMIT_DEFAULT: Mapping[str, bool] = types.MappingProxyType({"omit_default": True})
 
 _MAX_DIGITS = 18  # 2^63 has 19 digits
 
@@ -37,8 +42,26 @@ def to_json(value: Any, *, indent: int | None = 2) -> str:
         ValueError: If a number is not finite.
     """
     if indent is None:
-        return json.dumps(dataclasses.asdict(value), separators=(",", ":"), allow_nan=False)
-    return json.dumps(dataclasses.asdict(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(to_dict(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(to_dict(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_dict(value: Any) -> Any:
+    """Converts a dataclass to a dictionary, like `dataclasses.asdict`, but leaves out defaults as `OMIT_DEFAULT` says.
+
+    Dataclasses in tuples, lists and dictionaries are converted too; all other values are returned as they are.
+    """
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: to_dict(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if "omit_default" not in field.metadata or getattr(value, field.name) != field.default
+        }
+    if isinstance(value, list | tuple):
+        return [to_dict(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_dict(item) for key, item in value.items()}
+    return value
 
 
 def to_json_bytes(value: Any, *, indent: int | None = 1, allow_nan: bool = False) -> bytes:

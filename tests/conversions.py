@@ -27,10 +27,11 @@ from rnnx.export.pipeline import Exported
 from rnnx.export.probes import Probes
 from rnnx.export.source import Source
 from rnnx.keras_models.read_network import read_network
-from rnnx.proof import verify
+from rnnx.proof import decide_once
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Given, Network
 from rnnx.rewrites.replace import Rewritten
+from rnnx.rounding import decisions
 from rnnx.rounding.decisions import Decisions
 from rnnx.rounding.decisions import decide as decide_anew
 from tests.networks import IDS
@@ -92,7 +93,8 @@ def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[Non
     with ExitStack() as stack:
         stack.enter_context(patch.object(pipeline, "build_forms", build))
         stack.enter_context(patch.object(prove, "KerasRunner", trace_keras))
-        for module in (prove, prove_text, verify):
+        # `prove` decides through `decide_distinct_rows`, which is in `decisions`.
+        for module in (decisions, prove_text, decide_once):
             stack.enter_context(patch.object(module, "decide", decide))
         yield
 

@@ -16,7 +16,17 @@ from typing import Any
 from rnnx.cli import run
 from rnnx.cli.interrupts import interruption
 
-FRAMEWORKS = ("tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "scipy")
+FRAMEWORKS = (
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "matplotlib",
+    "scipy",
+    "pyarrow",
+    "openpyxl",
+    "charset_normalizer",
+)
 
 
 def start(arguments: list[str], log: Path, scratch: Path | None = None) -> Any:

@@ -41,6 +41,9 @@ DOORS = {
     },
     "sklearn": {"train/teacher.py"},
     "scipy": {"train/teacher.py"},
+    "pyarrow": {"datasets/arrow_rows.py", "datasets/table_files.py", "datasets/table_writers.py"},
+    "openpyxl": {"datasets/spreadsheet_rows.py"},
+    "charset_normalizer": {"datasets/table_text.py"},
     "keras": {"keras_models", "train", "export", "datasets/imdb.py"},
     "onnx": {"export", "rewrites", "text_form"},
 }

@@ -3,19 +3,47 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig
+from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig
 from rnnx.bundle.directory import find_directory
 from rnnx.strict_json import from_json, parse_json, to_json, to_json_bytes
 from tests.bundles import CONFIG
+from tests.make_bundles import BUNDLES
 
 
 def test_a_config_is_read_back_as_it_was_written() -> None:
     assert from_json(ModelConfig, to_json(CONFIG)) == CONFIG
     bare = dataclasses.replace(CONFIG, tokenizer=None, training=None, opset=None)
     assert from_json(ModelConfig, to_json(bare)) == bare
+
+
+TOKENIZER = TokenizerConfig(5, True, True, "batch", "left", "left")
+OLD_TOKENIZER = {name: value for name, value in dataclasses.asdict(TOKENIZER).items() if name not in ("rule", "marks")}
+
+
+def test_a_new_field_is_left_out_while_it_has_its_default() -> None:
+    assert json.loads(to_json(TOKENIZER)) == OLD_TOKENIZER
+    assert from_json(TokenizerConfig, json.dumps(OLD_TOKENIZER)) == TOKENIZER
+    unicode = dataclasses.replace(TOKENIZER, rule="unicode-14")
+    assert json.loads(to_json(unicode)) == {**OLD_TOKENIZER, "rule": "unicode-14"}
+    with_marks = dataclasses.replace(unicode, marks=True)
+    assert json.loads(to_json({"one": (with_marks,)})) == {
+        "one": [{**OLD_TOKENIZER, "rule": "unicode-14", "marks": True}]
+    }
+    assert from_json(TokenizerConfig, to_json(with_marks)) == with_marks
+
+
+@pytest.mark.parametrize(
+    "path",
+    [find_directory(name) for name in ("imdb", "imdb-article")] + [BUNDLES / "texts", BUNDLES / "words"],
+    ids=str,
+)
+def test_a_config_of_an_earlier_version_is_written_again_byte_for_byte(path: Path) -> None:
+    data = (path / "config.json").read_bytes()
+    assert to_json(from_json(ModelConfig, data)).encode() == data
 
 
 @pytest.mark.parametrize(
@@ -42,6 +70,8 @@ def test_a_config_is_read_back_as_it_was_written() -> None:
         (("task",), "poetry", "'poetry' is none of"),
         (("colour",), "red", "unknown: colour"),
         (("tokenizer", "colour"), "red", "unknown: tokenizer.colour"),
+        (("tokenizer", "rule"), "unicode-15", "tokenizer.rule: 'unicode-15' is none of 'bytes', 'unicode-14'"),
+        (("tokenizer", "marks"), True, "tokenizer.marks is not supported by the rule bytes"),
     ],
 )
 def test_a_wrong_field_is_named(path: tuple[str, ...], value: object, reason: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from rnnx._version import __version__
+from rnnx.strict_json import OMIT_DEFAULT
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
@@ -41,6 +42,10 @@ def require_printable(labels: Sequence[str]) -> None:
             raise ValueError(f"labels should have 1 to {_MAX_LABEL_CHARACTERS} characters, not {len(label)}")
 
 
+# The rules that find the tokens of a text. The name has the version of Unicode, since a newer table is another rule.
+TextRuleName: TypeAlias = Literal["bytes", "unicode-14"]
+
+
 @dataclass(frozen=True)
 class TokenizerConfig:
     """The settings with which `rnnx.text.tokenizer` turns a text into a row of ids.
@@ -53,6 +58,8 @@ class TokenizerConfig:
             its padding. `batch` pads to the longest row of the batch.
         padding_side: The side on which zeros are added.
         truncation_side: The end that is cut off: `left` keeps the last words of a text.
+        rule: The rule that finds the tokens, from `rnnx.text.rules`. It is `bytes` in files that do not name one.
+        marks: Whether `!` and `?` are tokens; only `unicode-14` can read them.
     """
 
     max_length: int
@@ -61,10 +68,14 @@ class TokenizerConfig:
     pad_to: Literal["max_length", "batch"]
     padding_side: Literal["left", "right"]
     truncation_side: Literal["left", "right"]
+    rule: TextRuleName = field(default="bytes", metadata=OMIT_DEFAULT)
+    marks: bool = field(default=False, metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_length <= 1_000_000:
             raise ValueError(f"tokenizer.max_length should be in 1..1000000, not {self.max_length}")
+        if self.marks and self.rule == "bytes":
+            raise ValueError("tokenizer.marks is not supported by the rule bytes, only by unicode-14")
 
 
 @dataclass(frozen=True)

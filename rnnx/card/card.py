@@ -83,7 +83,7 @@ def save_evaluation(
     record = {"dataset": dataset, "model_sha256": hash_bytes(directory[MODEL_NAME]), **dataclasses.asdict(figures)}
     if beside:
         record["beside"] = [Path(given).name for given, _ in beside[1:]]
-        record["side_by_side"] = [dataclasses.asdict(one) for _, one in beside]
+        record["side_by_side"] = [dataclasses.asdict(model) for _, model in beside]
     files = {**directory.files, EVALUATION_NAME: to_json_bytes(record, indent=2, allow_nan=True)}
     files[CARD_NAME] = write_card(directory.config, files).encode()
     write_directory(directory.path, directory.config, files)

@@ -36,13 +36,13 @@ class CardKind(ABC):
     Attributes:
         unit: What an evaluation counts.
         length_unit: What the length of an input is counted in.
-        output_error: Where the end-to-end difference of a proof is measured, from which values to which.
+        output_error: What the end-to-end difference of a proof is measured in, and from which inputs.
         difference_unit: The unit of that difference, for a heading; empty if the outputs have no common one.
     """
 
     unit: ClassVar[str]
     length_unit: ClassVar[str] = "steps"
-    output_error: ClassVar[str] = "from ids to probabilities"
+    output_error: ClassVar[str] = "in the probabilities, computed from the ids"
     difference_unit: ClassVar[str] = " (in probability)"
 
     def __init__(self, config: ModelConfig) -> None:
@@ -110,8 +110,7 @@ class TextCard(CardKind):
         return (
             f"## Use\n\nIn this directory:\n\n```sh\nrnnx infer --model . file.txt\n```\n\n"
             f"```python\n{self.snippet('.')}\n```\n\n"
-            f"Tokenizer, on bytes: {'`<br />` becomes a space; ' if t.strip_breaks else ''}ASCII letters are lowered; "
-            "a word is a run of `[a-z0-9']` or bytes >= 0x80. Line N of `vocabulary.txt` is id N - 1; an unknown word "
+            f"{self._tokenizer_rule()} Line N of `vocabulary.txt` is id N - 1; an unknown word "
             f"is 2{'; a text begins with 1' if t.start else ''}. The {self._kept_end()} {t.max_length} ids are read, "
             f"padded with 0 on the {t.padding_side} {padding}."
         )
@@ -127,7 +126,23 @@ class TextCard(CardKind):
     def facts(self) -> list[tuple[str, str]]:
         """See `CardKind`."""
         t = self._tokenizer
-        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}")]
+        rule = "" if t.rule == "bytes" else f"; words by the rule {t.rule}"
+        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}{rule}")]
+
+    def _tokenizer_rule(self) -> str:
+        t = self._tokenizer
+        breaks = "`<br />` becomes a space; " if t.strip_breaks else ""
+        if t.rule == "bytes":
+            return (
+                f"Tokenizer, on bytes: {breaks}ASCII letters are lowered; a word is a run of `[a-z0-9']` or bytes >= "
+                "0x80."
+            )
+        marks = "; `!` and `?` are words" if t.marks else ""
+        return (
+            f"Tokenizer, the rule `{t.rule}` of rnnx: {breaks}letters of every script are lowered; a word is a run of "
+            "letters and digits, or one character of a script without spaces, or an emoji"
+            f"{marks}. A program that calls `model.onnx` by itself needs this rule (`rnnx/text/README.md`)."
+        )
 
     def _kept_end(self) -> str:
         return "last" if self._tokenizer.truncation_side == "left" else "first"
@@ -188,7 +203,7 @@ class ArrayCard(CardKind):
     """A network that reads numbers, or ids without a vocabulary."""
 
     unit = "sequences"
-    output_error = "from the inputs to the outputs"
+    output_error = "in the outputs, computed from the inputs"
     difference_unit = ""
 
     def summary(self) -> str:

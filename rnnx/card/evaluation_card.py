@@ -71,14 +71,15 @@ def _labels(record: dict[str, Any], unit: str) -> str:
         f"| {code(label)} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
         for label, m in record["labels"].items()
     )
-    predicted = " | ".join(f"predicted {code(label)}" for label in record["labels"])
+    labels = " | ".join(map(code, record["labels"]))
     confusion = "\n".join(
         f"| {code(label)} | {' | '.join(f'{n:,}' for n in row)} |"
         for label, row in zip(record["labels"], record["confusion"], strict=True)
     )
     return (
         f"| label | precision | recall | F1 | {unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
-        f"| true | {predicted} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
+        "How often each label was predicted (columns) for each true label (rows):\n\n"
+        f"| | {labels} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
     )
 
 

@@ -15,7 +15,9 @@ import typer
 
 from rnnx._version import __version__
 from rnnx.cli import terminal
+from rnnx.cli.examples import epilog
 from rnnx.cli.interrupts import interruption
+from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
     DeviceError,
     LowMemoryError,
@@ -57,10 +59,10 @@ def make_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
         help="Train recurrent Keras models on text or numbers, export them to ONNX with a proof, run them anywhere.",
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name in names:
-        app.command()(getattr(import_module(f"rnnx.cli.{name}"), name))
+        app.command(epilog=epilog(name))(getattr(import_module(f"rnnx.cli.{name}"), name))
     app.callback()(_root)
     return app
 
@@ -113,7 +115,7 @@ def _run(arguments: list[str]) -> int:
     try:
         code = _call(arguments)
     except _PARSER_ERROR as error:
-        terminal.error(f"{error.format_message()} (rnnx {' '.join(arguments[:1])} --help)")  # type: ignore[attr-defined]
+        terminal.error(describe(error, arguments[0] if arguments[:1] and arguments[0] in COMMANDS else ""))
         return USAGE
     except RnnxError as error:
         if isinstance(error, ParityError):
@@ -131,8 +133,11 @@ def _call(arguments: list[str]) -> int:
     if arguments[:1] != ["train"]:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        is_command = bool(arguments) and not arguments[0].startswith("-")
+        if is_command:
+            require_command(arguments[0], COMMANDS)
         # typer builds all commands that it has, which takes longer than a short run; so it gets only the one to be run.
-        app = make_app(arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS)
+        app = make_app(arguments[:1] if is_command else COMMANDS)
         # typer handles Ctrl-C itself: it raises Abort, and prints nothing.
         code = app(arguments or ["--help"], standalone_mode=False, prog_name="rnnx")
     except (KeyboardInterrupt, typer.Abort):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnx.cli import tags, terminal
 from rnnx.cli.answers import cells, headings
+from rnnx.cli.infer_table import require_no_table
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class TextAnswers(AnswerKind):
 
     def read(self, files: Sequence[str], *, lines: bool) -> Iterator[Item | None]:
         """Reads texts of any length."""
+        if not lines:
+            require_no_table(files, has_labels=self.predictor.config.task == "classification")
         from rnnx.infer.text_files import read_files, read_lines
 
         return read_lines(files, self._tokenizer) if lines else read_files(files, self._tokenizer)
@@ -120,6 +123,8 @@ class TaggerAnswers(AnswerKind):
         """Reads texts, and treebanks sentence by sentence."""
         from rnnx.infer.text_files import read_files, read_lines, read_treebank
 
+        if not lines:
+            require_no_table(files, has_labels=False)
         for file in files:
             if _is_treebank(file):
                 yield from read_treebank(file)

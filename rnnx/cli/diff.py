@@ -35,7 +35,10 @@ def diff(
     plot: Annotated[Path | None, typer.Option(help="A PNG of the difference over the steps.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Compare two models, or one on two devices: where they first differ, by how much, and whether a label changes."""
+    """Compare two models, or one on two devices.
+
+    Shows where they first differ, by how much, and whether a label changes.
+    """
     from rnnx.files.publish import write_file
     from rnnx.proof.diff import compare_sides, golden_inputs
 

@@ -11,7 +11,10 @@ from rnnx.cli import terminal
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
-    """List the installed runtimes, providers and versions, and say what is wrong with them."""
+    """Check the installation.
+
+    Lists the runtimes, providers and versions, and says what is wrong with them.
+    """
     from rnnx.infer.doctor import diagnose
 
     diagnosis = diagnose()
@@ -31,5 +34,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
         )
         for problem in diagnosis.problems:
             terminal.warning(problem)
+    if diagnosis.problems:
+        return 1
     terminal.hint("rnnx infer FILE")
-    return 1 if diagnosis.problems else 0
+    return 0

@@ -19,7 +19,10 @@ def embed(
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="The folder of the project. [default: TARGET]")] = None,
 ) -> None:
-    """Write a complete project that embeds a text model: code, model, golden vectors and a README."""
+    """Write a project that embeds a text model.
+
+    The project has the code, the model, golden vectors to check it with, and a README.
+    """
     out = out or Path(target)
     for path in write_project(target, bundle, out):
         terminal.write(str(out / path))

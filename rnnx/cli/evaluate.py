@@ -15,12 +15,22 @@ from rnnx.cli import terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.infer import DeviceName, DeviceOption
 from rnnx.cli.scratch import own_temporary_files
+from rnnx.cli.table_options import (
+    DelimiterOption,
+    EncodingOption,
+    HeaderOption,
+    LabelColumnOption,
+    QuotesOption,
+    SkipBadRowsOption,
+    TextColumnOption,
+    make_listener,
+)
 from rnnx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnx.datasets import Columns
+    from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import Predictor
     from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.metrics.side_by_side import MeasuredModel
@@ -40,8 +50,13 @@ def evaluate(
         Path | None, typer.Option(help="The folder of the IMDB reviews, packed or not. [default: download]")
     ] = None,
     part: Annotated[DatasetPart | None, typer.Option(help="[default: test if there is one, else everything]")] = None,
-    text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    has_header: HeaderOption = True,
+    quotes: QuotesOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     device: DeviceOption = DeviceName.AUTO,
     beside: Annotated[
         list[str] | None, typer.Option(help="Evaluate this bundle as well, side by side; may be given several times.")
@@ -49,10 +64,13 @@ def evaluate(
     save: Annotated[bool, typer.Option("--save", help="Write the figures into the bundle and its card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Evaluate a bundle on labelled data (accuracy, confusion, calibration, length) or on values (MAE, RMSE, R2)."""
+    """Measure a bundle on labelled data.
+
+    For labels: accuracy, confusion, calibration and accuracy by length. For values: MAE, RMSE and R2.
+    """
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
-    from rnnx.datasets import Columns
+    from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import load
     from rnnx.metrics.figures import ValueEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
@@ -60,10 +78,11 @@ def evaluate(
     if save:
         require_replaceable(find_directory(bundle).resolve())
     data_part, columns = None if part is None else part.value, Columns(text_column, label_column)
+    form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
     models = (bundle, *(beside or ()))
     predictors = {model: load(model, device=device.value) for model in models}
     measured = {
-        model: _measure(predictor, model, dataset, data_part, data_dir, columns)
+        model: _measure(predictor, model, dataset, data_part, data_dir, columns, form)
         for model, predictor in predictors.items()
     }
     figures, title = measured[bundle]
@@ -119,7 +138,13 @@ def _write_side_by_side(compared: Sequence[MeasuredModel]) -> None:
 
 
 def _measure(
-    predictor: Predictor, model: str, dataset: str, part: str | None, data_dir: Path | None, columns: Columns
+    predictor: Predictor,
+    model: str,
+    dataset: str,
+    part: str | None,
+    data_dir: Path | None,
+    columns: Columns,
+    form: TableForm,
 ) -> tuple[Evaluation | ValueEvaluation, str]:
     """Evaluates a model; returns the figures, and the name of the data set with its part.
 
@@ -134,7 +159,14 @@ def _measure(
     is_labelled = predictor.config.task == "classification"
     # Only the download of the reviews imports Keras.
     with own_temporary_files() if dataset == "imdb" and data_dir is None else nullcontext():
-        data = load_any(dataset, "classification" if is_labelled else "regression", data_dir=data_dir, columns=columns)
+        data = load_any(
+            dataset,
+            "classification" if is_labelled else "regression",
+            data_dir=data_dir,
+            columns=columns,
+            form=form,
+            listener=make_listener(),
+        )
     figures: Evaluation | ValueEvaluation
     with terminal.progress("evaluating") as update:
         match data:

@@ -36,7 +36,10 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, written at once.")] = False,
 ) -> int:
-    """Show which words move the probability of a label, and by how much."""
+    """Show which words move a prediction.
+
+    For each word: the probability of the label at this position, and how much the label loses without the word.
+    """
     if as_json and as_jsonl:
         raise UsageError("--json and --jsonl exclude each other; give one of them")
     from rnnx.infer.explain import load_explainer
@@ -59,8 +62,10 @@ def explain(
             terminal.write_json(_describe_explained(*pair), indent=None)
     else:
         _show(explained, top, with_lines=lines)
+    if answers.failed_count:
+        return 1
     terminal.hint(f"rnnx infer --model {model} {files[0]}")
-    return 1 if answers.failed_count else 0
+    return 0
 
 
 def _explain_all(explainer: Explainer, answers: CountedAnswers, label: str | None) -> Iterator[Explained]:

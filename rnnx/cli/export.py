@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL, find_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
@@ -40,50 +40,59 @@ def export(
     model: Annotated[
         str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
     ] = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="Where the bundle goes. [default: exported/ and its name]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the bundle. [default: exported/NAME]")] = None,
     decisions: Annotated[
-        str | None, typer.Option(help="Compare every label of this data set too: its test part, if there is one.")
+        str | None, typer.Option(help="Also compare all labels of this data set; its test part, if it has one.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where the IMDB reviews lie, packed or not; else fetched.")
+        Path | None, typer.Option(help="The folder of the IMDB reviews, packed or not. [default: download]")
     ] = None,
     storage: Annotated[
-        StorageName, typer.Option(help="How the text form stores the embedding; the others store it as float32.")
+        StorageName, typer.Option(help="How the text form stores the embedding; the other forms store float32.")
     ] = StorageName.INT16,
     vocabulary: Annotated[
         Path | None,
         typer.Option(
-            help="For a .keras file that reads ids of words: its tokens, one a line, in the order of the ids."
+            help="For a .keras file that reads ids of words: its tokens, one per line, in the order of the ids."
         ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="For a .keras file: a,b,c in the order of its outputs, or a file of one a line.")
+        str | None,
+        typer.Option(help="For a .keras file: a,b,c in the order of its outputs, or a file of them, one per line."),
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=1, help="With --vocabulary: the most ids of a text. [default: 400]")
     ] = None,
-    padding_side: Annotated[SideName, typer.Option(help="With --vocabulary: where texts were padded.")] = SideName.LEFT,
+    padding_side: Annotated[
+        SideName, typer.Option(help="With --vocabulary: the side on which texts were padded.")
+    ] = SideName.LEFT,
     truncation_side: Annotated[
-        SideName, typer.Option(help="With --vocabulary: where long texts were cut.")
+        SideName, typer.Option(help="With --vocabulary: the side on which long texts were cut.")
     ] = SideName.LEFT,
     start: Annotated[bool, typer.Option(help="With --vocabulary: whether each text began with id 1.")] = True,
     strip_breaks: Annotated[
-        bool, typer.Option("--strip-breaks", help="With --vocabulary: whether <br /> was a space.")
+        bool, typer.Option("--strip-breaks", help="With --vocabulary: <br /> was replaced by a space.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="What the bundle is called. [default: as the model]")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the bundle. [default: that of the model]")] = None,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Add model.stream.onnx: the states as inputs and outputs.")
+        bool, typer.Option("--streaming", help="Add model.stream.onnx, with the states as inputs and outputs.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Convert a model to ONNX, prove that the file computes what Keras computed, and publish the bundle."""
-    # Very many small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
+    """Convert a model to ONNX and prove the result.
+
+    The proof shows that each file computes what Keras computed. Only a proved bundle is published.
+    """
+    # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
+    # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.export.process_settings import keep_memory
 
     keep_memory()
     from rnnx.proof.progress import reported, reporting_to
 
+    if Path(model).suffix != ".keras" or not Path(model).is_file():
+        find_directory(model)  # an unknown model is refused before TensorFlow is loaded, which takes seconds
     with (
         terminal.quiet_tensorflow(),
         own_temporary_files(),
@@ -124,21 +133,22 @@ def export(
 
 
 def _read_labels(labels: str) -> tuple[str, ...]:
-    """Labels between commas, or the lines of a file."""
+    """Reads labels separated by commas, or a file with one label per line."""
     path = Path(labels)
     if not path.is_file():
         return tuple(label.strip() for label in labels.split(","))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); one label a line is wanted") from error
+        raise DataError(f"{path}: not UTF-8 ({error}); it should hold one label per line") from error
     return tuple(line.strip() for line in lines if line.strip())
 
 
 def _read_texts(dataset: str, data_dir: Path | None) -> DecisionTexts:
-    from rnnx.datasets import Columns, load_dataset
+    from rnnx.cli.table_options import make_listener
+    from rnnx.datasets import load_dataset
     from rnnx.export.label_comparison import DecisionTexts
 
-    data = load_dataset(dataset, data_dir=data_dir, columns=Columns())
+    data = load_dataset(dataset, data_dir=data_dir, listener=make_listener())
     examples, part = data.choose(None)
     return DecisionTexts(f"{data.name} ({part} part)", examples.texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -12,6 +13,7 @@ from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import tags, terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.answers import describe_answer
+from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption, QuotesOption
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +62,17 @@ def infer(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One line of JSON per text, written at once.")] = False,
     as_conllu: Annotated[bool, typer.Option("--conllu", help="CoNLL-U; for a model that tags words.")] = False,
+    text_column: Annotated[
+        str | None, typer.Option(help="FILE is a table: answer each row; the column of the text, by name or number.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The table with the answers: .csv, .tsv, .jsonl or .parquet. [default: stdout]")
+    ] = None,
+    has_probs: Annotated[bool, typer.Option("--probs", help="A column for each label, with its probability.")] = False,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    has_header: HeaderOption = True,
+    quotes: QuotesOption = None,
 ) -> int:
     """Run an exported model on texts or numbers. Needs no TensorFlow."""
     if as_json + as_jsonl + as_conllu > 1:
@@ -76,10 +89,30 @@ def infer(
     from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
     from rnnx.infer.text_files import answer
 
+    has_form = bool(delimiter or encoding or quotes is not None or not has_header)
+    if text_column is None and (out or has_probs or has_form):
+        raise UsageError("--out, --probs and the options of tables need --text-column")
+    if text_column is not None and (as_json or as_conllu or lines or top > 1):
+        raise UsageError("--text-column writes a table: give no --json, --conllu, --lines or -k")
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
     say_device(device, predictor)
     kind = answer_kind(predictor, model)
     kind.require_options(top=top, has_threshold=threshold != DEFAULT_THRESHOLD, as_conllu=as_conllu)
+    if text_column is not None:
+        from rnnx.cli.infer_table import infer_table
+        from rnnx.datasets import TableForm
+
+        return infer_table(
+            predictor,
+            model,
+            files,
+            text_column,
+            TableForm(delimiter, encoding, has_header, quotes),
+            out,
+            threshold=threshold,
+            has_probs=has_probs,
+            as_jsonl=as_jsonl,
+        )
     answers = CountedAnswers(answer(predictor, kind.read(files, lines=lines), threshold))
     if as_json:
         terminal.write_json_list(describe_answer(a, kind.position) for a in answers)
@@ -90,8 +123,10 @@ def infer(
         tags.write_conllu(answers)
     else:
         kind.write_rows(answers, files, lines=lines, top=top)
+    if answers.failed_count:
+        return 1
     terminal.hint(f"rnnx info {model}")
-    return 1 if answers.failed_count else 0
+    return 0
 
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:

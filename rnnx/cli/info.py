@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from rnnx.card.card_kinds import card_kind
 from rnnx.card.usage import describe_inputs, describe_outputs, text_session_snippet
 from rnnx.cli import terminal
 from rnnx.errors import ModelError
-from rnnx.strict_json import parse_json
+from rnnx.strict_json import parse_json, to_dict
 
 
 def info(
@@ -36,7 +35,7 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Describe a model: labels, inputs, outputs, sizes, training, proof, and how to embed it."""
+    """Describe a model, and how to embed it."""
     if target is not None:
         terminal.write(read_snippet(target)[1])
         terminal.hint(f"rnnx embed {target} {bundle}")
@@ -46,7 +45,7 @@ def info(
     parity = _read_parity(directory)
     sizes = {name: len(data) for name, data in directory.files.items()}
     if as_json:
-        said = dataclasses.asdict(config)
+        said = to_dict(config)
         terminal.write_json({"path": str(directory.path), "sizes_bytes": sizes, "config": said, "parity": parity})
         return
     proof = ("proof", parity["verdict"] if parity else "none; rnnx export makes one")

@@ -1,4 +1,4 @@
-"""What reaches a terminal or a pipe: tables and JSON on stdout; errors, progress and hints on stderr."""
+"""Writes to a terminal or a pipe: tables and JSON to stdout; errors, progress and hints to stderr."""
 
 from __future__ import annotations
 
@@ -24,33 +24,35 @@ if TYPE_CHECKING:
 # The layout of a table needs all of its rows; with more rows than this, a reader would wait for the first one.
 TABLE_ROWS = 200
 _PROGRESS_DELAY_S = 1.0
-# A message may quote what a file holds, whatever that is; of a longer one the middle is left out.
+# A message may quote the content of a file, which may be long; the middle of a longer message is left out.
 _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
 
 
 def prepare() -> None:
-    """Makes both streams take any text: a name that is not UTF-8 is escaped, not an error."""
+    """Makes stdout and stderr accept any text: a file name that is not UTF-8 is escaped and raises no error."""
     # Otherwise the next file that is opened would get the number of a closed stream, and what libraries write to that.
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    # A closed stdout or stderr (`>&-`) is None.
+    # A stream that was closed before the start (`>&-`) is None.
     if sys.stdout is None or sys.stdout.closed:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as the process
     if sys.stderr is None or sys.stderr.closed:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # likewise
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # see above
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 class StdoutError(Exception):
-    """Stdout takes nothing more: a full disk, a reader that has gone. No OSError, which typer would take for its own.
+    """Stdout cannot be written: the disk is full, or the reader has closed the pipe.
+
+    It is not an OSError, because typer handles those itself.
 
     Attributes:
-        is_broken_pipe: Whether the reader has gone.
+        is_broken_pipe: Whether the reader has closed the pipe.
     """
 
     def __init__(self, error: OSError) -> None:
@@ -59,10 +61,10 @@ class StdoutError(Exception):
 
 
 def put(data: str | bytes) -> None:
-    """Writes to stdout as it is.
+    """Writes to stdout, unchanged.
 
     Raises:
-        StdoutError: If that takes nothing more.
+        StdoutError: If stdout cannot be written.
     """
     try:
         if isinstance(data, str):
@@ -75,7 +77,7 @@ def put(data: str | bytes) -> None:
 
 
 def flush() -> None:
-    """Hands on what was put.
+    """Flushes stdout.
 
     Raises:
         StdoutError: As for `put`.
@@ -87,36 +89,39 @@ def flush() -> None:
 
 
 def give_up_stdout() -> None:
-    """Drops what stdout still holds, which Python would try to write at its end, and complain once more."""
+    """Discards what stdout still holds. Python would try to write it at its end, and print another error."""
     _give_up(sys.stdout)
 
 
 def _give_up(stream: TextIO) -> None:
-    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:  # not a file of the system's: nothing to drop
+    with (
+        suppress(OSError),
+        Path(os.devnull).open("wb") as nowhere,
+    ):  # a stream without a descriptor
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def printable(text: str) -> str:
-    """Escapes what could steer a terminal or break a line: control characters, escapes, lone surrogates."""
-    if text.isprintable():  # the rule; the look at each character takes a tenth of the time of `rnnx infer --lines`
+    """Escapes all characters that could control a terminal or break a line, and lone surrogates."""
+    if text.isprintable():  # nearly always; the loop below would take a tenth of the time of `rnnx infer --lines`
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def write(text: str) -> None:
-    """Prints lines of data, escaped."""
+    """Prints lines of data, with control characters escaped."""
     put("\n".join(printable(line) for line in text.split("\n")) + "\n")
 
 
 def write_json(value: Any, *, indent: int | None = 2) -> None:
-    """Prints a JSON document; on one line, flushed, if `indent` is None."""
+    """Prints a JSON document; if `indent` is None, on one line and at once."""
     put(json.dumps(value, indent=indent, allow_nan=False) + "\n")
     if indent is None:
         flush()
 
 
 def write_json_list(values: Iterable[Any]) -> None:
-    """Prints a JSON document that is a list, one item after the other as they come."""
+    """Prints a JSON document that is a list, each item as soon as it comes."""
     is_empty = True
     for value in values:
         text = json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n  ")
@@ -126,13 +131,13 @@ def write_json_list(values: Iterable[Any]) -> None:
 
 
 def write_row(cells: Sequence[object]) -> None:
-    """Prints one tab-separated line, escaped, flushed: for answers that come one by one."""
+    """Prints one tab-separated line at once, with control characters escaped."""
     put("\t".join(printable(str(cell)) for cell in cells) + "\n")
     flush()
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stderr: bool = False) -> None:
-    """Prints a table to a terminal, tab-separated lines without a head to a pipe."""
+    """Prints a table to a terminal, or tab-separated lines without headings to a pipe."""
     stream = sys.stderr if to_stderr else sys.stdout
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     if not stream.isatty():
@@ -162,22 +167,22 @@ def write_tables(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> No
 
 
 def error(message: str) -> None:
-    """Says in one line what went wrong."""
+    """Prints an error as one line."""
     _say("error", message, "31")
 
 
 def warning(message: str) -> None:
-    """Says in one line what is odd but did not stop anything."""
+    """Prints a warning as one line."""
     _say("warning", message, "33")
 
 
 def note(message: str) -> None:
-    """Says in one line what is going on."""
+    """Prints one line about the work in progress."""
     _tell(f"{printable(message)}\n")
 
 
 def hint(command: str) -> None:
-    """Names the next useful command, to a person."""
+    """Prints the next useful command, if a person reads both streams."""
     if sys.stderr.isatty() and sys.stdout.isatty():
         note(f"next: {command}")
 
@@ -188,7 +193,7 @@ def _say(kind: str, message: str, colour: str) -> None:
 
 
 def _tell(text: str) -> None:
-    """To stderr; where that takes nothing more, the work goes on all the same."""
+    """Writes to stderr; if that fails, the work goes on."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -203,7 +208,7 @@ def _shorten(message: str) -> str:
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Whether what goes there may be coloured: a terminal that knows colours, and nobody who asked for none."""
+    """Whether a stream is a terminal with colours, and the user has not turned them off (NO_COLOR)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -211,18 +216,18 @@ def has_colour(stream: TextIO) -> bool:
 def progress(
     description: str, *, has_time_left: bool = True, is_wanted: bool = True
 ) -> Iterator[Callable[[int, str, int | None], None]]:
-    """Shows a bar on stderr once the work has taken a second, on a terminal only, and only if it is wanted.
+    """Shows a progress bar on stderr after the first second, if stderr is a terminal.
 
     Args:
-        description: In front of the bar.
-        has_time_left: Whether to say how long the rest takes if each piece takes as long as the last ones.
-        is_wanted: Whether to show it at all.
+        description: The text before the bar.
+        has_time_left: Whether to show the remaining time, estimated from the last pieces.
+        is_wanted: Whether to show a bar at all.
 
     Yields:
-        A function that takes how much is done, a few words beside the bar, and how much there is (None: unknown).
-        It raises the KeyboardInterrupt that a library has swallowed since.
+        A function that takes how much is done, a few words to show after the bar, and the total (None if unknown).
+        It raises a KeyboardInterrupt that a library has caught since the last call.
     """
-    # Where a terminal cannot move its cursor, rich draws no bar but ends it all the same, with an empty line.
+    # On a terminal that cannot move its cursor, rich draws no bar, but prints an empty line at the end.
     if not is_wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda done, words, total: interruption.check()
         return
@@ -236,7 +241,7 @@ def progress(
         TextColumn("{task.fields[words]}"),
         console=Console(stderr=True),
         transient=True,
-        # rich would write to its own stream, the terminal, what belongs into a pipe or a file.
+        # Otherwise rich would send the output for a pipe or a file to the terminal.
         redirect_stdout=sys.stdout.isatty(),
     )
     task = bar.add_task(description, total=None, words="")
@@ -307,15 +312,15 @@ def stages() -> Iterator[OnProgress]:
 
 @contextmanager
 def quiet_tensorflow() -> Iterator[None]:
-    """Keeps off stderr what TensorFlow logs past Python, straight to file descriptor 2; `sys.stderr` goes on working.
+    """Hides the log that TensorFlow writes directly to file descriptor 2; `sys.stderr` still works.
 
-    An exception that nobody expected brings the log back.
+    After an unexpected exception, the log is printed.
     """
     import tempfile
     import warnings
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    warnings.simplefilter("ignore")  # Keras warns of its own affairs, over several lines
+    warnings.simplefilter("ignore")  # Keras prints warnings of several lines that users cannot act on
     sys.stderr.flush()
     python_stderr, terminal_fd = sys.stderr, os.dup(2)
     with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", errors="backslashreplace") as stream:
@@ -342,7 +347,7 @@ def quiet_tensorflow() -> Iterator[None]:
 
 
 def print_report(report: ParityReport, *, to_stderr: bool = False) -> None:
-    """Prints a proof: per runtime and layer, how much of what rounding can do was used, and where."""
+    """Prints a proof: for each runtime and layer the largest difference, as a share of its bound, and its place."""
     rows = [
         (
             runtime.runtime,

@@ -12,6 +12,16 @@ import typer
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
+from rnnx.cli.table_options import (
+    DelimiterOption,
+    EncodingOption,
+    HeaderOption,
+    LabelColumnOption,
+    QuotesOption,
+    SkipBadRowsOption,
+    TextColumnOption,
+    make_listener,
+)
 from rnnx.errors import UsageError
 from rnnx.train.pace import in_words
 
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from rnnx.datasets import AnyDataset, Columns, SeriesTask
+    from rnnx.datasets import AnyDataset, Columns, SeriesTask, TableForm
     from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.recipes import Recipe
     from rnnx.train.task import StageProgress
@@ -98,11 +108,19 @@ class TaskName(StrEnum):
     REGRESSION = "regression"
 
 
+class TokenizerName(StrEnum):
+    """The choices of `--tokenizer`."""
+
+    BYTES = "bytes"
+    UNICODE_14 = "unicode-14"
+
+
 def train(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="imdb, or a folder or archive of train/<label>/*.txt, or a .csv, .tsv, .jsonl, .conllu or .npz file."
+            help="imdb, or a folder or archive of train/<label>/*.txt, or a table (.csv, .tsv, .jsonl, .json, "
+            ".parquet, .arrow, .xlsx, packed or not), or a .conllu or .npz file."
         ),
     ] = "imdb",
     recipe: Annotated[
@@ -115,12 +133,24 @@ def train(
     task: Annotated[
         TaskName | None, typer.Option(help="Whether y of a .npz file holds labels or values. [default: classification]")
     ] = None,
+    tokenizer: Annotated[
+        TokenizerName | None,
+        typer.Option(
+            help="How texts become words: bytes (lower-cases ASCII, splits at ASCII characters), or unicode-14 (every "
+            "script). [default: bytes]"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="The folder of the IMDB reviews, packed or not. [default: download]")
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The column of a table that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column of a table that holds the label.")] = "label",
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    has_header: HeaderOption = True,
+    quotes: QuotesOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the texts. [default: the recipe's]")] = None,
     seed: Annotated[
         int,
@@ -134,17 +164,21 @@ def train(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int | None:
-    """Train a network on labelled texts, tagged sentences or sequences of numbers; Ctrl-C keeps the best epoch.
+    """Train a network on texts, words or numbers.
 
-    After an interruption, the same command continues from the last finished epoch.
+    The data are labelled texts, tagged sentences or sequences of numbers. Ctrl-C keeps the best epoch so far. After an
+    interruption, the same command continues from the last finished epoch.
     """
-    from rnnx.datasets import Columns
+    from rnnx.datasets import Columns, TableForm
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with terminal.quiet_tensorflow(), own_temporary_files():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
         columns = Columns(text_column, label_column)
-        data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns)
+        form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
+        data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
+        if tokenizer is not None:
+            chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
         terminal.note(f"{data.name}: {data.summary()}{_labels(data.labels)}; recipe {chosen.name}")
         if is_fresh:
@@ -184,6 +218,7 @@ def _load(
     task: SeriesTask | None,
     data_dir: Path | None,
     columns: Columns,
+    form: TableForm,
 ) -> tuple[AnyDataset, Recipe]:
     """The data set, and the recipe that was asked for or that its kind of data takes."""
     from rnnx.datasets import kind_of, load_any
@@ -192,7 +227,9 @@ def _load(
     if task is not None and kind != "sequences":
         raise UsageError(f"--task is for sequences of numbers (.npz), not for {dataset}")
     chosen: Recipe = recipes.find_recipe(recipe or None, kind)
-    return load_any(dataset, task or "classification", data_dir=data_dir, columns=columns), chosen
+    listener = make_listener()
+    data = load_any(dataset, task or "classification", data_dir=data_dir, columns=columns, form=form, listener=listener)
+    return data, chosen
 
 
 def _labels(labels: tuple[str, ...]) -> str:

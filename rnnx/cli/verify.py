@@ -24,11 +24,17 @@ def verify(
     model: Annotated[
         str, typer.Argument(help="The name of a shipped model, the path of a bundle, or one .onnx file.")
     ] = DEFAULT_MODEL,
-    device: Annotated[DeviceName, typer.Option(help="auto: wherever it can run here.")] = DeviceName.AUTO,
+    device: Annotated[
+        DeviceName, typer.Option(help="auto: every device of this machine that can run the file.")
+    ] = DeviceName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Prove a file again on this machine, from the evidence inside it."""
-    # Hundreds of small products: NumPy's threads would only wait for each other. Read when NumPy is imported.
+    """Repeat the proof of a file on this machine.
+
+    Everything that is needed is in the file itself.
+    """
+    # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
+    # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.proof.progress import reporting_to
     from rnnx.proof.verify import verify_file
@@ -45,30 +51,37 @@ def verify(
         found = [run.result() for run in runs]
     if as_json:
         terminal.write_json(
-            [{**dataclasses.asdict(one), "passed": one.report.passed, "verdict": _say(one)} for one in found]
+            [
+                {**dataclasses.asdict(checked), "passed": checked.report.passed, "verdict": _verdict(checked)}
+                for checked in found
+            ]
         )
-    for one in found:
+    for checked in found:
         if not as_json:
-            terminal.print_report(one.report)
-        if not one.report.passed:
-            raise ParityError(f"{one.file}: {one.report.first_problem}", one.report)
+            terminal.print_report(checked.report)
+        if not checked.report.passed:
+            raise ParityError(f"{checked.file}: {checked.report.first_problem}", checked.report)
     if not as_json:
-        for one in found:
-            terminal.write(_say(one))
+        for checked in found:
+            terminal.write(_verdict(checked))
     terminal.hint(f"rnnx info {model}")
 
 
-def _say(one: Verification) -> str:
-    """The verdict in words and figures."""
-    if not one.report.passed:
-        return f"{one.file}: WRONG: {one.report.first_problem}"
-    worst = max(one.report.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
+def _verdict(checked: Verification) -> str:
+    """Returns the result for one file as a sentence with its figures."""
+    if not checked.report.passed:
+        return f"{checked.file}: WRONG: {checked.report.first_problem}"
+    worst = max(checked.report.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
     bits = "; ".join(
         f"{runtime.rpartition(', ')[2]}: "
-        + ("the same bits as at the export" if same == "same" else f"other bits, {one.max_bits_diff[runtime]:.1g} off")
-        for runtime, same in one.bits.items()
+        + (
+            "the same bits as at the export"
+            if same == "same"
+            else f"not the same bits as at the export, largest difference {checked.max_bits_diff[runtime]:.1g}"
+        )
+        for runtime, same in checked.bits.items()
     )
     return (
-        f"{one.file}: verified: every step is within {worst.worst.ratio:.3f} of what rounding can do "
-        f"(layer {worst.worst.layer}); {bits}"
+        f"{checked.file}: verified: the largest difference of a step from the float64 reference is "
+        f"{worst.worst.ratio:.3f} of the float32 rounding bound (layer {worst.worst.layer}); {bits}"
     )

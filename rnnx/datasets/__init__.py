@@ -1,7 +1,7 @@
 """Loads data sets: labelled texts (IMDB, folders, archives, tables), tagged sentences, and sequences of numbers.
 
-Needs no extra, except to download the IMDB archive. Texts stay bytes, as the tokenizer needs them. The test part is
-kept apart from the training part from the start.
+Needs no extra, except to download the IMDB archive, and `[tables]` for Parquet, Arrow, .xlsx and .zst. Texts stay
+bytes, as the tokenizer needs them. The test part is kept apart from the training part from the start.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import TypeAlias, assert_never
 
 from rnnx.bundle.config import ModelKind
 from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
-from rnnx.datasets.folders_and_tables import Columns, read_dataset
+from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.npz import NPZ_ENDING, read_npz
 from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
+from rnnx.datasets.table_form import Columns, Listener, TableForm
+from rnnx.datasets.tables import known_endings
 from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import UsageError
 
@@ -25,9 +27,11 @@ __all__ = [
     "Columns",
     "Dataset",
     "Examples",
+    "Listener",
     "Series",
     "SeriesDataset",
     "SeriesTask",
+    "TableForm",
     "TaggedDataset",
     "TaggedSentences",
     "kind_of",
@@ -60,7 +64,13 @@ def kind_of(name: str) -> ModelKind:
 
 
 def load_any(
-    name: str, task: SeriesTask = "classification", *, data_dir: Path | None = None, columns: Columns | None = None
+    name: str,
+    task: SeriesTask = "classification",
+    *,
+    data_dir: Path | None = None,
+    columns: Columns | None = None,
+    form: TableForm | None = None,
+    listener: Listener | None = None,
 ) -> AnyDataset:
     """Loads a data set of any kind by name or path.
 
@@ -69,6 +79,8 @@ def load_any(
         task: Whether sequences of numbers have labels or values to be predicted; ignored for text.
         data_dir: The folder of the IMDB reviews; refused for any other data set.
         columns: The columns of a table of texts; ignored for the other kinds.
+        form: How a table of texts is written; ignored for the other kinds.
+        listener: Takes what was found out about a table, and what is probably wrong with it.
 
     Raises:
         DataError: If it cannot be read.
@@ -76,7 +88,7 @@ def load_any(
     """
     match kind_of(name):
         case "texts":
-            return load_dataset(name, data_dir=data_dir, columns=columns)
+            return load_dataset(name, data_dir=data_dir, columns=columns, form=form, listener=listener)
         case "sentences":
             return load_sentences(name, data_dir=data_dir)
         case "sequences":
@@ -85,17 +97,28 @@ def load_any(
             assert_never(kind)
 
 
-def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | None = None) -> Dataset:
+def load_dataset(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    columns: Columns | None = None,
+    form: TableForm | None = None,
+    listener: Listener | None = None,
+) -> Dataset:
     """Loads labelled texts by name or path.
 
     Args:
-        name: `imdb`; or the path of a folder of `train/<label>/*.txt` (and `test/`), of an archive of such a folder,
-            or of a `.csv`, `.tsv` or `.jsonl` file.
+        name: `imdb`; or the path of a folder of `train/<label>/*.txt` (and `test/`) or of another layout of
+            `rnnx.datasets.label_folders`, of an archive of such a folder, or of a table in one of the formats of
+            `rnnx.datasets.table_formats`.
         data_dir: The folder that holds the IMDB reviews, packed or unpacked; None downloads them.
-        columns: The columns of a table; by default `text` and `label`.
+        columns: The columns of a table; by default `text` and `label`, or names like these.
+        form: How a table is written; by default this is found out.
+        listener: Takes what was found out, and what is probably wrong with the data.
 
     Raises:
         DataError: If it cannot be read, or holds no labelled text.
+        MissingExtraError: If its format needs a package that is not installed.
         UsageError: If there is no data set of that name, or it holds no texts.
     """
     if name == "imdb":
@@ -104,12 +127,12 @@ def load_dataset(name: str, *, data_dir: Path | None = None, columns: Columns | 
     path = Path(name)
     if not path.exists():
         raise UsageError(
-            f"no data set {name!r}: give imdb, or the path of a folder, an archive, .csv, .tsv, .jsonl, .conllu or .npz"
+            f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
         )
     kind = kind_of(name)
     if kind != "texts":
         raise UsageError(f"{name}: holds {DESCRIPTIONS[kind]}, but {DESCRIPTIONS['texts']} are needed here")
-    return read_dataset(path, columns or Columns())
+    return read_dataset(path, columns or Columns(), form, listener)
 
 
 def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:

@@ -51,7 +51,7 @@ def read_archive(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Memb
         yield from (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, is_wanted)
     except (ValueError, ArithmeticError, LookupError, struct.error) as error:
         # tarfile and zipfile raise these for some damaged headers.
-        raise tarfile.TarError(f"a header makes no sense: {error}") from error
+        raise tarfile.TarError(f"a header is impossible: {error}") from error
 
 
 def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
@@ -67,6 +67,16 @@ def require_no_bomb(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
         raise _bomb(path, f"to {unpacked:,} bytes in {len(entries):,} members", most)
 
 
+def require_unpacked(path: Path, size: int) -> None:
+    """Refuses a packed file that has unpacked to too many bytes.
+
+    Raises:
+        UntrustedDataError: If they are more than the limit for a file of this size.
+    """
+    if size > (most := _most_unpacked(path)):
+        raise _bomb(path, f"to {size:,} bytes or more", most)
+
+
 def _read_zip(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
     with zipfile.ZipFile(path) as archive:
         require_no_bomb(path, archive.infolist())
@@ -80,7 +90,7 @@ def _read_zip(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members
 
 
 def _read_tar(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members:
-    with _decompress(path) as unpacked, tarfile.open(fileobj=_Bounded(path, unpacked), mode="r:") as tar:
+    with decompress(path) as unpacked, tarfile.open(fileobj=_Bounded(path, unpacked), mode="r:") as tar:
         for count, member in enumerate(tar):
             _require_plain(path, member.name, is_plain=member.isreg() or member.isdir())
             if count > _MOST_MEMBERS:
@@ -92,7 +102,13 @@ def _read_tar(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members
                 yield PurePosixPath(member.name), stream.read()
 
 
-def _decompress(path: Path) -> IO[bytes]:
+def decompress(path: Path) -> IO[bytes]:
+    """Opens a file; if its first bytes are those of xz, gzip or bzip2, it is unpacked while it is read.
+
+    Raises:
+        lzma.LZMAError: If it is packed with xz and needs too much memory.
+        OSError: If it cannot be read.
+    """
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if head.startswith(b"\xfd7zXZ"):

@@ -11,7 +11,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rnnx.datasets.folders_and_tables import Columns, read_dataset
+from rnnx.datasets.folders_and_tables import read_dataset
+from rnnx.datasets.table_form import Columns
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
 from rnnx.files.library_homes import keras_cache

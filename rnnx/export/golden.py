@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -13,7 +14,17 @@ from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.messages import parse_model
-from rnnx.proof.evidence import ArrayRecord, Evidence, GoldenCase, golden_states, record_network, with_evidence
+from rnnx.proof.evidence import (
+    SAMPLE_SIZES,
+    ArrayRecord,
+    Evidence,
+    GoldenCase,
+    evidence_budget,
+    fits_budget,
+    golden_states,
+    record_network,
+    with_evidence,
+)
 from rnnx.proof.report import ParityReport
 from rnnx.reference import NamedArrays, Network
 from rnnx.reference.streaming import zero_states
@@ -24,6 +35,8 @@ from rnnx.text_form.build import TextForm
 
 # The steps whose states the evidence records, for as many of the golden inputs as there are steps here.
 _STEPS = (0, 1, 4)
+# Of one golden input, without the batch: the answers of the float64 reference, and those of the file in onnxruntime.
+Results: TypeAlias = tuple[NamedArrays, NamedArrays]
 
 
 def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
@@ -83,7 +96,7 @@ def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, prop
     Only golden inputs that come from a text are recorded.
     """
     texts = {name: row for name, row in inputs.items() if row[0] is not None}
-    return _finish(form.rewritten, form.network, texts, report, properties, form.ids)
+    return _finish(form.rewritten, form.network, texts, report, {**properties, **form.properties}, form.ids)
 
 
 def _finish(
@@ -107,41 +120,63 @@ def _finish(
     model = form.model.SerializeToString()
     session = Session(model, device="cpu")
 
-    def run(text: bytes | None, given: NamedArrays) -> dict[str, ArrayRecord]:
+    def run(text: bytes | None, given: NamedArrays) -> NamedArrays:
         batch = given if ids_value is None else {"text": to_batch([text or b""])}
         answers = session.run_by_name({**batch, **zero_states(form.carried, 1)})
-        return {name: ArrayRecord.of(answers[name][0]) for name in network.ends}
+        return {name: answers[name][0] for name in network.ends}
 
-    cases = tuple(
-        GoldenCase(
-            name,
-            None if text is None else to_text(text),
-            {key: ArrayRecord.of(values[0]) for key, values in given.items()},
-            {key: ArrayRecord.of(values[0]) for key, values in network.answers(given).items()},
-            run(text, given),
-            golden_states(network, given, _STEPS) if i < len(_STEPS) else (),
-        )
-        for i, (name, (text, given)) in enumerate(inputs.items())
-    )
     parsed = parse_model(model)
-    # The curves are for people to look at: the bundle has them in parity.json and in the plot.
-    figures = dataclasses.replace(report, drift=())
-    tools = tool_versions("numpy", "onnxruntime")
+    results = {
+        name: ({key: values[0] for key, values in network.answers(given).items()}, run(text, given))
+        for name, (text, given) in inputs.items()
+    }
     evidence = Evidence(
         network.inputs,
         record_network(network, parsed),
         dict(network.outputs),
         form.recipe(),
         ids_value,
-        cases,
-        figures,
-        tools,
+        (),
+        dataclasses.replace(report, drift=()),  # the curves are for people, in the bundle
+        tool_versions("numpy", "onnxruntime"),
         form.carried,
     )
+    for most in _sample_sizes(results, evidence_budget(parsed)):
+        evidence = dataclasses.replace(evidence, cases=_golden_cases(network, inputs, results, most))
+        if fits_budget(evidence, parsed):
+            break
     finished = onnx.ModelProto.FromString(model)
     onnx.helper.set_model_props(finished, with_evidence(properties, evidence, parsed))
     data: bytes = finished.SerializeToString(deterministic=True)
     return data
+
+
+def _sample_sizes(results: Mapping[str, Results], budget_bytes: int) -> tuple[int | None, ...]:
+    """The sample sizes to try, the largest first; None records all numbers, unless that is too large in any case."""
+    number_count = sum(values.size for pair in results.values() for named in pair for values in named.values())
+    # A number takes four characters at least, such as `0.0,`.
+    return (None, *SAMPLE_SIZES) if 4 * number_count <= budget_bytes else SAMPLE_SIZES
+
+
+def _golden_cases(
+    network: Network, inputs: GoldenInputs, results: Mapping[str, Results], most: int | None
+) -> tuple[GoldenCase, ...]:
+    """Records the golden vectors, with at most `most` numbers of each output."""
+
+    def record(arrays: NamedArrays) -> dict[str, ArrayRecord]:
+        return {key: ArrayRecord.of(values, most) for key, values in arrays.items()}
+
+    return tuple(
+        GoldenCase(
+            name,
+            None if text is None else to_text(text),
+            {key: ArrayRecord.of(values[0]) for key, values in given.items()},
+            record(results[name][0]),
+            record(results[name][1]),
+            golden_states(network, given, _STEPS) if i < len(_STEPS) else (),
+        )
+        for i, (name, (text, given)) in enumerate(inputs.items())
+    )
 
 
 def _time(given: NamedArrays) -> int:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
+
+import numpy as np
 
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer
+from rnnx.text.unicode_table import CharacterKind, load_table
 
 _NEAR_COUNT = 2000
 _MEGABYTE = 1 << 20
+# A character of each kind, and bytes that are no UTF-8: cut, too long, a surrogate, above the last character, single.
+_OTHERS = (
+    *(character.encode() for character in ("世", "世界", "ข้", "้", "😀", "\u200b", "—", "\xe9", "\U00032400", "!", "?")),
+    *(b"\xe4\xb8", b"\xf0\x9f\x98", b"\xc0\xa7", b"\xe0\x80\xa7", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
+    *(b"\xff", b"\x92", b"\xe9", b"\xa9", b"\xe4<br />", b"<br />\xb8"),
+)
 
 
 def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict[str, bytes]]:
@@ -20,7 +30,8 @@ def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict
 
     Returns:
         Batches with the texts and the traps, with every word of the vocabulary, and with words that differ from one of
-        the vocabulary by a byte; then each trap alone, and a text of a megabyte.
+        the vocabulary by a byte; then each trap alone, and a text of a megabyte. For the rule `unicode-14` there is one
+        more batch, with characters outside ASCII.
     """
     length = tokenizer.config.max_length
     words = tokenizer.vocabulary.tokens[len(SPECIAL_TOKENS) :]
@@ -29,7 +40,10 @@ def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict
     every_word = {f"words from {line[0]!r}": b" ".join(line) for line in _lines(words, length)}
     near_words = {f"near {line[0]!r}": b" ".join(line) for line in _lines(_near(words), length)}
     alone = [{f"{name}, alone": text} for name, text in traps.items()]
-    return [mixed, every_word, near_words, *alone, {"a megabyte": (b"the film " * _MEGABYTE)[:_MEGABYTE]}]
+    batches = [mixed, every_word, near_words, *alone, {"a megabyte": (b"the film " * _MEGABYTE)[:_MEGABYTE]}]
+    if tokenizer.config.rule == "unicode-14":
+        batches.append(_unicode_traps(words, length, marks=tokenizer.config.marks))
+    return batches
 
 
 def _traps(words: Sequence[bytes], length: int) -> dict[str, bytes]:
@@ -52,6 +66,29 @@ def _traps(words: Sequence[bytes], length: int) -> dict[str, bytes]:
         "the longest text": b" ".join([longest] * length),
         "one more than the longest text": b"zzqqzz " + b" ".join([word] * length),
     }
+
+
+def _unicode_traps(words: Sequence[bytes], length: int, *, marks: bool) -> dict[str, bytes]:
+    """Makes texts with other spellings of the words, and with characters of every kind and broken ones in words."""
+    some = words[:: max(len(words) // _NEAR_COUNT, 1)]
+    respelled = {f"respelled {line[0]!r}": b" ".join(line) for line in _lines(_respell(some, marks=marks), length)}
+    return {
+        f"{word!r} with others": b" ".join(word + other + word for other in _OTHERS) for word in words[:20]
+    } | respelled
+
+
+def _respell(words: Sequence[bytes], *, marks: bool) -> Iterator[bytes]:
+    """Writes each character by the next of those that it replaces, with the next dropped character after it."""
+    table = load_table(marks=marks)
+    spellings: defaultdict[int, list[str]] = defaultdict(list)
+    for code in np.flatnonzero(table.replacements).tolist():
+        spellings[int(table.replacements[code])].append(chr(code))
+    next_of = {chr(code): cycle(codes) for code, codes in spellings.items()}
+    dropped = cycle(chr(code) for code in np.flatnonzero(table.kinds == CharacterKind.DROPPED).tolist())
+    for word in words:
+        # Of a word that is no token, other characters than these are left out.
+        letters = [letter for letter in word.decode(errors="ignore") if letter in next_of]
+        yield "".join(next(next_of[letter]) + next(dropped) for letter in letters).encode()
 
 
 def _near(words: Sequence[bytes]) -> Iterator[bytes]:

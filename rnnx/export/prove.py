@@ -15,7 +15,7 @@ from rnnx.proof.progress import reported, track
 from rnnx.proof.report import InvarianceReport, ParityReport
 from rnnx.reference import Network
 from rnnx.rewrites.replace import Rewritten
-from rnnx.rounding.decisions import decide
+from rnnx.rounding.decisions import decide_distinct_rows
 from rnnx.runtime.session import devices_for
 
 
@@ -36,7 +36,8 @@ def prove(
         on_stage: Called with the reason if Keras has to run step by step.
     """
     batches = probes.batches
-    decisions = [decide(network, batch.given) for batch in track(batches, "bounding rounding errors")]
+    inputs = (network.named(batch.given) for batch in track(batches, "bounding rounding errors"))
+    decisions = decide_distinct_rows(network, inputs)
     with reported("tracing Keras"):
         run_keras = KerasRunner(model, network, on_stage)
     keras_outputs = [run_keras(batch) for batch in track(batches, f"running {run_keras.name}")]

@@ -41,7 +41,7 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
             `.csv` on stdin.
 
     Yields:
-        Items with a `row`, or with an error.
+        Items that are encoded, or have an error.
     """
     for source in sources:
         count = 0
@@ -49,7 +49,7 @@ def read_arrays_of(reader: ArrayReader, sources: Iterable[str]) -> Iterator[Item
             for index, row in enumerate(_read(reader, source)):
                 count = index + 1
                 try:
-                    yield Item(source, None, None, index=index, row=reader.encode(row, index).given)
+                    yield Item(source, None, None, index=index, encoded=reader.encode(row, index))
                 except DataError as error:
                     yield Item(source, None, None, str(error), index=index)
         except (DataError, OSError) as error:

@@ -36,6 +36,12 @@ class Encoded(NamedTuple):
     tokens: int
     truncated: bool
 
+    @property
+    def size_bytes(self) -> int:
+        """The memory that its arrays take."""
+        arrays = self.given.values() if isinstance(self.given, dict) else [self.given]
+        return sum(int(array.nbytes) for array in arrays)
+
 
 class TextReader:
     """Reads texts for a text classifier.
@@ -124,12 +130,14 @@ class ArrayReader:
         """Checks one sequence and converts it to the dtypes of the inputs.
 
         Args:
-            item: An array, nested lists, or a mapping of either by input name.
+            item: An array, nested lists, or a mapping of either by input name; an `Encoded` item is returned as it is.
             index: Its position among the inputs, from 0, for the error message.
 
         Raises:
             DataError: If it is not what the model reads; names the input, and says what the input should be.
         """
+        if isinstance(item, Encoded):
+            return item
         self._require_no_text(item)
         if not isinstance(item, Mapping):
             if len(self.inputs) > 1:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rnnx.errors import DataError
 from rnnx.files.read import open_stdin
-from rnnx.infer.encoders import Encoded, Row
+from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
@@ -44,9 +44,9 @@ class Item:
         text: The text; None for any other item, and if it cannot be read.
         error: Why the item cannot be read; for an item with a text, a warning.
         index: The index of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
-        row: A sequence, as arrays by input name; None for a text, and if it cannot be read.
         sentence: A sentence of a treebank, with its words; None for any other item.
-        encoded: The ids of a text that was too long to be kept; None for any other item.
+        encoded: A sequence, or a text that was too long to be kept, as the reader of the model encodes it; None for any
+            other item.
     """
 
     source: str
@@ -54,27 +54,26 @@ class Item:
     text: bytes | None
     error: str | None = None
     index: int | None = None
-    row: Row | None = None
     sentence: ConlluSentence | None = None
     encoded: Encoded | None = None
 
     @property
-    def given(self) -> bytes | Row | tuple[bytes, ...] | Encoded | None:
+    def given(self) -> bytes | tuple[bytes, ...] | Encoded | None:
         """The input for the model; None if there is none."""
         if self.encoded is not None:
             return self.encoded
         if self.sentence is not None:
             return self.sentence.words
-        return self.text if self.row is None else self.row
+        return self.text
 
     @property
     def size_bytes(self) -> int:
         """The memory that the item takes."""
         if self.encoded is not None:
-            return int(self.encoded.given.nbytes)
+            return self.encoded.size_bytes
         if self.sentence is not None:
             return sum(map(len, self.sentence.lines))
-        return len(self.text or b"") if self.row is None else sum(values.nbytes for values in self.row.values())
+        return len(self.text or b"")
 
 
 @dataclass(frozen=True)
@@ -245,6 +244,17 @@ def _lines_of(source: str, file: BinaryIO, tokenizer: Tokenizer | None) -> Itera
 
 def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
     return _item(source, number, text.removesuffix(b"\r") if isinstance(text, bytes) else text, empty=None)
+
+
+def text_item(source: str, line: int, text: bytes) -> Item:
+    """Makes an item of a text that is in memory; it cannot be read if it holds zero bytes.
+
+    Args:
+        source: The file as the user named it.
+        line: Where the text is in the file.
+        text: The text; it may be empty.
+    """
+    return _item(source, line, text, empty=None)
 
 
 def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | None) -> Item:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rnnx.text.tokenizer import Tokenizer, to_words
+from rnnx.text.tokenizer import Tokenizer
 
 _BREAK = b"<br />"
 # At most this much of an unfinished word is kept. No vocabulary has a longer word (or else the limit grows with it).
 _MOST_HELD_BYTES = 1 << 16
-# Nearly every text has a space within this many bytes of its end, so the search begins there.
-_NEAR_BYTES = 1 << 10
+# A word is cut between two characters, and a character has at most this many bytes.
+_CHARACTER_BYTES = 4
 
 
 class TextStream:
@@ -25,9 +25,10 @@ class TextStream:
             tokenizer: The tokenizer of the bundle.
         """
         self.held = b""
+        self._rule = tokenizer.rule
         self._strips_breaks = tokenizer.config.strip_breaks
         longest = max(len(token) for token in tokenizer.vocabulary.tokens)
-        self._most_held = max(longest + 1, _MOST_HELD_BYTES)
+        self._most_held = max(longest + _CHARACTER_BYTES, _MOST_HELD_BYTES)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Takes a piece of text.
@@ -37,13 +38,16 @@ class TextStream:
         """
         text = self.held + data
         end = self._find_end(text)
-        self.held = text[end:][: self._most_held]
-        return to_words(text[:end], strip_breaks=self._strips_breaks).split()
+        self.held = self._rule.shorten(text[end:], self._most_held)
+        return self._split(text[:end])
 
     def finish(self) -> list[bytes]:
         """Ends the text; returns the word that was held back, if there is one."""
         text, self.held = self.held, b""
-        return to_words(text, strip_breaks=self._strips_breaks).split()
+        return self._split(text)
+
+    def _split(self, text: bytes) -> list[bytes]:
+        return self._rule.to_words(text, strip_breaks=self._strips_breaks).split()
 
     def _find_end(self, text: bytes) -> int:
         """Returns the length of the part whose words cannot change any more, whatever text follows."""
@@ -51,7 +55,4 @@ class TextStream:
             for length in range(len(_BREAK) - 1, 0, -1):
                 if text.endswith(_BREAK[:length]):
                     return len(text) - length  # a word before `<` is finished
-        start = max(0, len(text) - _NEAR_BYTES)
-        if (at := to_words(text[start:], strip_breaks=False).rfind(b" ")) >= 0:
-            return start + at + 1
-        return to_words(text[:start], strip_breaks=False).rfind(b" ") + 1
+        return self._rule.find_end(text)

@@ -1,15 +1,16 @@
-"""The proof: whether another computation of a network is right, and by how much (`rnnx.proof.report` holds the answer).
+"""Compares the states and outputs of a runtime with the reference, step by step; `rnnx.proof.report` holds the result.
 
-Comparing recurrent networks end to end says little: where the weights expand, two right float32 computations part ways,
-and where they contract, a wrong one is forgotten. So each step is looked at alone: from the runtime's own state before
-it, one float64 step of the reference has to come within the rounding bound (`rnnx.rounding.step_bound`) of the
-runtime's state after it. What follows the recurrence is compared in the same way, from the runtime's own states. The
-ratio of difference to bound is the figure; above 1, float32 arithmetic cannot explain what the runtime did.
+An end-to-end comparison of recurrent networks proves little. If the weights expand differences, two correct float32
+computations diverge; if they contract them, the error of a wrong one disappears. So each step is compared alone: one
+float64 step of the reference, from the runtime's own state before the step, must come within the rounding bound
+(`rnnx.rounding.step_bound`) of the runtime's state after the step. The layers after a recurrence are compared in the
+same way, from the runtime's own states. The result is the ratio of the difference to the bound. Above 1, float32
+rounding cannot explain what the runtime computed.
 
-Beside it stands the whole way, from ids to probabilities, against what all these roundings together can do
-(`rnnx.rounding.decisions`): it decides which labels have to be the same.
+The outputs are compared end to end as well, with the first-order bound of all these roundings together
+(`rnnx.rounding.decisions`). This bound decides which labels must be equal.
 
-Imports numpy only; runs nothing but the reference; prints nothing.
+Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.recurrent_bounds import expect_steps
 
-# Half of what a probability can be: beyond it, a wrong one may pass.
-_SAYS_NOTHING = 0.5
+# Half the range of a probability. With a larger bound, a wrong probability could pass.
+_USELESS_BOUND = 0.5
 _CURVE_POINTS = 48
 
 
@@ -37,9 +38,9 @@ class ProbeBatch:
     """Inputs that run as one batch.
 
     Attributes:
-        given: The inputs: by name, or the single one: ids (batch, time) int32.
-        names: What each row is, such as `empty` or `text 3`.
-        texts: What each row comes from, for files that read text; None if it was made up.
+        given: The inputs by name, or the only input: ids `(batch, time)` int32.
+        names: A name for each row, such as `empty` or `text 3`.
+        texts: The text of each row, for files that read text; None for made-up inputs.
     """
 
     given: Given
@@ -48,18 +49,18 @@ class ProbeBatch:
 
     @property
     def time(self) -> int:
-        """The longest time of its inputs."""
+        """The number of steps of the longest input."""
         arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
         return max(int(values.shape[1]) for values in arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a runtime gave for one batch.
+    """The outputs and states of a runtime for one batch.
 
     Attributes:
-        answers: By output name, float32: (batch, 1) or (batch, classes), (batch, time, classes), or whatever it is.
-        states: By recurrent layer, float32 (batch, time, units), in the order of their computation.
+        answers: The outputs of the network by name, float32, such as `(batch, classes)` or `(batch, time, classes)`.
+        states: The states by recurrent layer, float32 `(batch, time, units)`, in the order of the computation.
     """
 
     answers: Mapping[str, npt.NDArray[np.float32]]
@@ -76,11 +77,14 @@ def compare_runtime(
     """Compares one runtime with the reference.
 
     Args:
-        runtime: Its name in the report.
+        runtime: The name of the runtime in the report.
         network: The reference.
-        batches: What was run.
-        outputs: What came out, one per batch.
-        decisions: What the reference says of each batch, end to end, and which labels rounding cannot change.
+        batches: The inputs that were run.
+        outputs: The outputs and states of the runtime, one for each batch.
+        decisions: The outputs of the reference for each batch, their bounds, and which labels rounding cannot change.
+
+    Returns:
+        The largest ratio of each layer, and all problems.
     """
     problems: list[str] = []
     layers: dict[str, LayerReport] = {}
@@ -107,9 +111,9 @@ def compare_runtime(
         for report in compared:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
-    if diffs and smallest_bound >= _SAYS_NOTHING:
+    if diffs and smallest_bound >= _USELESS_BOUND:
         problems.append(
-            "the bound of the probabilities says nothing on any probe: the weights are too large for float32"
+            "the rounding bound of the probabilities is above 0.5 on every probe: the weights are too large for float32"
         )
     is_finite = bool(diffs) and np.isfinite(diffs).all()
     return RuntimeReport(
@@ -123,13 +127,13 @@ def compare_runtime(
 
 
 def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outputs) -> list[DriftCurve]:
-    """Follows the states of each recurrent layer along a long sequence.
+    """Measures how the states of each recurrent layer move away from the reference along a long sequence.
 
     Args:
-        runtime: Its name in the report.
+        runtime: The name of the runtime in the report.
         network: The reference.
         batch: One row or several.
-        outputs: What came out.
+        outputs: The outputs and states of the runtime.
     """
     own = network.forward(batch.given)
     given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
@@ -141,7 +145,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
         drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
-        # What the layers below rounded is theirs: the inputs are taken as the runtime's states give them, exactly.
+        # The rounding of earlier layers does not count here: the inputs follow from the runtime's own states.
         x = given[node.inputs[0]]
         expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
         difference = np.abs(expected - actual)
@@ -159,28 +163,28 @@ def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32
     if actual.dtype != np.float32:
         return f"{name} should be float32, not {actual.dtype}"
     if actual.shape != expected.values.shape:
-        return f"{name} should be of shape {expected.values.shape}, not {actual.shape}"
+        return f"{name} should have the shape {expected.values.shape}, not {actual.shape}"
     return None
 
 
 def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tuple[list[LayerReport], float]:
-    """Walks the network along the runtime's own states, with the rounding that its inputs may carry.
+    """Compares each layer, starting from the runtime's own states, with the rounding errors of its inputs.
 
     Returns:
-        The largest ratio of each layer and output, and the smallest bound of a probability; 0 where there is none.
+        The largest ratio of each layer and output, and the smallest bound of a probability, 0 if there is none.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
     recurrent = network.recurrent_nodes
     if missing := recurrent.keys() - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
     tensors = network.forward(batch.given, states)
-    errors: dict[str, Array] = {one.name: np.zeros(tensors[one.name].values.shape) for one in network.inputs}
+    errors: dict[str, Array] = {port.name: np.zeros(tensors[port.name].values.shape) for port in network.inputs}
     reports = []
     for node in network.nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
         if isinstance(node.layer, Recurrent):
             reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
-            errors[node.name] = np.zeros_like(tensors[node.name].values)  # from here on, the runtime's own states
+            errors[node.name] = np.zeros_like(tensors[node.name].values)  # the next layers start from its own states
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
     for name, node in network.ends.items():
@@ -200,7 +204,7 @@ def _largest_ratio(
     layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
 ) -> LayerReport:
     difference = np.abs(expected - actual)
-    # A bound of 0 allows nothing but equality.
+    # A bound of 0 allows only equality.
     ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
     bad = ~np.isfinite(difference)
     where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)

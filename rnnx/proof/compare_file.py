@@ -1,4 +1,4 @@
-"""One exported file on one device, beside the reference and beside itself: the comparison that the proof is made of."""
+"""Runs an exported file on a device, and compares it with the reference and with itself; the core of the proof."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rnnx.text.tokenizer import to_batch
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong with a file on a batch; wrong ids are the reason for whatever else is wrong."""
+    """A problem of a file on a batch. Wrong ids make everything else wrong as well."""
 
     text: str
     is_of_ids: bool = False
@@ -34,14 +34,14 @@ class _Problem:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A file to be compared.
+    """An exported file that is to be compared.
 
     Attributes:
-        name: Of the file.
-        model: Its bytes.
-        recipe: How its states are seen.
-        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
-        carried: For a streaming file, the states that it takes in and puts out.
+        name: The name of the file.
+        model: The content of the file.
+        recipe: How its states are made outputs.
+        ids: For a file that reads text, the value in the graph that holds the ids; else None.
+        carried: For a streaming file, the states that are its inputs and outputs.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came out for one file on one device.
+    """The result for one file on one device.
 
     Attributes:
-        report: Beside the reference.
-        invariance: Beside itself.
-        drift: Along the long batch, if there was one.
-        answers: What the file gave, by output, one per batch.
-        chunked: Beside the reference, in chunks of several sizes; for a streaming file.
+        report: The comparison with the reference.
+        invariance: The comparisons of the file with itself.
+        drift: The drift along the long batch, if there was one.
+        answers: The outputs of the file by name, one mapping for each batch.
+        chunked: For a streaming file, the comparison with the reference in chunks of several sizes.
     """
 
     report: RuntimeReport
@@ -84,36 +84,36 @@ def compare_file(
         candidate: The file.
         device: `cpu` or `cuda`.
         network: The reference.
-        batches: What to run; the first one holds rows of many lengths.
-        decisions: What the reference says of each batch.
-        long_batch: What the drift is followed along; not for a file that reads text.
+        batches: The inputs to run; the rows of the first batch have many lengths.
+        decisions: The outputs of the reference for each batch, with their bounds.
+        long_batch: The long sequence along which the drift is measured; not for a file that reads text.
 
     Raises:
-        DeviceError: If the device is not there.
+        DeviceError: If the device is not available.
         ModelError: If onnxruntime cannot load or run the file.
     """
     session = Session(candidate.model, device=device)
     stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
-    run, run_with_states = (from_zero(one.run_by_name, candidate.carried) for one in (session, stateful))
+    run, run_with_states = (from_zero(opened.run_by_name, candidate.carried) for opened in (session, stateful))
     results = [run_with_states(given) for given in track(inputs, f"running {name}")]
     own = [run(given) for given in inputs]
     problems: list[_Problem] = []
     for batch, result, answers in zip(batches, results, own, strict=True):
-        # The states came from a copy that puts them out: the file itself has to give the same bits.
+        # The states come from a copy of the file that returns them; the file itself must give the same bits.
         if not all(np.array_equal(values, result[key], equal_nan=True) for key, values in answers.items()):
             problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
         if candidate.ids is not None:
             problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
     outputs = [_outputs(candidate, network, result) for result in results]
-    said = tuple(problem.text for problem in problems)
+    messages = tuple(problem.text for problem in problems)
     if any(problem.is_of_ids for problem in problems):
-        # With other ids no state can be the right one; the ids are what is wrong.
-        report = RuntimeReport(name, (), None, 0, 0, said)
+        # With wrong ids every state is wrong, so only the ids are reported.
+        report = RuntimeReport(name, (), None, 0, 0, messages)
     else:
         report = compare_runtime(name, network, batches, outputs, decisions)
-        report = dataclasses.replace(report, problems=(*report.problems, *said))
+        report = dataclasses.replace(report, problems=(*report.problems, *messages))
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
@@ -152,7 +152,7 @@ def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 
 
 def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
-    """The network's own outputs: a file that reads text spells a sigmoid out as two probabilities."""
+    """Returns the outputs of the network. A file that reads text gives two probabilities for one sigmoid."""
     if candidate.ids is not None and network.ends[OUTPUT_NAME].head_kind == "sigmoid":
         return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
     if missing := network.ends.keys() - result.keys():
@@ -163,7 +163,7 @@ def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 def _text_problems(
     network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
 ) -> list[_Problem]:
-    """The ids have to be those of `rnnx.text.tokenizer`, and the first label's probability one subtraction away."""
+    """Checks that the ids are those of `rnnx.text.tokenizer`, and the probabilities of a sigmoid 1 - p and p."""
     expected = network.named(batch.given)[INPUT_NAME]
     if ids.dtype != np.int32 or ids.shape != expected.shape:
         what = f"ids differ: {ids.dtype} {ids.shape}, not int32 {expected.shape}, on {batch.names[0]!r}"

@@ -1,6 +1,6 @@
-"""Two files, or one file on two devices, on the same inputs: where they part first, by how much, and what comes of it.
+"""Compares two files, or one file on two devices, on the same inputs: where they first differ, and by how much.
 
-The states of each are read from the file itself (`rnnx.onnx_file.visible_states`). Needs numpy and onnxruntime.
+The states are read from the files themselves (`rnnx.onnx_file.visible_states`). Needs NumPy and onnxruntime.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
 
 @dataclass(frozen=True)
 class DiffInput:
-    """One input: a text, or ids where there is none.
+    """One input: a text or ids.
 
     Attributes:
-        name: For the report.
-        text: Raw bytes; None for ids.
-        ids: (time,) int32; None for a text.
+        name: Its name in the report.
+        text: The raw bytes of the text; None for ids.
+        ids: The ids, `(time,)` int32; None for a text.
     """
 
     name: str
@@ -41,12 +41,12 @@ class DiffInput:
 
 @dataclass(frozen=True)
 class Parting:
-    """Where two computations of the same layers part first.
+    """The place where two computations of the same layers first differ.
 
     Attributes:
         layer: The first layer, in the order of the computation, whose states differ.
-        step: The first position of it, in the order of its computation.
-        unit: With the largest difference there.
+        step: The first step of this layer at which they differ, in the order of its computation.
+        unit: The unit with the largest difference at this step.
         difference: That difference.
     """
 
@@ -58,14 +58,14 @@ class Parting:
 
 @dataclass(frozen=True)
 class InputDifference:
-    """What differs on one input.
+    """The differences on one input.
 
     Attributes:
-        name: The input's.
-        labels: What each of the two says.
-        max_abs_diff: In probability; None if the two have other labels.
-        parting: None if no bit differs, or if the layers are not the same.
-        max_state_diff: Of any state; None if the layers are not the same.
+        name: The name of the input.
+        labels: The labels that the two sides choose.
+        max_abs_diff: The largest difference in probability; None if the two sides have different sets of labels.
+        parting: Where the states first differ; None if all bits are equal, or if the layers are not the same.
+        max_state_diff: The largest difference of a state; None if the layers are not the same.
     """
 
     name: str
@@ -76,13 +76,13 @@ class InputDifference:
 
     @property
     def flips(self) -> bool:
-        """Whether the label is another one."""
+        """Whether the two sides choose different labels."""
         return len(set(self.labels)) > 1
 
 
 @dataclass(frozen=True)
 class StepCurve:
-    """The largest difference of a layer's states at each step, over all inputs that are as long."""
+    """The largest difference of a layer's states at each step, over all inputs that are long enough."""
 
     layer: str
     differences: tuple[float, ...]
@@ -90,12 +90,12 @@ class StepCurve:
 
 @dataclass(frozen=True)
 class DiffReport:
-    """Everything that was compared.
+    """The result of a comparison.
 
     Attributes:
-        names: Of the two.
-        inputs: One by one.
-        curves: Per layer; empty if the layers are not the same.
+        names: The names of the two sides.
+        inputs: The differences on each input.
+        curves: The differences over the steps, for each layer; empty if the layers are not the same.
     """
 
     names: tuple[str, ...]
@@ -104,39 +104,39 @@ class DiffReport:
 
     @property
     def flip_count(self) -> int:
-        """Inputs whose label is another one."""
-        return sum(one.flips for one in self.inputs)
+        """The number of inputs for which the two sides choose different labels."""
+        return sum(given.flips for given in self.inputs)
 
 
 class Side:
-    """One of the two: a file with its states visible.
+    """One side of the comparison: a file whose states are outputs.
 
     Attributes:
-        name: For the report.
-        labels: In the order of the label ids.
-        vocabulary_size: Ids run from 0 to one below it.
-        evidence: Of the file.
+        name: Its name in the report.
+        labels: The labels, in the order of the label ids.
+        vocabulary_size: The number of ids.
+        evidence: The evidence in the file.
     """
 
     def __init__(self, name: str, data: bytes, device: Device, tokenizer: Tokenizer | None) -> None:
         """Opens a file.
 
         Args:
-            name: For the report.
-            data: The file.
+            name: Its name in the report.
+            data: The content of the file.
             device: `auto`, `cpu` or `cuda`.
-            tokenizer: The bundle's; None for a file alone.
+            tokenizer: The tokenizer of the bundle; None for a file outside a bundle.
 
         Raises:
-            DeviceError: If the device is not there.
-            ModelError: If the file is broken, was altered, or carries no evidence.
+            DeviceError: If the device is not available.
+            ModelError: If the file is broken, was altered, or has no evidence.
         """
         model = parse_model(data)
         properties = read_properties(model)
         self.evidence: Evidence = read_evidence(properties, model)
         about = read_metadata(properties)
-        if about.task != "classification" or [one.name for one in self.evidence.inputs] != [INPUT_NAME]:
-            raise ModelError(f"{name}: gives no label for a text, or for ids; rnnx diff compares those that do")
+        if about.task != "classification" or [port.name for port in self.evidence.inputs] != [INPUT_NAME]:
+            raise ModelError(f"{name}: gives no label for a text or for ids; rnnx diff compares only models that do")
         self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
         self._tokenizer = tokenizer
         self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
@@ -144,23 +144,23 @@ class Side:
 
     @property
     def reads_text(self) -> bool:
-        """Whether a text can be given to it: by a tokenizer of its bundle, or in its graph."""
+        """Whether it can read a text: with the tokenizer of its bundle, or with that in its graph."""
         return self._tokenizer is not None or self.evidence.ids is not None
 
     def run(self, given: DiffInput) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
         """Runs one input.
 
         Returns:
-            The probabilities (labels,), and by layer the states (time, units).
+            The probabilities, `(labels,)`, and the states by layer, `(time, units)`.
 
         Raises:
-            ModelError: If it cannot read such an input, or puts out something else than its evidence says.
+            ModelError: If it cannot read such an input, or if its outputs do not fit its evidence.
         """
         batch = {self._session.input_names[0]: self._encode(given), **zero_states(self.evidence.carried, 1)}
         outputs = self._session.run_by_name(batch)
         with refusing_misfits(self.name):
             states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
-            if any(one.ndim != 2 for one in states.values()):
+            if any(values.ndim != 2 for values in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
             probs = per_label(outputs["probs"][0])
             if probs.shape != (len(self.labels),):
@@ -173,22 +173,24 @@ class Side:
         if given.ids is not None and self.evidence.ids is None:
             return given.ids[None]
         if self._tokenizer is None or given.text is None:
-            raise ModelError(f"{self.name}: cannot read {given.name!r}: a file alone reads no texts; give the bundle")
+            raise ModelError(
+                f"{self.name}: cannot read {given.name!r}: a file without its bundle has no tokenizer; give the bundle"
+            )
         return self._tokenizer.pad([self._tokenizer.encode(given.text).ids])
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
-        """The label that the probabilities (labels,) stand for."""
+        """Chooses the label for the probabilities, `(labels,)`."""
         return self.labels[int(choose_label_ids(probs, 0.5))]
 
 
 def golden_inputs(a: Side, b: Side) -> list[DiffInput]:
-    """The inputs that the first file carries with it, as far as both can read them.
+    """Returns the golden vectors of the first file that both sides can read.
 
-    A text is read by each as its own vocabulary has it, where both read texts. Ids mean the same only where both have
-    as many of them, so that made-up ones, and texts as ids for a file alone, are left out otherwise.
+    Each side reads a text with its own vocabulary. Ids are compared only if both vocabularies have the same size,
+    because otherwise an id does not mean the same word.
 
     Raises:
-        UsageError: If nothing is left.
+        UsageError: If no golden vector is left.
     """
     read_texts = a.reads_text and b.reads_text
     read_ids = not (a.evidence.ids or b.evidence.ids) and a.vocabulary_size == b.vocabulary_size
@@ -200,17 +202,17 @@ def golden_inputs(a: Side, b: Side) -> list[DiffInput]:
             with refusing_misfits(a.name):
                 inputs.append(DiffInput(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
     if not inputs:
-        raise UsageError(f"{a.name} and {b.name} carry no input that both can read; name bundles instead")
+        raise UsageError(f"{a.name} and {b.name} have no golden vector that both can read; give bundles, not files")
     return inputs
 
 
 def compare_sides(a: Side, b: Side, inputs: Sequence[DiffInput]) -> DiffReport:
-    """Runs both on every input and compares.
+    """Runs both sides on every input and compares them.
 
     Args:
-        a: One.
-        b: The other.
-        inputs: Texts, which each side tokenizes as its bundle does; or ids.
+        a: One side.
+        b: The other side.
+        inputs: Texts, which each side tokenizes as its bundle says; or ids.
     """
     rows, curves = [], dict[str, npt.NDArray[np.float64]]()
     for given in inputs:

@@ -1,18 +1,19 @@
-"""What travels inside an exported file so that anyone can prove it again: its metadata_props under `rnnx.evidence`.
+"""The evidence in an exported file, with which anyone can repeat its proof: `rnnx.evidence` in its metadata_props.
 
-The network as layers, each weight by the hash of Keras's own numbers and the place where it stands in the file; inputs
-with what the float64 reference gives for them, some of its states, and the very bits that onnxruntime gave at export;
-the recipe that makes the states visible; the figures of the proof. A second entry holds the hash of all that and of
-the graph: a file altered anywhere is known as such.
+The evidence holds the network as layers, with the hash of each weight as Keras had it and the weight's place in the
+file; inputs with the float64 reference's outputs, some of its states, and the bits that onnxruntime gave at export; the
+recipe that makes the states visible; and the figures of the proof. Large evidence is sampled and packed
+(`rnnx.proof.packed`). A second entry holds the hash of all that and of the graph, so that any alteration is found.
 
 The structure of the network comes from this record, never from the graph; only the weights are read from the file, and
-their hashes say that they are Keras's.
+their hashes show that they are Keras's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,17 +26,24 @@ from rnnx import reference
 from rnnx.errors import ModelError, one_line
 from rnnx.onnx_file.messages import graph_sha256, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe
+from rnnx.proof.packed import pack, unpack
 from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
 from rnnx.reference import LSTM, Given, Input, Network, Node
 from rnnx.reference.streaming import CarriedState
-from rnnx.strict_json import from_json, read_fields, to_json
+from rnnx.rounding.decisions import spread
+from rnnx.strict_json import from_json, read_fields
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 _MOST_BYTES = 1 << 22
-_MOST_CASES = 64  # the export writes about thirty; each of them is calculated anew
-_MOST_UNITS = 1 << 16  # in one state, and what else of a layer is a size
+# Evidence of large outputs is packed and sampled, to stay within this size or that of the weights.
+_LEAST_BUDGET_BYTES = 256 * 1024
+# Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
+SAMPLE_SIZES = (512, 256, 128, 64)
+FEWEST_NUMBERS = SAMPLE_SIZES[-1]
+_MOST_CASES = 64  # the export writes about thirty, and each is computed again
+_MOST_UNITS = 1 << 16  # in one state, and for every other size in a layer's settings
 _KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
 # Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
 _BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
@@ -43,7 +51,7 @@ _BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """A layer of the reference: the name of its class, and what that takes."""
+    """A layer of the reference: the name of its class, its settings and its weights."""
 
     name: str
     kind: str
@@ -63,18 +71,34 @@ class StateRecord:
 
 @dataclass(frozen=True)
 class ArrayRecord:
-    """An array: its shape, and its numbers row by row."""
+    """An array, or a sample of it.
+
+    Attributes:
+        shape: Of the whole array.
+        values: Its numbers row by row; of a sample, those at the places that `spread` chooses, the first and the last
+            number among them.
+        sha256: Of a sample, the hash of all numbers of the array, little-endian, row by row; None if `values` has all.
+    """
 
     shape: tuple[int, ...]
     values: tuple[float, ...]
+    sha256: str | None = None
 
     @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> ArrayRecord:
-        """Records an array."""
+    def of(cls, array: npt.NDArray[Any], most: int | None = None) -> ArrayRecord:
+        """Records an array.
+
+        Args:
+            array: What is recorded.
+            most: Of a larger array, so many numbers are recorded, and the hash of all; None records all numbers.
+        """
+        if most is not None and array.size > most:
+            sample = array.reshape(-1)[spread(array.size, most)].astype(np.float64)
+            return cls(array.shape, tuple(sample.tolist()), _bits_sha256(array))
         return cls(array.shape, tuple(array.astype(np.float64).flatten().tolist()))
 
     def read(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """The array again.
+        """Returns the array, if all numbers were recorded.
 
         Raises:
             ModelError: If the numbers do not fit the shape.
@@ -83,19 +107,40 @@ class ArrayRecord:
             raise ModelError(f"the evidence in the file: {len(self.values)} numbers do not fit {self.shape!r:.60}")
         return np.array(self.values, dtype).reshape(self.shape)
 
+    def pair(self, actual: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Returns the recorded numbers, and those of `actual` at the same places, both in the type of `actual`.
+
+        Raises:
+            ModelError: If `actual` has another shape, or the sample is so small that it says nothing.
+        """
+        if self.sha256 is None:
+            return self.read(actual.dtype), actual
+        if self.shape != actual.shape:
+            raise ModelError(f"the evidence in the file: {self.shape!r:.60} was recorded, and {actual.shape} came out")
+        if not min(actual.size, FEWEST_NUMBERS) <= len(self.values) <= actual.size:
+            raise ModelError(f"the evidence in the file: {len(self.values)} numbers are no sample of {actual.shape}")
+        return np.array(self.values, actual.dtype), actual.reshape(-1)[spread(actual.size, len(self.values))]
+
+    def has_bits_of(self, actual: npt.NDArray[Any]) -> bool:
+        """Whether every number of `actual` has the very bits that were recorded."""
+        recorded, at_places = self.pair(actual)
+        if recorded.tobytes() != at_places.tobytes():
+            return False
+        return self.sha256 is None or self.sha256 == _bits_sha256(actual)
+
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """An input and what came out.
+    """An input with its outputs (a golden vector).
 
     Attributes:
         name: Such as `text 3` or `empty`.
         text: The text, or the words of a sentence, one a line; its bytes as UTF-8 with surrogate escapes; None for
             made-up ids.
         inputs: By name, without the batch; padding included.
-        answers: By output name, without the batch, by the reference in float64.
+        answers: The reference's outputs in float64, by name, without the batch.
         runtime_answers: The same by this file in onnxruntime on the exporting machine's CPU, float32.
-        states: Some of the reference's.
+        states: Some states of the reference.
     """
 
     name: str
@@ -109,9 +154,9 @@ class GoldenCase:
         """The inputs as a batch of one.
 
         Raises:
-            ModelError: If they are not those of the network.
+            ModelError: If they are not the inputs of the network.
         """
-        dtypes = {one.name: np.int32 if one.kind == "ids" else np.float32 for one in network.inputs}
+        dtypes = {each.name: np.int32 if each.kind == "ids" else np.float32 for each in network.inputs}
         if dtypes.keys() != self.inputs.keys():
             raise ModelError(f"{self.name!r:.60}: the golden vector is one of other inputs")
         return {name: self.inputs[name].read(dtype)[None] for name, dtype in dtypes.items()}
@@ -122,14 +167,14 @@ class Evidence:
     """The whole record.
 
     Attributes:
-        inputs: What the network reads.
+        inputs: The inputs of the network.
         layers: In the order of the computation.
         outputs: Output name to the layer that gives it; empty for one output, the last layer's.
-        states: How to see the states.
-        ids: For a file that reads text, the value inside that holds the ids; None for one that reads ids.
+        states: How the states become outputs.
+        ids: For a file that reads text, the name of the value in the graph that holds the ids; None for other files.
         cases: The golden vectors.
         figures: The proof at export.
-        tools: Name to version of what computed `GoldenCase.runtime_answers`.
+        tools: Names and versions of the packages that computed `GoldenCase.runtime_answers`.
         carried: For a streaming file, the states that it takes in and puts out.
     """
 
@@ -146,13 +191,13 @@ class Evidence:
 
 @contextmanager
 def refusing_misfits(name: str) -> Iterator[None]:
-    """What a record leads to that does not fit its file, or says what cannot be computed: one line, and no traceback.
+    """Turns the errors of evidence that does not fit its file into a ModelError of one line.
 
     Args:
         name: Of the file, for the message.
 
     Raises:
-        ModelError: For whatever arrays of other shapes and names of nothing raise.
+        ModelError: For every error that arrays of wrong shapes and unknown names cause.
     """
     try:
         yield
@@ -170,7 +215,7 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
         model: From `rnnx.onnx_file.messages.parse_model`.
 
     Raises:
-        ModelError: If a weight stands nowhere in the file.
+        ModelError: If a weight is not in the file.
     """
     tensors = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
     records = []
@@ -181,7 +226,7 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
             if isinstance(value, np.ndarray):
                 found = find_weight(value, tensors, _BLOCKS.get(type(node.layer), ()))
                 if found is None:
-                    raise ModelError(f"layer {node.name}: its {name} stands nowhere in the file")
+                    raise ModelError(f"layer {node.name}: its {name} is not in the file")
                 weights[name] = found
         settings = {name: value for name, value in fields.items() if name not in weights}
         records.append(LayerRecord(node.name, type(node.layer).__name__, node.inputs, settings, weights))
@@ -192,11 +237,11 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
     """Builds the reference from the record and the file's weights.
 
     Raises:
-        ModelError: If a weight is not the one that was recorded, or the record makes no sense.
+        ModelError: If a weight differs from the recorded hash, or the record is not a valid network.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
-    known = {one.name for one in evidence.inputs}
+    known = {each.name for each in evidence.inputs}
     for layer in evidence.layers:
         if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
             raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
@@ -213,10 +258,10 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
 
 
 def _read_settings(kind: type, layer: LayerRecord) -> dict[str, Any]:
-    """What a layer takes besides its weights.
+    """Reads the settings of a layer, without its weights.
 
     Raises:
-        ValueError: If it does not fit the layer, or is absurd.
+        ValueError: If a setting does not fit the layer, or is too large.
     """
     arrays = {name for name, hint in get_type_hints(kind).items() if "ndarray" in str(hint)}
     if strange := sorted(layer.weights.keys() - arrays):
@@ -230,12 +275,12 @@ def _read_settings(kind: type, layer: LayerRecord) -> dict[str, Any]:
 
 
 def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple[StateRecord, ...]:
-    """The reference's states of one row at a few steps.
+    """Records the reference's states of one row at a few steps.
 
     Args:
         network: The reference.
         given: The inputs, a batch of one.
-        steps: Which; those beyond the row are left out.
+        steps: The steps; those after the end of the row are left out.
     """
     if not steps:
         return ()
@@ -250,16 +295,46 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
 
 
 def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
-    """The metadata of a file, the evidence and the digest added."""
-    whole = {**properties, EVIDENCE_KEY: to_json(evidence, indent=None)}
+    """Returns the metadata of a file with the evidence and the digest; the evidence is packed if it is large."""
+    text = _to_text(evidence)
+    stored = text if len(text) <= evidence_budget(model) else pack(text)
+    whole = {**properties, EVIDENCE_KEY: stored}
     return {**whole, DIGEST_KEY: _digest(whole, model)}
+
+
+def evidence_budget(model: Any) -> int:
+    """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
+    weights = sum(read_tensor(tensor).nbytes for tensor in model.graph.initializer)
+    return min(max(_LEAST_BUDGET_BYTES, weights), _MOST_BYTES)
+
+
+def fits_budget(evidence: Evidence, model: Any) -> bool:
+    """Whether the evidence can be stored within its budget, and read back."""
+    text, budget = _to_text(evidence), evidence_budget(model)
+    return len(text) <= budget or (len(text) <= _MOST_BYTES and len(pack(text)) <= budget)
+
+
+def _to_text(evidence: Evidence) -> str:
+    """Formats evidence on one line, without the fields that only samples have where there is none."""
+    document = dataclasses.asdict(evidence)
+    for case in document["cases"]:
+        for records in (case["inputs"], case["answers"], case["runtime_answers"]):
+            for record in records.values():
+                if record["sha256"] is None:
+                    del record["sha256"]
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _bits_sha256(array: npt.NDArray[Any]) -> str:
+    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little_endian.tobytes()).hexdigest()
 
 
 def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
     """Reads the evidence of a file and makes sure that nothing in it was altered since the export.
 
     Raises:
-        ModelError: If there is none, or it is broken, or the file is not the one that was exported.
+        ModelError: If the evidence is missing or broken, or the file was altered after its export.
     """
     text = properties.get(EVIDENCE_KEY, "")
     if not text:
@@ -267,16 +342,16 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
     if len(text) > _MOST_BYTES:
         raise ModelError(f"the evidence in the file is larger than {_MOST_BYTES} bytes")
     if properties.get(DIGEST_KEY) != _digest(properties, model):
-        raise ModelError("the file was altered after its export: its digest is another one; get or export it again")
+        raise ModelError("the file was altered after its export: its digest does not match; get or export it again")
     try:
-        evidence = from_json(Evidence, text)
+        evidence = from_json(Evidence, unpack(text, _MOST_BYTES))
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
     if len(evidence.cases) > _MOST_CASES:
         raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
-    for one in evidence.carried:
-        if one.layer not in evidence.states.names or not 0 < one.units <= _MOST_UNITS:
-            raise ModelError(f"the evidence in the file names a state {one.input!r:.80} that makes no sense")
+    for state in evidence.carried:
+        if state.layer not in evidence.states.names or not 0 < state.units <= _MOST_UNITS:
+            raise ModelError(f"the evidence in the file names a state {state.input!r:.80} that makes no sense")
     return evidence
 
 

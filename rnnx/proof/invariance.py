@@ -1,6 +1,7 @@
-"""What must not matter: the batch around a text, its padding, its order; and which form of a model is asked.
+"""Compares a file with itself: the outputs must not depend on the batch, its order, its padding, or the form.
 
-Needs no reference but its bounds: two right answers to the same question are each within theirs. Imports numpy only.
+It needs only the bounds of the reference: two correct outputs for the same input differ by at most both bounds
+together. Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from rnnx.reference import Array, NamedArrays, Network
 from rnnx.rounding.decisions import Decisions
 
 Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]  # by output name
-# Asks a file for its answers to a batch.
+# Runs a file on a batch, and returns its outputs.
 Ask: TypeAlias = Callable[[NamedArrays], Answers]
-# Zeros that are added.
+# How many zeros are added as padding.
 _PADDING = 7
 
 
 def compare_ways(
     runtime: str, network: Network, run: Ask, batch: NamedArrays, bounds: Mapping[str, Decisions]
 ) -> list[InvarianceReport]:
-    """Asks one file for the same batch in several ways.
+    """Runs the same inputs through one file in several ways, and compares the outputs.
 
     Args:
-        runtime: Its name in the report.
-        network: The reference, which says whether padding counts.
+        runtime: The name of the runtime in the report.
+        network: The reference; it says whether padding is masked.
         run: Runs the file.
-        batch: The inputs, the rows of different lengths where they are padded.
-        bounds: What rounding can do to each row, by output.
+        batch: The inputs; padded rows have different lengths.
+        bounds: The rounding bounds of each row, by output.
     """
     whole, count = run(batch), len(_first(batch))
     order = np.random.default_rng(0).permutation(count)
@@ -44,7 +45,7 @@ def compare_ways(
         "the rows in another order": {name: values[back] for name, values in mixed.items()},
         "the batch in halves": _stack([run(_rows(batch, part)) for part in parts]),
     }
-    allowed = {name: one.bounds for name, one in bounds.items()}
+    allowed = {name: decision.bounds for name, decision in bounds.items()}
     reports = [compare_answers(runtime, way, whole, other, allowed) for way, other in ways.items()]
     if network.masks_zero:
         reports += _compare_padding(runtime, run, batch, whole, allowed)
@@ -54,15 +55,15 @@ def compare_ways(
 def _compare_padding(
     runtime: str, run: Ask, batch: NamedArrays, whole: Answers, allowed: Mapping[str, Array]
 ) -> list[InvarianceReport]:
-    """Adds and removes zeros; of an output over the time, what stands at words is compared."""
+    """Adds and removes padding; of an output over the time, the values at words are compared."""
     words = [_words(row) for row in _first(batch)]
     alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
     in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
-    # An output that grows with the input has its time; another, such as a decoder's, has one of its own.
+    # The time of an output that grows with the input is that of the input. A decoder's output has a time of its own.
     timed = {name for name, values in whole.items() if values.ndim > 2 and values.shape != in_front[name].shape}
     ways = {
         "each row without its padding": {
-            name: np.concatenate([one[name][0] if name in timed else one[name] for one in alone]) for name in whole
+            name: np.concatenate([row[name][0] if name in timed else row[name] for row in alone]) for name in whole
         },
         "more padding in front": _at_words(in_front, timed, words, _PADDING),
         "more padding at the end": _at_words(at_end, timed, words, 0),
@@ -72,16 +73,16 @@ def _compare_padding(
 
 
 def compare_forms(answers: Mapping[str, Answers], bounds: Mapping[str, Decisions]) -> list[InvarianceReport]:
-    """Compares every file's answer to a batch with the first one's."""
-    allowed = {name: one.bounds for name, one in bounds.items()}
+    """Compares the outputs of every file for a batch with those of the first file."""
+    allowed = {name: decision.bounds for name, decision in bounds.items()}
     (first, expected), *others = answers.items()
-    return [compare_answers(name, f"beside {first}", expected, actual, allowed) for name, actual in others]
+    return [compare_answers(name, f"compared with {first}", expected, actual, allowed) for name, actual in others]
 
 
 def compare_answers(
     runtime: str, way: str, first: Answers, other: Answers, allowed: Mapping[str, Array]
 ) -> InvarianceReport:
-    """Compares two answers to the same batch; each may be off by what is allowed."""
+    """Compares two outputs for the same batch; each may differ from the exact one by its bound."""
     if any(values.shape != other[name].shape for name, values in first.items()):
         return InvarianceReport(runtime, way, has_same_bits=False, max_abs_diff=None, ratio=None)
     differences = {name: np.abs(values.astype(np.float64) - other[name]) for name, values in first.items()}
@@ -97,9 +98,9 @@ def compare_answers(
 
 
 def _ratio(difference: Array, bound: Array) -> Array:
-    """The difference over the bound; a bound of 0 allows nothing but equality."""
-    beyond = np.where(difference == 0, 0.0, 1e300)
-    return np.divide(difference, bound, out=beyond, where=bound > 0)
+    """Divides the difference by the bound; a bound of 0 allows only equality."""
+    without_bound = np.where(difference == 0, 0.0, 1e300)
+    return np.divide(difference, bound, out=without_bound, where=bound > 0)
 
 
 def _first(batch: NamedArrays) -> npt.NDArray[Any]:
@@ -114,17 +115,16 @@ def _stack(parts: Sequence[Answers]) -> Answers:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _padded(batch: NamedArrays, before: int, behind: int) -> NamedArrays:
+def _padded(batch: NamedArrays, before: int, after: int) -> NamedArrays:
     return {
-        name: np.pad(values, [(0, 0), (before, behind), *[(0, 0)] * (values.ndim - 2)])
-        for name, values in batch.items()
+        name: np.pad(values, [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)]) for name, values in batch.items()
     }
 
 
 def _at_words(
     answers: NamedArrays, timed: Set[str], words: Sequence[npt.NDArray[np.intp]], start: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """Of an output over the time, the rows' answers at their words, one row after the other; else the rows."""
+    """Selects the values at words from outputs over the time, one row after the other; keeps other outputs."""
     return {
         name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
         if name in timed
@@ -134,7 +134,7 @@ def _at_words(
 
 
 def _words(row: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Where a row is not padded: where ids are not zero, up to the end of a text; its first place if it is empty."""
+    """Returns the positions of a row that are not padding: ids other than 0, or the bytes of a text; at least one."""
     places = np.flatnonzero(row)
     if not places.size:
         return np.zeros(1, np.intp)

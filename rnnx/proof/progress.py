@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
-Item = TypeVar("Item")
+_Part = TypeVar("_Part")
 
 
 class OnProgress(Protocol):
@@ -45,7 +45,7 @@ def reporting_to(on_progress: OnProgress) -> Iterator[None]:
         _on_progress.reset(token)
 
 
-def track(items: Collection[Item], stage: str) -> Iterator[Item]:
+def track(items: Collection[_Part], stage: str) -> Iterator[_Part]:
     """Yields items, and reports each one as done when the next is asked for; an empty stage is not reported.
 
     Args:

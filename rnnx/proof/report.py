@@ -1,25 +1,28 @@
-"""The report of a proof, as a value: figures, where they stand, and the verdict. Standard library only."""
+"""The report of a proof as values: the figures, where each was measured, and the verdict.
+
+Imports the standard library only.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The row for the whole way from ids to probabilities, against what rounding can carry through the network.
+# The name of the row that compares the outputs for the same inputs, within what rounding carries through the network.
 END_TO_END = "end to end"
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """The largest ratio of difference to bound in one layer, and where it stands.
+    """The largest ratio of difference to bound in one layer, and where it occurs.
 
     Attributes:
         layer: The layer's name; `probs` for what follows the recurrence; `end to end` for the whole network.
         ratio: Above 1 fails; None if something was not finite.
         probe: The row's name.
-        step: The position, in the order of the computation; None behind the time.
+        step: The position, in the order of the computation; None for a layer after the time axis is gone.
         unit: The unit or class.
-        difference: |expected - actual| there.
-        bound: What rounding can do there.
+        difference: |expected - actual| at that place.
+        bound: The rounding bound at that place.
     """
 
     layer: str
@@ -38,12 +41,12 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class RuntimeReport:
-    """One runtime against the reference.
+    """The comparison of one runtime with the reference.
 
     Attributes:
         runtime: Such as `keras 3.15.1` or `model.onnx, CPUExecutionProvider`.
-        layers: Each recurrent layer, then `probs` and `end to end`; none behind ids that differ.
-        max_abs_diff: End to end, in probability; None if something was not finite.
+        layers: Each recurrent layer, then `probs` and `end to end`; empty if the ids differ.
+        max_abs_diff: The largest end-to-end difference in probability; None if something was not finite.
         label_count: Probes whose label was compared.
         tie_count: Probes whose label rounding could change; not compared.
         problems: Wrong shape, dtype, values that are not finite, labels that differ; one sentence each.
@@ -58,9 +61,9 @@ class RuntimeReport:
 
     @property
     def worst(self) -> LayerReport:
-        """The first layer, in the order of the computation, that failed; else the one nearest to its bound.
+        """The first layer in the order of the computation that failed, or the layer nearest to its bound.
 
-        What is wrong in a layer can reach those behind it. The whole way is to blame only if no single layer is.
+        An error in a layer can reach the layers after it. The end-to-end row is named only if no single layer failed.
         """
         single = [layer for layer in self.layers if layer.layer != END_TO_END] or list(self.layers)
         failed = next((layer for layer in [*single, *self.layers] if not layer.passed), None)
@@ -74,15 +77,16 @@ class RuntimeReport:
 
 @dataclass(frozen=True)
 class DriftCurve:
-    """One layer of one runtime along a sequence of four times the longest that the model reads.
+    """The drift of one layer along a sequence four times as long as the longest that the model reads.
 
     Attributes:
         runtime: As in its report.
         layer: The recurrent layer.
         steps: Some positions, from 0 on.
-        drift: How far the state is from the reference's own by then, the largest unit; it adds up.
-        difference: How far the state is from one exact step from the state before, at the unit nearest to its bound.
-        bound: What rounding can do to that unit in that step.
+        drift: The largest difference of a unit from the reference's own states at that step; it accumulates.
+        difference: The difference from one exact step after the runtime's previous state, at the unit nearest to its
+            bound.
+        bound: The rounding bound of that unit in that step.
     """
 
     runtime: str
@@ -95,14 +99,14 @@ class DriftCurve:
 
 @dataclass(frozen=True)
 class InvarianceReport:
-    """Two ways to ask for the same, which need no reference.
+    """The comparison of two ways to compute the same answers, which needs no reference.
 
     Attributes:
-        runtime: The file and where it ran.
+        runtime: The file and the execution provider.
         way: What was varied.
-        has_same_bits: Whether nothing differed at all.
+        has_same_bits: Whether every bit was equal.
         max_abs_diff: In probability; None if something was not finite.
-        ratio: The largest difference over what rounding can do to both; above 1 fails.
+        ratio: The largest difference divided by the rounding bounds of both; above 1 fails.
     """
 
     runtime: str
@@ -119,12 +123,12 @@ class InvarianceReport:
 
 @dataclass(frozen=True)
 class DecisionsReport:
-    """The labels of a whole data set.
+    """The comparison of the labels of a whole data set.
 
     Attributes:
         dataset: Its name and part.
         count: Texts.
-        certain_count: Texts whose label no float32 runtime can change that keeps the bounds (to first order).
+        certain_count: Texts whose label no float32 runtime within the bounds can change (to first order).
         differing: By file: texts whose label is not Keras's.
         wrong: By runtime: certain labels that are not the reference's; any fails.
         max_ratio: By runtime: the largest difference in probability from the reference, over its bound.
@@ -152,10 +156,10 @@ class ParityReport:
         trap_count: Made-up inputs among them.
         longest: The longest probe, in ids.
         runtimes: Keras first, then each file on each provider.
-        problems: What concerns the whole, such as a label that is not the one recorded at training.
-        invariance: What must not matter, per file.
+        problems: Problems of the whole export, such as a label that differs from the label recorded at training.
+        invariance: Comparisons under batching, order and padding, per file.
         drift: Along a long sequence, per runtime and layer.
-        decisions: Of a data set, where one was given.
+        decisions: The labels of a data set, if a data set was given.
         unit: What `text_count` counts: `texts`, `sentences` or `sequences`.
     """
 
@@ -171,7 +175,7 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """The verdict."""
+        """Whether everything was compared and nothing failed."""
         return bool(self.runtimes) and not self.first_problem
 
     @property
@@ -180,24 +184,24 @@ class ParityReport:
         if not self.passed:
             return f"FAILED: {self.first_problem}"
         worst = max(self.runtimes, key=lambda runtime: runtime.worst.ratio or 0.0)
-        # Where the weights expand, the steps are proved and no decision is: that is said, not passed over.
+        # Where the weights expand differences, each step is proved but no label is. The verdict has to say so.
         is_decided = any(runtime.label_count or not runtime.tie_count for runtime in self.runtimes)
         return (
-            f"proved: on {self.text_count} {self.unit} and {self.trap_count} traps, every step of every runtime is "
-            f"within {worst.worst.ratio:.3f} of what float32 rounding can do "
-            f"({worst.runtime}, layer {worst.worst.layer})"
-            f"{'' if is_decided else '; no label is beyond the reach of rounding'}"
+            f"proved: on {self.text_count} {self.unit} and {self.trap_count} made-up inputs, the largest difference "
+            f"between any runtime's step and the float64 reference is {worst.worst.ratio:.3f} of the float32 rounding "
+            f"bound ({worst.runtime}, layer {worst.worst.layer})"
+            f"{'' if is_decided else '; rounding could change every label, so no label was compared'}"
         )
 
     @property
     def first_problem(self) -> str:
-        """What is wrong, and where; empty if nothing is."""
+        """The first problem and its place; empty if there is none."""
         if self.problems:
             return self.problems[0]
         for runtime in self.runtimes:
             if runtime.layers and not runtime.worst.passed:
                 worst = runtime.worst
-                size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times what rounding can do"
+                size = "not finite" if worst.ratio is None else f"{worst.ratio:.3g} times the float32 rounding bound"
                 step = "" if worst.step is None else f", step {worst.step}"
                 return f"{runtime.runtime}: layer {worst.layer}{step}, unit {worst.unit} on {worst.probe!r} is {size}"
             if runtime.problems:
@@ -205,9 +209,13 @@ class ParityReport:
         for invariance in self.invariance:
             if not invariance.passed:
                 size = (
-                    "not finite" if invariance.ratio is None else f"{invariance.ratio:.3g} times what rounding can do"
+                    "not finite"
+                    if invariance.ratio is None
+                    else f"{invariance.ratio:.3g} times the float32 rounding bound"
                 )
                 return f"{invariance.runtime}: {invariance.way}: the difference is {size}"
         if self.decisions and not self.decisions.passed:
-            return f"{self.decisions.dataset}: labels or probabilities that rounding cannot explain"
+            return (
+                f"{self.decisions.dataset}: some labels or probabilities differ by more than float32 rounding explains"
+            )
         return "" if self.runtimes else "nothing was compared"

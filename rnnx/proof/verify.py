@@ -1,7 +1,8 @@
-"""Proves an exported file again on this machine, from the file alone.
+"""Repeats the proof of an exported file on this machine, from the file alone.
 
-Its evidence (`rnnx.proof.evidence`) gives the network and the inputs, the file the weights, whose hashes say that they
-are Keras's; then the same comparison as at export (`rnnx.proof.compare_file`). Needs numpy and onnxruntime.
+The evidence in the file (`rnnx.proof.evidence`) describes the network and the inputs. The weights are read from the
+file, and their hashes show that they are those of Keras. Then the file is compared as at the export
+(`rnnx.proof.compare_file`). Needs NumPy and onnxruntime.
 """
 
 from __future__ import annotations
@@ -27,21 +28,22 @@ from rnnx.text.ids import IdEncoder
 from rnnx.text.tokenizer import to_bytes
 from rnnx.text.word_encoder import WordEncoder
 
-# The record holds sums of float64 numbers, which another NumPy may add up in another order; an early state or a
-# probability is then this near, unless the weights expand: float64 drifts as float32 does, 2^-29 as far.
+# Another NumPy may add float64 numbers in another order. The states of the first steps and the probabilities then
+# differ by less than this. If the weights expand differences, float64 results drift as float32 results do, but 2^-29
+# as far.
 REFERENCE_TOLERANCE = 1e-9
 _FLOAT64_OVER_FLOAT32 = 2.0**-29
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `rnnx verify` found in one file.
+    """The result of `rnnx verify` for one file.
 
     Attributes:
-        file: Its name.
-        report: The proof, made anew.
-        bits: By runtime, over the golden vectors: `same` as at the export, or `other`, within their bounds.
-        max_bits_diff: By runtime, the largest difference in probability from the export's.
+        file: The name of the file.
+        report: The proof, repeated.
+        bits: By runtime: `same` if the outputs for the golden vectors have the same bits as at the export, or `other`.
+        max_bits_diff: By runtime: the largest difference of these outputs from those at the export.
     """
 
     file: str
@@ -51,18 +53,18 @@ class Verification:
 
 
 def verify_file(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder | None = None) -> Verification:
-    """Proves a file again, from the evidence inside it.
+    """Repeats the proof of a file, from the evidence inside it.
 
     Args:
-        name: For the report.
-        data: The file.
-        devices: Where it shall run: `cpu`, `cuda`; `auto` stands for all that can.
-        reader: The bundle's tokenizer, or what makes ids of its words; checked against the golden texts, or sentences.
-            None for a file alone.
+        name: The name of the file in the report.
+        data: The content of the file.
+        devices: The devices to run it on: `cpu`, `cuda`, or `auto` for all that can run it.
+        reader: The encoder of the bundle, which turns its texts or words into ids; it is compared with the ids of the
+            golden vectors. None for a file outside a bundle.
 
     Raises:
-        DeviceError: If a device is not there.
-        ModelError: If the file is broken, was altered, or carries no evidence.
+        DeviceError: If a device is not available.
+        ModelError: If the file is broken, was altered, or has no evidence.
     """
     with refusing_misfits(name):
         return _verify(name, data, devices, reader)
@@ -100,19 +102,20 @@ def _verify(name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder
     for comparison in comparisons:
         runtime = comparison.report.runtime
         pairs = [
-            (record.read(np.float32), answers[output][0])
+            (record, answers[output][0])
             for case, answers in zip(evidence.cases, comparison.answers[1:], strict=True)
             for output, record in case.runtime_answers.items()
         ]
-        bits[runtime] = "same" if all(a.tobytes() == b.tobytes() for a, b in pairs) else "other"
+        bits[runtime] = "same" if all(record.has_bits_of(answer) for record, answer in pairs) else "other"
         differences[runtime] = max(
-            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0)) for a, b in pairs
+            float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0))
+            for a, b in (record.pair(answer) for record, answer in pairs)
         )
     return Verification(name, report, bits, differences)
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
-    """Some cases as one batch, as far as they can stand in one, and then each alone, as they were recorded."""
+    """Makes one batch of all cases that fit into one, and then one batch of each case alone, as it was recorded."""
     cases = evidence.cases
     ends = network.ends.keys()
     if not cases or not all(case.answers.keys() == case.runtime_answers.keys() == ends for case in cases):
@@ -122,34 +125,34 @@ def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
     given = [case.given(network) for case in cases]
     names = [case.name for case in cases]
     texts = [to_bytes(case.text or "") for case in cases]
-    longest = max(given, key=lambda one: next(iter(one.values())).shape[1])
+    longest = max(given, key=lambda inputs: next(iter(inputs.values())).shape[1])
     shapes = {name: values.shape for name, values in longest.items()}
     if network.masks_zero:
-        given_wide = [{name: _widened(values, shapes[name]) for name, values in one.items()} for one in given]
+        given_wide = [{name: _widened(values, shapes[name]) for name, values in inputs.items()} for inputs in given]
     else:
         given_wide = given
-    together = [i for i, one in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in one.items())]
+    together = [i for i, inputs in enumerate(given_wide) if all(v.shape == shapes[name] for name, v in inputs.items())]
     whole = {name: np.concatenate([given_wide[i][name] for i in together]) for name in shapes}
     return [
         ProbeBatch(whole, tuple(names[i] for i in together), tuple(texts[i] for i in together)),
-        *(ProbeBatch(one, (names[i],), (texts[i],)) for i, one in enumerate(given)),
+        *(ProbeBatch(inputs, (names[i],), (texts[i],)) for i, inputs in enumerate(given)),
     ]
 
 
 def _widened(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Zeros in front, up to a time."""
+    """Pads with zeros at the beginning, up to the time of `shape`."""
     return np.pad(values, [(0, 0), (shape[1] - values.shape[1], 0), *[(0, 0)] * (values.ndim - 2)])
 
 
 def _require_golden(
     name: str, evidence: Evidence, network: Network, decisions: Sequence[Mapping[str, Decisions]]
 ) -> None:
-    """The reference has to come to what it came to at the export."""
+    """Makes sure that the reference gives the outputs and states that it gave at the export."""
     for case, decision in zip(evidence.cases, decisions, strict=True):
-        for output, one in decision.items():
-            followed = one.logit_bounds[np.isfinite(one.logit_bounds)]
+        for output, decided in decision.items():
+            followed = decided.logit_bounds[np.isfinite(decided.logit_bounds)]
             drift = float(followed.max(initial=0.0)) * _FLOAT64_OVER_FLOAT32
-            _require_close(f"{name}: {case.name}", case.answers[output].read(np.float64), one.values[0], drift)
+            _require_close(f"{name}: {case.name}", *case.answers[output].pair(decided.values[0]), drift)
         if not case.states:
             continue
         steps = [record.step for record in case.states]
@@ -180,4 +183,4 @@ def _require_same_ids(name: str, evidence: Evidence, reader: IdEncoder) -> None:
         else:
             read = {INPUT_NAME: reader.pad([reader.encode(text).ids])[0]}
         if {key: ArrayRecord.of(ids) for key, ids in read.items()} != case.inputs:
-            raise ModelError(f"{name}: {case.name}: the vocabulary beside the file gives other ids than at its export")
+            raise ModelError(f"{name}: {case.name}: the vocabulary of the bundle gives other ids than at the export")

@@ -1,7 +1,7 @@
-"""Where the weights of a network stand in an exported file: found there at export, and read again from the record.
+"""Finds the weights of a network in an exported file at the export, and reads them from the recorded places later.
 
-A form may have a weight transposed, beside others in one tensor, its gates in another order, or packed with a scale;
-what is found, and what is read, are Keras's own bits.
+A form may store a weight transposed, together with others in one tensor, with its gates in another order, or as
+integers with a scale. In every case the weight that is found and read has the same bits as in Keras.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from rnnx.onnx_file.messages import read_tensor
 from rnnx.reference import Array
 
 _MOST_NUMBERS = 1 << 28  # in one weight
-# What an embedding may be stored as, beside float32.
+# The types other than float32 in which an embedding may be stored.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
 
 
 @dataclass(frozen=True)
 class WeightRecord:
-    """A weight of the network and where the file holds it.
+    """A weight of the network and its place in the file.
 
     Attributes:
-        shape: As Keras has it.
-        sha256: Of its float32 numbers, little-endian, row by row.
-        initializer: The tensor of the file that holds it; None for zeros, which need not stand there.
-        start: Where in that tensor it begins, dimensions of 1 left out; one number for a matrix whose rows stand there
-            one behind the other.
-        is_transposed: Whether it stands there transposed.
-        scale: The tensor that the stored numbers are multiplied by; None if they are the weight.
-        blocks: Where its last axis holds equal blocks that the file has in another order: Keras's block at each place.
+        shape: The shape of the weight in Keras.
+        sha256: The hash of its float32 numbers, little-endian, row by row.
+        initializer: The tensor of the file that holds the weight; None for zeros, which the file may leave out.
+        start: The index at which it begins in that tensor, without axes of size 1; one number for a matrix whose rows
+            are stored one after the other.
+        is_transposed: Whether it is stored transposed.
+        scale: The tensor that the stored numbers are multiplied by; None if they are the weight itself.
+        blocks: If the file has the blocks of the last axis (the gates) in another order, the number of Keras's block at
+            each place.
     """
 
     shape: tuple[int, ...]
@@ -49,12 +50,15 @@ class WeightRecord:
 
 
 def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: tuple[int, ...]) -> WeightRecord | None:
-    """Finds a weight in a file, bit for bit; None if it stands nowhere.
+    """Finds a weight in a file, bit for bit.
 
     Args:
-        weight: As Keras has it.
-        tensors: The file's initializers, by name.
+        weight: The weight as Keras has it.
+        tensors: The initializers of the file, by name.
         blocks: As in `WeightRecord`.
+
+    Returns:
+        Its place; None if the file does not hold it.
     """
     values = weight.astype("<f4")
     record = WeightRecord(values.shape, hashlib.sha256(values.tobytes()).hexdigest(), None, (), False, None, blocks)
@@ -66,7 +70,7 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
             continue
         whole = _squeezed(tensor)
         for is_transposed in (False, True) if sought.ndim == 2 else (False,):
-            # A bias may be a row of something: it is sought as one. Two biases may stand one behind the other.
+            # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part
             start = _position(part, whole.T if is_transposed else whole)
@@ -83,13 +87,13 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
 
 
 def _unpack(stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
-    """A weight as the file makes it of what it stores: one conversion, and one product where there is a scale."""
+    """Computes a weight from the stored numbers as the file does: one conversion, and one product if it has a scale."""
     values = stored.astype(np.float32)
     return values if scale is None else values * scale
 
 
 def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...] | None:
-    """Where an array stands within another one as a block."""
+    """Returns the index at which an array begins as a block of another one; None if it is no block of it."""
     room = tuple(w - p + 1 for p, w in zip(part.shape, whole.shape, strict=False))
     if part.ndim != whole.ndim or min(room, default=1) < 1:
         return None
@@ -101,22 +105,22 @@ def _position(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[int, ...
 
 
 def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[str, Any]) -> Array:
-    """Reads a weight out of a file.
+    """Reads a weight from a file.
 
     Args:
-        layer: For the message.
-        name: For the message.
-        record: Where it stands.
-        tensors: The file's initializers, by name.
+        layer: The name of the layer, for the message.
+        name: The name of the weight, for the message.
+        record: The place of the weight.
+        tensors: The initializers of the file, by name.
 
     Returns:
         The weight as Keras had it, in float64.
 
     Raises:
-        ModelError: If it is not there, or is not what was recorded.
+        ModelError: If the file does not hold it, or if its hash is not the recorded one.
     """
     if min(record.shape, default=1) < 1 or np.prod(record.shape, dtype=object) > _MOST_NUMBERS:
-        raise ModelError(f"layer {layer!r:.60}: the shape {record.shape!r:.60} of its {name!r:.40} makes no sense")
+        raise ModelError(f"layer {layer!r:.60}: the shape {record.shape!r:.60} of its {name!r:.40} is impossible")
     if record.initializer is None:
         values = np.zeros(record.shape, "<f4")
     else:
@@ -145,7 +149,7 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
 
 
 def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
-    """The equal blocks of the last axis in another order; as they are if there is none."""
+    """Reorders the blocks of the last axis; without an order they stay as they are."""
     if not blocks:
         return values
     parts = np.split(values, len(blocks), axis=-1)
@@ -154,7 +158,7 @@ def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray
 
 def _in_keras_order(layer: str, values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:
     if sorted(blocks) != list(range(len(blocks))) or (blocks and values.shape[-1] % len(blocks)):
-        raise ModelError(f"layer {layer!r:.60}: the blocks {blocks!r:.60} make no sense")
+        raise ModelError(f"layer {layer!r:.60}: the order of blocks {blocks!r:.60} is impossible")
     return _in_blocks(values, tuple(int(i) for i in np.argsort(blocks)))
 
 

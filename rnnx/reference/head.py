@@ -1,21 +1,21 @@
-"""What a network says at each position: its head applied to the states of that position alone.
+"""Applies the head of a network to each position alone, to show what the states of that position mean.
 
-The head is everything behind the last recurrences, that is behind those that no other recurrence reads from. In the
-article it is p_t = softmax(V h_t + c) at every position t. A network that answers once for a whole sequence has V and
-c too and applies them to a summary of the states; the same layers, given a sequence that consists of the one position
-t, say what it would say if the states of t were all there is:
+The head is the part of the network after its last recurrent layers. In the article it is p_t = softmax(V h_t + c) at
+every position t. A network that answers once for a whole sequence has V and c too, and applies them to a summary of the
+states. The same layers can be applied to a sequence that has only the position t:
 
-- Behind a last state, the last state is h_t: the article's p_t, and at the last position the network's own answer.
-- Behind a mean or a maximum over the time, the mean and the maximum of one state are that state. Where V and c follow
-  upon a mean, the logits of the positions have the logit of the whole as their mean.
-- Of two directions, the states are those that each has at position t: one has read the text up to t, the other from
-  its end back to t. So a network that joins both last states is at no position asked for what it answers in the end.
-- What the head reads from beside a recurrence (an embedding, say) is taken at position t likewise.
+- If the head reads the last state, that is h_t, and the result is the article's p_t. At the last position it is the
+  answer of the network.
+- If the head reads the mean or the maximum of the states over the time, the mean and the maximum of one state are that
+  state. If V and c follow a mean, the mean of the logits of all positions is the logit of the network.
+- With two directions, the states are those of both layers at position t: one has read the text up to t, the other from
+  the end back to t. A network that joins both last states gives its own answer at no position.
+- Any other input of the head, such as an embedding, is taken at position t as well.
 
-Refused is what has no such reading: a layer that takes several positions together other than by a mean, a maximum or
-the last one; states whose positions are not those of the input.
+A network is refused if a layer of its head combines several positions in another way than by a mean, a maximum or the
+last one, or if the positions of a layer are not those of the input.
 
-Imports numpy and the reference.
+Imports NumPy only.
 
 Source: the definition in Li Hang, "Machine Learning Methods", an output at every position.
 """
@@ -46,45 +46,47 @@ from rnnx.reference.tensor import Array, Tensor
 
 
 class Head:
-    """The part of a network behind its last recurrences, ready to be given single positions."""
+    """The part of a network after its last recurrent layers, which can be applied to single positions."""
 
     def __init__(self, network: Network) -> None:
         """Finds the head.
 
         Args:
-            network: With one output.
+            network: A network with one output.
 
         Raises:
-            ModelError: If nothing in it can be read position by position; names the layer and the reason.
+            ModelError: If the head cannot be applied to single positions; names the layer and the reason.
         """
         if len(network.ends) > 1:
-            raise ModelError(f"the network has {len(network.ends)} outputs; one is read position by position")
+            raise ModelError(
+                f"the network has {len(network.ends)} outputs; only one output can be read position by position"
+            )
         (self._end,) = (node.name for node in network.ends.values())
         self._network = network
-        needed = _behind_which(network, {self._end})
+        needed = _ancestors(network, {self._end})
         recurrent = [name for name in network.recurrent_nodes if name in needed]
         if not recurrent:
             raise ModelError("the network has no recurrent layer, so there is no state at a position")
         nodes = {node.name: node for node in network.nodes}
-        before = _behind_which(network, {name for one in recurrent for name in nodes[one].inputs})
+        before = _ancestors(network, {name for layer in recurrent for name in nodes[layer].inputs})
         self._nodes = [n for n in network.nodes if n.name in needed - before - set(recurrent)]
         own = {node.name for node in self._nodes}
         read = {self._end, *(name for node in self._nodes for name in node.inputs)} - own
         is_turned = _orders(network, needed)
         for name in sorted(read):
             if is_turned[name] is None:
-                raise ModelError(f"layer {name}: what it gives has no position in the input that it belongs to")
-        # What the head reads: whether its positions stand in the opposite order.
+                raise ModelError(f"layer {name}: its output has no position that belongs to one of the input")
+        # The inputs of the head; True if their positions are in reverse order.
         self._sources = {name: bool(is_turned[name]) for name in sorted(read)}
 
     def answers(self, given: Given) -> Array:
-        """Runs the network, and its head over every position.
+        """Runs the network, and then its head at every position.
 
         Args:
             given: As for `Network.forward`.
 
         Returns:
-            (batch, time, outputs): what the head says at each position; at padding, of states that mean nothing.
+            The output of the head at each position, `(batch, time, outputs)`; at padding it has no meaning.
         """
         tensors = self._network.forward(given)
         nodes = {node.name: node for node in self._network.nodes}
@@ -94,7 +96,7 @@ class Head:
             node = nodes.get(name)
             values = _values(node, tensors) if node else tensors[name].values
             values = values[:, ::-1] if is_turned else values
-            # Each position as a sequence of its own, of which it is the first and the last.
+            # Each position becomes a sequence of one position.
             alone = values.reshape(batch * time, 1, *values.shape[2:])
             is_last_state = node is not None and isinstance(node.layer, Recurrent) and not node.layer.return_sequences
             outputs[name] = Tensor(alone[:, 0] if is_last_state else alone)
@@ -104,14 +106,14 @@ class Head:
 
 
 def _values(node: Node, tensors: dict[str, Tensor]) -> Array:
-    """What a layer has at each position: a recurrence all its states, whichever of them it hands on."""
+    """Returns the output of a layer at each position; for a recurrent layer all its states."""
     if not isinstance(node.layer, Recurrent):
         return tensors[node.name].values
     return node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))
 
 
-def _behind_which(network: Network, names: set[str]) -> set[str]:
-    """The nodes and inputs that some of them come from, themselves included."""
+def _ancestors(network: Network, names: set[str]) -> set[str]:
+    """Returns the names of all nodes and inputs that the named ones depend on, and the names themselves."""
     found = set(names)
     for node in reversed(network.nodes):
         if node.name in found:
@@ -120,14 +122,14 @@ def _behind_which(network: Network, names: set[str]) -> set[str]:
 
 
 def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
-    """For each node whether its positions are those of the input turned around; None if they are not those at all.
+    """Says for each node whether its positions are those of the input in reverse order; None if they are others.
 
-    Of a recurrence it is said of its states, whether or not it puts out more than the last.
+    For a recurrent layer it is the order of its states, even if its output is only the last one.
 
     Raises:
-        ModelError: If a layer takes positions together in a way that leaves single ones nothing to say.
+        ModelError: If a layer combines positions so that a single one has no meaning.
     """
-    orders: dict[str, bool | None] = {one.name: False for one in network.inputs}
+    orders: dict[str, bool | None] = {port.name: False for port in network.inputs}
     states = dict(orders)
     for node in network.nodes:
         if node.name in needed:
@@ -140,14 +142,14 @@ def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None,
 
     Args:
         node: The layer.
-        before: The order of each of its inputs: whether the positions are those of the network's input in reverse
-            order; None if they are not those at all.
+        before: The order of each of its inputs: True if the positions are those of the network's input in reverse
+            order; None if they are others.
 
     Returns:
-        The order of a recurrence's states, and that of what the layer puts out; the same for any other layer.
+        The order of the states of a recurrent layer, and the order of its output; for any other layer both are equal.
 
     Raises:
-        ModelError: If the layer takes positions together in a way that leaves single ones nothing to say.
+        ModelError: If the layer combines positions so that a single one has no meaning.
     """
     first, layer = before[0], node.layer
     match layer:
@@ -156,12 +158,12 @@ def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None,
             return turned, turned if layer.return_sequences else None
         case Concatenate() | Merge():
             if len(set(before)) > 1:
-                raise ModelError(f"layer {node.name}: it joins what stands at different positions")
+                raise ModelError(f"layer {node.name}: it combines different positions")
             return first, first
         case Pooling1D() | ZeroPadding1D() | RepeatVector() | Reshape():
             if first is not None:
                 kind = type(layer).__name__
-                raise ModelError(f"layer {node.name}: a {kind} of several positions has no reading for a single one")
+                raise ModelError(f"layer {node.name}: a {kind} of several positions has no meaning for a single one")
             return None, None
         case Reverse():
             after = None if first is None else not first

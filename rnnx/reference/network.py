@@ -1,4 +1,4 @@
-"""A network: layers by name, what each reads, and the network's inputs and outputs. Imports numpy only."""
+"""A network of the reference: its layers with their inputs, and its inputs and outputs. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rnnx.reference.pointwise import Dense, Embedding
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.tensor import Array, NamedArrays, Tensor
 
-# What an output is: a sigmoid gives a probability with each number, a softmax with all of them; anything else gives
-# values.
+# The kind of an output. Each number of a sigmoid is a probability; the numbers of a softmax are the probabilities of
+# all classes; the numbers of any other output are values.
 HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
@@ -30,7 +30,7 @@ class Node:
 
     @property
     def head_kind(self) -> HeadKind:
-        """What the node is as an output: probabilities come from a Dense with a sigmoid or a softmax."""
+        """The kind of the node's output; only a Dense with a sigmoid or a softmax gives probabilities."""
         match self.layer:
             case Dense(activation="sigmoid"):
                 return "sigmoid"
@@ -42,19 +42,19 @@ class Node:
 INPUT_NAME = "ids"
 NUMBERS_NAME = "x"
 OUTPUT_NAME = "probs"
-# The one output of a network that gives no probabilities.
+# The name of the only output of a network if it gives no probabilities.
 VALUES_NAME = "values"
 
 
 @dataclass(frozen=True)
 class Input:
-    """What a network reads.
+    """An input of a network.
 
     Attributes:
-        name: `ids`, or what Keras calls it.
+        name: `ids`, or its name in Keras.
         kind: `ids` are looked up by an Embedding (int32); `numbers` are features (float32).
-        shape: Of one row: None stands for the time, which differs from batch to batch.
-        size: Ids run from 0 to one below it; 0 for numbers, and where nothing is known.
+        shape: The shape of one row; None is the time, which may differ from batch to batch.
+        size: The number of ids; 0 for numbers, and if it is not known.
     """
 
     name: str = INPUT_NAME
@@ -63,18 +63,18 @@ class Input:
     size: int = 0
 
 
-# By input name; or, for a network with a single input, that one alone.
+# The inputs by name; or the array alone, for a network with one input.
 Given: TypeAlias = NamedArrays | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in an order in which each comes after what it reads.
+    """A network: its layers, in an order in which each layer comes after its inputs.
 
     Attributes:
         nodes: The layers.
-        inputs: What it reads, in the order of the file's inputs.
-        outputs: Output name to the node that gives it; empty for one output, the last node's.
+        inputs: The inputs, in the order of those of the file.
+        outputs: The name of the node for each output name; empty if the only output is that of the last node.
     """
 
     nodes: Sequence[Node]
@@ -83,7 +83,7 @@ class Network:
 
     @property
     def ends(self) -> dict[str, Node]:
-        """Output name to node; `probs` for the last one where there is no other."""
+        """The node of each output by name; the last node as `probs` if no outputs are named."""
         nodes = {node.name: node for node in self.nodes}
         return {name: nodes[end] for name, end in self.outputs.items()} or {OUTPUT_NAME: self.nodes[-1]}
 
@@ -94,9 +94,9 @@ class Network:
 
     @property
     def masks_zero(self) -> bool:
-        """Whether zeros at a position are padding that no layer over the time sees; some, as Keras has them, see it."""
-        padding: dict[str, Padding] = {one.name: "open" for one in self.inputs}
-        sizes = {one.name: int(np.prod([size or 0 for size in one.shape[1:]])) for one in self.inputs}
+        """Whether positions of zeros are padding that no layer reads; some layers of Keras do read padding."""
+        padding: dict[str, Padding] = {port.name: "open" for port in self.inputs}
+        sizes = {port.name: int(np.prod([size or 0 for size in port.shape[1:]])) for port in self.inputs}
         for node in self.nodes:
             after = padding_after(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
             if after is None:
@@ -105,39 +105,40 @@ class Network:
             if isinstance(node.layer, Embedding):
                 sizes[node.name] = sizes.get(node.inputs[0], 0) * node.layer.table.shape[-1]
         # An input of a fixed time cannot be padded.
-        is_open = all(one.shape[0] is None for one in self.inputs)
+        is_open = all(port.shape[0] is None for port in self.inputs)
         return is_open and all(padding[end.name] != "turned" for end in self.ends.values())
 
     def named(self, given: Given) -> dict[str, npt.NDArray[Any]]:
-        """The inputs by name, in their order.
+        """Returns the inputs by name, in their order.
 
         Raises:
-            ValueError: If there are others, or one is not of its shape, or has a time of 0.
+            ValueError: If an input is missing or unknown, has another shape, or has a time of 0.
         """
         if not isinstance(given, Mapping):
             given = {self.inputs[0].name: given}
-        if given.keys() != {one.name for one in self.inputs}:
-            raise ValueError(f"inputs should be {', '.join(one.name for one in self.inputs)}, not {', '.join(given)}")
-        for one in self.inputs:
-            shape = given[one.name].shape
-            fits = len(shape) == 1 + len(one.shape) and all(
-                size > 0 and (own is None or own == size) for own, size in zip(one.shape, shape[1:], strict=True)
+        names = [port.name for port in self.inputs]
+        if given.keys() != set(names):
+            raise ValueError(f"inputs should be {', '.join(names)}, not {', '.join(given)}")
+        for port in self.inputs:
+            shape = given[port.name].shape
+            fits = len(shape) == 1 + len(port.shape) and all(
+                size > 0 and (own is None or own == size) for own, size in zip(port.shape, shape[1:], strict=True)
             )
             if not fits:
-                sizes = ", ".join(["batch", *("time" if size is None else str(size) for size in one.shape)])
-                raise ValueError(f"{one.name} should be ({sizes}) with a time of at least 1, not {shape}")
-        return {one.name: given[one.name] for one in self.inputs}
+                sizes = ", ".join(["batch", *("time" if size is None else str(size) for size in port.shape)])
+                raise ValueError(f"{port.name} should be ({sizes}) with a time of at least 1, not {shape}")
+        return {name: given[name] for name in names}
 
     def forward(self, given: Given, states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
         """Runs the network.
 
         Args:
             given: The inputs: ids int32 (batch, time), numbers (batch, time, features); time at least 1.
-            states: By recurrent layer, the states (batch, time, units) of another computation, taken in place of this
-                one's: everything behind that layer is then what follows exactly from those states.
+            states: By recurrent layer, the states `(batch, time, units)` of another computation. They replace the
+                states of this one, so that the outputs of all later layers follow exactly from them.
 
         Returns:
-            What each node puts out, by name; the inputs under theirs.
+            The output of each node, and the inputs, by name.
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         for node in self.nodes:

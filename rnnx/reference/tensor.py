@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-# By the name of an input or an output, as a file has them: ids, numbers, or the bytes of texts; in whatever dtype.
+# Inputs or outputs of a file by name: ids, numbers, or the bytes of texts, of any dtype.
 NamedArrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 

@@ -1,13 +1,13 @@
-"""How far rounding, carried through the whole network, can move a decision; and the decisions that it cannot move.
+"""Bounds how far rounding, carried through the network, can move an output, and finds the labels it cannot change.
 
-Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), whatever the order of its
-sums. What that does to a logit z is, to first order in u, the sum over all operations of |dz / d(result)| times the
-bound, the derivatives taken where the float64 reference stands: one pass backwards through the network. Terms in u^2
-and above are left out, as is usual for such bounds; where the weights expand so much that they would count, the
-first-order sum is itself far beyond any margin.
+Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), for any order of its sums.
+To first order in u, this moves a logit z by at most the sum over all operations of |dz / d(result)| times the bound.
+The derivatives are taken at the values of the float64 reference, in one pass backwards through the network. Terms in
+u^2 and above are left out, as is usual for such bounds. Where the weights expand differences so much that these terms
+would count, the first-order sum is itself far above any margin.
 
-A label is certain where the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of
-the single operations, in whatever order it sums, can come to another label (to that order).
+A label is certain if the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of the
+single operations can choose another label (to first order), in any order of its sums.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 1.5 and 3.8 (running error
 analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation through time", 1990.
@@ -15,8 +15,9 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,26 +29,32 @@ from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
 from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time
 
-# Of an output over the time, or of very many numbers, some are followed: a pass backwards for each.
+# Each number that is followed end to end costs one pass backwards over all steps. Of an output over the time, the
+# first and the last position are followed, and two spread evenly between them: a wrong carry shows most at the last
+# one. This bounds the time of the whole proof to a multiple of the number of steps. Every step of every position is
+# still compared on its own (`rnnx.proof.compare`).
 _MOST_POSITIONS = 4
+# Numbers of one position. A label of a softmax is certain only if all its classes are followed.
 _MOST_NUMBERS = 64
-# So many numbers the largest tensor may have where several are followed at once: more would leave the caches.
+# Numbers of one position among several, where no label depends on them: 32 passes instead of 256.
+_MOST_NUMBERS_OVER_TIME = 8
+# The most numbers in the largest tensor while several passes run at once: more would leave the caches.
 _MOST_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What the reference says in one output for a batch, and how far float32 may be from it.
+    """The reference's values of one output for a batch, and how far float32 may be from them.
 
     Attributes:
-        head: What decides: each number of a sigmoid by itself, the largest of a softmax, or nothing.
-        values: (batch, ..., outputs), as the network gives them.
-        logit_bounds: The same shape: what rounding can do before the last activation, to first order; infinite where
-            it overflows, and where it was not followed.
-        bounds: The same shape: what it can do to `values`; at most 1 for probabilities, else infinite where not
-            followed.
-        label_ids: (batch, ...) behind a softmax, the shape of `values` behind sigmoids; zeros where nothing is decided.
-        is_certain: The shape of `label_ids`: whether no rounding within the bounds can change the label.
+        head: How labels are decided: `sigmoid` by each number, `softmax` by the largest number, `values` not at all.
+        values: The network's output, `(batch, ..., outputs)`.
+        logit_bounds: The rounding bound before the last activation, to first order, in the shape of `values`; infinite
+            if it overflows, or if the number was not followed.
+        bounds: The rounding bound of `values`, in the same shape; at most 1 for probabilities, and infinite for other
+            numbers that were not followed.
+        label_ids: `(batch, ...)` after a softmax, the shape of `values` after sigmoids; zeros if nothing is decided.
+        is_certain: Whether no rounding within the bounds can change the label, in the shape of `label_ids`.
     """
 
     head: HeadKind
@@ -58,7 +65,7 @@ class Decisions:
     is_certain: npt.NDArray[np.bool_]
 
     def row(self, i: int) -> Decisions:
-        """One row as a batch of its own."""
+        """Returns one row as a batch of its own."""
         return Decisions(
             head=self.head,
             values=self.values[i : i + 1],
@@ -70,17 +77,17 @@ class Decisions:
 
 
 def label_ids(head: HeadKind, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """The labels that an output stands for, in the shape that `Decisions` has them in."""
+    """Returns the label ids of an output, in the shape of `Decisions.label_ids`."""
     if head == "sigmoid":
         return (values >= 0.5).astype(np.intp)
     return np.asarray(values.argmax(axis=-1) if head == "softmax" else np.zeros(values.shape[:-1], np.intp))
 
 
 def decide(network: Network, given: Given) -> dict[str, Decisions]:
-    """Runs the reference over a batch and bounds what rounding can do to its decisions.
+    """Runs the reference on a batch and bounds the effect of rounding on its outputs.
 
     Args:
-        network: With whatever outputs; labels are decided where an output ends in a Dense with sigmoids or a softmax.
+        network: The reference; labels are decided for outputs of a Dense layer with sigmoids or a softmax.
         given: The inputs.
 
     Returns:
@@ -90,52 +97,109 @@ def decide(network: Network, given: Given) -> dict[str, Decisions]:
     return {name: _decide_output(node, errors) for name, node in network.ends.items()}
 
 
+def decide_distinct_rows(
+    network: Network, batches: Iterable[Mapping[str, npt.NDArray[Any]]]
+) -> list[dict[str, Decisions]]:
+    """Decides several batches; a single row that an earlier batch holds too is decided once.
+
+    Only outputs over the time are worth the search: each of their rows costs many passes.
+
+    Args:
+        network: As in `decide`.
+        batches: The inputs of each, by name.
+
+    Returns:
+        As `decide`, for each batch.
+    """
+    decisions: list[dict[str, Decisions]] = []
+    rows: dict[tuple[tuple[str, tuple[int, ...], bytes], ...], tuple[int, int]] = {}
+    for i, given in enumerate(batches):
+        count = len(next(iter(given.values())))
+        keys = [tuple((k, v.shape[1:], v[row].tobytes()) for k, v in sorted(given.items())) for row in range(count)]
+        known = rows.get(keys[0]) if count == 1 else None
+        if known is not None and all(each.values.ndim > 2 for each in decisions[known[0]].values()):
+            decisions.append({name: each.row(known[1]) for name, each in decisions[known[0]].items()})
+        else:
+            decisions.append(decide(network, given))
+        for row, key in enumerate(keys):
+            rows.setdefault(key, (i, row))
+    return decisions
+
+
 def _decide_output(node: Node, errors: _Errors) -> Decisions:
     values = errors.tensors[node.name].values
     match node.layer, node.head_kind:
         case reference.Dense() as dense, ("sigmoid" | "softmax") as head:
-            logits, logit_bounds = _bound_logits(dense, node.inputs[0], errors)
+            logits, logit_bounds = _bound_logits(dense, head, node.inputs[0], errors)
             decide_head = _decide_sigmoid if head == "sigmoid" else _decide_softmax
             return decide_head(values, logits, logit_bounds)
-    bounds = _follow(errors, values.shape, lambda seeds: errors.carried(node.name, seeds))
+    bounds = _follow(errors, values.shape, node.head_kind, node.name, np.eye(values.shape[-1]))
     return Decisions(
         "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
     )
 
 
-def _bound_logits(dense: reference.Dense, before: str, errors: _Errors) -> tuple[Array, Array]:
-    """The logits of a head that reads the node `before`, and what rounding can do to them."""
+def _bound_logits(dense: reference.Dense, head: HeadKind, before: str, errors: _Errors) -> tuple[Array, Array]:
+    """Returns the logits of a head that reads the node `before`, and their rounding bounds."""
     x = errors.tensors[before]
     linear = reference.Dense(dense.kernel, dense.bias, "linear")
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
-    weights = dense.kernel.T
-    carried = _follow(errors, logits.shape, lambda seeds: errors.carried(before, seeds @ weights))
+    carried = _follow(errors, logits.shape, head, before, dense.kernel.T)
     return logits, np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
 
 
-def _places(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The numbers of a row that are followed: all, or some positions from the first to the last, evenly."""
-    *between, last = shape[1:]
-    positions = list(np.ndindex(*between))
-    chosen = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MOST_POSITIONS)).round().astype(int))
-    numbers = np.unique(np.linspace(0, last - 1, min(last, _MOST_NUMBERS)).round().astype(int))
-    return [(*positions[i], int(k)) for i in chosen for k in numbers]
+def _places(shape: tuple[int, ...], head: HeadKind) -> list[tuple[int, ...]]:
+    """Chooses the numbers of a row that are followed end to end; the same ones for the same shape, always.
 
+    Args:
+        shape: Of the output, `(batch, ..., numbers)`.
+        head: What decides labels in the output.
 
-def _follow(errors: _Errors, shape: tuple[int, ...], carry: Callable[[Array], Array]) -> Array:
-    """Bounds each number that is followed by a backward pass from it; the bounds of all others are infinite.
-
-    Several passes are made at once: the gradients of the whole batch for one number, then those for the next.
+    Returns:
+        Indices without the batch: all numbers, or some from the first to the last, spread evenly.
     """
-    bounds, places = np.full(shape, np.inf), _places(shape)
+    *between, last = shape[1:]
+    position_count = int(np.prod(between))
+    if position_count == 1 or head == "sigmoid" or (head == "softmax" and last <= _MOST_NUMBERS):
+        most = _MOST_NUMBERS
+    elif head == "softmax":
+        # With more classes than can be followed no label is certain, and one number shows how far rounding reaches.
+        most = 1
+    else:
+        most = _MOST_NUMBERS_OVER_TIME
+    positions = [tuple(map(int, np.unravel_index(i, between))) for i in spread(position_count, _MOST_POSITIONS)]
+    return [(*position, int(k)) for position in positions for k in spread(last, most)]
+
+
+def spread(count: int, most: int) -> npt.NDArray[np.intp]:
+    """Indices from the first to the last of `count`, evenly spread, at most `most` of them; rising."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
+
+
+def _follow(errors: _Errors, shape: tuple[int, ...], head: HeadKind, start: str, slopes: Array) -> Array:
+    """Bounds each number that is followed, by a pass backwards from it; infinity for the others.
+
+    Several passes run as one batch, which repeats the rows with a seed for each pass.
+
+    Args:
+        errors: Of the network.
+        shape: Of the output, `(batch, ..., numbers)`.
+        head: What decides labels in the output.
+        start: The node where the passes begin; its output has the positions of `shape`.
+        slopes: `(numbers, width)`, d(number) / d(output of `start` at the same position).
+
+    Returns:
+        The bounds, of `shape`.
+    """
+    bounds, places = np.full(shape, np.inf), _places(shape, head)
     together = max(1, min(len(places), _MOST_AT_ONCE // errors.largest))
     for first in range(0, len(places), together):
         chosen: list[tuple[slice | int, ...]] = [(slice(None), *at) for at in places[first : first + together]]
-        seeds = np.zeros((len(chosen), *shape))
-        for seed, at in zip(seeds, chosen, strict=True):
-            seed[at] = 1.0
-        carried = carry(seeds.reshape(-1, *shape[1:])).reshape(len(chosen), -1)
+        seeds = np.zeros((len(chosen), *shape[:-1], slopes.shape[1]))
+        for seed, (*position, number) in zip(seeds, chosen, strict=True):
+            seed[tuple(position)] = slopes[number]
+        carried = errors.carried(start, seeds.reshape(-1, *seeds.shape[2:])).reshape(len(chosen), -1)
         for bound, at in zip(carried, chosen, strict=True):
             bounds[at] = bound
     return np.asarray(np.nan_to_num(bounds, nan=np.inf, posinf=np.inf))
@@ -157,7 +221,7 @@ def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
     highest = np.take_along_axis(logits, at_top, -1) - np.take_along_axis(bounds, at_top, -1)
     lead = highest - (logits + bounds)
     np.put_along_axis(lead, at_top, np.inf, -1)
-    # Two powers, their sum and a division round a ratio of two probabilities by this much at most.
+    # Two exponentials, their sum and a division round a ratio of two probabilities by at most this much.
     rounding = gamma(2 * exp_roundoffs() + 2 * classes + 2)
     worst = np.minimum(2 * bounds.max(axis=-1, keepdims=True), 20.0)
     probs_bounds = np.minimum(probs * (np.expm1(worst) + np.exp(worst) * rounding) + rounding, 1.0)

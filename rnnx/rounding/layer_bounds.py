@@ -1,8 +1,8 @@
-"""How far float32 arithmetic can lead each layer that is not recurrent away from the exact one.
+"""Bounds the float32 rounding of each layer that is not recurrent.
 
-Each bound holds for every order of the sums, and for the ways in which Keras, tf2onnx and onnxruntime's own fused
-kernels write the layer: where they differ, for the roughest of them. None leaves terms of second order out. They rest
-on the standard model (`rnnx.rounding.float32`), with gamma_n = n u / (1 - n u), and on
+Each bound holds for every order of the sums, and for all ways in which Keras, tf2onnx and the fused kernels of
+onnxruntime compute the layer, so for the least accurate of them. No bound leaves out second-order terms. The bounds
+follow from the standard model (`rnnx.rounding.float32`), with gamma_n = n u / (1 - n u), and on
 gamma_m + gamma_n + gamma_m gamma_n <= gamma_{m+n}.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
@@ -19,10 +19,10 @@ from rnnx import reference
 from rnnx.reference import ActivationName, Array, Tensor
 from rnnx.rounding.float32 import activation_error, gamma, softmax_error
 
-# A runtime's own 1 / sqrt: OpenCL, the laxest specification of it, allows 2 units in the last place: 4 u.
+# The error of a runtime's 1 / sqrt. OpenCL, the least strict specification, allows 2 units in the last place, so 4 u.
 _RSQRT_ROUNDOFFS = 4
 
-# The layers that work on each position by itself, and may round.
+# The layers that compute each position by itself, and may round.
 _Pointwise: TypeAlias = (
     reference.Dense | reference.Activation | reference.LeakyReLU | reference.ELU | reference.Rescaling
     | reference.BatchNormalization | reference.LayerNormalization
@@ -30,26 +30,26 @@ _Pointwise: TypeAlias = (
 
 
 def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Sequence[Array], output: Tensor) -> Array:
-    """Bounds the rounding of a layer that is not recurrent, inherited errors included.
+    """Bounds the error of a layer that is not recurrent: its own rounding and the errors of its inputs.
 
     Args:
         layer: The layer.
         inputs: Its exact inputs.
-        errors: How far the runtime's inputs may be from them, shapes as `inputs`.
-        output: What the layer gives for `inputs`, exactly.
+        errors: The largest errors of the runtime's inputs, in the shapes of `inputs`.
+        output: The exact output of the layer for `inputs`.
 
     Returns:
-        The shape of the output.
+        The bounds, in the shape of the output.
 
     Raises:
-        TypeError: For a recurrent layer, which has its bound in `rnnx.rounding.recurrent_bounds`.
+        TypeError: For a recurrent layer; `rnnx.rounding.recurrent_bounds` bounds those.
     """
     x, error = inputs[0].values, errors[0]
     match layer:
         case reference.Embedding():
             return np.zeros_like(output.values)  # a lookup
         case reference.Reverse() | reference.ZeroPadding1D() | reference.RepeatVector() | reference.Reshape():
-            return layer(Tensor(error)).values  # the same numbers in other places
+            return layer(Tensor(error)).values  # they only move numbers
         case reference.TakeMask():
             return error  # ids are exact, and so is their mask
         case reference.LastPosition():
@@ -57,8 +57,8 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
         case reference.Concatenate():
             return np.concatenate(errors, axis=-1)
         case reference.Masking():
-            # Which positions count is decided by what is exact: the reader sees to that.
-            assert output.mask is not None  # noqa: S101  # it makes one
+            # The mask depends on exact values only; the reader of Keras models makes sure of that.
+            assert output.mask is not None  # noqa: S101  # a Masking layer always makes one
             return np.where(output.mask[..., None], error, 0.0)
         case reference.GlobalMaxPooling1D():
             return np.asarray(error.max(axis=1, keepdims=layer.keepdims))
@@ -79,20 +79,20 @@ def output_error(layer: reference.Layer, inputs: Sequence[Tensor], errors: Seque
 
 
 def _pointwise_error(layer: _Pointwise, x: Array, error: Array, output: Array) -> Array:
-    """The layers that work on each position by itself."""
+    """Bounds a layer that computes each position by itself."""
     match layer:
         case reference.Dense():
             return _dense_error(layer, x, error, output)
         case reference.Activation():
             return _activated_error(layer.activation, x, error, output)
         case reference.LeakyReLU():
-            # The slope is rounded, and a product.
+            # Two roundings: of the slope and of the product.
             carried = max(1.0, abs(layer.negative_slope)) * error
             return np.asarray(carried + gamma(2) * (np.abs(output) + carried))
         case reference.ELU():
             return _elu_error(layer, error, output)
         case reference.Rescaling():
-            # The scale is rounded, the offset too; a product and a sum.
+            # Three roundings: of the scale or the offset, of the product, and of the sum.
             scale = abs(layer.scale)
             return np.asarray(scale * error + gamma(3) * (scale * (np.abs(x) + error) + abs(layer.offset)))
         case reference.BatchNormalization():
@@ -103,9 +103,9 @@ def _pointwise_error(layer: _Pointwise, x: Array, error: Array, output: Array) -
 
 
 def _mean_error(layer: reference.GlobalAveragePooling1D, x: Tensor, error: Array) -> Array:
-    """Sum, multiplication by the mask and one division: count + 2 roundings of the sum of the absolute values.
+    """Bounds a mean: the sum, a product with the mask and a division are count + 2 roundings of all absolute values.
 
-    Masked positions add exact zeros, which round nothing: only the `count` others do.
+    Masked positions add exact zeros without rounding, so only the `count` other positions round.
     """
     weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
     count = weights.sum(axis=1, keepdims=layer.keepdims)
@@ -116,7 +116,7 @@ def _mean_error(layer: reference.GlobalAveragePooling1D, x: Tensor, error: Array
 
 
 def _pooling_error(layer: reference.Pooling1D, x: Array, error: Array) -> Array:
-    """A maximum is off by no more than the worst of its window; a mean as in `_mean_error`."""
+    """Bounds a maximum by the largest error in its window, and a mean as `_mean_error` does."""
     windows = layer.windows(x.shape[1])
     weights = windows.is_there[None, :, :, None]
     errors = np.where(weights, error[:, windows.index], 0.0)
@@ -130,8 +130,9 @@ def _pooling_error(layer: reference.Pooling1D, x: Array, error: Array) -> Array:
 def _merge_error(layer: reference.Merge, sizes: Array, errors: Array) -> Array:
     """Bounds a merge from the absolute values and the errors of its inputs, both (inputs, ...).
 
-    A sum of n has n - 1 roundings; a mean two more, for it may be multiplied by a rounded 1 / n; a product n - 1, and
-    is off by what the product of the largest possible factors is larger. A maximum rounds nothing.
+    A sum of n numbers has n - 1 roundings. A mean has two more, because it may be computed as a product with a rounded
+    1 / n. A product has n - 1, and the errors of its factors change it by at most the difference between the product of
+    the largest possible factors and the exact product. A maximum does not round.
     """
     count, largest = len(sizes), sizes + errors
     match layer.operation:
@@ -149,9 +150,13 @@ def _merge_error(layer: reference.Merge, sizes: Array, errors: Array) -> Array:
 
 def _dense_error(layer: reference.Dense, x: Array, error: Array, output: Array) -> Array:
     kernel = np.abs(layer.kernel)
-    inherited = error @ kernel
-    logit_error = inherited + gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
-    return _activated_error(layer.activation, layer.logits(x), logit_error, output)
+    logit_error = gamma(len(kernel) + 1) * ((np.abs(x) + error) @ kernel + np.abs(layer.bias))
+    if error.any():  # after a recurrence the inputs are exact, which saves a product
+        logit_error += error @ kernel
+    if layer.activation == "softmax":  # its bound needs no logits, of which a language model has many
+        return softmax_error(output, logit_error)
+    logits = output if layer.activation == "linear" else layer.logits(x)
+    return activation_error(layer.activation, logits, logit_error)
 
 
 def _activated_error(name: ActivationName, x: Array, error: Array, output: Array) -> Array:
@@ -159,9 +164,9 @@ def _activated_error(name: ActivationName, x: Array, error: Array, output: Array
 
 
 def _elu_error(layer: reference.ELU, error: Array, output: Array) -> Array:
-    """The activation elu has its own allowance, times alpha; alpha is rounded, and a product.
+    """Bounds alpha times elu: the error of elu itself times alpha, and the roundings of alpha and of the product.
 
-    Above zero nothing rounds, but Keras adds what is below: the product with a zero.
+    Above zero the result is exact, but Keras adds the branch below zero to it, which is then a product with 0.
     """
     alpha = abs(layer.alpha)
     carried = max(1.0, alpha) * error
@@ -170,10 +175,11 @@ def _elu_error(layer: reference.ELU, error: Array, output: Array) -> Array:
 
 
 def _batch_normalization_error(layer: reference.BatchNormalization, x: Array, error: Array) -> Array:
-    """Bounds x s + (beta - mean s) with s = gamma / sqrt(variance + epsilon): the roughest way to write it.
+    """Bounds x s + (beta - mean s) with s = gamma / sqrt(variance + epsilon), the least accurate way to compute it.
 
-    s: epsilon is rounded, and the sum, which a root halves (1, generously 2), the inverse root 4, the product with
-    gamma 1: 7. Of mean s: one product and two sums more, 10; of x s: a product and a sum more. gamma_10 of everything.
+    s has 7 roundings: epsilon and the sum with it (2, of which the root halves the effect), the inverse root (4) and
+    the product with gamma (1). mean s has one product and two sums more, so 10; x s has a product and a sum more. So
+    gamma_10 times the sum of all absolute values bounds the result.
     """
     scale = np.abs(layer.scale)
     size = scale * (np.abs(x) + error + np.abs(layer.mean)) + (0.0 if layer.beta is None else np.abs(layer.beta))
@@ -183,16 +189,16 @@ def _batch_normalization_error(layer: reference.BatchNormalization, x: Array, er
 def _layer_normalization_error(layer: reference.LayerNormalization, x: Array, error: Array) -> Array:
     """Bounds x r + (beta - m r), or (x - m) r + beta, with r = gamma / sqrt(variance + epsilon).
 
-    The runtime's input x' is off by at most e, its exact mean by mean(e), and x' - mean(x') by c = e + mean(e). So its
-    exact variance is off by at most mean(2 |x - m| c + c^2). What the runtime makes of x' is rounded: a mean of n
-    numbers by gamma_{n+1} mean |x'|. The variance is rounded most as mean(x'^2) - m^2 (onnxruntime's fused kernel):
-    n + 2 roundings of mean(x'^2), and of m^2, which is no larger, 2 (n + 1) + 2, and the difference:
-    gamma_{3 n + 8} mean(x'^2) covers that, and the mean of the squares of rounded differences too, since
-    (mean |x'|)^2 <= mean(x'^2).
+    The error of the runtime's input x' is at most e, that of its exact mean at most mean(e), and that of x' - mean(x')
+    at most c = e + mean(e). So the error of its exact variance is at most mean(2 |x - m| c + c^2). The runtime also
+    rounds: a mean of n numbers by gamma_{n+1} mean |x'|. The variance is rounded most if it is computed as mean(x'^2) -
+    m^2, as onnxruntime's fused kernel does: n + 2 roundings of mean(x'^2), 2 (n + 1) + 2 roundings of m^2, which is not
+    larger, and the difference. gamma_{3 n + 8} mean(x'^2) covers these, and also the mean of the squares of rounded
+    differences, because (mean |x'|)^2 <= mean(x'^2).
 
-    With s = variance + epsilon (epsilon rounded, and a sum) off by at most d, 1 / sqrt(s) is off by at most
-    1 / sqrt(s - d) - 1 / sqrt(s), which is exact, not first order; where d >= s nothing is known. Of the rest, the
-    factors are bounded as in a product, and four roundings more count |x'| + |m| and beta.
+    Let d be the largest error of s = variance + epsilon, with two roundings for epsilon and the sum. Then the error of
+    1 / sqrt(s) is at most 1 / sqrt(s - d) - 1 / sqrt(s). This holds exactly, not only to first order; if d >= s, there
+    is no bound. The other factors are bounded as those of a product, with four more roundings for |x'| + |m| and beta.
     """
     count = x.shape[-1]
     mean, mean_error = x.mean(axis=-1, keepdims=True), error.mean(axis=-1, keepdims=True)

@@ -1,6 +1,6 @@
-"""The backward pass of each layer that is not recurrent: from dz / d(output) to dz / d(each input).
+"""Computes dz / d(each input) from dz / d(output), for each layer that is not recurrent.
 
-At a corner, such as that of a maximum of equal numbers, it is a derivative from one side.
+Where a layer has no derivative, as a maximum of equal numbers, the derivative from one side is used.
 
 Source: the chain rule.
 """
@@ -16,7 +16,7 @@ from rnnx import reference
 from rnnx.reference import ActivationName, Array, Tensor
 from rnnx.reference.activations import ACTIVATIONS
 
-# The layers that move, leave out and pool positions.
+# The layers that move, remove and pool positions.
 _Arranging: TypeAlias = (
     reference.Reverse | reference.LastPosition | reference.Masking | reference.ZeroPadding1D | reference.RepeatVector
     | reference.Reshape | reference.GlobalMaxPooling1D | reference.GlobalAveragePooling1D | reference.Pooling1D
@@ -28,22 +28,22 @@ def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, 
 
     Args:
         layer: The layer.
-        inputs: What it read.
-        output: What it gave.
-        gradient: dz / d(output), of its shape.
+        inputs: Its inputs.
+        output: Its output.
+        gradient: dz / d(output), in the shape of the output.
 
     Returns:
-        dz / d(input), of its shape, for each.
+        dz / d(input) for each input, in the shape of the input.
 
     Raises:
-        TypeError: For a recurrent layer, which has its derivative in `rnnx.rounding.through_time`.
+        TypeError: For a recurrent layer; `rnnx.rounding.through_time` has those.
     """
     x = inputs[0].values
     match layer:
         case reference.Embedding():
             return [np.zeros_like(x)]
         case reference.TakeMask():
-            return [gradient, np.zeros_like(inputs[1].values)]  # no change of a number changes the mask
+            return [gradient, np.zeros_like(inputs[1].values)]  # a small change of a number does not change the mask
         case reference.Concatenate():
             ends = np.cumsum([i.values.shape[-1] for i in inputs])[:-1]
             return list(np.split(gradient, ends, axis=-1))
@@ -82,7 +82,7 @@ def _pass_arranged(layer: _Arranging, x: Tensor, output: Tensor, gradient: Array
             back[:, -1] = gradient
             return back
         case reference.Masking():
-            assert output.mask is not None  # noqa: S101  # it makes one
+            assert output.mask is not None  # noqa: S101  # a Masking layer always makes one
             return np.where(output.mask[..., None], gradient, 0.0)
         case reference.ZeroPadding1D():
             return gradient[:, layer.before : layer.before + x.values.shape[1]]
@@ -91,7 +91,7 @@ def _pass_arranged(layer: _Arranging, x: Tensor, output: Tensor, gradient: Array
         case reference.Reshape():
             return gradient.reshape(x.values.shape)
         case reference.GlobalMaxPooling1D():
-            # Of equal ones the first.
+            # Among equal numbers, the first one is the maximum.
             is_first = np.arange(x.values.shape[1])[None, :, None] == x.values.argmax(axis=1)[:, None]
             return np.where(is_first, gradient if layer.keepdims else gradient[:, None], 0.0)
         case reference.GlobalAveragePooling1D():
@@ -143,7 +143,7 @@ def _pass_activation(name: ActivationName, x: Array, output: Array, gradient: Ar
 
 
 def _pass_layer_normalization(layer: reference.LayerNormalization, x: Array, gradient: Array) -> Array:
-    """Gives r (g - mean(g) - n mean(g n)), n the normalized numbers, g the gradient times gamma."""
+    """Returns r (g - mean(g) - n mean(g n)) with the normalized numbers n and g = gradient times gamma."""
     normalized, inverse = layer.normalized(x)
     g = gradient if layer.gamma is None else gradient * layer.gamma
     mean = g.mean(axis=-1, keepdims=True)

@@ -1,23 +1,23 @@
-"""One float64 step from each of a runtime's own states, and how far rounding may lead from it: SimpleRNN, LSTM, GRU.
+"""Computes one float64 step from each of a runtime's own states, with its rounding bound, for SimpleRNN, LSTM and GRU.
 
 `rnnx.rounding.step_bound` has the model of rounding and the bound of a plain step. A gate is such a step: a sum of
-products and an activation, off by e = slope times the rounding of the sum, plus the activation's own. From there on
-values meet unit by unit: where a and b are off by e_a and e_b, their product is off by |a| e_b + e_a |b| + e_a e_b, and
-one rounding more.
+products and an activation, whose error is e = slope times the rounding of the sum, plus the activation's own error. The
+gates are then multiplied unit by unit: if the errors of a and b are e_a and e_b, the error of their product is
+|a| e_b + e_a |b| + e_a e_b, plus one rounding.
 
-A GRU's state is h alone, so each step is looked at alone. An LSTM carries a memory c as well, which no file shows. It
-is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
-runtime's own h_{t-1}. The runtime's hidden memory can be off from that by no more than
+A GRU's state is h alone, so each step is compared alone. An LSTM also has a cell state c, which no file returns.
+It is computed here, in float64, along the runtime's own h: c_t = f_t c_{t-1} + i_t k_t with the gates of x_t and the
+runtime's own h_{t-1}. The error of the runtime's own cell state is at most
 
     E_t = (|f_t| + e_f) E_{t-1} + e_f |c_{t-1}| + |i_t| e_k + e_i |k_t| + e_i e_k
           + gamma_2 ((|f_t| + e_f) (|c_{t-1}| + E_{t-1}) + (|i_t| + e_i) (|k_t| + e_k)),    E_0 = 0,
 
-the error that it had, as much of it as the forget gate lets through, and what this step adds. So h_t = o_t g(c_t), with
-e_g = slope E_t plus the activation's own error, is off by
+the earlier error times the forget gate, plus the error of this step. So the error of h_t = o_t g(c_t) is at most, with
+e_g = slope E_t plus the activation's own error,
 
     |o_t| e_g + e_o |g(c_t)| + e_o e_g + gamma_1 (|o_t| + e_o) (|g(c_t)| + e_g).
 
-As f < 1, errors of long ago fade, and the bound stays near that of a single step.
+Because f < 1, earlier errors fade, and the bound stays close to that of a single step.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 3.1 and 3.3.
 """
@@ -36,7 +36,7 @@ from rnnx.rounding.step_bound import own_error, steepest, step_bound
 
 @dataclass(frozen=True, eq=False)
 class Inexact:
-    """Values, and how far a runtime's may be from them; of one shape."""
+    """Exact values, and how far a runtime's values may be from them, in the same shape."""
 
     value: Array
     error: Array
@@ -47,14 +47,14 @@ class Inexact:
         return np.abs(self.value) + self.error
 
     def times(self, other: Inexact, roundings: int) -> Inexact:
-        """The product unit by unit, after so many roundings of it."""
+        """Returns the product unit by unit, rounded `roundings` times."""
         carried = np.abs(self.value) * other.error + self.error * np.abs(other.value) + self.error * other.error
         return Inexact(self.value * other.value, carried + gamma(float(roundings)) * self.size * other.size)
 
 
 @dataclass(frozen=True, eq=False)
-class MemorySteps:
-    """The gates of an LSTM over a sequence, (batch, time, units) each, along given states."""
+class LSTMGates:
+    """The gates of an LSTM along given states, each `(batch, time, units)`."""
 
     i: Inexact
     f: Inexact
@@ -62,27 +62,27 @@ class MemorySteps:
     o: Inexact
 
     def memory(self, t: int, c: Inexact) -> Inexact:
-        """The memory after step t, from the one before it; (batch, units)."""
+        """Returns the cell state after step t from the cell state before it, `(batch, units)`."""
         i, f, candidate = (Inexact(g.value[:, t], g.error[:, t]) for g in (self.i, self.f, self.candidate))
         kept, new = f.times(c, 2), i.times(candidate, 2)
         return Inexact(kept.value + new.value, kept.error + new.error)
 
     def state(self, name: ActivationName, c: Inexact) -> Inexact:
-        """The states from the memory after each step; (batch, time, units)."""
+        """Returns the states from the cell state after each step, `(batch, time, units)`."""
         return self.o.times(_activated(name, c), 1)
 
 
 def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
-    """One float64 step from each of the runtime's states; over a masked position the state has to stay, bit for bit.
+    """Computes one float64 step from each of the runtime's states; at a masked position the state must not change.
 
     Args:
         layer: The recurrence.
-        x: Its exact inputs, (batch, time, inputs), not turned around.
-        x_error: How far the runtime's may be from them.
-        states: The runtime's own, (batch, time, units), in the order of their computation.
+        x: Its exact inputs, `(batch, time, inputs)`, not reversed.
+        x_error: How far the runtime's inputs may be from them.
+        states: The runtime's own states, (batch, time, units), in the order of their computation.
 
     Returns:
-        What the states should be, and how far off they may be.
+        The expected states, and their rounding bounds.
     """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
@@ -102,15 +102,15 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
 
 
 def states_before(states: Array) -> Array:
-    """Each step's state before it: zero, and then the one after the step before; (batch, time, units)."""
+    """Returns the state before each step: zero, then the state after the previous step; `(batch, time, units)`."""
     return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
 
 
 def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
-    """Bounds the rounding of one step of a GRU from the very same h.
+    """Bounds the rounding of one step of a GRU that starts from the same h.
 
-    The new state is z h + (1 - z) k = k + z (h - k), and a runtime may compute either: three roundings of (|z| + |1 -
-    z|) (|h| + |k|) cover both. What errors of z and k do to it is e_z (|h - k| + e_k) + |1 - z| e_k.
+    The new state is z h + (1 - z) k = k + z (h - k), and a runtime may compute either. Three roundings of
+    (|z| + |1 - z|) (|h| + |k|) cover both. The errors of z and k change it by e_z (|h - k| + e_k) + |1 - z| e_k.
 
     Args:
         layer: The recurrence.
@@ -119,7 +119,7 @@ def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
         x_error: (..., inputs), how far the runtime's inputs may be from `x_t`.
 
     Returns:
-        (..., units).
+        The bounds, `(..., units)`.
     """
     inputs, units = len(layer.kernel), layer.units
     z_value, r_value, k_value, recalled_value = layer.gates(x_t, h)
@@ -144,15 +144,15 @@ def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
     return np.asarray(z.error * (np.abs(h - k.value) + k.error) + np.abs(1 - z.value) * k.error + own)
 
 
-def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> MemorySteps:
-    """The gates of an LSTM from the very same h; arguments as in `gru_bound`, with the time as the second axis."""
+def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> LSTMGates:
+    """Returns the gates of an LSTM for the same h; arguments as in `gru_bound`, with the time as the second axis."""
     inputs, units = len(layer.kernel), layer.units
     kernel = np.abs(layer.kernel)
     size = (np.abs(x_t) + x_error) @ kernel + np.abs(h) @ np.abs(layer.recurrent_kernel) + np.abs(layer.bias)
     i, f, candidate, o = np.split(x_error @ kernel + gamma(inputs + units + 3.0) * size, 4, axis=-1)
     s = layer.recurrent_activation
     values = layer.gates(x_t, h)
-    return MemorySteps(
+    return LSTMGates(
         _gate(s, values[0], i), _gate(s, values[1], f), _gate(layer.activation, values[2], candidate),
         _gate(s, values[3], o),
     )  # fmt: skip
@@ -178,6 +178,6 @@ def _activated(name: ActivationName, x: Inexact) -> Inexact:
 
 
 def _gate(name: ActivationName, value: Array, sum_error: Array) -> Inexact:
-    """An activation's result, and how far it is off where the sum before it is off by so much."""
+    """Returns the value of an activation with its error, from the error of the sum before it."""
     carried = steepest(name) * sum_error
     return Inexact(value, carried + own_error(name, np.abs(value) + carried))

@@ -1,6 +1,6 @@
-"""How far float32 arithmetic can lead one step of a recurrence away from the exact one.
+"""Bounds the float32 rounding of one step of a recurrence.
 
-The other layers have theirs in `rnnx.rounding.layer_bounds`; what both are made of is in `rnnx.rounding.float32`.
+`rnnx.rounding.layer_bounds` bounds the other layers; both use `rnnx.rounding.float32`.
 
 Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., sections 2.2, 3.1 and 3.5.
 """
@@ -14,25 +14,26 @@ from rnnx.reference import ActivationName, Array
 from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rounding.float32 import UNIT_ROUNDOFF, gamma
 
-# The kernels of RNN, GRU and LSTM have functions of their own, off by so many u, and by so many of the result. softsign
-# is a sum and a division; elu an exp of at most 1, a difference and a product. softplus was measured: to 7.8 u of the
-# result in TensorFlow; onnxruntime's RNN kernel, which takes log(1 + exp(x)) as it stands, adds up to two u.
+# The kernels of RNN, GRU and LSTM have activations of their own. Their errors: so many u, plus so many u times the
+# result. softsign is a sum and a division; elu an exp of at most 1, a difference and a product. softplus was measured:
+# up to 7.8 u of the result in TensorFlow; onnxruntime's RNN kernel computes log(1 + exp(x)) literally and adds up to 2
+# u.
 _IN_RECURRENCES: dict[ActivationName, tuple[int, int]] = {"softsign": (3, 0), "elu": (8, 0), "softplus": (2, 8)}
-# Small results of tanh are nearer: what TensorFlow and onnxruntime give stays within 2 u and 6 u of the result (near
-# zero the RNN operator's kernel is off by 1.9 u; those of GRU, LSTM and Tanh by 5.5 u of the result).
+# Small results of tanh are more accurate: those of TensorFlow and onnxruntime are within 2 u plus 6 u of the result.
+# (Near zero the error of the RNN operator is 1.9 u; that of GRU, LSTM and Tanh is 5.5 u of the result.)
 _SMALL_TANH = (2, 6)
 
 
 def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array) -> Array:
-    """Bounds the rounding of one recurrent step from the very same h.
+    """Bounds the rounding of one recurrent step that starts from the same h.
 
-    The pre-activation is a sum of inputs + units products and a bias, plus two roundings where partial sums meet:
-    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation carries that on, times its largest slope, and adds
-    its own error.
+    The pre-activation is a sum of inputs + units products and a bias, with two roundings more for partial sums:
+    gamma_{inputs+units+3} (|x| |W| + |h| |U| + |b|). The activation multiplies that by its largest slope, and adds its
+    own error.
 
-    A form may sum more terms: where several layers run as one (`rnnx.rewrites.join`), each sum runs over the states of
-    all. Those that a layer does not read are multiplied by 0, and adding an exact 0 rounds nothing: the terms that
-    count stay inputs + units and a bias, in whatever order.
+    A form may sum more terms: if several layers run as one (`rnnx.rewrites.join`), each sum includes the states of all
+    of them. Those that a layer does not read are multiplied by 0, and adding an exact 0 does not round. So inputs +
+    units products and a bias remain, in any order.
 
     Args:
         layer: The recurrence.
@@ -45,7 +46,7 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
     """
     inputs, units = layer.kernel.shape
     kernel = np.abs(layer.kernel)
-    is_exact = not x_error.any()  # the usual case; a sum and a product fewer
+    is_exact = not x_error.any()  # the usual case, which needs a sum and a product less
     bound = (np.abs(x_t) if is_exact else np.abs(x_t) + x_error) @ kernel
     # In place, because each new array of this size costs as much as the operation on it.
     bound += np.abs(h) @ np.abs(layer.recurrent_kernel)
@@ -55,14 +56,14 @@ def step_bound(layer: reference.SimpleRNN, x_t: Array, h: Array, x_error: Array)
         bound += x_error @ kernel
     if steepest(layer.activation) != 1.0:
         bound *= steepest(layer.activation)
-    # Where the result has a largest size, that is taken, and spares a step.
+    # If the result is bounded, its largest size is used, which saves the computation of a step.
     output = layer.step(x_t, h) if grows(layer.activation) else np.ones(1)
     bound += own_error(layer.activation, output)
     return np.asarray(bound)
 
 
 def steepest(name: ActivationName) -> float:
-    """The largest slope of an activation."""
+    """Returns the largest slope of an activation."""
     return ACTIVATIONS[name].slope
 
 
@@ -72,7 +73,7 @@ def grows(name: ActivationName) -> bool:
 
 
 def own_error(name: ActivationName, output: Array) -> Array:
-    """The own rounding of an activation inside a recurrence, by the size of its result."""
+    """Bounds the own rounding of an activation inside a recurrence, by the size of its result."""
     absolute, relative = _roundoffs(name)
     error = (absolute + relative * np.abs(output)) * UNIT_ROUNDOFF
     if name == "tanh":

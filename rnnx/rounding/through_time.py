@@ -1,8 +1,8 @@
-"""Backpropagation through time: what rounding at each step of a recurrence does to a number at the end.
+"""Backpropagation through time: bounds the effect of the rounding of each step on a later number.
 
 A step that may be off by b moves a later number z by |dz / d(result)| b, to first order. One pass backwards over the
-time gives all these derivatives, and dz / dx for what lies before. An LSTM has two results a step, the state h_t and
-the memory c_t, and so two such terms; that of c_t counts what z sees of it through h_t too.
+time gives all these derivatives, and dz / dx for the layers before. An LSTM has two results a step, the state h_t and
+the cell state c_t, and so two such terms; the term of c_t includes its effect through h_t.
 
 Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990; the derivatives of the cells are
 those of the formulas in `rnnx.reference.gated`.
@@ -103,7 +103,7 @@ def _go_back(
 
 
 def slope(name: ActivationName, output: Array) -> Array:
-    """The derivative of an activation, from its result."""
+    """Returns the derivative of an activation, from its result."""
     match name:
         case "tanh":
             return 1.0 - output**2
@@ -204,8 +204,8 @@ class _GatedSteps(Steps):
         return error, np.concatenate([d_z, d_r, d_k], axis=-1), (d_before + _product(d_r, u_r.T),)
 
 
-class _MemorySteps(Steps):
-    """An LSTM: c = f c' + i k, from c' before; h = o g(c)."""
+class _LSTMSteps(Steps):
+    """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor) -> None:
         super().__init__(x)
@@ -214,7 +214,7 @@ class _MemorySteps(Steps):
         before, self._memory_before = states_before(states), states_before(memory)
         self._steps = lstm_gates(layer, x.values, before, np.zeros_like(x.values))
         i, f, candidate, o = layer.gates(x.values, before)
-        # After a step, were it not masked: the memory along which its derivatives are taken.
+        # The cell state after each step if the step were not masked; the derivatives are taken there.
         self._memory = f * self._memory_before + i * candidate
         self._shown = activate(layer.activation, self._memory)
         self._gates = i, f, candidate, o
@@ -242,11 +242,11 @@ class _MemorySteps(Steps):
 
 
 def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not turned around."""
+    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed."""
     x = layer.in_order(x)
     match layer:
         case LSTM():
-            return _MemorySteps(layer, x)
+            return _LSTMSteps(layer, x)
         case GRU():
             return _GatedSteps(layer, x)
         case SimpleRNN():

@@ -10,6 +10,7 @@ from typing import TypeAlias, assert_never
 from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
 from rnnx.bundle.directory import VOCABULARY_NAME, Directory
 from rnnx.errors import ModelError
+from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.text.word_encoder import WordEncoder
 from rnnx.text.word_vocabulary import WordVocabulary
@@ -32,7 +33,7 @@ def read_id_encoder(directory: Directory) -> IdEncoder | None:
     config = directory.config
     match config.reading:
         case TokenizerConfig() as tokenizer_config:
-            words = Vocabulary.from_bytes(directory[VOCABULARY_NAME])
+            words = Vocabulary.from_bytes(directory[VOCABULARY_NAME], find_rule(tokenizer_config))
             _require_size(config, len(words), "words")
             return Tokenizer(tokenizer_config, words)
         case WordsConfig() as words_config:

@@ -1,8 +1,8 @@
 """The tokenizer of texts, which turns bytes into words and words into ids; training and inference share it.
 
-The rule is the same in every language: ASCII letters are lower-cased, and a word is a maximal run of bytes that are in
-`[a-z0-9']` or at least 0x80. If the config says so, `<br />` is replaced by a space first. Id 0 is padding, 1 is the
-start of a text, and 2 an unknown word. The known words follow from 3 on, by descending frequency in the training texts.
+The config names the rule that finds the words (`rnnx.text.rules`). If the config says so, `<br />` is replaced by a
+space first. Id 0 is padding, 1 is the start of a text, and 2 an unknown word. The known words follow from 3 on, by
+descending frequency in the training texts.
 Imports NumPy only.
 """
 
@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.errors import ModelError
+from rnnx.text.byte_rule import BYTE_RULE
+from rnnx.text.rule import TextRule
+from rnnx.text.rules import find_rule
 
 PAD_ID, START_ID, UNKNOWN_ID = 0, 1, 2
 # A word cannot contain `<` or `>`, so these never equal a word of a text.
@@ -26,11 +29,7 @@ Ids = npt.NDArray[np.int32]
 
 # Some editors write it at the beginning of a file of UTF-8; it is not part of the text.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_BREAK = b"<br />"
-_WORD_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789'") | frozenset(range(0x80, 0x100))
 _SPACE = ord(" ")
-# A translation table: bytes of words are lower-cased, all others become spaces, so that `bytes.split` finds the words.
-_TO_WORDS = bytes(b if b in _WORD_BYTES else _SPACE for b in bytes(range(256)).lower())
 
 
 def to_bytes(text: str) -> bytes:
@@ -52,24 +51,18 @@ def to_batch(texts: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), np.uint8).reshape(len(texts), width)
 
 
-def to_words(text: bytes, *, strip_breaks: bool) -> bytes:
-    """Lower-cases the words of a text, and replaces all other bytes by spaces. The words keep their positions."""
-    if strip_breaks:
-        text = text.replace(_LINE_BREAK, b" " * len(_LINE_BREAK))
-    return text.translate(_TO_WORDS)
-
-
-def tokenize(text: bytes, *, strip_breaks: bool) -> list[bytes]:
+def tokenize(text: bytes, *, strip_breaks: bool, rule: TextRule = BYTE_RULE) -> list[bytes]:
     """Splits a text into its words.
 
     Args:
         text: Any bytes; UTF-8 is expected, but not required.
         strip_breaks: Whether `<br />` is replaced by a space first.
+        rule: The rule that finds the words.
 
     Returns:
         The lower-cased words, in their order.
     """
-    return to_words(text, strip_breaks=strip_breaks).split()
+    return rule.to_words(text, strip_breaks=strip_breaks).split()
 
 
 class TokenList:
@@ -116,11 +109,10 @@ class TokenList:
 class Vocabulary(TokenList):
     """The vocabulary of a tokenizer: the special tokens and the known words."""
 
-    def __init__(self, tokens: Iterable[bytes]) -> None:
+    def __init__(self, tokens: Iterable[bytes], rule: TextRule = BYTE_RULE) -> None:
         super().__init__(tokens)
         words = self.tokens[len(SPECIAL_TOKENS) :]
-        if not all(words) or b"".join(words).translate(None, bytes(_WORD_BYTES)):  # one check of all words is quick
-            wrong = next(i for i, word in enumerate(words) if not word or not _WORD_BYTES.issuperset(word))
+        if (wrong := rule.find_wrong(words)) is not None:
             line = len(SPECIAL_TOKENS) + wrong + 1
             raise ModelError(f"vocabulary: line {line} is {words[wrong]!r:.40}, which cannot be a word of a text")
         self._ids = _IdsByWord(zip(words, range(len(SPECIAL_TOKENS), len(self.tokens)), strict=True))
@@ -128,7 +120,12 @@ class Vocabulary(TokenList):
             raise self._repetition()
 
     @classmethod
-    def build(cls, texts: Iterable[bytes], size: int, *, strip_breaks: bool) -> Vocabulary:
+    def from_bytes(cls, data: bytes, rule: TextRule = BYTE_RULE) -> Self:
+        """See `TokenList`; each word has to be a single token of the rule."""
+        return cls(data.removesuffix(b"\n").split(b"\n"), rule)
+
+    @classmethod
+    def build(cls, texts: Iterable[bytes], size: int, *, strip_breaks: bool, rule: TextRule = BYTE_RULE) -> Vocabulary:
         """Builds a vocabulary of the most frequent words of the training texts.
 
         Words of equal frequency are sorted by their bytes, so that the result is reproducible.
@@ -137,12 +134,13 @@ class Vocabulary(TokenList):
             texts: The training texts, and no others.
             size: The largest number of tokens, including the special ones.
             strip_breaks: As in `tokenize`.
+            rule: As in `tokenize`.
         """
         counts: Counter[bytes] = Counter()
         for text in texts:
-            counts.update(tokenize(text, strip_breaks=strip_breaks))
+            counts.update(tokenize(text, strip_breaks=strip_breaks, rule=rule))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls((*SPECIAL_TOKENS, *ranked[: size - len(SPECIAL_TOKENS)]))
+        return cls((*SPECIAL_TOKENS, *ranked[: size - len(SPECIAL_TOKENS)]), rule)
 
     def encode(self, words: Iterable[bytes]) -> list[int]:
         """Returns the ids of words; 2 for an unknown word."""
@@ -176,11 +174,18 @@ class Span(NamedTuple):
 
 
 class Tokenizer:
-    """Turns texts into ids with the config and the vocabulary of a model."""
+    """Turns texts into ids with the config and the vocabulary of a model.
+
+    Attributes:
+        config: The settings.
+        vocabulary: The known words.
+        rule: The rule that the config names.
+    """
 
     def __init__(self, config: TokenizerConfig, vocabulary: Vocabulary) -> None:
         self.config = config
         self.vocabulary = vocabulary
+        self.rule = find_rule(config)
 
     @property
     def word_room(self) -> int:
@@ -192,7 +197,7 @@ class Tokenizer:
 
     def encode(self, text: bytes) -> Encoding:
         """Turns a text into ids. A long text needs memory only for the words that are kept."""
-        words, cut_count = self._split(to_words(text, strip_breaks=self.config.strip_breaks))
+        words, cut_count = self._split(self.rule.to_words(text, strip_breaks=self.config.strip_breaks))
         return self.encode_words(words, len(words) + cut_count)
 
     def encode_words(self, words: Sequence[bytes], token_count: int) -> Encoding:
@@ -212,19 +217,10 @@ class Tokenizer:
 
     def locate(self, text: bytes) -> list[Span]:
         """Returns the positions of the words that `encode` keeps, in the order of the last ids of its row."""
-        mapped = to_words(text, strip_breaks=self.config.strip_breaks)
-        words, _ = self._split(mapped)
-        spans: list[Span] = []
-        # Only spaces are between two words, so the nearest match of a word is its own position.
-        if self.config.truncation_side == "right":
-            for word in words[: self.word_room]:
-                start = mapped.index(word, spans[-1].end if spans else 0)
-                spans.append(Span(start, start + len(word)))
-            return spans
-        for word in reversed(words):
-            start = mapped.rindex(word, 0, spans[-1].start if spans else len(mapped))
-            spans.append(Span(start, start + len(word)))
-        return spans[::-1]
+        spans = self.rule.locate(text, strip_breaks=self.config.strip_breaks)
+        room = self.word_room
+        kept = spans[-room:] if self.config.truncation_side == "left" else spans[:room]
+        return [Span(start, end) for start, end in kept.tolist()]
 
     def _split(self, mapped: bytes) -> tuple[list[bytes], int]:
         """Returns the words that fit into a row without a start id, and the number of all other words."""

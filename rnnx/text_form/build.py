@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 import onnx
@@ -12,11 +14,14 @@ from rnnx.reference import INPUT_NAME, Network
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
+from rnnx.text_form.alphabet import spell_vocabulary
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import Storage, store
 from rnnx.text_form.tokenizer_nodes import add_tokenizer
+from rnnx.text_form.unicode_nodes import add_unicode_tokenizer
 
 TEXT_NAME = "text"
+ALPHABET_KEY = "rnnx.alphabet"
 _PROBS_NAME = "probs"
 
 
@@ -31,6 +36,8 @@ class TextForm:
         network: The function that the graph computes from the ids: the model's network with the stored embedding.
         storage: The type in which the embedding is stored.
         tokenizer: The tokenizer in the graph; its ids have to be the same.
+        properties: Metadata of the file, by key. `ALPHABET_KEY` has the characters in which `rnnx.text.vocabulary` is
+            written, if these are not bytes.
     """
 
     rewritten: Rewritten
@@ -38,6 +45,7 @@ class TextForm:
     network: Network
     storage: Storage
     tokenizer: Tokenizer
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def can_read(vocabulary: Vocabulary) -> bool:
@@ -59,7 +67,7 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     """
     model = onnx.ModelProto.FromString(form.model.SerializeToString())
     graph = Graph(model.graph)
-    ids = add_tokenizer(graph, TEXT_NAME, tokenizer.vocabulary, tokenizer.config)
+    ids, properties = _add_tokenizer(graph, tokenizer)
     graph.replace(INPUT_NAME, ids)
     del model.graph.input[:]
     model.graph.input.append(helper.make_tensor_value_info(TEXT_NAME, TensorProto.UINT8, ["batch", "bytes"]))
@@ -69,7 +77,20 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     extra = onnx.GraphProto()
     extra.CopyFrom(form.extra)
     Graph(extra).replace(INPUT_NAME, ids)
-    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage, tokenizer)
+    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage, tokenizer, properties)
+
+
+def _add_tokenizer(graph: Graph, tokenizer: Tokenizer) -> tuple[str, dict[str, str]]:
+    """Adds the tokenizer, and returns the value with the ids, and the metadata of the file."""
+    config, vocabulary = tokenizer.config, tokenizer.vocabulary
+    match config.rule:
+        case "bytes":
+            return add_tokenizer(graph, TEXT_NAME, vocabulary, config), {}
+        case "unicode-14":
+            spelled = spell_vocabulary(vocabulary, config)
+            return add_unicode_tokenizer(graph, TEXT_NAME, spelled, config), {ALPHABET_KEY: spelled.alphabet.letters}
+        case _:
+            assert_never(config.rule)
 
 
 def _spell_out_labels(graph: Graph) -> None:

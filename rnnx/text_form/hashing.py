@@ -22,6 +22,8 @@ CHUNK_BYTES = 3
 _LIMIT = 1 << 24
 # The two hashes have different primes: chunks that are equal modulo both differ by more than 4 million.
 _PRIMES = (2039, 2029)
+# All chunks below this differ modulo one of the primes.
+MOST_DISTINCT = _PRIMES[0] * _PRIMES[1]
 _MOST_TRIES = 1000
 
 

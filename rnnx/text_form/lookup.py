@@ -12,7 +12,7 @@ import onnx
 
 from rnnx.rewrites.graph import Graph
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
-from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, find_perfect_hash, pack_words
+from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, PerfectHash, find_perfect_hash, pack_words
 
 INT32 = onnx.TensorProto.INT32
 LONGEST_WORD = 255  # bytes; the table of packed words is as wide as the longest word
@@ -36,15 +36,32 @@ def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, co
     if not words:
         return graph.shared(UNKNOWN_ID)
     found = find_perfect_hash(pack_words(words, count), len(SPECIAL_TOKENS))
-    shifts = _add_table(graph, found.shifts, "rnnx.text.shifts")
-    slots = _add_table(graph, found.slots, "rnnx.text.slots")
+    candidate = add_candidate(graph, chunks, found)
+    return add_verdict(graph, chunks, candidate, _add_words(graph, vocabulary, count), count)
+
+
+def add_candidate(graph: Graph, chunks: str, found: PerfectHash) -> str:
+    """Adds the id of the only word that each row of chunks can be, (batch, time); 0 for an empty slot."""
+    shifts = add_table(graph, found.shifts, "rnnx.text.shifts")
+    slots = add_table(graph, found.slots, "rnnx.text.slots")
     group = _add_hash(graph, chunks, found.to_shift, "rnnx.text.group")
     shift = graph.add("Gather", [shifts, group], "rnnx.text.shift", axis=0)
     hashed = _add_hash(graph, chunks, found.to_slot, "rnnx.text.hash")
     size = graph.shared(found.to_slot.size)
     slot = graph.add("Mod", [graph.add("Add", [hashed, shift], "rnnx.text.shifted"), size], "rnnx.text.slot")
-    candidate = graph.add("Gather", [slots, slot], "rnnx.text.candidate", axis=0)
-    table = _add_words(graph, vocabulary, count)
+    return graph.add("Gather", [slots, slot], "rnnx.text.candidate", axis=0)
+
+
+def add_verdict(graph: Graph, chunks: str, candidate: str, table: str, count: int) -> str:
+    """Adds the ids (batch, time): the candidate where the whole word is equal, else that of an unknown word.
+
+    Args:
+        graph: The graph, to which the nodes are added.
+        chunks: The value (batch, time, count).
+        candidate: The value (batch, time), from `add_candidate`.
+        table: The value (vocabulary, count), the chunks of each word by its id.
+        count: The number of chunks per word.
+    """
     expected = graph.add("Gather", [table, candidate], "rnnx.text.candidate_chunks", axis=0)
     same = graph.add("Cast", [graph.add("Equal", [expected, chunks], "rnnx.text.is_same")], "rnnx.text.same", to=INT32)
     same_count = graph.add("ReduceSum", [same, graph.shared([-1])], "rnnx.text.same_count", keepdims=0)
@@ -91,7 +108,7 @@ def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
     text_numbers = add(
         "Cast", [graph.add_constant("rnnx.text.vocabulary", np.frombuffer(text, np.uint8))], "numbers", to=INT32
     )
-    lengths = _add_table(graph, np.array([len(token) for token in vocabulary.tokens]), "rnnx.text.vocabulary_lengths")
+    lengths = add_table(graph, np.array([len(token) for token in vocabulary.tokens]), "rnnx.text.vocabulary_lengths")
     lines = add("Add", [lengths, graph.shared(1)], "lines")
     starts = add("CumSum", [lines, graph.shared(0)], "starts", exclusive=1)
     column = graph.add_constant("rnnx.text.vocabulary_column", np.arange(width, dtype=np.int32))
@@ -105,7 +122,7 @@ def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
     return add("ReduceSum", [add("Mul", [triples, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
 
 
-def _add_table(graph: Graph, values: Ints, name: str) -> str:
+def add_table(graph: Graph, values: Ints, name: str) -> str:
     """Adds a table of integers, stored in the smallest type that can hold them."""
     stored = np.uint8 if values.max() < 1 << 8 else np.uint16 if values.max() < 1 << 16 else np.int32
     return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)

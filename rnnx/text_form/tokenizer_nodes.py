@@ -13,7 +13,9 @@ import onnx
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.rewrites.graph import Graph
-from rnnx.text.tokenizer import PAD_ID, Vocabulary, to_words
+from rnnx.text.byte_rule import TO_WORDS
+from rnnx.text.tokenizer import Vocabulary
+from rnnx.text_form.cells import add_cells, row
 from rnnx.text_form.hashing import CHUNK_BYTES, chunk_count
 from rnnx.text_form.lookup import add_lookup
 
@@ -40,8 +42,8 @@ def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: Token
     chunks = chunk_count(max(len(word) for word in vocabulary.tokens))
     ahead = chunks * CHUNK_BYTES + len(_BREAK)  # how many bytes after the last one a lookup may read
     zeros = graph.add_constant("rnnx.text.zeros", np.zeros(ahead, np.int32))
-    wide = graph.add("Concat", [_row(graph, 0), flat, zeros], "rnnx.text.wide", axis=0)
-    table = to_words(bytes(range(256)), strip_breaks=False).replace(b" ", b"\0")
+    wide = graph.add("Concat", [row(graph, 0), flat, zeros], "rnnx.text.wide", axis=0)
+    table = TO_WORDS.replace(b" ", b"\0")
     letters_of_bytes = graph.add_constant("rnnx.text.letters_of_bytes", np.frombuffer(table, np.uint8).astype(np.int32))
     letters = graph.add("Gather", [letters_of_bytes, wide], "rnnx.text.letters", axis=0)
     is_start = _add_is_start(graph, wide, letters, ahead, strip_breaks=config.strip_breaks)
@@ -101,52 +103,12 @@ def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig)
 
     by_row = add("Reshape", [is_start, add("Shape", [rows], "rows_shape")], "is_start_by_row")
     counts = add("ReduceSum", [add("Cast", [by_row], "starts", to=INT32), graph.shared([1])], "counts", keepdims=1)
-    kept, length = _add_lengths(graph, counts, config)
-    time = _add_time(graph, length, config)
-    column = add("Range", [graph.shared(0), time, graph.shared(1)], "column")
-    if config.padding_side == "left":
-        rank = add("Add", [add("Sub", [column, time], "column_from_end"), kept], "rank")
-    else:
-        rank = add("Sub", [column, add("Sub", [length, kept], "first_column")], "rank")
-    is_after_start = add("Greater", [rank, graph.shared(-1)], "is_behind_start")
-    is_word = add("And", [is_after_start, add("Less", [rank, kept], "is_before_end")], "is_word")
-    special = graph.shared(PAD_ID)
-    if config.start:
-        is_before = add("Cast", [add("Equal", [rank, graph.shared(-1)], "is_before_words")], "before_words", to=INT32)
-        special = add("Mul", [is_before, add("Sub", [length, kept], "start_count")], "special")  # 1 is the start's id
+    cells = add_cells(graph, counts, config)
     # The place of each row's first kept word in the list of all words, which has a dummy in front.
     ends = add("CumSum", [counts, graph.shared(0)], "ends")
-    first = add("Sub", [ends, kept if config.truncation_side == "left" else counts], "first")
-    index = add("Add", [add("Add", [first, rank], "index"), graph.shared(1)], "index_behind_dummy")
+    first = add("Sub", [ends, cells.kept if config.truncation_side == "left" else counts], "first")
+    index = add("Add", [add("Add", [first, cells.rank], "index"), graph.shared(1)], "index_behind_dummy")
     found = add("Cast", [add("NonZero", [is_start], "found_int64")], "found", to=INT32)
-    starts = add("Concat", [_row(graph, 0), add("Reshape", [found, graph.shared([-1])], "found_row")], "list", axis=0)
-    cell = add("Where", [is_word, index, graph.shared(0)], "cell")
-    return add("Gather", [starts, cell], "start", axis=0), is_word, special
-
-
-def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[str, str]:
-    """Adds the number of words that are kept of each row, and the number of ids with the start's; (batch, 1) each."""
-    most = graph.shared(config.max_length)
-    if not config.start:
-        kept = graph.add("Min", [counts, most], "rnnx.text.kept")
-        return kept, kept
-    # Truncation on the left removes the start before it removes a word.
-    room = most if config.truncation_side == "left" else graph.shared(config.max_length - 1)
-    kept = graph.add("Min", [counts, room], "rnnx.text.kept")
-    with_start = graph.add("Add", [kept, graph.shared(1)], "rnnx.text.kept_and_start")
-    return kept, graph.add("Min", [with_start, most], "rnnx.text.length")
-
-
-def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
-    """Adds the number of columns of the batch of ids, a scalar of at least 1."""
-    if config.pad_to == "max_length":
-        return graph.shared(config.max_length)
-    lengths = graph.add("Reshape", [length, graph.shared([-1])], "rnnx.text.lengths")
-    at_least_one = graph.add("Concat", [lengths, _row(graph, 1)], "rnnx.text.lengths_and_1", axis=0)
-    return graph.add("ReduceMax", [at_least_one], "rnnx.text.time", keepdims=0)
-
-
-def _row(graph: Graph, value: int) -> str:
-    """Returns a vector of one int32, and adds it at its first use."""
-    name = f"rnnx.text.row_of_{value}"
-    return name if graph.constant(name) is not None else graph.add_constant(name, np.array([value], np.int32))
+    starts = add("Concat", [row(graph, 0), add("Reshape", [found, graph.shared([-1])], "found_row")], "list", axis=0)
+    cell = add("Where", [cells.is_word, index, graph.shared(0)], "cell")
+    return add("Gather", [starts, cell], "start", axis=0), cells.is_word, cells.special

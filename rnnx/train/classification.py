@@ -14,6 +14,7 @@ from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
+from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.batches import SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
@@ -42,7 +43,10 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
     parts = _split(dataset, recipe, seed)
     unlabelled = dataset.unlabelled if recipe.pretraining_epochs else ()
     vocabulary = Vocabulary.build(
-        (*parts[0].texts, *unlabelled), recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks
+        (*parts[0].texts, *unlabelled),
+        recipe.vocabulary_size,
+        strip_breaks=recipe.tokenizer.strip_breaks,
+        rule=find_rule(recipe.tokenizer),
     )
     if len(vocabulary) == len(SPECIAL_TOKENS):
         raise DataError(f"{dataset.name}: the training texts hold no word")
@@ -95,7 +99,7 @@ def _prepare(
         The labelled and the unlabelled texts, with a probability for each label.
     """
     tokenizer = train.tokenizer
-    judged = _judge(labelled, unlabelled, preparation, strip_breaks=recipe.tokenizer.strip_breaks)
+    judged = _judge(labelled, unlabelled, preparation, tokenizer)
     rows = [*train.rows, *(tokenizer.encode(text).ids for text in unlabelled)]
     work = _EPOCH_OVER_PRETRAINING * recipe.epochs * sum(map(len, rows))
     preparation = dataclasses.replace(preparation, work_after=work)
@@ -112,7 +116,7 @@ def _prepare(
 
 
 def _judge(
-    labelled: Examples, unlabelled: Sequence[bytes], preparation: Preparation, *, strip_breaks: bool
+    labelled: Examples, unlabelled: Sequence[bytes], preparation: Preparation, tokenizer: Tokenizer
 ) -> npt.NDArray[np.float32]:
     """The teacher's probabilities `(unlabelled, labels)`, from the checkpoint if they were saved there."""
     from rnnx.train.teacher import judge  # importing scikit-learn takes a second, and few trainings need it
@@ -121,7 +125,13 @@ def _judge(
     if checkpoint and (state := checkpoint.load(_TEACHER)):
         return np.asarray(state.arrays["probs"])
     preparation.on_stage(StageProgress(_TEACHER_NAME, 0, 1))
-    probs = judge(labelled.texts, labelled.label_ids, unlabelled, strip_breaks=strip_breaks)
+    probs = judge(
+        labelled.texts,
+        labelled.label_ids,
+        unlabelled,
+        strip_breaks=tokenizer.config.strip_breaks,
+        rule=tokenizer.rule,
+    )
     if checkpoint:
         checkpoint.save(_TEACHER, 1, {"probs": probs}, None)
     return probs

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from rnnx.bundle.config import tool_versions
+from rnnx.strict_json import to_dict
 from rnnx.train.batches import BatchSource
 from rnnx.train.recipes import Recipe
 from rnnx.train.task import Task
@@ -59,9 +60,7 @@ def recipe_settings(recipe: Recipe) -> str:
     """Writes every setting of a recipe except its functions as JSON, in the order in which checkpoints hashed them."""
     names = [field.name for field in dataclasses.fields(recipe)]
     settings = {name: getattr(recipe, name) for name in sorted(names, key=_position)}
-    return json.dumps(
-        {name: value for name, value in settings.items() if not callable(value)}, default=dataclasses.asdict
-    )
+    return json.dumps({name: value for name, value in settings.items() if not callable(value)}, default=to_dict)
 
 
 def _position(setting: str) -> int:

@@ -5,6 +5,7 @@ The networks themselves are in `rnnx.train.networks`. Imports Keras.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import ClassVar
 
 import keras
 
-from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TokenizerConfig, WordsConfig
+from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TextRuleName, TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
 from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
@@ -206,6 +207,17 @@ SERIES = SeriesRecipe(
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (ARTICLE, DEFAULT, TAGGER, SERIES)}
 # The recipe of each kind of data if none is named.
 DEFAULT_RECIPES: dict[ModelKind, Recipe] = {recipe.kind: recipe for recipe in (DEFAULT, TAGGER, SERIES)}
+
+
+def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> TextRecipe:
+    """Returns a recipe for texts with another rule of the tokenizer.
+
+    Raises:
+        UsageError: If the recipe is not for texts.
+    """
+    if not isinstance(recipe, TextRecipe):
+        raise UsageError(f"--tokenizer is for texts, not for {recipe.kind}; leave it out with the recipe {recipe.name}")
+    return dataclasses.replace(recipe, tokenizer=dataclasses.replace(recipe.tokenizer, rule=rule))
 
 
 def find_recipe(name: str | None, kind: ModelKind) -> Recipe:

@@ -10,7 +10,8 @@ Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
+from rnnx.text.byte_rule import BYTE_RULE
+from rnnx.text.rule import TextRule
 from rnnx.text.tokenizer import tokenize
 
 _LONGEST_RUN = 3
@@ -34,6 +37,7 @@ def judge(
     unlabelled: Sequence[bytes],
     *,
     strip_breaks: bool,
+    rule: TextRule = BYTE_RULE,
 ) -> npt.NDArray[np.float32]:
     """Learns from labelled texts and judges unlabelled texts.
 
@@ -42,17 +46,19 @@ def judge(
         label_ids: `(count,)` int32, at least two different ones.
         unlabelled: The texts to judge.
         strip_breaks: As in `tokenize`.
+        rule: As in `tokenize`.
 
     Returns:
         Probabilities `(unlabelled, labels)` float32, whose rows sum to 1. The same texts give the same bits. If the
         labelled texts hold no word at all, each row holds the shares of the labels.
     """
-    least = _least_text_count(texts, strip_breaks=strip_breaks)
+    split = partial(tokenize, strip_breaks=strip_breaks, rule=rule)
+    least = _least_text_count(map(split, texts))
     if least == 0:
         return np.tile((np.bincount(label_ids) / len(label_ids)).astype(np.float32), (len(unlabelled), 1))
     counter = CountVectorizer(analyzer=lambda words: list(_runs(words)), binary=True, min_df=least, dtype=np.float32)
-    learned = counter.fit_transform(tokenize(text, strip_breaks=strip_breaks) for text in texts)
-    judged = counter.transform(tokenize(text, strip_breaks=strip_breaks) for text in unlabelled)
+    learned = counter.fit_transform(map(split, texts))
+    judged = counter.transform(map(split, unlabelled))
     count = int(label_ids.max()) + 1
     # Two labels need one model: the other's probability is what is left.
     scores = [_score(learned, label_ids == label_id, judged) for label_id in (range(count) if count > 2 else (1,))]
@@ -60,11 +66,11 @@ def judge(
     return np.asarray(probs / probs.sum(axis=1, keepdims=True), np.float32)
 
 
-def _least_text_count(texts: Sequence[bytes], *, strip_breaks: bool) -> int:
+def _least_text_count(texts: Iterable[list[bytes]]) -> int:
     """The number of texts that a run must occur in to count: 2; 1 if no word is in two texts; 0 without words."""
     seen: set[bytes] = set()
     for text in texts:
-        words = set(tokenize(text, strip_breaks=strip_breaks))
+        words = set(text)
         if seen & words:
             return _LEAST_TEXT_COUNT
         seen |= words

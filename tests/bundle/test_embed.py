@@ -54,7 +54,7 @@ def test_an_existing_file_or_folder_is_kept(tiny_bundle: Path, tmp_path: Path) -
 
 
 def test_a_bundle_without_a_text_model_is_refused(tiny_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model\.text\.onnx.*export it again"):
+    with pytest.raises(ModelError, match=r"model\.text\.onnx is missing.*export it again"):
         write_project("python", tiny_run, tmp_path / "project")
     assert not any(tmp_path.iterdir())
 

@@ -186,7 +186,7 @@ def test_ctrl_c_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> N
         os.kill(process.pid, signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(timeout=60) == 130
-    assert "holds the best one so far" in rest
+    assert "holds the best epoch" in rest
     assert "Traceback" not in rest
     assert read_directory(tmp_path / "run").config.training is not None
 

@@ -87,7 +87,8 @@ def test_columns_can_be_named_and_labels_can_be_numbers(tmp_path: Path) -> None:
         ("t.jsonl", b'{"text": 3, "label": "a"}\n', r"t\.jsonl:1: the text should be a string"),
         ("t.csv", b"text,label\nx,p\xff\n", "is not printable"),
         ("t.csv", b"text,label\n", "no labelled text"),
-        ("t.parquet", b"PAR1", "not a folder, an archive"),
+        ("t.parquet", b"PAR1", "is it damaged"),
+        ("t.pickle", b"\x80\x04K\x01.", "not a folder, an archive"),
     ],
 )
 def test_a_bad_table_names_file_line_and_remedy(tmp_path: Path, name: str, content: bytes, reason: str) -> None:

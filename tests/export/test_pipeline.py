@@ -180,7 +180,7 @@ def test_one_corrupted_weight_is_not_published(which: int, tiny_run: Path, tmp_p
     form = ("model.onnx", "model.batch.onnx")[which % 2]
     with pytest.raises((ParityError, ModelError)) as caught:
         exports_after(corrupt, tiny_run, tmp_path / "out", form)
-    told = r"layer (detectors|probs): its kernel stands nowhere in the file"
+    told = r"layer (detectors|probs): its kernel is not in the file"
     assert isinstance(caught.value, ParityError) or re.fullmatch(told, str(caught.value))
     assert list(tmp_path.iterdir()) == []
 

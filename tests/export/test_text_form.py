@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from rnnx.proof.report import ParityReport
 from rnnx.reference import Embedding, Network, Node
 from rnnx.rewrites.graph import Graph
 from rnnx.runtime.session import Session
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Vocabulary, to_batch
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, to_batch
 from rnnx.text_form.build import TextForm, build_text_form, can_read
 from rnnx.text_form.storage import Storage, store
 from tests.conversions import build_forms, export
@@ -173,8 +174,8 @@ MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "the length of a word": (_change("vocabulary_lengths_stored", _one_off), "ids differ"),
     "two slots": (_change("slots_stored", _swapped), "ids differ"),
     "two bytes of the table": (_change("letters_of_bytes", lambda a: a[::-1].copy()), "ids differ"),
-    "two rows of the embedding": (_change(".int16", _swapped), "times what rounding can do"),
-    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times what rounding can do"),
+    "two rows of the embedding": (_change(".int16", _swapped), "times the float32 rounding bound"),
+    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times the float32 rounding bound"),
     "the labels": (_swap_labels, "prob"),
 }
 
@@ -186,6 +187,48 @@ def test_the_proof_finds_a_mutation(name: str, tiny_source: Source) -> None:
     mutate(form.rewritten.model)
     (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great"])
     assert problem in ParityReport(1, 0, 20, (comparison.report,)).first_problem
+
+
+# The bundle's words have no letters outside ASCII, so the probes alone find these.
+UNICODE_MUTATIONS: dict[str, Callable[[onnx.ModelProto], None]] = {
+    "a symbol of the vocabulary": _change("text.vocabulary_stored", lambda a: np.where(a == a[0], a[1], a)),
+    "the length of a word": _change("vocabulary_lengths_stored", _one_off),
+    "two slots": _change("slots_stored", _swapped),
+    "the symbols of bytes": _change("byte_symbols_stored", lambda a: np.where(a == a[ord("a")], a[ord("t")], a)),
+    "two blocks of characters": _change("blocks_stored", lambda a: np.where(a == a[0x1D400 // 32], a[-1], a)),
+    "the symbols of characters": _change("block_symbols_stored", lambda a: a[::-1].copy()),
+    "the bytes that a character takes": _change("taken_of_forms", lambda a: a // 2),
+    "the weights of bytes": _change("weights_of_forms", lambda a: np.where(a == 64, 32, a)),
+    "the divisors of bytes": _change("divisors_of_forms", lambda a: np.where(a == 16, 8, a)),
+    "sequences that are too long": _change(
+        "forms_of_classes_stored", lambda a: np.where(np.arange(len(a)) == 38, 2, a)
+    ),
+    "sequences of surrogates": _change("forms_of_classes_stored", lambda a: np.where(np.arange(len(a)) == 62, 0, a)),
+}
+
+
+@pytest.fixture(scope="module")
+def unicode_source(tiny_source: Source) -> Source:
+    kind = tiny_source.kind
+    assert isinstance(kind, kinds.TextKind)
+    config = dataclasses.replace(kind.tokenizer.config, rule="unicode-14")
+    tokenizer = Tokenizer(config, kind.tokenizer.vocabulary)
+    return dataclasses.replace(tiny_source, kind=dataclasses.replace(kind, tokenizer=tokenizer))
+
+
+def test_a_text_form_with_the_rule_of_every_script_is_proved(unicode_source: Source) -> None:
+    form = _build(unicode_source)
+    (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great", "it’s café".encode()])  # noqa: RUF001
+    assert comparison.report.passed
+    assert all(way.passed for way in comparison.invariance)
+
+
+@pytest.mark.parametrize("name", UNICODE_MUTATIONS)
+def test_the_proof_finds_a_mutation_in_the_rule_of_every_script(name: str, unicode_source: Source) -> None:
+    form = _build(unicode_source)
+    UNICODE_MUTATIONS[name](form.rewritten.model)
+    (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great"])
+    assert "ids differ" in ParityReport(1, 0, 20, (comparison.report,)).first_problem
 
 
 def test_a_wrong_text_form_is_not_published(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,10 +117,11 @@ def find_problem(job: Job, outcome: Outcome, codes: Collection[int], notes: tupl
 def _odd_characters(job: Job, outcome: Outcome) -> str:
     """Describes a character that could control a terminal.
 
-    Into a pipe, `--conllu` writes the bytes of the words as they are.
+    Into a pipe, `--conllu` writes the bytes of the words as they are, and `infer --text-column` those of the cells.
     """
     streams = {"stderr": outcome.err}
-    if job.is_terminal or "--conllu" not in job.arguments:
+    is_data = "--conllu" in job.arguments or {"infer", "--text-column"} <= set(job.arguments)
+    if job.is_terminal or not is_data:
         streams["stdout"] = outcome.out
     for name, data in streams.items():
         try:

@@ -56,6 +56,54 @@ jsonl_files = st.one_of(
     st.lists(st.sampled_from(_OBJECTS).flatmap(lambda row: edited_json(row, most=2)), max_size=4).map(b"\n".join),
 )
 
+json_files = st.one_of(
+    st.lists(st.sampled_from(_OBJECTS), max_size=4).map(lambda rows: json.dumps(rows).encode()),
+    st.lists(st.sampled_from((*_LINES, *_JSON, *NASTY_BYTES)), max_size=8).map(
+        lambda parts: b"[" + b",".join(parts) + b"]"
+    ),
+    mangled(json.dumps(_OBJECTS, indent=1).encode()),
+)
+
+
+@st.composite
+def _packed(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Draws the name and the bytes of a packed table; they may be changed after packing."""
+    packings: dict[str, Any] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    ending = draw(st.sampled_from(sorted(packings)))
+    data = packings[ending](draw(csv_files))
+    return f"a.csv{ending}", draw(mangled(data)) if draw(st.booleans()) else data
+
+
+packed_files = _packed()
+
+
+def _columnar() -> st.SearchStrategy[tuple[str, bytes]]:
+    """Changed files in Parquet, Arrow and .xlsx; packed ones, if the packages of [tables] are not installed."""
+    try:
+        import openpyxl
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return packed_files
+    table = pyarrow.table({key: [str(row[key]) for row in _OBJECTS * 3] for key in ("text", "label")})
+    files = {name: io.BytesIO() for name in ("a.parquet", "a.feather", "a.arrow", "a.xlsx")}
+    parquet.write_table(table, files["a.parquet"])
+    writers: dict[str, Any] = {"a.feather": pyarrow.ipc.new_file, "a.arrow": pyarrow.ipc.new_stream}
+    for name, new in writers.items():
+        with new(files[name], table.schema) as writer:
+            writer.write_table(table)
+    book = openpyxl.Workbook()
+    rows: tuple[tuple[object, object], ...] = (("text", "label"), ("great", 1), ("bad", 0), ("fine", 1), ("dull", 0))
+    for row in rows:
+        book.active.append(row)
+    book.save(files["a.xlsx"])
+    return st.sampled_from(sorted(files)).flatmap(
+        lambda name: mangled(files[name].getvalue()).map(lambda data: (name, data))
+    )
+
+
+columnar_files = _columnar()
+
 # The first six are paths of texts in a valid archive; the others are not.
 _MEMBERS = (
     "train/pos/1.txt", "train/neg/1.txt", "train/pos/2_7.txt", "train/neg/0_3.txt", "test/pos/1.txt",

@@ -140,18 +140,42 @@ def test_infer_answers_any_numbers(fuzz: Fuzz, file: tuple[str, bytes], name: st
         assert [answer[1] for answer in answers] in ([None], list(range(len(answers))))
 
 
+# What is said about a table or a layout that was found out.
+_FOUND = ("text column: ", "label column: ", "blanks around the label ", "reviews: one f", "reviews.")
+_TABLES = st.one_of(
+    datasets.csv_files.map(lambda data: ("a.csv", data)),
+    datasets.tsv_files.map(lambda data: ("a.tsv", data)),
+    datasets.jsonl_files.map(lambda data: ("a.jsonl", data)),
+    datasets.json_files.map(lambda data: ("a.json", data)),
+    datasets.packed_files,
+    datasets.columnar_files,
+)
+_TABLE_OPTIONS = ((), (), ("--skip-bad-rows",), ("--no-header",), ("--no-quotes",), ("--encoding", "utf-16"))
+
+
 @fuzzed(1600)
 @given(
-    st.one_of(
-        datasets.csv_files.map(lambda data: ("a.csv", data)),
-        datasets.tsv_files.map(lambda data: ("a.tsv", data)),
-        datasets.jsonl_files.map(lambda data: ("a.jsonl", data)),
-    ),
-    st.sampled_from(((), ("--json",), ("--part", "test"), ("--text-column", "x"))),
+    _TABLES,
+    st.sampled_from((*_TABLE_OPTIONS, ("--json",), ("--part", "test"), ("--text-column", "x"))),
 )
 def test_evaluate_reads_or_refuses_any_table(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles["texts"]), file[0], *form), {file[0]: file[1]})
-    _check_figures(job, fuzz.run(job, (OK, FAILED)))
+    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL), notes=_FOUND))
+
+
+@fuzzed(800)
+@given(
+    _TABLES,
+    st.sampled_from(((), ("--probs",), ("--jsonl",), ("--no-header",))),
+    st.sampled_from(("text", "1")),
+    st.booleans(),
+)
+def test_infer_answers_or_refuses_any_table(
+    fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...], column: str, tty: bool
+) -> None:
+    command = ("infer", "--model", str(fuzz.bundles["texts"]), file[0], "--text-column", column)
+    job = Job((*command, *form), {file[0]: file[1]}, is_terminal=tty)
+    fuzz.run(job, (OK, FAILED, MODEL))
 
 
 @fuzzed(1600)
@@ -159,7 +183,7 @@ def test_evaluate_reads_or_refuses_any_table(fuzz: Fuzz, file: tuple[str, bytes]
 def test_evaluate_reads_or_refuses_any_archive(fuzz: Fuzz, file: tuple[str, bytes], form: tuple[str, ...]) -> None:
     name = f"reviews{file[0]}"
     job = Job(("evaluate", str(fuzz.bundles["texts"]), name, *form), {name: file[1]})
-    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
+    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL), notes=_FOUND))
 
 
 @fuzzed(900)
@@ -173,7 +197,7 @@ def test_evaluate_reads_or_refuses_any_treebank(fuzz: Fuzz, data: bytes, form: t
 @given(arrays.npz(), st.sampled_from(("series", "sensor")), st.sampled_from(((), ("--json",))))
 def test_evaluate_reads_or_refuses_any_series(fuzz: Fuzz, data: bytes, name: str, form: tuple[str, ...]) -> None:
     job = Job(("evaluate", str(fuzz.bundles[name]), "a.npz", *form), {"a.npz": data})
-    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL)))
+    _check_figures(job, fuzz.run(job, (OK, FAILED, MODEL), notes=_FOUND))
 
 
 _TYPED = (

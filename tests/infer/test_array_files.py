@@ -29,8 +29,8 @@ def read(reader: ArrayReader, *paths: Path) -> list[Item]:
 
 
 def rows(items: list[Item], name: str = "x") -> list[Any]:
-    assert all(item.error is None and item.row is not None for item in items), items
-    return [item.row[name].tolist() for item in items if item.row is not None]
+    assert all(item.error is None and item.encoded is not None for item in items), items
+    return [item.encoded.given[name].tolist() for item in items if item.encoded is not None]
 
 
 def write(path: Path, text: str) -> Path:
@@ -134,8 +134,8 @@ def test_a_batch_of_any_size_is_read_row_by_row(tmp_path: Path) -> None:
         tracemalloc.start()
         try:
             for item, expected in zip(read_arrays_of(NUMBERS, [str(tmp_path / name)]), x, strict=True):
-                assert item.row is not None
-                assert np.array_equal(item.row["x"], expected)
+                assert item.encoded is not None
+                assert np.array_equal(item.encoded.given["x"], expected)
             assert tracemalloc.get_traced_memory()[1] < x.nbytes / 4
         finally:
             tracemalloc.stop()

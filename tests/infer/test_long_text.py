@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnx
-from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.infer import long_text, text_files
 from rnnx.infer.encoders import TextReader
 from rnnx.infer.long_text import ReadText, TextCollector
@@ -25,6 +25,7 @@ WORDS = Vocabulary((*SPECIAL_TOKENS, b"film", b"good", "é".encode()))
 PIECES = st.lists(
     st.one_of(
         st.sampled_from([b"good ", b"film", b" ", b"<br", b" />", b"\xc3", b"\xa9", b"\0", b"\xef\xbb\xbf"]),
+        st.sampled_from([b"\xe5\xa5", b"\xbd", b"\xe3\x82\x99", b"\xe2\x80\x8d", b"\xf0\x9f\x98\x80", b"\x92"]),
         st.binary(),
     ),
     max_size=40,
@@ -40,11 +41,12 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("rule", ["bytes", "unicode-14"])
 @given(pieces=PIECES, has_start=st.booleans(), strip_breaks=st.booleans())
 def test_a_text_in_pieces_is_encoded_as_the_whole(
-    side: Literal["left", "right"], pieces: list[bytes], has_start: bool, strip_breaks: bool
+    side: Literal["left", "right"], rule: TextRuleName, pieces: list[bytes], has_start: bool, strip_breaks: bool
 ) -> None:
-    config = TokenizerConfig(6, has_start, strip_breaks, "batch", "left", "left")
+    config = TokenizerConfig(6, has_start, strip_breaks, "batch", "left", "left", rule)
     tokenizer = Tokenizer(dataclasses.replace(config, truncation_side=side), WORDS)
     collector = TextCollector(tokenizer)
     collector.add(b"film " * 20)

@@ -68,7 +68,7 @@ def test_a_proof_on_cuda_can_fail() -> None:
         entry.value = properties[entry.key]
     report = verify_file("model.batch.onnx", model.SerializeToString(), ["cuda"]).report
     assert "CUDAExecutionProvider: layer simple_rnn, step " in report.first_problem
-    assert "times what rounding can do" in report.first_problem
+    assert "times the float32 rounding bound" in report.first_problem
 
 
 def test_a_batch_gives_what_its_rows_give_alone() -> None:

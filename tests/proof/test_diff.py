@@ -114,7 +114,7 @@ def test_a_file_alone_cannot_read_texts(tiny_bundle: Path, tmp_path: Path, capsy
     (tmp_path / "texts.txt").write_bytes(b"good\n")
     alone = str(tmp_path / "alone.onnx")
     assert run(["diff", alone, alone, "--texts", str(tmp_path / "texts.txt")]) == 4
-    assert "a file alone reads no texts; give the bundle" in capsys.readouterr().err
+    assert "a file without its bundle has no tokenizer; give the bundle" in capsys.readouterr().err
 
 
 def test_two_models_read_texts_by_their_own_vocabularies(capsys: Capture) -> None:
@@ -141,7 +141,7 @@ def test_files_without_a_common_input_are_refused(tiny_bundle: Path, tmp_path: P
     for name in ("model.onnx", "model.text.onnx"):
         (tmp_path / name).write_bytes((tiny_bundle / name).read_bytes())
     assert run(["diff", str(tmp_path / "model.onnx"), str(tmp_path / "model.text.onnx")]) == 2
-    assert "carry no input that both can read; name bundles" in capsys.readouterr().err
+    assert "have no golden vector that both can read; give bundles" in capsys.readouterr().err
 
 
 def test_a_file_that_the_config_does_not_list_is_read_alone(bundle_copy: Path, capsys: Capture) -> None:

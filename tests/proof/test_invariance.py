@@ -87,7 +87,7 @@ def test_forms_are_compared_with_the_first() -> None:
     probs = run_masked({"ids": IDS})["probs"]
     forms = {"a": probs, "b": np.nextafter(probs, np.float32(2)), "c": probs + np.float32(0.01)}
     near, far = compare_forms({name: {"probs": values} for name, values in forms.items()}, decide(MASKED, IDS))
-    assert (near.way, near.has_same_bits, near.passed) == ("beside a", False, True)
+    assert (near.way, near.has_same_bits, near.passed) == ("compared with a", False, True)
     assert not far.passed
 
 

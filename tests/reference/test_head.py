@@ -207,7 +207,7 @@ def test_a_lower_layer_that_reads_backwards_reverses_the_positions() -> None:
         ((("r", rnn(1), ("e",)), ("flat", Reshape((-1,)), ("r",))), "layer flat: a Reshape of several positions"),
         (
             (("r", rnn(1), ("e",)), ("b", rnn(2, go_backwards=True), ("e",)), ("m", Merge("add"), ("r", "b"))),
-            "layer m: it joins what stands at different positions",
+            "layer m: it combines different positions",
         ),
         (
             (
@@ -215,7 +215,7 @@ def test_a_lower_layer_that_reads_backwards_reverses_the_positions() -> None:
                 ("again", RepeatVector(3), ("r",)),
                 ("upper", rnn(2, UNITS), ("again",)),
             ),
-            "layer upper: what it gives has no position in the input",
+            "layer upper: its output has no position",
         ),
     ],
 )

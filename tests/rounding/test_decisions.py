@@ -12,6 +12,7 @@ from rnnx.reference import (
     Concatenate,
     Dense,
     Embedding,
+    Given,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
@@ -21,7 +22,7 @@ from rnnx.reference import (
     SimpleRNN,
     Tensor,
 )
-from rnnx.rounding.decisions import decide
+from rnnx.rounding.decisions import Decisions, decide, decide_distinct_rows
 from rnnx.rounding.float32 import UNIT_ROUNDOFF
 
 RNG = np.random.default_rng(0)
@@ -190,6 +191,43 @@ def test_batched_passes_give_the_bounds_of_single_passes(rows: int, monkeypatch:
     for most in (1, 7 * given.size * 10):
         monkeypatch.setattr("rnnx.rounding.decisions._MOST_AT_ONCE", most)
         found.append(decide(network, given)["probs"])
-    single, batched = found
-    assert np.isfinite(single.logit_bounds).all(axis=(0, 2)).sum() == 4
-    np.testing.assert_allclose(batched.logit_bounds, single.logit_bounds, rtol=1e-12)
+    one, several = found
+    assert np.isfinite(one.logit_bounds).all(axis=(0, 2)).sum() == 4
+    np.testing.assert_allclose(several.logit_bounds, one.logit_bounds, rtol=1e-12)
+
+
+def test_an_output_over_the_time_follows_few_numbers_at_spread_positions() -> None:
+    """The count of passes does not grow with the time; a label over few classes follows them all."""
+    layers = [
+        Node("embedding", Embedding(draw(9, 4), mask_zero=False), ("ids",)),
+        Node("rnn", rnn(4, 40), ("embedding",)),
+    ]
+    ids = np.random.default_rng(0).integers(1, 9, (2, 100), dtype=np.int32)
+    heads = {
+        "states": ([], 8),
+        "few classes": ([Node("probs", Dense(draw(40, 20), draw(20), "softmax"), ("rnn",))], 20),
+        "many classes": ([Node("probs", Dense(draw(40, 100), draw(100), "softmax"), ("rnn",))], 1),
+        "labels": ([Node("probs", Dense(draw(40, 20), draw(20), "sigmoid"), ("rnn",))], 20),
+    }
+    for name, (head, expected) in heads.items():
+        (decision,) = decide(Network([*layers, *head]), ids).values()
+        followed = np.isfinite(decision.logit_bounds)
+        assert followed.all(axis=0).sum(axis=-1)[[0, 33, 66, 99]].tolist() == [expected] * 4, name
+        assert followed.sum() == 2 * 4 * expected, name
+
+
+def test_a_row_that_an_earlier_batch_holds_is_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network([*NETWORKS["mean"].nodes[:5], Node("probs", Dense(draw(10, 5), draw(5), "softmax"), ("both",))])
+    batches = [{"ids": IDS}, {"ids": IDS[1:2]}, {"ids": IDS[1:2, 1:]}]
+    expected = [decide(network, given)["probs"] for given in batches]
+    calls: list[int] = []
+
+    def count(network: Network, given: Given) -> dict[str, Decisions]:
+        calls.append(1)
+        return decide(network, given)
+
+    monkeypatch.setattr("rnnx.rounding.decisions.decide", count)
+    for one, other in zip(expected, decide_distinct_rows(network, batches), strict=True):
+        np.testing.assert_allclose(other["probs"].values, one.values, rtol=1e-12)
+        np.testing.assert_allclose(other["probs"].logit_bounds, one.logit_bounds, rtol=1e-12)
+    assert len(calls) == 2

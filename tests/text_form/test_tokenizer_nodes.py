@@ -12,16 +12,14 @@ import pytest
 pytest.importorskip("onnx", reason="needs the [train] extra")
 pytest.importorskip("onnxruntime", reason="needs the [cpu] extra")
 
-import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.rewrites.graph import Graph
 from rnnx.runtime.session import Session
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Ids, Tokenizer, Vocabulary, to_batch
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.text_form.tokenizer_nodes import add_tokenizer
+from tests.text_form.tokenizer_graphs import assert_same_ids, make_model
 
 pytestmark = pytest.mark.train
 
@@ -51,21 +49,8 @@ TEXTS = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_
 @cache
 def tokenizer_and_session(config: TokenizerConfig, words: tuple[bytes, ...] = WORDS) -> tuple[Tokenizer, Session]:
     vocabulary = Vocabulary((*SPECIAL_TOKENS, *words))
-    graph = Graph(onnx.GraphProto(name="tokenizer"))
-    graph.proto.input.append(helper.make_tensor_value_info("text", TensorProto.UINT8, ["batch", "bytes"]))
-    ids = add_tokenizer(graph, "text", vocabulary, config)
-    graph.proto.output.append(helper.make_tensor_value_info(ids, TensorProto.INT32, ["batch", "time"]))
-    graph.clean()
-    model = helper.make_model(graph.proto, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
-    onnx.checker.check_model(model, full_check=True)
+    model = make_model(lambda graph: add_tokenizer(graph, "text", vocabulary, config))
     return Tokenizer(config, vocabulary), Session(model.SerializeToString(), device="cpu")
-
-
-def assert_same_ids(tokenizer: Tokenizer, session: Session, texts: list[bytes], more_padding: int = 0) -> None:
-    expected: Ids = tokenizer.pad([tokenizer.encode(text).ids for text in texts])
-    (actual,) = session.run(np.pad(to_batch(texts), ((0, 0), (0, more_padding))))
-    assert actual.dtype == np.int32
-    assert expected.tolist() == actual.tolist(), texts
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.train.identity import recipe_settings
-from rnnx.train.recipes import RECIPES, SERIES, SeriesRecipe
+from rnnx.train.recipes import DEFAULT, RECIPES, SERIES, SeriesRecipe, with_tokenizer_rule
 
 pytestmark = pytest.mark.train
 
@@ -35,6 +35,13 @@ SETTINGS = {
 def test_the_settings_of_a_recipe_are_hashed_as_before(name: str) -> None:
     assert sorted(RECIPES) == sorted(SETTINGS)
     assert recipe_settings(RECIPES[name]) == SETTINGS[name]
+
+
+def test_only_another_rule_of_the_tokenizer_is_hashed() -> None:
+    assert recipe_settings(with_tokenizer_rule(DEFAULT, "bytes")) == SETTINGS["default"]
+    end = '"truncation_side": "left"'
+    expected = SETTINGS["default"].replace(end, f'{end}, "rule": "unicode-14"')
+    assert recipe_settings(with_tokenizer_rule(DEFAULT, "unicode-14")) == expected
 
 
 def test_a_new_setting_is_written_after_those_that_existed() -> None:

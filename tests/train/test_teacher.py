@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs the [train] extra")
 
+from rnnx.text.unicode_rule import UnicodeRule
 from rnnx.train.teacher import judge
 
 pytestmark = pytest.mark.train
@@ -53,6 +54,17 @@ def test_a_text_without_known_words_gets_an_even_judgement() -> None:
     assert (probs[:3] == probs[0]).all()
     assert 0.4 < probs[0, 1] < 0.6
     assert probs[3, 1] > 0.9
+
+
+def test_the_teacher_reads_words_by_the_rule() -> None:
+    texts = ["很好吃\uff0c谢谢".encode(), "太难吃\uff0c谢谢".encode()] * 5
+    label_ids = np.array([1, 0] * 5, np.int32)
+    unlabelled = ["真的好吃".encode(), "真的难吃".encode()]
+    probs = judge(texts, label_ids, unlabelled, strip_breaks=False, rule=UnicodeRule(marks=False))
+    assert probs[0, 1] > 0.6
+    assert probs[1, 1] < 0.4
+    by_bytes = judge(texts, label_ids, unlabelled, strip_breaks=False)  # no sentence occurs twice
+    assert by_bytes[0].tolist() == by_bytes[1].tolist()
 
 
 def test_breaks_separate_words_only_if_the_recipe_says_so() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import MODEL_NAME, find_directory, hash_bytes
+from rnnx.bundle.directory import MODEL_NAME, STREAM_NAME, find_directory, hash_bytes
 from tests.archives import overlapping_zip
 from tests.onnx_bytes import graph, message, model, node, port, tensor
 
@@ -153,6 +153,7 @@ def test_every_command_that_takes_a_model_refuses_it(
 
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: pytest.fail("a session was made"))
     put(bundle, MODEL_NAME, endless_loop())
+    put(bundle, STREAM_NAME, endless_loop())  # the only file that --follow reads
     (tmp_path / "text.txt").write_bytes(b"fine")
     (tmp_path / "table.csv").write_bytes(b"text,label\nfine,pos\nbad,neg\n")
     text, table, place, new = (str(tmp_path / name) for name in ("text.txt", "table.csv", "bundle", "new"))
@@ -173,7 +174,8 @@ def test_every_command_that_takes_a_model_refuses_it(
     ):
         code = run(arguments)
         out, err = capsys.readouterr()
-        require_refused(Outcome(code, out, err), "operator 'Loop'", MODEL_NAME)
+        name = STREAM_NAME if "--follow" in arguments else MODEL_NAME
+        require_refused(Outcome(code, out, err), "operator 'Loop'", name)
     assert tree(tmp_path) == before
 
 

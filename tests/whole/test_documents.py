@@ -14,6 +14,8 @@ from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
 from tests.test_architecture import FOUNDATIONS, LEVELS
 
+# Options of rnnx without a command, and of every command.
+ROOT_OPTIONS = {"--version", "--install-completion", "--show-completion", "--help", "-h"}
 # Options of programs other than rnnx, such as the samples.
 OTHER_OPTIONS = {"--golden"}
 # A command that needs a GPU writes this file, so it may be missing.
@@ -61,13 +63,16 @@ def test_commands_of_rnnx_and_their_options_exist(name: str) -> None:
         which = command.rest.split(" ")[0]
         if which == "COMMAND":
             continue
+        if which.startswith("-"):
+            assert command.options <= ROOT_OPTIONS, command
+            continue
         assert which in CLI, command
         assert command.options <= CLI[which] | {"--help"}, command
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_option_without_a_command_is_an_option_of_rnnx(name: str) -> None:
-    known = set().union(*CLI.values()) | OTHER_OPTIONS
+    known = set().union(*CLI.values()) | ROOT_OPTIONS | OTHER_OPTIONS
     for span in documents.spans(WRITTEN[name]):
         if span.startswith("-"):
             assert documents.options(span) <= known, span

@@ -103,7 +103,7 @@ def test_a_bundle_is_complete_and_proved(bundle: Path) -> None:
     card = read["README.md"].decode()
     assert "Tagger of words: `ADJ`, `DET`" in card
     assert "`SUFFIX3` is the last three characters" in card
-    assert "`rnnx train own-ud-train.conllu --recipe tagger --seed 3`: 160 sentences, 40 more" in card
+    assert "`rnnx train own-ud-train.conllu --recipe tagger --seed 3`: 160 sentences, and 40 more" in card
 
 
 def test_golden_json_can_be_reproduced_from_the_files(bundle: Path) -> None:

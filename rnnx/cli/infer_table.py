@@ -1,0 +1,179 @@
+"""`rnnx infer --text-column`: a table in, the same table with the answers out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from rnnx.cli import terminal
+from rnnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnx.datasets import TableForm
+    from rnnx.infer.predictor import Predictor
+    from rnnx.infer.text_files import Answer
+
+# Tables by their endings. `rnnx infer` must not import the readers to refuse them, so a test compares the two lists.
+TABLE_ENDINGS = (
+    *(".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json"),
+    *(".parquet", ".arrow", ".feather", ".xlsx", ".ft"),
+)
+PACKING_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
+_SHOWN = 5
+
+
+def require_no_table(files: Sequence[str], *, has_labels: bool) -> None:
+    """Refuses tables that would be read as one text each.
+
+    Args:
+        files: The files as the user named them.
+        has_labels: Whether the model can answer the rows of a table.
+
+    Raises:
+        UsageError: Names the options that read it.
+    """
+    for file in files:
+        name = file.lower()
+        for ending in PACKING_ENDINGS:
+            name = name.removesuffix(ending)
+        if name.endswith(TABLE_ENDINGS):
+            column = "--text-column to answer each row, or " if has_labels else ""
+            raise UsageError(f"{file}: is a table, not one text; give {column}--lines to answer each line")
+
+
+def infer_table(
+    predictor: Predictor,
+    model: str,
+    files: Sequence[str],
+    text_column: str,
+    form: TableForm,
+    out: Path | None,
+    *,
+    threshold: float,
+    has_probs: bool,
+    as_jsonl: bool,
+) -> int:
+    """Answers the rows of a table, and writes the table with the answers.
+
+    Args:
+        predictor: The loaded model.
+        model: Its name as the user gave it.
+        files: The one table.
+        text_column: The column of the texts.
+        form: How the table is written.
+        out: Where the answers go; None for stdout.
+        threshold: As in `Predictor.predict`.
+        has_probs: Whether there is a column for each label.
+        as_jsonl: Whether stdout gets JSON lines, not CSV.
+
+    Returns:
+        The exit code: 1 if a row has no answer.
+
+    Raises:
+        UsageError: If the model does not label texts, or there is not exactly one file.
+    """
+    from rnnx.datasets.table_files import TableFile
+    from rnnx.datasets.table_writers import open_writer
+    from rnnx.datasets.tables import open_table
+    from rnnx.infer.encoders import TextReader
+    from rnnx.infer.table_items import TableRows
+    from rnnx.infer.text_files import STDIN, answer
+
+    if not isinstance(predictor.reader, TextReader) or predictor.config.task != "classification":
+        raise UsageError(f"--text-column is for models that label texts; {model} does not")
+    if len(files) != 1 or files[0] == STDIN:
+        raise UsageError("--text-column reads one table: give one FILE, and not -")
+    source = Path(files[0])
+    if out is not None and out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"--out {out}: is the table itself; give another name")
+    table, column = open_table(TableFile(source), text_column, form)
+    names = list(table.names or ())
+    labels = predictor.labels if has_probs else ()
+    columns = _add_columns(names, ["label", "probability", *labels, "error"])
+    rows = TableRows(str(source), table, column)
+    failed = _Failed(str(source), table.place)
+    ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"
+    with _open(out) as file, terminal.progress("answering", is_wanted=out is not None) as update:
+        writer = open_writer(file, ending, columns, table.schema, columns[len(names) + 1 : -1])
+        for done, (cells, given) in enumerate(rows.join(answer(predictor, rows.items(), threshold)), 1):
+            writer.write([*cells, *failed.answer_cells(given, labels)])
+            update(done, "", None)
+        writer.close()
+    failed.report()
+    if rows.more_count:
+        terminal.warning(f"{source}: {rows.more_count:,} rows have more cells than columns, which are left out")
+    return 1 if failed.count else 0
+
+
+class _Failed:
+    """Turns answers into cells, and counts the rows without one."""
+
+    def __init__(self, source: str, place: str) -> None:
+        self._source, self._place = source, place
+        self._shown: list[str] = []
+        self._warning, self._warned_count = "", 0
+        self.count = 0
+
+    def answer_cells(self, answer: Answer, labels: Sequence[str]) -> list[object]:
+        from rnnx.infer.predictions import Prediction
+
+        if isinstance(answer.prediction, Prediction):
+            prediction = answer.prediction
+            numbers = [round(prediction.probability, 6), *(round(prediction.probs[label], 6) for label in labels)]
+            if answer.item.error:
+                self._warned_count += 1
+                self._warning = self._warning or f"{self._place} {answer.item.line}: {answer.item.error}"
+            return [prediction.label, *numbers, None]
+        self.count += 1
+        if len(self._shown) < _SHOWN:
+            self._shown.append(f"{self._place} {answer.item.line}: {answer.item.error}")
+        return [None] * (2 + len(labels)) + [answer.item.error]
+
+    def report(self) -> None:
+        if self._warned_count:
+            terminal.warning(f"{self._source}: {self._warned_count:,} with a warning, the first in {self._warning}")
+        if self.count:
+            more = "; ..." if self.count > _SHOWN else ""
+            rows = "row has" if self.count == 1 else "rows have"
+            terminal.error(f"{self._source}: {self.count:,} {rows} no answer: {'; '.join(self._shown)}{more}")
+
+
+def _add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The names of the columns of a table and of the answers; a name that is taken already gets another one."""
+    columns = list(names)
+    for name in more:
+        free = name
+        while free in columns:
+            free = f"predicted_{free}"
+        columns.append(free)
+    return columns
+
+
+class _Stdout:
+    """Writes to stdout: to a pipe the bytes as they are, to a terminal without what could control it."""
+
+    def write(self, data: bytes) -> int:
+        if sys.stdout.isatty():
+            text = data.decode("utf-8", "backslashreplace")
+            terminal.put("\n".join(map(terminal.printable, text.split("\n"))))
+        else:
+            terminal.put(data)
+        return len(data)
+
+
+@contextmanager
+def _open(out: Path | None) -> Iterator[BinaryIO]:
+    """Opens a file that is there when the block has ended, and not if it fails or is killed; or stdout."""
+    from rnnx.files.publish import temporary_folder
+
+    if out is None:
+        yield cast("BinaryIO", _Stdout())
+        return
+    with temporary_folder(out.parent, out.name) as folder:
+        place = folder / out.name
+        with place.open("wb") as file:
+            yield file
+        place.replace(out)

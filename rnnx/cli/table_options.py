@@ -1,0 +1,44 @@
+"""The options that say what a table of texts looks like; `train` and `evaluate` share them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from rnnx.cli import terminal
+
+if TYPE_CHECKING:
+    from rnnx.datasets import Listener
+
+TextColumnOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="The column of a table that holds the text, by name or number. [default: text, or a like name]"),
+]
+LabelColumnOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="The column of a table that holds the label. [default: label, or a like name]"),
+]
+DelimiterOption: TypeAlias = Annotated[
+    str | None, typer.Option(help="What separates the cells of a table: one character, or tab. [default: found]")
+]
+EncodingOption: TypeAlias = Annotated[
+    str | None, typer.Option(help="The encoding of a table, such as cp1252. [default: UTF-8, or UTF-16 if it is]")
+]
+HeaderOption: TypeAlias = Annotated[
+    bool, typer.Option("--header/--no-header", help="Whether the first row of a table names the columns.")
+]
+QuotesOption: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--quotes/--no-quotes", help="Whether quotes enclose cells. [default: found for tabs, else yes]"),
+]
+SkipBadRowsOption: TypeAlias = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Leave out the rows of a table that have no text or no label.")
+]
+
+
+def make_listener() -> Listener:
+    """Prints what is found out about a data set to stderr."""
+    from rnnx.datasets import Listener
+
+    return Listener(terminal.note, terminal.warning)

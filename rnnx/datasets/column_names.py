@@ -1,0 +1,87 @@
+"""Finds the columns of the text and of the label by their names. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rnnx.datasets.table_form import Columns
+
+# In the order in which they are looked for. Names of ratings, such as stars, are not labels: they may be values.
+_TEXT_NAMES = (
+    *("text", "texts", "review", "sentence", "content", "comment", "message", "tweet", "body", "document", "utterance"),
+    *("reviews", "review_text", "text_review", "comment_text", "tweet_text", "question", "query", "headline", "title"),
+)
+_LABEL_NAMES = (
+    *("label", "labels", "category", "class", "sentiment", "target", "intent", "tag", "emotion", "topic"),
+    *("label_name", "label_text", "polarity", "cat", "y"),
+)
+# A column of this name is never taken for the only other one.
+_NUMBER_NAMES = ("", "id", "index", "idx", "no", "nr", "number", "#", "row", "unnamed:_0")
+
+
+class FoundColumns(NamedTuple):
+    """The indices of the two columns, and which of them the user should be told of."""
+
+    text: int
+    label: int
+    is_text_guessed: bool
+    is_label_guessed: bool
+
+
+def find_columns(names: Sequence[str], columns: Columns) -> FoundColumns | None:
+    """Finds the columns of a table.
+
+    A column that the user named is found by its name, or by its number from 1. Otherwise the usual names are looked
+    for; if there are two columns and one of them is known for certain, the other one is taken.
+
+    Args:
+        names: The names of the columns.
+        columns: What the user said.
+
+    Returns:
+        The columns; None if one of them is not there.
+    """
+    text, label = _find(names, columns.text, "text"), _find(names, columns.label, "label")
+    is_text_guessed = is_label_guessed = False
+    if len(names) == 2 and label is None and columns.label is None and text is not None:
+        label, is_label_guessed = _other(names, text), True
+    elif len(names) == 2 and text is None and columns.text is None and label is not None:
+        text, is_text_guessed = _other(names, label), True
+    if text is None and columns.text is None:
+        text, is_text_guessed = _guess(names, _TEXT_NAMES, label), True
+    if label is None and columns.label is None:
+        label, is_label_guessed = _guess(names, _LABEL_NAMES, text), True
+    if text is None or label is None or text == label:
+        return None
+    return FoundColumns(text, label, is_text_guessed, is_label_guessed)
+
+
+def find_column(names: Sequence[str], name: str) -> int | None:
+    """Finds the column that the user named, by its name or by its number from 1; None if it is not there."""
+    return _find(names, name, name)
+
+
+def _find(names: Sequence[str], name: str | None, usual: str) -> int | None:
+    """The column that the user named, or that has exactly the usual name; the last one if there are several."""
+    wanted = usual if name is None else name
+    places = [i for i, other in enumerate(names) if other == wanted]
+    if not places and name is not None:
+        places = [i for i, other in enumerate(names) if other.strip().casefold() == name.strip().casefold()]
+        if not places and name.isascii() and name.isdigit() and 0 < int(name[:9]) <= len(names):
+            places = [int(name) - 1]
+    return places[-1] if places else None
+
+
+def _guess(names: Sequence[str], usual: Sequence[str], taken: int | None) -> int | None:
+    plain = [_plain(name) for name in names]
+    places = (plain.index(name) for name in usual if plain.count(name) == 1 and plain.index(name) != taken)
+    return next(places, None)
+
+
+def _other(names: Sequence[str], known: int) -> int | None:
+    return None if _plain(names[1 - known]) in _NUMBER_NAMES else 1 - known
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace(" ", "_")

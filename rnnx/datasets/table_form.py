@@ -1,0 +1,96 @@
+"""What a user may say about a table, and what a reader of a table hands on. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns (or JSON keys) of a table hold the text and the label.
+
+    Attributes:
+        text: A name, or a number from 1; None looks for a name that is usual.
+        label: As for the text.
+    """
+
+    text: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class TableForm:
+    """How a table is written, as far as the user says so.
+
+    Attributes:
+        delimiter: The character between two cells; None finds it.
+        encoding: The encoding of the text, by the name that Python has for it; None means UTF-8 or UTF-16.
+        has_header: Whether the first row has the names of the columns.
+        is_quoted: Whether a quote at the beginning of a cell encloses the cell; None means that it does, except in
+            cells between tabs that are not quoted consistently.
+        skips_bad_rows: Whether rows without a text or a label are left out.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    has_header: bool = True
+    is_quoted: bool | None = None
+    skips_bad_rows: bool = False
+
+
+def _ignore(message: str) -> None:
+    """Does nothing with a message."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where a reader sends what the user should know, one sentence at a time.
+
+    Attributes:
+        on_note: Takes what was found out, such as the column of the texts.
+        on_warning: Takes what is probably wrong with the data.
+    """
+
+    on_note: Callable[[str], None] = _ignore
+    on_warning: Callable[[str], None] = _ignore
+
+
+class TableRow(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        number: Its first line in the file, or its number among the rows, from 1.
+        cells: The cells of the columns that were asked for; None for a missing one.
+        problem: What is wrong with the row as a whole; None if nothing is.
+        more: How many cells the row has that belong to no column.
+    """
+
+    number: int
+    cells: Sequence[object]
+    problem: str | None = None
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that has been looked at and can be read.
+
+    Attributes:
+        names: The names of its columns; None if no row has any.
+        sample: The first rows, with all cells.
+        rows: Reads the file from its beginning, and yields the cells of the columns with the given indices.
+        place: What the number of a row counts.
+        delimiter: The character between two cells; None for a format that has none.
+        hint: What to try if rows are bad; empty if there is nothing.
+        schema: The types of the columns as pyarrow has them; None for formats without types.
+    """
+
+    names: Sequence[str] | None
+    sample: Sequence[Sequence[object]]
+    rows: Callable[[Sequence[int]], Iterator[TableRow]]
+    place: Literal["line", "row"] = "line"
+    delimiter: str | None = None
+    hint: str = ""
+    schema: Any = None

@@ -1,0 +1,101 @@
+"""Tests that a wrong command line is answered with what was probably meant."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from rnnx.cli import COMMANDS, make_app, run
+from rnnx.cli.examples import EXAMPLES
+from rnnx.cli.mistakes import _OTHER_COMMANDS, _OTHER_OPTIONS
+from tests import documents
+
+OPTIONS = {
+    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for name, command in typer.main.get_command(make_app()).commands.items()  # type: ignore[attr-defined]
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "x"], "there is no command 'predict'; did you mean rnnx infer?"),
+        (["infr", "x"], "there is no command 'infr'; did you mean rnnx infer or rnnx info?"),
+        (["zzz"], f"there is no command 'zzz'; the commands are {', '.join(COMMANDS)}"),
+        (["infer", "--batchsize", "3", "x"], "there is no option --batchsize; did you mean --batch-size?"),
+        (["infer", "--gpu", "x"], "there is no option --gpu; did you mean --device cuda?"),
+        (["infer", "--zzz", "x"], "there is no option --zzz; see rnnx infer --help"),
+        (["--zzz"], "there is no option --zzz; see rnnx --help"),
+        (["infer", "--device", "gpu", "x"], "--device should be auto, cpu or cuda, not 'gpu'; did you mean cuda?"),
+        (["infer", "--device", "quick", "x"], "--device should be auto, cpu or cuda, not 'quick'"),
+        (
+            ["export", "--storage", "int9"],
+            "--storage should be f32, int16, f16 or int8, not 'int9'; did you mean int8?",
+        ),
+        (["infer"], "missing argument 'FILE...'; see rnnx infer --help"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_was_meant(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert capsys.readouterr().err in {f"error: {message}\n", f"error: {message}"}
+
+
+@pytest.mark.parametrize("value", ["x", "0", "1.5"])
+def test_a_wrong_number_is_one_line_that_names_the_option(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["infer", "--threads", value, "x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --threads: ")
+    assert error.endswith("; see rnnx infer --help\n")
+    assert error.count("\n") == 1
+
+
+def test_every_guess_exists() -> None:
+    assert set(_OTHER_COMMANDS.values()) <= set(COMMANDS)
+    assert not set(_OTHER_COMMANDS) & set(COMMANDS)
+    known = set().union(*OPTIONS.values())
+    assert {guess.split()[0] for guess in _OTHER_OPTIONS.values()} <= known
+    assert not set(_OTHER_OPTIONS) & known
+
+
+def test_every_command_has_examples_with_options_that_exist() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+    for command, examples in EXAMPLES.items():
+        for example in examples:
+            assert example == f"rnnx {command}" or example.startswith(f"rnnx {command} ")
+            assert documents.options(example) <= OPTIONS[command], example
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_short_h_too_and_ends_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "-h"]) == 0
+    out = capsys.readouterr().out
+    assert [line.strip() for line in out.rstrip().splitlines()[-len(EXAMPLES[command]) :]] == list(EXAMPLES[command])
+
+
+def test_the_list_of_commands_is_not_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-h"]) == 0
+    lines = capsys.readouterr().out.rstrip().splitlines()[-len(COMMANDS) :]
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert not any(line.endswith("...") for line in lines)
+
+
+def test_an_unknown_model_is_refused_before_tensorflow_is_loaded() -> None:
+    code = (
+        "import sys\nfrom rnnx.cli import run\nassert run(['export', 'nosuch']) == 4\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # ours
+    assert done.stderr.startswith("error: nosuch: no such model or path; the shipped models are ")
+
+
+def test_the_shell_can_complete_commands() -> None:
+    env = {**os.environ, "_RNNX_COMPLETE": "complete_bash", "COMP_WORDS": "rnnx ex", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "rnnx"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=60)  # noqa: S603  # ours
+    assert set(done.stdout.split()) == {"export", "explain"}
