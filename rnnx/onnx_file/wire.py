@@ -91,8 +91,8 @@ _REFUSED: dict[str, dict[int, str]] = {
     "Dimension": {3: "denotation"},
 }  # fmt: skip
 _WORDS = {
-    "external_data": "numbers in another file",
-    "data_location": "numbers in another file",
+    "external_data": "a reference to another file",
+    "data_location": "a reference to another file",
     "functions": "functions of its own",
     "training_info": "training information",
     "sparse_initializer": "a sparse tensor",

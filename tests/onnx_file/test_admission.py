@@ -81,15 +81,21 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: whole(node("Add", ["x", "w"], [""]), tensors=(W,)),
         "Add: a required output is missing",
     ),
-    "external data": (lambda: whole(tensors=(tensor("w", [1], b"", more=[EXTERNAL, (14, 1)]),)), "in another file"),
-    "an external location alone": (lambda: whole(tensors=(tensor("w", [1], ONE, more=[(14, 1)]),)), "in another file"),
+    "external data": (
+        lambda: whole(tensors=(tensor("w", [1], b"", more=[EXTERNAL, (14, 1)]),)),
+        "a reference to another file",
+    ),
+    "an external location alone": (
+        lambda: whole(tensors=(tensor("w", [1], ONE, more=[(14, 1)]),)),
+        "a reference to another file",
+    ),
     "external data in a body": (
         lambda: model(graph([scan(graph([ADD], [tensor("w", [1], ONE, more=[EXTERNAL])]))])),
-        "in another file",
+        "a reference to another file",
     ),
     "external data in an attribute": (
         lambda: whole(node("Constant", [], ["w"], attribute("value", (5, tensor("w", [1], b"", more=[EXTERNAL]))))),
-        "in another file",
+        "a reference to another file",
     ),
     "external data in a sparse tensor": (lambda: whole(more=((15, message((1, W))),)), "a sparse tensor"),
     "a sparse tensor in an attribute": (

@@ -106,9 +106,9 @@ def link_to(kind: Callable[[Path, Path], None]) -> Callable[[Path], bytes]:
 
 
 MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
-    "external data with ../": (lambda _: external("../secret"), "numbers in another file"),
-    "external data at a symlink": (link_to(lambda a, b: b.symlink_to(a)), "numbers in another file"),
-    "external data at a hard link": (link_to(os.link), "numbers in another file"),
+    "external data with ../": (lambda _: external("../secret"), "a reference to another file"),
+    "external data at a symlink": (link_to(lambda a, b: b.symlink_to(a)), "a reference to another file"),
+    "external data at a hard link": (link_to(os.link), "a reference to another file"),
     "a Loop that never ends": (lambda _: endless_loop(), "operator 'Loop'"),
     "2 GB declared in 1 kB": (lambda _: large_tensor(), "declares 2,147,483,648 bytes, but contains 0"),
     "16 GB computed from 1 kB": (lambda _: large_computed(), "operator Expand is given an unsupported size"),
