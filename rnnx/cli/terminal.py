@@ -178,7 +178,7 @@ def warning(message: str) -> None:
 
 def note(message: str) -> None:
     """Prints one line about the work in progress."""
-    _tell(f"{printable(message)}\n")
+    _tell(f"{_shorten(printable(message))}\n")
 
 
 def hint(command: str) -> None:

@@ -109,11 +109,11 @@ def compare_file(
     outputs = [_outputs(candidate, network, result) for result in results]
     messages = tuple(problem.text for problem in problems)
     if any(problem.is_of_ids for problem in problems):
-        # With wrong ids every state is wrong, so only the ids are reported.
-        report = RuntimeReport(name, (), None, 0, 0, messages)
-    else:
-        report = compare_runtime(name, network, batches, outputs, decisions)
-        report = dataclasses.replace(report, problems=(*report.problems, *messages))
+        # With wrong ids every state is wrong, so only the ids are reported. Such a file may even mix up the rows of a
+        # batch, so it is not run in other ways.
+        return Comparison(RuntimeReport(name, (), None, 0, 0, messages), (), (), tuple(own))
+    report = compare_runtime(name, network, batches, outputs, decisions)
+    report = dataclasses.replace(report, problems=(*report.problems, *messages))
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
