@@ -246,7 +246,7 @@ class Predictor:
         """Runs the network over inputs that the reader has encoded already, all at once.
 
         Returns:
-            The outputs for each input, in their order, whatever batch it ran in.
+            The outputs for each input, in the order of the inputs.
         """
         return self._submit(encoded)()
 

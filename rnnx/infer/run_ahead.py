@@ -34,7 +34,7 @@ def run_ahead(windows: Iterable[W | None], submit: Callable[[W], Callable[[], R]
             job = None if window is None else submit(window)
         except StopIteration:
             is_end, job = True, None
-        except Exception:
+        except Exception:  # any error of the source or of `submit`; it is raised again after the results before it
             if waiting is not None:
                 yield waiting()
             raise

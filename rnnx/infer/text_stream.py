@@ -50,7 +50,7 @@ class TextStream:
         return self._rule.to_words(text, strip_breaks=self._strips_breaks).split()
 
     def _find_end(self, text: bytes) -> int:
-        """Returns the length of the part whose words cannot change any more, whatever text follows."""
+        """Returns the length of the part whose words cannot change any more when more text comes."""
         if self._strips_breaks:
             for length in range(len(_BREAK) - 1, 0, -1):
                 if text.endswith(_BREAK[:length]):

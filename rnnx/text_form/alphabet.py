@@ -1,4 +1,4 @@
-"""Numbers the characters of a vocabulary of the rule `unicode-14`, so that one number stands for one character.
+"""Numbers the characters of a vocabulary of the rule `unicode-14`, so that each character has one number.
 
 A number is a symbol. The symbols are in this order: 0 for all separators; ALONE characters, of which 1 is the end of a
 row; WORD, JOIN and SINGLE characters; a mark for bytes that are not there, and one for bytes that have to be decoded.

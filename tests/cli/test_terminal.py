@@ -137,3 +137,11 @@ def test_a_pipe_gets_an_escaped_name_and_json_the_exact_name(tmp_path: Path) -> 
             assert json.loads(out)["source"] == str(path)
         else:
             assert len(out.split("\t")) == 3
+
+
+def test_a_long_note_is_shortened_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.note("a" * 5000 + "the end")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) <= 1010
+    assert " ... " in line
+    assert line.endswith("the end")
