@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rnnx.bundle.config import InputConfig
 from rnnx.errors import DataError
+from rnnx.text.many_texts import ManyTextsEncoder
 from rnnx.text.tokenizer import Ids, Tokenizer, to_bytes
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class TextReader:
         """Makes a reader for the model of this name (for messages)."""
         self._name = name
         self.tokenizer = tokenizer
+        self._many = ManyTextsEncoder(tokenizer)
 
     def items(self, inputs: Any) -> Iterable[str | bytes]:
         """Returns the texts; `encode` checks each of them.
@@ -73,12 +75,33 @@ class TextReader:
         Raises:
             DataError: If it is not a text.
         """
-        if isinstance(item, Encoded):
+        (encoded,) = self.encode_all([item], index)
+        return encoded
+
+    def encode_all(self, items: Sequence[Any], first_index: int) -> list[Encoded]:
+        """Turns texts into ids, as `encode` does for one; many together take less time than one by one.
+
+        Args:
+            items: As for `encode`.
+            first_index: The position of the first one among the inputs, from 0, for the error message.
+
+        Raises:
+            DataError: As for `encode`.
+        """
+        texts = [self._bytes_of(item, first_index + i) for i, item in enumerate(items)]
+        return [
+            item if isinstance(item, Encoded) else Encoded(*encoding)
+            for item, encoding in zip(items, self._many.encode(texts), strict=True)
+        ]
+
+    def _bytes_of(self, item: Any, index: int) -> bytes:
+        if isinstance(item, bytes):
             return item
-        if not isinstance(item, str | bytes):
+        if isinstance(item, Encoded):
+            return b""
+        if not isinstance(item, str):
             raise DataError(f"model {self._name} reads texts; item {index} is of type {type(item).__name__}")
-        ids, token_count, is_truncated = self.tokenizer.encode(to_bytes(item) if isinstance(item, str) else item)
-        return Encoded(ids, token_count, is_truncated)
+        return to_bytes(item)
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
         """Groups texts of similar length, which need little padding; returns the indices of each batch.
@@ -146,6 +169,10 @@ class ArrayReader:
         self._require_names(item)
         given = {port.name: _check(port, item[port.name], f"{port.name}, sequence {index}") for port in self.inputs}
         return Encoded(given, len(given[self.inputs[0].name]), False)
+
+    def encode_all(self, items: Sequence[Any], first_index: int) -> list[Encoded]:
+        """Checks and converts sequences, as `encode` does for one; `first_index` is the position of the first one."""
+        return [self.encode(item, first_index + i) for i, item in enumerate(items)]
 
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
         """Groups sequences of one shape, the longest first; returns the indices of each batch."""

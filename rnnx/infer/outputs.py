@@ -1,15 +1,22 @@
-"""Compares the outputs of a session with `config.json`: a file from elsewhere may give anything."""
+"""The outputs of a session: compares them with `config.json`, and puts them into the order of the inputs.
+
+A file from elsewhere may give anything.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import ModelConfig
 from rnnx.errors import ModelError
+
+# The outputs of the network by name, float32: for one input without the batch axis, or for one batch.
+NamedOutputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 # How far float32 rounding may move a probability out of 0..1.
 _ROUNDING = 1e-6
@@ -51,6 +58,34 @@ def require_outputs(
                 f"{values.min():.3g} to {values.max():.3g}; get or export this model again"
             )
     return {port.name: given[port.name] for port in config.outputs}
+
+
+@dataclass(frozen=True)
+class BatchedOutputs:
+    """The outputs for some inputs, which ran in batches, in an order of their own.
+
+    Attributes:
+        batches: The indices of the inputs in each batch.
+        outputs: The outputs of each batch.
+    """
+
+    batches: Sequence[Sequence[int]]
+    outputs: Sequence[NamedOutputs]
+
+    def by_input(self) -> list[NamedOutputs]:
+        """Returns the outputs for each input, in the order of the inputs."""
+        found: dict[int, NamedOutputs] = {}
+        for batch, outputs in zip(self.batches, self.outputs, strict=True):
+            for row, i in enumerate(batch):
+                found[i] = {name: values[row] for name, values in outputs.items()}
+        return [found[i] for i in range(len(found))]
+
+    def stack(self) -> npt.NDArray[np.float32]:
+        """Returns the only output for all inputs, `(inputs, ...)`; its shape must not depend on the input's length."""
+        rows = np.concatenate([values for outputs in self.outputs for values in outputs.values()])
+        stacked = np.empty_like(rows)
+        stacked[np.concatenate(self.batches)] = rows
+        return stacked
 
 
 def _fits(sizes: Sequence[int | None], shape: Sequence[int]) -> bool:

@@ -29,7 +29,7 @@ from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
-from rnnx.infer.outputs import require_outputs
+from rnnx.infer.outputs import BatchedOutputs, NamedOutputs, require_outputs
 from rnnx.infer.predictions import Prediction, Tagging, Values, choose_labels
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import run_ahead
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-# The outputs of the network for one input, by name, float32, without the batch axis.
-NamedOutputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 # On CUDA every step costs one or two kernel launches, however many rows it computes, so large batches pay. 1024 is an
 # estimate of what fills a GPU; bench/cuda/run_all.py measures it, and has not been run on a GPU yet.
@@ -240,7 +238,7 @@ class Predictor:
             DataError: As for `predict`.
         """
         for encoded, outputs in self._run_windows(chunks(inputs, self.window)):
-            yield from zip(encoded, outputs, strict=True)
+            yield from zip(encoded, outputs.by_input(), strict=True)
 
     def run_encoded(self, encoded: Sequence[Encoded]) -> list[NamedOutputs]:
         """Runs the network over inputs that the reader has encoded already, all at once.
@@ -248,7 +246,7 @@ class Predictor:
         Returns:
             The outputs for each input, in the order of the inputs.
         """
-        return self._submit(encoded)()
+        return self._submit(encoded)().by_input()
 
     def stream(self, *, threshold: float = DEFAULT_THRESHOLD) -> Stream:
         """Begins an endless sequence, to be fed in chunks of any size.
@@ -264,23 +262,21 @@ class Predictor:
         require_probability(threshold)
         return open_stream(self._directory, device=self.device, threshold=threshold)
 
-    def _run_windows(
-        self, windows: Iterable[Sequence[Any] | None]
-    ) -> Iterator[tuple[list[Encoded], list[NamedOutputs]]]:
+    def _run_windows(self, windows: Iterable[Sequence[Any] | None]) -> Iterator[tuple[list[Encoded], BatchedOutputs]]:
         """Encodes and runs windows of inputs, one window ahead of the caller."""
         done = 0
 
-        def submit(window: Sequence[Any]) -> Callable[[], tuple[list[Encoded], list[NamedOutputs]]]:
+        def submit(window: Sequence[Any]) -> Callable[[], tuple[list[Encoded], BatchedOutputs]]:
             nonlocal done
-            encoded = [self.reader.encode(item, done + i) for i, item in enumerate(window)]
+            encoded = self.reader.encode_all(window, done)
             done += len(window)
             wait = self._submit(encoded)
             return lambda: (encoded, wait())
 
         return run_ahead(windows, submit)
 
-    def _submit(self, encoded: Sequence[Encoded]) -> Callable[[], list[NamedOutputs]]:
-        """Starts to run encoded inputs; returns a function that waits for the outputs of each of them, in order."""
+    def _submit(self, encoded: Sequence[Encoded]) -> Callable[[], BatchedOutputs]:
+        """Starts to run encoded inputs; returns a function that waits for their outputs."""
         batches = self.reader.batches(encoded, self._batch_size)
         rows = [[encoded[i].given for i in batch] for batch in batches]
         # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock. A single batch
@@ -289,17 +285,13 @@ class Predictor:
         results = self._threads_for_batches().map(self._run, rows) if has_threads else map(self._run, rows)
         process = os.getpid()
 
-        def wait() -> list[NamedOutputs]:
+        def wait() -> BatchedOutputs:
             if has_threads and os.getpid() != process:
                 raise RnnxError(
                     "these answers were begun before this process was forked, and its threads are gone; call predict "
                     "again in the child"
                 )
-            outputs_of: dict[int, NamedOutputs] = {}
-            for batch, outputs in zip(batches, results, strict=True):
-                for row, i in enumerate(batch):
-                    outputs_of[i] = {name: values[row] for name, values in outputs.items()}
-            return [outputs_of[i] for i in range(len(encoded))]
+            return BatchedOutputs(batches, list(results))
 
         return wait
 
@@ -325,20 +317,16 @@ class Predictor:
     def _tag(self, reader: SentenceReader, items: Iterable[Any]) -> Iterator[Tagging]:
         def submit(encoded: Sequence[Encoded]) -> Callable[[], list[npt.NDArray[np.float32]]]:
             wait = self._submit(encoded)
-            return lambda: [next(iter(outputs.values())) for outputs in wait()]
+            return lambda: [next(iter(outputs.values())) for outputs in wait().by_input()]
 
         return tag_texts(reader, items, self.labels, submit, self.window)
 
     def _answers(
-        self, outputs: Sequence[NamedOutputs], encoded: Sequence[Encoded], threshold: float
+        self, outputs: BatchedOutputs, encoded: Sequence[Encoded], threshold: float
     ) -> list[Prediction] | list[Values]:
         if self.config.task != "classification":
-            return [Values(values, given.tokens) for values, given in zip(outputs, encoded, strict=True)]
-        if not outputs:
-            return []
-        (name,) = outputs[0]
-        probs = np.stack([values[name] for values in outputs])
-        return choose_labels(probs, self.labels, threshold, encoded)
+            return [Values(values, given.tokens) for values, given in zip(outputs.by_input(), encoded, strict=True)]
+        return choose_labels(outputs.stack(), self.labels, threshold, encoded) if encoded else []
 
     def _run(self, rows: Sequence[Any]) -> NamedOutputs:
         """Runs one batch; the outputs still have the batch axis."""

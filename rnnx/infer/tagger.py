@@ -86,6 +86,10 @@ class SentenceReader:
         """Looks up the ids of the words of a piece."""
         return Encoded(self.encoder.encode(item), len(item), False)
 
+    def encode_all(self, items: Sequence[Any], first_index: int) -> list[Encoded]:
+        """Looks up the ids of several pieces, as `encode` does for one; `first_index` is the position of the first."""
+        return [self.encode(item, first_index + i) for i, item in enumerate(items)]
+
     def batches(self, encoded: Sequence[Encoded], size: int) -> list[Sequence[int]]:
         """Groups pieces of similar length, the longest first, as `TextReader.batches` groups texts."""
         return list(chunks(sorted(range(len(encoded)), key=lambda i: -encoded[i].tokens), size))
@@ -120,7 +124,7 @@ def tag_texts(
 
     def submit_batch(batch: Sequence[_Piece]) -> Callable[[], tuple[Sequence[_Piece], Iterator[AnyArray]]]:
         filled = [piece for piece in batch if piece.words]
-        wait = submit([reader.encode([word.word for word in piece.words], piece.item) for piece in filled])
+        wait = submit(reader.encode_all([[word.word for word in piece.words] for piece in filled], 0))
         return lambda: (batch, iter(wait()))
 
     for batch, answers in run_ahead(chunks(_pieces(reader, items, given), window), submit_batch):
