@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnx.cli import tags, terminal
-from rnnx.cli.answers import cells, headings
+from rnnx.cli.answers import cells_for, headings
 from rnnx.cli.infer_table import require_no_table
 from rnnx.errors import UsageError
 
@@ -74,12 +74,14 @@ class AnswerKind(ABC):
         count = min(top, len(config.labels))
         columns = ["File", *([self.position.capitalize()] if self._shows_position(lines) else [])]
         columns += headings(config, count)
+        cells = cells_for(config, count)
+        shows_position = self._shows_position(lines)
         rows: list[list[object]] = []
         for answer in answers:
             if answer.prediction is None:
                 continue
-            place = [getattr(answer.item, self.position)] if self._shows_position(lines) else []
-            rows.append([answer.item.source, *place, *cells(config, answer.prediction, count)])
+            place = [getattr(answer.item, self.position)] if shows_position else []
+            rows.append([answer.item.source, *place, *cells(answer.prediction)])
             if len(rows) == terminal.TABLE_ROWS:
                 terminal.write_table(columns, rows)
                 rows = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnx.cli.tags import describe_words
@@ -64,7 +64,7 @@ def to_list(array: npt.NDArray[Any]) -> Any:
 
 
 def headings(config: ModelConfig, top: int) -> list[str]:
-    """Returns the headings of the cells that `cells` returns.
+    """Returns the headings of the cells that `cells_for` makes.
 
     Args:
         config: The description of the model.
@@ -79,28 +79,38 @@ def headings(config: ModelConfig, top: int) -> list[str]:
     ]
 
 
-def cells(config: ModelConfig, prediction: Prediction | Tagging | Values, top: int) -> list[object]:
-    """Returns one prediction as the cells of a row; an output over the time becomes one cell of JSON."""
-    from rnnx.infer.predictions import Prediction, Tagging, Values
+def cells_for(config: ModelConfig, top: int) -> Callable[[Prediction | Tagging | Values], list[object]]:
+    """Returns a function from a prediction to the cells of its row; an output over the time becomes one cell of JSON.
 
-    match prediction:
-        case Values() as values:
-            row: list[object] = []
-            for port in config.outputs:
-                numbers = to_list(values.outputs[port.name])
-                row += numbers if _is_row(port.shape) else [json.dumps(numbers)]
-            return row
-        case Prediction():
-            return label_cells(prediction, top)
-        case Tagging() as tagging:
-            return [json.dumps(describe_words(tagging))]
-        case _:
-            assert_never(prediction)
+    Args:
+        config: The description of the model.
+        top: How many labels are shown.
+    """
+    from rnnx.infer.predictions import Prediction, Tagging, Values  # once, not for each of a million rows
+
+    def cells(prediction: Prediction | Tagging | Values) -> list[object]:
+        match prediction:
+            case Prediction():
+                return label_cells(prediction, top)
+            case Values() as values:
+                row: list[object] = []
+                for port in config.outputs:
+                    numbers = to_list(values.outputs[port.name])
+                    row += numbers if _is_row(port.shape) else [json.dumps(numbers)]
+                return row
+            case Tagging() as tagging:
+                return [json.dumps(describe_words(tagging))]
+            case _:
+                assert_never(prediction)
+
+    return cells
 
 
 def label_cells(prediction: Prediction, top: int) -> list[object]:
     """Returns the most likely labels and their probabilities as the cells of a row."""
     # The chosen label comes first; with a threshold it may be the less likely one.
+    if top == 1:
+        return [prediction.label, f"{prediction.probability:.4f}"]
     ranked = sorted(prediction.probs.items(), key=lambda pair: (pair[0] != prediction.label, -pair[1]))
     return [cell for label, value in ranked[:top] for cell in (label, f"{value:.4f}")]
 

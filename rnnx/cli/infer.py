@@ -158,11 +158,14 @@ class CountedAnswers:
     def __iter__(self) -> Iterator[Answer]:
         with terminal.progress("answering", is_wanted=self._has_bar) as update:
             for done, a in enumerate(self._answers, 1):
-                where = a.item.source if a.item.line is None else f"{a.item.source}:{a.item.line}"
                 if a.prediction is None:
                     self.failed_count += 1
-                    terminal.error(f"{where}: {a.item.error}")
+                    terminal.error(f"{_place(a)}: {a.item.error}")
                 elif a.item.error:
-                    terminal.warning(f"{where}: {a.item.error}")
+                    terminal.warning(f"{_place(a)}: {a.item.error}")
                 yield a
                 update(done, "", None)
+
+
+def _place(a: Answer) -> str:
+    return a.item.source if a.item.line is None else f"{a.item.source}:{a.item.line}"

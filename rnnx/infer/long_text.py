@@ -73,6 +73,13 @@ class TextCollector:
         self._pieces, self._size, self._long, self._is_first = [], 0, None, False
         return text
 
+    def take_whole(self, text: bytes) -> bytes | ReadText:
+        """Takes a text that is in one piece, and returns it; no other text may have begun."""
+        if len(text) <= self._most and not self._is_first:
+            return text
+        self.add(text)
+        return self.take()
+
     def _join(self) -> bytes:
         data = b"".join(self._pieces)
         return data.removeprefix(BYTE_ORDER_MARK) if self._is_first else data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -36,7 +37,7 @@ class Prediction:
     @property
     def is_finite(self) -> bool:
         """Whether the probability is a finite number; a network has no answer to a sequence that is all masked."""
-        return bool(np.isfinite(self.probability))
+        return math.isfinite(self.probability)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 from collections import deque
@@ -210,18 +211,12 @@ def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
     except OSError:  # stdin is not a file of the operating system, as in a notebook or a test
         yield from _lines_of(STDIN, stdin, tokenizer)
         return
-    number, text = 0, TextCollector(tokenizer)
+    lines = _Lines(STDIN, tokenizer)
     while chunk := os.read(descriptor, _CHUNK_BYTES):
-        first, *lines = chunk.split(b"\n")
-        text.add(first)
-        for rest in lines:
-            number += 1
-            yield _line_item(STDIN, number, text.take())
-            text.add(rest)
+        yield from lines.feed(chunk)
         if not _has_more(descriptor):
             yield None
-    if text.has_begun:
-        yield _line_item(STDIN, number + 1, text.take())
+    yield from lines.finish()
 
 
 def _has_more(descriptor: int) -> bool:
@@ -232,14 +227,40 @@ def _has_more(descriptor: int) -> bool:
 
 
 def _lines_of(source: str, file: BinaryIO, tokenizer: Tokenizer | None) -> Iterator[Item]:
-    number, text = 1, TextCollector(tokenizer)
-    for piece in iter(partial(file.readline, PIECE_BYTES), b""):
-        text.add(piece.removesuffix(b"\n"))
-        if piece.endswith(b"\n"):
-            yield _line_item(source, number, text.take())
-            number += 1
-    if text.has_begun:
-        yield _line_item(source, number, text.take())
+    lines = _Lines(source, tokenizer)
+    # A pipe gives what has come, so that lines are not held back until a chunk is full.
+    read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
+    for chunk in iter(partial(read, _CHUNK_BYTES), b""):
+        yield from lines.feed(chunk)
+    yield from lines.finish()
+
+
+class _Lines:
+    """Cuts chunks of a file into lines, each an item; a long line is read in bounded memory."""
+
+    def __init__(self, source: str, tokenizer: Tokenizer | None) -> None:
+        self._source = source
+        self._text = TextCollector(tokenizer)
+        self._count = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Item]:
+        """Takes a chunk of at most 64 kB; yields the lines that it ends."""
+        first, *rest = chunk.split(b"\n")
+        self._text.add(first)
+        if not rest:
+            return
+        *whole, last = rest
+        self._count += 1
+        yield _line_item(self._source, self._count, self._text.take())
+        for line in whole:
+            self._count += 1
+            yield _line_item(self._source, self._count, self._text.take_whole(line))
+        self._text.add(last)
+
+    def finish(self) -> Iterator[Item]:
+        """Ends the file; yields its last line if no line break ends it."""
+        if self._text.has_begun:
+            yield _line_item(self._source, self._count + 1, self._text.take())
 
 
 def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
