@@ -2,7 +2,9 @@
 
 Three commands are measured for comparison: starting Python; importing the packages that the command needs; and
 importing Keras, which every Keras script does. The commands take turns, each in a fresh process. The first round is
-discarded; medians over the others. Processor time is that of the whole process, in user and system mode.
+discarded; medians over the others. Processor time is that of the whole process, in user and system mode. Python may
+keep the bytecode of rnnx, as pip does when it installs a package, even if PYTHONDONTWRITEBYTECODE is set here: without
+it, Python would compile rnnx in each run, but none of the packages that it is compared with.
 
     python -m bench.speed.startup [ROUNDS]
 """
@@ -32,12 +34,15 @@ def main(rounds: int) -> None:
             "rnnx infer review.txt": ["-m", "rnnx", "infer", str(text)],
             "python -c 'import keras'": ["-c", "import keras"],
         }
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         wall_s: dict[str, list[float]] = {name: [] for name in commands}
         cpu_s: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds + 1):
             for name, arguments in commands.items():
                 started, used = time.perf_counter(), _children_s()
-                subprocess.run([sys.executable, *arguments], check=True, capture_output=True)  # noqa: S603  # ours
+                subprocess.run(  # noqa: S603  # ours
+                    [sys.executable, *arguments], check=True, capture_output=True, env=environment
+                )
                 wall_s[name].append(time.perf_counter() - started)
                 cpu_s[name].append(_children_s() - used)
     imports = statistics.median(wall_s[_IMPORTS][1:])
