@@ -21,6 +21,7 @@ _LEAST_TEXTS = 64
 _SPACE = ord(" ")
 # Two integers of 8 bytes hold a word of at most this many bytes. No word contains a zero byte, so zeros fill them up.
 _PIECE_BYTES, _MOST_BYTES = 8, 16
+# The bytes of an integer that belong to a word, by the number of these bytes; `take` clips a larger number to 8.
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(_PIECE_BYTES + 1)], np.uint64)
 # Odd numbers with irregular bits: multiplying by one spreads the bits of a word over the upper half of the product.
 _FIRST_FACTOR, _SECOND_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -118,8 +119,8 @@ class WordTable:
         data, starts, lengths = _locate(words)
         first, second = _read_words(data, starts, lengths)
         slots = self._hash(first, second)
-        ids = self._ids[slots]
-        searched = np.flatnonzero((self._first[slots] != first) | (self._second[slots] != second))
+        ids = self._ids.take(slots)
+        searched = np.flatnonzero((self._first.take(slots) != first) | (self._second.take(slots) != second))
         while (searched := searched[ids[searched] != UNKNOWN_ID]).size:  # the slot has another word: try the next one
             slots[searched] += 1
             places = slots[searched]
@@ -135,7 +136,7 @@ class WordTable:
     def _hash(self, first: _Pieces, second: _Pieces) -> _Positions:
         """Returns the slot at which the search for each word begins."""
         mixed = (first * _FIRST_FACTOR) ^ (second * _SECOND_FACTOR)
-        return (mixed * _FIRST_FACTOR >> self._shift).astype(np.int64)
+        return (mixed * _FIRST_FACTOR >> self._shift).view(np.int64)
 
 
 def _groups(texts: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -163,9 +164,9 @@ def _read_words(data: npt.NDArray[np.uint8], starts: _Positions, lengths: _Posit
     """Returns the first 8 bytes of each word and the next 8 as integers, `(words,)` each."""
     # An integer at every offset, without a copy.
     pieces = np.ndarray((len(data) - _PIECE_BYTES + 1,), np.dtype("<u8"), data, strides=(1,))
-    first = pieces[starts] & _MASKS[np.minimum(lengths, _PIECE_BYTES)]
+    first = pieces[starts] & _MASKS.take(lengths, mode="clip")
     second = np.zeros(len(starts), np.uint64)
     has_second = np.flatnonzero(lengths > _PIECE_BYTES)
-    rest = np.minimum(lengths[has_second] - _PIECE_BYTES, _PIECE_BYTES)
-    second[has_second] = pieces[starts[has_second] + _PIECE_BYTES] & _MASKS[rest]
+    rest = _MASKS.take(lengths[has_second] - _PIECE_BYTES, mode="clip")
+    second[has_second] = pieces[starts[has_second] + _PIECE_BYTES] & rest
     return first, second
