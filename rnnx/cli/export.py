@@ -86,6 +86,8 @@ def export(
     # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
     # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Nor are huge pages worth it: the kernel clears each of them, and the arrays of a proof fill few of them.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     from rnnx.export.process_settings import keep_memory, without_scikit_learn
 
     keep_memory()
