@@ -5,8 +5,9 @@
 Every network is a Keras model of 1 to 4 recurrent layers, converted by tf2onnx and rewritten as in an export. The right
 files have to pass. Each wrong file (a mutant) has to fail in the layer that was changed and, if the change concerns a
 single step, at that step. A mutant that moves no state by more than rounding can, as the float64 reference says, is
-counted apart. The table also shows how many mutants the tolerances in common use would let pass. The exit code is 1 if
-the proof is wrong about any file.
+counted apart. The table also shows how many mutants the tolerances in common use would let pass. Keras's own states,
+which an export takes from one compiled graph, are compared with those of its cells called step by step. The exit code
+is 1 if the proof is wrong about any file, or if Keras's states differ by more than rounding.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy.typing as npt
 import onnx
 
 from bench.proof.findings import TOLERANCES, Findings, save, to_markdown
+from bench.proof.keras_graph import prove_keras
 from bench.proof.mutants import MUTANTS, build_mutant, effect
 from bench.proof.networks import Case, draw_case
 from rnnx.export.convert import convert
@@ -133,11 +135,13 @@ def main() -> int:
     for number in range(options.networks):
         keras.backend.clear_session()
         case = draw_case(np.random.default_rng([options.seed, number]))
+        prove_keras(case, number, findings)
         converted = remove_negative_ids(convert(case.model, case.network))
         prove_right_files(case, number, converted, findings)
         prove_mutants(case, number, converted, findings)
         if number % 25 == 24:
-            print(f"{number + 1} networks, {clock.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+            seconds = clock.monotonic() - started
+            print(f"{number + 1} networks, {seconds:.0f} s: {findings.summary}", file=sys.stderr, flush=True)
     markdown = to_markdown(findings)
     print(markdown)
     if options.save:

@@ -86,7 +86,9 @@ def export(
     # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
     # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from rnnx.export.process_settings import keep_memory
+    # Nor are huge pages worth it: the kernel clears each of them, and the arrays of a proof fill few of them.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+    from rnnx.export.process_settings import keep_memory, without_scikit_learn
 
     keep_memory()
     from rnnx.proof.progress import reported, reporting_to
@@ -99,7 +101,7 @@ def export(
         terminal.stages() as on_progress,
         reporting_to(on_progress),
     ):
-        with reported("loading TensorFlow"):
+        with reported("loading TensorFlow"), without_scikit_learn():
             pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(

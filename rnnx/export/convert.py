@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+import tf2onnx.graph
 import tf2onnx.optimizer
 
 from rnnx._version import __version__
@@ -63,7 +64,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
-            with marked(model, network), _few_copies():
+            with marked(model, network), _fast_optimizers():
                 proto, _ = tf2onnx.convert.from_function(
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )
@@ -88,20 +89,26 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
 
 
 @contextmanager
-def _few_copies() -> Iterator[None]:
-    """Makes tf2onnx copy a graph once to optimize it, and not before each of its optimizers in each round.
+def _fast_optimizers() -> Iterator[None]:
+    """Makes tf2onnx copy a graph and write it as a protobuf message once, and not for each optimizer in each round.
 
-    tf2onnx copies so often in order to continue without an optimizer that fails, and that takes longer than all of its
-    optimizers. Here they run on one copy. If one of them fails, tf2onnx optimizes the original in its own way. Delete
-    this when tf2onnx copies only if it has to.
+    tf2onnx copies so often in order to continue without an optimizer that fails. It writes the message so often for no
+    reason: no optimizer reads it, and `make_model` writes it once more. Both take longer than all optimizers. Here they
+    run on one copy. If one of them fails, tf2onnx optimizes the original in its own way. Delete this when tf2onnx
+    copies only if it has to, and writes only the finished graph.
     """
     optimize_graph = tf2onnx.optimizer.optimize_graph
 
     def optimize(graph: Any, catch_errors: bool = True, optimizers: Any = None) -> Any:
+        update_proto = tf2onnx.graph.Graph.update_proto
+        tf2onnx.graph.Graph.update_proto = lambda graph: None
         try:
             return optimize_graph(copy.deepcopy(graph), False, optimizers)
         except Exception:  # noqa: BLE001  # an optimizer may fail in any way
+            tf2onnx.graph.Graph.update_proto = update_proto
             return optimize_graph(graph, catch_errors, optimizers)
+        finally:
+            tf2onnx.graph.Graph.update_proto = update_proto
 
     tf2onnx.optimizer.optimize_graph = optimize
     try:

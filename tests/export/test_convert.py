@@ -41,10 +41,11 @@ def has_copied(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def test_all_optimizers_run_on_one_copy(has_copied: list[bool]) -> None:
-    optimize_graph = tf2onnx.optimizer.optimize_graph
+    optimize_graph, update_proto = tf2onnx.optimizer.optimize_graph, Graph.update_proto
     count_operators()
     assert has_copied == [False]
     assert tf2onnx.optimizer.optimize_graph is optimize_graph
+    assert Graph.update_proto is update_proto
 
 
 def test_an_optimizer_that_fails_is_left_out(has_copied: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
