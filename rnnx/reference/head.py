@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from rnnx.errors import ModelError
+from rnnx.primitives import Array
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import Given, Network, Node
 from rnnx.reference.pointwise import (
@@ -42,7 +43,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.reference.tensor import Tensor
 
 
 class Head:

@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.primitives import Array
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.padding import Padding, padding_after
 from rnnx.reference.pointwise import Dense, Embedding
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.tensor import Array, NamedArrays, Tensor
+from rnnx.reference.tensor import NamedArrays, Tensor
 
 # The kind of an output. Each number of a sigmoid is a probability; the numbers of a softmax are the probabilities of
 # all classes; the numbers of any other output are values.
