@@ -64,8 +64,8 @@ def softmax(x: Array, axis: int = -1) -> Array:
     exchanged: a bound of its own for each element, as elements that count for nothing may have large errors. The
     differences to the subtracted number are rounded, then two exponentials, their sum and a division.
     """
-    operand = tracked(x)
-    values = exact(x)
+    operand, values = tracked(x), exact(x)
+    axis = axis % values.ndim - values.ndim  # a derivative has one axis more in front
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, without a warning
         shifted = values - values.max(axis=axis, keepdims=True)
         powers = np.exp(shifted)
