@@ -39,10 +39,8 @@ class GlobalAveragePooling1D:
     keepdims: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.mask is None:
-            return Tensor(x.values.mean(axis=1, keepdims=self.keepdims))
-        mask = x.mask[:, :, None]
-        total = where(mask, x.values, 0.0).sum(axis=1, keepdims=self.keepdims)
+        mask = np.ones((1, x.values.shape[1], 1), np.bool_) if x.mask is None else x.mask[:, :, None]
+        total = (x.values if x.mask is None else where(mask, x.values, 0.0)).sum(axis=1, keepdims=self.keepdims)
         return Tensor(divide_by_count(total, mask.sum(axis=1, keepdims=self.keepdims)))
 
 
