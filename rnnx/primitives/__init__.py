@@ -23,10 +23,11 @@ from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, Activat
 from rnnx.primitives.arrays import Array, Mask
 from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
+from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
 from rnnx.primitives.products import fold, mix, rsqrt, weights
 from rnnx.primitives.sums import divide_by_count
-from rnnx.primitives.tracked import Trace, Tracked, exact
+from rnnx.primitives.tracked import Trace, Tracked
 
 __all__ = [
     "ACTIVATIONS",

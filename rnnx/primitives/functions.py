@@ -14,7 +14,8 @@ import numpy as np
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName, in_recurrence
 from rnnx.primitives.arrays import Array
 from rnnx.primitives.float32 import SMALLEST_NORMAL, UNIT_ROUNDOFF, exp_roundoffs, function_errors, gamma
-from rnnx.primitives.tracked import Link, error_of, exact, links_to, settle, tracked
+from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
+from rnnx.primitives.tracked import Link
 
 
 def activate(name: ActivationName, x: Array) -> Array:

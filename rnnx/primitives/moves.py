@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.primitives.arrays import Array, Mask
-from rnnx.primitives.tracked import Link, OpenSum, Tracked, error_of, exact, links_to, settle, tracked
+from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
+from rnnx.primitives.tracked import Link, OpenSum, Tracked
 
 # A move of an array.
 _Move = Callable[[Array], Array]

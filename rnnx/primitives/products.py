@@ -13,19 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnnx.primitives.arrays import Array
-from rnnx.primitives.tracked import (
-    Count,
-    Link,
-    OpenSum,
-    Tracked,
-    both,
-    error_of,
-    exact,
-    links_to,
-    settle,
-    terms_of,
-    tracked,
-)
+from rnnx.primitives.operands import both, error_of, exact, links_to, settle, terms_of, tracked
+from rnnx.primitives.tracked import Count, Link, OpenSum, Tracked
 
 # The error of a runtime's 1 / sqrt. OpenCL, the least strict specification, allows 2 units in the last place, so 4 u.
 _RSQRT_ROUNDOFFS = 4

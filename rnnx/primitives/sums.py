@@ -15,7 +15,8 @@ import numpy as np
 
 from rnnx.primitives.arrays import Array
 from rnnx.primitives.float32 import SMALLEST_NORMAL
-from rnnx.primitives.tracked import Link, OpenSum, Tracked, both, error_of, exact, links_to, settle, size_of, terms_of
+from rnnx.primitives.operands import both, error_of, exact, links_to, settle, size_of, terms_of
+from rnnx.primitives.tracked import Link, OpenSum, Tracked
 
 
 def add(a: Any, b: Any) -> Array:

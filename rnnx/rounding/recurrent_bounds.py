@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from rnnx.primitives import Trace, track
-from rnnx.primitives.tracked import rounded
+from rnnx.primitives.operands import rounded
 from rnnx.reference import Array, Mask, RecurrentLayer, Tensor
 from rnnx.rounding.layer_bounds import bound_of
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rnnx.primitives import Trace, track
 from rnnx.primitives.backward import Gradients, go_back, merge
-from rnnx.primitives.tracked import rounded
+from rnnx.primitives.operands import rounded
 from rnnx.reference import Array, RecurrentLayer, Tensor
 from rnnx.rounding.recurrent_bounds import states_before
 

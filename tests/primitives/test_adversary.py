@@ -9,7 +9,7 @@ import pytest
 
 from rnnx.primitives import Array, Trace, exact, track
 from rnnx.primitives.backward import go_back
-from rnnx.primitives.tracked import rounded
+from rnnx.primitives.operands import rounded
 from rnnx.reference import Recurrent, Tensor
 from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS
 

@@ -35,7 +35,7 @@ from rnnx.primitives import (
     windows,
 )
 from rnnx.primitives.backward import go_back, merge
-from rnnx.primitives.tracked import rounded
+from rnnx.primitives.operands import rounded
 
 BATCH = 2
 INDEX = np.array([[0, 0, 1], [1, 2, 3], [3, 4, 4]])

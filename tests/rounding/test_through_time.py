@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnx.primitives import Trace, exact, track
-from rnnx.primitives.tracked import settle
+from rnnx.primitives.operands import settle
 from rnnx.reference import ActivationName, Array, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.rounding.through_time import error_through_time, linearize, through_time
 from tests.layers import CELLS, draw, draw_cell

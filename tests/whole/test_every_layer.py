@@ -189,7 +189,7 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 def example_of_the_recipe() -> Any:
     """Returns the layer that the README of the reference defines."""
     page = (Path(reference.__file__).parent / "README.md").read_text(encoding="utf-8")
-    (code,) = documents.blocks(page, "python")
+    (code,) = documents.blocks(page, "py")
     names = {"dataclass": dataclass, "Array": Array, "Tensor": Tensor, "activate": activate}
     exec(code, names)  # noqa: S102  # our own page
     return names["PReLU"]
