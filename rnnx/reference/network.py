@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -93,7 +94,7 @@ class Network:
         """The recurrent layers by name."""
         return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Recurrent)}
 
-    @property
+    @cached_property
     def masks_zero(self) -> bool:
         """Whether positions of zeros are padding that no layer reads; some layers of Keras do read padding."""
         # An input of a fixed time cannot be padded.
