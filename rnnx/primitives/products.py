@@ -48,7 +48,7 @@ def _product(a: Any, b: Any) -> Array:
 
 
 def _scaled(operations: Count, size: Array) -> Count:
-    return operations * size if np.any(operations) else 0
+    return 0 if isinstance(operations, int) and operations == 0 else operations * size
 
 
 def divide(a: Any, b: Any) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from rnnx.primitives.arrays import Array
 from rnnx.primitives.float32 import SMALLEST_NORMAL
 from rnnx.primitives.operands import both, error_of, exact, links_to, settle, size_of, terms_of
-from rnnx.primitives.tracked import Link, OpenSum, Tracked
+from rnnx.primitives.tracked import Count, Link, OpenSum, Tracked
 
 
 def add(a: Any, b: Any) -> Array:
@@ -39,11 +39,15 @@ def _joined(a: Any, b: Any, value: Array, link_b: Callable[[Tracked], Link]) -> 
     terms = OpenSum(
         first.mass + second.mass,
         first.additions + second.additions + 1,
-        np.maximum(first.products, second.products),
+        _most(first.products, second.products),
         first.operations + second.operations + 1,
     )
     links = links_to((a, Link(a)), (b, link_b(b)))
     return links[0].operand.result(value, both(error_of(a), error_of(b)), links=links, terms=terms)
+
+
+def _most(a: Count, b: Count) -> Count:
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else np.maximum(a, b)
 
 
 def multiply_matrices(a: Any, b: Any) -> Array:

@@ -148,7 +148,7 @@ class Tracked:
         new = type(self)(self.trace, value, None, is_followed=any(link.operand.is_followed for link in links))
         new.terms = terms
         if inherited is not None:
-            new.add_error(np.broadcast_to(inherited, value.shape))
+            new.add_error(inherited if inherited.shape == value.shape else np.broadcast_to(inherited, value.shape))
         if self.trace.keeps_operations and new.is_followed:
             new.links = tuple(_spread(link, value.shape) for link in links if link.operand.is_followed)
             new.has_state = any(link.operand.has_state for link in new.links)
@@ -175,10 +175,13 @@ class Tracked:
     def settle(self) -> None:
         """Rounds an open sum, because an operation that is not a sum reads it."""
         terms, self.terms = self.terms, None
-        if terms is None or not (np.any(terms.additions) or np.any(terms.products)):
+        if terms is None:
             return
-        rounding = gamma(terms.additions + terms.products) * terms.mass + terms.operations * SMALLEST_NORMAL
-        self.round_by(np.broadcast_to(rounding, self.value.shape))
+        roundings = terms.additions + terms.products
+        if isinstance(roundings, int) and roundings == 0:
+            return
+        rounding = gamma(roundings) * terms.mass + terms.operations * SMALLEST_NORMAL
+        self.round_by(rounding if rounding.shape == self.value.shape else np.broadcast_to(rounding, self.value.shape))
 
 
 def _spread(link: Link, shape: tuple[int, ...]) -> Link:
