@@ -1,4 +1,4 @@
-"""Measures the errors of a runtime's own activations: the allowances of `rnnx.reference.activations`.
+"""Measures the errors of a runtime's own activations: the allowances of `rnnx.primitives.activations`.
 
 No theorem gives these figures. Prints the largest error of onnxruntime (on the operators that tf2onnx writes) and of
 TensorFlow, in units of u = 2^-24, over every float32 with 2^-14 <= |x| < 32 and every 256th one elsewhere in
@@ -24,8 +24,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rnnx.onnx_file.admission import IR_VERSION, OPSET
+from rnnx.primitives.activations import ACTIVATIONS
 from rnnx.reference import ActivationName
-from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.runtime.session import Device, Session
 

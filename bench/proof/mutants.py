@@ -19,7 +19,7 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
-from rnnx.rounding.step_bound import step_bound
+from rnnx.rounding.recurrent_bounds import step_bound
 
 F = TypeVar("F", np.float32, np.float64)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from rnnx.bundle.config import TextRuleName
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.export.probes import GoldenInputs, own_texts
+from rnnx.primitives.float32 import UNIT_ROUNDOFF
 from rnnx.reference import OUTPUT_NAME, Network
 from rnnx.rounding.decisions import decide
-from rnnx.rounding.float32 import UNIT_ROUNDOFF
 from rnnx.text.tokenizer import Ids, Tokenizer, to_text
 from rnnx.text_form.build import TextForm
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from rnnx.bundle.labels import per_label
 from rnnx.bundle.samples import Sample, SeriesSample, TaggedSample
+from rnnx.primitives.float32 import UNIT_ROUNDOFF
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
-from rnnx.rounding.float32 import UNIT_ROUNDOFF
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
 

@@ -3,8 +3,8 @@
 An end-to-end comparison of recurrent networks proves little. If the weights expand differences, two correct float32
 computations diverge; if they contract them, the error of a wrong one disappears. So each step is compared alone: one
 float64 step of the reference, from the runtime's own state before the step, must come within the rounding bound
-(`rnnx.rounding.step_bound`) of the runtime's state after the step. The layers after a recurrence are compared in the
-same way, from the runtime's own states. The result is the ratio of the difference to the bound. Above 1, float32
+(`rnnx.rounding.recurrent_bounds`) of the runtime's state after the step. The layers after a recurrence are compared in
+the same way, from the runtime's own states. The result is the ratio of the difference to the bound. Above 1, float32
 rounding cannot explain what the runtime computed.
 
 The outputs are compared end to end as well, with the first-order bound of all these roundings together

@@ -7,7 +7,7 @@ with `recurrent`, which reads like the article.
 Imports numpy only. Import the layers and the network from here.
 """
 
-from rnnx.reference.activations import ActivationName, activate
+from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -36,7 +36,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
-from rnnx.reference.tensor import Array, Mask, NamedArrays, Tensor
+from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
     "ELU",

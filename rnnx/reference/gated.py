@@ -16,9 +16,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnx.reference.activations import ActivationName, activate
+from rnnx.primitives import ActivationName, Array, activate, mix, split
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.tensor import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +53,16 @@ class LSTM(Recurrent):
         Returns:
             i, f, the candidate g(U_c h + W_c x_t + b_c), and o; each `(..., units)`.
         """
-        i, f, c, o = np.split(x_t @ self.kernel + h @ self.recurrent_kernel + self.bias, 4, axis=-1)
+        i, f, c, o = split(x_t @ self.kernel + h @ self.recurrent_kernel + self.bias, 4)
         s = self.recurrent_activation
         return activate(s, i), activate(s, f), activate(self.activation, c), activate(s, o)
 
-    def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Computes the hidden state and the cell state after one step."""
-        h, c = carried
-        i, f, candidate, o = self.gates(x_t, h)
+    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
+        return self.gates(x_t, h)
+
+    def finish(self, begun: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Computes the hidden state and the cell state after one step, from its gates and the cell state before it."""
+        (i, f, candidate, o), (c,) = begun, others
         c = f * c + i * candidate
         return o * activate(self.activation, c), c
 
@@ -104,33 +105,17 @@ class GRU(Recurrent):
             return self.bias[0], self.bias[1]
         return self.bias, np.zeros_like(self.bias)
 
-    def gates(self, x_t: Array, h: Array) -> tuple[Array, Array, Array, Array]:
-        """Computes the gates of one step.
-
-        Args:
-            x_t: `(..., inputs)`, the input at one position.
-            h: `(..., units)`, the state before the step.
-
-        Returns:
-            z, r, the candidate k, and the part of k that comes from the state: U_k h + d_k with `reset_after`, before
-            it is multiplied by r; otherwise U_k (r * h). Each `(..., units)`.
-        """
-        input_bias, recurrent_bias = self.biases
-        x_z, x_r, x_k = np.split(x_t @ self.kernel + input_bias, 3, axis=-1)
-        u_z, u_r, u_k = np.split(self.recurrent_kernel, 3, axis=-1)
-        d_z, d_r, d_k = np.split(recurrent_bias, 3)
-        z = activate(self.recurrent_activation, x_z + h @ u_z + d_z)
-        r = activate(self.recurrent_activation, x_r + h @ u_r + d_r)
-        if self.reset_after:
-            product = h @ u_k + d_k
-            return z, r, activate(self.activation, x_k + r * product), product
-        product = (r * h) @ u_k
-        return z, r, activate(self.activation, x_k + product), product
-
     def step(self, x_t: Array, h: Array) -> Array:
         """Computes the state after one step from the input `(..., inputs)` and the state `(..., units)` before it."""
-        z, _, candidate, _ = self.gates(x_t, h)
-        return z * h + (1.0 - z) * candidate
+        input_bias, recurrent_bias = self.biases
+        x_z, x_r, x_k = split(x_t @ self.kernel + input_bias, 3)
+        u_z, u_r, u_k = split(self.recurrent_kernel, 3)
+        d_z, d_r, d_k = split(recurrent_bias, 3)
+        z = activate(self.recurrent_activation, x_z + h @ u_z + d_z)
+        r = activate(self.recurrent_activation, x_r + h @ u_r + d_r)
+        recalled = r * (h @ u_k + d_k) if self.reset_after else (r * h) @ u_k
+        k = activate(self.activation, x_k + recalled)
+        return mix(z, h, k)  # z * h + (1 - z) * k
 
-    def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (self.step(x_t, carried[0]),)
+    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
+        return (self.step(x_t, h),)

@@ -23,26 +23,13 @@ Source: the definition in Li Hang, "Machine Learning Methods", an output at ever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from rnnx.errors import ModelError
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.primitives import Array
+from rnnx.reference.dependence import inputs_read, positions_of, reads_from_end
 from rnnx.reference.network import Given, Network, Node
-from rnnx.reference.pointwise import (
-    ELU,
-    Activation,
-    BatchNormalization,
-    Dense,
-    Embedding,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
-    Rescaling,
-)
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.reference.tensor import Tensor
 
 
 class Head:
@@ -151,28 +138,17 @@ def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None,
     Raises:
         ModelError: If the layer combines positions so that a single one has no meaning.
     """
-    first, layer = before[0], node.layer
-    match layer:
-        case Recurrent():
-            turned = None if first is None else first != layer.go_backwards
-            return turned, turned if layer.return_sequences else None
-        case Concatenate() | Merge():
-            if len(set(before)) > 1:
-                raise ModelError(f"layer {node.name}: it combines different positions")
-            return first, first
-        case Pooling1D() | ZeroPadding1D() | RepeatVector() | Reshape():
-            if first is not None:
-                kind = type(layer).__name__
-                raise ModelError(f"layer {node.name}: a {kind} of several positions has no meaning for a single one")
-            return None, None
-        case Reverse():
-            after = None if first is None else not first
-            return after, after
-        case GlobalAveragePooling1D() | GlobalMaxPooling1D() | LastPosition():
-            return None, None
-        case (
-            Embedding() | Masking() | TakeMask() | Dense() | Activation() | LeakyReLU() | ELU() | Rescaling()
-            | BatchNormalization() | LayerNormalization()
-        ):  # fmt: skip
-            return first, first
-    assert_never(layer)
+    layer = node.layer
+    read = {before[i] for i in inputs_read(layer, len(before))}
+    if len(read) > 1:
+        raise ModelError(f"layer {node.name}: it combines different positions")
+    order = read.pop()
+    if isinstance(layer, Recurrent):
+        turned = None if order is None else order != reads_from_end(layer)
+        return turned, turned if layer.return_sequences else None
+    positions = positions_of(layer)
+    if positions == "mixed" and order is not None:
+        kind = type(layer).__name__
+        raise ModelError(f"layer {node.name}: a {kind} of several positions has no meaning for a single one")
+    after = None if order is None or positions in ("summary", "mixed") else order != (positions == "reversed")
+    return after, after

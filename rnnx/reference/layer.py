@@ -1,7 +1,6 @@
 """The union of all layers that the reference defines. Imports numpy only.
 
-A new layer is a class in one of the modules below and a member of `Layer` here. Each function that takes the union
-apart ends with `assert_never`, so `mypy --strict` then lists every place that the new member still needs.
+A new layer is a class in one of the modules below and a member of `Layer` here; README.md has the other places.
 """
 
 from __future__ import annotations

@@ -5,13 +5,15 @@ Source: as Keras 3 defines them (`keras.layers`), including the mask of the resu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
 import numpy as np
 
-from rnnx.reference.tensor import Array, Mask, Tensor
+from rnnx.primitives import Array, Mask, concatenate, divide_by_count, maximum
+from rnnx.reference.tensor import Tensor
 
 Operation = Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
 
@@ -36,7 +38,7 @@ class Concatenate:
     """
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        values = np.concatenate([x.values for x in inputs], axis=-1)
+        values = concatenate([x.values for x in inputs])
         masks = [x.mask for x in inputs]
         if all(mask is None for mask in masks):
             return Tensor(values)
@@ -59,27 +61,27 @@ class Merge:
     def __call__(self, *inputs: Tensor) -> Tensor:
         masks = [x.mask for x in inputs if x.mask is not None]
         mask = _any(masks) if len(masks) == len(inputs) else None
-        return Tensor(self.combine(np.stack([x.values for x in inputs])), mask)
+        return Tensor(self.combine([x.values for x in inputs]), mask)
 
-    def combine(self, stacked: Array) -> Array:
-        """Combines the inputs, stacked along the first axis: `(inputs, ...)` to `(...)`.
+    def combine(self, values: Sequence[Array]) -> Array:
+        """Combines arrays of the same shape.
 
         Raises:
             ValueError: If the operation is not supported.
         """
         match self.operation:
             case "add":
-                return np.asarray(stacked.sum(axis=0))
+                return reduce(lambda a, b: a + b, values)
             case "subtract":
-                return np.asarray(stacked[0] - stacked[1])
+                return values[0] - values[1]
             case "multiply":
-                return np.asarray(stacked.prod(axis=0))
+                return reduce(lambda a, b: a * b, values)
             case "average":
-                return np.asarray(stacked.mean(axis=0))
+                return divide_by_count(reduce(lambda a, b: a + b, values), float(len(values)))
             case "maximum":
-                return np.asarray(stacked.max(axis=0))
+                return reduce(maximum, values)
             case "minimum":
-                return np.asarray(stacked.min(axis=0))
+                return -reduce(maximum, [-x for x in values])
         raise ValueError(f"operation {self.operation!r} is not supported")
 
 

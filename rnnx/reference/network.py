@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.primitives import Array
 from rnnx.reference.layer import Layer, RecurrentLayer
-from rnnx.reference.padding import Padding, padding_after
-from rnnx.reference.pointwise import Dense, Embedding
+from rnnx.reference.padding import reads_padding
+from rnnx.reference.pointwise import Dense
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.tensor import Array, NamedArrays, Tensor
+from rnnx.reference.tensor import NamedArrays, Tensor
 
 # The kind of an output. Each number of a sigmoid is a probability; the numbers of a softmax are the probabilities of
 # all classes; the numbers of any other output are values.
@@ -92,21 +94,12 @@ class Network:
         """The recurrent layers by name."""
         return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Recurrent)}
 
-    @property
+    @cached_property
     def masks_zero(self) -> bool:
         """Whether positions of zeros are padding that no layer reads; some layers of Keras do read padding."""
-        padding: dict[str, Padding] = {port.name: "open" for port in self.inputs}
-        sizes = {port.name: int(np.prod([size or 0 for size in port.shape[1:]])) for port in self.inputs}
-        for node in self.nodes:
-            after = padding_after(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
-            if after is None:
-                return False
-            padding[node.name] = after
-            if isinstance(node.layer, Embedding):
-                sizes[node.name] = sizes.get(node.inputs[0], 0) * node.layer.table.shape[-1]
         # An input of a fixed time cannot be padded.
         is_open = all(port.shape[0] is None for port in self.inputs)
-        return is_open and all(padding[end.name] != "turned" for end in self.ends.values())
+        return is_open and not reads_padding(self)
 
     def named(self, given: Given) -> dict[str, npt.NDArray[Any]]:
         """Returns the inputs by name, in their order.

@@ -1,86 +1,94 @@
-"""What each layer makes of padding: whether a layer after it can still tell padding from content.
+"""Whether a network reads its padding, found by running it with padding and without. Imports numpy only.
 
-Imports numpy only.
+The padding is marked: its numbers are NaN, and so is the row of id 0 in each table. Whatever reads them gives NaN. A
+layer may also read padding without reading its numbers, as a mean that counts the positions. So the outputs for a
+sequence must be the same with padding in front and at the end as without. The weights are drawn at random, so that this
+does not depend on those of one model.
 
 Source: as Keras 3 defines the layers (`keras.layers`), what becomes of a mask included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypeAlias, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from rnnx.reference.layer import Layer
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
-from rnnx.reference.pointwise import (
-    ELU,
-    Activation,
-    BatchNormalization,
-    Dense,
-    Embedding,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
-    Rescaling,
-)
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
-from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+import numpy as np
+import numpy.typing as npt
 
-# The positions of the padding in a tensor. "none": there are none, because the time is gone (or is no longer that of
-# the inputs). "masked": the mask leaves them out. "turned": the same, but the positions are in reverse order and the
-# mask is not. "open": nothing leaves them out, so a layer over the time would read them.
-Padding: TypeAlias = Literal["none", "masked", "turned", "open"]
+from rnnx.primitives import Array
+from rnnx.reference.dependence import weights_of
+from rnnx.reference.pointwise import Embedding
+
+if TYPE_CHECKING:
+    from rnnx.reference.network import Input, Network
+
+# Short sequences, in which the zeros before a first state count most: a maximum may hide them in a long one.
+_TIMES = (1, 3)
+_PADDING = 2
+_ROWS = 16
+_DRAWS = 3
+_IDS = 4
 
 
-def padding_after(layer: Layer, before: Sequence[Padding], position_size: int | None) -> Padding | None:
-    """Says what becomes of the padding in the output of a layer.
+def reads_padding(network: Network) -> bool:
+    """Says whether the outputs for a sequence depend on padding in front of it or at its end.
 
     Args:
-        layer: The layer.
-        before: The padding of each of its inputs.
-        position_size: How many numbers its first input has at each position, where that is known.
-
-    Returns:
-        The padding of its output; None if the layer reads the padding as if it were content.
+        network: Its inputs should have an open time, since others cannot be padded.
     """
-    first = before[0]
-    match layer:
-        case Embedding():
-            return "masked" if layer.mask_zero else first
-        case Masking():
-            return "none" if first == "none" else "open"  # its own mask replaces the one before
-        case TakeMask():
-            return "none" if first == "none" else before[1]
-        case Concatenate() | Merge():
-            return first if len(set(before)) == 1 else "turned" if "turned" in before else "open"
-        case Recurrent() if first == "masked" and layer.return_sequences:
-            return "turned" if layer.go_backwards else "masked"
-        case Recurrent() | GlobalAveragePooling1D():
-            return "none" if first in ("none", "masked") else None
-        case Reverse():
-            return _turned(first)
-        case LastPosition():
-            return None if first == "open" else "none"
-        case GlobalMaxPooling1D() | Pooling1D() | ZeroPadding1D():
-            return "none" if first == "none" else None
-        case Reshape():
-            return _reshaped(first, keeps_positions=bool(position_size) and layer.shape == (-1, position_size))
-        case (
-            Dense() | Activation() | LeakyReLU() | ELU() | Rescaling() | BatchNormalization() | LayerNormalization()
-            | RepeatVector()
-        ):  # fmt: skip
-            return first
-    assert_never(layer)
+    for draw in range(_DRAWS):
+        rng = np.random.default_rng(draw)
+        drawn = replace(network, nodes=[replace(node, layer=_drawn(node.layer, rng)) for node in network.nodes])
+        for time in _TIMES:
+            given = {port.name: _content(port, time, rng) for port in network.inputs}
+            try:
+                if any(_differs(drawn, given, *padding) for padding in ((_PADDING, 0), (0, _PADDING))):
+                    return True
+            except (ValueError, IndexError):  # a layer cannot read so short a sequence, or not of any length
+                return True
+    return False
 
 
-def _reshaped(padding: Padding, *, keeps_positions: bool) -> Padding | None:
-    if padding == "none":
-        return "none"
-    return "open" if keeps_positions else None  # otherwise the padding is mixed with the content
+def _differs(network: Network, given: dict[str, Array], before: int, after: int) -> bool:
+    padded = {
+        name: np.pad(
+            values,
+            [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)],
+            constant_values=0.0 if _are_ids(network, name) else np.nan,
+        )
+        for name, values in given.items()
+    }
+    with np.errstate(all="ignore"):  # NaN is meant here
+        plain, others = network.answers(given), network.answers(padded)
+    time = next(iter(given.values())).shape[1]
+    for name, values in plain.items():
+        other = others[name]
+        if other.shape != values.shape:  # the output has the time of the input
+            other = other[:, before : before + time]
+        if other.shape != values.shape or not np.allclose(other, values, rtol=1e-9, atol=1e-12):
+            return True
+    return False
 
 
-def _turned(padding: Padding) -> Padding:
-    if padding == "none":
-        return "none"
-    return "masked" if padding == "turned" else "turned"
+def _are_ids(network: Network, name: str) -> bool:
+    return any(port.name == name and port.kind == "ids" for port in network.inputs)
+
+
+def _content(port: Input, time: int, rng: np.random.Generator) -> Array:
+    shape = (_ROWS, *(time if size is None else size for size in port.shape))
+    drawn: npt.NDArray[Any] = rng.integers(1, _IDS, shape) if port.kind == "ids" else rng.normal(size=shape)
+    return drawn.astype(np.float64)
+
+
+def _drawn(layer: Any, rng: np.random.Generator) -> Any:
+    """Returns the layer with other weights of the same signs, so that a variance stays positive."""
+    if isinstance(layer, Embedding):
+        table = rng.normal(size=(_IDS, layer.table.shape[1]))
+        table[0] = np.nan
+        return replace(layer, table=table)
+    drawn = {
+        name: np.where(values < 0, -1.0, 1.0) * rng.uniform(0.5, 1.5, values.shape) / len(values)
+        for name, values in weights_of(layer).items()
+    }
+    return replace(layer, **drawn)

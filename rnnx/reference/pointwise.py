@@ -6,7 +6,7 @@ and Masking make a mask; the other layers pass the mask on unchanged, as Keras 3
 Layers that merge tensors are in `rnnx.reference.merging`. Those that pool or move positions are in `pooling` and
 `reshaping`, and the recurrent layers are in `recurrent` and `gated`.
 
-Imports numpy and the activations only.
+Imports numpy and the primitives only.
 
 Source: as Keras 3 defines them (`keras.layers`, `keras.ops.nn`).
 """
@@ -17,8 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnx.reference.activations import ActivationName, activate
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.primitives import (
+    ACTIVATIONS,
+    ActivationFunction,
+    ActivationName,
+    Array,
+    activate,
+    apply,
+    exact,
+    fold,
+    rsqrt,
+    variance,
+    weights,
+    where,
+)
+from rnnx.primitives.float32 import gamma, roundoffs
+from rnnx.reference.tensor import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +54,7 @@ class Embedding:
     mask_zero: bool
 
     def __call__(self, ids: Tensor) -> Tensor:
-        indices = ids.values.astype(np.int64)
+        indices = exact(ids.values).astype(np.int64)
         if indices.size and not 0 <= indices.min() <= indices.max() < len(self.table):
             raise ValueError(f"ids should be in 0..{len(self.table) - 1}")
         return Tensor(self.table[indices], indices != 0 if self.mask_zero else None)
@@ -57,8 +71,8 @@ class Masking:
     mask_value: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        mask = (x.values != self.mask_value).any(axis=-1)
-        return Tensor(np.where(mask[..., None], x.values, 0.0), mask)
+        mask = np.asarray((exact(x.values) != self.mask_value).any(axis=-1))
+        return Tensor(where(mask[..., None], x.values, 0.0), mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +113,20 @@ class LeakyReLU:
 
     negative_slope: float
 
+    @property
+    def function(self) -> ActivationFunction:
+        """The function; a runtime rounds the slope and the product."""
+        slope = self.negative_slope
+        return ActivationFunction(
+            lambda x: np.where(x > 0, x, slope * x),
+            lambda x: np.where(x > 0, 1.0, slope),
+            slope=max(1.0, abs(slope)),
+            absolute=0,
+            relative=roundoffs(2),
+        )
+
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(np.where(x.values > 0, x.values, self.negative_slope * x.values), x.mask)
+        return Tensor(apply(self.function, x.values), x.mask)
 
 
 @dataclass(frozen=True)
@@ -109,9 +135,23 @@ class ELU:
 
     alpha: float
 
+    @property
+    def function(self) -> ActivationFunction:
+        """The function: a runtime's elu, whose own error is multiplied by a rounded alpha, with one rounding more.
+
+        Above zero the result is exact, but Keras adds the branch below zero to it, which is then a product with 0.
+        """
+        alpha, elu = self.alpha, ACTIVATIONS["elu"]
+        return ActivationFunction(
+            lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0))),
+            lambda x: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0.0))),
+            slope=max(1.0, abs(alpha)),
+            absolute=abs(alpha) * elu.absolute * (1 + gamma(2.0)),
+            relative=roundoffs(2),
+        )
+
     def __call__(self, x: Tensor) -> Tensor:
-        below = self.alpha * np.expm1(np.minimum(x.values, 0.0))
-        return Tensor(np.where(x.values > 0, x.values, below), x.mask)
+        return Tensor(apply(self.function, x.values), x.mask)
 
 
 @dataclass(frozen=True)
@@ -145,14 +185,10 @@ class BatchNormalization:
     beta: Array | None
     epsilon: float
 
-    @property
-    def scale(self) -> Array:
-        """The factor of x - mean: gamma / sqrt(variance + epsilon), `(features,)`."""
-        scale = 1.0 / np.sqrt(self.variance + self.epsilon)
-        return np.asarray(scale if self.gamma is None else scale * self.gamma)
-
     def __call__(self, x: Tensor) -> Tensor:
-        values = (x.values - self.mean) * self.scale
+        scale = rsqrt(weights(self.variance, x.values) + self.epsilon)
+        scale = scale if self.gamma is None else scale * self.gamma
+        values = fold(x.values - self.mean, scale)
         return Tensor(values if self.beta is None else values + self.beta, x.mask)
 
 
@@ -174,18 +210,9 @@ class LayerNormalization:
     beta: Array | None
     epsilon: float
 
-    def normalized(self, x: Array) -> tuple[Array, Array]:
-        """Normalizes without gamma and beta.
-
-        Returns:
-            (x - mean) / sqrt(variance + epsilon), the shape of `x`; and 1 / sqrt(variance + epsilon), the same shape
-            with a last axis of 1.
-        """
-        centred = x - x.mean(axis=-1, keepdims=True)
-        inverse = 1.0 / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self.epsilon)
-        return centred * inverse, np.asarray(inverse)
-
     def __call__(self, x: Tensor) -> Tensor:
-        values, _ = self.normalized(x.values)
-        values = values if self.gamma is None else values * self.gamma
+        mean = x.values.mean(axis=-1, keepdims=True)
+        inverse = rsqrt(variance(x.values, mean) + self.epsilon)
+        values = fold(x.values - mean, inverse)
+        values = values if self.gamma is None else fold(values, self.gamma)
         return Tensor(values if self.beta is None else values + self.beta, x.mask)

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference.tensor import Mask, Tensor
+from rnnx.primitives import Mask, divide_by_count, largest, where, windows
+from rnnx.reference.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,9 @@ class GlobalAveragePooling1D:
     keepdims: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.mask is None:
-            return Tensor(x.values.mean(axis=1, keepdims=self.keepdims))
-        weights = x.mask[:, :, None].astype(np.float64)
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, without a warning
-            total = (x.values * weights).sum(axis=1, keepdims=self.keepdims)
-            return Tensor(total / weights.sum(axis=1, keepdims=self.keepdims))
+        mask = np.ones((1, x.values.shape[1], 1), np.bool_) if x.mask is None else x.mask[:, :, None]
+        total = (x.values if x.mask is None else where(mask, x.values, 0.0)).sum(axis=1, keepdims=self.keepdims)
+        return Tensor(divide_by_count(total, mask.sum(axis=1, keepdims=self.keepdims)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class GlobalMaxPooling1D:
     keepdims: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(x.values.max(axis=1, keepdims=self.keepdims))
+        return Tensor(largest(x.values, axis=1, keepdims=self.keepdims))
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ class Pooling1D:
         return Windows(np.clip(index, 0, time - 1), (index >= 0) & (index < time))
 
     def __call__(self, x: Tensor) -> Tensor:
-        windows = self.windows(x.values.shape[1])
-        parts, is_there = x.values[:, windows.index], windows.is_there[None, :, :, None]
+        places = self.windows(x.values.shape[1])
         if self.operation == "maximum":
-            return Tensor(np.where(is_there, parts, -np.inf).max(axis=2))
-        return Tensor(np.where(is_there, parts, 0.0).sum(axis=2) / is_there.sum(axis=2))
+            return Tensor(largest(windows(x.values, places.index, places.is_there, fill=-np.inf), axis=2))
+        parts = windows(x.values, places.index, places.is_there)
+        return Tensor(divide_by_count(parts.sum(axis=2), places.is_there.sum(axis=1)[None, :, None]))

@@ -30,13 +30,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnnx.reference.activations import ActivationName, activate
-from rnnx.reference.tensor import Array, Tensor
+from rnnx.primitives import ActivationName, Array, activate, where
+from rnnx.reference.tensor import Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Recurrent(ABC):
-    """A recurrent layer: the loop over the positions. A subclass defines the single step, `advance`.
+    """A recurrent layer: the loop over the positions. A subclass defines the single step, `begin` and `finish`.
 
     Below, `width` is `units` for a SimpleRNN. It is `4 * units` for an LSTM and `3 * units` for a GRU, which store the
     weights of their gates next to each other along the last axis.
@@ -68,6 +68,30 @@ class Recurrent(ABC):
         return len(self.recurrent_kernel)
 
     @abstractmethod
+    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
+        """Computes what of a step follows from the input and the hidden state alone.
+
+        Args:
+            x_t: `(..., inputs)`, the input at one position.
+            h: `(..., units)`, the hidden state before the step.
+
+        Returns:
+            The states after the step, if the hidden state is the only one; otherwise what `finish` needs.
+        """
+
+    def finish(self, begun: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Computes the rest of a step, for a layer that has other states than the hidden one.
+
+        Args:
+            begun: The result of `begin`.
+            others: The other states before the step, each `(..., units)`.
+
+        Returns:
+            The states after the step, the hidden state first; each `(..., units)`.
+        """
+        assert not others  # noqa: S101  # the hidden state is the only one
+        return begun
+
     def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
         """Computes one step.
 
@@ -78,6 +102,8 @@ class Recurrent(ABC):
         Returns:
             The states after the step, in the same order and shapes.
         """
+        h, *others = carried
+        return self.finish(self.begin(x_t, h), tuple(others))
 
     def in_order(self, x: Tensor) -> Tensor:
         """Returns the input in the order in which this layer reads it: reversed in time if `go_backwards`."""
@@ -122,7 +148,7 @@ class Recurrent(ABC):
             `(batch, time, units)` and the mask if `return_sequences`; otherwise `(batch, units)`, the last state.
         """
         if self.zero_output_for_mask and x.mask is not None:
-            states = np.where(x.mask[:, :, None], states, 0.0)
+            states = where(x.mask[:, :, None], states, 0.0)
         if not self.return_sequences:
             return Tensor(states[:, -1])
         # Keras passes the mask on as it received it, so the reversal is undone here; the states stay reversed.
@@ -141,5 +167,5 @@ class SimpleRNN(Recurrent):
         """Computes the state after one step from the input `(..., inputs)` and the state `(..., units)` before it."""
         return activate(self.activation, h @ self.recurrent_kernel + x_t @ self.kernel + self.bias)
 
-    def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (self.step(x_t, carried[0]),)
+    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
+        return (self.step(x_t, h),)

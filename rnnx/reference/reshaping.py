@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from rnnx.primitives import pad, repeat
 from rnnx.reference.tensor import Tensor
 
 
@@ -36,7 +35,7 @@ class ZeroPadding1D:
     after: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(np.pad(x.values, ((0, 0), (self.before, self.after), (0, 0))))
+        return Tensor(pad(x.values, self.before, self.after))
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class RepeatVector:
     count: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(np.repeat(x.values[:, None], self.count, axis=1))
+        return Tensor(repeat(x.values, self.count))
 
 
 @dataclass(frozen=True)

@@ -11,28 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.reference.dependence import positions_of, reads_from_end
 from rnnx.reference.layer import Layer
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import Network
-from rnnx.reference.pointwise import (
-    ELU,
-    Activation,
-    BatchNormalization,
-    Dense,
-    Embedding,
-    LayerNormalization,
-    LeakyReLU,
-    Masking,
-    Rescaling,
-)
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
 from rnnx.reference.tensor import NamedArrays
 
 # A function that runs a file: inputs by name to outputs by name.
@@ -128,21 +115,11 @@ def streaming_problem(layer: Layer, *, is_timed: bool) -> str | None:
         layer: The layer.
         is_timed: Whether it reads anything that has the time.
     """
-    match layer:
-        case Recurrent():
-            return "reads the sequence from its end, which a stream does not have" if layer.go_backwards else None
-        case (
-            Embedding() | Masking() | TakeMask() | Concatenate() | Merge() | Dense() | Activation() | LeakyReLU()
-            | ELU() | Rescaling() | BatchNormalization() | LayerNormalization()
-        ):  # fmt: skip
-            return None  # the output at a position follows from the inputs at that position
-        case (
-            Reverse() | LastPosition() | GlobalAveragePooling1D() | GlobalMaxPooling1D() | Pooling1D()
-            | ZeroPadding1D() | RepeatVector() | Reshape()
-        ):  # fmt: skip
-            problem = "looks at other positions than its own, and a stream has only those of its chunk"
-            return problem if is_timed else None
-    assert_never(layer)
+    if isinstance(layer, Recurrent):
+        return "reads the sequence from its end, which a stream does not have" if reads_from_end(layer) else None
+    if positions_of(layer) == "each" or not is_timed:
+        return None  # the output at a position follows from the inputs at that position
+    return "looks at other positions than its own, and a stream has only those of its chunk"
 
 
 def with_time(network: Network) -> set[str]:

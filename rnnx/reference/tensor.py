@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
-Mask: TypeAlias = npt.NDArray[np.bool_]
+from rnnx.primitives import Array, Mask
+
 # Inputs or outputs of a file by name: ids, numbers, or the bytes of texts, of any dtype.
 NamedArrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 

@@ -1,6 +1,6 @@
 """Bounds how far rounding, carried through the network, can move an output, and finds the labels it cannot change.
 
-Each operation of a float32 runtime may be off by its own bound (`rnnx.rounding.step_bound`), for any order of its sums.
+Each operation of a float32 runtime may be off by its own bound (`rnnx.primitives`), for any order of its sums.
 To first order in u, this moves a logit z by at most the sum over all operations of |dz / d(result)| times the bound.
 The derivatives are taken at the values of the float64 reference, in one pass backwards through the network. Terms in
 u^2 and above are left out, as is usual for such bounds. Where the weights expand differences so much that these terms
@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
+from rnnx.primitives.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
-from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
-from rnnx.rounding.layer_gradients import pass_back
+from rnnx.rounding.layer_gradients import LayerOperations
 from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time
 
 # Each number that is followed end to end costs one pass backwards over all steps. Of an output over the time, the
@@ -240,9 +240,8 @@ class _Errors:
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
         self._steps: dict[str, Steps] = {}
-        self._own: dict[str, Array | None] = {}
+        self._operations: dict[str, LayerOperations] = {}
         self._rounds: dict[str, bool] = {}
-        self._repeated: dict[tuple[str, int], Tensor] = {}
 
     @property
     def largest(self) -> int:
@@ -281,51 +280,27 @@ class _Errors:
             self._rounds[name] = not isinstance(node.layer, reference.Embedding) and (
                 isinstance(node.layer, reference.Recurrent)
                 or any(self._is_rounded(read) for read in node.inputs)
-                or self._own_error(node) is not None
+                or self._of_layer(node).rounds
             )
         return self._rounds[name]
 
     def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
         """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
         is_needed = any(self._is_rounded(name) for name in node.inputs)
+        if not isinstance(node.layer, reference.Recurrent):
+            error, back = self._of_layer(node).back(gradient)
+            return error, back if is_needed else []
         x = self.tensors[node.inputs[0]]
-        if isinstance(node.layer, reference.Recurrent):
-            if node.name not in self._steps:
-                self._steps[node.name] = linearize(node.layer, x)
-            steps = self._steps[node.name]
-            if not is_needed:
-                return error_through_time(node.layer, x, gradient, steps), []
-            error, passed = through_time(node.layer, x, gradient, steps)
-            return error, [passed]
-        own = self._own_error(node)
-        error = np.zeros(len(gradient)) if own is None else _sum_of_products(gradient, own)
+        if node.name not in self._steps:
+            self._steps[node.name] = linearize(node.layer, x)
+        steps = self._steps[node.name]
         if not is_needed:
-            return error, []
-        copies = len(gradient) // len(x.values)
-        inputs = [self._repeat(name, copies) for name in node.inputs]
-        return error, pass_back(node.layer, inputs, self._repeat(node.name, copies), gradient)
+            return error_through_time(node.layer, x, gradient, steps), []
+        error, passed = through_time(node.layer, x, gradient, steps)
+        return error, [passed]
 
-    def _own_error(self, node: Node) -> Array | None:
-        """Returns the rounding error of a node whose inputs are exact, in the shape of its output; None if it is 0."""
-        if node.name not in self._own:
-            inputs = [self.tensors[name] for name in node.inputs]
-            exact = [np.zeros_like(x.values) for x in inputs]
-            own = output_error(node.layer, inputs, exact, self.tensors[node.name])
-            self._own[node.name] = own if own.any() else None
-        return self._own[node.name]
-
-    def _repeat(self, name: str, copies: int) -> Tensor:
-        """Returns a tensor with its batch repeated, for the derivatives of a layer."""
-        x = self.tensors[name]
-        if copies == 1:
-            return x
-        if (name, copies) not in self._repeated:
-            mask = None if x.mask is None else np.concatenate([x.mask] * copies)
-            self._repeated[name, copies] = Tensor(np.concatenate([x.values] * copies), mask)
-        return self._repeated[name, copies]
-
-
-def _sum_of_products(gradient: Array, error: Array) -> Array:
-    """Sums |gradient| times error over each row of the batch; the gradient may have several copies of the batch."""
-    products = np.abs(gradient).reshape(-1, *error.shape) * error
-    return np.asarray(products.reshape(len(gradient), -1).sum(axis=1))
+    def _of_layer(self, node: Node) -> LayerOperations:
+        """Returns the operations of a node that is not recurrent."""
+        if node.name not in self._operations:
+            self._operations[node.name] = LayerOperations(node.layer, [self.tensors[name] for name in node.inputs])
+        return self._operations[node.name]

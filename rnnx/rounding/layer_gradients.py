@@ -1,6 +1,8 @@
-"""Computes dz / d(each input) from dz / d(output), for each layer that is not recurrent.
+"""Carries derivatives back through each layer that is not recurrent, together with the rounding of its operations.
 
-Where a layer has no derivative, as a maximum of equal numbers, the derivative from one side is used.
+The derivative follows from the layer's definition (`rnnx.reference`), which is called with values that track how each
+operation passes a derivative back (`rnnx.primitives.backward`). Where a layer has no derivative, as a maximum of equal
+numbers, the derivative from one side is used.
 
 Source: the chain rule.
 """
@@ -8,28 +10,67 @@ Source: the chain rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, assert_never
+from typing import Any
 
 import numpy as np
 
-from rnnx import reference
-from rnnx.reference import ActivationName, Array, Tensor
-from rnnx.reference.activations import ACTIVATIONS
-
-# The layers that move, remove and pool positions.
-_Arranging: TypeAlias = (
-    reference.Reverse | reference.LastPosition | reference.Masking | reference.ZeroPadding1D | reference.RepeatVector
-    | reference.Reshape | reference.GlobalMaxPooling1D | reference.GlobalAveragePooling1D | reference.Pooling1D
-)  # fmt: skip
+from rnnx.primitives import Trace, Tracked
+from rnnx.primitives.backward import go_back, merge
+from rnnx.reference import Array, Layer, Recurrent, Tensor
+from rnnx.rounding.layer_bounds import tracked_inputs
 
 
-def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, gradient: Array) -> list[Array]:
+class LayerOperations:
+    """The operations of one call of a layer, for any number of backward passes.
+
+    Attributes:
+        rounds: Whether any operation may round.
+    """
+
+    def __init__(self, layer: Layer, inputs: Sequence[Tensor]) -> None:
+        """Calls the layer with exact inputs.
+
+        Raises:
+            TypeError: For a recurrent layer; `rnnx.rounding.through_time` has those.
+        """
+        if isinstance(layer, Recurrent):
+            raise TypeError(f"no derivative of {type(layer).__name__} here: it depends on the states")
+        trace = Trace(keeps_operations=True)
+        self._inputs: list[Any] = [x.values for x in tracked_inputs(trace, inputs, [np.zeros(1) for _ in inputs])]
+        self._output: Any = layer(*(Tensor(x, of.mask) for x, of in zip(self._inputs, inputs, strict=True))).values
+        if isinstance(self._output, Tracked):
+            self._output.settle()
+        self._operations = merge(trace.operations, [self._output] if isinstance(self._output, Tracked) else [])
+        self.rounds = any(operation.own_error is not None for operation in self._operations)
+
+    def back(self, gradient: Array) -> tuple[Array, list[Array]]:
+        """Goes back over the operations, for one or several z at once.
+
+        Args:
+            gradient: dz / d(output), `(copies * batch, ...)`: the whole batch for the first z, then for the next.
+
+        Returns:
+            The sum of |dz / d(result)| times the rounding over all operations, `(copies * batch,)`; and
+            dz / d(input) for each input, `(copies * batch, ...)`.
+        """
+        if not isinstance(self._output, Tracked):  # a lookup
+            return np.zeros(len(gradient)), [np.zeros((len(gradient), *x.shape[1:])) for x in self._inputs]
+        gradients = {self._output.number: gradient.reshape(-1, *self._output.shape)}
+        moved = go_back(self._operations, gradients, lambda recorded: recorded)
+        back = [gradients.get(x.number) for x in self._inputs]
+        zeros = np.zeros(len(gradient))
+        return zeros + np.reshape(moved, -1), [
+            np.zeros((len(gradient), *x.shape[1:])) if g is None else g.reshape(-1, *x.shape[1:])
+            for x, g in zip(self._inputs, back, strict=True)
+        ]
+
+
+def pass_back(layer: Layer, inputs: Sequence[Tensor], gradient: Array) -> list[Array]:
     """Carries dz / d(output) back to each input.
 
     Args:
         layer: The layer.
         inputs: Its inputs.
-        output: Its output.
         gradient: dz / d(output), in the shape of the output.
 
     Returns:
@@ -38,113 +79,4 @@ def pass_back(layer: reference.Layer, inputs: Sequence[Tensor], output: Tensor, 
     Raises:
         TypeError: For a recurrent layer; `rnnx.rounding.through_time` has those.
     """
-    x = inputs[0].values
-    match layer:
-        case reference.Embedding():
-            return [np.zeros_like(x)]
-        case reference.TakeMask():
-            return [gradient, np.zeros_like(inputs[1].values)]  # a small change of a number does not change the mask
-        case reference.Concatenate():
-            ends = np.cumsum([i.values.shape[-1] for i in inputs])[:-1]
-            return list(np.split(gradient, ends, axis=-1))
-        case reference.Merge():
-            return _pass_merge(layer, np.stack([i.values for i in inputs]), gradient)
-        case reference.Dense():
-            logits = layer.logits(x)
-            return [_pass_activation(layer.activation, logits, output.values, gradient) @ layer.kernel.T]
-        case reference.Activation():
-            return [_pass_activation(layer.activation, x, output.values, gradient)]
-        case reference.LeakyReLU():
-            return [gradient * np.where(x > 0, 1.0, layer.negative_slope)]
-        case reference.ELU():
-            return [gradient * np.where(x > 0, 1.0, layer.alpha * np.exp(np.minimum(x, 0.0)))]
-        case reference.Rescaling() | reference.BatchNormalization():
-            return [gradient * layer.scale]
-        case reference.LayerNormalization():
-            return [_pass_layer_normalization(layer, x, gradient)]
-        case (
-            reference.Reverse() | reference.LastPosition() | reference.Masking() | reference.ZeroPadding1D()
-            | reference.RepeatVector() | reference.Reshape() | reference.GlobalMaxPooling1D()
-            | reference.GlobalAveragePooling1D() | reference.Pooling1D()
-        ):  # fmt: skip
-            return [_pass_arranged(layer, inputs[0], output, gradient)]
-        case reference.Recurrent():
-            raise TypeError(f"no derivative of {type(layer).__name__} here: it depends on the states")
-    assert_never(layer)
-
-
-def _pass_arranged(layer: _Arranging, x: Tensor, output: Tensor, gradient: Array) -> Array:
-    match layer:
-        case reference.Reverse():
-            return gradient[:, ::-1]
-        case reference.LastPosition():
-            back = np.zeros_like(x.values)
-            back[:, -1] = gradient
-            return back
-        case reference.Masking():
-            assert output.mask is not None  # noqa: S101  # a Masking layer always makes one
-            return np.where(output.mask[..., None], gradient, 0.0)
-        case reference.ZeroPadding1D():
-            return gradient[:, layer.before : layer.before + x.values.shape[1]]
-        case reference.RepeatVector():
-            return np.asarray(gradient.sum(axis=1))
-        case reference.Reshape():
-            return gradient.reshape(x.values.shape)
-        case reference.GlobalMaxPooling1D():
-            # Among equal numbers, the first one is the maximum.
-            is_first = np.arange(x.values.shape[1])[None, :, None] == x.values.argmax(axis=1)[:, None]
-            return np.where(is_first, gradient if layer.keepdims else gradient[:, None], 0.0)
-        case reference.GlobalAveragePooling1D():
-            weights = np.ones((*x.values.shape[:2], 1)) if x.mask is None else x.mask[:, :, None].astype(np.float64)
-            gradient = gradient if layer.keepdims else gradient[:, None]
-            return np.asarray(gradient * weights / weights.sum(axis=1, keepdims=True))
-        case reference.Pooling1D():
-            return _pass_pooling(layer, x.values, gradient)
-    assert_never(layer)
-
-
-def _pass_pooling(layer: reference.Pooling1D, x: Array, gradient: Array) -> Array:
-    windows = layer.windows(x.shape[1])
-    is_there = windows.is_there[None, :, :, None]
-    if layer.operation == "maximum":
-        parts = np.where(is_there, x[:, windows.index], -np.inf)
-        weights = (np.arange(layer.size)[:, None] == parts.argmax(axis=2)[:, :, None]).astype(np.float64)
-    else:
-        weights = np.broadcast_to(is_there / is_there.sum(axis=2, keepdims=True), (len(x), *windows.index.shape, 1))
-    passed = np.zeros_like(x)
-    np.add.at(passed.swapaxes(0, 1), windows.index, (weights * gradient[:, :, None]).transpose(1, 2, 0, 3))
-    return passed
-
-
-def _pass_merge(layer: reference.Merge, stacked: Array, gradient: Array) -> list[Array]:
-    count = len(stacked)
-    match layer.operation:
-        case "add":
-            return [gradient] * count
-        case "subtract":
-            return [gradient, -gradient]
-        case "average":
-            return [gradient / count] * count
-        case "multiply":
-            return [gradient * np.delete(stacked, i, axis=0).prod(axis=0) for i in range(count)]
-        case "maximum":
-            chosen = stacked.argmax(axis=0)
-        case "minimum":
-            chosen = stacked.argmin(axis=0)
-        case _:
-            assert_never(layer.operation)
-    return [np.where(chosen == i, gradient, 0.0) for i in range(count)]
-
-
-def _pass_activation(name: ActivationName, x: Array, output: Array, gradient: Array) -> Array:
-    if name == "softmax":
-        return np.asarray(output * (gradient - (gradient * output).sum(axis=-1, keepdims=True)))
-    return gradient * ACTIVATIONS[name].derivative(x)
-
-
-def _pass_layer_normalization(layer: reference.LayerNormalization, x: Array, gradient: Array) -> Array:
-    """Returns r (g - mean(g) - n mean(g n)) with the normalized numbers n and g = gradient times gamma."""
-    normalized, inverse = layer.normalized(x)
-    g = gradient if layer.gamma is None else gradient * layer.gamma
-    mean = g.mean(axis=-1, keepdims=True)
-    return np.asarray(inverse * (g - mean - normalized * (g * normalized).mean(axis=-1, keepdims=True)))
+    return LayerOperations(layer, inputs).back(gradient)[1]

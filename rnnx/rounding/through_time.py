@@ -1,25 +1,26 @@
-"""Backpropagation through time: bounds the effect of the rounding of each step on a later number.
+"""Backpropagation through time: bounds the effect of the rounding of each operation on a later number.
 
-A step that may be off by b moves a later number z by |dz / d(result)| b, to first order. One pass backwards over the
-time gives all these derivatives, and dz / dx for the layers before. An LSTM has two results a step, the state h_t and
-the cell state c_t, and so two such terms; the term of c_t includes its effect through h_t.
+An operation that may be off by b moves a later number z by |dz / d(result)| b, to first order. One pass backwards over
+the time gives all these derivatives, and dz / dx for the layers before. Both follow from the definition of the step
+(`rnnx.reference`): all steps are computed once, along the states of the reference, with values that track how each
+operation passes a derivative back (`rnnx.primitives.backward`). Only operations that depend on the states are passed
+step by step. Those before them, such as the product with the inputs, are passed for all steps at once.
 
-Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990; the derivatives of the cells are
-those of the formulas in `rnnx.reference.gated`.
+Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference import GRU, LSTM, ActivationName, Array, RecurrentLayer, SimpleRNN, Tensor, activate
-from rnnx.reference.activations import LEAKY_SLOPE
-from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
-from rnnx.rounding.step_bound import step_bound
+from rnnx.primitives import Trace, track
+from rnnx.primitives.backward import Gradients, go_back, merge
+from rnnx.primitives.operands import rounded
+from rnnx.reference import Array, RecurrentLayer, Tensor
+from rnnx.rounding.recurrent_bounds import states_before
 
 # Some rows of a batch: all of them, or those with these indices.
 Rows: TypeAlias = slice | npt.NDArray[np.intp]
@@ -36,219 +37,120 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         steps: The result of `linearize`, for a caller that goes back over the same inputs more than once.
 
     Returns:
-        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and dz / dx,
+        The sum over all operations of |dz / d(result)| times the bound, `(copies * batch,)`; and dz / dx,
         `(copies * batch, time, inputs)`.
     """
-    total, d_sums = _go_back(layer, x, gradient, steps or linearize(layer, x), keeps_sums=True)
-    batch, time, _ = x.values.shape
-    count, steps_back, width = d_sums.shape
-    d_x = np.zeros((count, time, len(layer.kernel)))
-    mask = layer.in_order(x).mask
-    if mask is None or mask[:, :steps_back].all():
-        d_x[:, :steps_back] = _product(d_sums, layer.kernel.T)
-    else:  # most positions of a padded batch may be masked
-        rows, at = np.nonzero(mask[:, :steps_back])
-        of_copies = d_sums.reshape(-1, batch, steps_back, width)[:, rows, at]
-        d_x.reshape(-1, batch, time, len(layer.kernel))[:, rows, at] = _product(of_copies, layer.kernel.T)
-    return total, d_x[:, ::-1] if layer.go_backwards else d_x
+    steps = steps or linearize(layer, x)
+    total, reached = steps.back(gradient, keeps_reached=True)
+    d_x = steps.back_to_inputs(reached, total)
+    return total.reshape(-1), d_x[:, ::-1] if layer.go_backwards else d_x
 
 
-def error_through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps) -> Array:
+def error_through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None) -> Array:
     """Returns only the sum of `through_time`, `(copies * batch,)`, for a layer whose inputs are exact."""
-    return _go_back(layer, x, gradient, steps, keeps_sums=False)[0]
-
-
-def _go_back(
-    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, *, keeps_sums: bool
-) -> tuple[Array, Array]:
-    """Goes back over the steps of a recurrence.
-
-    Args:
-        layer: The recurrence.
-        x: Its inputs, as in `through_time`.
-        gradient: dz / d(output), as in `through_time`.
-        steps: The result of `linearize`.
-        keeps_sums: Whether to return the second result, or no step of it.
-
-    Returns:
-        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and
-        dz / d(the sums x W + ...) in the order of computation, up to the last step that z depends on,
-        `(copies * batch, steps, gates * units)`.
-    """
-    mask = layer.in_order(x).mask
-    batch, time, _ = x.values.shape
-    copies = len(gradient) // batch
-    if not layer.return_sequences:
-        gradient = np.concatenate([np.zeros((len(gradient), time - 1, layer.units)), gradient[:, None]], axis=1)
-    gradient = gradient.reshape(copies, batch, time, layer.units)
-    if layer.zero_output_for_mask and mask is not None:
-        gradient = np.where(mask[:, :, None], gradient, 0.0)
-    # After the last output that z depends on, there is nothing to carry.
-    last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
-    total = np.zeros((copies, batch))
-    kept = last + 1 if keeps_sums else 0
-    d_sums = np.zeros((copies, batch, kept, layer.kernel.shape[1]))
-    carried = [np.zeros((copies, batch, layer.units)) for _ in range(layer.carried_count)]
-    for t in range(last, -1, -1):
-        carried[0] += gradient[:, :, t]
-        # At a masked position, the states are carried over unchanged, and nothing is rounded.
-        rows = steps.rows[t]
-        error, d_sum, before = steps.back(t, tuple(values[:, rows] for values in carried))
-        total[:, rows] += error
-        if keeps_sums:
-            d_sums[:, rows, t] = d_sum
-        for values, new in zip(carried, before, strict=True):
-            values[:, rows] = new
-    return total.reshape(-1), d_sums.reshape(copies * batch, kept, layer.kernel.shape[1])
-
-
-def slope(name: ActivationName, output: Array) -> Array:
-    """Returns the derivative of an activation, from its result."""
-    match name:
-        case "tanh":
-            return 1.0 - output**2
-        case "sigmoid":
-            return output * (1.0 - output)
-        case "relu":
-            return (output > 0).astype(np.float64)
-        case "linear":
-            return np.ones_like(output)
-        case "hard_sigmoid":
-            return ((output > 0) & (output < 1)) / 6.0
-        case "softsign":
-            return np.asarray((1.0 - np.abs(output)) ** 2)
-        case "softplus":
-            return -np.expm1(-output)
-        case "elu":
-            return np.where(output > 0, 1.0, output + 1.0)
-        case "leaky_relu":
-            return np.where(output > 0, 1.0, LEAKY_SLOPE)
-    raise TypeError(f"no derivative of {name}")
-
-
-class Steps(ABC):
-    """All steps of a recurrence, linearized along the states of the reference.
-
-    Attributes:
-        rows: For each step, the rows of the batch that are not masked.
-    """
-
-    def __init__(self, x: Tensor) -> None:
-        """Takes the inputs in the order in which the layer reads them."""
-        mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
-        self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
-
-    @abstractmethod
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        """Goes back over step t, in the rows that are not masked.
-
-        Args:
-            t: The step.
-            after: dz / d(each state after the step), `(copies, rows, units)`.
-
-        Returns:
-            The sum of |dz / d(result)| times the bound, `(copies, rows)`; dz / d(the sums x W + ...),
-            `(copies, rows, gates * units)`; and dz / d(each state before the step).
-        """
-
-
-def _product(x: Array, weights: Array) -> Array:
-    """Returns `x @ weights`, computed as one product of two matrices; NumPy would compute one per entry of `x`."""
-    return (x.reshape(-1, x.shape[-1]) @ weights).reshape(*x.shape[:-1], weights.shape[1])
-
-
-class _PlainSteps(Steps):
-    def __init__(self, layer: SimpleRNN, x: Tensor) -> None:
-        super().__init__(x)
-        states = layer.states(x)
-        self._layer = layer
-        bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
-        slopes = slope(layer.activation, states)
-        # Indexed once, since the backward pass is repeated for every number that is followed.
-        self._bounds = [bounds[rows, t] for t, rows in enumerate(self.rows)]
-        self._slopes = [slopes[rows, t] for t, rows in enumerate(self.rows)]
-
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        d_sum = after[0] * self._slopes[t]
-        error = (np.abs(after[0]) * self._bounds[t]).sum(axis=-1)
-        return error, d_sum, (_product(d_sum, self._layer.recurrent_kernel.T),)
-
-
-class _GatedSteps(Steps):
-    """A GRU: h = z h' + (1 - z) k, from h' before."""
-
-    def __init__(self, layer: GRU, x: Tensor) -> None:
-        super().__init__(x)
-        self._layer = layer
-        self._before = states_before(layer.states(x))
-        self._bounds = gru_bound(layer, x.values, self._before, np.zeros_like(x.values))
-        self._gates = layer.gates(x.values, self._before)
-
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        rows = self.rows[t]
-        layer, h, d_h = self._layer, self._before[rows, t], after[0]
-        z, r, k, recalled = (values[rows, t] for values in self._gates)
-        u_z, u_r, u_k = np.split(layer.recurrent_kernel, 3, axis=1)
-        d_k = d_h * (1.0 - z) * slope(layer.activation, k)
-        d_z = d_h * (h - k) * slope(layer.recurrent_activation, z)
-        d_before = d_h * z + _product(d_z, u_z.T)
-        if layer.reset_after:
-            d_r = d_k * recalled
-            d_before = d_before + _product(d_k * r, u_k.T)
-        else:
-            d_product = _product(d_k, u_k.T)
-            d_r = d_product * h
-            d_before = d_before + d_product * r
-        d_r = d_r * slope(layer.recurrent_activation, r)
-        error = (np.abs(d_h) * self._bounds[rows, t]).sum(axis=-1)
-        return error, np.concatenate([d_z, d_r, d_k], axis=-1), (d_before + _product(d_r, u_r.T),)
-
-
-class _LSTMSteps(Steps):
-    """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
-
-    def __init__(self, layer: LSTM, x: Tensor) -> None:
-        super().__init__(x)
-        self._layer = layer
-        states, memory = layer.carried(x)
-        before, self._memory_before = states_before(states), states_before(memory)
-        self._steps = lstm_gates(layer, x.values, before, np.zeros_like(x.values))
-        i, f, candidate, o = layer.gates(x.values, before)
-        # The cell state after each step if the step were not masked; the derivatives are taken there.
-        self._memory = f * self._memory_before + i * candidate
-        self._shown = activate(layer.activation, self._memory)
-        self._gates = i, f, candidate, o
-        self._bounds = self._steps.state(layer.activation, Inexact(self._memory, np.zeros_like(memory))).error
-
-    def back(self, t: int, after: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
-        rows = self.rows[t]
-        layer, (d_h, d_c) = self._layer, after
-        i, f, candidate, o = (values[rows, t] for values in self._gates)
-        shown, c = self._shown[rows, t], self._memory_before[:, t]
-        d_c = d_c + d_h * o * slope(layer.activation, shown)
-        s = layer.recurrent_activation
-        d_sum = np.concatenate(
-            [
-                d_c * candidate * slope(s, i),
-                d_c * c[rows] * slope(s, f),
-                d_c * i * slope(layer.activation, candidate),
-                d_h * shown * slope(s, o),
-            ],
-            axis=-1,
-        )
-        of_memory = self._steps.memory(t, Inexact(c, np.zeros_like(c))).error[rows]
-        error = (np.abs(d_h) * self._bounds[rows, t] + np.abs(d_c) * of_memory).sum(axis=-1)
-        return error, d_sum, (_product(d_sum, layer.recurrent_kernel.T), d_c * f)
+    steps = steps or linearize(layer, x)
+    if steps.rounds_before_states:
+        return through_time(layer, x, gradient, steps)[0]
+    return steps.back(gradient, keeps_reached=False)[0].reshape(-1)
 
 
 def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
     """Linearizes a recurrence along its states over the inputs `x`, which are not reversed."""
-    x = layer.in_order(x)
-    match layer:
-        case LSTM():
-            return _LSTMSteps(layer, x)
-        case GRU():
-            return _GatedSteps(layer, x)
-        case SimpleRNN():
-            return _PlainSteps(layer, x)
-    assert_never(layer)
+    return Steps(layer, layer.in_order(x))
+
+
+class Steps:
+    """All steps of a recurrence, linearized along the states of the reference.
+
+    Attributes:
+        rows: For each step, the rows of the batch that are not masked.
+        rounds_before_states: Whether an operation may round that does not depend on the states.
+    """
+
+    def __init__(self, layer: RecurrentLayer, x: Tensor) -> None:
+        """Takes the inputs in the order in which the layer reads them."""
+        self._x = x
+        mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
+        self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
+        self._mask = mask
+        trace = Trace(keeps_operations=True, in_recurrence=True)
+        self._input: Any = track(trace, x.values)
+        self._before: list[Any] = [track(trace, states_before(states), has_state=True) for states in layer.carried(x)]
+        self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
+        operations = merge(trace.operations, self._after)
+        self._with_state = [operation for operation in operations if operation.has_state]
+        self._without_state = [operation for operation in operations if not operation.has_state]
+        trace = Trace(keeps_operations=True)
+        self._states: Any = track(trace, np.zeros((*x.values.shape[:2], layer.units)))
+        self._output = rounded(layer.outputs(self._states, x).values)
+        self._to_output = merge(trace.operations, [self._output])
+        self.rounds_before_states = any(operation.own_error is not None for operation in self._without_state)
+
+    def back(self, gradient: Array, *, keeps_reached: bool) -> tuple[Array, Gradients]:
+        """Goes back over all steps.
+
+        Args:
+            gradient: dz / d(output), as in `through_time`.
+            keeps_reached: Whether to return the second result, or nothing of it.
+
+        Returns:
+            The sum over all operations of |dz / d(result)| times the bound, `(copies, batch)`; and the derivatives by
+            what does not depend on the states, each `(copies, batch, steps, ...)`, up to the last step that z depends
+            on.
+        """
+        gradient = self._by_states(gradient)
+        copies, batch, time, units = gradient.shape
+        # After the last output that z depends on, there is nothing to carry.
+        last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
+        total, reached = np.zeros((copies, batch)), Gradients()
+        carried = [np.zeros((copies, batch, units)) for _ in self._before]
+        for t in range(last, -1, -1):
+            carried[0] += gradient[:, :, t]
+            # At a masked position, the states are carried over unchanged, and nothing is rounded.
+            rows = self.rows[t]
+            # Copies, because `carried` changes below, and an operation may pass a derivative on as it is.
+            now = {state.number: np.array(values[:, rows]) for state, values in zip(self._after, carried, strict=True)}
+            total[:, rows] += go_back(self._with_state, now, lambda recorded, at=(rows, t): recorded[at])  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            for state, values in zip(self._before, carried, strict=True):
+                values[:, rows] = now.pop(state.number, 0.0)
+            for number, values in now.items() if keeps_reached else ():
+                if number not in reached:
+                    reached[number] = np.zeros((copies, batch, last + 1, values.shape[-1]))
+                reached[number][:, rows, t] = values
+        return total, reached
+
+    def back_to_inputs(self, reached: Gradients, total: Array) -> Array:
+        """Goes back from what does not depend on the states to the inputs, for all steps at once.
+
+        Args:
+            reached: The result of `back`, which is used up.
+            total: The sums of `back`, `(copies, batch)`; those of the operations here are added to it.
+
+        Returns:
+            dz / dx, `(copies * batch, time, inputs)`, in reading order.
+        """
+        copies, (batch, time, inputs) = len(total), self._x.values.shape
+        d_x = np.zeros((copies, batch, time, inputs))
+        steps = max((values.shape[2] for values in reached.values()), default=0)
+        if self._mask[:, :steps].all():
+            moved = go_back(self._without_state, reached, lambda recorded: recorded[:, :steps])
+            if self._input.number in reached:
+                d_x[:, :, :steps] = reached[self._input.number]
+            total += moved
+            return d_x.reshape(-1, time, inputs)
+        # Most positions of a padded batch may be masked.
+        rows, at = np.nonzero(self._mask[:, :steps])
+        now = {number: values[:, rows, at] for number, values in reached.items()}
+        moved = go_back(self._without_state, now, lambda recorded: recorded[rows, at])
+        if self._input.number in now:
+            d_x[:, rows, at] = now[self._input.number]
+        if self.rounds_before_states:
+            for row in range(batch):
+                total[:, row] += np.asarray(moved)[:, rows == row].sum(axis=-1)
+        return d_x.reshape(-1, time, inputs)
+
+    def _by_states(self, gradient: Array) -> Array:
+        """Returns dz / d(each state), `(copies, batch, time, units)`, from dz / d(output)."""
+        gradients = {self._output.number: gradient.reshape(-1, *self._output.shape)}
+        go_back(self._to_output, gradients, lambda recorded: recorded)
+        return gradients[self._states.number]

@@ -16,7 +16,7 @@ from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.report import RuntimeReport
 from rnnx.reference import Network, SimpleRNN
 from rnnx.rounding.decisions import Decisions, label_ids
-from rnnx.rounding.step_bound import step_bound
+from rnnx.rounding.recurrent_bounds import step_bound
 from rnnx.runtime.session import Session
 from tests.streams import open_path, pieces_of, reference_of
 

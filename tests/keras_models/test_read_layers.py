@@ -24,12 +24,12 @@ from rnnx.export.pipeline import export
 from rnnx.keras_models.read_network import load_keras, read_network
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.visible_states import with_states
+from rnnx.primitives.activations import ACTIVATIONS
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.evidence import LayerRecord, read_reference, record_network
 from rnnx.proof.report import RuntimeReport
 from rnnx.proof.verify import verify_file
 from rnnx.reference import Network, Tensor
-from rnnx.reference.activations import ACTIVATIONS
 from rnnx.rewrites.replace import Rewritten
 from rnnx.runtime.session import Session
 from rnnx.strict_json import from_json, to_json

@@ -8,11 +8,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from rnnx.reference import ActivationName, activate
-from rnnx.reference.activations import ACTIVATIONS
-from rnnx.rounding.float32 import activation_error
+from rnnx.primitives.activations import ACTIVATIONS
+from rnnx.primitives.float32 import function_errors
+from rnnx.reference import ActivationName, Array, activate
 
 NAMES = list(ACTIVATIONS)
+
+
+def activation_error(name: ActivationName, x: Array, error: Array) -> Array:
+    """Returns both errors together: what is carried on and the activation's own."""
+    carried, own = function_errors(ACTIVATIONS[name], x, activate(name, x), error)
+    return np.asarray(carried + (0.0 if own is None else own))  # type: ignore[operator]  # an error is given
+
+
 # The shift keeps the points off the corners, where a derivative is one-sided.
 POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4
 

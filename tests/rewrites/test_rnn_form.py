@@ -12,8 +12,8 @@ pytest.importorskip("onnxruntime", reason="needs the [cpu] extra")
 
 import onnx
 
+from rnnx.primitives.activations import ActivationName
 from rnnx.reference import GRU, LSTM, Recurrent, SimpleRNN, Tensor
-from rnnx.reference.activations import ActivationName
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import ONNX_ACTIVATIONS
 from rnnx.rewrites.replace import Write, replace_loops

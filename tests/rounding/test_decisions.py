@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rnnx.primitives.float32 import UNIT_ROUNDOFF
 from rnnx.reference import (
     Array,
     Concatenate,
@@ -23,7 +24,6 @@ from rnnx.reference import (
     Tensor,
 )
 from rnnx.rounding.decisions import Decisions, decide, decide_distinct_rows
-from rnnx.rounding.float32 import UNIT_ROUNDOFF
 
 RNG = np.random.default_rng(0)
 IDS = np.array([[0, 0, 3, 4, 5, 7], [1, 2, 3, 8, 7, 1], [0, 0, 0, 0, 2, 6]], np.int32)

@@ -30,7 +30,7 @@ def test_a_derivative_of_rows_equals_finite_differences(layer: Layer) -> None:
 def check(layer: Any, inputs: list[Tensor]) -> None:
     output, step = layer(*inputs), 1e-6
     gradient = np.random.default_rng(4).normal(size=output.values.shape)
-    passed = pass_back(layer, inputs, output, gradient)
+    passed = pass_back(layer, inputs, gradient)
     assert len(passed) == len(inputs)
     for i, x in enumerate(inputs):
         differences = np.zeros_like(x.values)
@@ -46,7 +46,7 @@ def check(layer: Any, inputs: list[Tensor]) -> None:
 
 def test_no_gradient_passes_an_embedding() -> None:
     layer, ids = Embedding(draw(4, 2), mask_zero=False), Tensor(np.array([[1.0, 2.0]]))
-    (passed,) = pass_back(layer, [ids], layer(ids), np.ones((1, 2, 2)))
+    (passed,) = pass_back(layer, [ids], np.ones((1, 2, 2)))
     assert passed.tolist() == [[0.0, 0.0]]
 
 
@@ -55,10 +55,10 @@ def test_a_recurrent_layer_is_refused_here(layer: Layer) -> None:
     x = Tensor(draw(2, 5, FEATURES))
     output = layer(x)
     with pytest.raises(TypeError, match=f"no derivative of {type(layer).__name__} here"):
-        pass_back(layer, [x], output, np.ones_like(output.values))
+        pass_back(layer, [x], np.ones_like(output.values))
 
 
 def test_an_unknown_layer_is_a_programming_error() -> None:
     x = Tensor(np.zeros(1))
-    with pytest.raises(AssertionError, match=r"unreachable.*object"):
-        pass_back(object(), [x], x, np.zeros(1))  # type: ignore[arg-type]  # not a layer
+    with pytest.raises(TypeError, match="'object' object is not callable"):
+        pass_back(object(), [x], np.zeros(1))  # type: ignore[arg-type]  # not a layer

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnx.primitives.activations import in_recurrence
+from rnnx.primitives.float32 import UNIT_ROUNDOFF, exp_roundoffs, gamma, own_error, sigmoid_roundoffs
 from rnnx.reference import ActivationName, Dense, GlobalAveragePooling1D, SimpleRNN, Tensor, activate
-from rnnx.rounding.float32 import UNIT_ROUNDOFF, exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
-from rnnx.rounding.step_bound import own_error, step_bound
+from rnnx.rounding.recurrent_bounds import step_bound
 
 
 def float32_step(layer: SimpleRNN, x: np.ndarray, h: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ def test_the_allowances_cover_the_functions_of_cuda() -> None:
     """NVIDIA documents 2 ulp of the correctly rounded result for tanhf and expf, so 2.5 ulp of the exact one."""
     y = np.concatenate([np.geomspace(1e-30, 1, 2000), np.linspace(0, 1, 2001)[1:]])
     ulps = 2.5 * np.spacing(y.astype(np.float32)).astype(np.float64)
-    assert (ulps <= own_error("tanh", y)).all()
+    assert (ulps <= own_error(in_recurrence("tanh"), y, y)).all()
     assert (ulps <= exp_roundoffs() * UNIT_ROUNDOFF * y).all()
     # The sigmoid by its definition, and 1 - sigmoid(-x) below 0, takes an exp, a sum, a division and a difference.
     e = np.linspace(0, 1, 1001)  # exp(-|x|)
@@ -121,7 +122,7 @@ def test_the_allowance_for_activations_covers_the_installed_runtimes() -> None:
     names: dict[ActivationName, str] = {**operators}  # type: ignore[dict-item]  # all keys are literals
     for name, operator in names.items():
         expected = activate(name, x.astype(np.float64))
-        allowed = own_error(name, expected)
+        allowed = own_error(in_recurrence(name), x.astype(np.float64), expected)
         value = onnx.helper.make_tensor_value_info
         for node, shape in (
             (onnx.helper.make_node(operator, ["x"], ["y"]), [-1]),

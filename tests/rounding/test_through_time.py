@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
+from rnnx.primitives import Trace, exact, track
+from rnnx.primitives.operands import settle
 from rnnx.reference import ActivationName, Array, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
-from rnnx.rounding.recurrent_bounds import Inexact, gru_bound, lstm_gates, states_before
-from rnnx.rounding.through_time import error_through_time, linearize, slope, through_time
-from tests.layers import CELLS, draw_cell
+from rnnx.rounding.through_time import error_through_time, linearize, through_time
+from tests.layers import CELLS, draw, draw_cell
 
 BY = 1e-6
 MASK = np.array([[True, True, False, True, True, False], [False, True, True, True, True, True]])
@@ -20,6 +22,13 @@ SETTINGS: list[dict[str, Any]] = [
     {"return_sequences": False, "go_backwards": True},
     {"activation": "softsign", "recurrent_activation": "hard_sigmoid", "zero_output_for_mask": True},
 ]
+# Takes a step, the number of an operation and its rounding; returns what to add to its result.
+Disturb: TypeAlias = Callable[[int, int, Array], Array]
+LAYERS: dict[str, RecurrentLayer] = {
+    **{name: draw_cell(name, 3, 4) for name in CELLS},
+    "simple": SimpleRNN(draw(3, 4), draw(4, 4), draw(4), "tanh", return_sequences=True),
+    "simple, linear": SimpleRNN(draw(3, 4), draw(4, 4) * 0.5, draw(4), "linear", return_sequences=True),
+}
 
 
 def example(layer: RecurrentLayer, seed: int = 3) -> tuple[Array, Array]:
@@ -53,63 +62,75 @@ def test_the_derivative_by_the_inputs_equals_finite_differences(
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * BY), d_x[:, t, feature], rtol=1e-5, atol=1e-7)
 
 
-def bump(layer: RecurrentLayer, step: int, result: int, unit: int, by: float) -> RecurrentLayer:
-    """Returns the layer with one result at one step wrong by `by`, with all consequences."""
-    kind = type(layer)
-    now = [0]
-
-    class Moved(kind):  # type: ignore[misc, valid-type]  # the class of the layer
-        def advance(self, x_t: Array, carried: tuple[Array, ...]) -> tuple[Array, ...]:
-            new = list(super().advance(x_t, carried))
-            if now[0] == step:
-                if result == 1:  # an error in the cell state changes the state of the same step
-                    _, _, _, o = self.gates(x_t, carried[0])
-                    new[1] = new[1] + by * np.eye(self.units)[unit]
-                    new[0] = o * activate(self.activation, new[1])
-                else:
-                    new[0] = new[0] + by * np.eye(self.units)[unit]
-            now[0] += 1
-            return tuple(new)
-
-    return Moved(**{field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)})
+def run_disturbed(layer: RecurrentLayer, x: Array, mask: Mask | None, disturb: Disturb | None) -> Array:
+    """Runs a recurrence step by step; at each step, the results of the operations are moved as `disturb` says."""
+    states = [np.zeros((len(x), layer.units))] * layer.carried_count
+    outputs = []
+    for t in range(x.shape[1]):
+        trace = Trace(in_recurrence=True, disturb=disturb and partial(disturb, t))
+        new = layer.advance(track(trace, x[:, t]), tuple(track(trace, state) for state in states))
+        settle(*new)
+        is_read = np.ones((len(x), 1), bool) if mask is None else mask[:, t, None]
+        states = [np.where(is_read, exact(after), before) for after, before in zip(new, states, strict=True)]
+        outputs.append(states[0])
+    return np.stack(outputs, axis=1)
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", CELLS)
-def test_the_sum_over_all_roundings_equals_finite_differences(name: str, masked: bool) -> None:
-    layer = draw_cell(name, 3, 4)
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_the_sum_over_all_roundings_equals_finite_differences(layer: RecurrentLayer, masked: bool) -> None:
+    """Each operation at each step is moved alone, with all consequences."""
     x, gradient = example(layer)
     mask = MASK if masked else None
     total, _ = through_time(layer, Tensor(x, mask), gradient)
-    carried = layer.carried(Tensor(x, mask))
-    before, exact = states_before(carried[0]), np.zeros_like(x)
-    if layer.carried_count == 1:
-        bounds = [gru_bound(layer, x, before, exact)]  # type: ignore[arg-type]  # it is one
-    else:
-        steps = lstm_gates(layer, x, before, exact)  # type: ignore[arg-type]  # it is one
-        c_before = states_before(carried[1])
-        cell_states = [steps.memory(t, Inexact(c_before[:, t], np.zeros((2, 4)))) for t in range(6)]
-        c = Inexact(np.stack([m.value for m in cell_states], axis=1), np.zeros((2, 6, 4)))
-        bounds = [steps.state(layer.activation, c).error, np.stack([m.error for m in cell_states], axis=1)]
+    roundings: dict[tuple[int, int], Array] = {}
+
+    def record(t: int, number: int, rounding: Array) -> Array:
+        roundings[t, number] = rounding
+        return np.zeros_like(rounding)
+
+    np.testing.assert_array_equal(layer.states(Tensor(x, mask)), run_disturbed(layer, x, mask, record))
+    moves = [
+        (t, number, unit, by, rounding[:, unit])
+        for (t, number), rounding in roundings.items()
+        for unit in range(rounding.shape[1])
+        for by in (BY, -BY)
+    ]
+
+    def move(t: int, number: int, rounding: Array) -> Array:
+        """Makes all moves at once: each has rows of its own."""
+        moved = np.zeros_like(rounding)
+        for i, (at, operation, unit, by, _) in enumerate(moves):
+            if (at, operation) == (t, number):
+                moved[2 * i : 2 * i + 2, unit] = by
+        return moved
+
+    count = len(moves)
+    many = run_disturbed(layer, np.tile(x, (count, 1, 1)), None if mask is None else np.tile(mask, (count, 1)), move)
+    ends = (many.reshape(count // 2, 2, *gradient.shape) * gradient).sum(axis=(3, 4))
     expected = np.zeros(2)
-    for result, bound in enumerate(bounds):
-        for t, unit in np.ndindex(6, 4):
-            up, down = (weighted(bump(layer, t, result, unit, by), x, gradient, mask) for by in (BY, -BY))
-            counts = 1.0 if mask is None else mask[:, t]
-            expected += np.abs(up - down) / (2 * BY) * bound[:, t, unit] * counts
+    for (t, _, _, _, rounding), (up, down) in zip(moves[::2], ends, strict=True):
+        counts = 1.0 if mask is None else mask[:, t]
+        expected += np.abs(up - down) / (2 * BY) * rounding * counts
     np.testing.assert_allclose(expected, total, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"])
+@pytest.mark.parametrize(
+    "name", ["tanh", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu", "linear"]
+)
 def test_the_slope_of_an_activation_equals_finite_differences(name: ActivationName) -> None:
-    x = np.linspace(-5, 5, 51) + 0.01
+    """Of one step of a unit whose sum is its input."""
+    x = (np.linspace(-5, 5, 51) + 0.01)[:, None, None]
+    layer = SimpleRNN(np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1), name, return_sequences=True)
     expected = (activate(name, x + BY) - activate(name, x - BY)) / (2 * BY)
-    np.testing.assert_allclose(expected, slope(name, activate(name, x)), atol=1e-8)
+    _, d_x = through_time(layer, Tensor(x), np.ones_like(x))
+    np.testing.assert_allclose(expected, d_x, atol=1e-8)
 
 
-def test_a_simple_rnn_has_the_right_derivative() -> None:
+@pytest.mark.parametrize("activation", ["tanh", "linear"])
+def test_a_simple_rnn_has_the_right_derivative(activation: ActivationName) -> None:
     rng = np.random.default_rng(0)
-    layer = SimpleRNN(rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=4), "tanh", True)
+    layer = SimpleRNN(rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=4), activation, True)
     x, gradient = example(layer)
     _, d_x = through_time(layer, Tensor(x, MASK), gradient)
     moved = x.copy()

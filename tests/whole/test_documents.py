@@ -136,10 +136,12 @@ def test_the_listed_layers_are_those_that_a_file_may_hold() -> None:
 
 
 def places_of_a_layer() -> list[list[str]]:
-    page = (
-        WRITTEN["rnnx/reference/README.md"].partition("<!-- places: begin -->")[2].partition("<!-- places: end -->")[0]
-    )
-    return [documents.spans(place)[:2] for place, *_ in documents.rows(page)]
+    page = WRITTEN["rnnx/reference/README.md"]
+    tables = [
+        page.partition(f"<!-- {name}: begin -->")[2].partition(f"<!-- {name}: end -->")[0]
+        for name in ("places", "more places")
+    ]
+    return [documents.spans(place)[:2] for table in tables for place, *_ in documents.rows(table)]
 
 
 @pytest.mark.parametrize(("path", "name"), places_of_a_layer())

@@ -1,12 +1,11 @@
-"""Tests that every layer of the reference has what it needs in the other rooms, so that none is forgotten.
-
-`mypy --strict` finds the same places, because each of them ends with `assert_never`; here they are also run.
-"""
+"""Tests that every layer of the reference has what it needs in the other rooms, so that none is forgotten."""
 
 from __future__ import annotations
 
 import inspect
 import itertools
+from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -29,15 +28,17 @@ from rnnx.reference import (
     Recurrent,
     SimpleRNN,
     Tensor,
+    activate,
 )
 from rnnx.reference.head import order_after
-from rnnx.reference.padding import Padding, padding_after
+from rnnx.reference.padding import reads_padding
 from rnnx.reference.streaming import streaming_problem
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
 from rnnx.rounding.recurrent_bounds import expect_steps
 from rnnx.rounding.through_time import through_time
 from rnnx.strict_json import from_json, to_json
+from tests import documents
 from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS, VOCABULARY, Case
 from tests.onnx_bytes import graph, model, tensor
 
@@ -90,7 +91,7 @@ def test_a_layer_has_a_gradient(kind: type[Layer]) -> None:
         if isinstance(case.layer, Recurrent):
             passed = [through_time(case.layer, inputs[0], gradient)[1]]
         else:
-            passed = pass_back(case.layer, inputs, output, gradient)
+            passed = pass_back(case.layer, inputs, gradient)
         assert [array.shape for array in passed] == [x.values.shape for x in inputs]
         assert all(np.isfinite(array).all() for array in passed)
 
@@ -98,8 +99,7 @@ def test_a_layer_has_a_gradient(kind: type[Layer]) -> None:
 @every_layer
 def test_a_layer_has_a_rule_for_padding(kind: type[Layer]) -> None:
     for case in cases_of(kind):
-        for before in itertools.product(get_args(Padding), repeat=case.count):
-            assert padding_after(case.layer, before, None) in (*get_args(Padding), None)
+        assert reads_padding(over_an_embedding(case)) in (False, True)
 
 
 @every_layer
@@ -176,11 +176,37 @@ def test_the_rule_for_padding_is_right(name: str) -> None:
 
 
 def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If all layers claimed to pass the mask on, the test above would fail for those that do not."""
-    monkeypatch.setattr("rnnx.reference.network.padding_after", lambda *_: "masked")
+    """If no layer were found to read padding, the test above would fail for those that do."""
+    monkeypatch.setattr("rnnx.reference.network.reads_padding", lambda _: False)
     networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
     assert found == {
         "average pooling", "average pooling, valid", "embedding", "max pooling", "reshape", "reverse",
         "simple, backwards", "zero padding",
     }  # fmt: skip
+
+
+def example_of_the_recipe() -> Any:
+    """Returns the layer that the README of the reference defines."""
+    page = (Path(reference.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (code,) = documents.blocks(page, "py")
+    names = {"dataclass": dataclass, "Array": Array, "Tensor": Tensor, "activate": activate}
+    exec(code, names)  # noqa: S102  # our own page
+    return names["PReLU"]
+
+
+def test_the_example_of_the_recipe_needs_only_its_definition() -> None:
+    slopes = np.array([0.3, -0.2, 1.7, 0.0, 0.1, -3.0])
+    layer = example_of_the_recipe()(slopes)
+    x = Tensor(np.random.default_rng(6).normal(size=(2, 5, FEATURES)))
+    output = layer(x)
+    np.testing.assert_allclose(np.where(x.values > 0, x.values, slopes * x.values), output.values, rtol=1e-15)
+    moved = layer(Tensor(x.values.astype(np.float32).astype(np.float64))).values
+    bound = output_error(layer, [x], [np.abs(x.values) * 2.0**-24], output)
+    assert (np.abs(moved - output.values) <= bound).all()
+    assert (bound < 1e-6).all()
+    (slope,) = pass_back(layer, [x], np.ones_like(x.values))
+    np.testing.assert_allclose(np.where(x.values > 0, 1.0, slopes), slope)
+    assert order_after(Node("name", layer, ("x",)), [True]) == (True, True)
+    assert streaming_problem(layer, is_timed=True) is None
+    assert over_an_embedding(Case(layer)).masks_zero
