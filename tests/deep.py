@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.reference import LSTM, Dense, Input, Network, Node
+from rnnx.reference import LSTM, ActivationName, Dense, Input, Network, Node
 
 if TYPE_CHECKING:
     from rnnx.rewrites.replace import Rewritten
@@ -20,7 +20,8 @@ _RNG = np.random.default_rng(3)
 
 def _draw(*shape: int) -> npt.NDArray[np.float32]:
     # Small kernels forget: what is wrong in the middle does not reach the output.
-    return (0.3 * _RNG.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
+    drawn: npt.NDArray[np.float32] = (0.3 * _RNG.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
+    return drawn
 
 
 LSTM_WEIGHTS = (_draw(INPUTS, 4 * UNITS), _draw(UNITS, 4 * UNITS), _draw(4 * UNITS))
@@ -28,14 +29,20 @@ DENSE_WEIGHTS = {f"dense_{i}": (_draw(UNITS, UNITS), _draw(UNITS)) for i in rang
 HEAD_WEIGHTS = (_draw(UNITS, CLASSES), _draw(CLASSES))
 
 
+def dense(weights: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], activation: ActivationName) -> Dense:
+    """Returns the layer of a kernel and a bias."""
+    kernel, bias = weights
+    return Dense(kernel.astype(np.float64), bias.astype(np.float64), activation)
+
+
 def make_network() -> Network:
     """Returns the reference."""
-    recurrence = LSTM(*(w.astype(np.float64) for w in LSTM_WEIGHTS), "tanh", return_sequences=False)
+    kernel, recurrent_kernel, bias = (values.astype(np.float64) for values in LSTM_WEIGHTS)
+    recurrence = LSTM(kernel, recurrent_kernel, bias, "tanh", return_sequences=False)
     nodes = [Node("lstm", recurrence, ("x",))]
     for name, weights in DENSE_WEIGHTS.items():
-        nodes.append(Node(name, Dense(*(w.astype(np.float64) for w in weights), "tanh"), (nodes[-1].name,)))
-    head = Dense(*(w.astype(np.float64) for w in HEAD_WEIGHTS), "softmax")
-    nodes.append(Node("probs", head, (nodes[-1].name,)))
+        nodes.append(Node(name, dense(weights, "tanh"), (nodes[-1].name,)))
+    nodes.append(Node("probs", dense(HEAD_WEIGHTS, "softmax"), (nodes[-1].name,)))
     return Network(nodes, (Input("x", "numbers", (None, INPUTS)),), {"probs": "probs"})
 
 
@@ -68,6 +75,5 @@ def make_form() -> Rewritten:
     constants |= {"head_kernel": HEAD_WEIGHTS[0], "head_bias": HEAD_WEIGHTS[1]}
     ends = {"minus_one": np.array([-1]), "end": np.array([2**31 - 1]), "time_axis": np.array([0])}
     model = parse(text, **constants, **ends)
-    settings = {"operator": "LSTM", "x": "turned", "recurrent_activation": "Sigmoid"}
-    add_marker(model, "lstm", LSTM_WEIGHTS, **settings)
+    add_marker(model, "lstm", LSTM_WEIGHTS, operator="LSTM", x="turned", recurrent_activation="Sigmoid")
     return replace_loops(model, write_rnn)

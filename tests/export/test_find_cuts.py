@@ -27,10 +27,10 @@ from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.evidence import VERSION, Evidence, read_evidence, with_evidence
 from rnnx.proof.report import ParityReport, RuntimeReport
 from rnnx.proof.verify import verify_file
-from rnnx.reference import Dense, GlobalMaxPooling1D, Input, Network, Node
+from rnnx.reference import GlobalMaxPooling1D, Input, Network, Node
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding.decisions import decide
-from tests.deep import DENSE_WEIGHTS, INPUTS, MIDDLE, make_form, make_network
+from tests.deep import DENSE_WEIGHTS, INPUTS, MIDDLE, dense, make_form, make_network
 from tests.rewrites.graphs import parse
 
 pytestmark = pytest.mark.train
@@ -164,10 +164,6 @@ def draw(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
 
 
-def double(weights: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    return [values.astype(np.float64) for values in weights]
-
-
 def positions(text: str, nodes: list[Node], **constants: np.ndarray) -> tuple[Rewritten, Network]:
     """Returns a form and a network from `x`, (batch, time, 3), to `values`; without a recurrence."""
     network = Network(nodes, (Input("x", "numbers", (5, 3)),), {"values": nodes[-1].name})
@@ -185,8 +181,8 @@ def test_a_value_with_the_time_first_is_transposed_by_the_recipe() -> None:
         moved = Add(late, d)
         values = Transpose<perm = [1, 0, 2]>(moved)""",
         [
-            Node("first", Dense(*double(first), "linear"), ("x",)),
-            Node("last", Dense(*double(second), "linear"), ("first",)),
+            Node("first", dense(first, "linear"), ("x",)),
+            Node("last", dense(second, "linear"), ("first",)),
         ],
         **dict(zip("vcwd", (*first, *second), strict=True)),
     )
@@ -209,8 +205,8 @@ def test_a_value_whose_positions_are_joined_is_read_as_it_is() -> None:
         whole = Concat<axis = 0>(sizes, two)
         values = Reshape(moved, whole)""",
         [
-            Node("first", Dense(*double(first), "linear"), ("x",)),
-            Node("last", Dense(*double(second), "linear"), ("first",)),
+            Node("first", dense(first, "linear"), ("x",)),
+            Node("last", dense(second, "linear"), ("first",)),
         ],
         **dict(zip("vcwd", (*first, *second), strict=True)),
         to_rows=np.array([-1, 3]),
@@ -225,9 +221,9 @@ def test_a_value_whose_positions_are_joined_is_read_as_it_is() -> None:
 def test_the_maximum_that_is_taken_before_the_bias_is_compared_as_the_layer() -> None:
     first, second = (draw(3, 4), draw(4)), (draw(4, 2), draw(2))
     nodes = [
-        Node("detectors", Dense(*double(first), "relu"), ("x",)),
+        Node("detectors", dense(first, "relu"), ("x",)),
         Node("maximum", GlobalMaxPooling1D(keepdims=False), ("detectors",)),
-        Node("last", Dense(*double(second), "linear"), ("maximum",)),
+        Node("last", dense(second, "linear"), ("maximum",)),
     ]
     text = """product = MatMul(x, v)
         largest = ReduceMax<axes = [1], keepdims = 0>(product)
