@@ -108,12 +108,11 @@ def compare_file(
         # round otherwise. So the states are also compared in a copy without cuts, whose bits must be those of the file.
         copies.insert(0, _run_copy(candidate.without_cuts, device, inputs, name))
     copy = copies[0]
-    problems: list[_Problem] = []
-    for batch, result, answers in zip(batches, copy.results, own, strict=True):
-        if not _has_same_bits([answers], [result]):
-            problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
-        if candidate.ids is not None:
-            problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
+    problems = [
+        problem
+        for batch, result, answers in zip(batches, copy.results, own, strict=True)
+        for problem in _problems(candidate, network, batch, result, answers)
+    ]
     messages = tuple(problem.text for problem in problems)
     if any(problem.is_of_ids for problem in problems):
         # With wrong ids every state is wrong, so only the ids are reported. Such a file may even mix up the rows of a
@@ -216,6 +215,18 @@ def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
     if missing := network.ends.keys() - result.keys():
         raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
     return {name: result[name] for name in network.ends}
+
+
+def _problems(
+    candidate: Candidate, network: Network, batch: ProbeBatch, result: NamedArrays, answers: NamedArrays
+) -> list[_Problem]:
+    """Compares what a file gives with what its copy gives, and for a file that reads text also checks the ids."""
+    problems = []
+    if not _has_same_bits([answers], [result]):
+        problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
+    if candidate.ids is not None:
+        problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
+    return problems
 
 
 def _text_problems(
