@@ -320,8 +320,13 @@ def fits_budget(evidence: Evidence, model: Any) -> bool:
 
 
 def _to_text(evidence: Evidence) -> str:
-    """Formats evidence on one line, without the fields that only samples have where there is none."""
+    """Formats evidence on one line, without the fields that only samples have where there is none.
+
+    Evidence of version 1 is written as it was when there was no other: without its version, and without cuts.
+    """
     document = dataclasses.asdict(evidence)
+    if evidence.version == 1 and evidence.states.cuts is None:
+        del document["version"], document["states"]["cuts"]
     for case in document["cases"]:
         for records in (case["inputs"], case["answers"], case["runtime_answers"]):
             for record in records.values():
