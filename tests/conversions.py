@@ -29,6 +29,7 @@ from rnnx.export.source import Source
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof import decide_once
 from rnnx.proof.compare import ProbeBatch
+from rnnx.proof.cuts import names_of_cuts
 from rnnx.reference import Given, Network
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding import decisions
@@ -114,7 +115,8 @@ def require_proved(model: keras.Model, rewritten: Rewritten) -> None:
     with shared():
         report = prove.prove(model, network, {"model.batch.onnx": rewritten}, probes)
     (form,) = report.runtimes[1:]
-    assert {layer.layer for layer in form.layers} == {*network.recurrent_nodes, "probs", "end to end"}
+    alone = names_of_cuts(network, rewritten.cuts or {}).values()
+    assert {layer.layer for layer in form.layers} == {*network.recurrent_nodes, *alone, "probs", "end to end"}
     for layer in form.layers:
         assert layer.ratio is not None
         assert layer.ratio <= 1, layer

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from bench import RESULTS
 from bench.machine import today, versions
+from bench.proof import weights
 from bench.proof.mutants import MUTANTS
 
 # The absolute and the relative tolerance, as numpy.allclose takes them.
@@ -19,6 +20,9 @@ TOLERANCES: dict[str, tuple[float, float]] = {
     "absolute 1e-4": (1e-4, 0.0),
     "relative 1e-2": (0.0, 1e-2),
 }
+
+
+_NAMES = (*(mutant.name for mutant in MUTANTS), weights.NAME)
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Findings:
 
     networks: int
     seed: int
-    counts: dict[str, Count] = field(default_factory=lambda: {mutant.name: Count() for mutant in MUTANTS})
+    counts: dict[str, Count] = field(default_factory=lambda: {name: Count() for name in _NAMES})
     ratios: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     whole: list[float] = field(default_factory=list)
     refused_right: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOLERANCES, 0))

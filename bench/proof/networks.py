@@ -1,4 +1,4 @@
-"""Draws the random networks of `sharpness`, from contractive to chaotic, and an input for each."""
+"""Draws the random networks of `sharpness`, from contractive to chaotic or deep, and an input for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Case:
         network: Its reference.
         batch: The input.
         decisions: What the reference decides for the input.
-        layer: The recurrent layer that mutants change.
+        layer: The layer that mutants change.
         unit: The unit of that layer.
         step: The step of that layer; at least 1 if there are two steps.
     """
@@ -87,11 +87,45 @@ def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) 
     return scaled
 
 
+def draw_deep_model(rng: Rng) -> keras.Model:
+    """Draws a recurrence with 1 to 8 layers without states after it, at every position or after the last state."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = layers.Embedding(VOCABULARY_SIZE, int(rng.integers(1, 33)), mask_zero=bool(rng.integers(2)))(ids)
+    kind = (layers.SimpleRNN, layers.LSTM, layers.GRU)[int(rng.integers(3))]
+    takes_all = bool(rng.integers(2))
+    x = kind(int(rng.integers(1, 33)), return_sequences=takes_all)(x)
+    for _ in range(int(rng.integers(1, 9))):
+        match rng.choice(["dense", "dense", "dense", "layer", "batch"]):
+            case "layer":
+                x = layers.LayerNormalization()(x)
+            case "batch":
+                x = layers.BatchNormalization()(x)
+            case _:
+                activation = str(rng.choice(["linear", "tanh", "relu", "sigmoid", "softplus"]))
+                x = layers.Dense(int(rng.integers(2, 33)), activation=activation)(x)
+    if takes_all:
+        x = (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D)[int(rng.integers(2))]()(x)
+    model = keras.Model(ids, layers.Dense(int(rng.integers(2, 6)), activation="softmax")(x))
+    for layer in model.layers:
+        weights = [_draw_weight(layer, weight, rng) for weight in layer.get_weights()]
+        # The last weight of a BatchNormalization is a variance.
+        layer.set_weights([np.abs(w) if isinstance(layer, layers.BatchNormalization) else w for w in weights])
+    return model
+
+
 def draw_case(rng: Rng) -> Case:
     """Draws a network and an input of 1 to 2,000 positions, in which some rows are padded in front."""
-    model = draw_model(rng)
+    return _complete(draw_model(rng), rng, 2000)
+
+
+def draw_deep_case(rng: Rng) -> Case:
+    """Draws a network with layers without states, and an input of 1 to 100 positions."""
+    return _complete(draw_deep_model(rng), rng, 100)
+
+
+def _complete(model: keras.Model, rng: Rng, longest: int) -> Case:
     network = read_network(model)
-    time = int(np.exp(rng.uniform(0, np.log(2000))).round())
+    time = int(np.exp(rng.uniform(0, np.log(longest))).round())
     rows = int(rng.integers(1, 4))
     ids = rng.integers(1, VOCABULARY_SIZE, (rows, time), dtype=np.int32)
     for row in ids[1:]:

@@ -9,6 +9,7 @@ import onnx
 
 from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, STREAM_NAME
 from rnnx.export.convert import check, convert
+from rnnx.export.find_cuts import with_cuts
 from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.graph import Graph
@@ -45,7 +46,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         forms[STREAM_NAME] = replace_for_stream(converted)
     for form in forms.values():
         check(form.model)
-    return forms
+    return {name: with_cuts(form, network) for name, form in forms.items()}
 
 
 def _write_scans(converted: onnx.ModelProto) -> Rewritten:

@@ -16,6 +16,7 @@ from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.evidence import (
     SAMPLE_SIZES,
+    VERSION,
     ArrayRecord,
     Evidence,
     GoldenCase,
@@ -140,6 +141,7 @@ def _finish(
         dataclasses.replace(report, drift=()),  # the curves are for people, in the bundle
         tool_versions("numpy", "onnxruntime"),
         form.carried,
+        1 if form.cuts is None else VERSION,
     )
     for most in _sample_sizes(results, evidence_budget(parsed)):
         evidence = dataclasses.replace(evidence, cases=_golden_cases(network, inputs, results, most))

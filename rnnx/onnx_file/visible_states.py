@@ -1,7 +1,8 @@
-"""Makes the hidden states of an exported file visible, by a recipe that is stored in the file.
+"""Makes the hidden states and the cuts of an exported file visible, by a recipe that is stored in the file.
 
 An exported file has its predictions as outputs, and no states. The recipe says which nodes to add to a copy of the
-file, so that the states of each recurrent layer become outputs. The file itself stays as it is.
+file, so that the states of each recurrent layer become outputs. It also names the cuts, the outputs of the other layers
+that are compared alone (`rnnx.proof.cuts`). The file itself stays as it is.
 
 Imports protobuf through `rnnx.onnx_file.messages`; the onnx package is not needed.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnx.errors import ModelError
@@ -28,19 +29,27 @@ class StatesRecipe:
         names: The name of the value that holds a layer's states in the order of computation, `(time, batch, units)`, by
             recurrent layer.
         extra: The nodes and small constants that compute these values from values of the file: a GraphProto in base64.
+        cuts: The name of the value that holds a layer's output, by layer; the rows of the batch come first, and the
+            positions may be joined with them. None for a file that was exported before there were cuts.
     """
 
     names: dict[str, str]
     extra: str
+    cuts: dict[str, str] | None = None
+
+    @property
+    def without_cuts(self) -> StatesRecipe:
+        """The recipe for the states alone."""
+        return replace(self, cuts=None)
 
 
-def make_recipe(names: Mapping[str, str], extra: bytes) -> StatesRecipe:
-    """Makes a recipe from names as in `StatesRecipe` and a serialized GraphProto."""
-    return StatesRecipe(dict(names), base64.b64encode(extra).decode())
+def make_recipe(names: Mapping[str, str], extra: bytes, cuts: Mapping[str, str] | None = None) -> StatesRecipe:
+    """Makes a recipe from names and cuts as in `StatesRecipe` and a serialized GraphProto."""
+    return StatesRecipe(dict(names), base64.b64encode(extra).decode(), None if cuts is None else dict(cuts))
 
 
 def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> bytes:
-    """Returns a copy of a file that has the states of each recurrent layer as further outputs.
+    """Returns a copy of a file that has the states of each recurrent layer, and the cuts, as further outputs.
 
     Args:
         model: The content of the file.
@@ -68,9 +77,12 @@ def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> b
     known = {tensor.name for tensor in graph.initializer}
     graph.initializer.extend(tensor for tensor in extra.initializer if tensor.name not in known)
     computed = {name for node in graph.node for name in node.output}
-    if missing := sorted(set(recipe.names.values()) - computed):
+    cuts = set((recipe.cuts or {}).values())
+    if missing := sorted((cuts | set(recipe.names.values())) - computed):
         raise ModelError(f"the recipe of the states names {missing[0]!r:.80}, which no node computes")
     graph.output.extend(new_output(name) for name in recipe.names.values())
+    shown = {output.name for output in graph.output}
+    graph.output.extend(new_output(name) for name in sorted(cuts - shown))
     if ids is not None:
         graph.output.append(new_output(ids, INT32))
     copied: bytes = copy.SerializeToString()

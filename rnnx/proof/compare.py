@@ -3,9 +3,9 @@
 An end-to-end comparison of recurrent networks proves little. If the weights expand differences, two correct float32
 computations diverge; if they contract them, the error of a wrong one disappears. So each step is compared alone: one
 float64 step of the reference, from the runtime's own state before the step, must come within the rounding bound
-(`rnnx.rounding.recurrent_bounds`) of the runtime's state after the step. The layers after a recurrence are compared in
-the same way, from the runtime's own states. The result is the ratio of the difference to the bound. Above 1, float32
-rounding cannot explain what the runtime computed.
+(`rnnx.rounding.recurrent_bounds`) of the runtime's state after the step. The other layers are compared in the same
+way, from the runtime's own input to them, as far as the runtime shows it (`rnnx.proof.cuts`). The result is the ratio
+of the difference to the bound. Above 1, float32 rounding cannot explain what the runtime computed.
 
 The outputs are compared end to end as well, with the first-order bound of all these roundings together
 (`rnnx.rounding.decisions`). This bound decides which labels must be equal.
@@ -15,17 +15,18 @@ Imports NumPy only.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.proof.cuts import compare_alone, missing_cuts, names_of_cuts
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Given, Network, Recurrent, RecurrentLayer, Tensor
+from rnnx.reference import Array, Given, Network, Node, Recurrent
 from rnnx.rounding.decisions import Decisions, label_ids
-from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.recurrent_bounds import expect_steps
 
 # Half the range of a probability. With a larger bound, a wrong probability could pass.
@@ -61,10 +62,14 @@ class Outputs:
     Attributes:
         answers: The outputs of the network by name, float32, such as `(batch, classes)` or `(batch, time, classes)`.
         states: The states by recurrent layer, float32 `(batch, time, units)`, in the order of the computation.
+        cuts: The outputs of the other layers that have to be shown, by layer, float32; the rows of the batch come
+            first, and the positions may be joined with them. None for a runtime that does not show them: Keras, and a
+            file that was exported before there were cuts.
     """
 
     answers: Mapping[str, npt.NDArray[np.float32]]
     states: Mapping[str, npt.NDArray[np.float32]]
+    cuts: Mapping[str, npt.NDArray[np.float32]] | None = None
 
 
 def compare_runtime(
@@ -86,7 +91,10 @@ def compare_runtime(
     Returns:
         The largest ratio of each layer, and all problems.
     """
-    problems: list[str] = []
+    shown = next((out.cuts for out in outputs if out.cuts is not None), None)
+    missing = [] if shown is None else missing_cuts(network, shown)
+    problems = [f"layer {name} does not show its output, so it cannot be compared" for name in missing]
+    names = names_of_cuts(network, shown or ())
     layers: dict[str, LayerReport] = {}
     diffs: list[float] = []
     label_count = tie_count = 0
@@ -96,7 +104,7 @@ def compare_runtime(
         if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
             problems += form_problems
             continue
-        compared, bound = _compare_layers(network, batch, out)
+        compared, bound = _compare_layers(network, batch, out, names)
         smallest_bound = min(smallest_bound, bound)
         for name, decision in expected.items():
             actual = out.answers[name]
@@ -126,6 +134,23 @@ def compare_runtime(
     )
 
 
+def joined_reports(reports: Sequence[RuntimeReport]) -> RuntimeReport:
+    """Joins comparisons of one runtime on the same inputs: of each layer the largest ratio, and every problem.
+
+    Args:
+        reports: The comparisons. The labels and the largest difference are those of the first one, and the order of the
+            layers is that of the last one.
+    """
+    if len(reports) == 1:
+        return reports[0]
+    layers = {layer.layer: layer for layer in reports[-1].layers}
+    for report in reports:
+        for layer in report.layers:
+            layers[layer.layer] = max(layers.get(layer.layer, layer), layer, key=_rank)
+    problems = dict.fromkeys(problem for report in reports for problem in report.problems)
+    return dataclasses.replace(reports[0], layers=tuple(layers.values()), problems=tuple(problems))
+
+
 def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outputs) -> list[DriftCurve]:
     """Measures how the states of each recurrent layer move away from the reference along a long sequence.
 
@@ -149,7 +174,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         x = given[node.inputs[0]]
         expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
         difference = np.abs(expected - actual)
-        ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+        ratio = ratios(difference, bound)
         flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
         at = [values.transpose(1, 0, 2).reshape(time, -1)[np.arange(time), flat] for values in (difference, bound)]
         figures = (tuple(np.minimum(np.nan_to_num(v[steps], nan=1e300), 1e300).tolist()) for v in (drift, *at))
@@ -167,45 +192,57 @@ def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32
     return None
 
 
-def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tuple[list[LayerReport], float]:
-    """Compares each layer, starting from the runtime's own states, with the rounding errors of its inputs.
+def _compare_layers(
+    network: Network, batch: ProbeBatch, actual: Outputs, names: Mapping[str, str]
+) -> tuple[list[LayerReport], float]:
+    """Compares each layer, starting from the runtime's own states and cuts, with the rounding errors of its inputs.
+
+    Args:
+        network: The reference.
+        batch: The inputs.
+        actual: The outputs, states and cuts of the runtime.
+        names: The name in the report of each layer that is shown as a cut.
 
     Returns:
         The largest ratio of each layer and output, and the smallest bound of a probability, 0 if there is none.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
-    recurrent = network.recurrent_nodes
-    if missing := recurrent.keys() - states.keys():
+    if missing := network.recurrent_nodes.keys() - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
-    tensors = network.forward(batch.given, states)
-    errors: dict[str, Array] = {port.name: np.zeros(tensors[port.name].values.shape) for port in network.inputs}
+    outputs = {node.name: name for name, node in network.ends.items()}
+    shows_cuts, cuts = actual.cuts is not None, actual.cuts or {}
+
+    def show(node: Node, expected: Array, bound: Array) -> Array | None:
+        shown = actual.answers[outputs[node.name]] if shows_cuts and node.name in outputs else cuts.get(node.name)
+        return None if shown is None else shown.astype(np.float64).reshape(expected.shape)
+
     reports = []
-    for node in network.nodes:
-        inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
-        if isinstance(node.layer, Recurrent):
-            reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
-            errors[node.name] = np.zeros_like(tensors[node.name].values)  # the next layers start from its own states
-        else:
-            errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
+    ends = {}
+    for layer in compare_alone(network, batch.given, states, show):
+        if isinstance(layer.node.layer, Recurrent):
+            reports.append(_largest_ratio(layer.node.name, batch, layer.expected, layer.bound, states[layer.node.name]))
+            ends[layer.node.name] = layer.output.values, layer.error
+            continue
+        ends[layer.node.name] = layer.expected, layer.bound
+        if layer.actual is not None and layer.node.name not in outputs:
+            reports.append(_largest_ratio(names[layer.node.name], batch, layer.expected, layer.bound, layer.actual))
     for name, node in network.ends.items():
-        reports.append(_largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
+        reports.append(_largest_ratio(name, batch, *ends[node.name], actual.answers[name]))
     probabilities = [node for node in network.ends.values() if node.head_kind != "values"]
-    smallest = [float(errors[node.name].max(axis=-1).min()) for node in probabilities]
+    smallest = [float(ends[node.name][1].max(axis=-1).min()) for node in probabilities]
     return reports, min(smallest, default=0.0)
 
 
-def _compare_steps(
-    name: str, layer: RecurrentLayer, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
-) -> LayerReport:
-    return _largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
+def ratios(difference: Array, bound: Array) -> Array:
+    """Divides differences by their bounds. A bound of 0 allows only equality."""
+    return np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
 
 
 def _largest_ratio(
     layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
 ) -> LayerReport:
     difference = np.abs(expected - actual)
-    # A bound of 0 allows only equality.
-    ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
+    ratio = ratios(difference, bound)
     bad = ~np.isfinite(difference)
     where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)
     row, unit = int(where[0]), int(where[-1])

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from rnnx.errors import ModelError
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
 from rnnx.proof.chunked import Streamed, compare_chunks
-from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, trace_drift
+from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, joined_reports, trace_drift
 from rnnx.proof.invariance import Answers, compare_ways
 from rnnx.proof.progress import reported, track
 from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
-from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, NamedArrays, Network
 from rnnx.reference.streaming import CarriedState, from_zero
 from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, Session
@@ -49,6 +49,11 @@ class Candidate:
     recipe: StatesRecipe
     ids: str | None = None
     carried: tuple[CarriedState, ...] = ()
+
+    @property
+    def without_cuts(self) -> Candidate:
+        """The same file, of which the states alone are shown."""
+        return dataclasses.replace(self, recipe=self.recipe.without_cuts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,26 +98,29 @@ def compare_file(
         ModelError: If onnxruntime cannot load or run the file.
     """
     session = Session(candidate.model, device=device)
-    stateful = Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
-    run, run_with_states = (from_zero(opened.run_by_name, candidate.carried) for opened in (session, stateful))
-    results = [run_with_states(given) for given in track(inputs, f"running {name}")]
+    run = from_zero(session.run_by_name, candidate.carried)
+    copies = [_run_copy(candidate, device, inputs, name)]
     own = [run(given) for given in inputs]
-    problems: list[_Problem] = []
-    for batch, result, answers in zip(batches, results, own, strict=True):
-        # The states come from a copy of the file that returns them; the file itself must give the same bits.
-        if not all(np.array_equal(values, result[key], equal_nan=True) for key, values in answers.items()):
-            problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
-        if candidate.ids is not None:
-            problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
-    outputs = [_outputs(candidate, network, result) for result in results]
+    if candidate.recipe.cuts and not _has_same_bits(own, copies[0].results):
+        # onnxruntime cannot fuse a node whose value is an output with the nodes that read it, and a fused operator may
+        # round otherwise. So the states are also compared in a copy without cuts, whose bits must be those of the file.
+        copies.insert(0, _run_copy(candidate.without_cuts, device, inputs, name))
+    copy = copies[0]
+    problems = [
+        problem
+        for batch, result, answers in zip(batches, copy.results, own, strict=True)
+        for problem in _problems(candidate, network, batch, result, answers)
+    ]
     messages = tuple(problem.text for problem in problems)
     if any(problem.is_of_ids for problem in problems):
         # With wrong ids every state is wrong, so only the ids are reported. Such a file may even mix up the rows of a
         # batch, so it is not run in other ways.
         return Comparison(RuntimeReport(name, (), None, 0, 0, messages), (), (), tuple(own))
-    report = compare_runtime(name, network, batches, outputs, decisions)
+    report = joined_reports(
+        [compare_runtime(name, network, batches, shown.outputs(network), decisions) for shown in copies]
+    )
     report = dataclasses.replace(report, problems=(*report.problems, *messages))
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
@@ -124,22 +132,69 @@ def compare_file(
     if long_batch is not None:
         given = _inputs(candidate, network, long_batch)
         with reported(f"following {name} along a long sequence"):
-            curves = trace_drift(name, network, long_batch, _outputs(candidate, network, run_with_states(given)))
+            long = copy.read(network, copy.run(given))
+            curves = trace_drift(name, network, long_batch, long)
     comparison = Comparison(report, tuple(ways), tuple(curves), tuple(own))
     if not candidate.carried:
         return comparison
-    file = Streamed(
+    with reported(f"comparing {name} with itself in chunks"):
+        file = _streamed(session, copy, device, network)
+        chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
+    return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
+
+
+@dataclass(frozen=True, eq=False)
+class _Copy:
+    """A copy of a file that shows its states, and its cuts if the recipe has any, and what it gave for the inputs."""
+
+    candidate: Candidate
+    session: Session
+    results: Sequence[NamedArrays]
+
+    def run(self, given: NamedArrays) -> NamedArrays:
+        return from_zero(self.session.run_by_name, self.candidate.carried)(given)
+
+    def read(self, network: Network, result: NamedArrays) -> Outputs:
+        return _outputs(self.candidate, network, result)
+
+    def outputs(self, network: Network) -> list[Outputs]:
+        """Returns the outputs, states and cuts for each input."""
+        return [self.read(network, result) for result in self.results]
+
+
+def _run_copy(candidate: Candidate, device: Device, inputs: Sequence[NamedArrays], name: str) -> _Copy:
+    copy = _Copy(candidate, _open_copy(candidate, device), ())
+    return dataclasses.replace(copy, results=[copy.run(given) for given in track(inputs, f"running {name}")])
+
+
+def _open_copy(candidate: Candidate, device: Device) -> Session:
+    return Session(with_states(candidate.model, candidate.recipe, candidate.ids), device=device)
+
+
+def _streamed(session: Session, copy: _Copy, device: Device, network: Network) -> Streamed:
+    """Returns a streaming file as it is run in chunks; its cuts were compared for whole sequences."""
+    candidate = copy.candidate
+    if candidate.recipe.cuts:
+        candidate = candidate.without_cuts
+        copy = _Copy(candidate, _open_copy(candidate, device), ())
+    return Streamed(
         candidate.name,
         session.provider,
         candidate.carried,
         session.run_by_name,
-        stateful.run_by_name,
+        copy.session.run_by_name,
         candidate.recipe.names,
-        lambda result: _outputs(candidate, network, result),
+        lambda result: copy.read(network, result),
     )
-    with reported(f"comparing {name} with itself in chunks"):
-        chunked, more_ways = compare_chunks(file, network, batches[0], decisions[0])
-    return dataclasses.replace(comparison, invariance=(*ways, *more_ways), chunked=tuple(chunked))
+
+
+def _has_same_bits(own: Sequence[NamedArrays], results: Sequence[NamedArrays]) -> bool:
+    """Whether a copy of a file gives the outputs of the file itself, bit for bit."""
+    return all(
+        np.array_equal(values, result[key], equal_nan=True)
+        for answers, result in zip(own, results, strict=True)
+        for key, values in answers.items()
+    )
 
 
 def _inputs(candidate: Candidate, network: Network, batch: ProbeBatch) -> dict[str, npt.NDArray[Any]]:
@@ -147,8 +202,10 @@ def _inputs(candidate: Candidate, network: Network, batch: ProbeBatch) -> dict[s
 
 
 def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[Any]]) -> Outputs:
-    states = {layer: result[name].transpose(1, 0, 2) for layer, name in candidate.recipe.names.items()}
-    return Outputs(_answers(candidate, network, result), states)
+    recipe = candidate.recipe
+    states = {layer: result[name].transpose(1, 0, 2) for layer, name in recipe.names.items()}
+    cuts = None if recipe.cuts is None else {layer: result[name] for layer, name in recipe.cuts.items()}
+    return Outputs(_answers(candidate, network, result), states, cuts)
 
 
 def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
@@ -158,6 +215,18 @@ def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
     if missing := network.ends.keys() - result.keys():
         raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
     return {name: result[name] for name in network.ends}
+
+
+def _problems(
+    candidate: Candidate, network: Network, batch: ProbeBatch, result: NamedArrays, answers: NamedArrays
+) -> list[_Problem]:
+    """Compares what a file gives with what its copy gives, and for a file that reads text also checks the ids."""
+    problems = []
+    if not _has_same_bits([answers], [result]):
+        problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
+    if candidate.ids is not None:
+        problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
+    return problems
 
 
 def _text_problems(

@@ -139,7 +139,8 @@ class Side:
             raise ModelError(f"{name}: gives no label for a text or for ids; rnnx diff compares only models that do")
         self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
         self._tokenizer = tokenizer
-        self._session = Session(with_states(data, self.evidence.states, self.evidence.ids), device=device)
+        recipe = self.evidence.states.without_cuts
+        self._session = Session(with_states(data, recipe, self.evidence.ids), device=device)
         self.name = f"{name}, {self._session.provider}"
 
     @property

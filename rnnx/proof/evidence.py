@@ -36,6 +36,8 @@ from rnnx.strict_json import from_json, read_fields
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
+# The version of evidence that names the cuts of its file (`rnnx.proof.cuts`).
+VERSION = 2
 _MOST_BYTES = 1 << 22
 # Evidence of large outputs is packed and sampled, to stay within this size or that of the weights.
 _LEAST_BUDGET_BYTES = 256 * 1024
@@ -176,6 +178,8 @@ class Evidence:
         figures: The proof at export.
         tools: Names and versions of the packages that computed `GoldenCase.runtime_answers`.
         carried: For a streaming file, the states that it takes in and puts out.
+        version: `VERSION` for a file that names its cuts in `states`. 1 for a file that was exported before there were
+            cuts: it has no such field, and is verified without them.
     """
 
     inputs: tuple[Input, ...]
@@ -187,6 +191,7 @@ class Evidence:
     figures: ParityReport
     tools: dict[str, str]
     carried: tuple[CarriedState, ...] = ()
+    version: int = 1
 
 
 @contextmanager
@@ -315,8 +320,13 @@ def fits_budget(evidence: Evidence, model: Any) -> bool:
 
 
 def _to_text(evidence: Evidence) -> str:
-    """Formats evidence on one line, without the fields that only samples have where there is none."""
+    """Formats evidence on one line, without the fields that only samples have where there is none.
+
+    Evidence of version 1 is written as it was when there was no other: without its version, and without cuts.
+    """
     document = dataclasses.asdict(evidence)
+    if evidence.version == 1 and evidence.states.cuts is None:
+        del document["version"], document["states"]["cuts"]
     for case in document["cases"]:
         for records in (case["inputs"], case["answers"], case["runtime_answers"]):
             for record in records.values():
@@ -347,6 +357,10 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
         evidence = from_json(Evidence, unpack(text, _MOST_BYTES))
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
+    if evidence.version > VERSION:
+        raise ModelError(f"the evidence in the file has version {evidence.version}: upgrade rnnx to verify the file")
+    if (evidence.version == VERSION) != (evidence.states.cuts is not None):
+        raise ModelError(f"the evidence in the file is broken: version {evidence.version} does not fit its cuts")
     if len(evidence.cases) > _MOST_CASES:
         raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
     for state in evidence.carried:

@@ -57,21 +57,24 @@ class Rewritten:
         extra: Nodes and constants that compute the hidden states from values of `model`, so that they can be read.
         states: Maps each layer to the value with its states, in `model` or made by `extra`.
         carried: The states that a streaming form has as inputs and outputs; empty for other forms.
+        cuts: Maps each layer that is compared alone, and has no states, to the value with its output; None before these
+            values are looked for.
     """
 
     model: onnx.ModelProto
     extra: onnx.GraphProto
     states: Mapping[str, str]
     carried: tuple[CarriedState, ...] = ()
+    cuts: Mapping[str, str] | None = None
 
     def recipe(self) -> StatesRecipe:
-        """Returns the recipe that makes the hidden states from the model as it is now."""
+        """Returns the recipe that makes the hidden states and the cuts from the model as it is now."""
         made = {name for node in self.model.graph.node for name in node.output}
         known = {tensor.name for tensor in self.model.graph.initializer}
         extra = onnx.GraphProto()
         extra.node.extend(node for node in self.extra.node if not made & set(node.output))
         extra.initializer.extend(tensor for tensor in self.extra.initializer if tensor.name not in known)
-        return make_recipe(self.states, extra.SerializeToString())
+        return make_recipe(self.states, extra.SerializeToString(), self.cuts)
 
 
 Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]

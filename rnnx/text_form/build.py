@@ -77,7 +77,8 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     extra = onnx.GraphProto()
     extra.CopyFrom(form.extra)
     Graph(extra).replace(INPUT_NAME, ids)
-    return TextForm(Rewritten(model, extra, form.states), ids, stored_network, storage, tokenizer, properties)
+    rewritten = Rewritten(model, extra, form.states, cuts=form.cuts)
+    return TextForm(rewritten, ids, stored_network, storage, tokenizer, properties)
 
 
 def _add_tokenizer(graph: Graph, tokenizer: Tokenizer) -> tuple[str, dict[str, str]]:

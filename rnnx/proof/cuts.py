@@ -1,0 +1,174 @@
+"""Cuts: the outputs of layers without states, which a file shows so that each layer is compared alone.
+
+A recurrence shows its states, and each step is compared from the runtime's own state. The other layers with weights are
+compared in the same way: the file shows the output of each, and the reference computes the layer in float64 from the
+runtime's own input to it. The difference has to be within the bound of that one layer for an exact input. A bound that
+is carried through all layers after a recurrence hides errors instead: after eight Dense layers, a bias that is off by
+1e-4 can be at 1e-7 of it.
+
+A file shows its layers by these rules, and a layer that it does not show makes the proof fail:
+
+- A recurrence shows its states (`rnnx.onnx_file.visible_states`). An output of the network is shown in any case.
+- Every other layer with weights shows its output. In a file, that is also the last value that a BatchNormalization
+  computes from its folded weights (`rnnx.rewrites.normalization`).
+- A layer that has several products, such as an attention, implements `HasParts` and shows the output of each part.
+- An Embedding shows nothing, because a lookup rounds nothing: the reference knows the runtime's rows exactly. A wrong
+  row fails in the first layer that reads it, and the table is compared bit for bit (`rnnx.proof.weight_places`).
+  Therefore a recurrence may also have the table folded into its input weights (`rnnx.rewrites.folded_table`).
+- A layer without weights shows nothing. Its rounding is bounded, and carried to the next layer that is shown.
+- A file may compute a layer together with the only layer that reads it, if that one has no weights: the forms take the
+  maximum over the positions before they add the bias of a Dense (`rnnx.rewrites.pooled_states`). Then the output of the
+  reader is shown, and compared with both layers.
+
+The choice of a value as a cut cannot make a wrong file pass: if every shown value follows from those before it within
+the bound of one layer, up to the outputs of the network, then the file computes the network.
+
+Imports NumPy only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from rnnx.reference import Array, Embedding, Given, Network, Node, Recurrent, Tensor
+from rnnx.rounding.layer_bounds import output_error
+from rnnx.rounding.recurrent_bounds import expect_steps
+
+# Returns the runtime's own output of a layer, from what the reference gives for it and the bound; None without one.
+Show: TypeAlias = Callable[[Node, Array, Array], Array | None]
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A layer that is compared in several parts, each from the runtime's own values before it."""
+
+    def parts(self, node: Node) -> tuple[Node, ...]:
+        """Returns the layer of a node as several nodes.
+
+        Args:
+            node: The node, whose inputs the parts read.
+
+        Returns:
+            The parts in the order of the computation, named `layer.part` except for the last one, which has the name of
+            the node. Each has a layer that `rnnx.rounding.layer_bounds.output_error` bounds.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedLayer:
+    """A layer, computed from the runtime's own values before it.
+
+    Attributes:
+        node: The layer.
+        expected: Its output in float64; of a recurrence, the step from each state.
+        bound: How far the runtime's own output may be from it.
+        actual: The runtime's own output, or its states; None if it does not show them.
+        output: What the layers after it read: the runtime's own output if it is shown.
+        error: How far the runtime's own output may be from `output`.
+    """
+
+    node: Node
+    expected: Array
+    bound: Array
+    actual: Array | None
+    output: Tensor
+    error: Array
+
+
+def compared_nodes(network: Network) -> list[Node]:
+    """Returns the layers of a network, those that have parts as their parts."""
+    nodes: list[Node] = []
+    for node in network.nodes:
+        nodes += node.layer.parts(node) if isinstance(node.layer, HasParts) else (node,)
+    return nodes
+
+
+def wanted_cuts(network: Network) -> list[Node]:
+    """Returns the layers and parts of layers that have to show their output, in the order of the computation."""
+    ends = {node.name for node in network.ends.values()}
+    whole = {node.name for node in network.nodes if not isinstance(node.layer, HasParts)}
+    return [
+        node for node in compared_nodes(network) if node.name not in ends and (node.name not in whole or _is_cut(node))
+    ]
+
+
+def fused_reader(network: Network, node: Node) -> Node | None:
+    """Returns the only layer that reads a layer, if it has no weights, so that a file may compute both together."""
+    readers = [reader for reader in compared_nodes(network) if node.name in reader.inputs]
+    if len(readers) != 1 or _has_weights(readers[0]) or len(readers[0].inputs) != 1:
+        return None
+    return readers[0]
+
+
+def missing_cuts(network: Network, shown: Collection[str]) -> list[str]:
+    """Returns the names of the layers that have to be shown, and are not.
+
+    Args:
+        network: The reference.
+        shown: The names of the layers whose outputs are shown as cuts.
+    """
+    seen = {*shown, *(node.name for node in network.ends.values())}
+    missing = []
+    for node in wanted_cuts(network):
+        reader = fused_reader(network, node)
+        if node.name not in seen and (reader is None or reader.name not in seen):
+            missing.append(node.name)
+    return missing
+
+
+def names_of_cuts(network: Network, shown: Collection[str]) -> dict[str, str]:
+    """Returns, for each shown layer, the name of the layer whose weights it compares.
+
+    It is its own name; a fused reader is named after the layer that it reads.
+
+    Args:
+        network: The reference.
+        shown: The names of the layers whose outputs are shown as cuts.
+    """
+    names = dict(zip(shown, shown, strict=True))
+    for node in wanted_cuts(network):
+        reader = fused_reader(network, node)
+        if node.name not in shown and reader is not None and reader.name in shown:
+            names[reader.name] = node.name
+    return names
+
+
+def compare_alone(network: Network, given: Given, states: Mapping[str, Array], show: Show) -> Iterator[ComparedLayer]:
+    """Computes each layer in float64 from the runtime's own values before it, in the order of the computation.
+
+    Args:
+        network: The reference.
+        given: The inputs.
+        states: The runtime's own states by recurrent layer, `(batch, time, units)` float64.
+        show: Called for each layer without states. Its result has the shape of the layer's output; after None, the next
+            layers read the reference's output, whose bound is carried on.
+    """
+    tensors = {name: Tensor(values.astype(np.float64)) for name, values in network.named(given).items()}
+    errors = {name: np.zeros(tensor.values.shape) for name, tensor in tensors.items()}
+    for node in compared_nodes(network):
+        inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
+        if isinstance(node.layer, Recurrent):
+            actual: Array | None = states[node.name]
+            expected, bound = expect_steps(node.layer, inputs[0], input_errors[0], states[node.name])
+            output = node.layer.outputs(states[node.name], node.layer.in_order(inputs[0]))
+        else:
+            output = node.layer(*inputs)
+            expected, bound = output.values, output_error(node.layer, inputs, input_errors, output)
+            actual = show(node, expected, bound)
+            output = output if actual is None else Tensor(actual, output.mask)
+        tensors[node.name] = output
+        errors[node.name] = bound if actual is None else np.zeros_like(output.values)
+        yield ComparedLayer(node, expected, bound, actual, output, errors[node.name])
+
+
+def _is_cut(node: Node) -> bool:
+    return _has_weights(node) and not isinstance(node.layer, Recurrent | Embedding)
+
+
+def _has_weights(node: Node) -> bool:
+    return any(isinstance(getattr(node.layer, field.name), np.ndarray) for field in dataclasses.fields(node.layer))
