@@ -136,8 +136,8 @@ def train(
     tokenizer: Annotated[
         TokenizerName | None,
         typer.Option(
-            help="How texts become words: bytes (lower-cases ASCII, splits at ASCII characters), or unicode-14 (every "
-            "script). [default: bytes]"
+            help="How texts become words: unicode-14 (every script), or bytes (lower-cases ASCII, splits at ASCII "
+            "characters). [default: unicode-14; bytes for the recipe article]"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
