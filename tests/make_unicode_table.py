@@ -1,20 +1,25 @@
 """Makes the table of characters of the tokenizer rule `unicode-14`, from the data of Unicode 14.0.0.
 
-`python -m tests.make_unicode_table` writes `rnnx/text/unicode-14.0.0.npz` again. Python carries Unicode's data in its
+`python -m tests.make_unicode_table` writes `rnnx/text/unicode-14.0.0.npz` again, and its kinds of characters for the
+page of `rnnx embed browser`. Python carries Unicode's data in its
 module `unicodedata`: Python 3.11 has version 14.0.0, and any other version is refused. The rule never changes, so this
 runs again only if the file has to be made in another format. A newer version of Unicode would be another rule.
 """
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
+from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.text.unicode_table import CHARACTER_COUNT, TABLE_PATH, CharacterKind, CharacterTable
 
 UNICODE_VERSION = "14.0.0"
+KINDS_PATH = SAMPLES_PATH / "browser" / "unicode-14.json"
 _QUESTION, _EXCLAMATION, _APOSTROPHE = ord("?"), ord("!"), ord("'")
 _Ranges = Sequence[tuple[int, int]]
 
@@ -156,5 +161,18 @@ def _is_in(code: int, ranges: _Ranges) -> bool:
     return any(first <= code <= last for first, last in ranges)
 
 
+def format_kinds(table: CharacterTable) -> str:
+    """Formats the kinds of all characters for the page of `rnnx embed browser`, which only draws words.
+
+    Returns:
+        A JSON object: `runs` has the length and the kind of each run of characters of one kind, and `marks` the
+        characters that are separators unless `tokenizer.marks` is true.
+    """
+    runs = [[len(list(run)), kind] for kind, run in groupby(table.kinds.tolist())]
+    marks = np.flatnonzero(table.kinds != table.without_marks().kinds).tolist()
+    return json.dumps({"rule": "unicode-14", "marks": marks, "runs": runs}, separators=(",", ":")) + "\n"
+
+
 if __name__ == "__main__":
     TABLE_PATH.write_bytes(make_table().to_bytes())
+    KINDS_PATH.write_text(format_kinds(make_table()), encoding="utf-8")

@@ -25,6 +25,7 @@ from rnnx.cli.table_options import (
     TextColumnOption,
     make_listener,
 )
+from rnnx.cli.unknown_texts import warn_of_unknown_texts
 from rnnx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _measure(
             listener=make_listener(),
         )
     figures: Evaluation | ValueEvaluation
+    unknown_share = 0.0
     with terminal.progress("evaluating") as update:
         match data:
             case TaggedDataset():
@@ -178,7 +180,9 @@ def _measure(
                 return figures, f"{data.name} ({name} part)" if has_parts else data.name
             case Dataset():
                 texts, name = data.choose(part)
-                figures = evaluate(predictor, texts, data.labels, _bar(update, len(texts)))
+                unknown: list[int] = []
+                figures = evaluate(predictor, texts, data.labels, _bar(update, len(texts)), unknown.append)
+                unknown_share = sum(unknown) / len(texts)
             case SeriesDataset():
                 series, name = data.choose(part)
                 on_item = _bar(update, len(series))
@@ -188,6 +192,8 @@ def _measure(
                     figures = evaluate_values(predictor, series, on_item)
             case _:
                 assert_never(data)
+    if predictor.config.tokenizer:
+        warn_of_unknown_texts(unknown_share, model, f"the {name} texts", predictor.config.tokenizer)
     return figures, f"{data.name} ({name} part)"
 
 

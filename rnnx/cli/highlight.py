@@ -48,12 +48,22 @@ def write_text(place: str, text: bytes, explanation: Explanation) -> None:
     if not explanation.words:
         return
     console.print()
-    console.print(_coloured(text, explanation))
+    _print_rows(console, _coloured(text, explanation), to_text(text))
     console.print()
     if any(word.effect for word in explanation.words):
         console.print(_legend(explanation))
     if line := _curve(console, explanation):
         console.print(line)
+
+
+def _print_rows(console: Console, shown: Text, text: str) -> None:
+    """Prints a text row by row. If a row is read from right to left, in part or as a whole, it is marked."""
+    from rich.text import Text
+
+    for row in shown.wrap(console, console.width):
+        marked = terminal.isolate(row.plain, text)
+        parts = (row,) if marked == row.plain else (marked[0], row, marked[-1])
+        console.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def write_strongest(explanation: Explanation, count: int) -> None:
@@ -75,10 +85,10 @@ def _headline(place: str, explanation: Explanation) -> Text:
     from rich.text import Text
 
     prediction, label = explanation.prediction, explanation.label
-    line = Text(f"{terminal.printable(place)}  ", "bold")
-    line.append(f"{prediction.label} {prediction.probability:.4f}", "bold")
+    line = Text(f"{terminal.isolate(terminal.readable(place))}  ", "bold")
+    line.append(f"{terminal.isolate(prediction.label)} {prediction.probability:.4f}", "bold")
     if label != prediction.label:
-        line.append(f", {label} {explanation.probability:.4f}", "bold")
+        line.append(f", {terminal.isolate(label)} {explanation.probability:.4f}", "bold")
     unknown = len(explanation.words) - explanation.known_count
     line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} unknown" if unknown else ""), "not bold dim")
     return line
@@ -100,7 +110,7 @@ def _coloured(text: bytes, explanation: Explanation) -> Text:
     at = words[0].start if before else 0
     for word in words:
         shown.append(_plain(text[at : word.start]), "not dim")
-        shown.append(terminal.printable(word.word), _style(word, scale))
+        shown.append(terminal.readable(word.word), _style(word, scale))
         at = word.end
     shown.append("" if after else _plain(text[at:]).rstrip(), "not dim")
     shown.append(f" [{_count(after)} after, not read]" if after else "", "dim")
@@ -110,7 +120,7 @@ def _coloured(text: bytes, explanation: Explanation) -> Text:
 def _plain(gap: bytes) -> str:
     """Formats the text between two words: a run of line breaks (also `<br />`) as one, the rest escaped."""
     lines = _BREAKS.split(to_text(gap).replace("\t", " "))
-    return "\n".join(map(terminal.printable, lines))
+    return "\n".join(map(terminal.readable, lines))
 
 
 def _style(word: ExplainedWord, scale: float) -> str:
@@ -128,7 +138,7 @@ def _legend(explanation: Explanation) -> Text:
 
     line = Text("")
     for name, colour in (("for", _FOR), ("against", _AGAINST)):
-        line.append(f"{name} {explanation.label}: ", "dim")
+        line.append(f"{name} {terminal.isolate(explanation.label)}: ", "dim")
         for _, style, word in reversed(_LEVELS):
             line.append(word, style.format(colour)).append(" ")
         line.append("  ")
@@ -144,7 +154,7 @@ def _curve(console: Console, explanation: Explanation) -> Text | None:
     if not console.encoding.startswith("utf"):
         return None
     probs = [word.probability for word in explanation.words]
-    first, last = f"head, {explanation.label}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
+    first, last = f"head, {terminal.isolate(explanation.label)}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
     width = min(len(probs), max(1, console.width - len(first) - len(last)))
     cuts = [len(probs) * i // width for i in range(width + 1)]
     means = [sum(probs[a:b]) / (b - a) for a, b in pairwise(cuts)]

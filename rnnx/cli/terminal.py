@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,14 @@ TABLE_ROWS = 200
 _PROGRESS_DELAY_S = 1.0
 # A message may quote the content of a file, which may be long; the middle of a longer message is left out.
 _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
+# Not printable for Python, but harmless: the spaces of other scripts, and two joiners, which Persian, Hindi and emoji
+# need.
+_KEPT = frozenset(
+    "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
+)
+# Begin a part of a line with its own direction, and end it (Unicode's standard annex 9).
+_LEFT_TO_RIGHT, _RIGHT_TO_LEFT, _END = "\u2066", "\u2067", "\u2069"
+_STRONG = {"L": _LEFT_TO_RIGHT, "R": _RIGHT_TO_LEFT, "AL": _RIGHT_TO_LEFT}
 
 
 def prepare() -> None:
@@ -108,6 +117,25 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def readable(text: str) -> str:
+    """Escapes as `printable` does, for a person: without the spaces and joiners of other scripts, which do no harm."""
+    return "".join(c if c in _KEPT else printable(c) for c in text) if not text.isprintable() else text
+
+
+def isolate(text: str, direction_of: str | None = None) -> str:
+    """Marks a part of a line for a terminal, so that text from right to left does not turn the line around it.
+
+    Args:
+        text: One line, or a part of it. It is returned as it is if nothing in it is read from right to left.
+        direction_of: The text whose first letter gives the direction; `text` by default.
+    """
+    if text.isascii() or not any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text):
+        return text
+    directions = (unicodedata.bidirectional(c) for c in (text if direction_of is None else direction_of))
+    begin = next((_STRONG[direction] for direction in directions if direction in _STRONG), _LEFT_TO_RIGHT)
+    return f"{begin}{text}{_END}"
+
+
 def write(text: str) -> None:
     """Prints lines of data, with control characters escaped."""
     put("\n".join(printable(line) for line in text.split("\n")) + "\n")
@@ -139,9 +167,8 @@ def write_row(cells: Sequence[object]) -> None:
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stderr: bool = False) -> None:
     """Prints a table to a terminal, or tab-separated lines without headings to a pipe."""
     stream = sys.stderr if to_stderr else sys.stdout
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
     if not stream.isatty():
-        text = "".join("\t".join(row) + "\n" for row in cells)
+        text = "".join("\t".join(printable(str(cell)) for cell in row) + "\n" for row in rows)
         if to_stderr:
             _tell(text)
         else:
@@ -154,9 +181,9 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
     table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        table.add_column(printable(column), justify="right" if is_number else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row, style=None)
+        table.add_column(isolate(readable(column)), justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(isolate(readable(str(cell))) for cell in row), style=None)
     Console(file=stream, markup=False, emoji=False, highlight=False).print(table)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
@@ -22,6 +23,7 @@ from rnnx.cli.table_options import (
     TextColumnOption,
     make_listener,
 )
+from rnnx.cli.unknown_texts import warn_of_unknown_texts
 from rnnx.errors import UsageError
 from rnnx.train.pace import in_words
 
@@ -136,8 +138,8 @@ def train(
     tokenizer: Annotated[
         TokenizerName | None,
         typer.Option(
-            help="How texts become words: bytes (lower-cases ASCII, splits at ASCII characters), or unicode-14 (every "
-            "script). [default: bytes]"
+            help="How texts become words: unicode-14 (every script), or bytes (lower-cases ASCII, splits at ASCII "
+            "characters). [default: unicode-14; bytes for the recipe article]"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
@@ -202,6 +204,8 @@ def train(
         terminal.write_json(best)
     else:
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
+    if isinstance(chosen.reading, TokenizerConfig):
+        warn_of_unknown_texts(fitted.unknown_share, data.name, "the held-out texts", chosen.reading)
     if fitted.is_interrupted:
         terminal.warning(
             f"stopped after epoch {len(fitted.history)}; {place} holds the best epoch; the same command continues"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from rnnx.datasets import Examples, Series, TaggedSentences
 from rnnx.errors import DataError
+from rnnx.infer.encoders import Encoded, TextReader
 from rnnx.infer.predictions import Prediction, TaggedWord, Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
 from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
 from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
+from rnnx.text.tokenizer import has_known_word
 
 
 def evaluate(
@@ -22,6 +24,7 @@ def evaluate(
     examples: Examples | Series,
     labels: Sequence[str],
     on_item: Callable[[int], None] = lambda done: None,
+    on_unknown: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
     """Predicts the label of every example and compares it with the true one.
 
@@ -30,6 +33,7 @@ def evaluate(
         examples: Labelled texts, or labelled sequences.
         labels: The labels of the data set, in the order of its label ids.
         on_item: Called after each example with the number of examples done.
+        on_unknown: Called at the end with the number of texts in which the model knows no word; not for sequences.
 
     Raises:
         DataError: If the data set has a label that the model does not know, or is not what the model reads, or if the
@@ -37,11 +41,16 @@ def evaluate(
     """
     to_model = _label_ids(predictor, labels)
     predictions: list[Prediction] = []
-    inputs: Sequence[Any] = examples.inputs
+    inputs: Any = examples.inputs
+    unknown: list[int] = []
+    if isinstance(predictor.reader, TextReader):
+        inputs = _encode(predictor.reader, examples.inputs, unknown)
     for i, prediction in enumerate(predictor.predict_stream(inputs)):
         _require_finite(prediction, examples.noun, i)
         predictions.append(prediction)
         on_item(i + 1)
+    if isinstance(predictor.reader, TextReader):
+        on_unknown(len(unknown))
     expected = to_model[examples.label_ids]
     actual = np.array([prediction.label_id for prediction in predictions])
     probs = np.array([list(prediction.probs.values()) for prediction in predictions])
@@ -54,6 +63,15 @@ def evaluate(
         measure_calibration(probs, expected, actual),
         measure_lengths(tokens, is_cut, expected == actual),
     )
+
+
+def _encode(reader: TextReader, texts: Sequence[Any], unknown: list[int]) -> Iterator[Encoded]:
+    """Encodes texts as a predictor does, and adds to `unknown` the index of each text without a known word."""
+    for i, text in enumerate(texts):
+        encoded = reader.encode(text, i)
+        if not has_known_word(encoded.given):
+            unknown.append(i)
+        yield encoded
 
 
 def evaluate_tags(

@@ -152,6 +152,11 @@ class _IdsByWord(dict[bytes, int]):
         return UNKNOWN_ID
 
 
+def has_known_word(ids: Ids) -> bool:
+    """Whether one of the ids, without padding, is that of a word of the vocabulary."""
+    return bool((ids > UNKNOWN_ID).any())
+
+
 class Encoding(NamedTuple):
     """A text in the form in which the network reads it.
 

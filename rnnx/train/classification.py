@@ -15,7 +15,7 @@ from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import DataError
 from rnnx.text.rules import find_rule
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, has_known_word
 from rnnx.train.batches import SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
 from rnnx.train.networks import DEFAULT_UNITS
@@ -76,6 +76,7 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         else None,
         samples=lambda model, seed: _samples(model, tokenizer, parts[1], dataset.labels, seed),
         calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
+        unknown_share=sum(not has_known_word(ids) for ids in validation.rows) / len(validation.rows),
     )
 
 

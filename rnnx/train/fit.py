@@ -108,6 +108,7 @@ class Fit:
         is_interrupted: Whether Ctrl-C ended the training.
         is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
             patience.
+        unknown_share: `Task.unknown_share`.
     """
 
     model: keras.Model
@@ -115,6 +116,7 @@ class Fit:
     best: Epoch
     is_interrupted: bool
     is_stopped_early: bool = False
+    unknown_share: float = 0.0
 
     @property
     def ending(self) -> Ending:
@@ -176,7 +178,14 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         raise ValueError("a recipe needs at least one epoch")
     kept.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
-    return Fit(task.finish(kept), tuple(keeper.history), keeper.best, is_interrupted, is_early and not is_interrupted)
+    return Fit(
+        task.finish(kept),
+        tuple(keeper.history),
+        keeper.best,
+        is_interrupted,
+        is_stopped_early=is_early and not is_interrupted,
+        unknown_share=task.unknown_share,
+    )
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types

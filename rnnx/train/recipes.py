@@ -168,6 +168,7 @@ DEFAULT = TextRecipe(
         pad_to="batch",
         padding_side="left",
         truncation_side="left",
+        rule="unicode-14",
     ),
     build=default_network,
     optimizer=_default_optimizer,

@@ -81,6 +81,7 @@ class Task:
         prepare: Runs before the epochs: sets start weights of the network and returns what the epochs read in place
             of `parts[0]`; None if nothing has to be prepared.
         finish: Makes the network that the run keeps from the trained network.
+        unknown_share: The share of the held-out texts in which no word is known, in 0..1; 0 for other kinds of data.
         calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
     """
 
@@ -99,6 +100,7 @@ class Task:
     prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None
+    unknown_share: float = 0.0
 
 
 def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:

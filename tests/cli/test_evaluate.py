@@ -72,3 +72,22 @@ def test_a_tagger_is_not_compared_with_a_classifier(table: str, capsys: pytest.C
     assert run(["evaluate", "imdb-article", table, "--beside", "pos"]) == 1
     expected = "model pos reads sentences with a tag for each word: give a .conllu file\n"
     assert capsys.readouterr().err == f"error: {table}: {expected}"
+
+
+def test_texts_without_a_known_word_are_counted_in_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["text,label", *["很好吃,pos", "太难吃了,neg", "qzxvqzxv,neg", "a good film,pos"] * 5]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert run(["evaluate", "imdb-article", str(tmp_path / "t.csv"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["count"] == 20
+    assert err == (
+        "warning: imdb-article: 75 % of the train texts have no known word, so the model can only guess their labels; "
+        "train with --tokenizer unicode-14, which finds the words of every script\n"
+    )
+
+
+def test_a_few_texts_without_a_known_word_are_no_warning(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "imdb-article", table, "--json"]) == 0
+    assert capsys.readouterr().err == ""

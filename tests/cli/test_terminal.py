@@ -1,16 +1,19 @@
 """Tests what a person sees on a real pseudo-terminal, with and without colour."""
+# ruff: noqa: RUF001  # letters that look like others are what is tested
 
 from __future__ import annotations
 
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from rnnx.cli import terminal
 from tests.processes import on_a_terminal
@@ -145,3 +148,45 @@ def test_a_long_note_is_shortened_in_the_middle(capsys: pytest.CaptureFixture[st
     assert len(line) <= 1010
     assert " ... " in line
     assert line.endswith("the end")
+
+
+ISOLATES = "\u2066\u2067\u2069"
+
+
+def test_text_from_right_to_left_is_marked_in_a_line() -> None:
+    assert terminal.isolate("شكرا") == "\u2067شكرا\u2069"
+    assert terminal.isolate("good שלום") == "\u2066good שלום\u2069"
+    assert terminal.isolate("25 ريالا") == "\u206725 ريالا\u2069"
+    assert terminal.isolate("was fast, شكرا", "وسأطلب was fast, شكرا") == "\u2067was fast, شكرا\u2069"
+    for text in ("", "good", "很好", "Привет", "é 25"):
+        assert terminal.isolate(text) == text
+
+
+def test_a_person_sees_the_spaces_and_joiners_of_other_scripts() -> None:
+    text = "\u3000好\xa0می\u200cخواهم 👨\u200d👧"
+    assert terminal.readable(text) == text
+    assert "\\u3000" in terminal.printable(text)
+    assert terminal.readable("a\x1b\u202e\n\u2028\ud800") == r"a\x1b\u202e\n\u2028\ud800"
+
+
+def test_an_explained_text_in_arabic_stays_readable(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("شكرا جزيلا 25 good film. " * 8, encoding="utf-8")
+    shown = on_a_terminal(["explain", str(tmp_path / "text.txt")], NO_COLOR="")
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    rows = [line for line in plain.splitlines() if "شكرا" in line]
+    assert len(rows) > 1
+    assert all(row[0] == "\u2067" and row[-1] == "\u2069" for row in rows)
+    assert all(cell_len(row.strip(ISOLATES)) <= 100 for row in rows)
+    table = on_a_terminal(["explain", str(tmp_path / "text.txt")], NO_COLOR="1")
+    assert "\u2067شكرا\u2069" in table
+    with (tmp_path / "out.txt").open("wb") as out:  # a program gets the word alone
+        subprocess.run([sys.executable, "-m", "rnnx", "explain", str(tmp_path / "text.txt")], stdout=out, check=True)  # noqa: S603  # ours
+    assert not set(ISOLATES) & set((tmp_path / "out.txt").read_text(encoding="utf-8"))
+
+
+def test_columns_with_wide_characters_are_aligned(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("很好吃 good ｶﾀｶﾅ 😀 bad 한국어", encoding="utf-8")
+    shown = on_a_terminal(["explain", str(tmp_path / "text.txt")], NO_COLOR="1")
+    rows = [line for line in shown.splitlines() if re.search(r"[+-]0\.\d{4} +(yes|no)", line)]
+    assert len(rows) > 4
+    assert len({cell_len(row[: re.search(r"[+-]0\.\d{4}", row).start()]) for row in rows}) == 1  # type: ignore[union-attr]  # it matched

@@ -23,6 +23,15 @@ def bundles() -> list[Path]:
     return [find_directory(name) for name in ("imdb", "imdb-article")]
 
 
+@pytest.fixture(scope="session")
+def id_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a bundle whose answers are the ids of texts in many scripts; see `tests.runtimes.id_model`."""
+    pytest.importorskip("onnx", reason="needs the [train] extra")
+    from tests.runtimes.id_model import write_sample_bundle
+
+    return write_sample_bundle(tmp_path_factory.mktemp("ids"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROWS:
         terminalreporter.section("text models in other runtimes")

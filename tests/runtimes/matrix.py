@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from tests.runtimes import page
-from tests.runtimes.engines import ENGINES, run_golden
+from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
+from tests.runtimes.id_model import write_sample_bundle
 from tests.runtimes.samples import NEEDS, Project, Row, missing
 
 README = SAMPLES_PATH / "README.md"
@@ -36,23 +37,24 @@ def format_matrix(rows: Sequence[Row]) -> str:
 def collect(bundles: Sequence[Path], folder: Path) -> list[Row]:
     """Runs every runtime that this machine has, in a folder; reports on stderr which ones it does not have."""
     rows = []
+    ids = write_sample_bundle(folder / "ids")
     for target in NEEDS:
         if absent := missing(target):
             print(f"{target}: left out; needs {absent}", file=sys.stderr)  # noqa: T201
             continue
         project = Project(target, bundles[0], folder / target)
-        for bundle in bundles:
+        for bundle in (*bundles, ids):
             project.use(bundle)
             rows.append(project.run_golden())
     if absent := page.missing():
         print(f"browser: left out; needs {absent}", file=sys.stderr)  # noqa: T201
     else:
         rows.append(page.read_row(page.drive(bundles[0], folder), bundles[0]))
-    for engine in ENGINES:
+    for engine in TOKENIZER_ENGINES:
         if importlib.util.find_spec(engine) is None:
             print(f"{engine}: left out; pip install {engine}", file=sys.stderr)  # noqa: T201
             continue
-        rows += [run_golden(engine, bundle) for bundle in bundles]
+        rows += [run_golden(engine, bundle) for bundle in (*(bundles if engine in ENGINES else ()), ids)]
     return rows
 
 

@@ -87,6 +87,13 @@ class Project:
             self._env |= {"VIRTUAL_ENV": str(folder / ".venv"), "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}"}
         self.shell(self.build_command).check_returncode()
 
+    def use_wasm(self) -> None:
+        """Makes the sample for Node run onnxruntime-web, as the page does, in the place of onnxruntime-node."""
+        assert self.target == "node"
+        alias = "npm install --no-fund --no-audit onnxruntime-node@npm:onnxruntime-web@1"
+        self.shell(alias).check_returncode()
+        self.target = "wasm"
+
     def shell(self, command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command as a reader of the README would."""
         done = subprocess.run(  # noqa: S603  # commands of a README
@@ -132,6 +139,9 @@ class Project:
         assert found is not None, done.stdout
         version, right, count, difference, microseconds = found.groups()
         name = json.loads((self.folder / "config.json").read_bytes())["name"]
+        if self.target == "wasm":  # the sample asks for the version of onnxruntime-node
+            package = self.folder / "node_modules" / "onnxruntime-node" / "package.json"
+            version = json.loads(package.read_bytes())["version"]
         return Row(self.target, version, name, int(right), int(count), float(difference), float(microseconds))
 
     def fails_on_a_wrong_vector(self) -> bool:

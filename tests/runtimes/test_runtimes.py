@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.embed import targets
-from tests.runtimes.engines import ENGINES, run_golden
+from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
 from tests.runtimes.samples import NEEDS, Project, Row, missing
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
@@ -18,9 +18,16 @@ def test_every_target_has_a_test() -> None:
     assert {*NEEDS, "browser"} == {*targets(), "browser"}
 
 
+def run_golden_vectors(project: Project, bundle: Path) -> Row:
+    project.use(bundle)
+    row = project.run_golden()
+    assert row.right == row.count == 2 * len(json.loads((bundle / "golden.json").read_bytes()))
+    return row
+
+
 @pytest.mark.parametrize("target", NEEDS)
 def test_a_sample_gives_the_answers_of_the_reference(
-    target: str, bundles: list[Path], matrix: list[Row], tmp_path: Path
+    target: str, bundles: list[Path], id_bundle: Path, matrix: list[Row], tmp_path: Path
 ) -> None:
     if absent := missing(target):
         pytest.skip(f"needs {absent}")
@@ -29,12 +36,12 @@ def test_a_sample_gives_the_answers_of_the_reference(
     assert label == "pos"
     assert probability > 0.9
     assert project.run_snippet() in (None, pytest.approx(probability, abs=1e-5))
-    for bundle in bundles:
-        project.use(bundle)
-        row = project.run_golden()
-        assert row.right == row.count == 2 * len(json.loads((bundle / "golden.json").read_bytes()))
+    for bundle in (*bundles, id_bundle):
+        matrix.append(run_golden_vectors(project, bundle))
         assert project.fails_on_a_wrong_vector()
-        matrix.append(row)
+    if target == "node":
+        project.use_wasm()
+        matrix += [run_golden_vectors(project, bundle) for bundle in (bundles[0], id_bundle)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -44,3 +51,11 @@ def test_an_engine_gives_the_answers_of_the_reference(engine: str, bundles: list
         row = run_golden(engine, bundle)
         matrix.append(row)
         assert row.right == row.count
+
+
+@pytest.mark.parametrize("engine", TOKENIZER_ENGINES)
+def test_an_engine_gives_the_ids_of_texts_in_many_scripts(engine: str, id_bundle: Path, matrix: list[Row]) -> None:
+    pytest.importorskip(engine, reason=f"pip install {engine}")
+    row = run_golden(engine, id_bundle)
+    matrix.append(row)
+    assert row.right == row.count

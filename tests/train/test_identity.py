@@ -9,19 +9,20 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.train.identity import recipe_settings
-from rnnx.train.recipes import DEFAULT, RECIPES, SERIES, SeriesRecipe, with_tokenizer_rule
+from rnnx.train.recipes import ARTICLE, DEFAULT, RECIPES, SERIES, SeriesRecipe, with_tokenizer_rule
 
 pytestmark = pytest.mark.train
 
-# The documents that are hashed, as rnnx 0.1.0 wrote them: the order of the keys counts.
+# The documents that are hashed, as rnnx 0.1.0 wrote them: the order of the keys counts. Since then, the recipe
+# `default` has another rule of the tokenizer.
 SETTINGS = {
     "article": '{"name": "article", "vocabulary_size": 10000, "tokenizer": {"max_length": 500, "start": true, '
     '"strip_breaks": true, "pad_to": "max_length", "padding_side": "left", "truncation_side": "left"}, '
     '"batch_size": 128, "epochs": 10, "by_length": false, "patience": null, "has_temperature": false, '
     '"validation_fraction": 0.2, "by_group": false, "pretraining_epochs": 0, "smoothing": 0.0}',
     "default": '{"name": "default", "vocabulary_size": 29000, "tokenizer": {"max_length": 600, "start": true, '
-    '"strip_breaks": true, "pad_to": "batch", "padding_side": "left", "truncation_side": "left"}, '
-    '"batch_size": 128, "epochs": 3, "by_length": true, "patience": 3, "has_temperature": true, '
+    '"strip_breaks": true, "pad_to": "batch", "padding_side": "left", "truncation_side": "left", '
+    '"rule": "unicode-14"}, "batch_size": 128, "epochs": 3, "by_length": true, "patience": 3, "has_temperature": true, '
     '"validation_fraction": 0.1, "by_group": true, "pretraining_epochs": 2, "smoothing": 0.05}',
     "tagger": '{"name": "tagger", "vocabulary_size": {"words": 20000, "features": 20000, "least_word_count": 2, '
     '"least_feature_count": 3}, "words": {"features": ["SUFFIX1", "SUFFIX2", "SUFFIX3", "SUFFIX4", "PREFIX1", '
@@ -37,11 +38,13 @@ def test_the_settings_of_a_recipe_are_hashed_as_before(name: str) -> None:
     assert recipe_settings(RECIPES[name]) == SETTINGS[name]
 
 
-def test_only_another_rule_of_the_tokenizer_is_hashed() -> None:
-    assert recipe_settings(with_tokenizer_rule(DEFAULT, "bytes")) == SETTINGS["default"]
+def test_the_rule_of_the_tokenizer_is_hashed_if_it_is_not_that_of_rnnx_0_1_0() -> None:
+    rule = ', "rule": "unicode-14"'
+    assert recipe_settings(with_tokenizer_rule(DEFAULT, "unicode-14")) == SETTINGS["default"]
+    assert recipe_settings(with_tokenizer_rule(DEFAULT, "bytes")) == SETTINGS["default"].replace(rule, "")
     end = '"truncation_side": "left"'
-    expected = SETTINGS["default"].replace(end, f'{end}, "rule": "unicode-14"')
-    assert recipe_settings(with_tokenizer_rule(DEFAULT, "unicode-14")) == expected
+    expected = SETTINGS["article"].replace(end, f"{end}{rule}")
+    assert recipe_settings(with_tokenizer_rule(ARTICLE, "unicode-14")) == expected
 
 
 def test_a_new_setting_is_written_after_those_that_existed() -> None:

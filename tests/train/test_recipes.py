@@ -41,6 +41,12 @@ def test_the_article_is_reproduced_to_the_letter() -> None:
     assert float(optimizer.learning_rate) == pytest.approx(0.001)
 
 
+def test_new_trainings_read_every_script_and_the_article_reads_bytes() -> None:
+    assert DEFAULT.tokenizer.rule == "unicode-14"
+    assert not DEFAULT.tokenizer.marks
+    assert ARTICLE.tokenizer.rule == "bytes"
+
+
 @pytest.mark.parametrize("recipe", [ARTICLE, DEFAULT], ids=lambda recipe: recipe.name)
 def test_more_labels_end_in_a_softmax(recipe: TextRecipe) -> None:
     model = recipe.build(50, 4, "softmax")

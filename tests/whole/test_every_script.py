@@ -19,15 +19,35 @@ from rnnx.bundle.directory import TEXT_NAME, read_directory
 from rnnx.cli import run
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
-from rnnx.train.recipes import DEFAULT_RECIPES
+from rnnx.train.recipes import DEFAULT_RECIPES, TextRecipe
 from tests import unicode_reference
 from tests.streams import forward_recipe, open_path
+from tests.texts import tiny_recipe
 
 pytestmark = pytest.mark.train
 
 Capture = pytest.CaptureFixture[str]
 GOOD, BAD = ("很好吃", "味道不错", "wonderful", "it’s great"), ("太难吃了", "送餐很慢", "awful", "I don’t like it")
+# Lines as people type them, and as editors and telephones write them.
+PAIRS = (
+    ("I don't like it", "I don’t like it"),
+    ("I didn't enjoy a single minute", "I didn’t enjoy a single minute"),
+    ("I can't recommend this", "I can’t recommend this"),
+    ("It wasn't funny", "It wasn’t funny"),
+    ("He doesn't care and it shows", "He doesn’t care and it shows"),
+    ("brilliant - funny", "brilliant—funny"),
+    ('A "wonderful" film', "A “wonderful” film"),
+    ("awful...", "awful…"),
+    ("Great film!", "Great film！"),
+    ("Awful acting", "Awful\xa0acting"),
+    ("I hated it 💩", "I hated it💩"),
+)
 TEXT = "很好吃，Ｗonderful！\u200d但是 it’s so\xadso 😀"
+
+
+def tiny_unicode_recipe() -> TextRecipe:
+    """Returns the recipe of the tests with the rule of the recipe `default`, and a vocabulary for all words."""
+    return dataclasses.replace(tiny_recipe("default"), vocabulary_size=200)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +100,48 @@ def test_curly_and_straight_texts_have_the_same_answer(bundle: Path) -> None:
     model = rnnx.load(bundle, device="cpu")
     first, second, third = model.predict(["I don't like it", "I don’t like it", "Ｉ ＤＯＮ＇Ｔ ＬＩＫＥ ＩＴ"])
     assert first.probs == second.probs == third.probs
+
+
+def test_lines_of_editors_and_telephones_have_the_answers_of_plain_ones(tmp_path: Path) -> None:
+    rows = [{"text": text, "label": "good" if i % 2 else "bad"} for i, (text, _) in enumerate(PAIRS * 8)]
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFAULT_RECIPES, "texts", tiny_unicode_recipe())
+        assert run(["train", str(tmp_path / "lines.jsonl"), "--out", str(tmp_path / "run"), "--epochs", "1"]) == 0
+    assert run(["export", str(tmp_path / "run"), "--out", str(tmp_path / "bundle")]) == 0
+    model = rnnx.load(tmp_path / "bundle", device="cpu")
+    plain, other = (model.predict(texts) for texts in zip(*PAIRS, strict=True))
+    assert [prediction.probs for prediction in plain] == [prediction.probs for prediction in other]
+    assert len({prediction.probability for prediction in plain}) == len(PAIRS)  # its words are known
+    session = Session((tmp_path / "bundle" / TEXT_NAME).read_bytes(), device="cpu")
+    plain_probs, other_probs = (
+        [session.run(to_batch([text.encode()]))[0].tolist() for text in texts] for texts in zip(*PAIRS, strict=True)
+    )
+    assert plain_probs == other_probs
+
+
+@pytest.mark.parametrize(
+    ("rule", "advice"),
+    [
+        ("bytes", "train with --tokenizer unicode-14, which finds the words of every script"),
+        ("unicode-14", "check --text-column and --encoding, or train on more texts of this kind"),
+    ],
+)
+def test_a_training_warns_of_held_out_texts_without_a_known_word(
+    rule: str, advice: str, tmp_path: Path, capsys: Capture
+) -> None:
+    rng = np.random.default_rng(4)
+    words = ["".join(rng.choice(list("abcdefgh"), 12)) for _ in range(80)]  # none of them occurs twice
+    rows = [{"text": word, "label": "good" if i % 2 else "bad"} for i, word in enumerate(words)]
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    command = ["train", str(tmp_path / "lines.jsonl"), "--out", str(tmp_path / "run"), "--epochs", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFAULT_RECIPES, "texts", tiny_unicode_recipe())
+        assert run([*command, "--tokenizer", rule]) == 0
+    expected = (
+        f"lines: 100 % of the held-out texts have no known word, so the model can only guess their labels; {advice}"
+    )
+    assert f"warning: {expected}\n" in capsys.readouterr().err
 
 
 def test_an_explanation_shows_the_original_text_of_each_token(bundle: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -4,6 +4,7 @@ const $ = (id) => document.getElementById(id);
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 
+// Only for a model that was trained on reviews of films in English.
 const EXAMPLE =
   "A quiet start, and a cast that I wanted to like. Then the script runs out of ideas and the second act is dull. " +
   "But stay for the ending: it is superb, and it makes up for all the rest.";
@@ -27,7 +28,7 @@ const handlers = {
     $("bars").replaceChildren(...labels.map(makeBar));
     document.title = `${message.name}: text in, probability out`;
     if (new URLSearchParams(location.search).has("golden")) worker.postMessage({ kind: "golden" });
-    if (!$("text").value) $("text").value = EXAMPLE;
+    if (!$("text").value && message.dataset === "imdb") $("text").value = EXAMPLE;
     ask($("text").value);
   },
 
@@ -88,7 +89,7 @@ function showWay(message) {
   const values = points.map(({ probs }) => probs[label]);
   const moves = values.map((value, i) => value - (i ? values[i - 1] : before[label]));
   way = { points, values, moves, label };
-  $("way-title").textContent = `How the probability of “${labels[label]}” moved`;
+  $("way-title").textContent = `How the probability of “${isolate(labels[label])}” moved`;
   $("line").setAttribute("points", values.map((value, i) => `${x(i)},${152 - 144 * value}`).join(" "));
   $("position").max = points.length - 1;
   $("position").value = points.length - 1;
@@ -99,10 +100,13 @@ function showWay(message) {
 
 const x = (i) => (way.values.length > 1 ? (600 * i) / (way.values.length - 1) : 300);
 
+/** Marks a word so that one from right to left does not turn the line around it. */
+const isolate = (text) => (/[^\0-\x7f]/.test(text) ? `\u2068${text}\u2069` : text);
+
 function describe(i) {
   const { points, values, moves } = way;
   const points100 = (100 * Math.abs(moves[i])).toFixed(1);
-  return `“${points[i].word}” ${moves[i] < 0 ? "down" : "up"} ${points100} to ${percent(values[i])}`;
+  return `“${isolate(points[i].word)}” ${moves[i] < 0 ? "down" : "up"} ${points100} to ${percent(values[i])}`;
 }
 
 function showPosition() {

@@ -4,10 +4,12 @@
 // before is kept: a word typed at the end costs one beginning more.
 
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
-import { choose, findWords } from "./words.js";
+import { choose, makeFinder, readFirst, readLast } from "./words.js";
 
 const MOST_POINTS = 500;
 const BATCH = 8;
+const MOST_WORD = 60; // characters that are shown of a word
+const MOST_BETWEEN = 40; // and of what is between two words
 
 ort.env.wasm.numThreads = 1; // a recurrence only loses by more
 ort.env.wasm.wasmPaths = new URL("./node_modules/onnxruntime-web/dist/", import.meta.url).href;
@@ -18,7 +20,7 @@ const read = async (name) => {
   return response;
 };
 
-let session, config, newest;
+let session, config, findWords, newest;
 let known = { bytes: new Uint8Array(), answers: new Map() }; // by the byte where a beginning ends
 
 /** Texts as bytes to one array of probabilities each. Rows are padded with zeros; an empty text is one zero. */
@@ -45,7 +47,7 @@ async function answer({ id, text }) {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const [probs] = await predict([bytes]);
   const ms = performance.now() - start;
-  const { starts, ends } = findWords(bytes, config.tokenizer.strip_breaks);
+  const { starts, ends } = findWords(bytes);
   postMessage({ kind: "answer", id, probs, words: ends.length, ms });
   keepShared(bytes);
   await follow(id, bytes, starts, ends);
@@ -66,11 +68,11 @@ async function follow(id, bytes, starts, ends) {
     batch.forEach((i, n) => known.answers.set(ends[i], answers[n]));
   }
   if (newest !== id) return;
-  const decoder = new TextDecoder();
   const points = indices.map((i, n) => {
     const first = n ? ends[indices[n - 1]] : 0;
-    const word = decoder.decode(bytes.subarray(starts[i], Math.min(ends[i], starts[i] + 60)));
-    return { index: i, word, between: decoder.decode(bytes.subarray(Math.max(first, starts[i] - 40), starts[i])), probs: known.answers.get(ends[i]) };
+    const word = readFirst(bytes.subarray(starts[i], ends[i]), MOST_WORD);
+    const between = readLast(bytes.subarray(first, starts[i]), MOST_BETWEEN);
+    return { index: i, word, between, probs: known.answers.get(ends[i]) };
   });
   const [before] = await predict([new Uint8Array()]);
   if (newest === id) postMessage({ kind: "way", id, before, points });
@@ -104,10 +106,12 @@ async function golden() {
 let queue = (async () => {
   // onnxruntime's JavaScript does not show a file's metadata (onnxruntime #16547); the same stands in config.json.
   config = await (await read("config.json")).json();
+  const table = config.tokenizer.rule === "unicode-14" ? await (await read("unicode-14.json")).json() : null;
+  findWords = makeFinder(config.tokenizer, table);
   const model = await (await read("model.text.onnx")).arrayBuffer();
   session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
   await predict([new Uint8Array()]); // the first run prepares memory
-  postMessage({ kind: "ready", name: config.name, labels: config.labels });
+  postMessage({ kind: "ready", name: config.name, labels: config.labels, dataset: config.training?.dataset });
 })();
 
 const fail = (error) => postMessage({ kind: "error", message: String(error?.message ?? error) });
