@@ -115,6 +115,8 @@ def slope(name: ActivationName, output: Array) -> Array:
             return np.ones_like(output)
         case "hard_sigmoid":
             return ((output > 0) & (output < 1)) / 6.0
+        case "hard_sigmoid_keras_2":
+            return ((output > 0) & (output < 1)) / 5.0
         case "softsign":
             return np.asarray((1.0 - np.abs(output)) ** 2)
         case "softplus":

@@ -20,7 +20,8 @@ from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
 from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.prove import prove
-from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Embedding, Network, Node, TakeMask
 from tests.conversions import build_forms
 

@@ -21,7 +21,8 @@ from onnx import numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
-from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
