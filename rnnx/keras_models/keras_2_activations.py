@@ -19,6 +19,11 @@ def hard_sigmoid_keras_2(x: Any) -> Any:
 keras.saving.register_keras_serializable(package="rnnx")(hard_sigmoid_keras_2)
 
 
+def find_activation(name: str) -> Any:
+    """Returns the function of an activation that the reference names."""
+    return hard_sigmoid_keras_2 if name == "hard_sigmoid_keras_2" else keras.activations.get(name)
+
+
 def activation_name(function: Callable[..., Any]) -> Any:
     """Returns the name of an activation in the reference; Keras's own description if it has none."""
     return "hard_sigmoid_keras_2" if function is hard_sigmoid_keras_2 else keras.activations.serialize(function)
