@@ -74,8 +74,15 @@ def nested() -> Any:
     return tf_keras.Model([x, y], layers.Dense(2)(layers.Concatenate()([inner(x), inner(y)])))
 
 
+def masks() -> Any:
+    """Two masks, of which Keras 2 takes what both have, and Keras 3 what one has. It is refused."""
+    x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
+    joined = layers.Add(name="join")([layers.Embedding(30, 4, mask_zero=True)(given) for given in (x, y)])
+    return tf_keras.Model([x, y], layers.LSTM(2)(joined))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
-    function.__name__: function for function in (sequential, functional, branches, states, nested)
+    function.__name__: function for function in (sequential, functional, branches, states, nested, masks)
 }
 
 

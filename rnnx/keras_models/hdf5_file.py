@@ -39,10 +39,12 @@ def read_hdf5_model(data: bytes, name: str) -> ModelParts:
         ModelError: If the file is damaged, or has anything that Keras must not load. The message names the first such
             part.
     """
-    with _named(name), open_hdf5(data, _PART) as file:
-        version = read_text(file, "keras_version")
-        config = read_config(read_text(file, "model_config") or "", version)
-        if _GROUP not in file:
+    with _named(name):
+        with open_hdf5(data, _PART) as file:
+            version, text = read_text(file, "keras_version"), read_text(file, "model_config")
+            has_weights = _GROUP in file
+        config = read_config(text or "", version)
+        if not has_weights:
             raise ModelError("it has no weights")
     return ModelParts(config, data, version, _GROUP)
 

@@ -70,8 +70,8 @@ def match_variables(
 
     Args:
         layer: The name of the layer, for the message.
-        wanted: The path of each variable in Keras, such as `model/bidirectional/forward_lstm/lstm_cell/kernel`, and its
-            shape.
+        wanted: The path of each variable in Keras, such as `model/bidirectional/forward_lstm/lstm_cell/kernel`, and
+            its shape.
         stored: The arrays of the layer.
 
     Returns:
@@ -84,7 +84,7 @@ def match_variables(
     for path, shape in wanted:
         *places, name = path.split("/")
         candidates = [array for array in remaining if array.values.shape == shape and _is_named(array.name, name)]
-        scores = [len({*array.places} & {*places}) for array in candidates]
+        scores = [_score(array.places, places) for array in candidates]
         best = [array for array, score in zip(candidates, scores, strict=True) if score == max(scores)]
         if len(best) != 1:
             problem = "twice" if best else "not"
@@ -94,6 +94,12 @@ def match_variables(
     if remaining:
         raise ModelError(f"layer {layer!r:.60}: the file has a weight of it, {remaining[0].name!r:.60}, that it lacks")
     return found
+
+
+def _score(stored: Sequence[str], wanted: Sequence[str]) -> tuple[int, int]:
+    """Counts the common names of two paths: first without those of cells, which Keras 2 numbers anew, then all."""
+    common = {*stored} & {*wanted}
+    return sum(not re.fullmatch(r"\w+_cell(_\d+)?", name) for name in common), len(common)
 
 
 def _is_named(stored: str, wanted: str) -> bool:

@@ -213,7 +213,8 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
         )
     if {key: value.get(key) for key in HARD_SIGMOID} == HARD_SIGMOID:
         return
-    if not isinstance(class_name, str) or not isinstance(module, str | None) or registered not in (None, class_name):
+    is_named = isinstance(class_name, str) and isinstance(module, str | None) and registered in (None, class_name)
+    if not is_named or not isinstance(class_name, str) or ">" in class_name:
         shown = registered if isinstance(registered, str) else class_name
         raise ModelError(
             f"{where}its class, {shown!s:.60}, is not a class of Keras, and its code is not in the file; replace it "

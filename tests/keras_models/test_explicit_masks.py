@@ -168,6 +168,20 @@ def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: s
         read_network(make(body))
 
 
+def test_the_mask_of_a_masking_layer_may_be_passed_to_another_layer(tmp_path: Path) -> None:
+    x = keras.Input((None, 2), name="x")
+    masking = layers.Masking(name="m")
+    y = layers.Concatenate()([masking(x), layers.Dense(3)(x)])
+    y = rnn()(layers.Reshape((-1, 5))(y), mask=masking.compute_mask(x))
+    model = keras.Model(x, layers.Dense(2)(rnn()(y)))
+    model.save(tmp_path / "m.keras")
+    loaded = load_keras((tmp_path / "m.keras").read_bytes(), "m.keras")
+    given = FEATURES.astype(np.float32)
+    for network in (read_network(model), read_network(loaded)):
+        assert [node.inputs[1] for node in network.nodes if isinstance(node.layer, TakeMask)] == ["m"]
+        np.testing.assert_allclose(np.asarray(model(given)), network.predict(given), atol=1e-6)
+
+
 def test_a_mask_of_ids_without_a_masking_embedding_is_refused() -> None:
     ids = keras.Input((None,), dtype="int32", name="ids")
     x = layers.Embedding(12, 3)(ids)

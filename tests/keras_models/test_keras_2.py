@@ -14,6 +14,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
 
+from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
 from rnnx.keras_models.file_formats import find_format
 from rnnx.keras_models.load_model import load_file, load_keras
@@ -72,3 +73,16 @@ def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Pat
         named = dict(zip((port.name for port in network.inputs), given, strict=True))
         np.testing.assert_allclose(expected, session.run(named)[0], atol=2e-6)
         np.testing.assert_allclose(expected, network.predict(named), atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["masks.h5", "masks.keras"])
+def test_masks_that_keras_3_would_join_otherwise_are_refused(name: str, written: Path) -> None:
+    with pytest.raises(ModelError, match=r"masks\.\w+: layer join \(Add\) joins inputs of different masks, for which"):
+        load(written / name)
+
+
+def test_weights_by_position_need_the_order_of_keras_2(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras 3 would give each of the two layers the weights of the other one."""
+    monkeypatch.setattr(keras.Model, "layers", property(lambda model: list(reversed(model._layers))))
+    with pytest.raises(ModelError, match=r"Keras 3 has its LSTM layers in another order than Keras 2 had; save .*\.h5"):
+        load(written / "branches.keras")
