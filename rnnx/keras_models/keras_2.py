@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rnnx.errors import ModelError
+from rnnx.errors import ModelError, one_line
 
 # The function of rnnx, as Keras 3 serializes it; `rnnx.keras_models.keras_2_activations` registers it.
 HARD_SIGMOID = {
@@ -98,7 +98,11 @@ def to_keras_3(config: Any, version: str | None) -> Config:
     """
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
         raise ModelError("its config is not that of a model")
-    return _Conversion(is_old=is_keras_2(version), version=version or "").layer(config)
+    try:
+        return _Conversion(is_old=is_keras_2(version), version=version or "").layer(config)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # A part of the config has another type than Keras writes, and there are too many parts to check each.
+        raise ModelError(f"its config is not that of a model ({one_line(error, 100)})") from error
 
 
 class _Conversion:

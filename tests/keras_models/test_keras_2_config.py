@@ -68,7 +68,7 @@ def tensor(name: str, call: int = 0, index: int = 0) -> dict[str, Any]:
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def test_calls_become_arguments() -> None:
+def functional() -> dict[str, Any]:
     def called(class_name: str, name: str, *call: Any, **config: Any) -> dict[str, Any]:
         config = {"name": name, **config}
         return {"class_name": class_name, "config": config, "name": name, "inbound_nodes": [list(call)]}
@@ -80,7 +80,11 @@ def test_calls_become_arguments() -> None:
         called("Sequential", "inner", ["in", 0, 0, {}], layers=[{"class_name": "InputLayer", "config": {}}]),
     ]
     ends = {"input_layers": [["in", 0, 0]], "output_layers": [["inner", 1, 0], ["c", 0, 0]]}
-    config = to_keras_3({"class_name": "Model", "config": {"name": "m", "layers": layers, **ends}}, "2.2.4")
+    return {"class_name": "Model", "config": {"name": "m", "layers": layers, **ends}}
+
+
+def test_calls_become_arguments() -> None:
+    config = to_keras_3(functional(), "2.2.4")
     assert config["class_name"] == "Functional"
     calls = [layer["inbound_nodes"] for layer in config["config"]["layers"]]
     assert calls[0] == [{"args": [tensor("in")], "kwargs": {"initial_state": tensor("s", 0, 1)}}]
@@ -88,6 +92,26 @@ def test_calls_become_arguments() -> None:
     assert calls[2] == [{"args": [tensor("b")], "kwargs": {"mask": tensor("m")}}]
     assert config["config"]["input_layers"] == ["in", 0, 0]
     assert config["config"]["output_layers"] == [["inner", 0, 0], ["c", 0, 0]]
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Returns every container in a config with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+def test_a_changed_config_raises_no_other_error() -> None:
+    rng, refused_count = np.random.default_rng(0), 0
+    for _ in range(2000):
+        config = functional()
+        container, key = (found := places(config))[int(rng.integers(len(found)))]
+        junk = [None, 3, "x", [], {}, ["x"], [["x", 0, 0]], {"class_name": "x"}, {"class_name": "__keras_tensor__"}]
+        container[key] = junk[int(rng.integers(len(junk)))]
+        try:
+            to_keras_3(config, "2.2.4")
+        except ModelError:
+            refused_count += 1
+    assert 500 < refused_count < 1900
 
 
 def stored(path: str, *shape: int, value: float = 0.0) -> StoredArray:
