@@ -114,12 +114,24 @@ def _load_by_name(parts: ModelParts) -> keras.Model:
 
 
 def _save(model: keras.Model) -> bytes:
-    """Returns the content of a `.keras` file of a model, without the date that Keras puts into it."""
+    """Returns the content of a `.keras` file of a model, without the date and the addresses that Keras puts into it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _NAME
         model.save(path)
         parts = read_keras_file(path.read_bytes(), _NAME)
-    return pack(parts.config, parts.weights)
+    return pack(_without_addresses(parts.config, {}), parts.weights)
+
+
+def _without_addresses(value: Any, numbers: dict[Any, int]) -> Any:
+    """Numbers the objects that a config has twice; Keras identifies them by their addresses."""
+    if isinstance(value, list):
+        return [_without_addresses(item, numbers) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: numbers.setdefault(item, len(numbers)) if key == "shared_object_id" else _without_addresses(item, numbers)
+        for key, item in value.items()
+    }
 
 
 def _require_order(parts: ModelParts, model: keras.Model) -> None:
