@@ -168,6 +168,7 @@ def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: s
         read_network(make(body))
 
 
+@pytest.mark.filterwarnings("ignore:Layer 'reshape' .* was passed an input with a mask attached:UserWarning")
 def test_the_mask_of_a_masking_layer_may_be_passed_to_another_layer(tmp_path: Path) -> None:
     x = keras.Input((None, 2), name="x")
     masking = layers.Masking(name="m")
