@@ -19,10 +19,11 @@ Source: `tf_keras` 2.21 and the release notes of Keras 2.1 to 2.15.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rnnx.errors import ModelError, one_line
+from rnnx.keras_models.keras_2_calls import Config, convert_call, renumber
 
 # The function of rnnx, as Keras 3 serializes it; `rnnx.keras_models.keras_2_activations` registers it.
 HARD_SIGMOID = {
@@ -32,11 +33,9 @@ HARD_SIGMOID = {
     "registered_name": "function",
 }
 
-Config = dict[str, Any]
-
 # The modules of models in Keras 3. Keras 2 called a functional model `Model` until 2.3.
 _FUNCTIONAL = "keras.src.models.functional"
-_MODELS = {"Sequential": "keras", "Functional": _FUNCTIONAL, "Model": _FUNCTIONAL}
+MODELS = {"Sequential": "keras", "Functional": _FUNCTIONAL, "Model": _FUNCTIONAL}
 # Layers in a config, apart from those of a model.
 _PARTS = ("layer", "backward_layer", "cell")
 _NOT_NEEDED = re.compile(r"\w+_(initializer|regularizer|constraint)")
@@ -121,9 +120,9 @@ class _Conversion:
         if isinstance(registered, str) and ">" in registered:
             return value  # a class of the user's, which is refused later
         converted: Config = {
-            "module": _MODELS.get(name) or _module(value),
+            "module": MODELS.get(name) or _module(value),
             "class_name": _CLASSES.get(name, name) if self._is_old else name,
-            "config": self._model(name, config) if name in _MODELS else self._settings(name, config),
+            "config": self._model(name, config) if name in MODELS else self._settings(name, config),
             "registered_name": None,
         }
         if "inbound_nodes" in value:
@@ -143,7 +142,7 @@ class _Conversion:
             if shape is not None:
                 layers.insert(0, _input_layer(f"{config.get('name')}_input", shape))
         if self._is_old:
-            _renumber(kept, layers)
+            renumber(kept, layers, MODELS)
         return {**kept, "layers": layers}
 
     def _settings(self, name: str, config: Any) -> Config:
@@ -192,38 +191,7 @@ class _Conversion:
         """Converts the calls of a layer: lists of tensors in Keras 2, arguments by name in Keras 3."""
         if not isinstance(nodes, list):
             raise ModelError("its config has a layer without a list of inputs")
-        return [_call(class_name, node) if isinstance(node, list) else node for node in nodes]
-
-
-def _renumber(model: Config, layers: list[Config]) -> None:
-    """Numbers the calls of models in a model as Keras 3 does, and turns lists of one input or output into that.
-
-    In Keras 2 the first call of a model as a layer has number 1. In Keras 3 it has number 0 in the inputs of layers;
-    in the outputs of the whole, the call of a Sequential has 0 and that of another model 1.
-    """
-    kinds = {layer["config"].get("name"): layer["class_name"] for layer in layers}
-    for layer in layers:
-        for call in layer.get("inbound_nodes", []):
-            for tensor in _find_tensors(call):
-                name, number, index = tensor["config"]["keras_history"]
-                if kinds.get(name) in _MODELS:
-                    tensor["config"]["keras_history"] = [name, number - 1, index]
-    for key in ("input_layers", "output_layers"):
-        ends = model.get(key)
-        if not isinstance(ends, list):
-            continue
-        if ends and isinstance(ends[0], str):
-            ends = [ends]
-        ends = [[end[0], end[1] - 1, *end[2:]] if kinds.get(end[0]) == "Sequential" else end for end in ends]
-        model[key] = ends[0] if len(ends) == 1 else ends
-
-
-def _find_tensors(value: Any) -> Iterator[Config]:
-    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _find_tensors(item)
+        return [convert_call(class_name, node) if isinstance(node, list) else node for node in nodes]
 
 
 def _module(value: Config) -> str:
@@ -231,34 +199,6 @@ def _module(value: Config) -> str:
     module = value.get("module")
     is_keras = not isinstance(module, str) or re.match(r"(tf_)?keras(\.|$)", module) is not None
     return "keras.layers" if is_keras else str(module)
-
-
-def _call(class_name: str, node: list[Any]) -> Config:
-    if not all(isinstance(entry, list) and len(entry) in (3, 4) for entry in node):
-        raise ModelError(f"its config calls a {class_name!s:.60} with something else than tensors")
-    tensors = [_tensor(entry) for entry in node]
-    arguments = {key: value for entry in node if len(entry) == 4 for key, value in dict(entry[3] or {}).items()}
-    kwargs = {key: _tensors(value) for key, value in arguments.items()}
-    if class_name in ("RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D") and len(tensors) > 1:
-        # Keras 2 appends the initial states to the inputs.
-        kwargs["initial_state"], tensors = (tensors[1:] if len(tensors) > 2 else tensors[1]), tensors[:1]
-    return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}
-
-
-def _tensors(value: Any) -> Any:
-    """Converts the tensors among the arguments of a call, `["lstm", 0, 1]`."""
-    if isinstance(value, list):
-        is_tensor = len(value) == 3 and isinstance(value[0], str) and all(isinstance(i, int) for i in value[1:])
-        return _tensor(value) if is_tensor else [_tensors(item) for item in value]
-    return value
-
-
-def _tensor(entry: list[Any]) -> Config:
-    """Returns a tensor as Keras 3 writes it. Keras finds it by its history, and does not read its shape."""
-    return {
-        "class_name": "__keras_tensor__",
-        "config": {"shape": [None], "dtype": "float32", "keras_history": list(entry[:3])},
-    }
 
 
 def _is_dropped(class_name: str, key: str, value: Any) -> bool:
