@@ -1,4 +1,4 @@
-"""Exports every model of the grid of recurrent models: each is proved, or refused with its reason.
+"""Exports every model of the grid of recurrent models, from a file: each is proved, or refused with its reason.
 
 `python -m tests.grid` runs the whole grid, which takes a quarter of an hour, and prints the table; `--write` puts it
 into rnnx/export/README.md. `tests/export/test_grid.py` runs a few cells in which every two settings meet.
@@ -25,6 +25,7 @@ from rnnx.export.probes import Probes
 from rnnx.export.prove import prove
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
+from tests.keras_files import through_file
 
 README = Path(__file__).parents[1] / "rnnx" / "export" / "README.md"
 BEGIN, END = "<!-- grid: begin -->\n", "<!-- grid: end -->\n"
@@ -121,12 +122,12 @@ def _recurrent(cell: Cell, *, is_last: bool) -> keras.Layer:
 
 
 def run(cell: Cell) -> Outcome:
-    """Builds the forms of a cell and proves them; nothing is published.
+    """Saves and loads a cell, builds its forms and proves them; nothing is published.
 
     Raises:
         AssertionError: If a form was not proved, or has a Loop.
     """
-    model = make(cell)
+    model = through_file(make(cell))
     try:
         network = read_network(model)
         forms = build_forms(model, network)

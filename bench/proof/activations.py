@@ -83,11 +83,12 @@ def blocks(stride: int) -> Iterator[Floats]:
 
 def load_runtimes(name: ActivationName) -> dict[str, Any]:
     """Returns the functions of onnxruntime and TensorFlow that compute an activation, by the runtime's name."""
-    import keras
     import onnxruntime
     import tensorflow as tf
 
-    function = keras.activations.get(name)
+    from rnnx.keras_models.keras_2_activations import find_activation
+
+    function = find_activation(name)
     model = to_onnx(name)
     session = Session(model.SerializeToString(), device="cpu")
     operators = "+".join(node.op_type for node in model.graph.node)
@@ -136,11 +137,12 @@ def run_one_unit(recurrence: Session, x: Floats) -> Floats:
 
 def to_onnx(name: ActivationName) -> Any:
     """Converts an activation to the operators that tf2onnx writes for it."""
-    import keras
     import tensorflow as tf
     import tf2onnx
 
-    function = keras.activations.get(name)
+    from rnnx.keras_models.keras_2_activations import find_activation
+
+    function = find_activation(name)
     signature = [tf.TensorSpec((None,), tf.float32, name="x")]
     with tf.device("/CPU:0"):
         traced = tf.function(function, input_signature=signature)

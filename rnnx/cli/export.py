@@ -38,7 +38,11 @@ class StorageName(StrEnum):
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A training run, a bundle, the name of a shipped model, or a .keras file.")
+        str,
+        typer.Argument(
+            help="A training run, a bundle, the name of a shipped model, or a file of Keras 2 or 3: .keras, .h5, "
+            ".hdf5, or NAME.weights.h5 with the text of model.to_json() in NAME.json next to it."
+        ),
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="The folder of the bundle. [default: exported/NAME]")] = None,
     decisions: Annotated[
@@ -53,12 +57,12 @@ def export(
     vocabulary: Annotated[
         Path | None,
         typer.Option(
-            help="For a .keras file that reads ids of words: its tokens, one per line, in the order of the ids."
+            help="For a file of Keras that reads ids of words: its tokens, one per line, in the order of the ids."
         ),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(help="For a .keras file: a,b,c in the order of its outputs, or a file of them, one per line."),
+        typer.Option(help="For a file of Keras: a,b,c in the order of its outputs, or a file of them, one per line."),
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=1, help="With --vocabulary: the most ids of a text. [default: 400]")
@@ -93,8 +97,7 @@ def export(
     keep_memory()
     from rnnx.proof.progress import reported, reporting_to
 
-    if Path(model).suffix != ".keras" or not Path(model).is_file():
-        find_directory(model)  # an unknown model is refused before TensorFlow is loaded, which takes seconds
+    _check(model)
     with (
         terminal.quiet_tensorflow(),
         own_temporary_files(),
@@ -132,6 +135,19 @@ def export(
         terminal.write(exported.report.verdict)
         terminal.write(str(exported.path))
     terminal.hint(f"rnnx verify {exported.path}")
+
+
+def _check(model: str) -> None:
+    """Refuses an unknown model, or a file that cannot be exported, before TensorFlow is loaded, which takes seconds."""
+    (formats,) = import_stage("rnnx.keras_models.file_formats")
+    found = formats.find_format(model)
+    if found is None:
+        find_directory(model)
+        return
+    import_stage("h5py")
+    found.read(Path(model))
+    if note := formats.describe_ending(found, Path(model)):
+        terminal.note(note)
 
 
 def _read_labels(labels: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnx.errors import MissingExtraError
 
-_EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "sklearn", "scipy"}
+_EXTRA_PACKAGES = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "sklearn", "scipy", "h5py"}
 
 
 def import_stage(*modules: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Opens the model of an export: a training run, a bundle that is exported again, or a bare `.keras` file."""
+"""Opens the model of an export: a training run, a bundle that is exported again, or a file of Keras."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from rnnx.bundle.directory import (
     VOCABULARY_NAME,
     Directory,
     find_directory,
-    is_part_of_model,
     read_directory,
 )
 from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
@@ -27,9 +26,10 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.export.kind import Kind
 from rnnx.export.kinds import ArrayKind, TaggerKind, TextKind
 from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
-from rnnx.files.read import read_file
 from rnnx.keras_models.describe import describe
-from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.keras_models.file_formats import FileFormat, find_format, name_without_ending
+from rnnx.keras_models.load_model import load_file, load_keras
+from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Network
 from rnnx.text.ids import IdEncoder, read_id_encoder
 from rnnx.text.tokenizer import Tokenizer
@@ -62,19 +62,19 @@ class Source:
 
 
 def open_source(model: str | Path, names: Names | None = None) -> Source:
-    """Opens a run or a bundle (by path, or by the name of a shipped model), or a `.keras` file.
+    """Opens a run or a bundle (by path, or by the name of a shipped model), or a file of Keras.
 
     Args:
         model: The path or the name.
-        names: The vocabulary and labels of a bare `.keras` file, which it does not contain.
+        names: The vocabulary and labels of a file of Keras, which it does not contain.
 
     Raises:
         ModelError: If the model is broken, altered or not supported, or the names do not fit it.
         UsageError: If names are given for a run or a bundle, which has its own.
     """
     path = Path(model)
-    if path.suffix == ".keras" and path.is_file() and not is_part_of_model(path):
-        return _from_keras_file(path, names or Names())
+    if (found := find_format(model)) is not None:
+        return _from_file(found, path, names or Names())
     if names is not None and names != Names():
         raise UsageError(
             f"{model}: a run or a bundle has its own vocabulary and labels; to use others, export its .keras file"
@@ -117,15 +117,14 @@ def renamed(source: Source, name: str) -> Source:
         raise UsageError(str(error)) from error
 
 
-def _from_keras_file(path: Path, names: Names) -> Source:
-    """Opens a bare `.keras` file; its task follows from its outputs, and its labels and texts from `names`."""
-    data = read_file(path)
-    model = load_keras(data, str(path))
+def _from_file(found: FileFormat, path: Path, names: Names) -> Source:
+    """Opens a file of Keras; its task follows from its outputs, and its labels and texts from `names`."""
+    model, data = load_file(found, path)
     network = read_network(model)
     task, units = read_task(network)
     tokenizer = read_tokenizer_of(network, task, names)
     config = ModelConfig(
-        name=re.sub(r"[^\w .-]", "-", path.stem).strip(" .-") or "model",
+        name=re.sub(r"[^\w .-]", "-", name_without_ending(path)).strip(" .-") or "model",
         labels=name_labels(task, units, names),
         output_size=units,
         vocabulary_size=max(port.size for port in network.inputs),

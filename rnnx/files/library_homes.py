@@ -1,7 +1,10 @@
-"""Keeps the settings and caches that libraries write out of the home directory. Imports the standard library only.
+"""Keeps the settings and caches of libraries out of the home directory. Imports the standard library only.
 
 Keras writes `~/.keras/keras.json` when it is imported, and matplotlib writes a list of fonts to `~/.cache/matplotlib`
-and makes `~/.config/matplotlib`. Where the user has these files already, the libraries read them and write nothing.
+and makes `~/.config/matplotlib`. Where the user has matplotlib's files already, it reads them and writes nothing.
+
+Keras's own settings are never read: rnnx needs the backend TensorFlow, and the float type and image format that a file
+was made with, whatever `KERAS_BACKEND` and `keras.json` say.
 """
 
 from __future__ import annotations
@@ -19,25 +22,27 @@ _KERAS_HOME = os.environ.get("KERAS_HOME")
 def library_homes(folder: Path) -> Iterator[None]:
     """Makes Keras and matplotlib write to a temporary folder if they are imported while the block runs.
 
-    Environment variables that the user has set stay as they are.
+    Keras then uses TensorFlow. A folder that the user has set for matplotlib stays as it is. At the end, all
+    environment variables are again what they were.
 
     Args:
         folder: The temporary folder.
     """
-    chosen = {}
-    if not (_user_folder() / ".keras" / "keras.json").exists():
-        chosen["KERAS_HOME"] = str(folder / "keras")
+    chosen = {"KERAS_HOME": str(folder / "keras"), "KERAS_BACKEND": "tensorflow"}
     config = Path(os.environ.get("XDG_CONFIG_HOME") or _user_folder() / ".config")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or _user_folder() / ".cache")
-    if not all((parent / "matplotlib").is_dir() for parent in (config, cache)):
+    if "MPLCONFIGDIR" not in os.environ and not all((parent / "matplotlib").is_dir() for parent in (config, cache)):
         chosen["MPLCONFIGDIR"] = str(folder / "matplotlib")
-    ours = {name: value for name, value in chosen.items() if name not in os.environ}
-    os.environ.update(ours)
+    before = {name: os.environ.get(name) for name in chosen}
+    os.environ.update(chosen)
     try:
         yield
     finally:
-        for name in ours:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def keras_cache() -> Path:

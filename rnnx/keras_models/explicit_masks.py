@@ -1,6 +1,8 @@
 """Finds the masks that a Keras model passes to a layer as an argument, in place of the mask that Keras propagates.
 
-Imports Keras.
+A functional model from a file passes every mask as an argument: Keras saves the computation of the mask as operations
+between the layers, NotEqual and Any for example. A mask that is computed in the same way from the same input as the one
+that Keras propagates is that mask. Imports Keras.
 """
 
 from __future__ import annotations
@@ -8,20 +10,22 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from rnnx.keras_models.read_layers import refusal
 
 
 def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
-    """Finds the Embedding whose mask was passed to a layer, as in `rnn(x, mask=embedding.compute_mask(ids))`.
+    """Finds the Embedding or Masking whose mask was passed to a layer: `rnn(x, mask=embedding.compute_mask(ids))`.
 
     Args:
         model: The whole model.
         layer: One of its layers.
 
     Returns:
-        The name of the Embedding; None if the layer has no mask, or the mask that Keras propagates with its inputs.
+        The name of the Embedding or Masking; None if the layer has no mask, or the mask that Keras propagates with its
+        inputs.
 
     Raises:
         ModelError: If the mask is of any other kind.
@@ -33,19 +37,63 @@ def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
     masks = [tensor for tensor in tensors if tensor.dtype == "bool"]
     if not masks or all(_is_propagated(mask, values) for mask in masks):
         return None
-    looked_up = _input_of(masks[0])
+    if len(masks) == 1 and len(values) == 1:
+        for source in model.layers:
+            if _masks(source) and is_same_mask(source.output._keras_mask, masks[0]):
+                return str(source.name)
+    looked_up = _looked_up(masks[0])
     if len(masks) > 1 or len(values) > 1 or looked_up is None:
         raise refusal(
             layer,
-            "has an explicit mask; only the mask of an Embedding, embedding.compute_mask(ids), is supported, and only "
-            "for a layer with one input",
+            "has an explicit mask; only the mask of an Embedding, embedding.compute_mask(ids), or of a Masking is "
+            "supported, and only for a layer with one input",
         )
-    for embedding in model.layers:
-        if isinstance(embedding, layers.Embedding) and embedding.mask_zero and embedding.input is looked_up:
-            if len(looked_up.shape) != len(masks[0].shape) or len(looked_up.shape) != 2:
-                break
-            return str(embedding.name)
     raise refusal(layer, f"has a mask of {looked_up.name}, which is not the input of an Embedding with mask_zero")
+
+
+def is_same_mask(mask: Any, other: Any) -> bool:
+    """Says whether two tensors are computed in the same way from the same tensors."""
+    if mask is other:
+        return True
+    first, second = (getattr(tensor, "_keras_history", None) for tensor in (mask, other))
+    if first is None or second is None:
+        return False
+    is_layer = isinstance(first.operation, keras.Layer)
+    if is_layer or type(first.operation) is not type(second.operation) or first.tensor_index != second.tensor_index:
+        return bool(first.operation is second.operation and first[1:] == second[1:])
+    if _settings(first.operation) != _settings(second.operation):
+        return False
+    given, others = _arguments(first), _arguments(second)
+    return len(given) == len(others) and all(map(_is_same_argument, given, others))
+
+
+def _arguments(history: Any) -> list[Any]:
+    """Returns all arguments of the call that made a tensor."""
+    arguments = history.operation._inbound_nodes[history.node_index].arguments
+    flat: list[Any] = keras.tree.flatten((arguments.args, arguments.kwargs))
+    return flat
+
+
+def _is_same_argument(given: Any, other: Any) -> bool:
+    if isinstance(given, keras.KerasTensor) or isinstance(other, keras.KerasTensor):
+        return is_same_mask(given, other)
+    return bool(np.array_equal(given, other))
+
+
+def _settings(operation: Any) -> dict[str, Any]:
+    """Returns the attributes of an operation that say what it computes, such as its axis."""
+    return {
+        name: value
+        for name, value in vars(operation).items()
+        if not name.startswith("_") and name != "name" and isinstance(value, int | float | str | list | tuple | None)
+    }
+
+
+def _masks(layer: Any) -> bool:
+    """Says whether a layer makes a mask of ids or numbers, `(batch, time)`."""
+    if isinstance(layer, layers.Embedding):
+        return bool(layer.mask_zero) and len(layer.input.shape) == 2
+    return isinstance(layer, layers.Masking)
 
 
 def _is_propagated(mask: Any, values: list[Any]) -> bool:
@@ -54,10 +102,10 @@ def _is_propagated(mask: Any, values: list[Any]) -> bool:
     In a loaded model it is another tensor, which is computed in the same way from the same input.
     """
     propagated = [m for m in (getattr(tensor, "_keras_mask", None) for tensor in values) if m is not None]
-    return any(m is mask or (_input_of(m) is not None and _input_of(m) is _input_of(mask)) for m in propagated)
+    return any(is_same_mask(m, mask) for m in propagated)
 
 
-def _input_of(mask: Any) -> Any:
+def _looked_up(mask: Any) -> Any:
     """Returns the input of the model of which a mask is NotEqual(input, 0); None if the mask has another origin."""
     history = mask._keras_history
     if type(history.operation).__name__ != "NotEqual":

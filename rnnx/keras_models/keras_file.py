@@ -1,4 +1,4 @@
-"""Checks a `.keras` file before Keras reads it, and removes the parts that Keras does not need.
+"""Checks a `.keras` file, or the config of another file, before Keras reads it, and removes what Keras does not need.
 
 Keras creates every class and function that the file names, and its safe mode has been bypassed several times
 (CVE-2025-1550, -8747, -9905, -9906, -49655; CVE-2026-1462). Therefore only classes of Keras itself are allowed here,
@@ -9,24 +9,24 @@ the file itself. Imports h5py, which comes with Keras, but neither Keras nor Ten
 from __future__ import annotations
 
 import io
-import json
 import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from rnnx.errors import ModelError, one_line
+from rnnx.keras_models.hdf5_checks import MAX_WEIGHT_BYTES, open_hdf5
+from rnnx.keras_models.keras_2 import HARD_SIGMOID, is_keras_2, to_keras_3
+from rnnx.keras_models.model_parts import CONFIG, METADATA, WEIGHTS, ModelParts, pack
 from rnnx.strict_json import parse_json
 
-_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # The largest config of the tests has 0.1 MB. The limit of the weights is that of an `.onnx` file.
-_MAX_BYTES = {_CONFIG: 1 << 24, _METADATA: 1 << 20, _WEIGHTS: 1 << 30}
+MAX_BYTES = {CONFIG: 1 << 24, METADATA: 1 << 20, WEIGHTS: MAX_WEIGHT_BYTES}
 # The errors that a damaged file causes. zipfile raises RuntimeError for an encrypted member or an unknown compression,
 # and ValueError for an invalid header. Names and JSON that are not UTF-8 raise ValueError too.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
-_MAX_OBJECTS, _MAX_DEPTH = 100_000, 32
 # Of lists and objects in the config; a model in a model in a model has 20. Keras itself calls functions for each level.
 _MAX_LEVELS = 100
 
@@ -42,13 +42,24 @@ _LAYERS = frozenset(
         "Subtract", "TimeDistributed", "ZeroPadding1D",
     }
 )  # fmt: skip
+# Operations between layers. Keras 3 writes the computation of a mask into the file as such operations.
+_OPERATIONS = frozenset(
+    {"All", "Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike", "ZerosLike"}
+)
+_TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
+_OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
+# What to do about a layer that stays unsupported.
+_REMEDIES: Mapping[str, str] = {
+    **dict.fromkeys(("Hashing", "StringLookup", "TextVectorization"), _TEXTS),
+    **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
+}
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
 _PLAIN = ("__keras_tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
 
 
 def clean_keras_file(data: bytes, name: str) -> bytes:
-    """Checks a file, and packs the needed parts of it again.
+    """Checks a `.keras` file of Keras 3, and packs the needed parts of it again.
 
     Args:
         data: The content of the file.
@@ -62,38 +73,81 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
         ModelError: If the file is not a `.keras` file, or contains anything that Keras must not load. The message names
             the first such part.
     """
+    parts = read_keras_file(data, name)
+    return pack(parts.config, parts.weights)
+
+
+def read_keras_file(data: bytes, name: str) -> ModelParts:
+    """Reads and checks a `.keras` file of Keras 3 or Keras 2; see `clean_keras_file`."""
     try:
-        members = _unpack(data)
-        config = parse_json(members[_CONFIG])
-        _check_depth(config)
-        _check_classes(config, "")
-        _check_weights(members[_WEIGHTS])
+        members, others = _unpack(data)
+        metadata = parse_json(members[METADATA])
+        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        version = version if isinstance(version, str) else None
+        config = read_config(members[CONFIG], version)
+        _require_no_others(others)  # a layer with files of its own is the better reason
+        with open_hdf5(members[WEIGHTS], f"its {WEIGHTS}"):
+            pass  # every array was checked
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     except _DAMAGE as error:
         raise ModelError(f"{name}: the file is damaged, or is not a .keras file ({one_line(error, 200)})") from error
-    members[_CONFIG] = json.dumps(_without_compilation(config)).encode()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for member, content in members.items():
-            archive.writestr(member, content)
-    return packed.getvalue()
+    is_old = is_keras_2(version)
+    return ModelParts(config, members[WEIGHTS], version, original=None if is_old else data)
 
 
-def _unpack(data: bytes) -> dict[str, bytes]:
+def _unpack(data: bytes) -> tuple[dict[str, bytes], list[str]]:
+    """Returns the needed members of the zip file, and the names of all others."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entries = archive.infolist()
-        if sorted(entry.filename for entry in entries) != sorted(_MAX_BYTES):
-            others = [entry.filename for entry in entries if entry.filename not in _MAX_BYTES]
-            problem = f"contains {others[0]!r:.60} too" if others else "lacks one of them, or contains one twice"
-            raise ModelError(f"the file should contain {', '.join(_MAX_BYTES)}, but {problem}")
+        entries = [entry for entry in archive.infolist() if entry.filename in MAX_BYTES]
+        if sorted(entry.filename for entry in entries) != sorted(MAX_BYTES):
+            problem = "lacks one of them, or contains one twice"
+            raise ModelError(f"the file should contain {', '.join(MAX_BYTES)}, but {problem}")
         for entry in entries:
-            if entry.file_size > _MAX_BYTES[entry.filename]:
-                limit = _MAX_BYTES[entry.filename] >> 20
+            if entry.file_size > MAX_BYTES[entry.filename]:
+                limit = MAX_BYTES[entry.filename] >> 20
                 raise ModelError(
                     f"its {entry.filename} unpacks to {entry.file_size:,} bytes; at most {limit} MB are supported"
                 )
-        return {entry.filename: archive.read(entry) for entry in entries}  # reads no more than is declared
+        members = {entry.filename: archive.read(entry) for entry in entries}  # reads no more than is declared
+        return members, [name for name in archive.namelist() if name not in members]
+
+
+def _require_no_others(others: list[str]) -> None:
+    if others:
+        raise ModelError(f"the file should contain {', '.join(MAX_BYTES)}, but contains {others[0]!r:.60} too")
+
+
+def read_config(text: bytes | str, version: str | None) -> dict[str, Any]:
+    """Reads and checks the config of a model.
+
+    Args:
+        text: The JSON text.
+        version: The version of Keras that wrote it, if it is known.
+
+    Returns:
+        The config as Keras 3 writes it, without the optimizer, loss and metrics.
+
+    Raises:
+        ModelError: If it contains anything that Keras must not load. The message names the first such part.
+        ValueError: If it is not JSON.
+    """
+    if len(text) > MAX_BYTES[CONFIG]:
+        limit = MAX_BYTES[CONFIG] >> 20
+        raise ModelError(f"its config has {len(text):,} bytes; at most {limit} MB are supported")
+    config = parse_json(text.encode() if isinstance(text, str) else text)
+    _check_depth(config)
+    if is_keras_2(version) or _lacks_modules(config):
+        config = to_keras_3(config, version)
+    _check_model(config)
+    _check_classes(config, "")
+    _check_is_built(config)
+    cleaned: dict[str, Any] = _without_compilation(config)
+    return cleaned
+
+
+def _lacks_modules(config: Any) -> bool:
+    return isinstance(config, dict) and "class_name" in config and "module" not in config
 
 
 def _check_depth(config: Any) -> None:
@@ -101,7 +155,7 @@ def _check_depth(config: Any) -> None:
     while level := [value for value in level if isinstance(value, list | dict)]:
         if (depth := depth + 1) > _MAX_LEVELS:
             raise ModelError(
-                f"its {_CONFIG} has layers in layers, or lists in lists, more than {_MAX_LEVELS} levels deep"
+                f"its {CONFIG} has layers in layers, or lists in lists, more than {_MAX_LEVELS} levels deep"
             )
         level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)]
 
@@ -123,23 +177,67 @@ def _check_classes(value: Any, layer: str) -> None:
             _check_classes(item, layer)
 
 
+def _check_model(config: Any) -> None:
+    """Refuses a model that is a class of the user's."""
+    name = config.get("class_name") if isinstance(config, dict) else None
+    if isinstance(name, str) and name not in ("Sequential", "Functional", "Model"):
+        raise ModelError(
+            f"the model is of the class {name!s:.60}, whose code is not in the file; build the same layers as a "
+            "keras.Sequential or a keras.Model(inputs, outputs), copy the weights with set_weights, and save that"
+        )
+
+
+def _check_is_built(config: Any) -> None:
+    """Refuses a Sequential that was saved before it knew its input."""
+    model, is_built = config, False
+    while isinstance(model, dict) and model.get("class_name") == "Sequential" and not is_built:
+        inner = model.get("config")
+        settings = inner if isinstance(inner, dict) else {}
+        is_built = bool(settings.get("build_input_shape") or model.get("build_config"))
+        layers = settings.get("layers")
+        model = layers[0] if isinstance(layers, list) and layers else None
+    if not is_built and not (isinstance(model, dict) and model.get("class_name") in ("InputLayer", "Functional")):
+        raise ModelError(
+            "the Sequential was saved before it knew the shape of its input; put keras.Input((None, features)), or "
+            'keras.Input((None,), dtype="int32") for ids, in front of its layers, and save it again'
+        )
+
+
 def _check_class(value: dict[str, Any], layer: str) -> None:
     module, class_name, registered = (value.get(key) for key in ("module", "class_name", "registered_name"))
     where = f"layer {layer!r:.60}: " if layer else ""
     if "Lambda" in (class_name, registered) or class_name == "__lambda__":
-        raise ModelError(f"{where}a Lambda contains code from the author of the file, and is not loaded")
-    described = f"{module or 'no module'!s:.60}, {class_name!s:.60}"
-    if not isinstance(class_name, str) or not isinstance(module, str | None) or registered not in (None, class_name):
-        raise ModelError(f"{where}{described}, registered as {registered!s:.60}: not a class of Keras, and not loaded")
-    if (module is None and class_name in _PLAIN) or (module == "keras.src.ops.numpy" and class_name == "NotEqual"):
+        raise ModelError(
+            f"{where}a Lambda contains code from the author of the file, and is not loaded; replace it with layers of "
+            "Keras, and save the model again"
+        )
+    if {key: value.get(key) for key in HARD_SIGMOID} == HARD_SIGMOID:
+        return
+    is_named = isinstance(class_name, str) and isinstance(module, str | None) and registered in (None, class_name)
+    if not is_named or not isinstance(class_name, str) or ">" in class_name:
+        shown = registered if isinstance(registered, str) else class_name
+        raise ModelError(
+            f"{where}its class, {shown!s:.60}, is not a class of Keras, and its code is not in the file; replace it "
+            "with layers of Keras, and save the model again"
+        )
+    if module is None and class_name in _PLAIN:
+        return
+    if (module or "").startswith("keras.src.ops."):
+        if class_name not in _OPERATIONS:
+            raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; nothing was exported")
         return
     if module == "keras.layers" or (module or "").startswith("keras.src.layers."):
         if class_name not in _LAYERS:
-            raise ModelError(f"{where}{class_name!s:.60} is of an unsupported class; nothing was exported")
+            remedy = _REMEDIES.get(class_name, "nothing was exported")
+            raise ModelError(f"{where}{class_name!s:.60} is of an unsupported class; {remedy}")
         return
     is_model = class_name in ("Sequential", "Functional", "Model", "DTypePolicy") and _MODELS.fullmatch(module or "")
     if not is_model and not (_PARTS.fullmatch(module or "") and class_name.isidentifier() and class_name[0].isupper()):
-        raise ModelError(f"{where}{described}: code from outside the layers of Keras is not loaded")
+        described = f"{module or 'no module'!s:.60}, {class_name!s:.60}"
+        raise ModelError(
+            f"{where}{described}: code from outside the layers of Keras is not loaded; replace it with layers of "
+            "Keras, and save the model again"
+        )
 
 
 def _without_compilation(value: Any) -> Any:
@@ -148,39 +246,3 @@ def _without_compilation(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
     return value
-
-
-def _check_weights(data: bytes) -> None:
-    """Makes sure that every array is stored in the file itself, and that the arrays are not too large."""
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            sizes = [item.nbytes for item in _walk(h5py, file) if isinstance(item, h5py.Dataset)]
-    except (OSError, RuntimeError, KeyError, ValueError, ArithmeticError) as error:  # also for impossible shapes
-        raise ModelError(f"its {_WEIGHTS} is damaged ({one_line(error, 200)})") from error
-    if sum(sizes) > _MAX_BYTES[_WEIGHTS]:
-        raise ModelError(
-            f"its {_WEIGHTS} declares {sum(sizes):,} bytes; at most {_MAX_BYTES[_WEIGHTS] >> 20} MB are supported"
-        )
-
-
-def _walk(h5py: Any, file: Any) -> Iterator[Any]:
-    """Yields every group and array of an open HDF5 file. Links that could lead out of the file are refused."""
-    waiting, count = [(file, 0)], 0
-    while waiting:
-        group, depth = waiting.pop()
-        for name in group:
-            count += 1
-            if count > _MAX_OBJECTS or depth > _MAX_DEPTH:
-                raise ModelError(f"its {_WEIGHTS} contains too many arrays, or too many nested groups")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ModelError(f"its {_WEIGHTS} has a link, {name!r:.60}, which is not followed")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                waiting.append((item, depth + 1))
-            elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-                raise ModelError(f"its {_WEIGHTS} contains {name!r:.60}, which is not an array of numbers")
-            elif item.external or item.is_virtual:
-                raise ModelError(f"its {_WEIGHTS} stores the numbers of {name!r:.60} in another file")
-            yield item

@@ -15,6 +15,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
+from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
@@ -249,7 +250,7 @@ def read_activation(layer: Any) -> ActivationName:
     Raises:
         ModelError: If the activation is not supported.
     """
-    name = keras.activations.serialize(layer.activation)
+    name = activation_name(layer.activation)
     if name not in _ACTIVATIONS:
         raise refusal(layer, f"has the activation {name!r}; supported are {', '.join(_ACTIVATIONS)}")
     activation: ActivationName = name

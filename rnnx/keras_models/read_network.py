@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -18,17 +16,17 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
-from rnnx.errors import ModelError, one_line
+from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
-from rnnx.keras_models.keras_file import clean_keras_file
+from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 from rnnx.reference.shapes import zeros
-from rnnx.versions import require_floor
 
 # The activations of ONNX's recurrent operators.
 _RECURRENT_ACTIVATIONS = (
-    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "elu", "leaky_relu"
+    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "hard_sigmoid_keras_2", "softsign", "softplus",
+    "elu", "leaky_relu",
 )  # fmt: skip
 _RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.SimpleRNN: reference.SimpleRNN,
@@ -47,28 +45,6 @@ _MERGES: Mapping[str, reference.Layer] = {
 _ANY_TIME = 60
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
 Port: TypeAlias = tuple[str, int]
-
-
-def load_keras(data: bytes, name: str) -> keras.Model:
-    """Checks the content of a `.keras` file, and loads it in the safe mode of Keras.
-
-    Args:
-        data: The content of the file.
-        name: The name of the file, for the messages.
-
-    Raises:
-        MissingExtraError: If the installed Keras is so old that a file could run code in it.
-        ModelError: If the file may not be loaded, or Keras cannot load it.
-    """
-    require_floor("keras", keras.__version__)
-    data = clean_keras_file(data, name)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(data)
-        try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras passes on any exception of the broken part
-            raise ModelError(f"{name}: Keras cannot load it: {one_line(error)}") from error
 
 
 def read_network(model: keras.Model) -> Network:
@@ -331,7 +307,7 @@ def _read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node]
 
 
 def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:
-    name = keras.activations.serialize(getattr(layer, role))
+    name = activation_name(getattr(layer, role))
     if name not in _RECURRENT_ACTIVATIONS:
         known = ", ".join(_RECURRENT_ACTIVATIONS)
         raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; ONNX's recurrent operators support {known}")

@@ -17,6 +17,7 @@ For functions with unbounded results, `relative` is the largest measured relativ
 - silu is the product of x and a sigmoid. The sigmoid's 3 u are multiplied by |x| (`of_input`); `relative` covers the
   rounding of the product.
 - hard_sigmoid is a sum and a product with a rounded 1/6, or two sums and a division: 2 u and terms of second order.
+  That of Keras 2, with a rounded 0.2, is a product and a sum.
 
 Imports numpy only.
 
@@ -37,8 +38,8 @@ import numpy as np
 from rnnx.primitives.arrays import Array
 
 ActivationName = Literal[
-    "linear", "tanh", "relu", "sigmoid", "softmax", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu", "selu",
-    "gelu", "silu", "exponential",
+    "linear", "tanh", "relu", "sigmoid", "softmax", "elu", "softplus", "softsign", "hard_sigmoid",
+    "hard_sigmoid_keras_2", "leaky_relu", "selu", "gelu", "silu", "exponential",
 ]  # fmt: skip
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -132,6 +133,9 @@ ACTIVATIONS: Mapping[ActivationName, ActivationFunction] = {
     "softsign": ActivationFunction(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
     "hard_sigmoid": ActivationFunction(
         lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: np.where(np.abs(x) < 3.0, 1.0 / 6.0, 0.0), 1.0 / 6.0, 3, 0
+    ),
+    "hard_sigmoid_keras_2": ActivationFunction(
+        lambda x: np.clip(0.2 * x + 0.5, 0.0, 1.0), lambda x: np.where(np.abs(x) < 2.5, 0.2, 0.0), 0.2, 3, 0
     ),
     "leaky_relu": ActivationFunction(
         lambda x: np.maximum(x, LEAKY_SLOPE * x), lambda x: np.where(x > 0, 1.0, LEAKY_SLOPE), 1.0, 0, 3

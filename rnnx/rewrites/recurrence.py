@@ -27,23 +27,29 @@ LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
 
 MARKER_DOMAIN = "rnnx.marker"
 MARKER_TYPE = "Recurrence"
-# The activations' names in the reference and in ONNX.
+# The activations' names in the reference and in ONNX. Two have the same operator, with other parameters.
 ONNX_ACTIVATIONS = {
     "linear": "Affine",
     "tanh": "Tanh",
     "relu": "Relu",
     "sigmoid": "Sigmoid",
     "hard_sigmoid": "HardSigmoid",
+    "hard_sigmoid_keras_2": "HardSigmoidKeras2",
     "softsign": "Softsign",
     "softplus": "Softplus",
     "elu": "Elu",
     "leaky_relu": "LeakyRelu",
 }
 # The activations' parameters in Keras. They are written into every file, because ONNX has other defaults.
-ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0, "LeakyRelu": 0.2}
-BETAS = {"Affine": 0.0, "HardSigmoid": 0.5}
+ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "HardSigmoidKeras2": 0.2, "Elu": 1.0, "LeakyRelu": 0.2}
+BETAS = {"Affine": 0.0, "HardSigmoid": 0.5, "HardSigmoidKeras2": 0.5}
 # Of these, act(0) is not 0: they do not keep a state at zero while the input is zero.
-NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "Softplus"})
+NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "HardSigmoidKeras2", "Softplus"})
+
+
+def operator_of(activation: str) -> str:
+    """Returns the ONNX operator of an activation that `ONNX_ACTIVATIONS` names."""
+    return activation.removesuffix("Keras2")
 
 
 def _select(new: Pattern, old: Pattern) -> Pattern:

@@ -21,7 +21,7 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.loop_ids import add_ids
 from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, move_rows, turn
 from rnnx.rewrites.pooled_states import Pooled
-from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence, operator_of
 from rnnx.rewrites.replace import Written
 
 
@@ -167,7 +167,7 @@ def add_operator(graph: Graph, r: Recurrence, inputs: list[str], *, has_memory: 
             outputs,
             name=r.name,
             hidden_size=len(r.recurrent_kernel),
-            activations=activations,
+            activations=list(map(operator_of, activations)),
             activation_alpha=alphas or None,
             activation_beta=betas or None,
             direction="forward",

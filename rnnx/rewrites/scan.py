@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.recurrence import ALPHAS, BETAS
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, operator_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,5 +102,5 @@ def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:
         return helper.make_node("Identity", [total], [new])
     given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
     return helper.make_node(
-        activation, [total], [new], **{key: value for key, value in given.items() if value is not None}
+        operator_of(activation), [total], [new], **{key: value for key, value in given.items() if value is not None}
     )

@@ -20,7 +20,8 @@ from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
 from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.export.prove import prove
-from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Embedding, Network, Node, TakeMask
 from tests.conversions import build_forms
 
@@ -165,6 +166,21 @@ def hand_made(x: Any, y: Any, mask: Any) -> Any:
 def test_a_mask_made_by_hand_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
     with pytest.raises(ModelError, match=rf"layer p \(.*{re.escape(reason)}"):
         read_network(make(body))
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'reshape' .* was passed an input with a mask attached:UserWarning")
+def test_the_mask_of_a_masking_layer_may_be_passed_to_another_layer(tmp_path: Path) -> None:
+    x = keras.Input((None, 2), name="x")
+    masking = layers.Masking(name="m")
+    y = layers.Concatenate()([masking(x), layers.Dense(3)(x)])
+    y = rnn()(layers.Reshape((-1, 5))(y), mask=masking.compute_mask(x))
+    model = keras.Model(x, layers.Dense(2)(rnn()(y)))
+    model.save(tmp_path / "m.keras")
+    loaded = load_keras((tmp_path / "m.keras").read_bytes(), "m.keras")
+    given = FEATURES.astype(np.float32)
+    for network in (read_network(model), read_network(loaded)):
+        assert [node.inputs[1] for node in network.nodes if isinstance(node.layer, TakeMask)] == ["m"]
+        np.testing.assert_allclose(np.asarray(model(given)), network.predict(given), atol=1e-6)
 
 
 def test_a_mask_of_ids_without_a_masking_embedding_is_refused() -> None:

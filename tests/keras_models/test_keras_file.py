@@ -20,7 +20,7 @@ from keras import layers
 from rnnx.errors import MissingExtraError, ModelError
 from rnnx.keras_models import keras_file, read_layers, read_network
 from rnnx.keras_models.keras_file import clean_keras_file
-from rnnx.keras_models.read_network import load_keras
+from rnnx.keras_models.load_model import load_keras
 
 pytestmark = pytest.mark.train
 
@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
     ),
     "a class of the user's": (
         with_layer(module="mine", class_name="Layer", config={"name": "own"}, registered_name="mine>Layer"),
-        "layer 'own': mine, Layer, registered as mine>Layer: not a class of Keras",
+        "layer 'own': its class, mine>Layer, is not a class of Keras",
     ),
     "a class without a module": (with_layer(class_name="Dense", config={"name": "d"}), "no module, Dense"),
     "TorchModuleWrapper": (

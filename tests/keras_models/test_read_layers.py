@@ -21,7 +21,9 @@ from onnx import numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
-from rnnx.keras_models.read_network import load_keras, read_network
+from rnnx.keras_models.keras_2_activations import find_activation
+from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.primitives.activations import ACTIVATIONS
@@ -34,6 +36,7 @@ from rnnx.rewrites.replace import Rewritten
 from rnnx.runtime.session import Session
 from rnnx.strict_json import from_json, to_json
 from tests.conversions import build_forms, decide
+from tests.keras_files import through_file
 
 pytestmark = [
     pytest.mark.train,
@@ -93,8 +96,9 @@ def activations(x: Any) -> Any:
     """Applies every activation, in a Dense at each position and in a layer of its own."""
     names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax"]
     x = rnn()(x)
-    dense = [layers.Dense(2, name)(x) for name in names]
-    return last(layers.Concatenate()([*dense, *(layers.Activation(name)(x) for name in names)]))
+    functions = [find_activation(name) for name in names]
+    dense = [layers.Dense(2, function)(x) for function in functions]
+    return last(layers.Concatenate()([*dense, *(layers.Activation(function)(x) for function in functions)]))
 
 
 def merged(*merges: type[keras.Layer]) -> Body:
@@ -182,7 +186,7 @@ CASES = [(name, True) for name in BODIES] + [
 
 
 def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
-    """Builds a classifier with the body over an embedding; weights are random, and variances positive."""
+    """Returns a classifier with the body over an embedding, from a file; weights are random, and variances positive."""
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32", name="ids")
     probs = layers.Dense(1, "sigmoid", name="head")(body(layers.Embedding(12, 4, mask_zero=mask_zero)(ids)))
@@ -191,7 +195,7 @@ def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
     for weight in model.weights:
         values = rng.normal(size=weight.shape)
         weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
-    return model
+    return through_file(model)
 
 
 def compare(network: Network, rewritten: Rewritten) -> RuntimeReport:

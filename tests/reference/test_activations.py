@@ -38,6 +38,7 @@ def test_values_at_known_points() -> None:
         "softplus": [math.log(1 + 1 / math.e), math.log(2), math.log(4)],
         "softsign": [-0.5, 0.0, third / (1 + third)],
         "hard_sigmoid": [1 / 3, 0.5, (third + 3) / 6],
+        "hard_sigmoid_keras_2": [0.3, 0.5, 0.2 * third + 0.5],
         "leaky_relu": [-0.2, 0.0, third],
         "selu": [1.0507009873554805 * 1.6732632423543772 * (1 / math.e - 1), 0.0, 1.0507009873554805 * third],
         "gelu": [-0.15865525393145707, 0.0, third * (1 + math.erf(third / math.sqrt(2))) / 2],
@@ -82,13 +83,13 @@ def test_the_bound_covers_an_error_that_is_carried_on(name: ActivationName) -> N
 def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> None:
     """Checks four million numbers; `bench/proof/activations.py` checks the whole range."""
     tf = pytest.importorskip("tensorflow", reason="needs the [train] extra")
-    import keras
     import onnxruntime as ort
     import tf2onnx
 
+    from rnnx.keras_models.keras_2_activations import find_activation
     from rnnx.rewrites.erfc import replace_erfc
 
-    function = keras.activations.get(name)
+    function = find_activation(name)
     signature = [tf.TensorSpec((None,), tf.float32, name="x")]
     with tf.device("/CPU:0"):
         traced = tf.function(lambda x: tf.identity(function(x)), input_signature=signature)
