@@ -51,7 +51,7 @@ def test_bad_rows_are_skipped_on_request(tmp_path: Path, capsys: Capture) -> Non
 
 def test_delimiter_encoding_and_quotes_can_be_given(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "reviews.csv"
-    path.write_bytes('text#label\n"Très bien#pos\nFun#pos\nBad#neg\nDull#neg\n'.encode("cp1252"))
+    path.write_bytes('text#label\n"Très great#pos\nFun#pos\nBad#neg\nDull#neg\n'.encode("cp1252"))
     options = ("--delimiter", "#", "--encoding", "cp1252", "--no-quotes")
     assert evaluate(path, capsys, *options) == (0, 4, "")
     code, _, err = evaluate(path, capsys, "--encoding", "nonsense")
