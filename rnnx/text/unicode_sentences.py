@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.text.unicode_rule import decode_escaped
 from rnnx.text.unicode_table import CharacterKind
@@ -45,6 +46,7 @@ _STOPS = frozenset(
 _SPACES = frozenset("\xa0\u1680\u202f\u205f\u3000") | frozenset(map(chr, range(0x2000, 0x200C)))
 _LINES = frozenset("\u2028\u2029")
 _LINE_ENDS = frozenset("\r\n")
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 _ELLIPSES = frozenset("\x85\u2026")
 # Quotes and brackets that close, in ASCII, in general punctuation, and those of East Asia.
 _CLOSING = frozenset("\"')]}\u2019\u201d\u00bb\u203a\uff09\uff3d\uff5d\u300d\u300f\u3011\u300b\u3009\u3015\uff63")
@@ -75,14 +77,14 @@ class _Text(NamedTuple):
     Attributes:
         lowered: Their lower-cased forms, one for each.
         classes: Their classes, one for each.
-        starts: The offset of the first byte of each.
-        ends: The offset after the last byte of each.
+        starts: The offset of the first byte of each, `(count,)` int64.
+        ends: The offset after the last byte of each, `(count,)` int64.
     """
 
     lowered: str
     classes: str
-    starts: list[int]
-    ends: list[int]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
 
 
 class SentenceSplitter:
@@ -111,6 +113,11 @@ class SentenceSplitter:
 
     def split(self, text: bytes) -> Iterator[list[Word]]:
         """Splits a text, any bytes, into sentences of at least one word."""
+        for line in _LINE.finditer(text):  # no sentence is longer, and the characters of a line need less memory
+            for sentence in self._split_line(line[0]):
+                yield [Word(word, line.start() + start, line.start() + end) for word, start, end in sentence]
+
+    def _split_line(self, text: bytes) -> Iterator[list[Word]]:
         read = self._read(text)
         sentence: list[Word] = []
         end, is_over, is_wide = 0, False, False  # of the last word; whether its marks have ended the sentence
@@ -121,7 +128,7 @@ class SentenceSplitter:
             if sentence and (is_new or not _LINE_ENDS.isdisjoint(between)):
                 yield sentence
                 sentence, is_over, is_wide = [], False, False
-            start, stop = read.starts[first], read.ends[last - 1]
+            start, stop = int(read.starts[first]), int(read.ends[last - 1])
             sentence.append(Word(text[start:stop], start, stop))
             if not is_closing:
                 is_over = _SENTENCE_END.fullmatch(of_word) is not None
@@ -139,7 +146,7 @@ class SentenceSplitter:
         is_kept = np.frombuffer(characters.translate(self._kept).encode(), np.uint8) == ord("1")
         starts = (ends - sizes)[is_kept]
         lowered, classes = characters.translate(self._lowered), characters.translate(self._classes)
-        return _Text(lowered, classes, starts.tolist(), ends[is_kept].tolist())
+        return _Text(lowered, classes, starts, ends[is_kept])
 
     def _find_words(self, read: _Text) -> Iterator[tuple[int, int]]:
         """Yields the first character of each word and the one after its last."""
