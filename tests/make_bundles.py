@@ -89,7 +89,7 @@ def _train_words(out: Path) -> None:
     recipe = dataclasses.replace(
         TAGGER,
         vocabulary_size=VocabularySize(words=30, features=40, least_word_count=1, least_feature_count=1),
-        words=dataclasses.replace(TAGGER.words, max_length=8),
+        words=dataclasses.replace(TAGGER.words, max_length=8, rule="bytes"),
         build=build,
         epochs=1,
     )

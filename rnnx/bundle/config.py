@@ -78,6 +78,10 @@ class TokenizerConfig:
             raise ValueError("tokenizer.marks is not supported by the rule bytes, only by unicode-14")
 
 
+# The rules that find the words of a sentence and their features.
+WordRuleName: TypeAlias = Literal["bytes", "unicode-14"]
+
+
 @dataclass(frozen=True)
 class WordsConfig:
     """The settings with which `rnnx.text.word_encoder` turns each word of a sentence into a row of ids.
@@ -86,14 +90,21 @@ class WordsConfig:
         features: The features that are looked up in addition to the word, such as `SUFFIX3`, `PREFIX1` and `SHAPE`, in
             the order of their columns.
         max_length: The largest number of words in a row. Longer sentences are split into pieces.
+        rule: The rule that splits a text into words and gives their features, from `rnnx.text.word_rules`. It is
+            `bytes` in files that do not name one.
+        joins_hyphens: Whether a word of a text goes on after a hyphen; only `unicode-14` can read it.
     """
 
     features: tuple[str, ...]
     max_length: int
+    rule: WordRuleName = field(default="bytes", metadata=OMIT_DEFAULT)
+    joins_hyphens: bool = field(default=False, metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_length <= 1_000_000:
             raise ValueError(f"words.max_length should be in 1..1000000, not {self.max_length}")
+        if self.joins_hyphens and self.rule == "bytes":
+            raise ValueError("words.joins_hyphens is not supported by the rule bytes, only by unicode-14")
         if not self.features or len(set(self.features)) != len(self.features):
             raise ValueError(f"words.features should be one or more different names, not {list(self.features)}")
         if unknown := [name for name in self.features if not re.fullmatch(FEATURE_SLOT, name)]:

@@ -11,7 +11,13 @@ from typing import ClassVar, assert_never
 from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
 from rnnx.card.usage import array_call, array_session_snippet, describe_inputs, describe_outputs
 
-_WORD_RULE = """\
+_IDS = """\
+- The id of everything that is not in the vocabulary is 2. A batch is padded with 0 in both inputs. A sentence of more
+  than {longest} words is cut into as few pieces as possible, of nearly equal length.
+
+`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against."""
+_WORD_RULE = (
+    """\
 Words to ids, on bytes, so that it is the same in every language:
 
 - `ids`: the ASCII letters of a word are lowered; line N of `vocabulary.txt` is id N - 1.
@@ -19,10 +25,24 @@ Words to ids, on bytes, so that it is the same in every language:
   word, `PREFIX3` its first three (the whole word, if it is shorter); a character starts at the first byte and at each
   other byte outside 0x80 to 0xBF. `SHAPE` writes `X` for A-Z, `x` for a-z, `d` for 0-9, `u` for a byte >= 0x80 and any
   other byte as it is; of equal characters in a row it keeps two, and of the result the first eight.
-- The id of everything that is not in the vocabulary is 2. A batch is padded with 0 in both inputs. A sentence of more
-  than {longest} words is cut into as few pieces as possible, of nearly equal length.
+"""
+    + _IDS
+)
+_UNICODE_WORD_RULE = (
+    """\
+Words to ids by the rule `{rule}`, with the table of characters in `rnnx/text`:
 
-`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against."""
+- `ids`: each character of a word is replaced as the table says, so capitals of every script are lowered; punctuation
+  stays, and dropped characters are left out. Line N of `vocabulary.txt` is id N - 1.
+- `features`: the ids of {slots}, each written `NAME=value`. `SUFFIX3` is the last three characters of the lowered
+  word, `PREFIX3` its first three (the whole word, if it is shorter). `SHAPE` writes `X` for a capital, `x` for another
+  letter or mark, `d` for a digit, `h` for hiragana, `k` for katakana, `c` for a character of another script without
+  spaces, `s` for a symbol, and any other character as it is; of equal characters in a row it keeps two, and of the
+  result the first eight. `rnnx/text/unicode_words.py` has the rule.
+- A text is split by `rnnx/text/unicode_sentences.py`. Known words are found without spaces around them, and {hyphens}.
+"""
+    + _IDS
+)
 
 
 def code(label: str) -> str:
@@ -171,14 +191,27 @@ class TaggerCard(CardKind):
 
     def use(self) -> str:
         """See `CardKind`."""
-        slots = ", ".join(f"`{slot}`" for slot in self._words.features)
-        rule = _WORD_RULE.format(slots=slots, longest=self._words.max_length)
         return (
             "## Use\n\nIn this directory:\n\n"
             "```sh\nrnnx infer --model . file.txt\nrnnx infer --model . --conllu file.txt\n```\n\n"
-            f"```python\n{self.snippet('.')}\n```\n\n{rule}\n\nWith onnxruntime alone:\n\n"
+            f"```python\n{self.snippet('.')}\n```\n\n{self._rule()}\n\nWith onnxruntime alone:\n\n"
             f"```python\n{array_session_snippet(self.config)}\n```"
         )
+
+    def _rule(self) -> str:
+        """Says how words become ids."""
+        words = self._words
+        slots = ", ".join(f"`{slot}`" for slot in words.features)
+        match words.rule:
+            case "bytes":
+                return _WORD_RULE.format(slots=slots, longest=words.max_length)
+            case "unicode-14":
+                hyphens = "a hyphen joins words" if words.joins_hyphens else "a hyphen is a word of its own"
+                return _UNICODE_WORD_RULE.format(
+                    rule=words.rule, slots=slots, longest=words.max_length, hyphens=hyphens
+                )
+            case _:
+                assert_never(words.rule)
 
     def snippet(self, where: str) -> str:
         """See `CardKind`."""
@@ -196,7 +229,8 @@ class TaggerCard(CardKind):
     def facts(self) -> list[tuple[str, str]]:
         """See `CardKind`."""
         words = self._words
-        return [("words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once")]
+        rule = "" if words.rule == "bytes" else f"; by the rule {words.rule}"
+        return [("words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once{rule}")]
 
 
 class ArrayCard(CardKind):

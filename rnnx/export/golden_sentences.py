@@ -10,7 +10,6 @@ import numpy.typing as npt
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.export.probes import GoldenInputs, own_texts
 from rnnx.reference import Network
-from rnnx.text.sentence_split import split_text
 from rnnx.text.tokenizer import to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
@@ -39,7 +38,7 @@ def golden_sentences(encoder: WordEncoder, *, every: bool = True) -> list[tuple[
     own = [
         tuple(word.word for word in sentence)
         for text in own_texts()
-        for sentence in list(split_text(text))[: None if every else 1]
+        for sentence in list(encoder.split_text(text))[: None if every else 1]
     ]
     return [words[:longest] for words in [*own, *_TRAPS]]
 

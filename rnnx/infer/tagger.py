@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from rnnx.infer.predictions import TaggedWord, Tagging
 from rnnx.infer.run_ahead import run_ahead
 from rnnx.text.tokenizer import UNKNOWN_ID, to_bytes, to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds, pieces
-
-if TYPE_CHECKING:
-    from rnnx.text.sentence_split import Word
+from rnnx.text.word_rule import Word
 
 # Starts the network on some pieces of sentences. Gives a function that waits for the outputs: (words, tags) for each
 # piece, or longer where the batch was padded.
@@ -69,10 +67,8 @@ class SentenceReader:
         Raises:
             DataError: If it is neither a text nor a list of words.
         """
-        from rnnx.text.sentence_split import Word, split_text  # compiles its patterns, which only a tagger needs
-
         if isinstance(item, str | bytes):
-            yield from split_text(to_bytes(item) if isinstance(item, str) else item)
+            yield from self.encoder.split_text(to_bytes(item) if isinstance(item, str) else item)
             return
         if not isinstance(item, Sequence) or not all(isinstance(word, str | bytes) and word for word in item):
             raise DataError(

@@ -13,6 +13,7 @@ from rnnx.errors import ModelError
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.text.word_encoder import WordEncoder
+from rnnx.text.word_rules import find_word_rule
 from rnnx.text.word_vocabulary import WordVocabulary
 
 IdEncoder: TypeAlias = Tokenizer | WordEncoder
@@ -37,7 +38,7 @@ def read_id_encoder(directory: Directory) -> IdEncoder | None:
             _require_size(config, len(words), "words")
             return Tokenizer(tokenizer_config, words)
         case WordsConfig() as words_config:
-            tokens = WordVocabulary.from_bytes(directory[VOCABULARY_NAME])
+            tokens = WordVocabulary.from_bytes(directory[VOCABULARY_NAME], find_word_rule(words_config.rule))
             _require_size(config, len(tokens), "tokens")
             return WordEncoder(words_config, tokens)
         case ArraysConfig():

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from rnnx.text.word_rule import Word
 
 # White space that is not ASCII: the no-break space, spaces of fixed width, line and paragraph separators, the CJK
 # space, and the byte order mark.
@@ -61,14 +62,6 @@ _ENDING = re.compile(
 )
 _SENTENCE_END = re.compile(rb"[.!?]*[.!?]|\xe2\x80\xa6|\xe3\x80\x82")
 _CLOSING = frozenset((b'"', b"'", b"''", b")", b"]", b"\xe2\x80\x99", b"\xe2\x80\x9d", b"\xc2\xbb"))
-
-
-class Word(NamedTuple):
-    """A word and its position in the text, `text[start:end]` in bytes."""
-
-    word: bytes
-    start: int
-    end: int
 
 
 def split_text(text: bytes) -> Iterator[list[Word]]:

@@ -138,10 +138,10 @@ class UnicodeRule(TextRule):
 
     def _write(self, run: bytes) -> bytes:
         """Writes the tokens of a run of bytes outside ASCII."""
-        return _decode(run).translate(self._written).replace(_CLOSE + _JOIN, "").encode()
+        return decode_escaped(run).translate(self._written).replace(_CLOSE + _JOIN, "").encode()
 
     def _read(self, text: bytes) -> _Characters:
-        codes = np.frombuffer(_decode(text).encode("utf-32-le", "surrogatepass"), "<u4")
+        codes = np.frombuffer(decode_escaped(text).encode("utf-32-le", "surrogatepass"), "<u4")
         sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
         is_escaped = (codes >= _FIRST_ESCAPED) & (codes <= _LAST_ESCAPED)
         sizes[is_escaped] = 1
@@ -162,7 +162,7 @@ class _WrittenCharacters(dict[int, str]):
         self._table = table
 
     def __missing__(self, code: int) -> str:
-        meant = code - _ESCAPE if _FIRST_ESCAPED <= code <= _LAST_ESCAPED else code
+        meant = code_of(code)
         if meant >= CHARACTER_COUNT:
             return _WRITTEN[CharacterKind.SEPARATOR]  # not kept, because a million characters would need memory
         kind = CharacterKind(self._table.kinds[meant])
@@ -170,11 +170,16 @@ class _WrittenCharacters(dict[int, str]):
         return written
 
 
-def _decode(text: bytes) -> str:
-    """Decodes UTF-8. Bytes that are not UTF-8 are escaped, and an encoded surrogate becomes three spaces."""
+def decode_escaped(text: bytes) -> str:
+    """Decodes UTF-8. Other bytes are escaped (see `code_of`), and an encoded surrogate becomes three spaces."""
     if b"\xed" in text:
         text = _SURROGATE.sub(b"   ", text)
     return text.decode("utf-8", "surrogateescape")
+
+
+def code_of(code: int) -> int:
+    """Returns the number of a character of `decode_escaped`: that of the byte itself, if it is an escaped byte."""
+    return code - _ESCAPE if _FIRST_ESCAPED <= code <= _LAST_ESCAPED else code
 
 
 def _count_unfinished(text: bytes) -> int:

@@ -6,14 +6,15 @@ Imports NumPy only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnx.bundle.config import WordsConfig
 from rnnx.text.tokenizer import PAD_ID, Ids
-from rnnx.text.word_features import features_of, lower
+from rnnx.text.word_rule import SplitText
+from rnnx.text.word_rules import find_word_rule
 from rnnx.text.word_vocabulary import WordVocabulary
 
 _CACHE_SIZE = 1 << 16
@@ -37,8 +38,14 @@ class WordEncoder:
     def __init__(self, config: WordsConfig, vocabulary: WordVocabulary) -> None:
         self.config = config
         self.vocabulary = vocabulary
+        self._rule = find_word_rule(config.rule)
         # Most words of a text are few different ones, and computing the features takes far longer than a cache hit.
         self._encode_word = lru_cache(_CACHE_SIZE)(self._look_up)
+
+    @cached_property
+    def split_text(self) -> SplitText:
+        """Splits a text into sentences of words."""
+        return self._rule.make_splitter(self.vocabulary.words, joins_hyphens=self.config.joins_hyphens)
 
     def encode(self, words: Sequence[bytes]) -> WordIds:
         """Returns the ids of a sentence.
@@ -69,7 +76,7 @@ class WordEncoder:
         return WordIds(ids, features)
 
     def _look_up(self, word: bytes) -> list[int]:
-        return self.vocabulary.encode([lower(word), *features_of(word, self.config.features)])
+        return self.vocabulary.encode([self._rule.lower(word), *self._rule.features_of(word, self.config.features)])
 
 
 def pieces(length: int, longest: int) -> Iterator[slice]:

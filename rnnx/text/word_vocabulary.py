@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from rnnx.bundle.config import FEATURE_SLOT, WordsConfig
 from rnnx.errors import ModelError
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, TokenList
-from rnnx.text.word_features import features_of, lower
+from rnnx.text.word_rule import WordRule
+from rnnx.text.word_rules import find_word_rule
 
-_CAPITAL = re.compile(rb"[A-Z]")
 _FEATURE = re.compile(rb"(?s)(?:%s)=.+" % FEATURE_SLOT.encode())
 
 
@@ -23,7 +24,8 @@ class VocabularySize:
     Attributes:
         words: The largest number of words.
         features: The largest number of features.
-        least_word_count: How often a word must occur in the training sentences.
+        least_word_count: How often a word must occur in the training sentences. Words without which a text could not be
+            split may occur once.
         least_feature_count: How often a feature must occur in the training sentences.
     """
 
@@ -44,13 +46,20 @@ class WordVocabulary(TokenList):
             the features follow.
     """
 
-    def __init__(self, tokens: Iterable[bytes]) -> None:
+    def __init__(self, tokens: Iterable[bytes], rule: WordRule | None = None) -> None:
+        """Checks the tokens.
+
+        Args:
+            tokens: All tokens.
+            rule: The rule that writes the words; None for `bytes`.
+        """
         super().__init__(tokens)
+        rule = rule or find_word_rule("bytes")
         first = len(SPECIAL_TOKENS)
         is_feature = [_FEATURE.fullmatch(token) is not None for token in self.tokens]
         self.word_count = is_feature.index(True) if True in is_feature else len(self.tokens)
         for token_id, token in enumerate(self.tokens[first:], first):
-            is_word = token_id < self.word_count and not _CAPITAL.search(token)
+            is_word = token_id < self.word_count and rule.lower(token) == token
             if not token or b"\n" in token or not (is_word or is_feature[token_id]):
                 raise ModelError(
                     f"vocabulary: line {token_id + 1} is {token!r:.40}; it should be a lower-cased word"
@@ -61,32 +70,49 @@ class WordVocabulary(TokenList):
             raise self._repetition()
 
     @classmethod
+    def from_bytes(cls, data: bytes, rule: WordRule | None = None) -> Self:
+        """See `TokenList`; each word has to be as the rule writes it."""
+        return cls(data.removesuffix(b"\n").split(b"\n"), rule)
+
+    @property
+    def words(self) -> tuple[bytes, ...]:
+        """The known words, without the special tokens."""
+        return self.tokens[len(SPECIAL_TOKENS) : self.word_count]
+
+    @classmethod
     def build(cls, sentences: Iterable[Sequence[bytes]], config: WordsConfig, size: VocabularySize) -> WordVocabulary:
         """Builds a vocabulary of the most frequent words and features of the training sentences.
 
         Tokens of equal frequency are sorted by their bytes, so that the result is reproducible. Rare words are left
-        out, so that the network meets unknown words during training and learns their id.
+        out, so that the network meets unknown words during training and learns their id, unless `WordRule` says that a
+        text is split by them.
 
         Args:
             sentences: The words of the training sentences, and of no others, as they are in the text.
             config: The settings, which name the features.
             size: The limits of the vocabulary.
         """
+        rule = find_word_rule(config.rule)
         forms = Counter(word for sentence in sentences for word in sentence)
         words: Counter[bytes] = Counter()
         features: Counter[bytes] = Counter()
         for word, count in forms.items():
-            words[lower(word)] += count
-            for feature in features_of(word, config.features):
+            words[rule.lower(word)] += count
+            for feature in rule.features_of(word, config.features):
                 features[feature] += count
         for token in SPECIAL_TOKENS:
             del words[token]
+        least_count = size.least_word_count
+        rare = [word for word, count in words.items() if count < least_count and not rule.needs_vocabulary(word)]
+        for word in rare:
+            del words[word]
         return cls(
             (
                 *SPECIAL_TOKENS,
-                *_most_frequent(words, size.words, size.least_word_count),
+                *_most_frequent(words, size.words, 1),
                 *_most_frequent(features, size.features, size.least_feature_count),
-            )
+            ),
+            rule,
         )
 
     def encode(self, tokens: Iterable[bytes]) -> list[int]:

@@ -74,7 +74,7 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
         if is_soft
         else None,
-        samples=lambda model, seed: _samples(model, tokenizer, parts[1], dataset.labels, seed),
+        samples=lambda model, seed: record_samples(model, tokenizer, parts[1], dataset.labels, seed),
         calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
         unknown_share=sum(not has_known_word(ids) for ids in validation.rows) / len(validation.rows),
     )
@@ -168,7 +168,7 @@ def _require_labels(dataset: Dataset) -> None:
         )
 
 
-def _samples(
+def record_samples(
     model: keras.Model, tokenizer: Tokenizer, validation: Examples, labels: tuple[str, ...], seed: int
 ) -> bytes:
     """Records some held-out texts with Keras's labels, which a later export must reproduce."""

@@ -186,7 +186,7 @@ DEFAULT = TextRecipe(
 TAGGER = TaggerRecipe(
     name="tagger",
     vocabulary_size=VocabularySize(words=20_000, features=20_000, least_word_count=2, least_feature_count=3),
-    words=WordsConfig(features=TAGGER_FEATURES, max_length=200),
+    words=WordsConfig(features=TAGGER_FEATURES, max_length=200, rule="unicode-14"),
     build=tagger_network,
     optimizer=_tagger_optimizer,
     batch_size=32,
@@ -210,15 +210,17 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (ARTICLE, DEFAUL
 DEFAULT_RECIPES: dict[ModelKind, Recipe] = {recipe.kind: recipe for recipe in (DEFAULT, TAGGER, SERIES)}
 
 
-def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> TextRecipe:
-    """Returns a recipe for texts with another rule of the tokenizer.
+def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> Recipe:
+    """Returns a recipe for texts or tagged words with another rule that finds the words.
 
     Raises:
-        UsageError: If the recipe is not for texts.
+        UsageError: If the recipe is for sequences.
     """
-    if not isinstance(recipe, TextRecipe):
-        raise UsageError(f"--tokenizer is for texts, not for {recipe.kind}; leave it out with the recipe {recipe.name}")
-    return dataclasses.replace(recipe, tokenizer=dataclasses.replace(recipe.tokenizer, rule=rule))
+    if isinstance(recipe, TextRecipe):
+        return dataclasses.replace(recipe, tokenizer=dataclasses.replace(recipe.tokenizer, rule=rule))
+    if isinstance(recipe, TaggerRecipe):
+        return dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, rule=rule))
+    raise UsageError(f"--tokenizer is for texts, not for {recipe.kind}; leave it out with the recipe {recipe.name}")
 
 
 def find_recipe(name: str | None, kind: ModelKind) -> Recipe:

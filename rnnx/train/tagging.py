@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +17,8 @@ from rnnx.text.word_vocabulary import WordVocabulary
 from rnnx.train.batches import WordSource
 from rnnx.train.recipes import TaggerRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
+
+_HYPHEN_INSIDE = re.compile(rb"(?s)[^-]-[^-]")
 
 
 class WordAccuracy(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]  # keras ships no types
@@ -48,6 +53,9 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         if dataset.validation
         else split_sentences(dataset.train, VALIDATION_FRACTION, seed)
     )
+    if recipe.words.rule != "bytes":
+        joins_hyphens = joins_most_hyphens(train.sentences)
+        recipe = dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, joins_hyphens=joins_hyphens))
     vocabulary = WordVocabulary.build(train.sentences, recipe.words, recipe.vocabulary_size)
     encoder = WordEncoder(recipe.words, vocabulary)
     return Task(
@@ -62,6 +70,15 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         vocabulary_size=len(vocabulary),
         samples=lambda model, seed: _samples(model, encoder, validation, dataset.labels, seed),
     )
+
+
+def joins_most_hyphens(sentences: Iterable[Sequence[bytes]]) -> bool:
+    """Whether more words of a treebank contain a hyphen than are one: treebanks differ in how they write compounds."""
+    inside = alone = 0
+    for words in sentences:
+        alone += words.count(b"-")
+        inside += sum(b"-" in word and _HYPHEN_INSIDE.search(word) is not None for word in words)
+    return inside > alone
 
 
 def _encode(part: TaggedSentences, encoder: WordEncoder) -> WordSource:

@@ -90,6 +90,23 @@ def test_the_encoder_of_a_run_is_read_from_its_files() -> None:
         read_id_encoder(Directory(Path("m"), config, {}))
 
 
+def test_the_rule_of_a_tagger_is_read_from_its_config() -> None:
+    words = WordsConfig(("SHAPE",), 4, rule="unicode-14", joins_hyphens=True)
+    tokens = "<pad>\n<start>\n<unknown>\nübel\n北京\nSHAPE=Xxx\n".encode()
+    config = from_json(ModelConfig, to_json(dataclasses.replace(MODEL, vocabulary_size=6, words=words)))
+    assert config.words == words
+    encoder = read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": tokens}))
+    assert isinstance(encoder, WordEncoder)
+    sentences = [[word.word for word in sentence] for sentence in encoder.split_text("Übel-x。北京".encode())]
+    assert sentences == [["Übel-x".encode(), "。".encode()], ["北京".encode()]]
+    assert encoder.encode(["Übel".encode(), "北京".encode()]).ids.tolist() == [3, 4]
+    assert encoder.encode(["Übel".encode()]).features.tolist() == [[5]]
+    with pytest.raises(ModelError, match="line 4"):
+        read_id_encoder(Directory(Path("m"), config, {"vocabulary.txt": tokens.replace("ü".encode(), "Ü".encode())}))
+    with pytest.raises(ValueError, match="joins_hyphens is not supported by the rule bytes"):
+        WordsConfig(("SHAPE",), 4, joins_hyphens=True)
+
+
 def test_the_words_of_a_config_must_fit_its_task() -> None:
     assert dataclasses.replace(MODEL, words=None).task == "tagging"  # a tagger that reads arrays has no words
     with pytest.raises(ValueError, match="words are not allowed for the task classification"):

@@ -62,3 +62,11 @@ SPECIAL = b"<pad>\n<start>\n<unknown>\n"
 def test_a_broken_vocabulary_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         WordVocabulary.from_bytes(data)
+
+
+def test_words_of_scripts_without_spaces_may_be_rare() -> None:
+    config = WordsConfig(("SHAPE",), 10, rule="unicode-14")
+    sentences = [("北京".encode(), "好".encode(), b"Rare", "。".encode()), (b"ab", b"AB")]
+    rare = VocabularySize(words=9, features=1, least_word_count=2, least_feature_count=1)
+    vocabulary = WordVocabulary.build(sentences, config, rare)
+    assert vocabulary.words == (b"ab", "北京".encode())

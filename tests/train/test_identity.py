@@ -35,7 +35,8 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_settings_of_a_recipe_are_hashed_as_before(name: str) -> None:
     assert sorted(RECIPES) == sorted(SETTINGS)
-    assert recipe_settings(RECIPES[name]) == SETTINGS[name]
+    recipe = with_tokenizer_rule(RECIPES[name], "bytes") if name == "tagger" else RECIPES[name]
+    assert recipe_settings(recipe) == SETTINGS[name]
 
 
 def test_the_rule_of_the_tokenizer_is_hashed_if_it_is_not_that_of_rnnx_0_1_0() -> None:

@@ -21,10 +21,13 @@ from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
 
 README = WRITTEN["README.md"]
+CHINESE = WRITTEN["rnnx/README.zh.md"]
 INFER = WRITTEN["rnnx/infer/README.md"]
 BENCH = WRITTEN["bench/README.md"]
 EXPLAINED = "The plot is dull and the jokes are worse, but the two leads are wonderful and the ending is great."
 TAGGED = "They didn't see the old station in London.\nNobody there tags words by hand!\n"
+# The columns of the benchmark that the Chinese page shows: rnnx with unicode-14, characters, fastText.
+CHINESE_COLUMNS = (2, 5, 6)
 PYTHON = [(name, block) for name, text in WRITTEN.items() for block in documents.blocks(text, "python")]
 
 
@@ -85,6 +88,29 @@ def test_the_answer_in_the_readme_is_printed(
     assert run(["infer", "review.txt"]) == 0
     assert capsys.readouterr().out.split("\t")[1] == label
     assert rnnx.load("imdb").predict([text])[0].probability == pytest.approx(float(probability), abs=1.01e-4)
+
+
+def test_the_chinese_page_gives_the_same_answer_by_the_same_commands() -> None:
+    label, probability = re.findall(r"The answer is `(\w+)`, with a probability of (0\.\d{4})\.", README)[0]
+    assert re.findall(r"答案是 `(\w+)`，概率 (0\.\d{4})", CHINESE) == [(label, probability)]  # noqa: RUF001  # a Chinese comma
+    block = documents.blocks(CHINESE, "sh")[0]
+    assert block == documents.blocks(README, "sh")[0]
+    assert "](rnnx/README.zh.md)" in "".join(README.splitlines()[:4])
+
+
+def test_the_figures_of_the_chinese_page_are_those_of_the_bundles_and_the_bench() -> None:
+    bundles = {name: read_directory(find_directory(name)) for name in ("imdb", "imdb-article")}
+    tested = {name: json.loads(bundle["evaluation.json"])["accuracy"] for name, bundle in bundles.items()}
+    training = bundles["imdb-article"].config.training
+    assert training is not None
+    validation = training.best_validation_accuracy
+    assert re.findall(r"准确率 (0\.\d{4})", CHINESE) == [
+        f"{figure:.4f}" for figure in (validation, tested["imdb-article"], tested["imdb"])
+    ]
+    measured = {cells[0]: cells for cells in documents.rows(DOCUMENTS["bench/results/languages.md"])}
+    shown = documents.rows(documents.section(CHINESE, "准确率"))
+    names = ("waimai", "online_shopping, label", "online_shopping, category")
+    assert [row[1:] for row in shown] == [[measured[name][i] for i in CHINESE_COLUMNS] for name in names]
 
 
 def test_the_explanation_on_the_page_is_printed(

@@ -51,7 +51,7 @@ def tagger_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TAGGER,
         # Endings tell of what stands but once or twice.
         vocabulary_size=VocabularySize(words=30, features=200, least_word_count=1, least_feature_count=1),
-        words=dataclasses.replace(TAGGER.words, max_length=20),
+        words=dataclasses.replace(TAGGER.words, max_length=20, rule="bytes"),
         epochs=6,
         batch_size=16,
     )
