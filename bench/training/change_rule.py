@@ -31,7 +31,7 @@ from rnnx.bundle.directory import (
 )
 from rnnx.datasets import Examples, load_dataset, split_by_group
 from rnnx.keras_models.describe import describe
-from rnnx.keras_models.read_network import load_keras
+from rnnx.keras_models.load_model import load_keras
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from rnnx.train.classification import record_samples
