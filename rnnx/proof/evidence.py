@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.errors import ModelError, one_line
+from rnnx.errors import LowMemoryError, ModelError, one_line
 from rnnx.onnx_file.messages import graph_sha256, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.packed import pack, unpack
@@ -194,6 +195,10 @@ class Evidence:
     version: int = 1
 
 
+# NumPy's message for an array of a gibibyte or more. Evidence that fits its file never needs one.
+_HUGE = re.compile(r"allocate [\d.]+ [GTPE]iB")
+
+
 @contextmanager
 def refusing_misfits(name: str) -> Iterator[None]:
     """Turns the errors of evidence that does not fit its file into a ModelError of one line.
@@ -203,10 +208,13 @@ def refusing_misfits(name: str) -> Iterator[None]:
 
     Raises:
         ModelError: For every error that arrays of wrong shapes and unknown names cause.
+        LowMemoryError: If an array of an ordinary size does not fit into the memory.
     """
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        if isinstance(error, MemoryError) and not _HUGE.search(str(error)):
+            raise LowMemoryError(f"check {name}") from error
         raise ModelError(
             f"{name}: its evidence does not fit it ({type(error).__name__}: {one_line(error, 200)})"
         ) from error

@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper
 
 import rnnx
+from rnnx.bundle.config import TextRuleName
 from rnnx.bundle.directory import BATCH_NAME, TEXT_NAME, read_directory
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import kinds
@@ -137,6 +138,14 @@ def _build(source: Source, storage: Storage = "int16") -> TextForm:
     return build_text_form(form, source.network, source.kind.require_tokenizer("tiny"), storage)
 
 
+def _with_rule(source: Source, rule: TextRuleName) -> Source:
+    kind = source.kind
+    assert isinstance(kind, kinds.TextKind)
+    config = dataclasses.replace(kind.tokenizer.config, rule=rule)
+    tokenizer = Tokenizer(config, kind.tokenizer.vocabulary)
+    return dataclasses.replace(source, kind=dataclasses.replace(kind, tokenizer=tokenizer))
+
+
 def _table(network: Network) -> np.ndarray:
     return next(node.layer.table for node in network.nodes if isinstance(node.layer, Embedding))
 
@@ -184,7 +193,7 @@ MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_proof_finds_a_mutation(name: str, tiny_source: Source) -> None:
     mutate, problem = MUTATIONS[name]
-    form = _build(tiny_source)
+    form = _build(_with_rule(tiny_source, "bytes"))
     mutate(form.rewritten.model)
     (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great"])
     assert problem in ParityReport(1, 0, 20, (comparison.report,)).first_problem
@@ -217,11 +226,7 @@ UNICODE_MUTATIONS: dict[str, Callable[[onnx.ModelProto], None]] = {
 
 @pytest.fixture(scope="module")
 def unicode_source(tiny_source: Source) -> Source:
-    kind = tiny_source.kind
-    assert isinstance(kind, kinds.TextKind)
-    config = dataclasses.replace(kind.tokenizer.config, rule="unicode-14")
-    tokenizer = Tokenizer(config, kind.tokenizer.vocabulary)
-    return dataclasses.replace(tiny_source, kind=dataclasses.replace(kind, tokenizer=tokenizer))
+    return _with_rule(tiny_source, "unicode-14")
 
 
 def test_a_text_form_with_the_rule_of_every_script_is_proved(unicode_source: Source) -> None:
