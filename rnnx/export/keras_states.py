@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rnnx.errors import one_line
-from rnnx.keras_models.read_network import recurrent_layers
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
 from rnnx.reference import Network
 
@@ -101,7 +101,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
 
     def run(*inputs: tf.Tensor) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         states: dict[str, tf.Tensor] = {}
-        with _own_loops(model), _with_all_states(model, states):
+        with _own_loops(model), _with_all_states(model, network, states):
             return _call(model, inputs), states
 
     with keras.device(_DEVICE):
@@ -122,6 +122,11 @@ def _call(model: keras.Model, inputs: Sequence[Any]) -> list[Any]:
     return outputs
 
 
+def _read_layers(model: keras.Model, network: Network) -> Iterator[tuple[str, Any]]:
+    """Yields the recurrent layers with their names, without a half of a Bidirectional that no other layer reads."""
+    return ((name, layer) for name, layer in recurrent_layers(model) if name in network.recurrent_nodes)
+
+
 @contextmanager
 def _own_loops(model: keras.Model) -> Iterator[None]:
     """Keeps LSTM and GRU from running as one cuDNN operator, which does not show its states."""
@@ -137,10 +142,10 @@ def _own_loops(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[None]:
+def _with_all_states(model: keras.Model, network: Network, states: dict[str, Any]) -> Iterator[None]:
     """Makes each recurrent layer store the states of its loop in `states`, by its name, when it is called."""
     with ExitStack() as stack:
-        for name, layer in recurrent_layers(model):
+        for name, layer in _read_layers(model, network):
             loop = _loop_with_states(layer, layer.inner_loop, name, states)
             stack.enter_context(_patched(layer, "inner_loop", loop))
         yield
@@ -198,7 +203,7 @@ def run_eagerly(
     given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
     last: dict[str, npt.NDArray[np.float32]] = {}
     with keras.device(_DEVICE), _own_loops(model), ExitStack() as stack:
-        for name, layer in recurrent_layers(model):
+        for name, layer in _read_layers(model, network):
             stack.enter_context(_patched(layer.cell, "call", _record_given(layer.cell.call, given[name])))
             stack.enter_context(_patched(layer, "inner_loop", _record_last(layer.inner_loop, name, last)))
         outputs = _call(model, inputs)

@@ -18,7 +18,7 @@ import onnx
 import tensorflow as tf
 
 from rnnx.errors import ModelError
-from rnnx.keras_models.read_network import recurrent_layers
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
@@ -50,7 +50,7 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
     chosen = [
         (index, layer)
         for index, (name, layer) in enumerate(recurrent_layers(model))
-        if is_marked(network.recurrent_nodes[name], layer)
+        if name in network.recurrent_nodes and is_marked(network.recurrent_nodes[name], layer)
     ]
     for index, layer in chosen:
         layer.inner_loop = _emit(layer, index)

@@ -24,7 +24,8 @@ from rnnx.export.forms import read_steps
 from rnnx.export.keras_states import KerasRunner
 from rnnx.export.pipeline import export
 from rnnx.infer.predictor import Predictor
-from rnnx.keras_models.read_network import read_network, recurrent_layers
+from rnnx.keras_models.read_network import read_network
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import ProbeBatch, compare_runtime
 from rnnx.proof.compare_file import Candidate, compare_file
