@@ -100,7 +100,7 @@ def compare_runtime(
         smallest_bound = min(smallest_bound, bound)
         for name, decision in expected.items():
             actual = out.answers[name]
-            compared.append(_largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
+            compared.append(largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
             diffs.append(float(np.abs(decision.values - actual).max()))
             certain = decision.is_certain
             wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
@@ -188,7 +188,7 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
     for name, node in network.ends.items():
-        reports.append(_largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
+        reports.append(largest_ratio(name, batch, tensors[node.name].values, errors[node.name], actual.answers[name]))
     probabilities = [node for node in network.ends.values() if node.head_kind != "values"]
     smallest = [float(errors[node.name].max(axis=-1).min()) for node in probabilities]
     return reports, min(smallest, default=0.0)
@@ -197,12 +197,13 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
 def _compare_steps(
     name: str, layer: RecurrentLayer, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
 ) -> LayerReport:
-    return _largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
+    return largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
 
 
-def _largest_ratio(
+def largest_ratio(
     layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
 ) -> LayerReport:
+    """Finds the largest ratio of difference to bound in one array, and its place; NaN counts as larger than all."""
     difference = np.abs(expected - actual)
     # A bound of 0 allows only equality.
     ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)

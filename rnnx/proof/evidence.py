@@ -317,6 +317,7 @@ def fits_budget(evidence: Evidence, model: Any) -> bool:
 def _to_text(evidence: Evidence) -> str:
     """Formats evidence on one line, without the fields that only samples have where there is none."""
     document = dataclasses.asdict(evidence)
+    document["figures"] = evidence.figures.document()
     for case in document["cases"]:
         for records in (case["inputs"], case["answers"], case["runtime_answers"]):
             for record in records.values():
