@@ -43,6 +43,8 @@ def compare_saved(
         The comparison; for a model in another precision than float32, only how far it is from the reference.
     """
     run = _make_run(plain, network)
+    chosen = [i for i, batch in enumerate(batches) if _takes(plain, network, batch)]
+    batches, decisions = ([sequence[i] for i in chosen] for sequence in (batches, decisions))
     answers = [run(batch) for batch in batches]
     if plain.policy:
         return _measure(plain.policy, answers, decisions)
@@ -64,6 +66,17 @@ def compare_saved(
         0,
         tuple(problems),
     )
+
+
+def _takes(plain: PlainModel, network: Network, batch: ProbeBatch) -> bool:
+    """Whether the saved model can read a batch. A stateful model may read a fixed number of positions in a call.
+
+    Then the last call is filled up with zeros, which the outputs of earlier positions do not depend on.
+    """
+    if not plain.is_stateful:
+        return True
+    size, timed = plain.saved.inputs[0].shape[1], with_time(network)
+    return not size or batch.time % size == 0 or all(node.name in timed for node in network.ends.values())
 
 
 def _measure(policy: str, answers: Sequence[_Answers], decisions: Sequence[Mapping[str, Decisions]]) -> PrecisionReport:
@@ -136,6 +149,9 @@ def _in_calls(
     """Runs a stateful model: as many rows at once as it was made for, and their positions in at least two calls."""
     count, size = model.inputs[0].shape[:2]
     rows, time = inputs[0].shape[:2]
+    step = size or -(-time // 2)
+    missing = -time % size if size else 0
+    inputs = [np.pad(array, ((0, 0), (0, missing)) + ((0, 0),) * (array.ndim - 2)) for array in inputs]
     timed = with_time(network)
     parts = []
     for start in range(0, rows, count):
@@ -144,13 +160,12 @@ def _in_calls(
         for layer in model._flatten_layers(include_self=False):
             if isinstance(layer, keras.layers.RNN):
                 layer.reset_state()
-        calls = [
-            run([values[chosen, first : first + (size or -(-time // 2))] for values in inputs])
-            for first in range(0, time, size or -(-time // 2))
-        ]
+        calls = [run([values[chosen, first : first + step] for values in inputs]) for first in range(0, time, step)]
         parts.append(
             [
-                np.concatenate([outputs[i] for outputs in calls], axis=1) if node.name in timed else calls[-1][i]
+                np.concatenate([outputs[i] for outputs in calls], axis=1)[:, :time]
+                if node.name in timed
+                else calls[-1][i]
                 for i, node in enumerate(network.ends.values())
             ]
         )
