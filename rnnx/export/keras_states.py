@@ -23,7 +23,7 @@ import tensorflow as tf
 from rnnx.errors import one_line
 from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
-from rnnx.reference import Network
+from rnnx.reference import Network, cell_state_of
 
 # Keras runs on the CPU even if TensorFlow has a GPU, which may compute matrix products in TF32 instead of float32.
 _DEVICE = "cpu:0"
@@ -146,15 +146,16 @@ def _with_all_states(model: keras.Model, network: Network, states: dict[str, Any
     """Makes each recurrent layer store the states of its loop in `states`, by its name, when it is called."""
     with ExitStack() as stack:
         for name, layer in _read_layers(model, network):
-            loop = _loop_with_states(layer, layer.inner_loop, name, states)
+            shows_cell = cell_state_of(name) in network.shown_states
+            loop = _loop_with_states(layer, layer.inner_loop, name, states, shows_cell=shows_cell)
             stack.enter_context(_patched(layer, "inner_loop", loop))
         yield
 
 
 def _loop_with_states(
-    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any]
+    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any], *, shows_cell: bool
 ) -> Callable[..., Any]:
-    """Wraps Keras's loop over the cell so that it also stores the state after each step.
+    """Wraps Keras's loop over the cell so that it also stores the state after each step, and the last cell state.
 
     The output of a cell is its state h, so the outputs of all steps are the states, and a masked position keeps the
     output before it. The exception is `zero_output_for_mask`, which outputs zeros at masked positions. Then the loop
@@ -164,6 +165,8 @@ def _loop_with_states(
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         with _set(layer, return_sequences=True, zero_output_for_mask=False):
             last, states[name], last_states = inner_loop(sequences, initial_state, mask, training=training)
+        if shows_cell:
+            states[cell_state_of(name)] = last_states[1][:, None]
         if layer.zero_output_for_mask and mask is not None:
             return inner_loop(sequences, initial_state, mask, training=training)
         return last, states[name], last_states
@@ -201,7 +204,7 @@ def run_eagerly(
         The outputs in the network's order, and the states `(batch, time, units)` by recurrent layer.
     """
     given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
-    last: dict[str, npt.NDArray[np.float32]] = {}
+    last: dict[str, list[npt.NDArray[np.float32]]] = {}
     with keras.device(_DEVICE), _own_loops(model), ExitStack() as stack:
         for name, layer in _read_layers(model, network):
             stack.enter_context(_patched(layer.cell, "call", _record_given(layer.cell.call, given[name])))
@@ -209,7 +212,9 @@ def run_eagerly(
         outputs = _call(model, inputs)
     # Keras calls the cell one more time at the start, to learn the shapes of its outputs. The second slice drops the
     # initial state.
-    states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
+    states = {name: np.stack([*steps[1:][1:], last[name][0]], axis=1) for name, steps in given.items()}
+    cells = {name: cell_state_of(name) for name in given}
+    states |= {cells[name]: last[name][1][:, None] for name in given if cells[name] in network.shown_states}
     return outputs, states
 
 
@@ -239,13 +244,13 @@ def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]
 
 
 def _record_last(
-    inner_loop: Callable[..., Any], name: str, last: dict[str, npt.NDArray[np.float32]]
+    inner_loop: Callable[..., Any], name: str, last: dict[str, list[npt.NDArray[np.float32]]]
 ) -> Callable[..., Any]:
-    """Wraps a layer's loop so that it stores the state after the last step in `last`."""
+    """Wraps a layer's loop so that it stores the states after the last step in `last`."""
 
     def recording(*args: Any, **kwargs: Any) -> Any:
         last_output, outputs, states = inner_loop(*args, **kwargs)
-        last[name] = np.asarray(states[0])
+        last[name] = [np.asarray(state) for state in states]
         return last_output, outputs, states
 
     return recording

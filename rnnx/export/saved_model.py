@@ -44,7 +44,7 @@ def compare_saved(
     """
     run = _make_run(plain, network)
     chosen = [i for i, batch in enumerate(batches) if _takes(plain, network, batch)]
-    batches, decisions = ([sequence[i] for i in chosen] for sequence in (batches, decisions))
+    batches, decisions = [batches[i] for i in chosen], [decisions[i] for i in chosen]
     answers = [run(batch) for batch in batches]
     if plain.policy:
         return _measure(plain.policy, answers, decisions)
@@ -73,7 +73,7 @@ def _takes(plain: PlainModel, network: Network, batch: ProbeBatch) -> bool:
 
     Then the last call is filled up with zeros, which the outputs of earlier positions do not depend on.
     """
-    if not plain.is_stateful:
+    if plain.saved is None or not plain.is_stateful:
         return True
     size, timed = plain.saved.inputs[0].shape[1], with_time(network)
     return not size or batch.time % size == 0 or all(node.name in timed for node in network.ends.values())

@@ -27,6 +27,8 @@ def require_streamable(source: Source) -> None:
     timed = with_time(network)
     for node in network.nodes:
         problem = streaming_problem(node.layer, is_timed=bool(timed & set(node.inputs)))
+        if isinstance(node.layer, Recurrent) and len(node.inputs) > 1:
+            problem = "is given its first state by the model"
         if problem is not None:
             raise _refusal(f"layer {node.name} ({type(node.layer).__name__})", problem)
     if problem := source.kind.stream_problem(network):

@@ -20,10 +20,12 @@ from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.read_layers import is_passed_over, read_layer, refusal
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, read_bidirectional, read_recurrence
-from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node
+from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of
 from rnnx.reference.shapes import zeros
 from rnnx.versions import require_floor
 
+# Layers that select or join numbers, and round nothing.
+_EXACT = (reference.Concatenate, reference.LastPosition, reference.Reshape, reference.Reverse, reference.TakeMask)
 # A number of positions that is enough for any pooling.
 _ANY_TIME = 60
 
@@ -64,18 +66,16 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     inputs = read_inputs(model)
     nodes: list[Node] = []
     # The node that computes each output of a layer. For a layer that does nothing at inference, it is the node of its
-    # input. The cell state of an LSTM has no node.
+    # input.
     source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in read_wiring(model, inputs):
-        if unknown := [name for name, i in readers if (name, i) not in source]:
-            raise refusal(layer, f"reads the cell state of {unknown[0]}; only its hidden state is supported")
         reads = tuple(source[port] for port in readers)
         if masked := find_explicit_mask(model, layer):
-            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (*reads, masked)))
-            reads = (nodes[-1].name,)
+            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
+            reads = (nodes[-1].name, *reads[1:])
         added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
         nodes += added
-        source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
+        source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer)}
     ends = read_outputs(model, source, output_names)
     nodes = _without_unread(nodes, ends.values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
@@ -93,7 +93,29 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
         ends = {}
     network = Network(nodes, tuple(sized), ends)
     _require_states(network)
+    _require_exact_first_states(network)
     return network
+
+
+def _require_exact_first_states(network: Network) -> None:
+    """Refuses first states that are computed with rounding: the proof starts from the runtime's own states.
+
+    Exact are the inputs of the network, the states of other layers, and what only selects or joins such values.
+    """
+    by_name = {node.name: node for node in network.nodes}
+    exact = {port.name for port in network.inputs if port.kind == "numbers"}
+    exact |= {name for node in network.recurrent_nodes for name in (node, cell_state_of(node))}
+    for node in network.nodes:
+        if isinstance(node.layer, reference.Recurrent):
+            for name in node.inputs[1:]:
+                if name not in exact:
+                    kind = type(by_name[name].layer).__name__
+                    raise ModelError(
+                        f"layer {node.name} is given an initial state that layer {name} ({kind}) computes; "
+                        "supported are inputs of the model and states of other layers; nothing was exported"
+                    )
+        elif isinstance(node.layer, _EXACT) and exact.issuperset(node.inputs):
+            exact.add(node.name)
 
 
 def _require_states(network: Network) -> None:
@@ -118,7 +140,7 @@ def _without_unread(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
     """Removes the nodes that no output depends on: the unread outputs of layers that have several."""
     read, kept = set(ends), []
     for node in reversed(nodes):
-        if node.name in read:
+        if node.name in read or cell_state_of(node.name) in read:
             read.update(node.inputs)
             kept.append(node)
     return kept[::-1]
@@ -133,8 +155,8 @@ def _require_choice(node: Node) -> None:
         )
 
 
-def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
-    """Returns the nodes of a layer, and the node of each of its outputs; None for the cell state, which has no node."""
+def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+    """Returns the nodes of a layer, and the node of each of its outputs."""
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
     # The exact type, because a subclass may compute anything.

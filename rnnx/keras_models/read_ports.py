@@ -82,10 +82,6 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     ports = [owner[id(tensor)] for tensor in model.outputs]
     if len(set(ports)) < len(ports):
         raise ModelError(f"model {model.name}: two of its outputs are the same tensor")
-    if unknown := [name for name, i in ports if (name, i) not in source]:
-        raise ModelError(
-            f"model {model.name}: an output is the cell state of {unknown[0]}; only its hidden state is supported"
-        )
     if len(ports) == 1:
         return {OUTPUT_NAME: source[ports[0]]}
     names = names or [f"{name}_{i}" if i else name for name, i in ports]

@@ -11,7 +11,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.keras_models.read_layers import float64, refusal, require
-from rnnx.reference import Node
+from rnnx.reference import Node, cell_state_of
 
 # The activations of ONNX's recurrent operators.
 _RECURRENT_ACTIVATIONS = (
@@ -45,24 +45,24 @@ def _half_name(layer: Any, half: Any) -> str:
     return f"{layer.name}.{'backward' if half.go_backwards else 'forward'}"
 
 
-def read_recurrence(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
-    """Returns the nodes of a recurrent layer, and the node of each of its outputs; None for the cell state."""
-    if len(inputs) != 1:
-        raise refusal(layer, "has an initial state; only an initial state of zero is supported")
+def read_recurrence(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+    """Returns the nodes of a layer that reads a sequence, and perhaps first states, and the node of each output."""
     node = Node(layer.name, _read_recurrent(layer), inputs)
     added, states = _read_states(layer, node)
     return [node, *added], [node.name, *states]
 
 
-def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str | None]]:
+def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str]]:
     """Returns the nodes and outputs that `return_state` adds: the last hidden state, and for an LSTM the cell state."""
     if not layer.return_state:
         return [], []
-    cell_states = [None] * (len(keras.tree.flatten(layer.cell.state_size)) - 1)
-    if not layer.return_sequences:
-        return [], [node.name, *cell_states]
-    last = Node(f"{node.name}.state", reference.LastPosition(), (node.name,))
-    return [last], [last.name, *cell_states]
+    nodes = [Node(f"{node.name}.state", reference.LastPosition(), (node.name,))] if layer.return_sequences else []
+    states = [nodes[0].name if nodes else node.name]
+    if isinstance(node.layer, reference.LSTM):
+        # A Concatenate of one input is a node that computes nothing, so that an output can be the cell state itself.
+        nodes.append(Node(f"{node.name}.cell_state", reference.Concatenate(), (cell_state_of(node.name),)))
+        states.append(nodes[-1].name)
+    return nodes, states
 
 
 def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
@@ -85,19 +85,19 @@ def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
     )
 
 
-def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str | None]]:
+def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
     """Turns a Bidirectional into two recurrences, a Reverse of the second one, and a merge if it has one."""
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
         if type(half) not in RECURRENT:
             raise refusal(layer, f"wraps a {type(half).__name__}; supported are SimpleRNN, LSTM and GRU")
-    if len(inputs) != 1:
-        raise refusal(layer, "has initial states; only initial states of zero are supported")
+    x, *first = inputs
     nodes: list[Node] = []
-    ends: list[str | None] = []
-    states: list[str | None] = []
+    ends: list[str] = []
+    states: list[str] = []
     for half in halves:
-        node = Node(_half_name(layer, half), _read_recurrent(half), inputs)
+        own_first = first[: len(first) // 2] if half is layer.forward_layer else first[len(first) // 2 :]
+        node = Node(_half_name(layer, half), _read_recurrent(half), (x, *own_first))
         added, half_states = _read_states(half, node)
         nodes += [node, *added]
         states += half_states
@@ -109,7 +109,7 @@ def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node],
         return nodes, [*ends, *states]
     if layer.merge_mode not in _MERGES:
         raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; supported are {', '.join(_MERGES)} and None")
-    merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(name for name in ends if name))
+    merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(ends))
     return [*nodes, merge], [merge.name, *states]
 
 

@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Given, Network, Recurrent, RecurrentLayer, Tensor
+from rnnx.reference import LSTM, Array, Given, Network, Recurrent, cell_state_of
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.layer_bounds import output_error
-from rnnx.rounding.recurrent_bounds import expect_steps
+from rnnx.rounding.recurrent_bounds import expect_cell_state, expect_steps
 
 # Half the range of a probability. With a larger bound, a wrong probability could pass.
 _USELESS_BOUND = 0.5
@@ -144,10 +144,12 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         actual = outputs.states[node.name].astype(np.float64)
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
-        drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
+        own_first, first = ([tensors[name].values for name in node.inputs[1:]] for tensors in (own, given))
+        exact = node.layer.states(node.layer.in_order(own[node.inputs[0]]), own_first)
+        drift = np.abs(exact - actual).max(axis=(0, 2))
         # The rounding of earlier layers does not count here: the inputs follow from the runtime's own states.
         x = given[node.inputs[0]]
-        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
+        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual, first)
         difference = np.abs(expected - actual)
         ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
         flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
@@ -174,8 +176,7 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
         The largest ratio of each layer and output, and the smallest bound of a probability, 0 if there is none.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
-    recurrent = network.recurrent_nodes
-    if missing := recurrent.keys() - states.keys():
+    if missing := set(network.shown_states) - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
     tensors = network.forward(batch.given, states)
     errors: dict[str, Array] = {port.name: np.zeros(tensors[port.name].values.shape) for port in network.inputs}
@@ -183,7 +184,15 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
     for node in network.nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
         if isinstance(node.layer, Recurrent):
-            reports.append(_compare_steps(node.name, node.layer, batch, inputs[0], input_errors[0], states[node.name]))
+            if any(error.any() for error in input_errors[1:]):
+                raise ValueError(f"the first state of {node.name} is not exact")
+            first = [state.values for state in inputs[1:]]
+            expected = expect_steps(node.layer, inputs[0], input_errors[0], states[node.name], first)
+            reports.append(largest_ratio(node.name, batch, *expected, states[node.name]))
+            if (cell := cell_state_of(node.name)) in network.shown_states and isinstance(node.layer, LSTM):
+                value, bound = expect_cell_state(node.layer, inputs[0], input_errors[0], states[node.name], first)
+                reports.append(largest_ratio(cell, batch, value[:, None], bound[:, None], states[cell]))
+                errors[cell] = np.zeros_like(value)
             errors[node.name] = np.zeros_like(tensors[node.name].values)  # the next layers start from its own states
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])
@@ -192,12 +201,6 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
     probabilities = [node for node in network.ends.values() if node.head_kind != "values"]
     smallest = [float(errors[node.name].max(axis=-1).min()) for node in probabilities]
     return reports, min(smallest, default=0.0)
-
-
-def _compare_steps(
-    name: str, layer: RecurrentLayer, batch: ProbeBatch, x: Tensor, x_error: Array, states: Array
-) -> LayerReport:
-    return largest_ratio(name, batch, *expect_steps(layer, x, x_error, states), states)
 
 
 def largest_ratio(

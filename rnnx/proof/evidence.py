@@ -251,7 +251,7 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
             nodes.append(Node(layer.name, kind(**_read_settings(kind, layer), **weights), layer.inputs))
         except (TypeError, ValueError) as error:
             raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
-        known.add(layer.name)
+        known |= {layer.name, reference.cell_state_of(layer.name)} if kind is LSTM else {layer.name}
     if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
         raise ModelError("the evidence in the file describes no network")
     return Network(nodes, evidence.inputs, evidence.outputs)
@@ -288,7 +288,8 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
     records = []
     for node in network.nodes:
         if isinstance(node.layer, reference.Recurrent):
-            states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
+            x, *first = (tensors[name] for name in node.inputs)
+            states = node.layer.states(node.layer.in_order(x), [state.values for state in first])[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
     return tuple(records)

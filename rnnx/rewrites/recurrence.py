@@ -4,7 +4,8 @@ tf2onnx converts a SimpleRNN to a Loop. Its body computes new = act(x_t W + b + 
 h' = where(m_t, new, h). The output of a step is h' itself, or where(m_t, new, 0) with `zero_output_for_mask`.
 
 A marker (`rnnx.export.markers`) takes the place of any other recurrence. It reads (time, batch, inputs) and the mask,
-both in the order of the computation, and Keras's own weights, and its attributes are the layer's settings.
+both in the order of the computation, Keras's own weights, and first states if there are any, and its attributes are
+the layer's settings. Its outputs are all states, and for an LSTM whose cell state is read the last one.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Recurrence:
         operator: The native operator of ONNX: RNN, LSTM or GRU. Weights and bias of LSTM and GRU have Keras's layout.
         recurrent_activation: ONNX's name of the activation of the gates; None without gates.
         reset_after: Whether a GRU applies its reset gate after the product, with a bias of its own.
+        first: The values (batch, units) of the states before the first position, h first; none if they are zero.
+        cell: The value (batch, units) of the last cell state of an LSTM, if a node reads it.
     """
 
     name: str
@@ -109,6 +112,13 @@ class Recurrence:
     operator: str = "RNN"
     recurrent_activation: str | None = None
     reset_after: bool = False
+    first: tuple[str, ...] = ()
+    cell: str | None = None
+
+    @property
+    def shows_states(self) -> bool:
+        """Whether it starts from given states or gives its cell state, which only the native operators do."""
+        return bool(self.first or self.cell)
 
 
 def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
@@ -132,7 +142,7 @@ def read_recurrences(graph: Graph) -> list[Recurrence]:
 
 def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
     x, mask = node.input[0], node.input[1] or None
-    kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:])
+    kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:5])
     assert kernel is not None and recurrent_kernel is not None and bias is not None  # noqa: S101, PT018  # `fill_markers` added them
     settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     of_gates = settings.get("recurrent_activation")
@@ -151,6 +161,8 @@ def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
         operator=settings["operator"].decode(),
         recurrent_activation=None if of_gates is None else of_gates.decode(),
         reset_after=bool(settings.get("reset_after", 0)),
+        first=tuple(node.input[5:]),
+        cell=node.output[1] if len(node.output) > 1 else None,
     )
 
 

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
+from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of
 from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
-from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time
+from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time_and_states
 
 # Each number that is followed end to end costs one pass backwards over all steps. Of an output over the time, the
 # first and the last position are followed, and two spread evenly between them: a wrong carry shows most at the last
@@ -239,6 +239,7 @@ class _Errors:
         self.tensors = tensors
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
+        self._cell_states = {cell_state_of(name) for name in network.recurrent_nodes}
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
         self._rounds: dict[str, bool] = {}
@@ -263,9 +264,13 @@ class _Errors:
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
-                if node.name not in gradients or not self._is_rounded(node.name):
+                of_cell = gradients.pop(cell_state_of(node.name), None)
+                if (node.name not in gradients and of_cell is None) or not self._is_rounded(node.name):
                     continue
-                error, back = self._back(node, gradients.pop(node.name))
+                of_output = gradients.pop(node.name, None)
+                if of_output is None:  # only the cell state of this layer is read
+                    of_output = np.zeros((len(gradient), *self.tensors[node.name].values.shape[1:]))
+                error, back = self._back(node, of_output, of_cell)
                 total += error
                 for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
@@ -273,6 +278,8 @@ class _Errors:
 
     def _is_rounded(self, name: str) -> bool:
         """Says whether a node, or any node before it, rounds. A gradient before that is of no use."""
+        if name in self._cell_states:
+            return True
         if name not in self._nodes:  # an input of the network
             return False
         if name not in self._rounds:
@@ -285,18 +292,19 @@ class _Errors:
             )
         return self._rounds[name]
 
-    def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
+    def _back(self, node: Node, gradient: Array, cell_gradient: Array | None) -> tuple[Array, list[Array]]:
         """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
         is_needed = any(self._is_rounded(name) for name in node.inputs)
         x = self.tensors[node.inputs[0]]
         if isinstance(node.layer, reference.Recurrent):
             if node.name not in self._steps:
-                self._steps[node.name] = linearize(node.layer, x)
+                first = [self.tensors[name].values for name in node.inputs[1:]]
+                self._steps[node.name] = linearize(node.layer, x, first)
             steps = self._steps[node.name]
             if not is_needed:
-                return error_through_time(node.layer, x, gradient, steps), []
-            error, passed = through_time(node.layer, x, gradient, steps)
-            return error, [passed]
+                return error_through_time(node.layer, x, gradient, steps, cell_gradient), []
+            error, passed, of_first = through_time_and_states(node.layer, x, gradient, steps, cell_gradient)
+            return error, [passed, *of_first[: len(node.inputs) - 1]]
         own = self._own_error(node)
         error = np.zeros(len(gradient)) if own is None else _sum_of_products(gradient, own)
         if not is_needed:

@@ -24,6 +24,7 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -72,7 +73,9 @@ class LSTMGates:
         return self.o.times(_activated(name, c), 1)
 
 
-def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+def expect_steps(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array, first: Sequence[Array] = ()
+) -> tuple[Array, Array]:
     """Computes one float64 step from each of the runtime's states; at a masked position the state must not change.
 
     Args:
@@ -80,16 +83,17 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
         x: Its exact inputs, `(batch, time, inputs)`, not reversed.
         x_error: How far the runtime's inputs may be from them.
         states: The runtime's own states, (batch, time, units), in the order of their computation.
+        first: The runtime's own states before the first position, h first, each `(batch, units)`; zero if empty.
 
     Returns:
         The expected states, and their rounding bounds.
     """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
-    before = states_before(states)
+    before = states_before(states, *first[:1])
     match layer:
         case LSTM():
-            expected, bound = _expect_lstm(layer, x, x_error, before)
+            expected, bound, _ = _expect_lstm(layer, x, x_error, before, first[1:])
         case GRU():
             expected, bound = layer.step(x.values, before), gru_bound(layer, x.values, before, x_error)
         case SimpleRNN():
@@ -101,9 +105,24 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
     return expected, bound
 
 
-def states_before(states: Array) -> Array:
-    """Returns the state before each step: zero, then the state after the previous step; `(batch, time, units)`."""
-    return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+def expect_cell_state(
+    layer: LSTM, x: Tensor, x_error: Array, states: Array, first: Sequence[Array] = ()
+) -> tuple[Array, Array]:
+    """Computes the last cell state of an LSTM from the runtime's own states; arguments as in `expect_steps`.
+
+    Returns:
+        The expected cell state and its rounding bound E_T, each `(batch, units)`.
+    """
+    x = layer.in_order(x)
+    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
+    last = _expect_lstm(layer, x, x_error, states_before(states, *first[:1]), first[1:])[2]
+    return last.value, last.error
+
+
+def states_before(states: Array, first: Array | None = None) -> Array:
+    """Returns the state before each step: `first` or zero, then that after the previous step; (batch, time, units)."""
+    start = np.zeros_like(states[:, :1]) if first is None else first[:, None]
+    return np.concatenate([start, states[:, :-1]], axis=1)
 
 
 def gru_bound(layer: GRU, x_t: Array, h: Array, x_error: Array) -> Array:
@@ -158,10 +177,14 @@ def lstm_gates(layer: LSTM, x_t: Array, h: Array, x_error: Array) -> LSTMGates:
     )  # fmt: skip
 
 
-def _expect_lstm(layer: LSTM, x: Tensor, x_error: Array, before: Array) -> tuple[Array, Array]:
+def _expect_lstm(
+    layer: LSTM, x: Tensor, x_error: Array, before: Array, first: Sequence[Array]
+) -> tuple[Array, Array, Inexact]:
+    """Returns the expected hidden states, their bounds, and the cell state after the last step."""
     steps = lstm_gates(layer, x.values, before, x_error)
     after = Inexact(np.empty_like(before), np.empty_like(before))
-    c = Inexact(np.zeros_like(before[:, 0]), np.zeros_like(before[:, 0]))
+    zero = np.zeros_like(before[:, 0])
+    c = Inexact(first[0] if first else zero, zero)
     for t in range(before.shape[1]):
         new = steps.memory(t, c)
         if x.mask is not None:
@@ -170,7 +193,7 @@ def _expect_lstm(layer: LSTM, x: Tensor, x_error: Array, before: Array) -> tuple
         c = new
         after.value[:, t], after.error[:, t] = c.value, c.error
     state = steps.state(layer.activation, after)
-    return state.value, state.error
+    return state.value, state.error, c
 
 
 def _activated(name: ActivationName, x: Inexact) -> Inexact:

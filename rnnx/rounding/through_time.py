@@ -11,6 +11,7 @@ those of the formulas in `rnnx.reference.gated`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -39,7 +40,25 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and dz / dx,
         `(copies * batch, time, inputs)`.
     """
-    total, d_sums = _go_back(layer, x, gradient, steps or linearize(layer, x), keeps_sums=True)
+    return through_time_and_states(layer, x, gradient, steps or linearize(layer, x))[:2]
+
+
+def through_time_and_states(
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, cell_gradient: Array | None = None
+) -> tuple[Array, Array, list[Array]]:
+    """Carries dz / d(output) and dz / d(last cell state) back through a recurrence, to its input and first states.
+
+    Args:
+        layer: The recurrence.
+        x: As in `through_time`.
+        gradient: As in `through_time`.
+        steps: The result of `linearize`.
+        cell_gradient: dz / d(last cell state), `(copies * batch, units)`; None for zero.
+
+    Returns:
+        The two results of `through_time`; and dz / d(each first state), `(copies * batch, units)`.
+    """
+    total, d_sums, d_first = _go_back(layer, x, gradient, steps, cell_gradient, keeps_sums=True)
     batch, time, _ = x.values.shape
     count, steps_back, width = d_sums.shape
     d_x = np.zeros((count, time, len(layer.kernel)))
@@ -50,17 +69,25 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         rows, at = np.nonzero(mask[:, :steps_back])
         of_copies = d_sums.reshape(-1, batch, steps_back, width)[:, rows, at]
         d_x.reshape(-1, batch, time, len(layer.kernel))[:, rows, at] = _product(of_copies, layer.kernel.T)
-    return total, d_x[:, ::-1] if layer.go_backwards else d_x
+    return total, d_x[:, ::-1] if layer.go_backwards else d_x, d_first
 
 
-def error_through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps) -> Array:
+def error_through_time(
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, cell_gradient: Array | None = None
+) -> Array:
     """Returns only the sum of `through_time`, `(copies * batch,)`, for a layer whose inputs are exact."""
-    return _go_back(layer, x, gradient, steps, keeps_sums=False)[0]
+    return _go_back(layer, x, gradient, steps, cell_gradient, keeps_sums=False)[0]
 
 
 def _go_back(
-    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, *, keeps_sums: bool
-) -> tuple[Array, Array]:
+    layer: RecurrentLayer,
+    x: Tensor,
+    gradient: Array,
+    steps: Steps,
+    cell_gradient: Array | None,
+    *,
+    keeps_sums: bool,
+) -> tuple[Array, Array, list[Array]]:
     """Goes back over the steps of a recurrence.
 
     Args:
@@ -68,12 +95,13 @@ def _go_back(
         x: Its inputs, as in `through_time`.
         gradient: dz / d(output), as in `through_time`.
         steps: The result of `linearize`.
+        cell_gradient: As in `through_time_and_states`.
         keeps_sums: Whether to return the second result, or no step of it.
 
     Returns:
-        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`; and
+        The sum over all steps of |dz / d(result)| times the step's bound, `(copies * batch,)`;
         dz / d(the sums x W + ...) in the order of computation, up to the last step that z depends on,
-        `(copies * batch, steps, gates * units)`.
+        `(copies * batch, steps, gates * units)`; and dz / d(each first state).
     """
     mask = layer.in_order(x).mask
     batch, time, _ = x.values.shape
@@ -85,10 +113,13 @@ def _go_back(
         gradient = np.where(mask[:, :, None], gradient, 0.0)
     # After the last output that z depends on, there is nothing to carry.
     last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
+    last = last if cell_gradient is None else time - 1
     total = np.zeros((copies, batch))
     kept = last + 1 if keeps_sums else 0
     d_sums = np.zeros((copies, batch, kept, layer.kernel.shape[1]))
     carried = [np.zeros((copies, batch, layer.units)) for _ in range(layer.carried_count)]
+    if cell_gradient is not None:
+        carried[1] += cell_gradient.reshape(carried[1].shape)
     for t in range(last, -1, -1):
         carried[0] += gradient[:, :, t]
         # At a masked position, the states are carried over unchanged, and nothing is rounded.
@@ -99,7 +130,8 @@ def _go_back(
             d_sums[:, rows, t] = d_sum
         for values, new in zip(carried, before, strict=True):
             values[:, rows] = new
-    return total.reshape(-1), d_sums.reshape(copies * batch, kept, layer.kernel.shape[1])
+    d_first = [values.reshape(copies * batch, layer.units) for values in carried]
+    return total.reshape(-1), d_sums.reshape(copies * batch, kept, layer.kernel.shape[1]), d_first
 
 
 def slope(name: ActivationName, output: Array) -> Array:
@@ -158,11 +190,11 @@ def _product(x: Array, weights: Array) -> Array:
 
 
 class _PlainSteps(Steps):
-    def __init__(self, layer: SimpleRNN, x: Tensor) -> None:
+    def __init__(self, layer: SimpleRNN, x: Tensor, first: Sequence[Array]) -> None:
         super().__init__(x)
-        states = layer.states(x)
+        states = layer.states(x, first)
         self._layer = layer
-        bounds = step_bound(layer, x.values, states_before(states), np.zeros_like(x.values))
+        bounds = step_bound(layer, x.values, states_before(states, *first[:1]), np.zeros_like(x.values))
         slopes = slope(layer.activation, states)
         # Indexed once, since the backward pass is repeated for every number that is followed.
         self._bounds = [bounds[rows, t] for t, rows in enumerate(self.rows)]
@@ -177,10 +209,10 @@ class _PlainSteps(Steps):
 class _GatedSteps(Steps):
     """A GRU: h = z h' + (1 - z) k, from h' before."""
 
-    def __init__(self, layer: GRU, x: Tensor) -> None:
+    def __init__(self, layer: GRU, x: Tensor, first: Sequence[Array]) -> None:
         super().__init__(x)
         self._layer = layer
-        self._before = states_before(layer.states(x))
+        self._before = states_before(layer.states(x, first), *first[:1])
         self._bounds = gru_bound(layer, x.values, self._before, np.zeros_like(x.values))
         self._gates = layer.gates(x.values, self._before)
 
@@ -207,11 +239,11 @@ class _GatedSteps(Steps):
 class _LSTMSteps(Steps):
     """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
 
-    def __init__(self, layer: LSTM, x: Tensor) -> None:
+    def __init__(self, layer: LSTM, x: Tensor, first: Sequence[Array]) -> None:
         super().__init__(x)
         self._layer = layer
-        states, memory = layer.carried(x)
-        before, self._memory_before = states_before(states), states_before(memory)
+        states, memory = layer.carried(x, first)
+        before, self._memory_before = states_before(states, *first[:1]), states_before(memory, *first[1:])
         self._steps = lstm_gates(layer, x.values, before, np.zeros_like(x.values))
         i, f, candidate, o = layer.gates(x.values, before)
         # The cell state after each step if the step were not masked; the derivatives are taken there.
@@ -241,14 +273,14 @@ class _LSTMSteps(Steps):
         return error, d_sum, (_product(d_sum, layer.recurrent_kernel.T), d_c * f)
 
 
-def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed."""
+def linearize(layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = ()) -> Steps:
+    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed, from its first states."""
     x = layer.in_order(x)
     match layer:
         case LSTM():
-            return _LSTMSteps(layer, x)
+            return _LSTMSteps(layer, x, first)
         case GRU():
-            return _GatedSteps(layer, x)
+            return _GatedSteps(layer, x, first)
         case SimpleRNN():
-            return _PlainSteps(layer, x)
+            return _PlainSteps(layer, x, first)
     assert_never(layer)
