@@ -146,32 +146,45 @@ def _with_all_states(model: keras.Model, network: Network, states: dict[str, Any
     """Makes each recurrent layer store the states of its loop in `states`, by its name, when it is called."""
     with ExitStack() as stack:
         for name, layer in _read_layers(model, network):
-            shows_cell = cell_state_of(name) in network.shown_states
-            loop = _loop_with_states(layer, layer.inner_loop, name, states, shows_cell=shows_cell)
+            loop = _loop_with_states(layer, layer.inner_loop, name, states, network)
             stack.enter_context(_patched(layer, "inner_loop", loop))
         yield
 
 
 def _loop_with_states(
-    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any], *, shows_cell: bool
+    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any], network: Network
 ) -> Callable[..., Any]:
     """Wraps Keras's loop over the cell so that it also stores the state after each step, and the last cell state.
 
     The output of a cell is its state h, so the outputs of all steps are the states, and a masked position keeps the
-    output before it. The exception is `zero_output_for_mask`, which outputs zeros at masked positions. Then the loop
-    runs twice: once for the states, and once with the layer's own settings.
+    output before it. There are two exceptions. With first states, the output is zero until the first position that
+    counts, and the state is the first state. With `zero_output_for_mask`, the output is zero at masked positions. Then
+    the loop runs twice: once for the states, and once with the layer's own settings.
     """
+    has_first = any(node.name == name and len(node.inputs) > 1 for node in network.nodes)
 
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         with _set(layer, return_sequences=True, zero_output_for_mask=False):
             last, states[name], last_states = inner_loop(sequences, initial_state, mask, training=training)
-        if shows_cell:
+        if has_first:
+            states[name] = _from_first(layer, states[name], keras.tree.flatten(initial_state)[0], mask)
+        if cell_state_of(name) in network.shown_states:
             states[cell_state_of(name)] = last_states[1][:, None]
         if layer.zero_output_for_mask and mask is not None:
             return inner_loop(sequences, initial_state, mask, training=training)
         return last, states[name], last_states
 
     return loop
+
+
+def _from_first(layer: Any, outputs: Any, first: Any, mask: Any) -> Any:
+    """Returns the states `(batch, time, units)` that belong to the outputs of a layer with a first state."""
+    mask = mask[0] if isinstance(mask, list | tuple) else mask
+    if mask is None:
+        return outputs
+    mask = tf.reverse(mask, [1]) if layer.go_backwards else mask
+    is_started = tf.cumsum(tf.cast(mask, tf.int32), axis=1)[:, :, None] > 0
+    return tf.where(is_started, outputs, first[:, None])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ given the weights and settings of the reference here, and `rnnx.rewrites` replac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, assert_never
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_recurrent import recurrent_layers
-from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of
+from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of, last_state_of
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
@@ -54,8 +54,7 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
         has_first = name in nodes and len(nodes[name].inputs) > 1
         if name in nodes and is_marked(network.recurrent_nodes[name], layer, has_first=has_first):
             chosen.append((index, layer))
-            shows_cell = cell_state_of(name) in network.shown_states
-            layer.inner_loop = _emit(layer, index, has_first=has_first, shows_cell=shows_cell)
+            layer.inner_loop = _emit(layer, index, has_first=has_first, shown=_shown(network, name))
     try:
         yield
     finally:
@@ -100,9 +99,17 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
         node.name = name
         node.input[:] = [x, mask[0] if mask else "", *stored, *first]
         del node.attribute[:]
-        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in _settings(layer).items())
+        settings = {**_settings(layer), "shown": " ".join(_shown(network, name))}
+        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in settings.items())
         filled.add(name)
     return filled
+
+
+def _shown(network: Network, name: str) -> list[str]:
+    """Returns which last states of a layer are read apart from its output: `last` and `cell`, or none."""
+    read = {name for node in network.nodes for name in node.inputs}
+    kinds = {"last": last_state_of(name), "cell": cell_state_of(name)}
+    return [kind for kind, state in kinds.items() if state in read]
 
 
 def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
@@ -130,14 +137,14 @@ def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
     assert_never(layer)
 
 
-def _emit(layer: Any, index: int, *, has_first: bool, shows_cell: bool) -> Callable[..., Any]:
+def _emit(layer: Any, index: int, *, has_first: bool, shown: Sequence[str]) -> Callable[..., Any]:
     """Returns an `inner_loop` that emits the marker of a layer, with the index of the layer as its first input.
 
     Args:
         layer: The Keras layer.
         index: Its index among the recurrent layers.
         has_first: Whether the marker reads the first states, which are zero otherwise.
-        shows_cell: Whether the marker has the last cell state as a second output.
+        shown: The last states that the marker has as further outputs.
     """
 
     def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
@@ -150,13 +157,14 @@ def _emit(layer: Any, index: int, *, has_first: bool, shows_cell: bool) -> Calla
             inputs = [tf.reverse(value, [0]) for value in inputs]
         inputs = [tf.constant(index), *inputs]
         first = keras.tree.flatten(initial_state)
-        kinds = [tf.float32] * (2 if shows_cell else 1)
-        states, *cell = tf.numpy_function(_never_run, [*inputs, *(first if has_first else [])], kinds)
+        kinds = [tf.float32] * (1 + len(shown))
+        states, *made = tf.numpy_function(_never_run, [*inputs, *(first if has_first else [])], kinds)
         # An operation, and not `set_shape`, so that the converted graph knows the shape too.
         states = tf.ensure_shape(states, [*inputs[1].shape[:2], layer.units])
         last = states[-1]
-        last_states = [last, *(tf.ensure_shape(c, [None, layer.units]) for c in cell)]
-        return last, tf.transpose(states, [1, 0, 2]), (last_states + [last] * len(first))[: len(first)]
+        ends = {kind: tf.ensure_shape(state, [None, layer.units]) for kind, state in zip(shown, made, strict=True)}
+        last_states = [ends.get("last", last), *(ends.get("cell", last) for _ in first[1:])]
+        return last, tf.transpose(states, [1, 0, 2]), last_states
 
     return inner_loop
 

@@ -5,6 +5,7 @@ A model with an unsupported layer, setting or connection is refused with a reaso
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.read_layers import is_passed_over, read_layer, refusal
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
-from rnnx.keras_models.read_recurrent import RECURRENT, read_bidirectional, read_recurrence
-from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of
+from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
+from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.shapes import zeros
 from rnnx.versions import require_floor
 
@@ -73,8 +74,18 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
         if masked := find_explicit_mask(model, layer):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
+        masked_input = reads[0] if not isinstance(model, keras.Sequential) and ignores_mask(layer) else None
+        if masked_input:
+            # A Reshape to the same shape has no mask.
+            features = keras.tree.flatten(layer.input)[0].shape[2:]
+            nodes.append(Node(f"{layer.name}.unmasked", reference.Reshape((-1, *features)), reads[:1]))
+            reads = (nodes[-1].name, *reads[1:])
         added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
         nodes += added
+        if masked_input and layer.return_sequences:
+            # Keras hands the mask on all the same.
+            nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (ends_of_layer[0], masked_input)))
+            ends_of_layer[0] = nodes[-1].name
         source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer)}
     ends = read_outputs(model, source, output_names)
     nodes = _without_unread(nodes, ends.values())
@@ -92,7 +103,7 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
     network = Network(nodes, tuple(sized), ends)
-    _require_states(network)
+    network = _with_last_states(network)
     _require_exact_first_states(network)
     return network
 
@@ -104,7 +115,7 @@ def _require_exact_first_states(network: Network) -> None:
     """
     by_name = {node.name: node for node in network.nodes}
     exact = {port.name for port in network.inputs if port.kind == "numbers"}
-    exact |= {name for node in network.recurrent_nodes for name in (node, cell_state_of(node))}
+    exact |= {name for node in network.recurrent_nodes for name in (node, last_state_of(node), cell_state_of(node))}
     for node in network.nodes:
         if isinstance(node.layer, reference.Recurrent):
             for name in node.inputs[1:]:
@@ -118,29 +129,31 @@ def _require_exact_first_states(network: Network) -> None:
             exact.add(node.name)
 
 
-def _require_states(network: Network) -> None:
-    """Refuses to take the last state of a layer whose outputs are zero at masked positions.
+def _with_last_states(network: Network) -> Network:
+    """Takes last states from the recurrence itself where its output at the last position may be zero.
 
-    The reference takes the last state from the last position, which would be such a zero.
+    The output of a layer with zero_output_for_mask, which Bidirectional sets, is zero at masked positions.
     """
     taken = {name for node in network.nodes if isinstance(node.layer, reference.LastPosition) for name in node.inputs}
     zeroed = {name for name, layer in network.recurrent_nodes.items() if layer.zero_output_for_mask} & taken
     if not zeroed:
-        return
+        return network
     tensors = network.forward(zeros(network, _ANY_TIME))
-    for node in network.nodes:
-        if node.name in zeroed and tensors[node.inputs[0]].mask is not None:
-            raise ModelError(
-                f"layer {node.name}: reading its last state is not supported together with zero_output_for_mask, which "
-                "Bidirectional sets; nothing was exported"
-            )
+    masked = {n.name for n in network.nodes if n.name in zeroed and tensors[n.inputs[0]].mask is not None}
+    nodes = [
+        Node(node.name, reference.Concatenate(), (last_state_of(node.inputs[0]),))
+        if isinstance(node.layer, reference.LastPosition) and node.inputs[0] in masked
+        else node
+        for node in network.nodes
+    ]
+    return dataclasses.replace(network, nodes=nodes)
 
 
 def _without_unread(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
     """Removes the nodes that no output depends on: the unread outputs of layers that have several."""
     read, kept = set(ends), []
     for node in reversed(nodes):
-        if node.name in read or cell_state_of(node.name) in read:
+        if read & {node.name, last_state_of(node.name), cell_state_of(node.name)}:
             read.update(node.inputs)
             kept.append(node)
     return kept[::-1]

@@ -11,7 +11,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.keras_models.read_layers import float64, refusal, require
-from rnnx.reference import Node, cell_state_of
+from rnnx.reference import Node, cell_state_of, last_state_of
 
 # The activations of ONNX's recurrent operators.
 _RECURRENT_ACTIVATIONS = (
@@ -52,11 +52,29 @@ def read_recurrence(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], li
     return [node, *added], [node.name, *states]
 
 
+def ignores_mask(layer: Any) -> bool:
+    """Whether a layer reads masked positions too: Keras gives no mask to a layer that is given first states.
+
+    It does so for every layer that is called with several tensors, unless the call has `mask=`. The mask still reaches
+    the layers after it.
+    """
+    if type(layer) not in RECURRENT and type(layer) is not layers.Bidirectional:
+        return False
+    x, *others = keras.tree.flatten(layer.input)
+    has_first = any(tensor.dtype != "bool" for tensor in others)
+    has_mask = any(tensor.dtype == "bool" for tensor in others)
+    return has_first and not has_mask and getattr(x, "_keras_mask", None) is not None
+
+
 def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str]]:
     """Returns the nodes and outputs that `return_state` adds: the last hidden state, and for an LSTM the cell state."""
     if not layer.return_state:
         return [], []
-    nodes = [Node(f"{node.name}.state", reference.LastPosition(), (node.name,))] if layer.return_sequences else []
+    nodes = []
+    if len(node.inputs) > 1:
+        nodes = [Node(f"{node.name}.state", reference.Concatenate(), (last_state_of(node.name),))]
+    elif layer.return_sequences:
+        nodes = [Node(f"{node.name}.state", reference.LastPosition(), (node.name,))]
     states = [nodes[0].name if nodes else node.name]
     if isinstance(node.layer, reference.LSTM):
         # A Concatenate of one input is a node that computes nothing, so that an output can be the cell state itself.

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import LSTM, Array, Given, Network, Recurrent, cell_state_of
+from rnnx.reference import LSTM, Array, Given, Network, Recurrent, cell_state_of, last_state_of
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.recurrent_bounds import expect_cell_state, expect_steps
@@ -193,6 +193,7 @@ def _compare_layers(network: Network, batch: ProbeBatch, actual: Outputs) -> tup
                 value, bound = expect_cell_state(node.layer, inputs[0], input_errors[0], states[node.name], first)
                 reports.append(largest_ratio(cell, batch, value[:, None], bound[:, None], states[cell]))
                 errors[cell] = np.zeros_like(value)
+            errors[last_state_of(node.name)] = np.zeros_like(tensors[last_state_of(node.name)].values)
             errors[node.name] = np.zeros_like(tensors[node.name].values)  # the next layers start from its own states
         else:
             errors[node.name] = output_error(node.layer, inputs, input_errors, tensors[node.name])

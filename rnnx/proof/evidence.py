@@ -251,7 +251,11 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
             nodes.append(Node(layer.name, kind(**_read_settings(kind, layer), **weights), layer.inputs))
         except (TypeError, ValueError) as error:
             raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
-        known |= {layer.name, reference.cell_state_of(layer.name)} if kind is LSTM else {layer.name}
+        known.add(layer.name)
+        if issubclass(kind, reference.Recurrent):
+            known.add(reference.last_state_of(layer.name))
+        if kind is LSTM:
+            known.add(reference.cell_state_of(layer.name))
     if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
         raise ModelError("the evidence in the file describes no network")
     return Network(nodes, evidence.inputs, evidence.outputs)

@@ -22,6 +22,7 @@ from rnnx.reference.network import (
     Network,
     Node,
     cell_state_of,
+    last_state_of,
 )
 from rnnx.reference.pointwise import (
     ELU,
@@ -82,4 +83,5 @@ __all__ = [
     "ZeroPadding1D",
     "activate",
     "cell_state_of",
+    "last_state_of",
 ]

@@ -27,7 +27,7 @@ from typing import assert_never
 
 from rnnx.errors import ModelError
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
-from rnnx.reference.network import Given, Network, Node, cell_state_of
+from rnnx.reference.network import Given, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
@@ -117,7 +117,7 @@ def _ancestors(network: Network, names: set[str]) -> set[str]:
     """Returns the names of all nodes and inputs that the named ones depend on, and the names themselves."""
     found = set(names)
     for node in reversed(network.nodes):
-        if found & {node.name, cell_state_of(node.name)}:
+        if found & {node.name, cell_state_of(node.name), last_state_of(node.name)}:
             found |= {node.name, *node.inputs}
     return found
 
@@ -135,7 +135,7 @@ def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
     for node in network.nodes:
         if node.name in needed:
             states[node.name], orders[node.name] = order_after(node, [orders[name] for name in node.inputs])
-            orders[cell_state_of(node.name)] = states[cell_state_of(node.name)] = None
+            orders |= dict.fromkeys((cell_state_of(node.name), last_state_of(node.name)))
     return states
 
 

@@ -21,6 +21,14 @@ from rnnx.reference.tensor import Array, NamedArrays, Tensor
 HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
+def last_state_of(name: str) -> str:
+    """Returns the name under which nodes read the last hidden state of a layer, `(batch, units)`.
+
+    It is needed where the output at the last position may be another one, because of a mask.
+    """
+    return f"{name}.last"
+
+
 def cell_state_of(name: str) -> str:
     """Returns the name under which nodes read the last cell state of an LSTM, `(batch, units)`."""
     return f"{name}.cell"
@@ -118,7 +126,7 @@ class Network:
             after = padding_after(node.layer, [padding[name] for name in node.inputs], sizes.get(node.inputs[0]))
             if after is None:
                 return False
-            padding[node.name], padding[cell_state_of(node.name)] = after, "none"
+            padding |= {node.name: after, cell_state_of(node.name): "none", last_state_of(node.name): "none"}
             if isinstance(node.layer, Embedding):
                 sizes[node.name] = sizes.get(node.inputs[0], 0) * node.layer.table.shape[-1]
         # An input of a fixed time cannot be padded.
@@ -160,16 +168,20 @@ class Network:
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         shown = self.shown_states
+        read = {name for node in self.nodes for name in node.inputs}
         for node in self.nodes:
             inputs = [outputs[name] for name in node.inputs]
             cell_state = cell_state_of(node.name)
-            if isinstance(node.layer, Recurrent) and (states is not None or cell_state in shown):
+            last_state = last_state_of(node.name)
+            is_split = states is not None or bool({cell_state, last_state} & read)
+            if isinstance(node.layer, Recurrent) and is_split:
                 x = node.layer.in_order(inputs[0])
                 if states is None:
                     history = node.layer.carried(x, [state.values for state in inputs[1:]])
                 else:
                     history = tuple(states[name] for name in (node.name, cell_state) if name in shown)
-                outputs[node.name] = node.layer.outputs(history[0], x)
+                outputs[node.name] = node.layer.outputs(history[0], x, has_first=len(inputs) > 1)
+                outputs[last_state] = Tensor(history[0][:, -1])
                 if cell_state in shown:
                     outputs[cell_state] = Tensor(history[1][:, -1])
             else:

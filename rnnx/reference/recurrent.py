@@ -113,18 +113,22 @@ class Recurrent(ABC):
         """Returns the hidden state h after each position of an input in reading order, `(batch, time, units)`."""
         return self.carried(x, first)[0]
 
-    def outputs(self, states: Array, x: Tensor) -> Tensor:
+    def outputs(self, states: Array, x: Tensor, *, has_first: bool = False) -> Tensor:
         """Returns the layer's output, given its hidden states.
 
         Args:
             states: `(batch, time, units)`, the hidden state after each position.
             x: The input in reading order; only its mask is used.
+            has_first: Whether the layer was given first states. Keras's output is zero until the first position that
+                counts, while the state is the first state there.
 
         Returns:
             `(batch, time, units)` and the mask if `return_sequences`; otherwise `(batch, units)`, the last state.
         """
         if self.zero_output_for_mask and x.mask is not None:
             states = np.where(x.mask[:, :, None], states, 0.0)
+        elif has_first and x.mask is not None:
+            states = np.where(np.logical_or.accumulate(x.mask, axis=1)[:, :, None], states, 0.0)
         if not self.return_sequences:
             return Tensor(states[:, -1])
         # Keras passes the mask on as it received it, so the reversal is undone here; the states stay reversed.
@@ -132,7 +136,7 @@ class Recurrent(ABC):
 
     def __call__(self, x: Tensor, *first: Tensor) -> Tensor:
         x = self.in_order(x)
-        return self.outputs(self.states(x, [state.values for state in first]), x)
+        return self.outputs(self.states(x, [state.values for state in first]), x, has_first=bool(first))
 
 
 @dataclass(frozen=True, eq=False)

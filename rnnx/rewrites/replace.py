@@ -98,10 +98,12 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     names = {r.name: written[r.output].states for r in recurrences}
     pooled = {output: new.pooled for output, new in written.items() if new.pooled}
     replace_pooling(graph, pooled, {r.output for r in recurrences if r.is_turned})
-    _replace_last(graph, written, {r.output for r in recurrences if r.mask is not None and not r.is_carried})
+    _replace_last(graph, written, {r.output for r in recurrences if r.ends_in_zeros})
     for output, new in written.items():
         graph.replace(output, new.outputs)
     for r, new in zip(recurrences, results, strict=True):
+        if r.last:
+            graph.replace(r.last, new.last)
         if r.cell and new.cell:
             graph.replace(r.cell, new.cell)
             names[cell_state_of(r.name)] = graph.add(
@@ -118,7 +120,7 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
 
 
 def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]) -> None:
-    """Replaces the Slices that take the last state; `zeroed` has the outputs with zeros at masked positions."""
+    """Replaces the Slices that take the last state; `zeroed` has the outputs with zeros at some masked positions."""
     for node in list(graph.proto.node):
         found = graph.match(node.output[0], _LAST) if node.op_type == "Squeeze" else None
         # The last output may be at a masked position, and then it is a zero, not the last state.

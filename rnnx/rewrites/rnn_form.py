@@ -83,7 +83,7 @@ def write_with_states(graph: Graph, r: Recurrence) -> Written:
     """Adds one recurrence as an operator that starts from given states, or whose last cell state is read.
 
     At masked positions before the first unmasked one the state is the first state, and so is the last state of a row
-    without unmasked positions.
+    without unmasked positions. Keras's output is zero there.
     """
     initial = [
         graph.add("Unsqueeze", [value, graph.shared([0])], f"{r.name}.initial_{i}") for i, value in enumerate(r.first)
@@ -98,7 +98,10 @@ def write_with_states(graph: Graph, r: Recurrence) -> Written:
     y, last = add_from_states(graph, r, order, [x, *weights], initial, has_memory=has_memory)
     zero = graph.shared(0.0, np.float32)
     values = carry(graph, r.name, order, y, len(r.recurrent_kernel), r.first[0] if r.first else None)
-    outputs = values if r.is_carried else graph.add("Where", [r.mask, values, zero], f"{r.name}.outputs")
+    outputs = values
+    if r.ends_in_zeros:
+        is_shown = order.is_started if r.is_carried else r.mask
+        outputs = graph.add("Where", [is_shown, values, zero], f"{r.name}.outputs")
     return Written(values, outputs, last[0], cell=last[1] if has_memory else None)
 
 

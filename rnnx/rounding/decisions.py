@@ -15,7 +15,7 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of
+from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of, last_state_of
 from rnnx.rounding.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import pass_back
@@ -239,7 +239,7 @@ class _Errors:
         self.tensors = tensors
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
-        self._cell_states = {cell_state_of(name) for name in network.recurrent_nodes}
+        self._last_states = {of(name) for name in network.recurrent_nodes for of in (last_state_of, cell_state_of)}
         self._steps: dict[str, Steps] = {}
         self._own: dict[str, Array | None] = {}
         self._rounds: dict[str, bool] = {}
@@ -264,13 +264,14 @@ class _Errors:
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
-                of_cell = gradients.pop(cell_state_of(node.name), None)
-                if (node.name not in gradients and of_cell is None) or not self._is_rounded(node.name):
-                    continue
+                of_last = [gradients.pop(name(node.name), None) for name in (last_state_of, cell_state_of)]
                 of_output = gradients.pop(node.name, None)
-                if of_output is None:  # only the cell state of this layer is read
+                given = [each for each in (of_output, *of_last) if each is not None]
+                if not given or not self._is_rounded(node.name):
+                    continue
+                if of_output is None:  # only a last state of this layer is read
                     of_output = np.zeros((len(gradient), *self.tensors[node.name].values.shape[1:]))
-                error, back = self._back(node, of_output, of_cell)
+                error, back = self._back(node, of_output, _filled(of_last))
                 total += error
                 for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
@@ -278,7 +279,7 @@ class _Errors:
 
     def _is_rounded(self, name: str) -> bool:
         """Says whether a node, or any node before it, rounds. A gradient before that is of no use."""
-        if name in self._cell_states:
+        if name in self._last_states:
             return True
         if name not in self._nodes:  # an input of the network
             return False
@@ -292,7 +293,7 @@ class _Errors:
             )
         return self._rounds[name]
 
-    def _back(self, node: Node, gradient: Array, cell_gradient: Array | None) -> tuple[Array, list[Array]]:
+    def _back(self, node: Node, gradient: Array, of_last: Sequence[Array]) -> tuple[Array, list[Array]]:
         """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
         is_needed = any(self._is_rounded(name) for name in node.inputs)
         x = self.tensors[node.inputs[0]]
@@ -302,8 +303,8 @@ class _Errors:
                 self._steps[node.name] = linearize(node.layer, x, first)
             steps = self._steps[node.name]
             if not is_needed:
-                return error_through_time(node.layer, x, gradient, steps, cell_gradient), []
-            error, passed, of_first = through_time_and_states(node.layer, x, gradient, steps, cell_gradient)
+                return error_through_time(node.layer, x, gradient, steps, of_last), []
+            error, passed, of_first = through_time_and_states(node.layer, x, gradient, steps, of_last)
             return error, [passed, *of_first[: len(node.inputs) - 1]]
         own = self._own_error(node)
         error = np.zeros(len(gradient)) if own is None else _sum_of_products(gradient, own)
@@ -331,6 +332,12 @@ class _Errors:
             mask = None if x.mask is None else np.concatenate([x.mask] * copies)
             self._repeated[name, copies] = Tensor(np.concatenate([x.values] * copies), mask)
         return self._repeated[name, copies]
+
+
+def _filled(arrays: Sequence[Array | None]) -> list[Array]:
+    """Returns the arrays with zeros for those that are missing; none if all are."""
+    given = [array for array in arrays if array is not None]
+    return [np.zeros_like(given[0]) if array is None else array for array in arrays] if given else []
 
 
 def _sum_of_products(gradient: Array, error: Array) -> Array:

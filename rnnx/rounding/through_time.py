@@ -44,21 +44,21 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
 
 
 def through_time_and_states(
-    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, cell_gradient: Array | None = None
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, of_last: Sequence[Array] = ()
 ) -> tuple[Array, Array, list[Array]]:
-    """Carries dz / d(output) and dz / d(last cell state) back through a recurrence, to its input and first states.
+    """Carries dz / d(output) and dz / d(each last state) back through a recurrence, to its input and first states.
 
     Args:
         layer: The recurrence.
         x: As in `through_time`.
         gradient: As in `through_time`.
         steps: The result of `linearize`.
-        cell_gradient: dz / d(last cell state), `(copies * batch, units)`; None for zero.
+        of_last: dz / d(each last state), h first, `(copies * batch, units)`; none if z depends on outputs alone.
 
     Returns:
         The two results of `through_time`; and dz / d(each first state), `(copies * batch, units)`.
     """
-    total, d_sums, d_first = _go_back(layer, x, gradient, steps, cell_gradient, keeps_sums=True)
+    total, d_sums, d_first = _go_back(layer, x, gradient, steps, of_last, keeps_sums=True)
     batch, time, _ = x.values.shape
     count, steps_back, width = d_sums.shape
     d_x = np.zeros((count, time, len(layer.kernel)))
@@ -73,10 +73,10 @@ def through_time_and_states(
 
 
 def error_through_time(
-    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, cell_gradient: Array | None = None
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, of_last: Sequence[Array] = ()
 ) -> Array:
     """Returns only the sum of `through_time`, `(copies * batch,)`, for a layer whose inputs are exact."""
-    return _go_back(layer, x, gradient, steps, cell_gradient, keeps_sums=False)[0]
+    return _go_back(layer, x, gradient, steps, of_last, keeps_sums=False)[0]
 
 
 def _go_back(
@@ -84,7 +84,7 @@ def _go_back(
     x: Tensor,
     gradient: Array,
     steps: Steps,
-    cell_gradient: Array | None,
+    of_last: Sequence[Array],
     *,
     keeps_sums: bool,
 ) -> tuple[Array, Array, list[Array]]:
@@ -95,7 +95,7 @@ def _go_back(
         x: Its inputs, as in `through_time`.
         gradient: dz / d(output), as in `through_time`.
         steps: The result of `linearize`.
-        cell_gradient: As in `through_time_and_states`.
+        of_last: As in `through_time_and_states`.
         keeps_sums: Whether to return the second result, or no step of it.
 
     Returns:
@@ -111,15 +111,17 @@ def _go_back(
     gradient = gradient.reshape(copies, batch, time, layer.units)
     if layer.zero_output_for_mask and mask is not None:
         gradient = np.where(mask[:, :, None], gradient, 0.0)
+    elif steps.has_first and mask is not None:
+        gradient = np.where(np.logical_or.accumulate(mask, axis=1)[:, :, None], gradient, 0.0)
     # After the last output that z depends on, there is nothing to carry.
     last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
-    last = last if cell_gradient is None else time - 1
+    last = time - 1 if of_last else last
     total = np.zeros((copies, batch))
     kept = last + 1 if keeps_sums else 0
     d_sums = np.zeros((copies, batch, kept, layer.kernel.shape[1]))
     carried = [np.zeros((copies, batch, layer.units)) for _ in range(layer.carried_count)]
-    if cell_gradient is not None:
-        carried[1] += cell_gradient.reshape(carried[1].shape)
+    for values, given in zip(carried, of_last, strict=False):
+        np.add(values, given.reshape(values.shape), out=values)
     for t in range(last, -1, -1):
         carried[0] += gradient[:, :, t]
         # At a masked position, the states are carried over unchanged, and nothing is rounded.
@@ -163,10 +165,12 @@ class Steps(ABC):
 
     Attributes:
         rows: For each step, the rows of the batch that are not masked.
+        has_first: Whether the layer was given first states.
     """
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, first: Sequence[Array]) -> None:
         """Takes the inputs in the order in which the layer reads them."""
+        self.has_first = bool(first)
         mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
         self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
 
@@ -191,7 +195,7 @@ def _product(x: Array, weights: Array) -> Array:
 
 class _PlainSteps(Steps):
     def __init__(self, layer: SimpleRNN, x: Tensor, first: Sequence[Array]) -> None:
-        super().__init__(x)
+        super().__init__(x, first)
         states = layer.states(x, first)
         self._layer = layer
         bounds = step_bound(layer, x.values, states_before(states, *first[:1]), np.zeros_like(x.values))
@@ -210,7 +214,7 @@ class _GatedSteps(Steps):
     """A GRU: h = z h' + (1 - z) k, from h' before."""
 
     def __init__(self, layer: GRU, x: Tensor, first: Sequence[Array]) -> None:
-        super().__init__(x)
+        super().__init__(x, first)
         self._layer = layer
         self._before = states_before(layer.states(x, first), *first[:1])
         self._bounds = gru_bound(layer, x.values, self._before, np.zeros_like(x.values))
@@ -240,7 +244,7 @@ class _LSTMSteps(Steps):
     """An LSTM: c = f c' + i k, from the cell state c' before; h = o g(c)."""
 
     def __init__(self, layer: LSTM, x: Tensor, first: Sequence[Array]) -> None:
-        super().__init__(x)
+        super().__init__(x, first)
         self._layer = layer
         states, memory = layer.carried(x, first)
         before, self._memory_before = states_before(states, *first[:1]), states_before(memory, *first[1:])
