@@ -66,6 +66,7 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
         members = _unpack(data)
         config = parse_json(members[_CONFIG])
         _check_depth(config)
+        _check_model(config)
         _check_classes(config, "")
         _check_weights(members[_WEIGHTS])
     except ModelError as error:
@@ -104,6 +105,22 @@ def _check_depth(config: Any) -> None:
                 f"its {_CONFIG} has layers in layers, or lists in lists, more than {_MAX_LEVELS} levels deep"
             )
         level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)]
+
+
+def _check_model(config: Any) -> None:
+    """Refuses a model of the user's own class, whose code is not in the file, and says what to do."""
+    class_name = config.get("class_name") if isinstance(config, dict) else None
+    module = str(config.get("module") or "") if isinstance(config, dict) else ""
+    if (
+        isinstance(class_name, str)
+        and class_name not in ("Sequential", "Functional", "Model", "Lambda")
+        and not (module.startswith("keras"))
+    ):
+        raise ModelError(
+            f"{class_name!r:.60} is a model class of its own, and the file does not hold its code; build the same "
+            "network as keras.Model(inputs, outputs), give it the weights by set_weights(model.get_weights()), and "
+            "save that"
+        )
 
 
 def _check_classes(value: Any, layer: str) -> None:

@@ -271,6 +271,14 @@ def test_what_cannot_be_rebuilt_is_refused_with_the_reason_and_the_remedy(tmp_pa
         ModelError, match=r"Own\): it is a subclass of keras\.Model, and its call is code .* keras\.Model\("
     ):
         plain_model.make_plain(Own())
+    path = tmp_path / "own.keras"
+    own = Own()
+    own(np.zeros((1, 2, 3), np.float32))
+    own.save(path)
+    with pytest.raises(
+        ModelError, match=r"own\.keras: 'Own' is a model class of its own.* keras\.Model\(inputs, outputs"
+    ):
+        open_source(path)
     path = tmp_path / "unbuilt.keras"
     with pytest.warns(UserWarning, match="not yet been built"):
         keras.Sequential([layers.Embedding(9, 4), layers.LSTM(3)], name="fresh").save(path)
