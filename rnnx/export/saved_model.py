@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from rnnx.keras_models.plain_model import PlainModel, is_scope
+from rnnx.keras_models.plain_model import PlainModel
+from rnnx.keras_models.plain_names import is_scope
 from rnnx.proof.compare import ProbeBatch, largest_ratio
 from rnnx.proof.report import END_TO_END, LayerReport, PrecisionReport, RuntimeReport
 from rnnx.reference import Network

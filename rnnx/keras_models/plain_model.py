@@ -10,9 +10,8 @@ saved with the same reference (`rnnx.export.saved_model`), so a wrong copy canno
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,14 +19,11 @@ from keras import layers
 from keras.src.models.functional import Functional
 
 from rnnx.errors import ModelError, one_line
+from rnnx.keras_models.plain_names import Names, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.read_layers import refusal
-from rnnx.reference import INPUT_NAME, NUMBERS_NAME
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
-# TensorFlow's names of scopes, which are those of the layers, have these characters.
-_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*")
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,10 @@ def make_plain(model: keras.Model) -> PlainModel:
         raise refusal(
             others[0], f"starts anew with each call, but {stateful[0].name} is stateful; make all of them stateful"
         )
-    names = _Names()
+    names = Names()
     inputs = [
         (names.of_input(name, tensor, is_alone=len(function.inputs) == 1), tensor)
-        for name, tensor in zip(_input_names(function), function.inputs, strict=True)
+        for name, tensor in zip(input_names(function), function.inputs, strict=True)
     ]
     before = copy.deepcopy(names)
     try:
@@ -80,7 +76,7 @@ def make_plain(model: keras.Model) -> PlainModel:
     except ModelError:
         names = before
         plain = _rebuild(model, function, inputs, names, is_open=False)
-    outputs = names.of_outputs(_output_names(function))
+    outputs = names.of_outputs(output_names(function))
     notes = [*names.changes]
     if policy:
         rounded = (
@@ -119,7 +115,6 @@ def _function_of(model: keras.Model) -> Any:
 def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     """Whether the graph has anything that the reader of networks does not read."""
     operations = [node.operation for node in _nodes_of(function)]
-    names = list(_input_names(function))
     return (
         any(isinstance(operation, keras.Model) for operation in operations)
         or len({id(operation) for operation in operations}) < len(operations)
@@ -128,13 +123,8 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
         or isinstance(function._outputs_struct, dict)
         or not all(is_scope(operation.name) for operation in operations)
         or not is_scope(name)
-        or (len(names) > 1 and not all(map(_IDENTIFIER.fullmatch, names)))
+        or not has_usual_inputs(function)
     )
-
-
-def is_scope(name: str) -> bool:
-    """Whether TensorFlow accepts the name of a layer."""
-    return _SCOPE.fullmatch(name) is not None
 
 
 def _policy_of(layer: Any) -> str:
@@ -149,79 +139,8 @@ def _policy_of(layer: Any) -> str:
     return name
 
 
-def _input_names(function: Any) -> Iterator[str]:
-    """Yields the name of each input: its key in a dictionary of inputs, or its name in Keras."""
-    for path, tensor in keras.tree.flatten_with_path(function._inputs_struct):
-        yield path[-1] if path and isinstance(path[-1], str) else tensor.name
-
-
-def _output_names(function: Any) -> Iterator[str]:
-    """Yields the name of each output: its key in a dictionary of outputs, or the name of its layer.
-
-    Further outputs of the same layer have a number.
-    """
-    for path, tensor in keras.tree.flatten_with_path(function._outputs_struct):
-        history = tensor._keras_history
-        index = f"_{history.tensor_index}" if history.tensor_index else ""
-        yield path[-1] if path and isinstance(path[-1], str) else f"{history.operation.name}{index}"
-
-
-def _unique(name: str, taken: set[str], separator: str) -> str:
-    """Returns a name that is not taken, with a number if need be, and takes it."""
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name}{separator}{number}"
-    taken.add(found)
-    return found
-
-
-def _clean(name: str) -> str:
-    cleaned = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    return cleaned if is_scope(cleaned) else f"x{cleaned}"
-
-
-@dataclass
-class _Names:
-    """The names of a plain model: each one once, and with characters that TensorFlow takes.
-
-    Attributes:
-        taken: The names in use.
-        changes: A sentence for each name of the saved model that was changed.
-    """
-
-    taken: set[str] = field(default_factory=lambda: {INPUT_NAME, NUMBERS_NAME})
-    changes: list[str] = field(default_factory=list)
-
-    def clean(self, name: str) -> str:
-        """Returns a name without the characters that TensorFlow does not take."""
-        cleaned = _clean(name)
-        if cleaned != name and (change := f"{name!r} is called {cleaned} in the files") not in self.changes:
-            self.changes.append(change)
-        return cleaned
-
-    def of_input(self, name: str, tensor: Any, *, is_alone: bool) -> str:
-        """Returns the name of an input; a single input gets a fixed name when the network is read."""
-        if is_alone:
-            return str(tensor.name)
-        cleaned = re.sub(r"\W", "_", name, flags=re.ASCII)
-        cleaned = _unique(cleaned if _IDENTIFIER.fullmatch(cleaned) else f"x{cleaned}", self.taken, "_")
-        if cleaned != name:
-            self.changes.append(f"the input {name!r} is called {cleaned} in the files")
-        return cleaned
-
-    def of_outputs(self, names: Iterator[str]) -> tuple[str, ...]:
-        """Returns the names of the outputs, which are names of layers or of a dictionary."""
-        taken: set[str] = set()
-        return tuple(_unique(self.clean(name), taken, "_") for name in names)
-
-    def of_layer(self, prefix: str, name: str) -> str:
-        """Returns the name of a layer in plain form, after the names of the models that it is nested in."""
-        return _unique(prefix + self.clean(name), self.taken, ".")
-
-
 def _rebuild(
-    model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: _Names, *, is_open: bool
+    model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: Names, *, is_open: bool
 ) -> keras.Model:
     """Runs through the graph of a model with copies of its layers.
 
@@ -241,10 +160,10 @@ def _rebuild(
         outputs = _run(function, tensors, "", names)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ModelError(f"model {model.name}: its layers cannot be copied: {one_line(error)}") from error
-    return keras.Model(tensors, outputs, name=_clean(model.name))
+    return keras.Model(tensors, outputs, name=clean_name(model.name))
 
 
-def _run(function: Any, tensors: Sequence[Any], prefix: str, names: _Names) -> list[Any]:
+def _run(function: Any, tensors: Sequence[Any], prefix: str, names: Names) -> list[Any]:
     """Calls copies of all layers of a graph on its inputs, and returns its outputs."""
     values = {id(old): new for old, new in zip(function.inputs, tensors, strict=True)}
     for node in _nodes_of(function):
