@@ -184,15 +184,6 @@ def test_an_unsupported_layer_is_refused_by_name_and_reason(body: list[keras.Lay
         read_network(build(*body))
 
 
-def test_a_given_initial_state_is_refused() -> None:
-    ids = keras.Input((None,), dtype="int32")
-    x = layers.Embedding(12, 5)(ids)
-    first = layers.GRU(4)(x)
-    model = keras.Model(ids, layers.GRU(4, name="second")(x, initial_state=first))
-    with pytest.raises(ModelError, match=r"layer second .* has an initial state"):
-        read_network(model)
-
-
 def test_a_stateful_layer_is_refused() -> None:
     ids = keras.Input(batch_shape=(2, 3), dtype="int32")
     model = keras.Model(ids, layers.LSTM(4, stateful=True, name="memory")(layers.Embedding(12, 5)(ids)))
