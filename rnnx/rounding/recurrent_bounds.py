@@ -18,17 +18,20 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnx.primitives import Trace, track
 from rnnx.primitives.operands import rounded
-from rnnx.reference import Array, Mask, RecurrentLayer, Tensor
+from rnnx.reference import LSTM, Array, Mask, RecurrentLayer, Tensor
 from rnnx.rounding.layer_bounds import bound_of
 
 
-def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+def expect_steps(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array, first: Sequence[Array] = ()
+) -> tuple[Array, Array]:
     """Computes one float64 step from each of the runtime's states; at a masked position the state must not change.
 
     Args:
@@ -36,22 +39,38 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
         x: Its exact inputs, `(batch, time, inputs)`, not reversed.
         x_error: How far the runtime's inputs may be from them.
         states: The runtime's own states, (batch, time, units), in the order of their computation.
+        first: The runtime's own states before the first position, h first, each `(batch, units)`; zero if empty.
 
     Returns:
         The expected states, and their rounding bounds.
     """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
-    before = states_before(states)
-    expected, bound = _steps(layer, x, x_error, before)
+    before = states_before(states, *first[:1])
+    (expected, bound), _ = _steps(layer, x, x_error, before, first[1:])
     if x.mask is not None:
         expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
     return expected, bound
 
 
-def states_before(states: Array) -> Array:
-    """Returns the state before each step: zero, then the state after the previous step; `(batch, time, units)`."""
-    return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+def expect_cell_state(
+    layer: LSTM, x: Tensor, x_error: Array, states: Array, first: Sequence[Array] = ()
+) -> tuple[Array, Array]:
+    """Computes the last cell state of an LSTM from the runtime's own states; arguments as in `expect_steps`.
+
+    Returns:
+        The expected cell state, and its rounding bound over all steps; each `(batch, units)`.
+    """
+    x = layer.in_order(x)
+    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
+    _, (cell_state,) = _steps(layer, x, x_error, states_before(states, *first[:1]), first[1:])
+    return cell_state
+
+
+def states_before(states: Array, first: Array | None = None) -> Array:
+    """Returns the state before each step: `first` or zero, then that after the previous step; (batch, time, units)."""
+    start = np.zeros_like(states[:, :1]) if first is None else first[:, None]
+    return np.concatenate([start, states[:, :-1]], axis=1)
 
 
 def step_bound(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> Array:
@@ -76,22 +95,37 @@ def _begin(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> tuple
     return layer.begin(track(trace, x_t, x_error if x_error.any() else None), track(trace, h))
 
 
-def _steps(layer: RecurrentLayer, x: Tensor, x_error: Array, before: Array) -> tuple[Array, Array]:
-    """Computes all steps and their bounds, as if none were masked."""
+def _steps(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, before: Array, first_others: Sequence[Array]
+) -> tuple[tuple[Array, Array], list[tuple[Array, Array]]]:
+    """Computes all steps and their bounds.
+
+    Args:
+        layer: The recurrence.
+        x: As in `expect_steps`, in reading order.
+        x_error: The same.
+        before: The runtime's own hidden state before each step.
+        first_others: Its other states before the first step, exact; zero if empty.
+
+    Returns:
+        The hidden states with their bounds, as if no step were masked; and each other state after the last step, with
+        its bound.
+    """
     begun = _begin(layer, x.values, before, x_error)
     if layer.carried_count == 1:
         (state,) = layer.finish(begun, ())
-        return _with_error(state)
+        return _with_error(state), []
     shown = [_with_error(values) for values in begun]
     expected, bound = np.empty_like(before), np.empty_like(before)
-    others = [(np.zeros_like(before[:, 0]), np.zeros_like(before[:, 0]))] * (layer.carried_count - 1)
+    zero = np.zeros_like(before[:, 0])
+    others = [(other, zero) for other in first_others or [zero] * (layer.carried_count - 1)]
     for t in range(before.shape[1]):
         trace = Trace(in_recurrence=True)
         now = tuple(track(trace, values[:, t], error[:, t]) for values, error in shown)
         after = [_with_error(state) for state in layer.finish(now, tuple(track(trace, *other) for other in others))]
         others = [_unless_masked(new, old, x.mask, t) for new, old in zip(after[1:], others, strict=True)]
         expected[:, t], bound[:, t] = after[0]
-    return expected, bound
+    return (expected, bound), others
 
 
 def _with_error(result: Any) -> tuple[Array, Array]:
