@@ -165,14 +165,15 @@ def _loop_with_states(
 
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         with _set(layer, return_sequences=True, zero_output_for_mask=False):
-            last, states[name], last_states = inner_loop(sequences, initial_state, mask, training=training)
+            last, outputs, last_states = inner_loop(sequences, initial_state, mask, training=training)
+        states[name] = outputs
         if has_first:
-            states[name] = _from_first(layer, states[name], keras.tree.flatten(initial_state)[0], mask)
+            states[name] = _from_first(layer, outputs, keras.tree.flatten(initial_state)[0], mask)
         if cell_state_of(name) in network.shown_states:
             states[cell_state_of(name)] = last_states[1][:, None]
         if layer.zero_output_for_mask and mask is not None:
             return inner_loop(sequences, initial_state, mask, training=training)
-        return last, states[name], last_states
+        return last, outputs, last_states
 
     return loop
 
