@@ -21,8 +21,6 @@ from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidir
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.shapes import zeros
 
-# Layers that select or join numbers, and round nothing.
-_EXACT = (reference.Concatenate, reference.LastPosition, reference.Reshape, reference.Reverse, reference.TakeMask)
 # A number of positions that is enough for any pooling.
 _ANY_TIME = 60
 
@@ -77,30 +75,7 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
     network = Network(nodes, tuple(sized), ends)
-    network = _with_last_states(network)
-    _require_exact_first_states(network)
-    return network
-
-
-def _require_exact_first_states(network: Network) -> None:
-    """Refuses first states that are computed with rounding: the proof starts from the runtime's own states.
-
-    Exact are the inputs of the network, the states of other layers, and what only selects or joins such values.
-    """
-    by_name = {node.name: node for node in network.nodes}
-    exact = {port.name for port in network.inputs if port.kind == "numbers"}
-    exact |= {name for node in network.recurrent_nodes for name in (node, last_state_of(node), cell_state_of(node))}
-    for node in network.nodes:
-        if isinstance(node.layer, reference.Recurrent):
-            for name in node.inputs[1:]:
-                if name not in exact:
-                    kind = type(by_name[name].layer).__name__
-                    raise ModelError(
-                        f"layer {node.name} is given an initial state that layer {name} ({kind}) computes; "
-                        "supported are inputs of the model and states of other layers; nothing was exported"
-                    )
-        elif isinstance(node.layer, _EXACT) and exact.issuperset(node.inputs):
-            exact.add(node.name)
+    return _with_last_states(network)
 
 
 def _with_last_states(network: Network) -> Network:

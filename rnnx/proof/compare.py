@@ -170,11 +170,12 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
         own_first, first = ([tensors[name].values for name in node.inputs[1:]] for tensors in (own, given))
+        exact_first = [(state, np.zeros_like(state)) for state in first]
         exact = node.layer.states(node.layer.in_order(own[node.inputs[0]]), own_first)
         drift = np.abs(exact - actual).max(axis=(0, 2))
         # The rounding of earlier layers does not count here: the inputs follow from the runtime's own states.
         x = given[node.inputs[0]]
-        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual, first)
+        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual, exact_first)
         difference = np.abs(expected - actual)
         ratio = ratios(difference, bound)
         flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)

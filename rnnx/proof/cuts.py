@@ -162,10 +162,6 @@ def compare_alone(network: Network, given: Given, states: Mapping[str, Array], s
             float64, and the last cell state of an LSTM `(batch, 1, units)` if a layer reads it.
         show: Called for each layer without states. Its result has the shape of the layer's output; after None, the next
             layers read the reference's output, whose bound is carried on.
-
-    Raises:
-        ValueError: If the first state of a recurrence is not exact: made of the inputs and of what is shown, without
-            rounding.
     """
     tensors = {name: Tensor(values.astype(np.float64)) for name, values in network.named(given).items()}
     errors = {name: np.zeros(tensor.values.shape) for name, tensor in tensors.items()}
@@ -192,10 +188,8 @@ def _compare_recurrence(
     """Computes a recurrence from the runtime's own states; returns the last states that layers may read, too."""
     layer, own, cell = node.layer, states[node.name], cell_state_of(node.name)
     assert isinstance(layer, Recurrent)  # noqa: S101  # the caller has checked it
-    if any(error.any() for error in input_errors[1:]):
-        raise ValueError(f"the first state of {node.name} is not exact")
-    (x, *_), (x_error, *_) = inputs, input_errors
-    first = [state.values for state in inputs[1:]]
+    (x, *given), (x_error, *given_errors) = inputs, input_errors
+    first = [(state.values, error) for state, error in zip(given, given_errors, strict=True)]
     expected, bound = expect_steps(layer, x, x_error, own, first)
     output = layer.outputs(own, layer.in_order(x), has_first=bool(first))
     lasts, cell_state = {last_state_of(node.name): Tensor(own[:, -1])}, None

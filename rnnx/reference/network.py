@@ -40,8 +40,7 @@ def cell_state_of(name: str) -> str:
 class Node:
     """A layer in a network: its name, and the names of the nodes (or `ids`) that it reads.
 
-    A recurrent layer may read its first states too, after its input: h, and for an LSTM c. They must be exact: inputs
-    of the network, states, and values that are made of states without rounding.
+    A recurrent layer may read its first states too, after its input: h, and for an LSTM c.
     """
 
     name: str

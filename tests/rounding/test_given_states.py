@@ -95,9 +95,10 @@ def test_a_right_float32_run_from_given_states_keeps_its_bounds_and_a_wrong_one_
 
     def largest(states: Array, cell: Array, first: list[Array]) -> tuple[float, float]:
         ratios = []
+        start = [(state, np.zeros_like(state)) for state in first]
         for (expected, bound), actual in (
-            (expect_steps(layer, Tensor(x, mask), exact, states, first), states),
-            (expect_cell_state(layer, Tensor(x, mask), exact, states, first), cell),
+            (expect_steps(layer, Tensor(x, mask), exact, states, start), states),
+            (expect_cell_state(layer, Tensor(x, mask), exact, states, start), cell),
         ):
             difference = np.abs(expected - actual)
             ratio = np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
@@ -111,6 +112,27 @@ def test_a_right_float32_run_from_given_states_keeps_its_bounds_and_a_wrong_one_
     assert largest(states, cell, [first[0], first[1] + 1e-3])[0] > 1
     assert largest(states, cell + 1e-4, first)[1] > 1
     assert largest(states, states[:, -1], first)[1] > 100  # the hidden state in the place of the cell state
+
+
+@pytest.mark.parametrize("mask", [None, ~MASK], ids=["no mask", "masked first position"])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_error_of_first_states_enters_the_bound(name: str, mask: Mask | None) -> None:
+    rng, layer = np.random.default_rng(2), draw_cell(name, 3, 8)
+    x = Tensor(rng.normal(size=(2, 6, 3)), mask)
+    first = [rng.normal(size=(2, 8)) * 0.5 for _ in range(layer.carried_count)]
+    error = [rng.uniform(1e-5, 1e-4, size=(2, 8)) for _ in first]
+    moved = [state + 0.999 * e * rng.choice([-1, 1], e.shape) for state, e in zip(first, error, strict=True)]
+    states, *others = layer.carried(x, moved)
+
+    def excess(error: list[Array]) -> list[float]:
+        start = list(zip(first, error, strict=True))
+        found = [(expect_steps(layer, x, np.zeros_like(x.values), states, start), states)]
+        if isinstance(layer, LSTM):
+            found.append((expect_cell_state(layer, x, np.zeros_like(x.values), states, start), others[0][:, -1]))
+        return [float((np.abs(expected - actual) - bound).max()) for (expected, bound), actual in found]
+
+    assert max(excess(error)) <= 0
+    assert excess([np.zeros_like(e) for e in error])[0] > 0
 
 
 def test_the_bound_of_a_network_covers_a_float32_run_through_its_last_and_first_states() -> None:
