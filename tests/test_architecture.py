@@ -35,6 +35,7 @@ DOORS = {
         "export/convert.py",
         "export/keras_states.py",
         "export/markers.py",
+        "export/saved_model.py",
         "train/batches.py",
         "train/determinism.py",
         "train/language_model.py",

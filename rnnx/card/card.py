@@ -191,9 +191,25 @@ def _proof(kind: CardKind, parity: dict[str, Any], has_plot: bool) -> str:
         "runtime's own state before that step. `difference / bound` is the largest difference as a share of the bound "
         f"of that step's float32 rounding error; above 1 the proof fails. `end to end` is the largest difference "
         f"{kind.output_error}, which must stay within the first-order bound of all these roundings together.\n\n"
-        f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}{_decisions(parity)}\n\n"
+        f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}"
+        f"{_precision(parity)}{_decisions(parity)}\n\n"
         "The same inputs given in other ways, which should not change the outputs, and the largest difference that was "
         f"found{kind.difference_unit}:\n\n| file | given | difference |\n|---|---|---:|\n{ways}{plot}"
+    )
+
+
+def _precision(parity: dict[str, Any]) -> str:
+    """Says how far Keras is from the files, if it computes in another precision than float32."""
+    precision = parity.get("precision")
+    if not precision:
+        return ""
+    distance = precision["max_abs_diff"]
+    counts = f"{precision['differing_count']:,} of {precision['label_count']:,} labels differ"
+    return (
+        f"\n\nThe model was made in Keras with the precision `{precision['policy']}`. The files have its weights, and "
+        "compute in float32; the reference is that float32 network. Keras itself, in its own precision, "
+        + ("gives results that are not finite" if distance is None else f"is up to {distance:.2g} from it")
+        + (f", and {counts}." if precision["label_count"] else ".")
     )
 
 

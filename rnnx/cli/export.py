@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -127,7 +126,7 @@ def export(
                 "bundle": str(exported.path),
                 "verdict": exported.report.verdict,
                 "sizes_bytes": exported.sizes_bytes,
-                "parity": dataclasses.asdict(exported.report),
+                "parity": exported.report.document(),
             }
         )
     else:

@@ -390,6 +390,8 @@ def print_report(report: ParityReport, *, to_stderr: bool = False) -> None:
     write_table(
         ("Runtime", "Layer", "Difference / bound", "Largest at", "End to end", "Verdict"), rows, to_stderr=to_stderr
     )
+    if report.precision:
+        note(report.precision.summary)
     for runtime in report.runtimes:
         for problem in runtime.problems[:3]:
             warning(f"{runtime.runtime}: {problem}")

@@ -25,7 +25,7 @@ from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.tracing import whole_sequences
 from rnnx.reference import BatchNormalization, Network, Recurrent
-from rnnx.reference.shapes import keeps_time, output_shapes
+from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics
@@ -179,8 +179,9 @@ def _name_dimensions(graph: onnx.GraphProto, network: Network) -> None:
     """Names the open dimensions of inputs and outputs.
 
     The first is `batch`. An open dimension after it is `time` in an input, and in an output that keeps the time of the
-    input; otherwise it is named after the output.
+    input; otherwise it is named after the output. Inputs whose times may differ have names of their own.
     """
+    times = name_times(network)
     shapes = {port.name: port.shape for port in network.inputs} | output_shapes(network)
     for value in (*graph.input, *graph.output):
         dimensions = value.type.tensor_type.shape.dim
@@ -190,5 +191,5 @@ def _name_dimensions(graph: onnx.GraphProto, network: Network) -> None:
                 dimensions.add().dim_value = size
             else:
                 # Pooling over windows, for example, makes the time shorter than that of the input.
-                is_time = value in graph.input or keeps_time(network, value.name)
-                dimensions.add().dim_param = "batch" if i == 0 else "time" if is_time else f"{value.name}_{i}"
+                name = times.get(value.name) if i == 1 else None
+                dimensions.add().dim_param = "batch" if i == 0 else name or f"{value.name}_{i}"

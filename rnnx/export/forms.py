@@ -12,6 +12,7 @@ from rnnx.export.convert import check, convert
 from rnnx.export.find_cuts import with_cuts
 from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
+from rnnx.rewrites.equal_weights import has_equal_layers, merge_equal_weights
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
@@ -44,6 +45,8 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         del forms[BATCH_NAME]
     if streaming:
         forms[STREAM_NAME] = replace_for_stream(converted)
+    if has_equal_layers(network):
+        forms = {name: merge_equal_weights(form) for name, form in forms.items()}
     for form in forms.values():
         check(form.model)
     return {name: with_cuts(form, network) for name, form in forms.items()}

@@ -21,9 +21,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rnnx.errors import one_line
-from rnnx.keras_models.read_network import recurrent_layers
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
-from rnnx.reference import Network
+from rnnx.reference import Network, cell_state_of
 
 # Keras runs on the CPU even if TensorFlow has a GPU, which may compute matrix products in TF32 instead of float32.
 _DEVICE = "cpu:0"
@@ -101,7 +101,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
 
     def run(*inputs: tf.Tensor) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         states: dict[str, tf.Tensor] = {}
-        with _own_loops(model), _with_all_states(model, states):
+        with _own_loops(model), _with_all_states(model, network, states):
             return _call(model, inputs), states
 
     with keras.device(_DEVICE):
@@ -122,6 +122,11 @@ def _call(model: keras.Model, inputs: Sequence[Any]) -> list[Any]:
     return outputs
 
 
+def _read_layers(model: keras.Model, network: Network) -> Iterator[tuple[str, Any]]:
+    """Yields the recurrent layers with their names, without a half of a Bidirectional that no other layer reads."""
+    return ((name, layer) for name, layer in recurrent_layers(model) if name in network.recurrent_nodes)
+
+
 @contextmanager
 def _own_loops(model: keras.Model) -> Iterator[None]:
     """Keeps LSTM and GRU from running as one cuDNN operator, which does not show its states."""
@@ -137,33 +142,50 @@ def _own_loops(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def _with_all_states(model: keras.Model, states: dict[str, Any]) -> Iterator[None]:
+def _with_all_states(model: keras.Model, network: Network, states: dict[str, Any]) -> Iterator[None]:
     """Makes each recurrent layer store the states of its loop in `states`, by its name, when it is called."""
     with ExitStack() as stack:
-        for name, layer in recurrent_layers(model):
-            loop = _loop_with_states(layer, layer.inner_loop, name, states)
+        for name, layer in _read_layers(model, network):
+            loop = _loop_with_states(layer, layer.inner_loop, name, states, network)
             stack.enter_context(_patched(layer, "inner_loop", loop))
         yield
 
 
 def _loop_with_states(
-    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any]
+    layer: Any, inner_loop: Callable[..., Any], name: str, states: dict[str, Any], network: Network
 ) -> Callable[..., Any]:
-    """Wraps Keras's loop over the cell so that it also stores the state after each step.
+    """Wraps Keras's loop over the cell so that it also stores the state after each step, and the last cell state.
 
     The output of a cell is its state h, so the outputs of all steps are the states, and a masked position keeps the
-    output before it. The exception is `zero_output_for_mask`, which outputs zeros at masked positions. Then the loop
-    runs twice: once for the states, and once with the layer's own settings.
+    output before it. There are two exceptions. With first states, the output is zero until the first position that
+    counts, and the state is the first state. With `zero_output_for_mask`, the output is zero at masked positions. Then
+    the loop runs twice: once for the states, and once with the layer's own settings.
     """
+    has_first = any(node.name == name and len(node.inputs) > 1 for node in network.nodes)
 
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         with _set(layer, return_sequences=True, zero_output_for_mask=False):
-            last, states[name], last_states = inner_loop(sequences, initial_state, mask, training=training)
+            last, outputs, last_states = inner_loop(sequences, initial_state, mask, training=training)
+        states[name] = outputs
+        if has_first:
+            states[name] = _from_first(layer, outputs, keras.tree.flatten(initial_state)[0], mask)
+        if cell_state_of(name) in network.shown_states:
+            states[cell_state_of(name)] = last_states[1][:, None]
         if layer.zero_output_for_mask and mask is not None:
             return inner_loop(sequences, initial_state, mask, training=training)
-        return last, states[name], last_states
+        return last, outputs, last_states
 
     return loop
+
+
+def _from_first(layer: Any, outputs: Any, first: Any, mask: Any) -> Any:
+    """Returns the states `(batch, time, units)` that belong to the outputs of a layer with a first state."""
+    mask = mask[0] if isinstance(mask, list | tuple) else mask
+    if mask is None:
+        return outputs
+    mask = tf.reverse(mask, [1]) if layer.go_backwards else mask
+    is_started = tf.cumsum(tf.cast(mask, tf.int32), axis=1)[:, :, None] > 0
+    return tf.where(is_started, outputs, first[:, None])
 
 
 @contextmanager
@@ -196,15 +218,17 @@ def run_eagerly(
         The outputs in the network's order, and the states `(batch, time, units)` by recurrent layer.
     """
     given: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in network.recurrent_nodes}
-    last: dict[str, npt.NDArray[np.float32]] = {}
+    last: dict[str, list[npt.NDArray[np.float32]]] = {}
     with keras.device(_DEVICE), _own_loops(model), ExitStack() as stack:
-        for name, layer in recurrent_layers(model):
+        for name, layer in _read_layers(model, network):
             stack.enter_context(_patched(layer.cell, "call", _record_given(layer.cell.call, given[name])))
             stack.enter_context(_patched(layer, "inner_loop", _record_last(layer.inner_loop, name, last)))
         outputs = _call(model, inputs)
     # Keras calls the cell one more time at the start, to learn the shapes of its outputs. The second slice drops the
     # initial state.
-    states = {name: np.stack([*steps[1:][1:], last[name]], axis=1) for name, steps in given.items()}
+    states = {name: np.stack([*steps[1:][1:], last[name][0]], axis=1) for name, steps in given.items()}
+    cells = {name: cell_state_of(name) for name in given}
+    states |= {cells[name]: last[name][1][:, None] for name in given if cells[name] in network.shown_states}
     return outputs, states
 
 
@@ -234,13 +258,13 @@ def _record_given(call: Callable[..., Any], given: list[npt.NDArray[np.float32]]
 
 
 def _record_last(
-    inner_loop: Callable[..., Any], name: str, last: dict[str, npt.NDArray[np.float32]]
+    inner_loop: Callable[..., Any], name: str, last: dict[str, list[npt.NDArray[np.float32]]]
 ) -> Callable[..., Any]:
-    """Wraps a layer's loop so that it stores the state after the last step in `last`."""
+    """Wraps a layer's loop so that it stores the states after the last step in `last`."""
 
     def recording(*args: Any, **kwargs: Any) -> Any:
         last_output, outputs, states = inner_loop(*args, **kwargs)
-        last[name] = np.asarray(states[0])
+        last[name] = [np.asarray(state) for state in states]
         return last_output, outputs, states
 
     return recording

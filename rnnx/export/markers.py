@@ -8,7 +8,7 @@ given the weights and settings of the reference here, and `rnnx.rewrites` replac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, assert_never
 
@@ -18,22 +18,23 @@ import onnx
 import tensorflow as tf
 
 from rnnx.errors import ModelError
-from rnnx.keras_models.read_network import recurrent_layers
-from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN
+from rnnx.keras_models.read_recurrent import recurrent_layers
+from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of, last_state_of
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
 TF_TYPE = "PyFunc"
 
 
-def is_marked(layer: RecurrentLayer, keras_layer: Any) -> bool:
+def is_marked(layer: RecurrentLayer, keras_layer: Any, *, has_first: bool = False) -> bool:
     """Whether a layer is marked.
 
-    A SimpleRNN that does not return its state, with an activation that `rnnx.rewrites` reads from a Loop, is not
-    marked: its Loop is converted by tf2onnx and then recognized.
+    A SimpleRNN that starts at zero and does not return its state, with an activation that `rnnx.rewrites` reads from a
+    Loop, is not marked: its Loop is converted by tf2onnx and then recognized.
     """
     return (
-        keras_layer.return_state
+        has_first
+        or keras_layer.return_state
         or not isinstance(layer, SimpleRNN)
         or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
     )
@@ -47,13 +48,13 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
         model: The Keras model.
         network: Its reference.
     """
-    chosen = [
-        (index, layer)
-        for index, (name, layer) in enumerate(recurrent_layers(model))
-        if is_marked(network.recurrent_nodes[name], layer)
-    ]
-    for index, layer in chosen:
-        layer.inner_loop = _emit(layer, index)
+    nodes = {node.name: node for node in network.nodes}
+    chosen = []
+    for index, (name, layer) in enumerate(recurrent_layers(model)):
+        has_first = name in nodes and len(nodes[name].inputs) > 1
+        if name in nodes and is_marked(network.recurrent_nodes[name], layer, has_first=has_first):
+            chosen.append((index, layer))
+            layer.inner_loop = _emit(layer, index, has_first=has_first, shown=_shown(network, name))
     try:
         yield
     finally:
@@ -81,6 +82,7 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
     graph = Graph(proto.graph)
     names = [name for name, _ in recurrent_layers(model)]
     layers = network.recurrent_nodes
+    state_counts = {node.name: len(node.inputs) - 1 for node in network.nodes}
     filled = set()
     for node in proto.graph.node:
         if node.domain != MARKER_DOMAIN:
@@ -89,15 +91,25 @@ def fill_markers(proto: onnx.ModelProto, model: keras.Model, network: Network) -
         if index is None:
             raise ModelError("tf2onnx lost the number of the layer of a marker; please report this model")
         name = names[int(index)]
-        layer, (x, *mask) = layers[name], node.input[1:]
+        layer, (x, *others) = layers[name], node.input[1:]
+        mask = others[: len(others) - state_counts[name]]
+        first = others[len(mask) :]
         weights = {"W": layer.kernel, "R": layer.recurrent_kernel, "B": layer.bias}
         stored = [graph.add_constant(f"{name}.keras_{key}", w.astype(np.float32)) for key, w in weights.items()]
         node.name = name
-        node.input[:] = [x, mask[0] if mask else "", *stored]
+        node.input[:] = [x, mask[0] if mask else "", *stored, *first]
         del node.attribute[:]
-        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in _settings(layer).items())
+        settings = {**_settings(layer), "shown": " ".join(_shown(network, name))}
+        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in settings.items())
         filled.add(name)
     return filled
+
+
+def _shown(network: Network, name: str) -> list[str]:
+    """Returns which last states of a layer are read apart from its output: `last` and `cell`, or none."""
+    read = {name for node in network.nodes for name in node.inputs}
+    kinds = {"last": last_state_of(name), "cell": cell_state_of(name)}
+    return [kind for kind, state in kinds.items() if state in read]
 
 
 def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
@@ -125,8 +137,15 @@ def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
     assert_never(layer)
 
 
-def _emit(layer: Any, index: int) -> Callable[..., Any]:
-    """Returns an `inner_loop` that emits the marker of a layer, with the index of the layer as its first input."""
+def _emit(layer: Any, index: int, *, has_first: bool, shown: Sequence[str]) -> Callable[..., Any]:
+    """Returns an `inner_loop` that emits the marker of a layer, with the index of the layer as its first input.
+
+    Args:
+        layer: The Keras layer.
+        index: Its index among the recurrent layers.
+        has_first: Whether the marker reads the first states, which are zero otherwise.
+        shown: The last states that the marker has as further outputs.
+    """
 
     def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         inputs = [tf.transpose(sequences, [1, 0, 2])]
@@ -136,11 +155,16 @@ def _emit(layer: Any, index: int) -> Callable[..., Any]:
             inputs.append(tf.transpose(tf.expand_dims(mask, axis=-1), [1, 0, 2]))
         if layer.go_backwards:
             inputs = [tf.reverse(value, [0]) for value in inputs]
-        states = tf.numpy_function(_never_run, [tf.constant(index), *inputs], tf.float32)
+        inputs = [tf.constant(index), *inputs]
+        first = keras.tree.flatten(initial_state)
+        kinds = [tf.float32] * (1 + len(shown))
+        states, *made = tf.numpy_function(_never_run, [*inputs, *(first if has_first else [])], kinds)
         # An operation, and not `set_shape`, so that the converted graph knows the shape too.
-        states = tf.ensure_shape(states, [*inputs[0].shape[:2], layer.units])
+        states = tf.ensure_shape(states, [*inputs[1].shape[:2], layer.units])
         last = states[-1]
-        return last, tf.transpose(states, [1, 0, 2]), [last for _ in keras.tree.flatten(initial_state)]
+        ends = {kind: tf.ensure_shape(state, [None, layer.units]) for kind, state in zip(shown, made, strict=True)}
+        last_states = [ends.get("last", last), *(ends.get("cell", last) for _ in first[1:])]
+        return last, tf.transpose(states, [1, 0, 2]), last_states
 
     return inner_loop
 

@@ -100,6 +100,9 @@ def export(
     on_stage("reading the model")
     with reported("reading the model"):
         source = model if isinstance(model, Source) else open_source(model)
+    for note in source.notes:
+        on_stage(note)
+    streaming = streaming or source.is_stateful
     out = out or Path("exported") / source.config.name
     require_replaceable(out)
     if streaming:
@@ -160,7 +163,8 @@ def prove_source(
         texts: Real texts, which are probes of a text classifier.
         on_stage: Called with the reason if Keras has to run step by step.
     """
-    report = prove(source.model, source.network, forms, source.kind.make_probes(source.network, texts), on_stage)
+    probes = source.kind.make_probes(source.network, texts)
+    report = prove(source.model, source.network, forms, probes, on_stage, source.plain)
     problems = source.recorded_problems(report.runtimes[0].max_abs_diff)
     return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)
 
@@ -218,9 +222,7 @@ def _bundle_files(
     """Returns the content of every file of the bundle but the config, the model card and the streams' test data."""
     files = {name: source.files[name] for name in _TAKEN_OVER if name in source.files}
     files |= finished
-    files[PARITY_NAME] = to_json_bytes(
-        {"verdict": report.verdict, "passed": report.passed, **dataclasses.asdict(report)}
-    )
+    files[PARITY_NAME] = to_json_bytes({"verdict": report.verdict, "passed": report.passed, **report.document()})
     files[PLOT_NAME] = plot_proof(report)
     files |= data_sets(source.network, golden)
     rows = source.kind.golden_rows(source.network, source.config.labels, text_form)

@@ -6,7 +6,7 @@ embedding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
+from rnnx.reference.shapes import ports_with_own_time
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
@@ -58,7 +59,7 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
     length = max(length, shortest)
     normal = _normal(rng, 1.0)
     third = length // 3
-    return {
+    traps = {
         "zeros": _draw(network, length, _constant(0.0)),
         "one step": _draw(network, shortest, normal),
         "one step more": _draw(network, shortest + 1, normal),
@@ -71,9 +72,15 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         "zeros at the end": _blank(_draw(network, length, normal), slice(third, None)),
         "zeros between": _blank(_draw(network, length, normal), slice(1, None, 3)),
     }
+    if apart := ports_with_own_time(network):
+        uneven = _draw(network, length, normal)
+        for i, name in enumerate(apart):
+            uneven[name] = uneven[name][:, : max(shortest, length // (i + 2))]
+        traps["inputs of different lengths"] = uneven
+    return traps
 
 
-def _draw(network: Network, time: int, draw: Draw) -> NamedArrays:
+def _draw(network: Network, time: int, draw: Draw) -> dict[str, npt.NDArray[Any]]:
     """Makes a batch of one for all inputs of a network."""
     given = {}
     for port in network.inputs:
@@ -103,7 +110,7 @@ def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
     normal = _normal(rng, 1.0)
 
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        readers = [node.layer for node in network.nodes if port.name in node.inputs]
+        readers = [node.layer for node in network.nodes if port.name == node.inputs[0]]
         weighted = [layer for layer in readers if isinstance(layer, SimpleRNN | Dense)]
         if port.kind == "ids" or not weighted:
             return normal(port, shape)
@@ -176,7 +183,7 @@ def _shapes(given: NamedArrays) -> list[tuple[int, ...]]:
     return [values.shape for values in given.values()]
 
 
-def _batch(rows: dict[str, NamedArrays]) -> ProbeBatch:
+def _batch(rows: Mapping[str, NamedArrays]) -> ProbeBatch:
     """Joins batches of one to a batch."""
     first = next(iter(rows.values()))
     given = {name: np.concatenate([row[name] for row in rows.values()]) for name in first}

@@ -8,11 +8,13 @@ import keras
 
 from rnnx.export.keras_states import KerasRunner
 from rnnx.export.probes import Probes
+from rnnx.export.saved_model import compare_saved
+from rnnx.keras_models.plain_model import PlainModel
 from rnnx.proof.compare import compare_runtime, trace_drift
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.invariance import compare_forms
 from rnnx.proof.progress import reported, track
-from rnnx.proof.report import InvarianceReport, ParityReport
+from rnnx.proof.report import InvarianceReport, ParityReport, PrecisionReport
 from rnnx.reference import Network
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding.decisions import decide_distinct_rows
@@ -25,15 +27,17 @@ def prove(
     forms: Mapping[str, Rewritten],
     probes: Probes,
     on_stage: Callable[[str], None] = lambda stage: None,
+    plain: PlainModel | None = None,
 ) -> ParityReport:
     """Compares Keras and each form with the reference.
 
     Args:
-        model: The Keras model.
+        model: The Keras model in plain form.
         network: Its reference.
         forms: The forms by file name.
         probes: The inputs to run.
         on_stage: Called with the reason if Keras has to run step by step.
+        plain: The same model with the one that was saved, if it is to be compared too.
     """
     batches = probes.batches
     inputs = (network.named(batch.given) for batch in track(batches, "bounding rounding errors"))
@@ -42,6 +46,14 @@ def prove(
         run_keras = KerasRunner(model, network, on_stage)
     keras_outputs = [run_keras(batch) for batch in track(batches, f"running {run_keras.name}")]
     runtimes = [compare_runtime(run_keras.name, network, batches, keras_outputs, decisions)]
+    precision = None
+    if plain is not None and plain.saved is not None:
+        with reported("running Keras as the model was saved"):
+            saved = compare_saved(plain, network, batches, decisions)
+        if isinstance(saved, PrecisionReport):
+            precision = saved
+        else:
+            runtimes.append(saved)
     with reported(f"following {run_keras.name} along a long sequence"):
         drift = trace_drift(run_keras.name, network, probes.long_batch, run_keras(probes.long_batch))
     invariance: list[InvarianceReport] = []
@@ -62,4 +74,5 @@ def prove(
         tuple(runtimes),
         invariance=tuple(invariance),
         drift=tuple(drift),
+        precision=precision,
     )

@@ -29,6 +29,7 @@ from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
 from rnnx.keras_models.describe import describe
 from rnnx.keras_models.file_formats import FileFormat, find_format, name_without_ending
 from rnnx.keras_models.load_model import load_file, load_keras
+from rnnx.keras_models.plain_model import PlainModel, make_plain
 from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Network
 from rnnx.text.ids import IdEncoder, read_id_encoder
@@ -44,17 +45,32 @@ class Source:
 
     Attributes:
         config: The description of the model, as `config.json` will have it.
-        model: The Keras model.
+        plain: The Keras model, in plain form and as it was saved.
         network: The reference, built from Keras's weights.
         kind: The steps of the export that depend on the kind of the model.
         files: The files of the run or the bundle, by name; the new bundle copies some of them.
     """
 
     config: ModelConfig
-    model: keras.Model
+    plain: PlainModel
     network: Network
     kind: Kind
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model in plain form."""
+        return self.plain.model
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the model, a sentence each."""
+        return self.plain.notes
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the model keeps its states from call to call, so that it needs the streaming form."""
+        return self.plain.is_stateful
 
     def recorded_problems(self, keras_drift: float | None) -> list[str]:
         """Compares the predictions recorded in training with those of the reference; see `Kind.recorded_problems`."""
@@ -81,13 +97,13 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
         )
     directory = read_directory(find_directory(model))
     config = directory.config
-    keras_model = load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}")
-    network = read_network(keras_model)
+    plain = make_plain(load_keras(directory[KERAS_NAME], f"{directory.path / KERAS_NAME}"))
+    network = read_network(plain.model, plain.output_names)
     id_encoder = read_id_encoder(directory)
-    _require_fit(keras_model, network, config)
+    _require_fit(plain.model, network, config)
     kind = _open_kind(directory, id_encoder, network)
-    config = dataclasses.replace(config, architecture=describe(keras_model))
-    return Source(config, keras_model, network, kind, directory.files)
+    config = dataclasses.replace(config, architecture=describe(plain.model))
+    return Source(config, plain, network, kind, directory.files)
 
 
 def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Network) -> Kind:
@@ -120,7 +136,8 @@ def renamed(source: Source, name: str) -> Source:
 def _from_file(found: FileFormat, path: Path, names: Names) -> Source:
     """Opens a file of Keras; its task follows from its outputs, and its labels and texts from `names`."""
     model, data = load_file(found, path)
-    network = read_network(model)
+    plain = make_plain(model)
+    network = read_network(plain.model, plain.output_names)
     task, units = read_task(network)
     tokenizer = read_tokenizer_of(network, task, names)
     config = ModelConfig(
@@ -129,18 +146,18 @@ def _from_file(found: FileFormat, path: Path, names: Names) -> Source:
         output_size=units,
         vocabulary_size=max(port.size for port in network.inputs),
         tokenizer=None,
-        architecture=describe(model),
-        parameter_count=int(model.count_params()),
+        architecture=describe(plain.model),
+        parameter_count=int((plain.saved or plain.model).count_params()),
         training=None,
         tools=tool_versions("keras", "tensorflow", "numpy"),
         task=task,
     )
     if tokenizer is None:
-        return Source(config, model, network, ArrayKind(), {KERAS_NAME: data})
+        return Source(config, plain, network, ArrayKind(), {KERAS_NAME: data})
     vocabulary = tokenizer.vocabulary
     config = dataclasses.replace(config, vocabulary_size=len(vocabulary), tokenizer=tokenizer.config)
     return Source(
-        config, model, network, TextKind(tokenizer), {KERAS_NAME: data, VOCABULARY_NAME: vocabulary.to_bytes()}
+        config, plain, network, TextKind(tokenizer), {KERAS_NAME: data, VOCABULARY_NAME: vocabulary.to_bytes()}
     )
 
 

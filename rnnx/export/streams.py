@@ -21,6 +21,10 @@ def require_streamable(source: Source) -> None:
         ModelError: If it cannot. The message names the input or the layer, and the reason.
     """
     network = source.network
+    for node in network.nodes:
+        if isinstance(node.layer, Recurrent) and len(node.inputs) > 1:
+            subject = f"layer {node.name} ({type(node.layer).__name__})"
+            raise _refusal(subject, "is given its first state by the model")
     for port in network.inputs:
         if not port.shape or port.shape[0] is not None:
             raise _refusal(f"input {port.name}", f"has the fixed shape {port.shape}; its time should be None")

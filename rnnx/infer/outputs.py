@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 
 
 def require_outputs(
-    config: ModelConfig, given: Mapping[str, Any], rows: int, time: int
+    config: ModelConfig, given: Mapping[str, Any], rows: int, time: int | None
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Makes sure that the outputs of a session are those of the config.
 
@@ -31,7 +31,7 @@ def require_outputs(
         config: The description of the bundle.
         given: The outputs of onnxruntime, by name.
         rows: The size of the batch.
-        time: The number of positions.
+        time: The number of positions; None if the inputs have several.
 
     Returns:
         The outputs that the config names, in its order.

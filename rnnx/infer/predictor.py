@@ -331,7 +331,14 @@ class Predictor:
     def _run(self, rows: Sequence[Any]) -> NamedOutputs:
         """Runs one batch; the outputs still have the batch axis."""
         batch = self.reader.stack(rows)
-        time = (next(iter(batch.values())) if isinstance(batch, dict) else batch).shape[1]
+        if isinstance(batch, dict):
+            open_inputs = [
+                port.name for port in self.config.inputs or () if port.shape[0] is None and port.name in batch
+            ]
+            times = {batch[name].shape[1] for name in open_inputs or batch}
+        else:
+            times = {batch.shape[1]}
+        time = times.pop() if len(times) == 1 else None  # an encoder and its decoder read different numbers of them
         session = self._session(self._form(len(rows)))
         outputs = dict(zip(session.output_names, session.run(batch), strict=True))
         return require_outputs(self.config, outputs, len(rows), time)

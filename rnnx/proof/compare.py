@@ -25,7 +25,7 @@ import numpy.typing as npt
 from rnnx.proof.cuts import compare_alone, missing_cuts, names_of_cuts
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Given, Network, Node, Recurrent
+from rnnx.reference import Array, Given, Network, Node, Recurrent, cell_state_of
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
 
@@ -108,7 +108,7 @@ def compare_runtime(
         smallest_bound = min(smallest_bound, bound)
         for name, decision in expected.items():
             actual = out.answers[name]
-            compared.append(_largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
+            compared.append(largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
             diffs.append(float(np.abs(decision.values - actual).max()))
             certain = decision.is_certain
             wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
@@ -169,10 +169,13 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         actual = outputs.states[node.name].astype(np.float64)
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
-        drift = np.abs(node.layer.states(node.layer.in_order(own[node.inputs[0]])) - actual).max(axis=(0, 2))
+        own_first, first = ([tensors[name].values for name in node.inputs[1:]] for tensors in (own, given))
+        exact_first = [(state, np.zeros_like(state)) for state in first]
+        exact = node.layer.states(node.layer.in_order(own[node.inputs[0]]), own_first)
+        drift = np.abs(exact - actual).max(axis=(0, 2))
         # The rounding of earlier layers does not count here: the inputs follow from the runtime's own states.
         x = given[node.inputs[0]]
-        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual)
+        expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual, exact_first)
         difference = np.abs(expected - actual)
         ratio = ratios(difference, bound)
         flat = ratio.transpose(1, 0, 2).reshape(time, -1).argmax(axis=1)
@@ -207,7 +210,7 @@ def _compare_layers(
         The largest ratio of each layer and output, and the smallest bound of a probability, 0 if there is none.
     """
     states = {name: values.astype(np.float64) for name, values in actual.states.items()}
-    if missing := network.recurrent_nodes.keys() - states.keys():
+    if missing := set(network.shown_states) - states.keys():
         raise ValueError(f"no states of {', '.join(sorted(missing))}")
     outputs = {node.name: name for name, node in network.ends.items()}
     shows_cuts, cuts = actual.cuts is not None, actual.cuts or {}
@@ -219,15 +222,19 @@ def _compare_layers(
     reports = []
     ends = {}
     for layer in compare_alone(network, batch.given, states, show):
+        name = layer.node.name
         if isinstance(layer.node.layer, Recurrent):
-            reports.append(_largest_ratio(layer.node.name, batch, layer.expected, layer.bound, states[layer.node.name]))
-            ends[layer.node.name] = layer.output.values, layer.error
+            reports.append(largest_ratio(name, batch, layer.expected, layer.bound, states[name]))
+            if layer.cell_state is not None:
+                cell = cell_state_of(name)
+                reports.append(largest_ratio(cell, batch, *layer.cell_state, states[cell]))
+            ends[name] = layer.output.values, layer.error
             continue
-        ends[layer.node.name] = layer.expected, layer.bound
-        if layer.actual is not None and layer.node.name not in outputs:
-            reports.append(_largest_ratio(names[layer.node.name], batch, layer.expected, layer.bound, layer.actual))
+        ends[name] = layer.expected, layer.bound
+        if layer.actual is not None and name not in outputs:
+            reports.append(largest_ratio(names[name], batch, layer.expected, layer.bound, layer.actual))
     for name, node in network.ends.items():
-        reports.append(_largest_ratio(name, batch, *ends[node.name], actual.answers[name]))
+        reports.append(largest_ratio(name, batch, *ends[node.name], actual.answers[name]))
     probabilities = [node for node in network.ends.values() if node.head_kind != "values"]
     smallest = [float(ends[node.name][1].max(axis=-1).min()) for node in probabilities]
     return reports, min(smallest, default=0.0)
@@ -238,9 +245,10 @@ def ratios(difference: Array, bound: Array) -> Array:
     return np.divide(difference, bound, out=np.where(difference == 0, 0.0, np.inf), where=bound > 0)
 
 
-def _largest_ratio(
+def largest_ratio(
     layer: str, batch: ProbeBatch, expected: Array, bound: Array, actual: npt.NDArray[np.floating]
 ) -> LayerReport:
+    """Finds the largest ratio of difference to bound in one array, and its place; NaN counts as larger than all."""
     difference = np.abs(expected - actual)
     ratio = ratios(difference, bound)
     bad = ~np.isfinite(difference)

@@ -35,9 +35,20 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from rnnx.reference import Array, Embedding, Given, Network, Node, Recurrent, Tensor
+from rnnx.reference import (
+    LSTM,
+    Array,
+    Embedding,
+    Given,
+    Network,
+    Node,
+    Recurrent,
+    Tensor,
+    cell_state_of,
+    last_state_of,
+)
 from rnnx.rounding.layer_bounds import output_error
-from rnnx.rounding.recurrent_bounds import expect_steps
+from rnnx.rounding.recurrent_bounds import expect_cell_state, expect_steps
 
 # Returns the runtime's own output of a layer, from what the reference gives for it and the bound; None without one.
 Show: TypeAlias = Callable[[Node, Array, Array], Array | None]
@@ -70,6 +81,8 @@ class ComparedLayer:
         actual: The runtime's own output, or its states; None if it does not show them.
         output: What the layers after it read: the runtime's own output if it is shown.
         error: How far the runtime's own output may be from `output`.
+        cell_state: The expected last cell state of an LSTM and its bound, each `(batch, 1, units)`; None if no layer
+            reads it.
     """
 
     node: Node
@@ -78,6 +91,7 @@ class ComparedLayer:
     actual: Array | None
     output: Tensor
     error: Array
+    cell_state: tuple[Array, Array] | None = None
 
 
 def compared_nodes(network: Network) -> list[Node]:
@@ -144,7 +158,8 @@ def compare_alone(network: Network, given: Given, states: Mapping[str, Array], s
     Args:
         network: The reference.
         given: The inputs.
-        states: The runtime's own states by recurrent layer, `(batch, time, units)` float64.
+        states: The runtime's own states by the names of `Network.shown_states`: of a recurrence `(batch, time, units)`
+            float64, and the last cell state of an LSTM `(batch, 1, units)` if a layer reads it.
         show: Called for each layer without states. Its result has the shape of the layer's output; after None, the next
             layers read the reference's output, whose bound is carried on.
     """
@@ -153,17 +168,36 @@ def compare_alone(network: Network, given: Given, states: Mapping[str, Array], s
     for node in compared_nodes(network):
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
         if isinstance(node.layer, Recurrent):
-            actual: Array | None = states[node.name]
-            expected, bound = expect_steps(node.layer, inputs[0], input_errors[0], states[node.name])
-            output = node.layer.outputs(states[node.name], node.layer.in_order(inputs[0]))
+            compared, lasts = _compare_recurrence(network, node, inputs, input_errors, states)
+            tensors |= lasts
+            errors |= {name: np.zeros_like(last.values) for name, last in lasts.items()}
         else:
             output = node.layer(*inputs)
-            expected, bound = output.values, output_error(node.layer, inputs, input_errors, output)
-            actual = show(node, expected, bound)
-            output = output if actual is None else Tensor(actual, output.mask)
-        tensors[node.name] = output
-        errors[node.name] = bound if actual is None else np.zeros_like(output.values)
-        yield ComparedLayer(node, expected, bound, actual, output, errors[node.name])
+            bound = output_error(node.layer, inputs, input_errors, output)
+            actual = show(node, output.values, bound)
+            shown = output if actual is None else Tensor(actual, output.mask)
+            error = bound if actual is None else np.zeros_like(output.values)
+            compared = ComparedLayer(node, output.values, bound, actual, shown, error)
+        tensors[node.name], errors[node.name] = compared.output, compared.error
+        yield compared
+
+
+def _compare_recurrence(
+    network: Network, node: Node, inputs: list[Tensor], input_errors: list[Array], states: Mapping[str, Array]
+) -> tuple[ComparedLayer, dict[str, Tensor]]:
+    """Computes a recurrence from the runtime's own states; returns the last states that layers may read, too."""
+    layer, own, cell = node.layer, states[node.name], cell_state_of(node.name)
+    assert isinstance(layer, Recurrent)  # noqa: S101  # the caller has checked it
+    (x, *given), (x_error, *given_errors) = inputs, input_errors
+    first = [(state.values, error) for state, error in zip(given, given_errors, strict=True)]
+    expected, bound = expect_steps(layer, x, x_error, own, first)
+    output = layer.outputs(own, layer.in_order(x), has_first=bool(first))
+    lasts, cell_state = {last_state_of(node.name): Tensor(own[:, -1])}, None
+    if isinstance(layer, LSTM) and cell in network.shown_states:
+        value, value_bound = expect_cell_state(layer, x, x_error, own, first)
+        cell_state = value[:, None], value_bound[:, None]
+        lasts[cell] = Tensor(states[cell][:, -1])
+    return ComparedLayer(node, expected, bound, own, output, np.zeros_like(output.values), cell_state), lasts
 
 
 def _is_cut(node: Node) -> bool:

@@ -265,6 +265,10 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
         except (TypeError, ValueError) as error:
             raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
         known.add(layer.name)
+        if issubclass(kind, reference.Recurrent):
+            known.add(reference.last_state_of(layer.name))
+        if kind is LSTM:
+            known.add(reference.cell_state_of(layer.name))
     if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
         raise ModelError("the evidence in the file describes no network")
     return Network(nodes, evidence.inputs, evidence.outputs)
@@ -301,7 +305,8 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
     records = []
     for node in network.nodes:
         if isinstance(node.layer, reference.Recurrent):
-            states = node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))[0]
+            x, *first = (tensors[name] for name in node.inputs)
+            states = node.layer.states(node.layer.in_order(x), [state.values for state in first])[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
     return tuple(records)
@@ -335,6 +340,7 @@ def _to_text(evidence: Evidence) -> str:
     document = dataclasses.asdict(evidence)
     if evidence.version == 1 and evidence.states.cuts is None:
         del document["version"], document["states"]["cuts"]
+    document["figures"] = evidence.figures.document()
     for case in document["cases"]:
         for records in (case["inputs"], case["answers"], case["runtime_answers"]):
             for record in records.values():

@@ -5,7 +5,9 @@ Imports the standard library only.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 # The name of the row that compares the outputs for the same inputs, within what rounding carries through the network.
 END_TO_END = "end to end"
@@ -122,6 +124,36 @@ class InvarianceReport:
 
 
 @dataclass(frozen=True)
+class PrecisionReport:
+    """How far Keras is from the float32 network of the same weights, if it computes in another precision.
+
+    The files compute in float32 and are proved against that network, so this decides nothing.
+
+    Attributes:
+        policy: The precision, such as `mixed_float16`.
+        max_abs_diff: The largest difference of an output; None if Keras's result was not finite.
+        label_count: Labels that were compared.
+        differing_count: Labels of Keras that are not those of the float32 network.
+    """
+
+    policy: str
+    max_abs_diff: float | None
+    label_count: int
+    differing_count: int
+
+    @property
+    def summary(self) -> str:
+        """The report in one sentence."""
+        if self.max_abs_diff is None:
+            return f"Keras itself, in {self.policy}, gives results that are not finite"
+        labels = f", with {self.differing_count:,} of {self.label_count:,} labels different" if self.label_count else ""
+        return (
+            f"Keras itself, in {self.policy}, is up to {self.max_abs_diff:.2g} from the float32 network of these "
+            f"weights{labels}"
+        )
+
+
+@dataclass(frozen=True)
 class DecisionsReport:
     """The comparison of the labels of a whole data set.
 
@@ -161,6 +193,7 @@ class ParityReport:
         drift: Along a long sequence, per runtime and layer.
         decisions: The labels of a data set, if a data set was given.
         unit: What `text_count` counts: `texts`, `sentences` or `sequences`.
+        precision: How far Keras is from the files, if it computes in another precision than float32.
     """
 
     text_count: int
@@ -172,6 +205,14 @@ class ParityReport:
     drift: tuple[DriftCurve, ...] = ()
     decisions: DecisionsReport | None = None
     unit: str = "texts"
+    precision: PrecisionReport | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Returns the report as JSON data, without `precision` if there is none."""
+        fields = dataclasses.asdict(self)
+        if self.precision is None:
+            del fields["precision"]
+        return fields
 
     @property
     def passed(self) -> bool:

@@ -21,6 +21,8 @@ from rnnx.reference.network import (
     Input,
     Network,
     Node,
+    cell_state_of,
+    last_state_of,
 )
 from rnnx.reference.pointwise import (
     ELU,
@@ -80,4 +82,6 @@ __all__ = [
     "Tensor",
     "ZeroPadding1D",
     "activate",
+    "cell_state_of",
+    "last_state_of",
 ]

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from rnnx.errors import ModelError
 from rnnx.primitives import Array
 from rnnx.reference.dependence import inputs_read, positions_of, reads_from_end
-from rnnx.reference.network import Given, Network, Node
+from rnnx.reference.network import Given, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.tensor import Tensor
 
@@ -96,15 +96,16 @@ def _values(node: Node, tensors: dict[str, Tensor]) -> Array:
     """Returns the output of a layer at each position; for a recurrent layer all its states."""
     if not isinstance(node.layer, Recurrent):
         return tensors[node.name].values
-    return node.layer.states(node.layer.in_order(tensors[node.inputs[0]]))
+    x, *first = (tensors[name] for name in node.inputs)
+    return node.layer.states(node.layer.in_order(x), [state.values for state in first])
 
 
 def _ancestors(network: Network, names: set[str]) -> set[str]:
     """Returns the names of all nodes and inputs that the named ones depend on, and the names themselves."""
     found = set(names)
     for node in reversed(network.nodes):
-        if node.name in found:
-            found |= set(node.inputs)
+        if found & {node.name, cell_state_of(node.name), last_state_of(node.name)}:
+            found |= {node.name, *node.inputs}
     return found
 
 
@@ -121,6 +122,7 @@ def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
     for node in network.nodes:
         if node.name in needed:
             states[node.name], orders[node.name] = order_after(node, [orders[name] for name in node.inputs])
+            orders |= dict.fromkeys((cell_state_of(node.name), last_state_of(node.name)))
     return states
 
 
@@ -139,6 +141,8 @@ def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None,
         ModelError: If the layer combines positions so that a single one has no meaning.
     """
     layer = node.layer
+    # First states have no positions.
+    before = before[:1] if isinstance(layer, Recurrent) else before
     read = {before[i] for i in inputs_read(layer, len(before))}
     if len(read) > 1:
         raise ModelError(f"layer {node.name}: it combines different positions")

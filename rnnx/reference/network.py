@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.primitives import Array
+from rnnx.reference.gated import LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.padding import reads_padding
 from rnnx.reference.pointwise import Dense
@@ -22,9 +23,25 @@ from rnnx.reference.tensor import NamedArrays, Tensor
 HeadKind: TypeAlias = Literal["sigmoid", "softmax", "values"]
 
 
+def last_state_of(name: str) -> str:
+    """Returns the name under which nodes read the last hidden state of a layer, `(batch, units)`.
+
+    It is needed where the output at the last position may be another one, because of a mask.
+    """
+    return f"{name}.last"
+
+
+def cell_state_of(name: str) -> str:
+    """Returns the name under which nodes read the last cell state of an LSTM, `(batch, units)`."""
+    return f"{name}.cell"
+
+
 @dataclass(frozen=True)
 class Node:
-    """A layer in a network: its name, and the names of the nodes (or `ids`) that it reads."""
+    """A layer in a network: its name, and the names of the nodes (or `ids`) that it reads.
+
+    A recurrent layer may read its first states too, after its input: h, and for an LSTM c.
+    """
 
     name: str
     layer: Layer
@@ -94,6 +111,13 @@ class Network:
         """The recurrent layers by name."""
         return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Recurrent)}
 
+    @property
+    def shown_states(self) -> tuple[str, ...]:
+        """The names of the states that a proof compares: of each recurrent layer, and each cell state that is read."""
+        read = {name for node in self.nodes for name in node.inputs}
+        lstms = [name for name, layer in self.recurrent_nodes.items() if isinstance(layer, LSTM)]
+        return (*self.recurrent_nodes, *(cell_state_of(name) for name in lstms if cell_state_of(name) in read))
+
     @cached_property
     def masks_zero(self) -> bool:
         """Whether positions of zeros are padding that no layer reads; some layers of Keras do read padding."""
@@ -127,17 +151,31 @@ class Network:
 
         Args:
             given: The inputs: ids int32 (batch, time), numbers (batch, time, features); time at least 1.
-            states: By recurrent layer, the states `(batch, time, units)` of another computation. They replace the
-                states of this one, so that the outputs of all later layers follow exactly from them.
+            states: By recurrent layer, the states `(batch, time, units)` of another computation, and by their own
+                names the last cell states `(batch, 1, units)` that are read (`shown_states`). They replace the states
+                of this one, so that the outputs of all later layers follow exactly from them.
 
         Returns:
             The output of each node, and the inputs, by name.
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
+        shown = self.shown_states
+        read = {name for node in self.nodes for name in node.inputs}
         for node in self.nodes:
             inputs = [outputs[name] for name in node.inputs]
-            if isinstance(node.layer, Recurrent) and states is not None:
-                outputs[node.name] = node.layer.outputs(states[node.name], node.layer.in_order(inputs[0]))
+            cell_state = cell_state_of(node.name)
+            last_state = last_state_of(node.name)
+            is_split = states is not None or bool({cell_state, last_state} & read)
+            if isinstance(node.layer, Recurrent) and is_split:
+                x = node.layer.in_order(inputs[0])
+                if states is None:
+                    history = node.layer.carried(x, [state.values for state in inputs[1:]])
+                else:
+                    history = tuple(states[name] for name in (node.name, cell_state) if name in shown)
+                outputs[node.name] = node.layer.outputs(history[0], x, has_first=len(inputs) > 1)
+                outputs[last_state] = Tensor(history[0][:, -1])
+                if cell_state in shown:
+                    outputs[cell_state] = Tensor(history[1][:, -1])
             else:
                 outputs[node.name] = node.layer(*inputs)
         return outputs

@@ -1,7 +1,7 @@
 """The simple recurrent network in NumPy, in float64, written from its definition.
 
 At each position t the network reads an input x_t, updates its state h_t, and computes an output p_t. The first state
-h_0 is zero:
+h_0 is zero, unless the network gives the layer another one:
 
     h_t = tanh(U h_{t-1} + W x_t + b)        p_t = softmax(V h_t + c)
 
@@ -25,6 +25,7 @@ Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -111,17 +112,18 @@ class Recurrent(ABC):
             return x
         return Tensor(x.values[:, ::-1], None if x.mask is None else x.mask[:, ::-1])
 
-    def carried(self, x: Tensor) -> tuple[Array, ...]:
-        """Runs the recurrence from zero states.
+    def carried(self, x: Tensor, first: Sequence[Array] = ()) -> tuple[Array, ...]:
+        """Runs the recurrence.
 
         Args:
             x: `(batch, time, inputs)`, in reading order (see `in_order`).
+            first: The states before the first position, the hidden state h first, each `(batch, units)`; zero if empty.
 
         Returns:
             The states after each position, the hidden state h first; each `(batch, time, units)`.
         """
         batch, time, _ = x.values.shape
-        states = (np.zeros((batch, self.units)),) * self.carried_count
+        states = tuple(first) or (np.zeros((batch, self.units)),) * self.carried_count
         history = tuple(np.empty((batch, time, self.units)) for _ in states)
         for t in range(time):
             new_states = self.advance(x.values[:, t], states)
@@ -133,30 +135,34 @@ class Recurrent(ABC):
                 values[:, t] = state
         return history
 
-    def states(self, x: Tensor) -> Array:
+    def states(self, x: Tensor, first: Sequence[Array] = ()) -> Array:
         """Returns the hidden state h after each position of an input in reading order, `(batch, time, units)`."""
-        return self.carried(x)[0]
+        return self.carried(x, first)[0]
 
-    def outputs(self, states: Array, x: Tensor) -> Tensor:
+    def outputs(self, states: Array, x: Tensor, *, has_first: bool = False) -> Tensor:
         """Returns the layer's output, given its hidden states.
 
         Args:
             states: `(batch, time, units)`, the hidden state after each position.
             x: The input in reading order; only its mask is used.
+            has_first: Whether the layer was given first states. Keras's output is zero until the first position that
+                counts, while the state is the first state there.
 
         Returns:
             `(batch, time, units)` and the mask if `return_sequences`; otherwise `(batch, units)`, the last state.
         """
         if self.zero_output_for_mask and x.mask is not None:
             states = where(x.mask[:, :, None], states, 0.0)
+        elif has_first and x.mask is not None:
+            states = where(np.logical_or.accumulate(x.mask, axis=1)[:, :, None], states, 0.0)
         if not self.return_sequences:
             return Tensor(states[:, -1])
         # Keras passes the mask on as it received it, so the reversal is undone here; the states stay reversed.
         return Tensor(states, self.in_order(x).mask)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *first: Tensor) -> Tensor:
         x = self.in_order(x)
-        return self.outputs(self.states(x), x)
+        return self.outputs(self.states(x, [state.values for state in first]), x, has_first=bool(first))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ tf2onnx converts a SimpleRNN to a Loop. Its body computes new = act(x_t W + b + 
 h' = where(m_t, new, h). The output of a step is h' itself, or where(m_t, new, 0) with `zero_output_for_mask`.
 
 A marker (`rnnx.export.markers`) takes the place of any other recurrence. It reads (time, batch, inputs) and the mask,
-both in the order of the computation, and Keras's own weights, and its attributes are the layer's settings.
+both in the order of the computation, Keras's own weights, and first states if there are any, and its attributes are
+the layer's settings. Its outputs are the layer's outputs at all positions, and last states that are read apart.
 """
 
 from __future__ import annotations
@@ -99,6 +100,9 @@ class Recurrence:
         operator: The native operator of ONNX: RNN, LSTM or GRU. Weights and bias of LSTM and GRU have Keras's layout.
         recurrent_activation: ONNX's name of the activation of the gates; None without gates.
         reset_after: Whether a GRU applies its reset gate after the product, with a bias of its own.
+        first: The values (batch, units) of the states before the first position, h first; none if they are zero.
+        last: The value (batch, units) of the last hidden state, if a node reads it apart from the outputs.
+        cell: The value (batch, units) of the last cell state of an LSTM, if a node reads it.
     """
 
     name: str
@@ -115,6 +119,19 @@ class Recurrence:
     operator: str = "RNN"
     recurrent_activation: str | None = None
     reset_after: bool = False
+    first: tuple[str, ...] = ()
+    last: str | None = None
+    cell: str | None = None
+
+    @property
+    def shows_states(self) -> bool:
+        """Whether it starts from given states or gives its cell state, which only the native operators do."""
+        return bool(self.first or self.cell)
+
+    @property
+    def ends_in_zeros(self) -> bool:
+        """Whether the output at the last position may be zero, and not the last state."""
+        return self.mask is not None and (not self.is_carried or bool(self.first))
 
 
 def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
@@ -138,10 +155,11 @@ def read_recurrences(graph: Graph) -> list[Recurrence]:
 
 def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
     x, mask = node.input[0], node.input[1] or None
-    kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:])
+    kernel, recurrent_kernel, bias = (graph.constant(name) for name in node.input[2:5])
     assert kernel is not None and recurrent_kernel is not None and bias is not None  # noqa: S101, PT018  # `fill_markers` added them
     settings = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     of_gates = settings.get("recurrent_activation")
+    made = dict(zip(settings.get("shown", b"").decode().split(), node.output[1:], strict=True))
     return Recurrence(
         name=node.name,
         activation=settings["activation"].decode(),
@@ -157,6 +175,9 @@ def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
         operator=settings["operator"].decode(),
         recurrent_activation=None if of_gates is None else of_gates.decode(),
         reset_after=bool(settings.get("reset_after", 0)),
+        first=tuple(node.input[5:]),
+        last=made.get("last"),
+        cell=made.get("cell"),
     )
 
 

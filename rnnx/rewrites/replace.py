@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnnx.onnx_file.visible_states import NATIVE, StatesRecipe, make_recipe
+from rnnx.reference import cell_state_of
 from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.pooled_states import Pooled, replace_pooling
@@ -33,12 +34,14 @@ class Written:
         outputs: The states, or the states with zeros at masked positions if the Loop had zeros there.
         last: (batch, units), the state at the end.
         pooled: The outputs in the form's own order; None if it has no such order.
+        cell: (batch, units), the cell state at the end; None if no node reads it.
     """
 
     states: str
     outputs: str
     last: str
     pooled: Pooled | None = None
+    cell: str | None = None
 
 
 def add_outputs(graph: Graph, r: Recurrence, states: str) -> str:
@@ -98,9 +101,17 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
     names = {r.name: written[r.output].states for r in recurrences}
     pooled = {output: new.pooled for output, new in written.items() if new.pooled}
     replace_pooling(graph, pooled, {r.output for r in recurrences if r.is_turned})
-    _replace_last(graph, written, {r.output for r in recurrences if r.mask is not None and not r.is_carried})
+    _replace_last(graph, written, {r.output for r in recurrences if r.ends_in_zeros})
     for output, new in written.items():
         graph.replace(output, new.outputs)
+    for r, new in zip(recurrences, results, strict=True):
+        if r.last:
+            graph.replace(r.last, new.last)
+        if r.cell and new.cell:
+            graph.replace(r.cell, new.cell)
+            names[cell_state_of(r.name)] = graph.add(
+                "Unsqueeze", [new.cell, graph.shared([0])], f"{r.name}.last_cell_state"
+            )
     extra = _extract(graph, names.values())
     graph.clean()
     kept = [opset for opset in model.opset_import if opset.domain != MARKER_DOMAIN]
@@ -112,7 +123,7 @@ def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
 
 
 def _replace_last(graph: Graph, written: Mapping[str, Written], zeroed: Set[str]) -> None:
-    """Replaces the Slices that take the last state; `zeroed` has the outputs with zeros at masked positions."""
+    """Replaces the Slices that take the last state; `zeroed` has the outputs with zeros at some masked positions."""
     for node in list(graph.proto.node):
         found = graph.match(node.output[0], _LAST) if node.op_type == "Squeeze" else None
         # The last output may be at a masked position, and then it is a zero, not the last state.

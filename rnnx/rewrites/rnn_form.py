@@ -39,6 +39,8 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
         has_lengths: Whether the operator takes the lengths under a mask, so that it does not run past the end of the
             unmasked positions. Without lengths it does, and its outputs there are not used.
     """
+    if r.shows_states:
+        return write_with_states(graph, r)
     name, units = r.name, len(r.recurrent_kernel)
     weights = add_weights(graph, r)
     if r.mask is None:
@@ -75,6 +77,61 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
         ),
         pooled,
     )
+
+
+def write_with_states(graph: Graph, r: Recurrence) -> Written:
+    """Adds one recurrence as an operator that starts from given states, or whose last cell state is read.
+
+    At masked positions before the first unmasked one the state is the first state, and so is the last state of a row
+    without unmasked positions. Keras's output is zero there.
+    """
+    initial = [
+        graph.add("Unsqueeze", [value, graph.shared([0])], f"{r.name}.initial_{i}") for i, value in enumerate(r.first)
+    ]
+    weights, has_memory = add_weights(graph, r), r.cell is not None
+    if r.mask is None:
+        y, *ends = add_operator(graph, r, [r.x, *weights, *(["", *initial] if initial else [])], has_memory=has_memory)
+        values = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.states")
+        last = [graph.add("Squeeze", [end, graph.shared([0])], f"{end}.last") for end in ends]
+        return Written(values, values, last[0], cell=last[1] if has_memory else None)
+    x, order = move_input(graph, r, r.mask)
+    y, last = add_from_states(graph, r, order, [x, *weights], initial, has_memory=has_memory)
+    zero = graph.shared(0.0, np.float32)
+    values = carry(graph, r.name, order, y, len(r.recurrent_kernel), r.first[0] if r.first else None)
+    outputs = values
+    if r.ends_in_zeros:
+        is_shown = order.is_started if r.is_carried else r.mask
+        outputs = graph.add("Where", [is_shown, values, zero], f"{r.name}.outputs")
+    return Written(values, outputs, last[0], cell=last[1] if has_memory else None)
+
+
+def add_from_states(
+    graph: Graph, r: Recurrence, order: Order, inputs: list[str], initial: list[str], *, has_memory: bool
+) -> tuple[str, list[str]]:
+    """Adds the operator for a masked sequence whose unmasked positions were moved to the front.
+
+    Args:
+        graph: The graph, to which the nodes are added.
+        r: The recurrence; `first` has the values of its first states, if they are given.
+        order: The order of the moved sequence.
+        inputs: The moved sequence and the weights.
+        initial: The first states as the operator reads them.
+        has_memory: Whether the cell state of an LSTM is an output.
+
+    Returns:
+        All states of the moved sequence, (time, batch, units), and the last states, each (batch, units).
+    """
+    # onnxruntime before 1.26 reads out of bounds with a length of 0 (#28052); the results of such a row are not used.
+    lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{r.name}.lengths_from_1")
+    is_empty = graph.add("Equal", [order.lengths, graph.shared(0)], f"{r.name}.empty")
+    is_empty = graph.add("Unsqueeze", [is_empty, graph.shared([1])], f"{r.name}.is_empty")
+    y, *ends = add_operator(graph, r, [*inputs, lengths, *initial], has_memory=has_memory)
+    first = r.first or [graph.shared(0.0, np.float32)] * len(ends)
+    last = []
+    for end, value in zip(ends, first, strict=False):
+        squeezed = graph.add("Squeeze", [end, graph.shared([0])], f"{end}.squeezed")
+        last.append(graph.add("Where", [is_empty, value, squeezed], f"{end}.last"))
+    return graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.y"), last
 
 
 def _finish_without_lengths(graph: Graph, r: Recurrence, order: Order, y: str) -> Written:

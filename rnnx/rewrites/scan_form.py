@@ -46,15 +46,16 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool
     """Adds the recurrences, several in one Scan where that is possible.
 
     LSTM and GRU stay native operators, which batch well. They have no lengths, which engines other than onnxruntime
-    compute wrongly.
+    compute wrongly. What starts from given states, or gives its cell state, is a native operator with lengths.
 
     Args:
         graph: The graph, which is changed in place.
         recurrences: All recurrences of the graph.
         unrolls: Whether two wide directions run several steps per iteration, where `rnnx.rewrites.unrolled` can.
     """
-    written = {r: write_native(graph, r, has_lengths=False) for r in recurrences if r.operator != "RNN"}
-    for joint in find_joints(graph, recurrences):
+    native = [r for r in recurrences if r.operator != "RNN" or r.shows_states]
+    written = {r: write_native(graph, r, has_lengths=False) for r in native}
+    for joint in find_joints(graph, [r for r in recurrences if r not in native]):
         directions = find_directions(joint.members) if unrolls and not joint.has_one_matrix else None
         if directions is not None:
             written |= zip(directions, write_unrolled(graph, *directions), strict=True)

@@ -7,6 +7,7 @@ name of the layer. Masked positions leave the state as it is, even if the whole 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.masked_order import carry
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops
-from rnnx.rewrites.rnn_form import add_operator, add_weights, move_input
+from rnnx.rewrites.rnn_form import add_from_states, add_operator, add_weights, move_input
 
 _KINDS = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("h", "c")}
 
@@ -63,23 +64,15 @@ def _write_one(graph: Graph, r: Recurrence, states: Sequence[CarriedState]) -> W
         last = [graph.add("Squeeze", [end, graph.shared([0])], f"{end}.last") for end in ends]
         _add_outputs(graph, states, last)
         values = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.states")
-        return Written(values, values, last[0])
+        return Written(values, values, last[0], cell=last[1] if has_memory else None)
     x, order = move_input(graph, r, r.mask)
-    # onnxruntime before 1.26 reads out of bounds with a length of 0 (#28052); the results of such a row are not used.
-    lengths = graph.add("Max", [order.lengths, graph.shared(1)], f"{r.name}.lengths_from_1")
-    is_empty = graph.add("Equal", [order.lengths, graph.shared(0)], f"{r.name}.empty")
-    is_empty = graph.add("Unsqueeze", [is_empty, graph.shared([1])], f"{r.name}.is_empty")
-    y, *ends = add_operator(graph, r, [x, *weights, lengths, *initial], has_memory=has_memory)
-    last = []
-    for end, value in zip(ends, first, strict=True):
-        squeezed = graph.add("Squeeze", [end, graph.shared([0])], f"{end}.squeezed")
-        last.append(graph.add("Where", [is_empty, value, squeezed], f"{end}.last"))
+    given = dataclasses.replace(r, first=tuple(first))
+    y, last = add_from_states(graph, given, order, [x, *weights], initial, has_memory=has_memory)
     _add_outputs(graph, states, last)
-    y = graph.add("Squeeze", [y, graph.shared([1])], f"{r.name}.y")
     values = carry(graph, r.name, order, y, len(r.recurrent_kernel), first[0])
     zero = graph.shared(0.0, np.float32)
     outputs = values if r.is_carried else graph.add("Where", [r.mask, values, zero], f"{r.name}.outputs")
-    return Written(values, outputs, last[0])
+    return Written(values, outputs, last[0], cell=last[1] if has_memory else None)
 
 
 def _add_input(graph: Graph, state: CarriedState) -> str:

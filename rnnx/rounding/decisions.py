@@ -15,7 +15,7 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,10 @@ import numpy.typing as npt
 
 from rnnx import reference
 from rnnx.primitives.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
-from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor
+from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of, last_state_of
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import LayerOperations
-from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time
+from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time_and_states
 
 # Each number that is followed end to end costs one pass backwards over all steps. Of an output over the time, the
 # first and the last position are followed, and two spread evenly between them: a wrong carry shows most at the last
@@ -239,6 +239,7 @@ class _Errors:
         self.tensors = tensors
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
+        self._last_states = {of(name) for name in network.recurrent_nodes for of in (last_state_of, cell_state_of)}
         self._steps: dict[str, Steps] = {}
         self._operations: dict[str, LayerOperations] = {}
         self._rounds: dict[str, bool] = {}
@@ -262,9 +263,13 @@ class _Errors:
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
-                if node.name not in gradients or not self._is_rounded(node.name):
+                of_last = [gradients.pop(name(node.name), None) for name in (last_state_of, cell_state_of)]
+                of_output = gradients.pop(node.name, None)
+                if all(each is None for each in (of_output, *of_last)) or not self._is_rounded(node.name):
                     continue
-                error, back = self._back(node, gradients.pop(node.name))
+                if of_output is None:  # only a last state of this layer is read
+                    of_output = np.zeros((len(gradient), *self.tensors[node.name].values.shape[1:]))
+                error, back = self._back(node, of_output, _filled(of_last))
                 total += error
                 for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
@@ -272,6 +277,8 @@ class _Errors:
 
     def _is_rounded(self, name: str) -> bool:
         """Says whether a node, or any node before it, rounds. A gradient before that is of no use."""
+        if name in self._last_states:
+            return True
         if name not in self._nodes:  # an input of the network
             return False
         if name not in self._rounds:
@@ -284,7 +291,7 @@ class _Errors:
             )
         return self._rounds[name]
 
-    def _back(self, node: Node, gradient: Array) -> tuple[Array, list[Array]]:
+    def _back(self, node: Node, gradient: Array, of_last: Sequence[Array]) -> tuple[Array, list[Array]]:
         """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
         is_needed = any(self._is_rounded(name) for name in node.inputs)
         if not isinstance(node.layer, reference.Recurrent):
@@ -292,15 +299,22 @@ class _Errors:
             return error, back if is_needed else []
         x = self.tensors[node.inputs[0]]
         if node.name not in self._steps:
-            self._steps[node.name] = linearize(node.layer, x)
+            first = [self.tensors[name].values for name in node.inputs[1:]]
+            self._steps[node.name] = linearize(node.layer, x, first)
         steps = self._steps[node.name]
         if not is_needed:
-            return error_through_time(node.layer, x, gradient, steps), []
-        error, passed = through_time(node.layer, x, gradient, steps)
-        return error, [passed]
+            return error_through_time(node.layer, x, gradient, steps, of_last), []
+        error, passed, of_first = through_time_and_states(node.layer, x, gradient, steps, of_last)
+        return error, [passed, *of_first[: len(node.inputs) - 1]]
 
     def _of_layer(self, node: Node) -> LayerOperations:
         """Returns the operations of a node that is not recurrent."""
         if node.name not in self._operations:
             self._operations[node.name] = LayerOperations(node.layer, [self.tensors[name] for name in node.inputs])
         return self._operations[node.name]
+
+
+def _filled(arrays: Sequence[Array | None]) -> list[Array]:
+    """Returns the arrays with zeros for those that are missing; none if all are."""
+    given = [array for array in arrays if array is not None]
+    return [np.zeros_like(given[0]) if array is None else array for array in arrays] if given else []

@@ -18,17 +18,23 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnnx.primitives import Trace, track
 from rnnx.primitives.operands import rounded
-from rnnx.reference import Array, Mask, RecurrentLayer, Tensor
+from rnnx.reference import LSTM, Array, Mask, RecurrentLayer, Tensor
 from rnnx.rounding.layer_bounds import bound_of
 
+# The states before the first step, h first, each `(batch, units)` with how far the runtime's may be from it.
+First: TypeAlias = Sequence[tuple[Array, Array]]
 
-def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array) -> tuple[Array, Array]:
+
+def expect_steps(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array, first: First = ()
+) -> tuple[Array, Array]:
     """Computes one float64 step from each of the runtime's states; at a masked position the state must not change.
 
     Args:
@@ -36,22 +42,45 @@ def expect_steps(layer: RecurrentLayer, x: Tensor, x_error: Array, states: Array
         x: Its exact inputs, `(batch, time, inputs)`, not reversed.
         x_error: How far the runtime's inputs may be from them.
         states: The runtime's own states, (batch, time, units), in the order of their computation.
+        first: The states before the first position; zero if empty.
 
     Returns:
         The expected states, and their rounding bounds.
     """
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
-    before = states_before(states)
-    expected, bound = _steps(layer, x, x_error, before)
+    before, before_error = _before(states, first)
+    (expected, bound), _ = _steps(layer, x, x_error, (before, before_error), first[1:])
     if x.mask is not None:
-        expected, bound = np.where(x.mask[:, :, None], expected, before), np.where(x.mask[:, :, None], bound, 0.0)
+        is_read = x.mask[:, :, None]
+        expected, bound = np.where(is_read, expected, before), np.where(is_read, bound, before_error)
     return expected, bound
 
 
-def states_before(states: Array) -> Array:
-    """Returns the state before each step: zero, then the state after the previous step; `(batch, time, units)`."""
-    return np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+def expect_cell_state(layer: LSTM, x: Tensor, x_error: Array, states: Array, first: First = ()) -> tuple[Array, Array]:
+    """Computes the last cell state of an LSTM from the runtime's own states; arguments as in `expect_steps`.
+
+    Returns:
+        The expected cell state, and its rounding bound over all steps; each `(batch, units)`.
+    """
+    x = layer.in_order(x)
+    x_error = x_error[:, ::-1] if layer.go_backwards else x_error
+    _, (cell_state,) = _steps(layer, x, x_error, _before(states, first), first[1:])
+    return cell_state
+
+
+def _before(states: Array, first: First) -> tuple[Array, Array]:
+    """Returns the hidden state before each step, and how far it may be off; only the first may be."""
+    error = np.zeros_like(states)
+    for _, of_first in first[:1]:
+        error[:, 0] = of_first
+    return states_before(states, *(state for state, _ in first[:1])), error
+
+
+def states_before(states: Array, first: Array | None = None) -> Array:
+    """Returns the state before each step: `first` or zero, then that after the previous step; (batch, time, units)."""
+    start = np.zeros_like(states[:, :1]) if first is None else first[:, None]
+    return np.concatenate([start, states[:, :-1]], axis=1)
 
 
 def step_bound(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> Array:
@@ -66,32 +95,48 @@ def step_bound(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> A
     Returns:
         (..., units).
     """
-    (state,) = layer.finish(_begin(layer, x_t, h, x_error), ())
+    (state,) = layer.finish(_begin(layer, x_t, x_error, (h, np.zeros_like(h))), ())
     return np.asarray(bound_of(state))
 
 
-def _begin(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> tuple[Array, ...]:
+def _begin(layer: RecurrentLayer, x_t: Array, x_error: Array, h: tuple[Array, Array]) -> tuple[Array, ...]:
     trace = Trace(in_recurrence=True)
-    # Exact inputs are the usual case, which saves half of the work.
-    return layer.begin(track(trace, x_t, x_error if x_error.any() else None), track(trace, h))
+    # Exact inputs and states are the usual case, which saves half of the work.
+    given = [track(trace, values, error if error.any() else None) for values, error in ((x_t, x_error), h)]
+    return layer.begin(*given)
 
 
-def _steps(layer: RecurrentLayer, x: Tensor, x_error: Array, before: Array) -> tuple[Array, Array]:
-    """Computes all steps and their bounds, as if none were masked."""
-    begun = _begin(layer, x.values, before, x_error)
+def _steps(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, before: tuple[Array, Array], first_others: First
+) -> tuple[tuple[Array, Array], list[tuple[Array, Array]]]:
+    """Computes all steps and their bounds.
+
+    Args:
+        layer: The recurrence.
+        x: As in `expect_steps`, in reading order.
+        x_error: The same.
+        before: The hidden state before each step, and how far the runtime's may be from it.
+        first_others: The other states before the first step; zero if empty.
+
+    Returns:
+        The hidden states with their bounds, as if no step were masked; and each other state after the last step, with
+        its bound.
+    """
+    begun = _begin(layer, x.values, x_error, before)
     if layer.carried_count == 1:
         (state,) = layer.finish(begun, ())
-        return _with_error(state)
+        return _with_error(state), []
     shown = [_with_error(values) for values in begun]
-    expected, bound = np.empty_like(before), np.empty_like(before)
-    others = [(np.zeros_like(before[:, 0]), np.zeros_like(before[:, 0]))] * (layer.carried_count - 1)
-    for t in range(before.shape[1]):
+    expected, bound = np.empty_like(before[0]), np.empty_like(before[0])
+    zero = np.zeros_like(expected[:, 0])
+    others = list(first_others) or [(zero, zero)] * (layer.carried_count - 1)
+    for t in range(expected.shape[1]):
         trace = Trace(in_recurrence=True)
         now = tuple(track(trace, values[:, t], error[:, t]) for values, error in shown)
         after = [_with_error(state) for state in layer.finish(now, tuple(track(trace, *other) for other in others))]
         others = [_unless_masked(new, old, x.mask, t) for new, old in zip(after[1:], others, strict=True)]
         expected[:, t], bound[:, t] = after[0]
-    return expected, bound
+    return (expected, bound), others
 
 
 def _with_error(result: Any) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ Source: P. Werbos, "Backpropagation through time: what it does and how to do it"
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,23 +41,42 @@ def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps
         The sum over all operations of |dz / d(result)| times the bound, `(copies * batch,)`; and dz / dx,
         `(copies * batch, time, inputs)`.
     """
-    steps = steps or linearize(layer, x)
-    total, reached = steps.back(gradient, keeps_reached=True)
+    return through_time_and_states(layer, x, gradient, steps or linearize(layer, x))[:2]
+
+
+def through_time_and_states(
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps, of_last: Sequence[Array] = ()
+) -> tuple[Array, Array, list[Array]]:
+    """Carries dz / d(output) and dz / d(each last state) back through a recurrence, to its input and first states.
+
+    Args:
+        layer: The recurrence.
+        x: As in `through_time`.
+        gradient: As in `through_time`.
+        steps: The result of `linearize`.
+        of_last: dz / d(each last state), h first, `(copies * batch, units)`; none if z depends on outputs alone.
+
+    Returns:
+        The two results of `through_time`; and dz / d(each first state), `(copies * batch, units)`.
+    """
+    total, reached, d_first = steps.back(gradient, of_last, keeps_reached=True)
     d_x = steps.back_to_inputs(reached, total)
-    return total.reshape(-1), d_x[:, ::-1] if layer.go_backwards else d_x
+    return total.reshape(-1), d_x[:, ::-1] if layer.go_backwards else d_x, d_first
 
 
-def error_through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None) -> Array:
+def error_through_time(
+    layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None, of_last: Sequence[Array] = ()
+) -> Array:
     """Returns only the sum of `through_time`, `(copies * batch,)`, for a layer whose inputs are exact."""
     steps = steps or linearize(layer, x)
     if steps.rounds_before_states:
-        return through_time(layer, x, gradient, steps)[0]
-    return steps.back(gradient, keeps_reached=False)[0].reshape(-1)
+        return through_time_and_states(layer, x, gradient, steps, of_last)[0]
+    return steps.back(gradient, of_last, keeps_reached=False)[0].reshape(-1)
 
 
-def linearize(layer: RecurrentLayer, x: Tensor) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed."""
-    return Steps(layer, layer.in_order(x))
+def linearize(layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = ()) -> Steps:
+    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed, from its first states."""
+    return Steps(layer, layer.in_order(x), first)
 
 
 class Steps:
@@ -67,7 +87,7 @@ class Steps:
         rounds_before_states: Whether an operation may round that does not depend on the states.
     """
 
-    def __init__(self, layer: RecurrentLayer, x: Tensor) -> None:
+    def __init__(self, layer: RecurrentLayer, x: Tensor, first: Sequence[Array]) -> None:
         """Takes the inputs in the order in which the layer reads them."""
         self._x = x
         mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
@@ -75,35 +95,42 @@ class Steps:
         self._mask = mask
         trace = Trace(keeps_operations=True, in_recurrence=True)
         self._input: Any = track(trace, x.values)
-        self._before: list[Any] = [track(trace, states_before(states), has_state=True) for states in layer.carried(x)]
+        history = layer.carried(x, first)
+        befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(history)]
+        self._before: list[Any] = [track(trace, before, has_state=True) for before in befores]
         self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
         operations = merge(trace.operations, self._after)
         self._with_state = [operation for operation in operations if operation.has_state]
         self._without_state = [operation for operation in operations if not operation.has_state]
         trace = Trace(keeps_operations=True)
         self._states: Any = track(trace, np.zeros((*x.values.shape[:2], layer.units)))
-        self._output = rounded(layer.outputs(self._states, x).values)
+        self._output = rounded(layer.outputs(self._states, x, has_first=bool(first)).values)
         self._to_output = merge(trace.operations, [self._output])
         self.rounds_before_states = any(operation.own_error is not None for operation in self._without_state)
 
-    def back(self, gradient: Array, *, keeps_reached: bool) -> tuple[Array, Gradients]:
+    def back(
+        self, gradient: Array, of_last: Sequence[Array] = (), *, keeps_reached: bool
+    ) -> tuple[Array, Gradients, list[Array]]:
         """Goes back over all steps.
 
         Args:
             gradient: dz / d(output), as in `through_time`.
+            of_last: As in `through_time_and_states`.
             keeps_reached: Whether to return the second result, or nothing of it.
 
         Returns:
-            The sum over all operations of |dz / d(result)| times the bound, `(copies, batch)`; and the derivatives by
-            what does not depend on the states, each `(copies, batch, steps, ...)`, up to the last step that z depends
-            on.
+            The sum over all operations of |dz / d(result)| times the bound, `(copies, batch)`; the derivatives by what
+            does not depend on the states, each `(copies, batch, steps, ...)`, up to the last step that z depends on;
+            and dz / d(each first state), `(copies * batch, units)`.
         """
         gradient = self._by_states(gradient)
         copies, batch, time, units = gradient.shape
         # After the last output that z depends on, there is nothing to carry.
-        last = next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
+        last = time - 1 if of_last else next((t for t in range(time - 1, -1, -1) if gradient[:, :, t].any()), -1)
         total, reached = np.zeros((copies, batch)), Gradients()
         carried = [np.zeros((copies, batch, units)) for _ in self._before]
+        for values, d_last in zip(carried, of_last, strict=False):  # a layer without cell state has fewer
+            np.add(values, d_last.reshape(values.shape), out=values)
         for t in range(last, -1, -1):
             carried[0] += gradient[:, :, t]
             # At a masked position, the states are carried over unchanged, and nothing is rounded.
@@ -117,7 +144,7 @@ class Steps:
                 if number not in reached:
                     reached[number] = np.zeros((copies, batch, last + 1, values.shape[-1]))
                 reached[number][:, rows, t] = values
-        return total, reached
+        return total, reached, [values.reshape(-1, units) for values in carried]
 
     def back_to_inputs(self, reached: Gradients, total: Array) -> Array:
         """Goes back from what does not depend on the states to the inputs, for all steps at once.

@@ -24,7 +24,8 @@ from rnnx.export.forms import read_steps
 from rnnx.export.keras_states import KerasRunner
 from rnnx.export.pipeline import export
 from rnnx.infer.predictor import Predictor
-from rnnx.keras_models.read_network import read_network, recurrent_layers
+from rnnx.keras_models.read_network import read_network
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import ProbeBatch, compare_runtime
 from rnnx.proof.compare_file import Candidate, compare_file
@@ -181,15 +182,6 @@ def test_two_layers_with_equal_weights_are_kept_apart() -> None:
 def test_an_unsupported_layer_is_refused_by_name_and_reason(body: list[keras.Layer], reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         read_network(build(*body))
-
-
-def test_a_given_initial_state_is_refused() -> None:
-    ids = keras.Input((None,), dtype="int32")
-    x = layers.Embedding(12, 5)(ids)
-    first = layers.GRU(4)(x)
-    model = keras.Model(ids, layers.GRU(4, name="second")(x, initial_state=first))
-    with pytest.raises(ModelError, match=r"layer second .* has an initial state"):
-        read_network(model)
 
 
 def test_a_stateful_layer_is_refused() -> None:

@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras import layers
 
 from rnnx.export.keras_states import KerasRunner, run_eagerly
-from rnnx.keras_models.read_network import read_network, recurrent_layers
+from rnnx.keras_models.read_network import read_network
+from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide

@@ -19,6 +19,7 @@ from rnnx.reference import (
     Embedding,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    Input,
     LastPosition,
     Layer,
     Merge,
@@ -31,8 +32,11 @@ from rnnx.reference import (
     Reshape,
     Reverse,
     SimpleRNN,
+    cell_state_of,
+    last_state_of,
 )
 from rnnx.reference.head import Head
+from tests.layers import draw_cell
 
 VOCABULARY, FEATURES, UNITS = 7, 3, 4
 # NumPy may sum a matrix product of another shape in another order. Here a logit is a sum of at most 16 products and
@@ -230,3 +234,15 @@ def test_several_outputs_are_refused() -> None:
     net = network(("e", embedding(0), ("ids",)), ("r", rnn(1), ("e",)))
     with pytest.raises(ModelError, match="the network has 2 outputs"):
         Head(dataclasses.replace(net, outputs={"a": "e", "b": "r"}))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_layer_may_start_from_the_last_states_of_another(cell: str) -> None:
+    rng = np.random.default_rng(0)
+    first, second = draw_cell(cell, 3, 4), draw_cell(cell, 4, 4, return_sequences=False)
+    states = [last_state_of("first"), cell_state_of("first")][: first.carried_count]
+    head = Dense(rng.normal(size=(4, 2)), np.zeros(2), "softmax")
+    nodes = [Node("first", first, ("x",)), Node("second", second, ("first", *states)), Node("head", head, ("second",))]
+    network = Network(nodes, (Input("x", "numbers", (None, 3)),))
+    x = rng.normal(size=(2, 5, 3))
+    np.testing.assert_allclose(Head(network).answers(x)[:, -1], network.answers(x)["probs"], rtol=0, atol=ROUNDING)

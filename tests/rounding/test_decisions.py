@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def _moved_logits(network: Network, recurrent: str, step: int, unit: int, by: fl
 
     @dataclasses.dataclass(frozen=True, eq=False)
     class Moved(SimpleRNN):
-        def states(self, x: Tensor) -> Array:
+        def states(self, x: Tensor, first: Sequence[Array] = ()) -> Array:
             batch, time, _ = x.values.shape
             h, states = np.zeros((batch, len(self.bias))), []
             for t in range(time):

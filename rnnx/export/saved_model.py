@@ -1,0 +1,173 @@
+"""Runs a Keras model as it was saved, where the export has rebuilt it in plain form (`rnnx.keras_models.plain_model`).
+
+In float32 the saved model must agree with the reference within the rounding bound of its outputs, so a mistake of the
+rebuilding cannot pass. In another precision it only shows how far that precision is from the float32 network of the
+same weights, which is what the files compute. A stateful model reads each sequence in successive calls.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from rnnx.keras_models.plain_model import PlainModel
+from rnnx.keras_models.plain_names import is_scope
+from rnnx.proof.compare import ProbeBatch, largest_ratio
+from rnnx.proof.report import END_TO_END, LayerReport, PrecisionReport, RuntimeReport
+from rnnx.reference import Network
+from rnnx.reference.streaming import with_time
+from rnnx.rounding.decisions import Decisions, label_ids
+
+_DEVICE = "cpu:0"
+# Outputs of a batch by name.
+_Answers = Mapping[str, npt.NDArray[Any]]
+
+
+def compare_saved(
+    plain: PlainModel, network: Network, batches: Sequence[ProbeBatch], decisions: Sequence[Mapping[str, Decisions]]
+) -> RuntimeReport | PrecisionReport:
+    """Compares the saved model with the reference, end to end.
+
+    Args:
+        plain: The model and its plain form.
+        network: The reference of the plain form.
+        batches: The inputs to run.
+        decisions: The outputs of the reference for each batch, with their bounds.
+
+    Returns:
+        The comparison; for a model in another precision than float32, only how far it is from the reference.
+    """
+    run = _make_run(plain, network)
+    chosen = [i for i, batch in enumerate(batches) if _takes(plain, network, batch)]
+    batches, decisions = [batches[i] for i in chosen], [decisions[i] for i in chosen]
+    answers = [run(batch) for batch in batches]
+    if plain.policy:
+        return _measure(plain.policy, answers, decisions)
+    rows: list[LayerReport] = []
+    problems = []
+    for batch, given, expected in zip(batches, answers, decisions, strict=True):
+        for name, decision in expected.items():
+            if given[name].shape != decision.values.shape:
+                problems.append(f"{name} should have the shape {decision.values.shape}, not {given[name].shape}")
+                continue
+            rows.append(largest_ratio(END_TO_END, batch, decision.values, decision.bounds, given[name]))
+    worst = max(rows, key=lambda row: np.inf if row.ratio is None else row.ratio, default=None)
+    differences = [row.difference for row in rows if row.difference is not None]
+    return RuntimeReport(
+        f"keras {keras.__version__}, as saved",
+        (worst,) if worst else (),
+        max(differences) if worst and len(differences) == len(rows) else None,
+        0,
+        0,
+        tuple(problems),
+    )
+
+
+def _takes(plain: PlainModel, network: Network, batch: ProbeBatch) -> bool:
+    """Whether the saved model can read a batch. A stateful model may read a fixed number of positions in a call.
+
+    Then the last call is filled up with zeros, which the outputs of earlier positions do not depend on.
+    """
+    if plain.saved is None or not plain.is_stateful:
+        return True
+    size, timed = plain.saved.inputs[0].shape[1], with_time(network)
+    return not size or batch.time % size == 0 or all(node.name in timed for node in network.ends.values())
+
+
+def _measure(policy: str, answers: Sequence[_Answers], decisions: Sequence[Mapping[str, Decisions]]) -> PrecisionReport:
+    pairs = [
+        (decision, given[name].astype(np.float64))
+        for given, expected in zip(answers, decisions, strict=True)
+        for name, decision in expected.items()
+    ]
+    largest = max(float(np.abs(decision.values - actual).max()) for decision, actual in pairs)
+    labels = [
+        (decision.label_ids, label_ids(decision.head, actual))
+        for decision, actual in pairs
+        if decision.head != "values"
+    ]
+    return PrecisionReport(
+        policy,
+        largest if np.isfinite(largest) else None,
+        sum(expected.size for expected, _ in labels),
+        sum(int((expected != actual).sum()) for expected, actual in labels),
+    )
+
+
+def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _Answers]:
+    """Returns a function that runs the saved model on a batch."""
+    model: Any = plain.saved
+    structure = (model._functional if isinstance(model, keras.Sequential) else model)._inputs_struct
+    shapes = [(tensor.shape[0] if plain.is_stateful else None, *tensor.shape[1:]) for tensor in model.inputs]
+    signature = [
+        tf.TensorSpec(shape, tf.int32 if port.kind == "ids" else tf.float32)
+        for shape, port in zip(shapes, network.inputs, strict=True)
+    ]
+
+    def call(*inputs: Any) -> list[Any]:
+        outputs: list[Any] = keras.tree.flatten(
+            model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
+        )
+        return outputs
+
+    function = tf.function(call, input_signature=signature, autograph=False) if _is_traceable(model) else call
+
+    def run(inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        with keras.device(_DEVICE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of nested models, to which Keras hands a mask that they do not expect
+            outputs = function(*(tf.constant(array, spec.dtype) for array, spec in zip(inputs, signature, strict=True)))
+            return [np.asarray(keras.ops.cast(values, "float32")) for values in outputs]
+
+    def run_batch(batch: ProbeBatch) -> _Answers:
+        inputs = list(network.named(batch.given).values())
+        outputs = _in_calls(model, network, run, inputs) if plain.is_stateful else run(inputs)
+        return dict(zip(network.ends, outputs, strict=True))
+
+    return run_batch
+
+
+def _is_traceable(model: Any) -> bool:
+    """Whether a trace computes what the model does: not with a TimeDistributed, nor with names that TensorFlow refuses.
+
+    See `rnnx.export.keras_states.untraceable_reason` for TimeDistributed.
+    """
+    every = list(model._flatten_layers())
+    return all(is_scope(layer.name) and not isinstance(layer, keras.layers.TimeDistributed) for layer in every)
+
+
+def _in_calls(
+    model: Any,
+    network: Network,
+    run: Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]],
+    inputs: Sequence[npt.NDArray[Any]],
+) -> list[npt.NDArray[Any]]:
+    """Runs a stateful model: as many rows at once as it was made for, and their positions in at least two calls."""
+    count, size = model.inputs[0].shape[:2]
+    rows, time = inputs[0].shape[:2]
+    step = size or -(-time // 2)
+    missing = -time % size if size else 0
+    inputs = [np.pad(array, ((0, 0), (0, missing)) + ((0, 0),) * (array.ndim - 2)) for array in inputs]
+    timed = with_time(network)
+    parts = []
+    for start in range(0, rows, count):
+        # The last rows are repeated if there are too few.
+        chosen = np.minimum(np.arange(start, start + count), rows - 1)
+        for layer in model._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.RNN):
+                layer.reset_state()
+        calls = [run([values[chosen, first : first + step] for values in inputs]) for first in range(0, time, step)]
+        parts.append(
+            [
+                np.concatenate([outputs[i] for outputs in calls], axis=1)[:, :time]
+                if node.name in timed
+                else calls[-1][i]
+                for i, node in enumerate(network.ends.values())
+            ]
+        )
+    return [np.concatenate(values)[:rows] for values in zip(*parts, strict=True)]

@@ -1,0 +1,224 @@
+"""Rebuilds a Keras model in plain form: one functional model that calls each of its layers once, in float32.
+
+The reader of networks, the trace for tf2onnx and the run of Keras in the proof all rely on this form. It is made by
+running through the graph of the model with a copy of the layer for each call: nested models are called layer by layer,
+a layer that is called twice becomes two layers with the same weights, `unroll` and `stateful` are off, and every
+precision is float32. A model that already has this form is left as it is. The proof also compares the model as it was
+saved with the same reference (`rnnx.export.saved_model`), so a wrong copy cannot pass. Imports Keras.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+from keras.src.models.functional import Functional
+
+from rnnx.errors import ModelError, one_line
+from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
+from rnnx.keras_models.read_layers import refusal
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class PlainModel:
+    """A Keras model in plain form.
+
+    Attributes:
+        model: The model in which each layer is called once, in float32.
+        saved: The model as it was saved; None if `model` is that model.
+        output_names: The names of the outputs; None to name them after the layers of `model`.
+        policy: The precision of Keras in which the saved model computes, such as `mixed_float16`; "" for float32.
+        is_stateful: Whether the saved model keeps its states from call to call.
+        notes: What the user should know about it, a sentence each.
+    """
+
+    model: keras.Model
+    saved: keras.Model | None = None
+    output_names: tuple[str, ...] | None = None
+    policy: str = ""
+    is_stateful: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def make_plain(model: keras.Model) -> PlainModel:
+    """Rebuilds a model in plain form, unless it already has this form.
+
+    Raises:
+        ModelError: If the model was never built, is a subclass whose `call` is code, or has a layer that cannot be
+            copied. The message names the layer.
+    """
+    function = _function_of(model)
+    every = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, layers.InputLayer)]
+    policy = ", ".join(dict.fromkeys(_policy_of(layer) for layer in every if _policy_of(layer) != "float32"))
+    stateful = [layer for layer in every if isinstance(layer, layers.RNN) and layer.stateful]
+    if not (policy or stateful or _is_unusual(model.name, function, every)):
+        return PlainModel(model)
+    if stateful and (others := [layer for layer in every if isinstance(layer, layers.RNN) and not layer.stateful]):
+        raise refusal(
+            others[0], f"starts anew with each call, but {stateful[0].name} is stateful; make all of them stateful"
+        )
+    names = PlainNames()
+    inputs = [
+        (names.of_input(name, tensor, is_alone=len(function.inputs) == 1), tensor)
+        for name, tensor in zip(input_names(function), function.inputs, strict=True)
+    ]
+    before = copy.deepcopy(names)
+    try:
+        # A stateful model reads one chunk after another, and a chunk may have any length if no layer needs a fixed one.
+        plain = _rebuild(model, function, inputs, names, is_open=bool(stateful))
+    except ModelError:
+        names = before
+        plain = _rebuild(model, function, inputs, names, is_open=False)
+    outputs = names.of_outputs(output_names(function))
+    notes = [*names.changes]
+    if policy:
+        rounded = (
+            ", with its weights rounded to float32 once" if "float64" in policy else ", with the weights as stored"
+        )
+        notes.append(f"Keras computes this model in {policy}; the files compute it in float32{rounded}")
+    if stateful:
+        notes.append("the model keeps its states from call to call; model.stream.onnx takes them in and puts them out")
+    return PlainModel(plain, model, outputs, policy, bool(stateful), tuple(notes))
+
+
+def _function_of(model: keras.Model) -> Any:
+    """Returns the graph of a model.
+
+    Raises:
+        ModelError: If it has none, because it was never built or its `call` is code.
+    """
+    if type(model) is keras.Sequential:
+        if model._functional is None:
+            first = next(iter(model.layers), None)
+            shape = '(None,), dtype="int32"' if isinstance(first, layers.Embedding) else "(None, FEATURES)"
+            raise ModelError(
+                f"model {model.name}: it was never built, so nothing says what it reads; make keras.Input({shape}) its "
+                "first layer, and train and save it again"
+            )
+        return model._functional
+    if not isinstance(model, Functional) or type(model).call is not Functional.call:
+        raise ModelError(
+            f"model {model.name} ({type(model).__name__}): it is a subclass of keras.Model, and its call is code that "
+            "rnnx does not read; build the same network as keras.Model(inputs, outputs), give it the weights by "
+            "set_weights(model.get_weights()), and export that"
+        )
+    return model
+
+
+def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
+    """Whether the graph has anything that the reader of networks does not read."""
+    operations = [node.operation for node in _nodes_of(function)]
+    return (
+        any(isinstance(operation, keras.Model) for operation in operations)
+        or len({id(operation) for operation in operations}) < len(operations)
+        or any(getattr(layer, "unroll", False) for layer in every)
+        or not isinstance(function._inputs_struct, keras.KerasTensor | list | tuple)
+        or isinstance(function._outputs_struct, dict)
+        or not all(is_scope(operation.name) for operation in operations)
+        or not is_scope(name)
+        or not has_usual_inputs(function)
+    )
+
+
+def _policy_of(layer: Any) -> str:
+    """Returns the name of the precision of a layer.
+
+    Raises:
+        ModelError: If it is not one of floating-point numbers.
+    """
+    name = str(layer.dtype_policy.name)
+    if name not in _POLICIES:
+        raise refusal(layer, f"computes in {name}; supported are {', '.join(_POLICIES)}")
+    return name
+
+
+def _rebuild(
+    model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: PlainNames, *, is_open: bool
+) -> keras.Model:
+    """Runs through the graph of a model with copies of its layers.
+
+    Args:
+        model: The saved model.
+        function: Its graph.
+        inputs: The name of each input, and its tensor.
+        names: Gives the copies their names.
+        is_open: Whether the time of each input becomes open.
+    """
+    tensors = []
+    for name, tensor in inputs:
+        shape = tuple(tensor.shape[1:])
+        shape = (None, *shape[1:]) if is_open and shape else shape
+        tensors.append(keras.Input(shape, dtype="float32" if tensor.dtype in _FLOATS else tensor.dtype, name=name))
+    try:
+        outputs = _run(function, tensors, "", names)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ModelError(f"model {model.name}: its layers cannot be copied: {one_line(error)}") from error
+    return keras.Model(tensors, outputs, name=clean_name(model.name))
+
+
+def _run(function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames) -> list[Any]:
+    """Calls copies of all layers of a graph on its inputs, and returns its outputs."""
+    values = {id(old): new for old, new in zip(function.inputs, tensors, strict=True)}
+    for node in _nodes_of(function):
+        args, kwargs = node.arguments.fill_in(values)
+        operation = node.operation
+        if isinstance(operation, keras.Model):
+            given = keras.tree.flatten(args[0] if args else kwargs["inputs"])
+            outputs = _run(_function_of(operation), given, f"{prefix}{names.clean(operation.name)}.", names)
+        elif isinstance(operation, layers.Layer):
+            layer = _copy_layer(operation, names.of_layer(prefix, operation.name))
+            outputs = keras.tree.flatten(layer(*args, **kwargs))
+            layer.set_weights(operation.get_weights())
+        else:
+            name = names.of_layer(prefix, operation.name)
+            outputs = keras.tree.flatten(_copy_operation(operation, name)(*args, **kwargs))
+        values |= {id(old): new for old, new in zip(node.outputs, outputs, strict=True)}
+    return [values[id(tensor)] for tensor in function.outputs]
+
+
+def _nodes_of(function: Any) -> list[Any]:
+    """Returns the calls of a graph in the order of the computation; those of one layer in the order they were made."""
+    by_depth = function._nodes_by_depth
+    return [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in sorted(by_depth[depth], key=lambda node: node.operation._inbound_nodes.index(node))
+        if not node.is_input
+    ]
+
+
+def _copy_operation(operation: Any, name: str) -> Any:
+    """Copies an operation that is no layer, such as a sum of two tensors, without its calls."""
+    copied = copy.copy(operation)
+    copied._inbound_nodes, copied._outbound_nodes, copied.name = [], [], name
+    return copied
+
+
+def _copy_layer(layer: Any, name: str) -> Any:
+    """Makes a layer of the same class and settings, in float32, which keeps no states and is not unrolled.
+
+    Raises:
+        ModelError: If its class is not one of Keras.
+    """
+    if not type(layer).__module__.startswith("keras."):
+        raise refusal(layer, "is of an unsupported class")
+    return type(layer).from_config({**_plain_config(layer.get_config()), "name": name})
+
+
+def _plain_config(value: Any) -> Any:
+    """Returns the config of a layer, and of the layers in it, with the settings of the plain form."""
+    if isinstance(value, list | tuple):
+        return [_plain_config(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {key: _plain_config(item) for key, item in value.items()}
+    if "dtype" in plain and (isinstance(value["dtype"], dict) or value["dtype"] in _POLICIES):
+        plain["dtype"] = "float32"
+    return plain | {key: False for key in ("unroll", "stateful") if key in plain}

@@ -1,0 +1,114 @@
+"""Reads the inputs, the outputs and the wiring of a Keras model for its reference network.
+
+Imports Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import keras
+from keras import layers
+
+from rnnx import reference
+from rnnx.bundle.config import MAX_SIZE
+from rnnx.errors import ModelError
+from rnnx.keras_models.read_layers import refusal
+from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
+
+# An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
+Port: TypeAlias = tuple[str, int]
+
+
+def read_inputs(model: keras.Model) -> dict[str, Input]:
+    """Reads the inputs, by their Keras names. A single input is renamed to `ids` or `x`; several keep their names."""
+    found = {}
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape[1:])
+        kind: Literal["ids", "numbers"] = "ids" if _is_looked_up(model, tensor) else "numbers"
+        if not shape or any(size is None for size in shape[1:]):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
+            )
+        if any(size > MAX_SIZE for size in shape if size is not None):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} has an axis of a fixed size of more than "
+                f"{MAX_SIZE:,}, which is not supported"
+            )
+        name = tensor.name if len(model.inputs) > 1 else INPUT_NAME if kind == "ids" else NUMBERS_NAME
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ModelError(
+                f"model {model.name}: an input name should have letters, digits and underscores only, not {name!r:.60}"
+            )
+        found[tensor.name] = Input(name, kind, shape)
+    return found
+
+
+def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
+    if isinstance(model, keras.Sequential):
+        return isinstance(next(iter(model.layers), None), layers.Embedding)
+    readers = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer) and any(tensor is read for read in keras.tree.flatten(layer.input))
+    ]
+    if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
+        raise refusal(readers[0], f"reads {tensor.name}, which an Embedding reads too; this is not supported")
+    return bool(readers) and isinstance(readers[0], layers.Embedding)
+
+
+def with_size(entry: Input, nodes: list[Node]) -> Input:
+    """Sets the size of an input of ids: the number of rows of the smallest Embedding that reads it."""
+    tables = [node.layer for node in nodes if entry.name in node.inputs and isinstance(node.layer, reference.Embedding)]
+    return dataclasses.replace(entry, size=min((len(layer.table) for layer in tables), default=0))
+
+
+def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence[str] | None) -> dict[str, str]:
+    """Returns the node of each output by name.
+
+    A single output is `probs`. Several have the given names, or else the names of their layers, and the further outputs
+    of a layer a number.
+    """
+    if isinstance(model, keras.Sequential):
+        return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
+    owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
+    if any(id(tensor) not in owner for tensor in model.outputs):
+        raise ModelError(
+            f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
+        )
+    ports = [owner[id(tensor)] for tensor in model.outputs]
+    if len(set(ports)) < len(ports):
+        raise ModelError(f"model {model.name}: two of its outputs are the same tensor")
+    if len(ports) == 1:
+        return {OUTPUT_NAME: source[ports[0]]}
+    names = names or [f"{name}_{i}" if i else name for name, i in ports]
+    return dict(zip(names, (source[port] for port in ports), strict=True))
+
+
+def _owners(working: Iterable[Any]) -> dict[int, Port]:
+    """Returns the layer and the index of each output tensor, by id. A tensor has one owner: a layer is called once."""
+    return {
+        id(tensor): (layer.name, i) for layer in working for i, tensor in enumerate(keras.tree.flatten(layer.output))
+    }
+
+
+def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
+    """Yields each layer with the outputs of layers, or inputs of the model, that it reads."""
+    working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        # A loaded Sequential has called its layers twice, so `layer.input` is not usable. Their order is enough.
+        before = next(iter(inputs.values())).name
+        for layer in working:
+            yield layer, ((before, 0),)
+            before = layer.name
+        return
+    owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
+    for layer in working:
+        # Keras lists a mask as a further input, of dtype bool. `find_explicit_mask` handles those not propagated.
+        tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+        if any(id(tensor) not in owner for tensor in tensors):
+            raise refusal(layer, "is used more than once, or reads a tensor from outside the model")
+        yield layer, tuple(owner[id(tensor)] for tensor in tensors)
