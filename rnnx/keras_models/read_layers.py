@@ -183,9 +183,17 @@ def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
 
 
 def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
-    """Reads a Reshape or Flatten of an input of fixed size, or of the features of each position."""
     require(layer, layer.get_config(), data_format="channels_last")
-    before, after = shape[1:], tuple(layer.output.shape[1:])
+    return read_shape(layer, shape, tuple(layer.output.shape))
+
+
+def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> reference.Reshape:
+    """Reads a reshape of an input of fixed size, or of the features of each position.
+
+    Raises:
+        ModelError: If it is another one.
+    """
+    before, after = tuple(shape[1:]), tuple(output_shape[1:])
     if None not in before:
         return reference.Reshape(tuple(int(size or 0) for size in after))
     positions, *features = before

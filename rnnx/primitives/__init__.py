@@ -7,7 +7,7 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 | primitive | where |
 |---|---|
 | `+`, `-`, `@`, `sum`, `mean`, `divide_by_count` | `sums` |
-| `*`, `/`, `fold`, `rsqrt`, `mix`, `weights` | `products` |
+| `*`, `/`, `fold`, `rsqrt`, `sqrt`, `mix`, `weights` | `products` |
 | `activate`, `apply`, `softmax`, `largest`, `maximum`, `variance` | `functions` |
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
 | the activations and their allowances | `activations` |
@@ -25,7 +25,7 @@ from rnnx.primitives.functions import activate, apply, largest, maximum, softmax
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
-from rnnx.primitives.products import fold, mix, rsqrt, weights
+from rnnx.primitives.products import fold, mix, rsqrt, sqrt, weights
 from rnnx.primitives.sums import divide_by_count
 from rnnx.primitives.tracked import Trace, Tracked
 
@@ -51,6 +51,7 @@ __all__ = [
     "rsqrt",
     "softmax",
     "split",
+    "sqrt",
     "swap",
     "track",
     "variance",

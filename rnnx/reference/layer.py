@@ -9,6 +9,17 @@ from typing import TypeAlias
 
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.reference.operations import (
+    ApplyFunction,
+    CombineConstants,
+    CombineNumber,
+    CombineTensors,
+    GetItem,
+    Join,
+    Reduce,
+    SoftmaxOver,
+    Transpose,
+)
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
@@ -32,4 +43,6 @@ Layer: TypeAlias = (
     | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
+    | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | SoftmaxOver | Reduce | Join
+    | Transpose
 )  # fmt: skip
