@@ -38,8 +38,8 @@ _LAYERS = frozenset(
         "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GRU",
         "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
         "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
-        "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D",
-        "Subtract", "TimeDistributed", "ZeroPadding1D",
+        "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape",
+        "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract", "TimeDistributed", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the

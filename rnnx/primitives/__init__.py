@@ -8,7 +8,7 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 |---|---|
 | `+`, `-`, `@`, `sum`, `mean`, `divide_by_count` | `sums` |
 | `*`, `/`, `fold`, `rsqrt`, `sqrt`, `mix`, `weights` | `products` |
-| `activate`, `apply`, `softmax`, `largest`, `maximum`, `variance` | `functions` |
+| `activate`, `apply`, `softmax`, `largest`, `maximum`, `unit`, `variance` | `functions` |
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
 | the activations and their allowances | `activations` |
 
@@ -21,7 +21,7 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
-from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, variance
+from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, unit, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
@@ -54,6 +54,7 @@ __all__ = [
     "sqrt",
     "swap",
     "track",
+    "unit",
     "variance",
     "weights",
     "where",

@@ -45,7 +45,11 @@ from rnnx.reference.pointwise import (
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
+    PReLU,
     Rescaling,
+    RMSNormalization,
+    UnitNormalization,
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
@@ -88,7 +92,10 @@ __all__ = [
     "NamedArrays",
     "Network",
     "Node",
+    "Normalization",
+    "PReLU",
     "Pooling1D",
+    "RMSNormalization",
     "Recurrent",
     "RecurrentLayer",
     "Reduce",
@@ -102,6 +109,7 @@ __all__ = [
     "TakeMask",
     "Tensor",
     "Transpose",
+    "UnitNormalization",
     "ZeroPadding1D",
     "activate",
     "cell_state_of",

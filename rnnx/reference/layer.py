@@ -29,7 +29,11 @@ from rnnx.reference.pointwise import (
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
+    PReLU,
     Rescaling,
+    RMSNormalization,
+    UnitNormalization,
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
@@ -44,5 +48,5 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | SoftmaxOver | Reduce | Join
-    | Transpose
+    | Transpose | PReLU | Normalization | UnitNormalization | RMSNormalization
 )  # fmt: skip

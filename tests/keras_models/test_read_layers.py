@@ -230,6 +230,14 @@ BODIES: dict[str, Callable[[], Body]] = {
     ),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
+    "prelu": lambda: after_states(layers.PReLU(shared_axes=[1])),
+    "prelu, last": lambda: after_last(layers.PReLU()),
+    "normalization": lambda: (
+        lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
+    ),
+    "normalization, stored": lambda: after_states(layers.Normalization()),
+    "unit normalization": lambda: after_states(layers.UnitNormalization()),
+    "rms normalization": lambda: after_states(layers.RMSNormalization()),
     "items": lambda: items,
     "item, last step": lambda: lambda x: rnn()(x)[:, -1],
     "arithmetic": lambda: arithmetic,
@@ -253,6 +261,8 @@ def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
     model = keras.Model(ids, probs)
     rng = np.random.default_rng(seed)
     for weight in model.weights:
+        if weight.dtype != "float32":
+            continue  # how many numbers a Normalization has seen
         values = rng.normal(size=weight.shape)
         weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
     return through_file(model)
@@ -348,8 +358,10 @@ def test_a_model_with_several_of_these_layers_is_exported_and_verified(tmp_path:
         assert set(found.bits.values()) == {"same"}
 
 
-@pytest.mark.parametrize("name", ["items", "arithmetic with constants", "functions"])
-def test_a_model_with_operations_is_exported_and_verified(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["items", "arithmetic with constants", "functions", "prelu", "normalization, stored", "unit normalization"]
+)
+def test_a_model_with_new_layers_is_exported_and_verified(name: str, tmp_path: Path) -> None:
     model = make(BODIES[name](), mask_zero=True)
     model.save(tmp_path / "model.keras")
     export(tmp_path / "model.keras", tmp_path / "bundle")
@@ -413,7 +425,10 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "a scale or an offset per feature"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
-        (lambda x: layers.PReLU(shared_axes=[1], name="p")(rnn()(x)), "is of an unsupported class"),
+        (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
+        (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
+        (lambda x: layers.Normalization(invert=True, mean=1.0, variance=2.0, name="p")(rnn()(x)), "has invert=True"),
+        (lambda x: layers.GaussianNoise(0.1)(layers.UpSampling1D(3, name="p")(x)), "is of an unsupported class"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 3)), "takes position 3, which a short"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), slice(1, None))), "leaves nothing of a"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(1, None),)), "takes some rows of the batch"),

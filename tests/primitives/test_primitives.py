@@ -30,6 +30,7 @@ from rnnx.primitives import (
     sqrt,
     swap,
     track,
+    unit,
     variance,
     weights,
     where,
@@ -111,6 +112,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "largest": Primitive(lambda a: largest(a, axis=1), lambda a: a.max(axis=1)),
     "largest, kept": Primitive(lambda a: largest(a, 1, keepdims=True), lambda a: a.max(axis=1, keepdims=True)),
     "maximum": Primitive(maximum, np.maximum, 2),
+    "unit": Primitive(unit, lambda a: a / np.sqrt((a**2).sum(axis=-1, keepdims=True))),
     "variance": Primitive(
         lambda a: variance(a, a.mean(axis=-1, keepdims=True)), lambda a: a.var(axis=-1, keepdims=True)
     ),

@@ -186,8 +186,8 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert found == {
         "absolute", "average pooling", "average pooling, valid", "difference of two", "embedding", "join",
         "larger of two", "max pooling", "mean over the time", "negative", "number minus x", "product of two", "reshape",
-        "reverse", "simple, backwards", "softmax over the time", "square", "stack", "sum of features", "sum of two",
-        "x over a number", "x over constants", "x times constants", "zero padding",
+        "reverse", "rms normalization", "simple, backwards", "softmax over the time", "square", "stack",
+        "sum of features", "sum of two", "x over a number", "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 
