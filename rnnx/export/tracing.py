@@ -1,4 +1,4 @@
-"""Works around a fault of Keras while a model is traced for tf2onnx: TimeDistributed is wrong in a graph."""
+"""Works around faults while a model is traced for tf2onnx: of TimeDistributed, and of constants outside the graph."""
 
 from __future__ import annotations
 
@@ -37,3 +37,21 @@ def _call_inner(inner: Any) -> Callable[..., Any]:
         return inner.call(inputs, training=False) if inner._call_has_training_arg else inner.call(inputs)
 
     return call
+
+
+@contextmanager
+def constant_statistics(model: keras.Model) -> Iterator[None]:
+    """Gives each Normalization its statistics as arrays, which a trace holds as constants.
+
+    Keras keeps them as tensors outside the graph, and tf2onnx would make inputs of them.
+    """
+    layers_and_statistics = [
+        (layer, layer.mean, layer.variance) for layer in model.layers if type(layer) is layers.Normalization
+    ]
+    for layer, mean, variance in layers_and_statistics:
+        layer.mean, layer.variance = (keras.ops.convert_to_numpy(values) for values in (mean, variance))
+    try:
+        yield
+    finally:
+        for layer, mean, variance in layers_and_statistics:
+            layer.mean, layer.variance = mean, variance

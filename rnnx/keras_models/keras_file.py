@@ -38,14 +38,20 @@ _LAYERS = frozenset(
         "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GRU",
         "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
         "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
-        "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D",
-        "Subtract", "TimeDistributed", "ZeroPadding1D",
+        "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape",
+        "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract", "TimeDistributed", "UnitNormalization", "ZeroPadding1D",
     }
 )  # fmt: skip
-# Operations between layers. Keras 3 writes the computation of a mask into the file as such operations.
+# Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the
+# file as such operations, too.
 _OPERATIONS = frozenset(
-    {"All", "Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike", "ZerosLike"}
-)
+    {
+        "Absolute", "Add", "All", "Any", "Concatenate", "Divide", "Exp", "ExpandDims", "GetItem", "LogicalAnd",
+        "LogicalOr", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply", "Negative", "NotEqual",
+        "OnesLike", "Relu", "Reshape", "Sigmoid", "Softmax", "Sqrt", "Square", "Squeeze", "Stack", "Subtract", "Sum",
+        "Tanh", "Transpose", "TrueDivide", "ZerosLike",
+    }
+)  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
 # What to do about a layer that stays unsupported.

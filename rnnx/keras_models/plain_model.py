@@ -176,6 +176,8 @@ def _run(function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames) 
             layer = _copy_layer(operation, names.of_layer(prefix, operation.name))
             outputs = keras.tree.flatten(layer(*args, **kwargs))
             layer.set_weights(operation.get_weights())
+            if isinstance(layer, layers.Normalization):
+                layer.finalize_state()  # it computes with copies of its weights
         else:
             name = names.of_layer(prefix, operation.name)
             outputs = keras.tree.flatten(_copy_operation(operation, name)(*args, **kwargs))

@@ -138,6 +138,38 @@ def _read_rescaling(layer: Any, _: OpenShape) -> reference.Rescaling:
     return reference.Rescaling(float(layer.scale), float(layer.offset))
 
 
+def _read_prelu(layer: Any, shape: OpenShape) -> reference.PReLU:
+    alpha = _per_feature(layer, layer.alpha, "slope", shape)
+    return reference.PReLU(-alpha if alpha.any() else alpha)
+
+
+def _read_normalization(layer: Any, shape: OpenShape) -> reference.Normalization:
+    require(layer, layer.get_config(), invert=False)
+    deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float32)), np.float32(keras.config.epsilon()))
+    inverse = (np.float32(1) / deviation).astype(np.float32)
+    return reference.Normalization(
+        _per_feature(layer, layer.mean, "mean", shape), _per_feature(layer, inverse, "variance", shape)
+    )
+
+
+def _per_feature(layer: Any, values: Any, name: str, shape: OpenShape) -> Array:
+    """Returns weights as `(features,)`, or `(1,)` if there is one number for all features."""
+    numbers = float64(values)
+    if numbers.size != 1 and (numbers.size != shape[-1] or numbers.shape[-1] != numbers.size):
+        raise refusal(layer, f"has a {name} for each position; only one for each feature is supported")
+    return numbers.ravel()
+
+
+def _read_unit_normalization(layer: Any, shape: OpenShape) -> reference.UnitNormalization:
+    _require_last(layer, layer.axis, shape)
+    return reference.UnitNormalization()
+
+
+def _read_rms_normalization(layer: Any, shape: OpenShape) -> reference.RMSNormalization:
+    _require_last(layer, layer.axis, shape)
+    return reference.RMSNormalization(float64(layer.scale), float(layer.epsilon))
+
+
 def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
     if layer.axis not in (-1, len(shape) - 1):
         raise refusal(layer, f"concatenates along axis {layer.axis}; only the last axis is supported")
@@ -183,9 +215,17 @@ def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
 
 
 def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
-    """Reads a Reshape or Flatten of an input of fixed size, or of the features of each position."""
     require(layer, layer.get_config(), data_format="channels_last")
-    before, after = shape[1:], tuple(layer.output.shape[1:])
+    return read_shape(layer, shape, tuple(layer.output.shape))
+
+
+def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> reference.Reshape:
+    """Reads a reshape of an input of fixed size, or of the features of each position.
+
+    Raises:
+        ModelError: If it is another one.
+    """
+    before, after = tuple(shape[1:]), tuple(output_shape[1:])
     if None not in before:
         return reference.Reshape(tuple(int(size or 0) for size in after))
     positions, *features = before
@@ -225,6 +265,10 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.BatchNormalization: _read_batch_normalization,
     layers.LayerNormalization: _read_layer_normalization,
     layers.Rescaling: _read_rescaling,
+    layers.PReLU: _read_prelu,
+    layers.Normalization: _read_normalization,
+    layers.UnitNormalization: _read_unit_normalization,
+    layers.RMSNormalization: _read_rms_normalization,
     layers.Concatenate: _read_concatenate,
     **dict.fromkeys(_MERGES, _read_merge),
     layers.GlobalAveragePooling1D: _read_global_pooling,

@@ -16,6 +16,7 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.read_layers import is_passed_over, read_layer, refusal
+from rnnx.keras_models.read_operations import is_operation, read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
@@ -118,7 +119,9 @@ def _require_choice(node: Node) -> None:
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
-    """Returns the nodes of a layer, and the node of each of its outputs."""
+    """Returns the nodes of a layer or an operation, and the node of each of its outputs."""
+    if is_operation(layer):
+        return [Node(layer.name, read_operation(layer), inputs)], [layer.name]
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
     # The exact type, because a subclass may compute anything.

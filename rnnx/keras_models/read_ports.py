@@ -17,6 +17,7 @@ from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.read_operations import is_of_masks
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
 
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
@@ -74,7 +75,7 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     """
     if isinstance(model, keras.Sequential):
         return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
-    owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
+    owner = _owners(_working(model))
     if any(id(tensor) not in owner for tensor in model.outputs):
         raise ModelError(
             f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
@@ -88,6 +89,12 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     return dict(zip(names, (source[port] for port in ports), strict=True))
 
 
+def _working(model: keras.Model) -> list[Any]:
+    """Returns the layers of a model, and the operations between them that compute no masks."""
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    return [part for part in parts if not isinstance(part, layers.InputLayer) and not is_of_masks(part)]
+
+
 def _owners(working: Iterable[Any]) -> dict[int, Port]:
     """Returns the layer and the index of each output tensor, by id. A tensor has one owner: a layer is called once."""
     return {
@@ -97,7 +104,7 @@ def _owners(working: Iterable[Any]) -> dict[int, Port]:
 
 def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
     """Yields each layer with the outputs of layers, or inputs of the model, that it reads."""
-    working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    working = _working(model)
     if isinstance(model, keras.Sequential):
         # A loaded Sequential has called its layers twice, so `layer.input` is not usable. Their order is enough.
         before = next(iter(inputs.values())).name

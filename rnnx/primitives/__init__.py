@@ -7,8 +7,8 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 | primitive | where |
 |---|---|
 | `+`, `-`, `@`, `sum`, `mean`, `divide_by_count` | `sums` |
-| `*`, `/`, `fold`, `rsqrt`, `mix`, `weights` | `products` |
-| `activate`, `apply`, `softmax`, `largest`, `maximum`, `variance` | `functions` |
+| `*`, `/`, `fold`, `rsqrt`, `sqrt`, `mix`, `weights` | `products` |
+| `activate`, `apply`, `softmax`, `largest`, `maximum`, `unit`, `variance` | `functions` |
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
 | the activations and their allowances | `activations` |
 
@@ -21,11 +21,11 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
-from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, variance
+from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, unit, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
-from rnnx.primitives.products import fold, mix, rsqrt, weights
+from rnnx.primitives.products import fold, mix, rsqrt, sqrt, weights
 from rnnx.primitives.sums import divide_by_count
 from rnnx.primitives.tracked import Trace, Tracked
 
@@ -51,8 +51,10 @@ __all__ = [
     "rsqrt",
     "softmax",
     "split",
+    "sqrt",
     "swap",
     "track",
+    "unit",
     "variance",
     "weights",
     "where",

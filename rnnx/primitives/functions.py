@@ -17,6 +17,9 @@ from rnnx.primitives.float32 import SMALLEST_NORMAL, UNIT_ROUNDOFF, exp_roundoff
 from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
 from rnnx.primitives.tracked import Link
 
+# Keras's layer UnitNormalization divides by no less.
+_LEAST_NORM = 1e-12
+
 
 def activate(name: ActivationName, x: Array) -> Array:
     """Applies an activation to each element of `x`; softmax normalizes over the last axis.
@@ -166,4 +169,39 @@ def variance(x: Array, center: Array) -> Array:
     # The derivative by the mean is 0.
     new: Any = operand.result(value, error, links=[Link(operand, np.asarray(2.0 / count * centred))])
     new.round_by(gamma(3.0 * count + 8) * (operand.size**2).mean(axis=-1, keepdims=True) + 3 * SMALLEST_NORMAL)
+    return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def unit(x: Array) -> Array:
+    """Divides by the root of the sum of squares over the last axis; numbers whose root is below 1e-12 by 1e-12.
+
+    The result u of x is at most 1. If x is off by e, with roots n and |e| < n, u_i moves by at most
+    (e_i + |u_i| |e|) / (n - |e|). A runtime rounds n squares, their sum, an inverse root and a product. If the root is
+    so small that squares may underflow, or |e| is not below it, the result may be off by 2.
+    """
+    operand, values = tracked(x), exact(x)
+    norm = np.sqrt((values**2).sum(axis=-1, keepdims=True))
+    inverse = 1.0 / np.maximum(norm, _LEAST_NORM)
+    value = np.asarray(values * inverse)
+    if operand is None:
+        return value
+    operand.settle()
+    error = np.zeros_like(value) if operand.error is None else operand.error
+    shift = np.sqrt((error**2).sum(axis=-1, keepdims=True))
+    least = norm - shift
+    is_safe = least > 2 * _LEAST_NORM
+    is_zero = (norm == 0) & (shift == 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        carried = np.where(is_safe, np.minimum((error + np.abs(value) * shift) / least, 2.0), 2.0 * ~is_zero)
+
+    def transposed(g: Array) -> Array:
+        along = np.where(norm > _LEAST_NORM, (g * value).sum(axis=-1, keepdims=True), 0.0)
+        return np.asarray(inverse * (g - value * along))
+
+    new: Any = operand.result(
+        value, None if operand.error is None else carried, links=[Link(operand, transposed=transposed)]
+    )
+    size = np.abs(value) if operand.error is None else np.abs(value) + carried
+    own = gamma(values.shape[-1] + 8.0) * size + 2 * SMALLEST_NORMAL
+    new.round_by(np.where(is_safe, own, 2.0 * ~is_zero))
     return new  # type: ignore[no-any-return]  # a tracked value

@@ -9,6 +9,17 @@ from typing import TypeAlias
 
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.reference.operations import (
+    ApplyFunction,
+    CombineConstants,
+    CombineNumber,
+    CombineTensors,
+    GetItem,
+    Join,
+    Reduce,
+    SoftmaxOver,
+    Transpose,
+)
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
@@ -18,7 +29,11 @@ from rnnx.reference.pointwise import (
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
+    PReLU,
     Rescaling,
+    RMSNormalization,
+    UnitNormalization,
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
@@ -32,4 +47,6 @@ Layer: TypeAlias = (
     | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
+    | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | SoftmaxOver | Reduce | Join
+    | Transpose | PReLU | Normalization | UnitNormalization | RMSNormalization
 )  # fmt: skip

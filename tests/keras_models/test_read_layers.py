@@ -17,6 +17,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 import onnx
 from keras import layers
+from keras.src.ops import numpy as operations
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
@@ -121,6 +122,58 @@ def half_masked(merge: keras.Layer) -> Body:
     return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
 
 
+def items(x: Any) -> Any:
+    """Takes parts of the time and of the features, as functional models do."""
+    states = rnn()(x)
+    one = keras.ops.concatenate([states[:, -1, :], states[:, 0], states[:, -3:][..., 1:3][:, -1]], axis=-1)
+    return keras.ops.concatenate([one, last(states[:, ::-1, ::2]), last(states[:, None, -1])], axis=1)
+
+
+def arithmetic(x: Any) -> Any:
+    """Combines tensors, of which some have an axis of size 1."""
+    a, b = rnn()(x), rnn()(x)
+    mean = keras.ops.mean(a, axis=1, keepdims=True)
+    mixed = keras.ops.maximum(a + b, a * mean) - keras.ops.minimum(a, b)
+    return last(mixed / (keras.ops.square(b) + 1.5))
+
+
+def arithmetic_with_constants(x: Any) -> Any:
+    """Combines tensors with numbers, and with a number for each feature."""
+    row = np.array([0.3, -1.7, 2.1, 0.9], np.float32)
+    a = rnn()(x)
+    a = (2 * a + 0.1) / 3.0 - 0.7
+    a = rnn()(1 - a) * row - row
+    return last(keras.ops.matmul(rnn()(a / row + row), np.outer(row, row[:3])) / 0.3)
+
+
+def reductions(x: Any) -> Any:
+    """Reduces the time and the features."""
+    a = rnn()(x)
+    ops = keras.ops
+    parts = [ops.mean(a, axis=1), ops.max(a, axis=1), ops.min(a, axis=-2), ops.sum(a, axis=2, keepdims=True)[:, -1]]
+    return layers.Concatenate()([*parts, ops.max(a, axis=(1, 2), keepdims=True)[:, 0]])
+
+
+def functions(x: Any) -> Any:
+    """Applies functions to each element, and a softmax over the time."""
+    a = rnn()(x)
+    ops = keras.ops
+    weights = ops.softmax(ops.sum(a, axis=-1, keepdims=True), axis=1)
+    total = ops.sum(weights * ops.tanh(ops.exp(-a)), axis=1)
+    return ops.concatenate(
+        [total, ops.sqrt(ops.square(total) + 0.5), ops.sigmoid(ops.abs(total)), ops.softmax(ops.relu(total))], axis=-1
+    )
+
+
+def moves(x: Any) -> Any:
+    """Moves numbers to other places."""
+    a, b = layers.SimpleRNN(4)(x), layers.SimpleRNN(4)(x)
+    ops = keras.ops
+    both = ops.transpose(ops.stack([a, b], axis=1), (0, 2, 1))
+    more = ops.squeeze(ops.expand_dims(ops.reshape(both, (-1, 8)), axis=1), axis=1)
+    return last(ops.concatenate([ops.reshape(more, (-1, 2, 4)), ops.stack([b, a], axis=-2)], axis=1))
+
+
 BODIES: dict[str, Callable[[], Body]] = {
     "batch normalization": lambda: after_states(layers.BatchNormalization()),
     "batch normalization, plain": lambda: after_states(layers.BatchNormalization(center=False, scale=False, axis=2)),
@@ -177,6 +230,21 @@ BODIES: dict[str, Callable[[], Body]] = {
     ),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
+    "prelu": lambda: after_states(layers.PReLU(shared_axes=[1])),
+    "prelu, last": lambda: after_last(layers.PReLU()),
+    "normalization": lambda: (
+        lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
+    ),
+    "normalization, stored": lambda: after_states(layers.Normalization()),
+    "unit normalization": lambda: after_states(layers.UnitNormalization()),
+    "rms normalization": lambda: after_states(layers.RMSNormalization()),
+    "items": lambda: items,
+    "item, last step": lambda: lambda x: rnn()(x)[:, -1],
+    "arithmetic": lambda: arithmetic,
+    "arithmetic with constants": lambda: arithmetic_with_constants,
+    "reductions": lambda: reductions,
+    "functions": lambda: functions,
+    "moves": lambda: moves,
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
 }
 # Layers that look at a mask are tested without one too.
@@ -193,6 +261,8 @@ def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
     model = keras.Model(ids, probs)
     rng = np.random.default_rng(seed)
     for weight in model.weights:
+        if weight.dtype != "float32":
+            continue  # how many numbers a Normalization has seen
         values = rng.normal(size=weight.shape)
         weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
     return through_file(model)
@@ -288,6 +358,20 @@ def test_a_model_with_several_of_these_layers_is_exported_and_verified(tmp_path:
         assert set(found.bits.values()) == {"same"}
 
 
+@pytest.mark.parametrize(
+    "name", ["items", "arithmetic with constants", "functions", "prelu", "normalization, stored", "unit normalization"]
+)
+def test_a_model_with_new_layers_is_exported_and_verified(name: str, tmp_path: Path) -> None:
+    model = make(BODIES[name](), mask_zero=True)
+    model.save(tmp_path / "model.keras")
+    export(tmp_path / "model.keras", tmp_path / "bundle")
+    for file in ("model.onnx", "model.batch.onnx"):
+        data = (tmp_path / "bundle" / file).read_bytes()
+        assert verify_file(file, data, ["cpu"]).report.passed
+        probs = Session(data, device="cpu").run(IDS)[0]
+        np.testing.assert_allclose(probs, np.asarray(model(IDS, training=False)), rtol=1e-4, atol=1e-5)
+
+
 def test_a_model_reads_the_same_before_and_after_saving(tmp_path: Path) -> None:
     model = keras.Sequential(
         [
@@ -341,7 +425,22 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "a scale or an offset per feature"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
-        (lambda x: layers.PReLU(shared_axes=[1], name="p")(rnn()(x)), "is of an unsupported class"),
+        (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
+        (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
+        (lambda x: layers.Normalization(invert=True, mean=1.0, variance=2.0, name="p")(rnn()(x)), "has invert=True"),
+        (lambda x: layers.GaussianNoise(0.1)(layers.UpSampling1D(3, name="p")(x)), "is of an unsupported class"),
+        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 3)), "takes position 3, which a short"),
+        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), slice(1, None))), "leaves nothing of a"),
+        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(1, None),)), "takes some rows of the batch"),
+        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 0, 0))[:, None], "leaves a single number"),
+        (lambda x: operations.Mean(0, name="p")(rnn()(x)), "reduces the batch"),
+        (lambda x: operations.Max(1, initial=0.0, name="p")(rnn()(x)), "has an initial value"),
+        (lambda x: operations.Add(name="p")(rnn()(x), layers.GlobalMaxPooling1D()(x)), "has inputs of the shapes"),
+        (lambda x: operations.Add(name="p")(square(x), np.ones((4, 4), np.float32)), "constants of the shape (4, 4)"),
+        (lambda x: operations.Transpose((1, 0, 2), name="p")(rnn()(x)), "moves the batch to another axis"),
+        (lambda x: operations.Reshape((4, -1), name="p")(last(x)), "does not keep the batch"),
+        (lambda x: operations.Matmul(name="p")(square(x), square(x)), "multiplies two computed tensors"),
+        (lambda x: operations.Cumsum(1, name="p")(rnn()(x)), "is of an unsupported class"),
     ],
 )  # fmt: skip
 def test_an_unsupported_layer_is_refused_by_name_and_reason(body: Body, reason: str) -> None:

@@ -27,8 +27,10 @@ from rnnx.primitives import (
     rsqrt,
     softmax,
     split,
+    sqrt,
     swap,
     track,
+    unit,
     variance,
     weights,
     where,
@@ -100,6 +102,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "divide": Primitive(lambda a, b: a / b, lambda a, b: a / b, 2, is_positive=True),
     "divide a number": Primitive(lambda a: 2.0 / a, lambda a: 2.0 / a, is_positive=True),
     "inverse root": Primitive(lambda a: rsqrt(a + 0.3), lambda a: (a + 0.3) ** -0.5, is_positive=True),
+    "root": Primitive(lambda a: sqrt(a + 0.3), lambda a: (a + 0.3) ** 0.5, is_positive=True),
     "mix": Primitive(mix, lambda z, a, b: z * a + (1 - z) * b, 3),
     "weights": Primitive(lambda a: a * rsqrt(weights(np.full(3, 2.0), a)), lambda a: a / np.sqrt(2.0)),
     "apply": Primitive(lambda a: apply(ACTIVATIONS["tanh"], a), np.tanh),
@@ -109,6 +112,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "largest": Primitive(lambda a: largest(a, axis=1), lambda a: a.max(axis=1)),
     "largest, kept": Primitive(lambda a: largest(a, 1, keepdims=True), lambda a: a.max(axis=1, keepdims=True)),
     "maximum": Primitive(maximum, np.maximum, 2),
+    "unit": Primitive(unit, lambda a: a / np.sqrt((a**2).sum(axis=-1, keepdims=True))),
     "variance": Primitive(
         lambda a: variance(a, a.mean(axis=-1, keepdims=True)), lambda a: a.var(axis=-1, keepdims=True)
     ),
