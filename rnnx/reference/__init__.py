@@ -8,6 +8,7 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
+from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -51,6 +52,7 @@ __all__ = [
     "Array",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
     "Dense",
     "Embedding",
     "Given",

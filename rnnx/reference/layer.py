@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.pointwise import (
@@ -29,7 +30,7 @@ RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
-    | GlobalAveragePooling1D
+    | Conv1D | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
 )  # fmt: skip

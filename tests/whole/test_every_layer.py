@@ -181,7 +181,8 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
     assert found == {
-        "average pooling", "average pooling, valid", "embedding", "max pooling", "reshape", "reverse",
+        "average pooling", "average pooling, valid", "convolution", "convolution, dilated",
+        "convolution, grouped", "embedding", "max pooling", "reshape", "reverse",
         "simple, backwards", "zero padding",
     }  # fmt: skip
 
