@@ -34,6 +34,7 @@ from rnnx.reference import (
     Reverse,
     SimpleRNN,
     TakeMask,
+    UpSampling1D,
     ZeroPadding1D,
 )
 
@@ -100,6 +101,7 @@ LAYERS: dict[str, Case] = {
     "convolution": Case(Conv1D(draw(3, FEATURES, 4), draw(4), "relu", padding="same")),
     "convolution, grouped": Case(Conv1D(draw(2, 3, 4), draw(4), "tanh", 2, 1, "causal", 2)),
     "convolution, dilated": Case(Conv1D(draw(2, FEATURES, 4), draw(4), "softmax", 1, 2)),
+    "up sampling": Case(UpSampling1D(2)),
     "zero padding": Case(ZeroPadding1D(1, 2)),
     "reshape": Case(Reshape((-1, 2, 3))),
     "reshape of rows": Case(Reshape((2, 3)), shape=(2, FEATURES)),

@@ -40,7 +40,7 @@ _LAYERS = frozenset(
         "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
         "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
         "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D",
-        "Subtract", "TimeDistributed", "ZeroPadding1D",
+        "Subtract", "TimeDistributed", "UpSampling1D", "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers. Keras 3 writes the computation of a mask into the file as such operations.

@@ -184,6 +184,10 @@ def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
     return reference.ZeroPadding1D(int(before), int(after))
 
 
+def _read_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling1D:
+    return reference.UpSampling1D(int(layer.size))
+
+
 def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
     return reference.RepeatVector(int(layer.n))
 
@@ -240,6 +244,7 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Conv1D: _read_convolution,
     layers.DepthwiseConv1D: _read_convolution,
     layers.ZeroPadding1D: _read_zero_padding,
+    layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,
     layers.Flatten: _read_reshape,

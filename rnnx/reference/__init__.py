@@ -36,7 +36,7 @@ from rnnx.reference.pointwise import (
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "SimpleRNN",
     "TakeMask",
     "Tensor",
+    "UpSampling1D",
     "ZeroPadding1D",
     "activate",
 ]

@@ -184,6 +184,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "depthwise convolution": lambda: after_states(
         layers.DepthwiseConv1D(3, padding="same", depth_multiplier=2, activation="relu")
     ),
+    "up sampling": lambda: after_states(layers.UpSampling1D(2)),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
