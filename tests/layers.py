@@ -19,6 +19,7 @@ from rnnx.reference import (
     CombineNumber,
     CombineTensors,
     Concatenate,
+    Conv1D,
     Dense,
     Embedding,
     GetItem,
@@ -47,6 +48,7 @@ from rnnx.reference import (
     TakeMask,
     Transpose,
     UnitNormalization,
+    UpSampling1D,
     ZeroPadding1D,
 )
 
@@ -110,6 +112,10 @@ LAYERS: dict[str, Case] = {
     "average pooling": Case(Pooling1D("average", 3, 2, is_padded=True)),
     "max pooling": Case(Pooling1D("maximum", 3, 2, is_padded=True)),
     "average pooling, valid": Case(Pooling1D("average", 2, 2, is_padded=False)),
+    "convolution": Case(Conv1D(draw(3, FEATURES, 4), draw(4), "relu", padding="same")),
+    "convolution, grouped": Case(Conv1D(draw(2, 3, 4), draw(4), "tanh", 2, 1, "causal", 2)),
+    "convolution, dilated": Case(Conv1D(draw(2, FEATURES, 4), draw(4), "softmax", 1, 2)),
+    "up sampling": Case(UpSampling1D(2)),
     "zero padding": Case(ZeroPadding1D(1, 2)),
     "reshape": Case(Reshape((-1, 2, 3))),
     "reshape of rows": Case(Reshape((2, 3)), shape=(2, FEATURES)),

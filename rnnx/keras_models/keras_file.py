@@ -35,11 +35,13 @@ _MAX_LEVELS = 100
 _LAYERS = frozenset(
     {
         "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
-        "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GRU",
+        "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Dense", "DepthwiseConv1D", "Dropout", "ELU",
+        "Embedding", "Flatten", "GRU",
         "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
         "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
         "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape",
-        "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract", "TimeDistributed", "UnitNormalization", "ZeroPadding1D",
+        "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D",
+        "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the

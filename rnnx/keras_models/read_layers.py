@@ -16,6 +16,7 @@ from keras import layers
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.keras_2_activations import activation_name
+from rnnx.keras_models.read_convolutions import read_convolution
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
@@ -204,10 +205,19 @@ def _read_pooling(layer: Any, shape: OpenShape) -> reference.Pooling1D:
     return reference.Pooling1D(operation, int(size), int(stride), is_padded)
 
 
+def _read_convolution(layer: Any, shape: OpenShape) -> reference.Conv1D:
+    bias = float64(layer.bias) if layer.use_bias else None
+    return read_convolution(layer, shape[1], float64(layer.kernel), bias, read_activation(layer), refusal)
+
+
 def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
     require(layer, layer.get_config(), data_format="channels_last")
     before, after = layer.padding
     return reference.ZeroPadding1D(int(before), int(after))
+
+
+def _read_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling1D:
+    return reference.UpSampling1D(int(layer.size))
 
 
 def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
@@ -275,7 +285,10 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.GlobalMaxPooling1D: _read_global_pooling,
     layers.AveragePooling1D: _read_pooling,
     layers.MaxPooling1D: _read_pooling,
+    layers.Conv1D: _read_convolution,
+    layers.DepthwiseConv1D: _read_convolution,
     layers.ZeroPadding1D: _read_zero_padding,
+    layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,
     layers.Flatten: _read_reshape,

@@ -34,7 +34,7 @@ class WeightRecord:
         initializer: The tensor of the file that holds the weight; None for zeros, which the file may leave out.
         start: The index at which it begins in that tensor, without axes of size 1; one number for a matrix whose rows
             are stored one after the other.
-        is_transposed: Whether it is stored transposed.
+        is_transposed: Whether it is stored transposed, its axes in reverse order.
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight itself.
         blocks: If the file has the blocks of the last axis (the gates) in another order, the number of Keras's block at
             each place.
@@ -69,7 +69,7 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
         if tensor.dtype != np.float32:
             continue
         whole = _squeezed(tensor)
-        for is_transposed in (False, True) if sought.ndim == 2 else (False,):
+        for is_transposed in (False, True) if sought.ndim >= 2 else (False,):
             # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part

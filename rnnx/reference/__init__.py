@@ -8,6 +8,7 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
+from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -53,7 +54,7 @@ from rnnx.reference.pointwise import (
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "CombineNumber",
     "CombineTensors",
     "Concatenate",
+    "Conv1D",
     "Dense",
     "Embedding",
     "GetItem",
@@ -110,6 +112,7 @@ __all__ = [
     "Tensor",
     "Transpose",
     "UnitNormalization",
+    "UpSampling1D",
     "ZeroPadding1D",
     "activate",
     "cell_state_of",

@@ -122,8 +122,10 @@ def weights_of(layer: Any) -> dict[str, Array]:
 def _position_sizes(layer: Layer | Recurrent) -> tuple[int, ...]:
     """Returns how many numbers a position of the input may have.
 
-    Weights are stored with the numbers of a position before those of the output.
+    Weights are stored with the numbers of a position before those of the output, unless the layer says it itself.
     """
+    if isinstance(own := getattr(layer, "position_size", None), int):
+        return (own,)
     for values in weights_of(layer).values():
         return (values.shape[-2:][0],)
     return _SIZES

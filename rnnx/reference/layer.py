@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.operations import (
@@ -37,16 +38,16 @@ from rnnx.reference.pointwise import (
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
-    | GlobalAveragePooling1D
+    | Conv1D | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
-    | Rescaling | BatchNormalization | LayerNormalization
+    | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | SoftmaxOver | Reduce | Join
     | Transpose | PReLU | Normalization | UnitNormalization | RMSNormalization
 )  # fmt: skip

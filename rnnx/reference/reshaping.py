@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnx.primitives import pad, repeat
+import numpy as np
+
+from rnnx.primitives import pad, repeat, windows
 from rnnx.reference.tensor import Tensor
 
 
@@ -36,6 +38,17 @@ class ZeroPadding1D:
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(pad(x.values, self.before, self.after))
+
+
+@dataclass(frozen=True)
+class UpSampling1D:
+    """Repeats each position `size` times; the result has no mask."""
+
+    size: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        index = np.repeat(np.arange(x.values.shape[1]), self.size)[:, None]
+        return Tensor(windows(x.values, index, np.ones(index.shape, np.bool_))[:, :, 0])
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,16 @@ BODIES: dict[str, Callable[[], Body]] = {
     "average pooling": lambda: (
         lambda x: layers.GlobalAveragePooling1D()(layers.AveragePooling1D(4, padding="same")(rnn()(x)))
     ),
+    "convolution": lambda: after_states(layers.Conv1D(5, 3, padding="same", activation="tanh")),
+    "convolution, first": lambda: lambda x: last(layers.Conv1D(5, 2, padding="causal", activation="relu")(x)),
+    "convolution, strides": lambda: after_states(layers.Conv1D(5, 3, 2, padding="same", use_bias=False)),
+    "convolution, dilated": lambda: after_states(
+        layers.Conv1D(5, 2, padding="causal", dilation_rate=2, activation="gelu")
+    ),
+    "depthwise convolution": lambda: after_states(
+        layers.DepthwiseConv1D(3, padding="same", depth_multiplier=2, activation="relu")
+    ),
+    "up sampling": lambda: after_states(layers.UpSampling1D(2)),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
     "prelu": lambda: after_states(layers.PReLU(shared_axes=[1])),
@@ -414,6 +424,8 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Flatten(name="p")(rnn()(x)), "mixes positions of a variable time with features"),
         (lambda x: layers.Reshape((-1, 2), name="p")(rnn()(x)), "mixes positions of a variable time with features"),
         (lambda x: layers.MaxPooling1D(2, name="p")(rnn()(x)), "padding='valid', which may leave nothing"),
+        (lambda x: layers.Conv1D(2, 3, name="p")(rnn()(x)), "padding='valid', which may leave nothing"),
+        (lambda x: layers.Conv1D(2, 3, padding="same", groups=2, name="p")(rnn()(x)), "has groups=2"),
         (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
         (lambda x: layers.Softmax(axis=1, name="p")(rnn()(x)), "along axis 1; only the last axis"),
         (lambda x: layers.LayerNormalization(axis=1, name="p")(square(x)), "along axis [1]; only the last axis"),

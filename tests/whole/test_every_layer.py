@@ -184,10 +184,11 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
     assert found == {
-        "absolute", "average pooling", "average pooling, valid", "difference of two", "embedding", "join",
-        "larger of two", "max pooling", "mean over the time", "negative", "number minus x", "product of two", "reshape",
-        "reverse", "rms normalization", "simple, backwards", "softmax over the time", "square", "stack",
-        "sum of features", "sum of two", "x over a number", "x over constants", "x times constants", "zero padding",
+        "absolute", "average pooling", "average pooling, valid", "convolution", "convolution, dilated",
+        "convolution, grouped", "difference of two", "embedding", "join", "larger of two", "max pooling",
+        "mean over the time", "negative", "number minus x", "product of two", "reshape", "reverse",
+        "rms normalization", "simple, backwards", "softmax over the time", "square", "stack", "sum of features",
+        "sum of two", "up sampling", "x over a number", "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 
