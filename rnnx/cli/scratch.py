@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnx.files.library_homes import library_homes
+from rnnx.files.home_folders import library_homes
 from rnnx.files.publish import temporary_folder
 
 

@@ -15,7 +15,7 @@ from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.table_form import Columns
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
-from rnnx.files.library_homes import keras_cache
+from rnnx.files.home_folders import keras_cache
 
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_NAME = "aclImdb_v1.tar.gz"

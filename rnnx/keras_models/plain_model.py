@@ -158,6 +158,7 @@ def _rebuild(
         tensors.append(keras.Input(shape, dtype="float32" if tensor.dtype in _FLOATS else tensor.dtype, name=name))
     try:
         outputs = _run(function, tensors, "", names)
+    # What a layer of Keras raises if it is built or called with settings or shapes that it does not support.
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ModelError(f"model {model.name}: its layers cannot be copied: {one_line(error)}") from error
     return keras.Model(tensors, outputs, name=clean_name(model.name))

@@ -3,8 +3,8 @@
 Keras writes `~/.keras/keras.json` when it is imported, and matplotlib writes a list of fonts to `~/.cache/matplotlib`
 and makes `~/.config/matplotlib`. Where the user has matplotlib's files already, it reads them and writes nothing.
 
-Keras's own settings are never read: rnnx needs the backend TensorFlow, and the float type and image format that a file
-was made with, whatever `KERAS_BACKEND` and `keras.json` say.
+`KERAS_BACKEND` and `keras.json` are never read: rnnx needs the backend TensorFlow, and the float type and image format
+that a file was made with.
 """
 
 from __future__ import annotations

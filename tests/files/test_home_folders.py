@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.files.library_homes import library_homes
+from rnnx.files.home_folders import library_homes
 
 
-def test_keras_uses_tensorflow_whatever_the_user_has_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_uses_tensorflow_even_if_the_user_has_set_another_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text('{"backend": "jax"}', encoding="utf-8")
