@@ -34,17 +34,30 @@ _MAX_LEVELS = 100
 # and classes without a module.
 _LAYERS = frozenset(
     {
-        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
-        "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GRU",
+        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average",
+        "AveragePooling1D", "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dot", "Dropout", "ELU",
+        "Embedding", "Flatten", "GRU",
         "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
-        "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
+        "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum",
+        "MultiHeadAttention", "Multiply",
         "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D",
         "Subtract", "TimeDistributed", "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers. Keras 3 writes the computation of a mask into the file as such operations.
 _OPERATIONS = frozenset(
-    {"All", "Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike", "ZerosLike"}
+    {
+        "All",
+        "Any",
+        "Concatenate",
+        "ConvertToTensor",
+        "ExpandDims",
+        "LogicalAnd",
+        "LogicalOr",
+        "NotEqual",
+        "OnesLike",
+        "ZerosLike",
+    }
 )
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"

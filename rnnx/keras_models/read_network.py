@@ -19,6 +19,7 @@ from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.keras_2_activations import activation_name
+from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
 from rnnx.keras_models.read_layers import float64, is_passed_over, read_layer, refusal, require
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, VALUES_NAME, Input, Network, Node
 from rnnx.reference.shapes import zeros
@@ -40,6 +41,12 @@ _MERGES: Mapping[str, reference.Layer] = {
     "mul": reference.Merge("multiply"),
     "ave": reference.Merge("average"),
 }
+
+# The nodes of layers with several outputs, some of which may not be read.
+_FURTHER_OUTPUTS = (
+    reference.LastPosition, reference.AttentionWeights, reference.Attention, reference.AdditiveWeights,
+    reference.AdditiveAttention,
+)  # fmt: skip
 
 # A number of positions that is enough for any pooling.
 _ANY_TIME = 60
@@ -69,7 +76,7 @@ def read_network(model: keras.Model) -> Network:
         added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
         nodes += added
         source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer) if end is not None}
-    nodes = _without_unread_states(nodes, _read_outputs(model, source).values())
+    nodes = _without_unread_outputs(nodes, _read_outputs(model, source).values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
         raise ModelError(f"model {model.name}: it has no recurrent layer")
     ends = _read_outputs(model, source)
@@ -109,10 +116,10 @@ def _require_states(network: Network) -> None:
             )
 
 
-def _without_unread_states(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
-    """Removes the nodes of last states that no other node and no output reads."""
+def _without_unread_outputs(nodes: Sequence[Node], ends: Iterable[str]) -> list[Node]:
+    """Removes the nodes of last states, attentions and their weights that no other node and no output reads."""
     read = {*ends, *(name for node in nodes for name in node.inputs)}
-    return [node for node in nodes if not isinstance(node.layer, reference.LastPosition) or node.name in read]
+    return [node for node in nodes if not isinstance(node.layer, _FURTHER_OUTPUTS) or node.name in read]
 
 
 def recurrent_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
@@ -244,6 +251,8 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
         return [node, *added], [node.name, *states]
     if type(layer) is layers.Bidirectional:
         return _read_bidirectional(layer, inputs)
+    if type(layer) in ATTENTIONS:
+        return read_attention(layer, inputs)
     return [Node(layer.name, read_layer(layer), inputs)], [layer.name]
 
 

@@ -8,6 +8,7 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -35,7 +36,7 @@ from rnnx.reference.pointwise import (
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import Permute, RepeatVector, Reshape, Reverse, ZeroPadding1D
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -48,10 +49,15 @@ __all__ = [
     "VALUES_NAME",
     "Activation",
     "ActivationName",
+    "AdditiveAttention",
+    "AdditiveWeights",
     "Array",
+    "Attention",
+    "AttentionWeights",
     "BatchNormalization",
     "Concatenate",
     "Dense",
+    "Dot",
     "Embedding",
     "Given",
     "GlobalAveragePooling1D",
@@ -68,6 +74,7 @@ __all__ = [
     "NamedArrays",
     "Network",
     "Node",
+    "Permute",
     "Pooling1D",
     "Recurrent",
     "RecurrentLayer",
@@ -76,6 +83,7 @@ __all__ = [
     "Reshape",
     "Reverse",
     "SimpleRNN",
+    "Softmax",
     "TakeMask",
     "Tensor",
     "ZeroPadding1D",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.pointwise import (
@@ -22,7 +23,7 @@ from rnnx.reference.pointwise import (
 )
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import Permute, RepeatVector, Reshape, Reverse, ZeroPadding1D
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
@@ -32,4 +33,5 @@ Layer: TypeAlias = (
     | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | Rescaling | BatchNormalization | LayerNormalization
+    | Permute | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnx.primitives import pad, repeat
+from rnnx.primitives import pad, repeat, swap
 from rnnx.reference.tensor import Tensor
 
 
@@ -60,3 +60,23 @@ class Reshape:
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values.reshape(len(x.values), *self.shape))
+
+
+@dataclass(frozen=True)
+class Permute:
+    """Puts the axes into another order; the result has no mask.
+
+    Attributes:
+        order: For each axis of the result, after that of the batch, the axis of the input; the batch is 0.
+    """
+
+    order: tuple[int, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        values, places = x.values, [0, *self.order]
+        for i in range(1, len(places)):
+            # Moves the axis that belongs here to this place, one exchange at a time.
+            current = sorted(places[i:]).index(places[i]) + i
+            for k in range(current, i, -1):
+                values = swap(values, k - len(places), k - 1 - len(places))
+        return Tensor(values)
