@@ -149,9 +149,13 @@ def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
     shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
-    if any(other != shape for other in shapes):
+    # A single feature, as the weights of an attention have, is repeated for all features of another input.
+    sizes = {other[-1] for other in shapes} - {1}
+    if any(other[:-1] != shape[:-1] for other in shapes) or len(sizes) > 1:
         raise refusal(
-            layer, f"has inputs with the shapes {', '.join(map(str, shapes))}; only equal shapes are supported"
+            layer,
+            f"has inputs with the shapes {', '.join(map(str, shapes))}; supported are equal shapes, and a single "
+            "feature at each position",
         )
     return reference.Merge(_MERGES[type(layer)])
 

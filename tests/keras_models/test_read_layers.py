@@ -136,6 +136,12 @@ def attention_of_any_length(x: Any) -> Any:
     return layers.Flatten()(layers.Dot(axes=1)([weights, states]))
 
 
+def attention_of_one_feature(x: Any) -> list[Any]:
+    """Returns states and one weight for each of them."""
+    states = layers.Reshape((-1, 4))(rnn()(x))  # without its mask
+    return [states, layers.Softmax(axis=1)(layers.Dense(1)(states))]
+
+
 def weighted(x: Any, *, normalize: bool) -> Any:
     """Weights the states by how well they fit other states."""
     queries, states = rnn()(x), rnn()(x)
@@ -248,6 +254,8 @@ BODIES |= {
     ),
     "attention by hand": lambda: attention_by_hand,
     "attention by hand, any length": lambda: attention_of_any_length,
+    "attention by hand, multiplied": lambda: lambda x: last(layers.Multiply()(attention_of_one_feature(x))),
+    "maximum of one feature": lambda: lambda x: last(layers.Maximum()(attention_of_one_feature(x))),
     "dot over the features": lambda: lambda x: layers.GlobalMaxPooling1D()(weighted(x, normalize=False)),
     "dot, cosines": lambda: lambda x: layers.GlobalMaxPooling1D()(weighted(x, normalize=True)),
     "dot of rows": lambda: lambda x: layers.Dot(axes=-1)([last(x), layers.SimpleRNN(3)(x)]),
