@@ -26,6 +26,7 @@ from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.tracing import constant_statistics, whole_sequences
 from rnnx.reference import BatchNormalization, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
+from rnnx.rewrites.einsum import replace_einsums
 from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.normalization import Statistics, restore_statistics
@@ -70,7 +71,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 )
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
-    proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
+    proto = restore_statistics(replace_erfc(replace_einsums(proto)), list(_normalizations(network)))
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)
@@ -100,6 +101,9 @@ def _fast_optimizers() -> Iterator[None]:
     optimize_graph = tf2onnx.optimizer.optimize_graph
 
     def optimize(graph: Any, catch_errors: bool = True, optimizers: Any = None) -> Any:
+        optimizers = dict(tf2onnx.optimizer._get_optimizers()) if optimizers is None else optimizers
+        # It names values after addresses in memory; `rnnx.rewrites.einsum` replaces an Einsum instead.
+        optimizers.pop("einsum_optimizer", None)
         update_proto = tf2onnx.graph.Graph.update_proto
         tf2onnx.graph.Graph.update_proto = lambda graph: None
         try:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from itertools import permutations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
@@ -139,9 +141,14 @@ def _candidates(values: NamedArrays, expected: Array, bound: Array) -> Iterator[
         for order in permutations(range(value.ndim)):
             turned = value.transpose(order)
             is_joined = value.ndim == 2 and turned.shape[-1] == sizes[-1]  # the positions of all rows are one axis
-            if is_joined or [size for size in turned.shape if size != 1] == sizes:
+            if is_joined or _is_split(turned, expected) or [size for size in turned.shape if size != 1] == sizes:
                 output = turned.reshape(expected.shape).astype(np.float64)
                 yield _Found(name, order, turned.shape != expected.shape, output, _largest(expected, output, bound))
+
+
+def _is_split(value: npt.NDArray[Any], expected: Array) -> bool:
+    """Says whether the last axis of a layer's output is two axes of a value, as those of several heads."""
+    return value.ndim == expected.ndim + 1 and value.shape[:-2] == expected.shape[:-1]
 
 
 def _largest(expected: Array, actual: Array, bound: Array) -> float:

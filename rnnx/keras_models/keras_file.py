@@ -34,24 +34,24 @@ _MAX_LEVELS = 100
 # and classes without a module.
 _LAYERS = frozenset(
     {
-        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
-        "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Dense", "DepthwiseConv1D", "Dropout", "ELU",
-        "Embedding", "Flatten", "GRU",
-        "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
-        "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
-        "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape",
-        "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D",
-        "ZeroPadding1D",
+        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
+        "Average", "AveragePooling1D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Dense",
+        "DepthwiseConv1D", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GaussianDropout",
+        "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer", "LSTM",
+        "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum",
+        "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU",
+        "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract",
+        "TimeDistributed", "UnitNormalization", "UpSampling1D", "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Absolute", "Add", "All", "Any", "Concatenate", "Divide", "Exp", "ExpandDims", "GetItem", "LogicalAnd",
-        "LogicalOr", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply", "Negative", "NotEqual",
-        "OnesLike", "Relu", "Reshape", "Sigmoid", "Softmax", "Sqrt", "Square", "Squeeze", "Stack", "Subtract", "Sum",
-        "Tanh", "Transpose", "TrueDivide", "ZerosLike",
+        "Absolute", "Add", "All", "Any", "Concatenate", "ConvertToTensor", "Divide", "Exp", "ExpandDims",
+        "GetItem", "LogicalAnd", "LogicalOr", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply",
+        "Negative", "NotEqual", "OnesLike", "Relu", "Reshape", "Sigmoid", "Softmax", "Sqrt", "Square",
+        "Squeeze", "Stack", "Subtract", "Sum", "Tanh", "Transpose", "TrueDivide", "ZerosLike",
     }
 )  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"

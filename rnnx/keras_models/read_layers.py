@@ -104,12 +104,15 @@ def _read_elu(layer: Any, _: OpenShape) -> reference.ELU:
     return reference.ELU(float(layer.alpha))
 
 
-def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation:
-    _require_last(layer, layer.axis, shape)
+def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation | reference.Softmax:
     # Keras lists the mask argument of a layer as a further input, of dtype bool.
     if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
         raise refusal(layer, "would use the mask of positions as a mask of features; use Activation('softmax') instead")
-    return reference.Activation("softmax")
+    axes = list(layer.axis) if isinstance(layer.axis, list | tuple) else [layer.axis]
+    if len(axes) != 1 or axes[0] % len(shape) == 0:
+        raise refusal(layer, f"works along axis {layer.axis}; only one axis other than the batch is supported")
+    axis = int(axes[0]) % len(shape)
+    return reference.Activation("softmax") if axis == len(shape) - 1 else reference.Softmax(axis)
 
 
 def _read_batch_normalization(layer: Any, shape: OpenShape) -> reference.BatchNormalization:
@@ -179,9 +182,13 @@ def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
     shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
-    if any(other != shape for other in shapes):
+    # A single feature, as the weights of an attention have, is repeated for all features of another input.
+    sizes = {other[-1] for other in shapes} - {1}
+    if any(other[:-1] != shape[:-1] for other in shapes) or len(sizes) > 1:
         raise refusal(
-            layer, f"has inputs with the shapes {', '.join(map(str, shapes))}; only equal shapes are supported"
+            layer,
+            f"has inputs with the shapes {', '.join(map(str, shapes))}; supported are equal shapes, and a single "
+            "feature at each position",
         )
     return reference.Merge(_MERGES[type(layer)])
 
@@ -259,8 +266,14 @@ def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
     return _read(layer.layer, (shape[0], *shape[2:]))
 
 
-def _refuse_permute(layer: Any, _: OpenShape) -> reference.Layer:
-    raise refusal(layer, "exchanges the time axis with features, which is not supported")
+def _read_permute(layer: Any, _: OpenShape) -> reference.Transpose:
+    return reference.Transpose((0, *(int(axis) for axis in layer.dims)))
+
+
+def _read_dot(layer: Any, _: OpenShape) -> reference.Dot:
+    ranks = [len(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    axes = [layer.axes] * 2 if isinstance(layer.axes, int) else layer.axes
+    return reference.Dot(tuple(int(axis) % rank for axis, rank in zip(axes, ranks, strict=True)), bool(layer.normalize))
 
 
 _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
@@ -292,7 +305,8 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,
     layers.Flatten: _read_reshape,
-    layers.Permute: _refuse_permute,
+    layers.Permute: _read_permute,
+    layers.Dot: _read_dot,
     layers.TimeDistributed: _read_time_distributed,
 }
 _PER_POSITION = (

@@ -147,7 +147,7 @@ def _read_softmax(operation: Any) -> reference.Layer:
     axes = _axes(operation, operation.axis, rank, "normalizes over")
     if len(axes) > 1:
         raise refusal(operation, f"normalizes over the axes {axes}; only one axis is supported")
-    return reference.Activation("softmax") if axes == (rank - 1,) else reference.SoftmaxOver(axes[0])
+    return reference.Activation("softmax") if axes == (rank - 1,) else reference.Softmax(axes[0])
 
 
 def _read_expand_dims(operation: Any) -> reference.GetItem:

@@ -32,11 +32,11 @@ _DOMAINS = ("", "ai.onnx")
 # check.
 OPERATORS = frozenset(
     {
-        "Abs", "Add", "And", "AveragePool", "Cast", "Clip", "Concat", "Conv", "CumSum", "Div", "Elu", "Equal", "Erf",
-        "Exp", "Expand", "GRU", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "HardSigmoid",
-        "Identity", "LSTM", "LeakyRelu", "Less", "MatMul", "Max", "MaxPool", "Min", "Mod", "Mul", "Neg", "NonZero",
-        "Not", "Or", "Pad", "RNN", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-        "ReduceSum", "Relu",
+        "Abs", "Add", "And", "AveragePool", "Cast", "Clip", "Concat", "Conv", "CumSum", "Div", "Elu", "Equal",
+        "Erf", "Exp", "Expand", "GRU", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
+        "GreaterOrEqual", "HardSigmoid", "Identity", "LSTM", "LeakyRelu", "Less", "MatMul", "Max", "MaxPool",
+        "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "RNN", "Range", "Reciprocal", "ReduceMax",
+        "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu",
         "Reshape", "ReverseSequence", "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Slice", "Softmax",
         "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
     }

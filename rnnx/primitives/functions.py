@@ -93,16 +93,19 @@ def _softmax_error(probs: Array, shifted: Array, inherited: Array | None, axis: 
     error = UNIT_ROUNDOFF * np.abs(shifted)
     if inherited is not None:
         error = error + inherited * (1 + UNIT_ROUNDOFF)
-    # Beyond exp(20) the bound is 1 in any case, and a larger exponent could overflow.
-    factor = np.exp(np.minimum(error, 20.0))
-    up, down = probs * factor, probs / factor
+    # An error beyond 20 says nothing of a probability that counts, but leaves that of a masked number at 0.
+    is_large = ~(error < 20.0)
+    factor = np.exp(np.where(is_large, 0.0, error))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, without a warning
+        up = np.where(is_large, np.exp(np.minimum(shifted + error, 600.0)), probs * factor)
+    down = np.where(is_large, 0.0, probs / factor)
     with np.errstate(invalid="ignore", divide="ignore"):
         highest = up / (up + (down.sum(axis=axis, keepdims=True) - down))
         lowest = down / (down + (up.sum(axis=axis, keepdims=True) - up))
     count = (probs != 0).sum(axis=axis, keepdims=True)
     rounding = gamma(2.0 * exp_roundoffs() + count + 1) * highest + 4 * SMALLEST_NORMAL
     bound = np.maximum(highest - probs, probs - lowest) + rounding
-    return np.where(error < 20.0, np.minimum(bound, 1.0), 1.0)
+    return np.where(np.isnan(bound), 1.0, np.minimum(bound, 1.0))
 
 
 def largest(x: Array, axis: int, *, keepdims: bool = False) -> Array:

@@ -33,7 +33,7 @@ class WeightRecord:
         sha256: The hash of its float32 numbers, little-endian, row by row.
         initializer: The tensor of the file that holds the weight; None for zeros, which the file may leave out.
         start: The index at which it begins in that tensor, without axes of size 1; one number for a matrix whose rows
-            are stored one after the other.
+            are stored one after the other, and for a vector that is stored as a matrix.
         is_transposed: Whether it is stored transposed, its axes in reverse order.
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight itself.
         blocks: If the file has the blocks of the last axis (the gates) in another order, the number of Keras's block at
@@ -73,6 +73,8 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
             # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part
+            if sought.ndim == 1 < whole.ndim and whole.size == sought.size:
+                part, whole = sought, whole.ravel()  # the bias of several heads, which are an axis of their own
             start = _position(part, whole.T if is_transposed else whole)
             if start is not None:
                 return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
@@ -136,6 +138,7 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
             stored = _unpack(stored, scale)
         whole = _squeezed(stored)
         whole = whole.T if record.is_transposed else whole
+        whole = whole.ravel() if len(record.start) == 1 else whole
         sizes = [size for size in record.shape if size != 1]
         sizes = [int(np.prod(sizes))] if len(record.start) == 1 else sizes
         sizes = [1] * (len(record.start) - len(sizes)) + sizes

@@ -8,6 +8,7 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
@@ -34,7 +35,6 @@ from rnnx.reference.operations import (
     Join,
     Reduce,
     Selection,
-    SoftmaxOver,
     Transpose,
 )
 from rnnx.reference.pointwise import (
@@ -67,8 +67,12 @@ __all__ = [
     "VALUES_NAME",
     "Activation",
     "ActivationName",
+    "AdditiveAttention",
+    "AdditiveWeights",
     "ApplyFunction",
     "Array",
+    "Attention",
+    "AttentionWeights",
     "BatchNormalization",
     "CombineConstants",
     "CombineNumber",
@@ -76,6 +80,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Dense",
+    "Dot",
     "Embedding",
     "GetItem",
     "Given",
@@ -107,7 +112,7 @@ __all__ = [
     "Reverse",
     "Selection",
     "SimpleRNN",
-    "SoftmaxOver",
+    "Softmax",
     "TakeMask",
     "Tensor",
     "Transpose",

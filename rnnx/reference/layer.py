@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -18,7 +19,6 @@ from rnnx.reference.operations import (
     GetItem,
     Join,
     Reduce,
-    SoftmaxOver,
     Transpose,
 )
 from rnnx.reference.pointwise import (
@@ -48,6 +48,7 @@ Layer: TypeAlias = (
     | Conv1D | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
-    | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | SoftmaxOver | Reduce | Join
-    | Transpose | PReLU | Normalization | UnitNormalization | RMSNormalization
+    | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
+    | PReLU | Normalization | UnitNormalization | RMSNormalization
+    | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

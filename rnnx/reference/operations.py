@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rnnx.primitives import Array, concatenate, divide_by_count, largest, maximum, softmax, sqrt, swap
+from rnnx.primitives import Array, concatenate, divide_by_count, largest, maximum, sqrt, swap
 from rnnx.reference.tensor import Tensor
 
 Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
@@ -147,17 +147,6 @@ class ApplyFunction:
             case "square":
                 return Tensor(x.values * x.values)
         raise ValueError(f"function {self.function!r} is not supported")
-
-
-@dataclass(frozen=True)
-class SoftmaxOver:
-    """Returns exp(x) / sum(exp(x)) along an axis."""
-
-    axis: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        _require_axes(x, self.axis)
-        return Tensor(softmax(x.values, self.axis))
 
 
 @dataclass(frozen=True)
