@@ -39,10 +39,11 @@ def activate(name: ActivationName, x: Array) -> Array:
     if name not in ACTIVATIONS:
         raise ValueError(f"activation {name!r} is not supported")
     operand = tracked(x)
-    if operand is not None and name == "linear":
+    if operand is None:
+        return np.asarray(ACTIVATIONS[name].value(x))
+    if name == "linear":
         return x
-    is_recurrent = operand is not None and operand.trace.in_recurrence
-    return apply(in_recurrence(name) if is_recurrent else ACTIVATIONS[name], x)
+    return apply(in_recurrence(name) if operand.trace.in_recurrence else ACTIVATIONS[name], x)
 
 
 def apply(function: ActivationFunction, x: Array) -> Array:
@@ -52,7 +53,7 @@ def apply(function: ActivationFunction, x: Array) -> Array:
         return np.asarray(function.value(x))
     operand.settle()
     value = np.asarray(function.value(operand.value))
-    slope = np.asarray(function.derivative(operand.value))
+    slope = np.asarray(function.derivative(operand.value)) if operand.trace.keeps_operations else None
     carried, own = function_errors(function, operand.value, value, operand.error)
     new: Any = operand.result(value, carried, links=[Link(operand, slope)])
     if own is not None:

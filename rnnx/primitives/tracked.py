@@ -180,7 +180,11 @@ class Tracked:
         roundings = terms.additions + terms.products
         if isinstance(roundings, int) and roundings == 0:
             return
-        rounding = gamma(roundings) * terms.mass + terms.operations * SMALLEST_NORMAL
+        rounding = gamma(roundings) * terms.mass
+        if np.ndim(terms.operations) == 0:
+            rounding += terms.operations * SMALLEST_NORMAL
+        else:
+            rounding = rounding + terms.operations * SMALLEST_NORMAL
         self.round_by(rounding if rounding.shape == self.value.shape else np.broadcast_to(rounding, self.value.shape))
 
 

@@ -93,7 +93,8 @@ def decide(network: Network, given: Given) -> dict[str, Decisions]:
     Returns:
         By output name.
     """
-    errors = _Errors(network, network.forward(given))
+    histories: dict[str, tuple[Array, ...]] = {}
+    errors = _Errors(network, network.forward(given, histories=histories), histories)
     return {name: _decide_output(node, errors) for name, node in network.ends.items()}
 
 
@@ -235,8 +236,11 @@ class _Errors:
         tensors: The output of each node, and the inputs of the network, by name.
     """
 
-    def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
+    def __init__(
+        self, network: Network, tensors: dict[str, Tensor], histories: Mapping[str, tuple[Array, ...]]
+    ) -> None:
         self.tensors = tensors
+        self._histories = histories
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
         self._last_states = {of(name) for name in network.recurrent_nodes for of in (last_state_of, cell_state_of)}
@@ -300,7 +304,7 @@ class _Errors:
         x = self.tensors[node.inputs[0]]
         if node.name not in self._steps:
             first = [self.tensors[name].values for name in node.inputs[1:]]
-            self._steps[node.name] = linearize(node.layer, x, first)
+            self._steps[node.name] = linearize(node.layer, x, first, self._histories[node.name])
         steps = self._steps[node.name]
         if not is_needed:
             return error_through_time(node.layer, x, gradient, steps, of_last), []

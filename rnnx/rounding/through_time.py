@@ -74,9 +74,19 @@ def error_through_time(
     return steps.back(gradient, of_last, keeps_reached=False)[0].reshape(-1)
 
 
-def linearize(layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = ()) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed, from its first states."""
-    return Steps(layer, layer.in_order(x), first)
+def linearize(
+    layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = (), history: Sequence[Array] | None = None
+) -> Steps:
+    """Linearizes a recurrence along its states.
+
+    Args:
+        layer: The recurrence.
+        x: Its inputs, not reversed.
+        first: Its first states; zero if empty.
+        history: Its states, if the caller has computed them (`Recurrent.carried`).
+    """
+    x = layer.in_order(x)
+    return Steps(layer, x, first, layer.carried(x, first) if history is None else history)
 
 
 class Steps:
@@ -87,15 +97,14 @@ class Steps:
         rounds_before_states: Whether an operation may round that does not depend on the states.
     """
 
-    def __init__(self, layer: RecurrentLayer, x: Tensor, first: Sequence[Array]) -> None:
-        """Takes the inputs in the order in which the layer reads them."""
+    def __init__(self, layer: RecurrentLayer, x: Tensor, first: Sequence[Array], history: Sequence[Array]) -> None:
+        """Takes the inputs in the order in which the layer reads them, and the states of all steps."""
         self._x = x
         mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
         self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
         self._mask = mask
         trace = Trace(keeps_operations=True, in_recurrence=True)
         self._input: Any = track(trace, x.values)
-        history = layer.carried(x, first)
         befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(history)]
         self._before: list[Any] = [track(trace, before, has_state=True) for before in befores]
         self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
