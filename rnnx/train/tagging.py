@@ -53,9 +53,10 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         if dataset.validation
         else split_sentences(dataset.train, VALIDATION_FRACTION, seed)
     )
-    if recipe.words.rule != "bytes":
-        joins_hyphens = joins_most_hyphens(train.sentences)
-        recipe = dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, joins_hyphens=joins_hyphens))
+    words = dataclasses.replace(recipe.words, tag_column=dataset.tag_column)
+    if words.rule != "bytes":
+        words = dataclasses.replace(words, joins_hyphens=joins_most_hyphens(train.sentences))
+    recipe = dataclasses.replace(recipe, words=words)
     vocabulary = WordVocabulary.build(train.sentences, recipe.words, recipe.vocabulary_size)
     encoder = WordEncoder(recipe.words, vocabulary)
     return Task(

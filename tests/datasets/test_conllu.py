@@ -109,7 +109,7 @@ def test_a_file_without_train_in_its_name_is_loaded_alone(tmp_path: Path, name: 
 def test_a_treebank_is_not_loaded_as_labelled_texts(tmp_path: Path) -> None:
     path = str(write_treebank(tmp_path))
     with pytest.raises(
-        UsageError, match=r"holds sentences with a tag for each word \(\.conllu\), but texts with a label"
+        UsageError, match=r"holds sentences with a tag for each word \(\.conllu, \.conll\), but texts with a label"
     ):
         load_dataset(path)
     with pytest.raises(UsageError, match="no data set"):
