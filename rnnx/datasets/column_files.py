@@ -23,6 +23,7 @@ MAYBE_ENDINGS = (".tsv", ".tab", ".txt", ".train", ".testa", ".testb", ".dev", "
 
 _SAMPLE_BYTES = 1 << 16
 _MOST_COLUMNS = 9  # ten are CoNLL-U
+_LEAST_SHARE = 0.99
 _SHOWN = 5
 
 
@@ -45,8 +46,13 @@ class ColumnForm:
     has_span_tags: bool
 
     def cells(self, line: bytes) -> list[bytes]:
-        """Splits a line into its cells."""
-        return line.split(b"\t") if self.has_tabs else line.split()
+        """Splits a line into its cells; empty ones after the last column are left out."""
+        if not self.has_tabs:
+            return line.split()
+        cells = line.split(b"\t")
+        while len(cells) > self.count and not cells[-1]:
+            cells.pop()
+        return cells
 
     def is_skipped(self, line: bytes) -> bool:
         """Whether a line is a comment, or the beginning of a document; a word may begin with `#`, too."""
@@ -78,13 +84,14 @@ class ColumnSentence(NamedTuple):
     numbers: tuple[int, ...]
 
 
-def find_form(path: Path, tag_column: str | None = None) -> ColumnForm | None:
+def find_form(path: Path, tag_column: str | None = None, *, is_strict: bool = False) -> ColumnForm | None:
     """Finds out how a file is written, from its first lines.
 
     Args:
         path: The file.
         tag_column: The number of the column of the tags, from 1. None takes the last column of tags of spans, or the
             first one if a column numbers the words; without such tags, the last column.
+        is_strict: Whether nearly all lines must have the same number of columns.
 
     Returns:
         The form; None if its lines do not have two to nine columns.
@@ -98,13 +105,17 @@ def find_form(path: Path, tag_column: str | None = None) -> ColumnForm | None:
     lines = sample.removeprefix(BYTE_ORDER_MARK).splitlines()
     if len(sample) == _SAMPLE_BYTES:
         lines = lines[:-1]
-    words = [line for line in lines if line.strip() and not line.startswith((b"#", b"-DOCSTART-"))]
-    has_tabs = all(b"\t" in line for line in words)
-    rows = [line.split(b"\t") if has_tabs else line.split() for line in words]
-    count = len(rows[0]) if rows else 0
+    lines = [line for line in lines if line.strip() and not line.startswith(b"-DOCSTART-")]
+    has_tabs = all(b"\t" in line for line in lines if not line.startswith(b"#"))
+    cells = [line.split(b"\t") if has_tabs else line.split() for line in lines]
+    certain = [row for row in cells if not row[0].startswith(b"#")]
+    count = len(certain[0]) if certain else 0
     if not 2 <= count <= _MOST_COLUMNS:
         return None
-    rows = [row for row in rows if len(row) == count]  # the reader names the lines of the others
+    # The reader names the lines of the other rows. A word may begin with the sign of a comment.
+    rows = [row for row in cells if len(row) == count and (row[0][:1] != b"#" or is_span_tag(to_text(row[-1])))]
+    if is_strict and len(rows) < _LEAST_SHARE * len(certain):
+        return None
     word = 1 if count > 2 and _numbers_words([row[0] for row in rows]) else 0
     of_spans = [i for i in range(word + 1, count) if are_span_tags(to_text(row[i]) for row in rows)]
     tag = (of_spans[0] if word else of_spans[-1]) if of_spans else count - 1
@@ -114,9 +125,9 @@ def find_form(path: Path, tag_column: str | None = None) -> ColumnForm | None:
 
 
 def holds_span_tags(path: Path) -> bool:
-    """Whether a file is certainly one of words with tags of spans, in every line that was looked at."""
+    """Whether a file is one of words with tags of spans, in nearly all lines that were looked at."""
     try:
-        form = find_form(path) if path.is_file() else None
+        form = find_form(path, is_strict=True) if path.is_file() else None
     except OSError:
         return False
     return form is not None and form.has_span_tags
