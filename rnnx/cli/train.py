@@ -199,6 +199,7 @@ def train(
     best = {
         "run": str(place),
         **fitted.best.figures(),
+        **({} if fitted.span_f1 is None else {"validation_span_f1": fitted.span_f1}),
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }
