@@ -22,6 +22,7 @@ from rnnx.cli.table_options import (
     LabelColumnOption,
     QuotesOption,
     SkipBadRowsOption,
+    TagColumnOption,
     TextColumnOption,
     make_listener,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rnnx.infer.predictor import Predictor
     from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
     from rnnx.metrics.side_by_side import MeasuredModel
+    from rnnx.metrics.spans import SpanFigures
 
 
 class DatasetPart(StrEnum):
@@ -53,6 +55,7 @@ def evaluate(
     part: Annotated[DatasetPart | None, typer.Option(help="[default: test if there is one, else everything]")] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
@@ -67,7 +70,8 @@ def evaluate(
 ) -> None:
     """Measure a bundle on labelled data.
 
-    For labels: accuracy, confusion, calibration and accuracy by length. For values: MAE, RMSE and R2.
+    For labels: accuracy, confusion, calibration and accuracy by length. For tags such as B-PER: F1 of the spans, too.
+    For values: MAE, RMSE and R2.
     """
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
@@ -78,7 +82,7 @@ def evaluate(
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
-    data_part, columns = None if part is None else part.value, Columns(text_column, label_column)
+    data_part, columns = None if part is None else part.value, Columns(text_column, label_column, tag_column)
     form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
     models = (bundle, *(beside or ()))
     predictors = {model: load(model, device=device.value) for model in models}
@@ -152,11 +156,13 @@ def _measure(
     Raises:
         DataError: If the data set is of another kind than the model.
     """
-    from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset, kind_of, load_any
+    from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset, default_tag_column, kind_of, load_any
     from rnnx.infer.evaluate import evaluate, evaluate_tags, evaluate_values
 
-    if kind_of(dataset) != predictor.config.kind:
+    if kind_of(dataset, columns) != predictor.config.kind:
         raise DataError(f"{dataset}: model {predictor.config.name} reads {answer_kind(predictor, model).dataset}")
+    if predictor.config.words and columns.tag is None:
+        columns = dataclasses.replace(columns, tag=default_tag_column(dataset, predictor.config.words.tag_column))
     is_labelled = predictor.config.task == "classification"
     # Only the download of the reviews imports Keras.
     with own_temporary_files() if dataset == "imdb" and data_dir is None else nullcontext():
@@ -177,7 +183,8 @@ def _measure(
                 figures = evaluate_tags(predictor, sentences, data.labels, _bar(update, len(sentences)))
                 # A treebank of one file has no parts, unless the user asked for one by name.
                 has_parts = bool(part or data.test or data.validation)
-                return figures, f"{data.name} ({name} part)" if has_parts else data.name
+                title = data.file_name or data.name
+                return figures, f"{title} ({name} part)" if has_parts else title
             case Dataset():
                 texts, name = data.choose(part)
                 unknown: list[int] = []
@@ -217,6 +224,7 @@ def _write_values(figures: ValueEvaluation) -> None:
 
 def _write_labels(figures: Evaluation, unit: str) -> None:
     from rnnx.metrics.figures import TagEvaluation
+    from rnnx.metrics.spans import SpanEvaluation
 
     calibration = figures.calibration
     summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
@@ -230,6 +238,8 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
         summary += [("sentences", figures.sentence_count), ("unknown words", figures.unknown_count)]
         summary.append(("accuracy on unknown words", unknown))
     terminal.write_table(("", "Value"), summary)
+    if isinstance(figures, SpanEvaluation):
+        _write_spans(figures.spans)
     rows = [
         (label, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support, *row)
         for (label, m), row in zip(figures.labels.items(), figures.confusion, strict=True)
@@ -243,6 +253,14 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
         (f"{b.low:.3f} to {b.high:.3f}", f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.count) for b in calibration.bins
     ]
     terminal.write_table(("Predicted probability", "Mean", "Correct", "Count"), bins)
+
+
+def _write_spans(spans: SpanFigures) -> None:
+    rows = [*spans.labels.items(), ("all, micro average", spans.micro), ("all, macro average", spans.macro)]
+    terminal.write_table(
+        ("Span", "Precision", "Recall", "F1", "Support"),
+        [(name, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support) for name, m in rows],
+    )
 
 
 def _length(row: LengthMetrics, unit: str) -> str:

@@ -38,7 +38,8 @@ def infer(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Texts, one per file; or .conllu; or numbers in .npy, .npz or .csv; - is stdin.", metavar="FILE..."
+            help="Texts, one per file; or .conllu, .conll; or numbers in .npy, .npz or .csv; - is stdin.",
+            metavar="FILE...",
         ),
     ],
     follow: Annotated[
@@ -120,7 +121,7 @@ def infer(
         for a in answers:
             terminal.write_json(describe_answer(a, kind.position), indent=None)
     elif as_conllu:
-        tags.write_conllu(answers)
+        tags.write_conllu(answers, predictor.config.words.tag_column if predictor.config.words else "upos")
     else:
         kind.write_rows(answers, files, lines=lines, top=top)
     if answers.failed_count:

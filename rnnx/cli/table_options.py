@@ -19,6 +19,13 @@ LabelColumnOption: TypeAlias = Annotated[
     str | None,
     typer.Option(help="The column of a table that holds the label. [default: label, or a like name]"),
 ]
+TagColumnOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of the tags of words: upos, xpos, deprel, feats.Case, ... of .conllu, or the number of a "
+        "column of another file. [default: upos, or found]"
+    ),
+]
 DelimiterOption: TypeAlias = Annotated[
     str | None, typer.Option(help="What separates the cells of a table: one character, or tab. [default: found]")
 ]

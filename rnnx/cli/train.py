@@ -20,6 +20,7 @@ from rnnx.cli.table_options import (
     LabelColumnOption,
     QuotesOption,
     SkipBadRowsOption,
+    TagColumnOption,
     TextColumnOption,
     make_listener,
 )
@@ -122,14 +123,14 @@ def train(
         str,
         typer.Argument(
             help="imdb, or a folder or archive of train/<label>/*.txt, or a table (.csv, .tsv, .jsonl, .json, "
-            ".parquet, .arrow, .xlsx, packed or not), or a .conllu or .npz file."
+            ".parquet, .arrow, .xlsx, packed or not), or a .conllu, .conll or .npz file."
         ),
     ] = "imdb",
     recipe: Annotated[
         str | None,
         typer.Option(
             help="default, or article (the article's network to the letter), tagger (a tag for each word), or series "
-            "(numbers). [default: tagger for .conllu, series for .npz, else default]"
+            "(numbers). [default: tagger for .conllu and .conll, series for .npz, else default]"
         ),
     ] = None,
     task: Annotated[
@@ -148,6 +149,7 @@ def train(
     ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
@@ -176,7 +178,7 @@ def train(
 
     with terminal.quiet_tensorflow(), own_temporary_files():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
-        columns = Columns(text_column, label_column)
+        columns = Columns(text_column, label_column, tag_column)
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
         if tokenizer is not None:
@@ -197,6 +199,7 @@ def train(
     best = {
         "run": str(place),
         **fitted.best.figures(),
+        **({} if fitted.span_f1 is None else {"validation_span_f1": fitted.span_f1}),
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }
@@ -227,7 +230,7 @@ def _load(
     """The data set, and the recipe that was asked for or that its kind of data takes."""
     from rnnx.datasets import kind_of, load_any
 
-    kind = kind_of(dataset)
+    kind = kind_of(dataset, columns)
     if task is not None and kind != "sequences":
         raise UsageError(f"--task is for sequences of numbers (.npz), not for {dataset}")
     chosen: Recipe = recipes.find_recipe(recipe or None, kind)

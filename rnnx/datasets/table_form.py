@@ -9,15 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns (or JSON keys) of a table hold the text and the label.
+    """Which columns (or JSON keys) of a table hold the text and the label, or which one of a file of words the tags.
 
     Attributes:
         text: A name, or a number from 1; None looks for a name that is usual.
         label: As for the text.
+        tag: The column of the tags of words, by its number, or by its name in CoNLL-U; None finds it.
     """
 
     text: str | None = None
     label: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import Prediction, Tagging, Values
 from rnnx.infer.predictor import Predictor
-from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.tokenizer import Tokenizer, to_text
 
 if TYPE_CHECKING:
+    from rnnx.datasets.column_files import ColumnSentence
     from rnnx.datasets.conllu import ConlluSentence
 
 STDIN = "-"
@@ -45,9 +46,10 @@ class Item:
         text: The text; None for any other item, and if it cannot be read.
         error: Why the item cannot be read; for an item with a text, a warning.
         index: The index of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
-        sentence: A sentence of a treebank, with its words; None for any other item.
+        sentence: A sentence of a treebank or another file of words; None for any other item.
         encoded: A sequence, or a text that was too long to be kept, as the reader of the model encodes it; None for any
             other item.
+        counts_characters: Whether the answer counts places in the characters of the text, not in its bytes.
     """
 
     source: str
@@ -55,17 +57,18 @@ class Item:
     text: bytes | None
     error: str | None = None
     index: int | None = None
-    sentence: ConlluSentence | None = None
+    sentence: ConlluSentence | ColumnSentence | None = None
     encoded: Encoded | None = None
+    counts_characters: bool = False
 
     @property
-    def given(self) -> bytes | tuple[bytes, ...] | Encoded | None:
+    def given(self) -> str | bytes | tuple[bytes, ...] | Encoded | None:
         """The input for the model; None if there is none."""
         if self.encoded is not None:
             return self.encoded
         if self.sentence is not None:
             return self.sentence.words
-        return self.text
+        return to_text(self.text) if self.counts_characters and self.text is not None else self.text
 
     @property
     def size_bytes(self) -> int:
@@ -127,12 +130,12 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
 
 
 def read_treebank(source: str) -> Iterator[Item]:
-    """Reads each sentence of a CoNLL-U file; `Item.line` is the line where it begins."""
-    from rnnx.datasets.conllu import parse_conllu  # the readers of data sets are not needed for texts
+    """Reads each sentence of a CoNLL-U file, or of another one with a word per line; `Item.line` is where it begins."""
+    from rnnx.datasets.tagged_files import read_sentences  # the readers of data sets are not needed for texts
 
     try:
         with Path(source).open("rb") as file:
-            for sentence in parse_conllu(source, _bounded(source, file)):
+            for sentence in read_sentences(Path(source), _bounded(source, file)):
                 yield Item(source, sentence.first_line, None, sentence=sentence)
     except OSError as error:
         yield Item(source, None, None, reason(error))

@@ -109,6 +109,7 @@ class Fit:
         is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
             patience.
         unknown_share: `Task.unknown_share`.
+        span_f1: The F1 of the held-out spans, micro average, in 0..1; None for other tasks.
     """
 
     model: keras.Model
@@ -117,6 +118,7 @@ class Fit:
     is_interrupted: bool
     is_stopped_early: bool = False
     unknown_share: float = 0.0
+    span_f1: float | None = None
 
     @property
     def ending(self) -> Ending:
@@ -185,6 +187,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted,
         is_stopped_early=is_early and not is_interrupted,
         unknown_share=task.unknown_share,
+        span_f1=None if task.measure_spans is None else task.measure_spans(kept),
     )
 
 

@@ -80,6 +80,8 @@ def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: 
     checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
+    if fitted.span_f1 is not None:
+        metrics["validation_span_f1"] = fitted.span_f1
     if task.calibrate is not None:
         tempered = task.calibrate(fitted.model)
         fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}

@@ -70,7 +70,7 @@ def test_several_models_are_compared_side_by_side(
 
 def test_a_tagger_is_not_compared_with_a_classifier(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "imdb-article", table, "--beside", "pos"]) == 1
-    expected = "model pos reads sentences with a tag for each word: give a .conllu file\n"
+    expected = "model pos reads sentences with a tag for each word: give a .conllu or .conll file, or --tag-column\n"
     assert capsys.readouterr().err == f"error: {table}: {expected}"
 
 
