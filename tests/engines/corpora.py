@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-WORDS = [
+WORDS = (
+    *("the", "a", "film", "was", "good", "bad", "wonderful", "awful", "plot", "boring", "I"),
+    *("loved", "hated", "it", "not", "a", "waste", "of", "time", "great", "music"),
+)
     "the",
     "a",
     "film",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -136,11 +137,12 @@ def test_another_model_or_option_is_refused(tmp_path: Path, capsys: Capture) -> 
     paths = write_corpus(tmp_path / "in", 20, 2)
     infer(tmp_path / "out", *paths, "--workers", 1)
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    for arguments, message in [
+    requests: list[tuple[list[object], str]] = [
         ([*paths, "--model", "imdb-article"], "those of another model (imdb, hash "),
         ([*paths, "--threshold", "0.6"], "made with threshold 0.5, not 0.6"),
-        (paths[:1], "those of other files too"),
-    ]:
+        ([paths[0]], "those of other files too"),
+    ]
+    for arguments, message in requests:
         assert infer(tmp_path / "out", *arguments) == 2
         assert message in capsys.readouterr().err
     write_corpus(tmp_path / "in", 22, 2)
@@ -153,14 +155,15 @@ def test_requests_that_make_no_sense_are_refused(tmp_path: Path, capsys: Capture
     (path,) = write_corpus(tmp_path / "in", 10, 1)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("x", encoding="utf-8")
-    for out, arguments, message in [
+    requests: list[tuple[str, list[object], str]] = [
         ("mine", [path], "it holds files, but no manifest.json"),
         ("out", [tmp_path / "nothing-*.parquet"], "nothing-*.parquet: no such file"),
         ("out", [path, "--probs"], "give no --probs"),
         ("out", [path, "--model", "pos"], "pos: does not label texts"),
         ("out.csv", [path, "--workers", "2"], "give --out a folder"),
         ("out", ["unknown://a/b.parquet"], "unknown://"),
-    ]:
+    ]
+    for out, arguments, message in requests:
         assert infer(tmp_path / out, *arguments) in (1, 2), message
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -292,7 +295,7 @@ def test_workers_that_die_again_and_again_end_the_job(tmp_path: Path, monkeypatc
 
     def die(*_: object) -> object:
         starts.append(1)
-        raise local_pool.BrokenProcessPool
+        raise BrokenProcessPool
         yield
 
     monkeypatch.setattr(local_pool, "_run_pool", die)
