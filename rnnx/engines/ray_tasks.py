@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ from rnnx.engines.shards import Job, Outcome, run_task
 from rnnx.engines.spans import Task
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
-_TASKS_AHEAD = 2
 _MOST_RETRIES = 3
 
 
@@ -35,7 +35,7 @@ def run_on_ray(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator
         waiting = list(reversed(tasks))
         running: list[Any] = []
         while waiting or running:
-            while waiting and len(running) < count * _TASKS_AHEAD:
+            while waiting and len(running) < count:
                 running.append(run.remote(shared, waiting.pop()))
             done, running = ray.wait(running)
             yield from ray.get(done)
@@ -58,7 +58,12 @@ def _connect() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=None if address else False)
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            include_dashboard=None if address else False,
+        )
     except (ConnectionError, RuntimeError) as error:
         raise RnnxError(f"no Ray cluster at {address or 'this machine'} ({one_line(error)})") from error
     return ray

@@ -10,28 +10,6 @@ WORDS = (
     *("the", "a", "film", "was", "good", "bad", "wonderful", "awful", "plot", "boring", "I"),
     *("loved", "hated", "it", "not", "a", "waste", "of", "time", "great", "music"),
 )
-    "the",
-    "a",
-    "film",
-    "was",
-    "good",
-    "bad",
-    "wonderful",
-    "awful",
-    "plot",
-    "boring",
-    "I",
-    "loved",
-    "hated",
-    "it",
-    "not",
-    "a",
-    "waste",
-    "of",
-    "time",
-    "great",
-    "music",
-]
 
 
 def review(number: int) -> str:
