@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from rnnx.engines.spans import Task
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
 _MOST_RETRIES = 3
+_CONNECT_SECONDS = 10
 
 
 def run_on_ray(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator[Outcome]:
@@ -57,6 +59,7 @@ def _connect() -> Any:
     # Otherwise Ray reports the use of its libraries to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
+    _require_open_port(address)
     try:
         ray.init(
             address=address,
@@ -67,6 +70,17 @@ def _connect() -> Any:
     except (ConnectionError, RuntimeError) as error:
         raise RnnxError(f"no Ray cluster at {address or 'this machine'} ({one_line(error)})") from error
     return ray
+
+
+def _require_open_port(address: str | None) -> None:
+    """Makes sure that somebody listens at the address; Ray itself would try for minutes."""
+    host, _, port = (address or "").rpartition("/")[2].rpartition(":")
+    if not host or not port.isdigit():  # "auto", "local", or no address
+        return
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise RnnxError(f"no Ray cluster at {address} ({error.strerror or error}); check RAY_ADDRESS") from error
 
 
 def _require_cpus(cpus: int, workers: int | None) -> int:
