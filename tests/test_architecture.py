@@ -19,6 +19,7 @@ LEVELS = (
     {"text", "metrics", "keras_models"},
     {"datasets", "card", "proof", "text_form"},
     {"train", "export", "infer"},
+    {"engines"},
     {"cli"},
 )
 # Modules below all rooms; every room may import them.
@@ -43,7 +44,10 @@ DOORS = {
     },
     "sklearn": {"train/teacher.py"},
     "scipy": {"train/teacher.py"},
-    "pyarrow": {"datasets/arrow_rows.py", "datasets/table_files.py", "datasets/table_writers.py"},
+    "pyarrow": {"engines", "datasets/arrow_rows.py", "datasets/table_files.py", "datasets/table_writers.py"},
+    "ray": {"engines/ray_tasks.py"},
+    "pyspark": {"engines/model_copies.py", "engines/spark.py"},
+    "fsspec": {"engines/corpus_files.py"},
     "openpyxl": {"datasets/spreadsheet_rows.py"},
     "charset_normalizer": {"datasets/table_text.py"},
     "keras": {"keras_models", "train", "export", "datasets/imdb.py"},

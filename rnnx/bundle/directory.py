@@ -109,6 +109,11 @@ def find_directory(name: str | Path) -> Path:
     raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
 
 
+def name_directory(path: Path) -> str:
+    """The name that finds a directory from any working directory: that of a shipped model, or an absolute path."""
+    return path.name if path.parent == _SHIPPED and path.name in shipped_names() else str(path.absolute())
+
+
 def is_part_of_model(path: Path) -> bool:
     """Says whether the config in the same directory lists a file."""
     try:
@@ -207,6 +212,14 @@ def _read_config(path: Path) -> ModelConfig:
 def hash_bytes(data: bytes) -> str:
     """Returns the sha256 of some bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest(config: ModelConfig) -> str:
+    """Returns the sha256 of a model, in hex: of the names and hashes of all its files.
+
+    The labels and the tokenizer are part of it, because the `.onnx` files hold them too.
+    """
+    return hash_bytes("".join(f"{name} {config.files[name]}\n" for name in sorted(config.files)).encode())
 
 
 def require_replaceable(out: Path) -> None:

@@ -75,6 +75,7 @@ def infer_table(
     Raises:
         UsageError: If the model does not label texts, or there is not exactly one file.
     """
+    from rnnx.datasets.column_names import add_columns
     from rnnx.datasets.table_files import TableFile
     from rnnx.datasets.table_writers import open_writer
     from rnnx.datasets.tables import open_table
@@ -92,7 +93,7 @@ def infer_table(
     table, column = open_table(TableFile(source), text_column, form)
     names = list(table.names or ())
     labels = predictor.labels if has_probs else ()
-    columns = _add_columns(names, ["label", "probability", *labels, "error"])
+    columns = add_columns(names, ["label", "probability", *labels, "error"])
     rows = TableRows(str(source), table, column)
     failed = _Failed(str(source), table.place)
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"
@@ -139,17 +140,6 @@ class _Failed:
             more = "; ..." if self.count > _SHOWN else ""
             rows = "row has" if self.count == 1 else "rows have"
             terminal.error(f"{self._source}: {self.count:,} {rows} no answer: {'; '.join(self._shown)}{more}")
-
-
-def _add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:
-    """The names of the columns of a table and of the answers; a name that is taken already gets another one."""
-    columns = list(names)
-    for name in more:
-        free = name
-        while free in columns:
-            free = f"predicted_{free}"
-        columns.append(free)
-    return columns
 
 
 class _Stdout:

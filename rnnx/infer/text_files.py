@@ -270,15 +270,22 @@ def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
     return _item(source, number, text.removesuffix(b"\r") if isinstance(text, bytes) else text, empty=None)
 
 
-def text_item(source: str, line: int, text: bytes) -> Item:
+def text_item(source: str, line: int, text: bytes, tokenizer: Tokenizer | None = None) -> Item:
     """Makes an item of a text that is in memory; it cannot be read if it holds zero bytes.
 
     Args:
         source: The file as the user named it.
         line: Where the text is in the file.
         text: The text; it may be empty.
+        tokenizer: The tokenizer of the bundle, with which a long text is read piece by piece; None keeps it whole.
     """
-    return _item(source, line, text, empty=None)
+    if tokenizer is None or len(text) <= PIECE_BYTES:
+        return _item(source, line, text, empty=None)
+    collector = TextCollector(tokenizer)
+    collector.take()  # a byte order mark is removed from the first text of a file only
+    for start in range(0, len(text), PIECE_BYTES):
+        collector.add(text[start : start + PIECE_BYTES])
+    return _item(source, line, collector.take(), empty=None)
 
 
 def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | None) -> Item:
