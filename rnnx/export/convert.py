@@ -27,8 +27,8 @@ from rnnx.export.tracing import constant_statistics, whole_sequences
 from rnnx.reference import BatchNormalization, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.einsum import replace_einsums
-from rnnx.rewrites.erfc import replace_erfc
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.missing_functions import replace_missing
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
 
@@ -53,7 +53,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
             missing from it.
     """
     # tf2onnx logs warnings about rewrites that it tries and gives up. Its errors are raised as exceptions, and an
-    # operation that it cannot convert stays in the graph: Erfc is replaced below, the checker refuses all others.
+    # operation that it cannot convert stays in the graph: some are replaced below, the checker refuses all others.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     signature = [
         tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32, name=port.name)
@@ -71,7 +71,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 )
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
-    proto = restore_statistics(replace_erfc(replace_einsums(proto)), list(_normalizations(network)))
+    proto = restore_statistics(replace_missing(replace_einsums(proto)), list(_normalizations(network)))
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)

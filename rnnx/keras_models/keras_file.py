@@ -48,10 +48,14 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Absolute", "Add", "All", "Any", "Concatenate", "ConvertToTensor", "Divide", "Exp", "ExpandDims",
-        "GetItem", "LogicalAnd", "LogicalOr", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply",
-        "Negative", "NotEqual", "OnesLike", "Relu", "Reshape", "Sigmoid", "Softmax", "Sqrt", "Square",
-        "Squeeze", "Stack", "Subtract", "Sum", "Tanh", "Transpose", "TrueDivide", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Clip", "Concatenate", "ConvertToTensor",
+        "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu", "GetItem",
+        "Greater", "GreaterEqual", "HardSigmoid", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSigmoid",
+        "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min",
+        "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
+        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu", "Sigmoid", "Silu", "Softmax",
+        "Softplus", "Softsign", "Split", "Sqrt", "Square", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes",
+        "Tanh", "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"

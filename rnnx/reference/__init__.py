@@ -11,7 +11,9 @@ from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
@@ -27,15 +29,17 @@ from rnnx.reference.network import (
     last_state_of,
 )
 from rnnx.reference.operations import (
+    ApplyAlong,
     ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    GetItem,
-    Join,
+    Compare,
+    Fill,
     Reduce,
-    Selection,
-    Transpose,
 )
 from rnnx.reference.pointwise import (
     ELU,
@@ -69,19 +73,26 @@ __all__ = [
     "ActivationName",
     "AdditiveAttention",
     "AdditiveWeights",
+    "ApplyAlong",
     "ApplyFunction",
+    "ApplyWithNumber",
     "Array",
     "Attention",
     "AttentionWeights",
     "BatchNormalization",
+    "Choose",
+    "Clip",
     "CombineConstants",
     "CombineNumber",
     "CombineTensors",
+    "Compare",
     "Concatenate",
     "Conv1D",
     "Dense",
     "Dot",
+    "Einsum",
     "Embedding",
+    "Fill",
     "GetItem",
     "Given",
     "GlobalAveragePooling1D",
@@ -96,13 +107,17 @@ __all__ = [
     "Mask",
     "Masking",
     "Merge",
+    "MultiplyMatrix",
+    "MultiplyTensors",
     "NamedArrays",
     "Network",
     "Node",
     "Normalization",
     "PReLU",
+    "Pad",
     "Pooling1D",
     "RMSNormalization",
+    "Rearrange",
     "Recurrent",
     "RecurrentLayer",
     "Reduce",

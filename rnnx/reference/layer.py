@@ -10,16 +10,21 @@ from typing import TypeAlias
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.operations import (
+    ApplyAlong,
     ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    GetItem,
-    Join,
+    Compare,
+    Fill,
     Reduce,
-    Transpose,
 )
 from rnnx.reference.pointwise import (
     ELU,
@@ -49,6 +54,8 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
+    | ApplyAlong | ApplyWithNumber | Choose | Clip | Compare | Fill | Pad | Rearrange
+    | MultiplyMatrix | MultiplyTensors | Einsum
     | PReLU | Normalization | UnitNormalization | RMSNormalization
     | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip
