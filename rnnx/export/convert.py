@@ -28,7 +28,7 @@ from rnnx.reference import BatchNormalization, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.einsum import replace_einsums
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.missing_functions import replace_missing
+from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
 
@@ -71,7 +71,9 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 )
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
-    proto = restore_statistics(replace_missing(replace_einsums(proto)), list(_normalizations(network)))
+    proto = restore_statistics(
+        replace_missing(replace_einsums(write_split_sizes(proto))), list(_normalizations(network))
+    )
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)

@@ -54,6 +54,34 @@ def replace_fills(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Writes the sizes of the parts into every Split of the main graph that has none.
+
+    onnxruntime (1.32 too) takes two of them with the same input for the same node, even if one has more parts. Delete
+    this when it does not.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A new model, or the given one if it has no Split. A Split of an axis whose size is not known stays as it is.
+    """
+    if not any(node.op_type == "Split" for node in model.graph.node):
+        return model
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = Graph(model.graph)
+    for node in model.graph.node:
+        if node.op_type != "Split" or len(node.input) > 1:
+            continue
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+        sizes = [shapes[name][axis].dim_value if shapes.get(name) else 0 for name in node.output]
+        if all(sizes):
+            node.input.append(graph.add_constant(f"{node.output[0]}.sizes", np.array(sizes)))
+    return model
+
+
 def _holds_any(graph: onnx.GraphProto) -> bool:
     return any(node.op_type in _MISSING or any(map(_holds_any, _bodies(node))) for node in graph.node)
 

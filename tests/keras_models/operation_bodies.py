@@ -100,7 +100,7 @@ def more_moves(x: Any) -> Any:
     one, two, three = ops.split(a, [1, 3], axis=2)
     parts = [
         ops.flip(a, axis=1), ops.flip(a, axis=-1), ops.roll(a, 1, axis=2), second * first, two, one + three,
-        second + 1, ops.pad(first, [[0, 0], [0, 0], [1, 0]]),
+        ops.repeat(first, 2, axis=-1), ops.tile(second, [1, 1, 2]), ops.pad(first, [[0, 0], [0, 0], [1, 0]]),
         ops.pad(second, [(0, 0), (0, 0), (0, 2)], constant_values=0.5), ops.unstack(a, axis=-1)[2][:, :, None],
         ops.swapaxes(ops.swapaxes(a, 1, 2), 1, 2), ops.moveaxis(ops.moveaxis(a, 1, 2), 1, -1),
     ]  # fmt: skip
@@ -199,8 +199,6 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "functions, more": lambda: more_functions,
     "reductions, more": lambda: more_reductions,
     "moves, more": lambda: more_moves,
-    "repeat features": lambda: lambda x: last(keras.ops.repeat(rnn()(x), 2, axis=-1)),
-    "tile": lambda: lambda x: last(keras.ops.tile(rnn()(x), [1, 1, 2])),
     "moves in time": lambda: moves_in_time,
     "constants of any shape": lambda: constants_of_any_shape,
     "products": lambda: products,

@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="needs the [train] extra")
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.rewrites.missing_functions import replace_fills, replace_missing
+from rnnx.rewrites.missing_functions import replace_fills, replace_missing, write_split_sizes
 from rnnx.runtime.session import Session
 
 pytestmark = pytest.mark.train
@@ -63,3 +63,18 @@ def test_a_filled_value_is_expanded(value: float | None) -> None:
     assert [node.op_type for node in replaced.graph.node] == ["Shape", "Expand"]
     (actual,) = Session(replaced.SerializeToString(), device="cpu").run({"x": np.zeros((2, 3), np.float32)})
     np.testing.assert_array_equal(np.full((2, 3), value or 0.0), actual)
+
+
+def test_two_splits_of_one_value_stay_two() -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 4]) for name in "x"]
+    halves, fourths = [f"half{i}" for i in range(2)], [f"fourth{i}" for i in range(4)]
+    nodes = [helper.make_node("Split", ["x"], parts, axis=axis) for parts, axis in ((halves, -1), (fourths, 1))]
+    nodes += [helper.make_node("Add", ["half1", "fourth2"], ["y"])]
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 2])
+    graph = helper.make_graph(nodes, "g", ends, [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    written = write_split_sizes(model)
+    onnx.checker.check_model(written, full_check=True)
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    (actual,) = Session(written.SerializeToString(), device="cpu").run({"x": x})
+    np.testing.assert_array_equal(x[:, 2:] + x[:, 2:3], actual)
