@@ -15,6 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.recurrence import MARKER_DOMAIN
 
 _MISSING = ("Erfc", "Log1p")
 
@@ -68,9 +69,11 @@ def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if not any(node.op_type == "Split" for node in model.graph.node):
         return model
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.opset_import.append(helper.make_opsetid(MARKER_DOMAIN, 1))
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
     shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
-    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.opset_import.pop()
     graph = Graph(model.graph)
     for node in model.graph.node:
         if node.op_type != "Split" or len(node.input) > 1:
