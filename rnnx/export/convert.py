@@ -24,7 +24,7 @@ from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.tracing import constant_statistics, whole_sequences
-from rnnx.reference import BatchNormalization, Network, Recurrent
+from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.einsum import replace_einsums
 from rnnx.rewrites.graph import Graph
@@ -135,7 +135,9 @@ def _normalizations(network: Network) -> Iterator[Statistics]:
         if isinstance(layer := node.layer, BatchNormalization):
             mean, variance = layer.mean.astype(np.float32), layer.variance.astype(np.float32)
             gamma, beta = (None if w is None else w.astype(np.float32) for w in (layer.gamma, layer.beta))
-            yield Statistics(node.name, mean, variance, gamma, beta, layer.epsilon)
+            readers = [reader.layer for reader in network.nodes if node.name in reader.inputs]
+            is_multiplied = any(isinstance(r, Merge | CombineTensors) and r.operation == "multiply" for r in readers)
+            yield Statistics(node.name, mean, variance, gamma, beta, layer.epsilon, is_multiplied)
 
 
 def check(proto: onnx.ModelProto) -> None:

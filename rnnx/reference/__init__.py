@@ -45,6 +45,7 @@ from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
@@ -59,6 +60,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -79,7 +81,10 @@ __all__ = [
     "Array",
     "Attention",
     "AttentionWeights",
+    "AxesNormalization",
+    "AxisBatchNormalization",
     "BatchNormalization",
+    "CappedReLU",
     "Choose",
     "Clip",
     "CombineConstants",
@@ -92,11 +97,13 @@ __all__ = [
     "Dot",
     "Einsum",
     "Embedding",
+    "FeatureRescaling",
     "Fill",
     "GetItem",
     "Given",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "GroupNormalization",
     "HeadKind",
     "Input",
     "Join",

@@ -30,6 +30,7 @@ from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
@@ -44,6 +45,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
@@ -56,6 +58,7 @@ Layer: TypeAlias = (
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
     | ApplyAlong | ApplyWithNumber | Choose | Clip | Compare | Fill | Pad | Rearrange
     | MultiplyMatrix | MultiplyTensors | Einsum
+    | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization
     | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

@@ -105,6 +105,13 @@ def merged(*merges: type[keras.Layer]) -> Body:
     return build
 
 
+def adapted(axis: Any) -> keras.Layer:
+    """Returns a Normalization that has seen data."""
+    layer = layers.Normalization(axis=axis)
+    layer.adapt(np.random.default_rng(3).normal(1.0, 2.0, size=(20, 4, 4)).astype(np.float32))
+    return layer
+
+
 def half_masked(merge: keras.Layer) -> Body:
     """Merges two branches, one of which has lost its mask."""
     return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
@@ -182,6 +189,39 @@ BODIES: dict[str, Callable[[], Body]] = {
         lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
     ),
     "normalization, stored": lambda: after_states(layers.Normalization()),
+    "normalization, inverted": lambda: (
+        lambda x: last(
+            layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3], invert=True)(rnn()(x))
+        )
+    ),
+    "normalization, adapted": lambda: lambda x: last(adapted(-1)(rnn()(x))),
+    "normalization, adapted to one number": lambda: lambda x: last(adapted(None)(rnn()(x))),
+    "normalization of positions": lambda: lambda x: last(adapted(1)(square(x))),
+    "normalization of each number": lambda: lambda x: last(adapted((1, 2))(square(x))),
+    "rescaling of features": lambda: after_states(layers.Rescaling([0.3, -1.7, 2.1, 0.9], [0.0, 0.1, -0.3, 2.0])),
+    "rescaling of features, no offset": lambda: after_states(layers.Rescaling(np.array([0.3, -1.7, 2.1, 0.9]))),
+    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4)),
+    "layer normalization of the time": lambda: lambda x: last(layers.LayerNormalization(axis=1)(square(x))),
+    "layer normalization of all": lambda: (
+        lambda x: last(layers.LayerNormalization(axis=[1, 2], center=False)(square(x)))
+    ),
+    "batch normalization of positions": lambda: lambda x: last(layers.BatchNormalization(axis=1)(square(x))),
+    "batch normalization of positions, plain": lambda: (
+        lambda x: last(layers.BatchNormalization(axis=1, scale=False)(square(x)))
+    ),
+    "group normalization": lambda: after_states(layers.GroupNormalization(2)),
+    "group normalization, last": lambda: after_last(layers.GroupNormalization(2, epsilon=0.1, scale=False)),
+    "products before a batch normalization": lambda: (
+        lambda x: last(
+            layers.BatchNormalization()(
+                layers.Multiply()([rnn()(x), layers.BatchNormalization()(layers.Activation("silu")(rnn()(x)))])
+            )
+        )
+    ),
+    "gelu before a batch normalization, last": lambda: after_last(
+        layers.Dense(5, "gelu"), layers.BatchNormalization(center=False), layers.Dense(3)
+    ),
+    "gelu before a batch normalization": lambda: after_states(layers.Dense(5, "gelu"), layers.BatchNormalization()),
     "unit normalization": lambda: after_states(layers.UnitNormalization()),
     "rms normalization": lambda: after_states(layers.RMSNormalization()),
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
@@ -212,15 +252,18 @@ CASES = [(name, True) for name in BODIES] + [
 ]
 
 
-def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
-    """Returns a classifier with the body over an embedding, from a file; weights are random, and variances positive."""
+def make(body: Body, *, mask_zero: bool, seed: int = 2, is_trained: bool = True) -> keras.Model:
+    """Returns a classifier with the body over an embedding, from a file; weights are random, and variances positive.
+
+    Without training, a model has the statistics that it starts with: means of 0 and variances of 1.
+    """
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32", name="ids")
     probs = layers.Dense(1, "sigmoid", name="head")(body(layers.Embedding(12, 4, mask_zero=mask_zero)(ids)))
     model = keras.Model(ids, probs)
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        if weight.dtype != "float32":
+        if weight.dtype != "float32" or not (is_trained or weight.trainable):
             continue  # how many numbers a Normalization has seen
         values = rng.normal(size=weight.shape)
         weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
@@ -251,6 +294,20 @@ def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> Non
         ratios = {layer.layer: layer.ratio for layer in report.layers}
         assert not report.problems
         assert all(ratio is not None and ratio < 0.5 for ratio in ratios.values())
+
+
+@pytest.mark.parametrize("is_multiplied", [False, True])
+def test_a_batch_normalization_that_was_never_trained_is_exported(is_multiplied: bool) -> None:
+    """It has no offset. TensorFlow moves its scale into a product before it, and a product after it looks the same."""
+
+    def body(x: Any) -> Any:
+        a = layers.BatchNormalization(center=False)(layers.Dense(4, None if is_multiplied else "gelu")(rnn()(x)))
+        return last(layers.Multiply()([a, rnn()(x)]) if is_multiplied else a)
+
+    model = make(body, mask_zero=True, is_trained=False)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        assert worst(compare(network, rewritten)) < 0.5
 
 
 def worst(report: RuntimeReport) -> float:
@@ -376,18 +433,23 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Conv1D(2, 3, padding="same", groups=2, name="p")(rnn()(x)), "has groups=2"),
         (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
         (lambda x: layers.Softmax(axis=(1, 2), name="p")(square(x)), "along axis (1, 2); only one axis"),
-        (lambda x: layers.LayerNormalization(axis=1, name="p")(square(x)), "along axis [1]; only the last axis"),
         (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.ReLU(max_value=6.0, name="p")(rnn()(x)), "max_value=6.0"),
         (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
-        (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "a scale or an offset per feature"),
+        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
+        (lambda x: layers.GroupNormalization(2, axis=1, name="p")(square(x)), "works along axis 1"),
+        (
+            lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
+                layers.Reshape((2, 4, 2))(square(x))
+            )[:, 0],
+            "wraps a normalization of another axis",
+        ),
+        (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
         (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
         (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
-        (lambda x: layers.Normalization(invert=True, mean=1.0, variance=2.0, name="p")(rnn()(x)), "has invert=True"),
         (lambda x: layers.GaussianNoise(0.1)(layers.UpSampling1D(3, name="p")(x)), "is of an unsupported class"),
         (
             lambda x: layers.Attention(name="p")([rnn()(x), layers.Reshape((-1, 4))(x)], mask=[None, x._keras_mask]),
