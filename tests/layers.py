@@ -14,22 +14,34 @@ from rnnx.reference import (
     Activation,
     AdditiveAttention,
     AdditiveWeights,
+    ApplyAlong,
     ApplyFunction,
+    ApplyWithNumber,
     Array,
     Attention,
     AttentionWeights,
+    AxesNormalization,
+    AxisBatchNormalization,
     BatchNormalization,
+    CappedReLU,
+    Choose,
+    Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
+    Compare,
     Concatenate,
     Conv1D,
     Dense,
     Dot,
+    Einsum,
     Embedding,
+    FeatureRescaling,
+    Fill,
     GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    GroupNormalization,
     Join,
     LastPosition,
     Layer,
@@ -37,9 +49,13 @@ from rnnx.reference import (
     LeakyReLU,
     Masking,
     Merge,
+    MultiplyMatrix,
+    MultiplyTensors,
     Normalization,
+    Pad,
     Pooling1D,
     PReLU,
+    Rearrange,
     RecurrentLayer,
     Reduce,
     RepeatVector,
@@ -76,18 +92,21 @@ class Case:
         count: The number of its inputs.
         shape: The shape of each input: `(batch, time, features)` unless it reads ids or rows.
         reads_ids: Whether the inputs are ids, which are exact, and not numbers.
+        is_positive: Whether the numbers are all positive.
     """
 
     layer: Layer
     count: int = 1
     shape: tuple[int, ...] = (2, 5, FEATURES)
     reads_ids: bool = False
+    is_positive: bool = False
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws one input."""
         if self.reads_ids:
             return rng.integers(0, VOCABULARY, self.shape).astype(np.float64)
-        return rng.normal(size=self.shape)
+        values = rng.normal(size=self.shape)
+        return np.abs(values) + 0.5 if self.is_positive else values
 
 
 BATCH = BatchNormalization(draw(FEATURES), np.abs(draw(FEATURES)), draw(FEATURES), draw(FEATURES), 1e-3)
@@ -141,6 +160,17 @@ LAYERS: dict[str, Case] = {
     "additive attention, plain": Case(AdditiveAttention(None, 0.8, 1.3, is_causal=True), 3),
     "additive weights": Case(AdditiveWeights(draw(FEATURES)), 2),
     "masking": Case(Masking(0.0)),
+    "capped relu": Case(CappedReLU(0.8)),
+    "layer normalization of the time": Case(AxesNormalization((1,), draw(6), None, 1e-3), shape=(2, 6, FEATURES)),
+    "layer normalization of all": Case(
+        AxesNormalization((1, 2), draw(6, FEATURES), draw(6, FEATURES), 1e-3), shape=(2, 6, FEATURES)
+    ),
+    "batch normalization of positions": Case(
+        AxisBatchNormalization(draw(6), np.abs(draw(6)), draw(6), draw(6), 1e-3, 1), shape=(2, 6, FEATURES)
+    ),
+    "group normalization": Case(GroupNormalization(2, draw(FEATURES), draw(FEATURES), 1e-3)),
+    "group normalization, plain": Case(GroupNormalization(3, None, None, 1e-3)),
+    "rescaling of features": Case(FeatureRescaling(draw(FEATURES), draw(FEATURES))),
     "prelu": Case(PReLU(draw(FEATURES))),
     "normalization": Case(Normalization(draw(FEATURES), np.abs(draw(FEATURES)))),
     "unit normalization": Case(UnitNormalization()),
@@ -165,6 +195,45 @@ LAYERS: dict[str, Case] = {
     "join": Case(Join(2, is_stacked=False), 2),
     "stack": Case(Join(2, is_stacked=True), 2),
     "transpose": Case(Transpose((0, 2, 1))),
+    "log of 1 + x": Case(ApplyFunction("log1p"), is_positive=True),
+    "log": Case(ApplyFunction("log"), is_positive=True),
+    "inverse root": Case(ApplyFunction("rsqrt"), is_positive=True),
+    "reciprocal": Case(ApplyFunction("reciprocal"), is_positive=True),
+    "gelu by tanh": Case(ApplyFunction("gelu_tanh")),
+    "log sigmoid": Case(ApplyFunction("log_sigmoid")),
+    "relu6": Case(ApplyFunction("relu6")),
+    "tanh without a mask": Case(ApplyFunction("tanh")),
+    "cube": Case(ApplyWithNumber("power", 3.0)),
+    "power": Case(ApplyWithNumber("power", 1.7), is_positive=True),
+    "inverse power": Case(ApplyWithNumber("power", -0.5), is_positive=True),
+    "leaky relu without a mask": Case(ApplyWithNumber("leaky_relu", 0.3)),
+    "elu without a mask": Case(ApplyWithNumber("elu", 0.7)),
+    "clip": Case(Clip(-0.5, 0.7)),
+    "compare": Case(Compare("not_equal", 0.0), shape=(2, 5), reads_ids=True),
+    "compare two": Case(Compare("less_equal"), 2, shape=(2, 5), reads_ids=True),
+    "choose": Case(Choose(second=-1.5), 2, shape=(2, 5), reads_ids=True),
+    "fill": Case(Fill(0.5)),
+    "softmax without a mask": Case(ApplyAlong("softmax", 1)),
+    "log softmax": Case(ApplyAlong("log_softmax", 2)),
+    "running sum": Case(ApplyAlong("cumsum", 1)),
+    "running sum of features": Case(ApplyAlong("cumsum", 2)),
+    "unit vectors": Case(ApplyAlong("normalize", 2, 1e-7)),
+    "variance": Case(Reduce("variance", (2,), keepdims=True)),
+    "deviation over the time": Case(Reduce("deviation", (1,), keepdims=True)),
+    "norm": Case(Reduce("norm", (2,), keepdims=True)),
+    "log of a sum": Case(Reduce("log_sum_exp", (1, 2), keepdims=True)),
+    "sum of a row": Case(Reduce("sum", (1, 2), keepdims=False)),
+    "constants of positions": Case(CombineConstants("add", draw(6, FEATURES), is_first=True), shape=(2, 6, FEATURES)),
+    "repeated": Case(Rearrange("repeat", 2, 3)),
+    "tiled": Case(Rearrange("tile", 1, 2)),
+    "rolled": Case(Rearrange("roll", 1, 1)),
+    "padded": Case(Pad(2, 1, 2, 0.5)),
+    "product with a matrix": Case(MultiplyMatrix(draw(FEATURES, 3))),
+    "product of a matrix": Case(MultiplyMatrix(draw(4, 6), is_first=True), shape=(2, 6, FEATURES)),
+    "product of tensors": Case(MultiplyTensors(), 2, shape=(2, 6, FEATURES)),
+    "einsum": Case(Einsum("btd", "bsd", "bts"), 2),
+    "einsum of rows": Case(Einsum("btd", "btd", "bd"), 2),
+    "einsum, outer": Case(Einsum("btd", "bts", "btds"), 2),
     "last position": Case(LastPosition()),
     "embedding": Case(Embedding(draw(VOCABULARY, 3), mask_zero=False), shape=(2, 5), reads_ids=True),
     "embedding, masked": Case(Embedding(draw(VOCABULARY, 3), mask_zero=True), shape=(2, 5), reads_ids=True),

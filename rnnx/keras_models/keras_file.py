@@ -37,7 +37,8 @@ _LAYERS = frozenset(
         "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
         "Average", "AveragePooling1D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Dense",
         "DepthwiseConv1D", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GaussianDropout",
-        "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer", "LSTM",
+        "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "GroupNormalization", "Identity",
+        "InputLayer", "LSTM",
         "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum",
         "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU",
         "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract",
@@ -48,10 +49,14 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Absolute", "Add", "All", "Any", "Concatenate", "ConvertToTensor", "Divide", "Exp", "ExpandDims",
-        "GetItem", "LogicalAnd", "LogicalOr", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply",
-        "Negative", "NotEqual", "OnesLike", "Relu", "Reshape", "Sigmoid", "Softmax", "Sqrt", "Square",
-        "Squeeze", "Stack", "Subtract", "Sum", "Tanh", "Transpose", "TrueDivide", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Clip", "Concatenate", "ConvertToTensor",
+        "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu", "GetItem",
+        "Greater", "GreaterEqual", "HardSigmoid", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSigmoid",
+        "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min",
+        "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
+        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu", "Sigmoid", "Silu", "Softmax",
+        "Softplus", "Softsign", "Split", "Sqrt", "Square", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes",
+        "Tanh", "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
@@ -63,7 +68,7 @@ _REMEDIES: Mapping[str, str] = {
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
-_PLAIN = ("__keras_tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
+_PLAIN = ("__keras_tensor__", "__tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
 
 
 def clean_keras_file(data: bytes, name: str) -> bytes:
@@ -249,8 +254,13 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
 
 
 def _without_compilation(value: Any) -> Any:
+    """Returns a config without what only training needs; constants of operations become arrays of NumPy.
+
+    A constant that is a tensor of TensorFlow, as `ops.sqrt(4.0)` is, would be an input of the exported file.
+    """
     if isinstance(value, list):
         return [_without_compilation(item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
+        cleaned = {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
+        return {**cleaned, "class_name": "__numpy__"} if cleaned.get("class_name") == "__tensor__" else cleaned
     return value

@@ -17,6 +17,7 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_convolutions import read_convolution
+from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
@@ -90,9 +91,12 @@ def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Activation:
     return reference.Activation(read_activation(layer))
 
 
-def _read_relu(layer: Any, _: OpenShape) -> reference.Activation | reference.LeakyReLU:
-    require(layer, layer.get_config(), max_value=None, threshold=0.0)
+def _read_relu(layer: Any, _: OpenShape) -> reference.Layer:
+    require(layer, layer.get_config(), threshold=0.0)
     slope = float(layer.negative_slope)
+    if layer.max_value is not None:
+        require(layer, layer.get_config(), negative_slope=0.0)
+        return reference.CappedReLU(float(np.float32(layer.max_value)))
     return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
 
 
@@ -115,45 +119,13 @@ def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation | refere
     return reference.Activation("softmax") if axis == len(shape) - 1 else reference.Softmax(axis)
 
 
-def _read_batch_normalization(layer: Any, shape: OpenShape) -> reference.BatchNormalization:
-    _require_last(layer, layer.axis, shape)
-    return reference.BatchNormalization(
-        mean=float64(layer.moving_mean),
-        variance=float64(layer.moving_variance),
-        gamma=float64(layer.gamma) if layer.scale else None,
-        beta=float64(layer.beta) if layer.center else None,
-        epsilon=float(layer.epsilon),
-    )
-
-
-def _read_layer_normalization(layer: Any, shape: OpenShape) -> reference.LayerNormalization:
-    _require_last(layer, layer.axis, shape)
-    require(layer, layer.get_config(), rms_scaling=False)
-    return reference.LayerNormalization(
-        gamma=float64(layer.gamma) if layer.scale else None,
-        beta=float64(layer.beta) if layer.center else None,
-        epsilon=float(layer.epsilon),
-    )
-
-
-def _read_rescaling(layer: Any, _: OpenShape) -> reference.Rescaling:
-    if np.ndim(layer.scale) or np.ndim(layer.offset):
-        raise refusal(layer, "has a scale or an offset per feature; only a single number is supported")
-    return reference.Rescaling(float(layer.scale), float(layer.offset))
+def _read_normalization(layer: Any, shape: OpenShape) -> reference.Layer:
+    return read_normalization(layer, shape, refusal)
 
 
 def _read_prelu(layer: Any, shape: OpenShape) -> reference.PReLU:
     alpha = _per_feature(layer, layer.alpha, "slope", shape)
     return reference.PReLU(-alpha if alpha.any() else alpha)
-
-
-def _read_normalization(layer: Any, shape: OpenShape) -> reference.Normalization:
-    require(layer, layer.get_config(), invert=False)
-    deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float32)), np.float32(keras.config.epsilon()))
-    inverse = (np.float32(1) / deviation).astype(np.float32)
-    return reference.Normalization(
-        _per_feature(layer, layer.mean, "mean", shape), _per_feature(layer, inverse, "variance", shape)
-    )
 
 
 def _per_feature(layer: Any, values: Any, name: str, shape: OpenShape) -> Array:
@@ -162,16 +134,6 @@ def _per_feature(layer: Any, values: Any, name: str, shape: OpenShape) -> Array:
     if numbers.size != 1 and (numbers.size != shape[-1] or numbers.shape[-1] != numbers.size):
         raise refusal(layer, f"has a {name} for each position; only one for each feature is supported")
     return numbers.ravel()
-
-
-def _read_unit_normalization(layer: Any, shape: OpenShape) -> reference.UnitNormalization:
-    _require_last(layer, layer.axis, shape)
-    return reference.UnitNormalization()
-
-
-def _read_rms_normalization(layer: Any, shape: OpenShape) -> reference.RMSNormalization:
-    _require_last(layer, layer.axis, shape)
-    return reference.RMSNormalization(float64(layer.scale), float(layer.epsilon))
 
 
 def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
@@ -263,7 +225,10 @@ def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
         raise refusal(
             layer, f"wraps a {wrapped}; only layers that work on each position alone are supported, such as Dense"
         )
-    return _read(layer.layer, (shape[0], *shape[2:]))
+    inner = _read(layer.layer, (shape[0], *shape[2:]))
+    if isinstance(inner, reference.AxesNormalization | reference.AxisBatchNormalization):
+        raise refusal(layer, "wraps a normalization of another axis than the last one, which is not supported")
+    return inner
 
 
 def _read_permute(layer: Any, _: OpenShape) -> reference.Transpose:
@@ -285,13 +250,8 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.LeakyReLU: _read_leaky_relu,
     layers.ELU: _read_elu,
     layers.Softmax: _read_softmax,
-    layers.BatchNormalization: _read_batch_normalization,
-    layers.LayerNormalization: _read_layer_normalization,
-    layers.Rescaling: _read_rescaling,
     layers.PReLU: _read_prelu,
-    layers.Normalization: _read_normalization,
-    layers.UnitNormalization: _read_unit_normalization,
-    layers.RMSNormalization: _read_rms_normalization,
+    **dict.fromkeys(NORMALIZATIONS, _read_normalization),
     layers.Concatenate: _read_concatenate,
     **dict.fromkeys(_MERGES, _read_merge),
     layers.GlobalAveragePooling1D: _read_global_pooling,
@@ -347,12 +307,6 @@ def require(layer: Any, config: dict[str, Any], **settings: object) -> None:
     for name, value in settings.items():
         if config.get(name, value) != value:
             raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is supported")
-
-
-def _require_last(layer: Any, axis: Any, shape: OpenShape) -> None:
-    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-    if axes not in ([-1], [len(shape) - 1]):
-        raise refusal(layer, f"works along axis {axis}; only the last axis is supported")
 
 
 def refusal(layer: Any, reason: str) -> ModelError:

@@ -1,214 +1,312 @@
 """Turns the operations of functional models into layers of the reference, or refuses them with a reason.
 
 Keras saves `x[:, -1]`, `a + b` and `ops.mean(x, axis=1)` as operations between layers. `_READERS` has one entry per
-operation. Imports Keras.
+operation; those that move numbers are in `read_items`. Imports Keras.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from rnnx import reference
-from rnnx.keras_models.read_layers import read_shape, refusal
-from rnnx.reference import Selection
+from rnnx.keras_models.operation_parts import (
+    OperationReader,
+    arguments_of,
+    axes_of,
+    constant_of,
+    inputs_of,
+    is_exact,
+    outputs_of,
+)
+from rnnx.keras_models.read_items import READERS_OF_ITEMS
+from rnnx.keras_models.read_layers import refusal
 
-_Reader: TypeAlias = Callable[[Any], reference.Layer]
+# The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
+_OF_ANY_TYPE = frozenset(
+    {
+        "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
+        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OnesLike", "Subtract",
+        "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+    }
+)  # fmt: skip
+_TYPES = ("float32", "bool", "int32", "int64")
+# The comparison that says the same with its operands exchanged.
+_EXCHANGED: Mapping[Any, Any] = {
+    "equal": "equal",
+    "not_equal": "not_equal",
+    "greater": "less",
+    "greater_equal": "less_equal",
+    "less": "greater",
+    "less_equal": "greater_equal",
+}
 
 
-def is_operation(layer: Any) -> bool:
-    """Says whether a part of a functional model is an operation and no layer."""
-    return not isinstance(layer, keras.Layer)
-
-
-def is_of_masks(layer: Any) -> bool:
-    """Says whether a part of a functional model is an operation that computes a mask; Keras saves these as well."""
-    return is_operation(layer) and all(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.output))
-
-
-def read_operation(operation: Any) -> reference.Layer:
-    """Turns an operation into its layer of the reference.
+def read_operation(operation: Any) -> list[reference.Layer]:
+    """Turns an operation into its layer of the reference, or into one for each of its outputs.
 
     Raises:
         ModelError: If the operation, or one of its settings, is not supported.
     """
-    reader = _READERS.get(type(operation).__name__)
+    name = type(operation).__name__
+    reader = _READERS.get(name)
     if reader is None or not type(operation).__module__.startswith("keras.src.ops."):
         raise refusal(operation, "is of an unsupported class")
-    for tensor in (*_inputs(operation), *keras.tree.flatten(operation.output)):
-        if tensor.dtype != "float32":
+    for tensor in (*inputs_of(operation), *outputs_of(operation)):
+        if tensor.dtype not in (_TYPES if name in _OF_ANY_TYPE else _TYPES[:1]):
             raise refusal(operation, f"computes with numbers of type {tensor.dtype}; only float32 is supported")
-    if len(operation.output.shape) < 2:
-        raise refusal(operation, "leaves a single number of each row, without an axis; keep an axis")
-    return reader(operation)
+    if any(len(tensor.shape) < 1 for tensor in outputs_of(operation)):
+        raise refusal(operation, "has a result without the axis of the batch, which is not supported")
+    layers = reader(operation)
+    layers = layers if isinstance(layers, list) else [layers]
+    if len(layers) != len(outputs_of(operation)):
+        raise refusal(operation, f"has {len(outputs_of(operation))} outputs, which is not supported")
+    return layers
 
 
-def _inputs(operation: Any) -> list[Any]:
-    tensors: list[Any] = keras.tree.flatten(operation.input)
-    return tensors
-
-
-def _arguments(operation: Any) -> list[Any]:
-    """Returns the arguments of the only call of an operation, those by name at the end."""
-    arguments = operation._inbound_nodes[0].arguments
-    return [*arguments.args, *arguments.kwargs.values()]
-
-
-def _axes(operation: Any, axis: Any, rank: int, what: str) -> tuple[int, ...]:
-    """Returns axes counted from the batch, in order; refuses the batch itself."""
-    given = range(rank) if axis is None else axis if isinstance(axis, list | tuple) else [axis]
-    axes = tuple(sorted({int(each) % rank for each in given}))
-    if 0 in axes:
-        raise refusal(operation, f"{what} the batch; only the other axes are supported")
-    return axes
-
-
-def _read_get_item(operation: Any) -> reference.GetItem:
-    """Reads `x[key]`; what it takes must be there for any time."""
-    x, key = _arguments(operation)
-    parts = list(key) if isinstance(key, list | tuple) else [key]
-    taken = sum(part is not None and part is not Ellipsis for part in parts)
-    rest = [slice(None)] * (len(x.shape) - taken)
-    if Ellipsis in parts:
-        place = parts.index(Ellipsis)
-        parts[place : place + 1] = rest
-    if not parts or not isinstance(parts[0], slice) or any(_ends(parts[0])):
-        raise refusal(operation, "takes some rows of the batch; only parts of each row are supported")
-    sizes = iter(x.shape[1:])
-    return reference.GetItem(tuple(_read_selection(operation, part, sizes) for part in parts[1:]))
-
-
-def _ends(part: slice) -> tuple[Any, Any, Any]:
-    return part.start, part.stop, part.step
-
-
-def _read_selection(operation: Any, part: Any, sizes: Any) -> Selection:
-    if part is None:
-        return Selection("new")
-    size = next(sizes)
-    if isinstance(part, slice):
-        selection = Selection("slice", *(None if end is None else int(end) for end in _ends(part)))
-        if len(range(*part.indices(1 if size is None else size))) == 0:
-            what = "nothing of a sequence of one position; use a fixed time" if size is None else "nothing"
-            raise refusal(operation, f"leaves {what}")
-        return selection
-    if isinstance(part, bool) or not isinstance(part, int | np.integer):
-        raise refusal(operation, f"takes {part!r:.60}; only whole numbers and slices are supported")
-    if size is None and part not in (0, -1):
-        raise refusal(operation, f"takes position {part}, which a short sequence does not have; use a fixed time")
-    return Selection("index", int(part))
-
-
-def _combines(name: Any) -> _Reader:
+def _combines(name: Any) -> OperationReader:
     """Returns the reader of an operation on two tensors, or on a tensor and constants."""
 
     def read(operation: Any) -> reference.Layer:
-        first, second = _arguments(operation)
+        first, second = arguments_of(operation)[:2]
         tensors = [each for each in (first, second) if isinstance(each, keras.KerasTensor)]
         if len(tensors) == 2:
-            if len(first.shape) != len(second.shape):
-                raise refusal(operation, f"has inputs of the shapes {first.shape} and {second.shape}; reshape one")
+            _require_one_rank(operation, first, second)
             return reference.CombineTensors(name)
         is_first = tensors[0] is second
-        constants = np.asarray(keras.ops.convert_to_numpy(first if is_first else second)).astype(np.float32)
+        constants = constant_of(first if is_first else second)
         rank = len(tensors[0].shape)
         if constants.size == 1 and constants.ndim <= rank:
             return reference.CombineNumber(name, float(constants.reshape(())), is_first)
-        if constants.ndim > rank or constants.shape[-1] != constants.size or constants.size != tensors[0].shape[-1]:
+        if constants.ndim > rank or (constants.ndim == rank and len(constants) > 1):
             raise refusal(
                 operation,
-                f"has constants of the shape {constants.shape}; only a number, or one for each feature, is supported",
+                f"has constants of the shape {constants.shape}, which are not those of one row of {tensors[0].shape}",
             )
-        return reference.CombineConstants(name, constants.ravel().astype(np.float64), is_first)
+        while len(constants) == 1:
+            constants = constants[0]
+        return reference.CombineConstants(name, constants, is_first)
 
     return read
 
 
-def _applies(layer: reference.Layer) -> _Reader:
+def _require_one_rank(operation: Any, *tensors: Any) -> None:
+    """Makes sure that the axes of several tensors are the same ones, that of the batch first."""
+    if len({len(tensor.shape) for tensor in tensors}) > 1:
+        shapes = " and ".join(str(tensor.shape) for tensor in tensors)
+        raise refusal(
+            operation,
+            f"has inputs of the shapes {shapes}, of which the batch would be taken for another axis; add an axis, "
+            "as x[:, None] does",
+        )
+
+
+def _applies(function: Any) -> OperationReader:
     """Returns the reader of an operation without settings."""
-    return lambda _: layer
+    return lambda _: reference.ApplyFunction(function)
 
 
-def _reduces(name: Any) -> _Reader:
+def _read_gelu(operation: Any) -> reference.ApplyFunction:
+    return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
+
+
+def _read_leaky_relu(operation: Any) -> reference.ApplyWithNumber:
+    return reference.ApplyWithNumber("leaky_relu", float(operation.negative_slope))
+
+
+def _read_elu(operation: Any) -> reference.ApplyWithNumber:
+    return reference.ApplyWithNumber("elu", float(operation.alpha))
+
+
+def _read_power(operation: Any) -> reference.ApplyWithNumber:
+    base, exponent = arguments_of(operation)
+    if not isinstance(base, keras.KerasTensor) or isinstance(exponent, keras.KerasTensor) or np.size(exponent) != 1:
+        raise refusal(operation, "has a computed exponent, or several; only x ** number is supported")
+    return reference.ApplyWithNumber("power", float(constant_of(exponent).reshape(())))
+
+
+def _read_clip(operation: Any) -> reference.Clip:
+    ends = operation.x_min, operation.x_max
+    if any(isinstance(end, keras.KerasTensor) or np.size(end) != 1 for end in ends):
+        raise refusal(operation, "has computed ends, or several; only two numbers are supported")
+    least, most = (float(constant_of(end).reshape(())) for end in ends)
+    return reference.Clip(least, most)
+
+
+def _compares(name: Any) -> OperationReader:
+    """Returns the reader of a comparison, which must not depend on rounding."""
+
+    def read(operation: Any) -> reference.Compare:
+        if not all(map(is_exact, inputs_of(operation))):
+            raise refusal(
+                operation,
+                "compares a computed value, where rounding could decide; only what comes from an input or an "
+                "Embedding unchanged may be compared",
+            )
+        first, second = arguments_of(operation)
+        if len(inputs_of(operation)) == 2:
+            _require_one_rank(operation, first, second)
+            return reference.Compare(name)
+        is_first = isinstance(second, keras.KerasTensor)
+        number = constant_of(first if is_first else second)
+        if number.size != 1 or number.ndim:
+            raise refusal(operation, f"compares with constants of the shape {number.shape}; only a number is supported")
+        return reference.Compare(_EXCHANGED[name] if is_first else name, float(number))
+
+    return read
+
+
+def _read_where(operation: Any) -> reference.Choose:
+    condition, *others = arguments_of(operation)
+    tensors = [each for each in (condition, *others) if isinstance(each, keras.KerasTensor)]
+    if len(others) != 2 or tensors[0] is not condition or condition.dtype != "bool":
+        raise refusal(operation, "should choose from two operands by a comparison")
+    _require_one_rank(operation, *tensors)
+    numbers: list[float | None] = []
+    for other in others:
+        is_computed = isinstance(other, keras.KerasTensor)
+        if not is_computed and (np.size(other) != 1 or np.ndim(other) > len(condition.shape)):
+            shape = np.shape(other)
+            raise refusal(operation, f"chooses from constants of the shape {shape}; only a number is supported")
+        numbers.append(None if is_computed else float(constant_of(other).reshape(())))
+    return reference.Choose(*numbers)
+
+
+def _read_cast(operation: Any) -> reference.Layer:
+    (before,), (after,) = inputs_of(operation), outputs_of(operation)
+    if after.dtype == "bool" or (before.dtype == "float32" and after.dtype != "float32"):
+        raise refusal(operation, f"turns numbers of type {before.dtype} into {after.dtype}, which is not supported")
+    # TensorFlow returns the tensor itself, with its mask, if there is nothing to do.
+    return reference.Activation("linear") if before.dtype == after.dtype else reference.ApplyFunction("linear")
+
+
+def _fills(number: float) -> OperationReader:
+    return lambda _: reference.Fill(number)
+
+
+def _reduces(name: Any) -> OperationReader:
     def read(operation: Any) -> reference.Reduce:
         if getattr(operation, "initial", None) is not None:
             raise refusal(operation, "has an initial value, which is not supported")
-        axes = _axes(operation, operation.axis, len(_inputs(operation)[0].shape), "reduces")
+        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
         return reference.Reduce(name, axes, bool(operation.keepdims))
 
     return read
 
 
-def _read_softmax(operation: Any) -> reference.Layer:
-    rank = len(_inputs(operation)[0].shape)
-    axes = _axes(operation, operation.axis, rank, "normalizes over")
-    if len(axes) > 1:
-        raise refusal(operation, f"normalizes over the axes {axes}; only one axis is supported")
-    return reference.Activation("softmax") if axes == (rank - 1,) else reference.Softmax(axes[0])
+def _read_norm(operation: Any) -> reference.Reduce:
+    rank = len(inputs_of(operation)[0].shape)
+    axes = axes_of(operation, operation.axis, rank, "reduces")
+    if operation.ord not in ((None, 2) if len(axes) == 1 else (None, "fro")):
+        raise refusal(operation, f"has ord={operation.ord!r}; only the root of the sum of squares is supported")
+    return reference.Reduce("norm", axes, bool(operation.keepdims))
 
 
-def _read_expand_dims(operation: Any) -> reference.GetItem:
-    rank = len(operation.output.shape)
-    axes = _axes(operation, operation.axis, rank, "adds an axis in front of")
-    return reference.GetItem(tuple(Selection("new" if i in axes else "slice") for i in range(1, rank)))
+def _along(name: Any) -> OperationReader:
+    """Returns the reader of an operation along one axis."""
 
-
-def _read_squeeze(operation: Any) -> reference.GetItem:
-    shape = _inputs(operation)[0].shape
-    axis = operation.axis
-    if axis is None:
-        axis = [i for i, size in enumerate(shape) if size == 1]
-    axes = _axes(operation, axis, len(shape), "removes")
-    return reference.GetItem(
-        tuple(Selection("index", 0) if i in axes else Selection("slice") for i in range(1, len(shape)))
-    )
-
-
-def _joins(*, is_stacked: bool) -> _Reader:
-    def read(operation: Any) -> reference.Join:
-        (axis,) = _axes(operation, operation.axis, len(operation.output.shape), "joins inputs along")
-        return reference.Join(axis, is_stacked)
+    def read(operation: Any) -> reference.ApplyAlong:
+        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
+        if len(axes) > 1:
+            raise refusal(operation, f"works along the axes {axes}; only one axis is supported")
+        return reference.ApplyAlong(name, axes[0])
 
     return read
 
 
-def _read_transpose(operation: Any) -> reference.Transpose:
-    rank = len(operation.output.shape)
-    axes = range(rank)[::-1] if operation.axes is None else operation.axes
-    order = tuple(int(axis) % rank for axis in axes)
-    if order[0] != 0:
-        raise refusal(operation, "moves the batch to another axis, which is not supported")
-    return reference.Transpose(order)
+def _read_normalize(operation: Any) -> reference.ApplyAlong:
+    (axis,) = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
+    if operation.order != 2:
+        raise refusal(operation, f"has order={operation.order!r}; only 2 is supported")
+    least = keras.config.epsilon() if operation.epsilon is None else operation.epsilon
+    return reference.ApplyAlong("normalize", axis, float(least))
 
 
-def _read_reshape(operation: Any) -> reference.Reshape:
-    first, *_ = operation.newshape
-    batch = _inputs(operation)[0].shape[0]
-    if first not in (-1, batch):
-        raise refusal(operation, "does not keep the batch; give -1 as its first size")
-    return read_shape(operation, _inputs(operation)[0].shape, operation.output.shape)
+def _read_matmul(operation: Any) -> reference.Layer:
+    first, second = arguments_of(operation)[:2]
+    tensors = inputs_of(operation)
+    if len(tensors) == 2:
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        if len(shapes[0]) < 3 or len(shapes[0]) != len(shapes[1]) or shapes[0][1:-2] != shapes[1][1:-2]:
+            raise refusal(
+                operation,
+                f"multiplies tensors of the shapes {shapes[0]} and {shapes[1]}; only a matrix of each row, with the "
+                "same axes in front of it, is supported",
+            )
+        return reference.MultiplyTensors()
+    is_first = tensors[0] is second
+    matrix = constant_of(first if is_first else second)
+    if matrix.ndim != 2 or (is_first and len(second.shape) < 3):
+        raise refusal(operation, f"multiplies by constants of the shape {matrix.shape}; only a matrix is supported")
+    return reference.MultiplyMatrix(matrix, is_first)
 
 
-def _read_matmul(operation: Any) -> reference.Dense:
-    _, second = _arguments(operation)
-    if isinstance(second, keras.KerasTensor) or np.ndim(second) != 2:
-        raise refusal(operation, "multiplies two computed tensors; only a product with a matrix of constants, x @ m, "
-                      "is supported")  # fmt: skip
-    kernel = np.asarray(keras.ops.convert_to_numpy(second)).astype(np.float32).astype(np.float64)
-    return reference.Dense(kernel, np.zeros(kernel.shape[1]), "linear")
+def _read_dot(operation: Any) -> reference.Layer:
+    if isinstance(arguments_of(operation)[1], keras.KerasTensor):
+        raise refusal(operation, "multiplies by a computed tensor; use ops.matmul or ops.einsum")
+    return _read_matmul(operation)
 
 
-_READERS: Mapping[str, _Reader] = {
-    "Absolute": _applies(reference.ApplyFunction("absolute")),
+def _read_einsum(operation: Any) -> reference.Einsum:
+    tensors = inputs_of(operation)
+    equation = operation.subscripts.replace(" ", "")
+    operands, _, result = equation.partition("->")
+    letters = operands.split(",")
+    is_plain = all(len(set(word)) == len(word) and word.isalpha() for word in (*letters, result))
+    if len(tensors) != 2 or len(arguments_of(operation)) != 2 or len(letters) != 2 or not result or not is_plain:
+        raise refusal(
+            operation, f"has the equation {equation!r:.60}; only two computed tensors, a letter for each axis, and a "
+            "result are supported"
+        )  # fmt: skip
+    first, second = letters
+    batch = {word[0] for word in (first, second, result)}
+    alone = (set(first) ^ set(second)) - set(result)
+    sizes = dict(zip(first, tensors[0].shape, strict=True))
+    repeated = [each for each, size in zip(second, tensors[1].shape, strict=True) if sizes.get(each, size) != size]
+    if len(batch) != 1 or alone or repeated:
+        raise refusal(
+            operation, f"has the equation {equation!r:.60}; supported is a product of matrices, of which the batch is "
+            "the first axis"
+        )  # fmt: skip
+    return reference.Einsum(first, second, result)
+
+
+_READERS: Mapping[str, OperationReader] = {
+    **READERS_OF_ITEMS,
+    "Abs": _applies("absolute"),
+    "Absolute": _applies("absolute"),
     "Add": _combines("add"),
-    "Concatenate": _joins(is_stacked=False),
+    "All": _reduces("min"),
+    "Amax": _reduces("max"),
+    "Amin": _reduces("min"),
+    "Any": _reduces("max"),
+    "Cast": _read_cast,
+    "Clip": _read_clip,
+    "Cumsum": _along("cumsum"),
     "Divide": _combines("divide"),
-    "Exp": _applies(reference.Activation("exponential")),
-    "ExpandDims": _read_expand_dims,
-    "GetItem": _read_get_item,
+    "Dot": _read_dot,
+    "Einsum": _read_einsum,
+    "Elu": _read_elu,
+    "Equal": _compares("equal"),
+    "Exp": _applies("exponential"),
+    "Gelu": _read_gelu,
+    "Greater": _compares("greater"),
+    "GreaterEqual": _compares("greater_equal"),
+    "HardSigmoid": _applies("hard_sigmoid"),
+    "LeakyRelu": _read_leaky_relu,
+    "Less": _compares("less"),
+    "LessEqual": _compares("less_equal"),
+    "Log": _applies("log"),
+    "Log1p": _applies("log1p"),
+    "LogSigmoid": _applies("log_sigmoid"),
+    "LogSoftmax": _along("log_softmax"),
+    "LogicalAnd": _combines("minimum"),
+    "LogicalNot": lambda _: reference.Compare("equal", 0.0),
+    "LogicalOr": _combines("maximum"),
+    "Logsumexp": _reduces("log_sum_exp"),
     "Matmul": _read_matmul,
     "Max": _reduces("max"),
     "Maximum": _combines("maximum"),
@@ -216,18 +314,30 @@ _READERS: Mapping[str, _Reader] = {
     "Min": _reduces("min"),
     "Minimum": _combines("minimum"),
     "Multiply": _combines("multiply"),
-    "Negative": _applies(reference.ApplyFunction("negative")),
-    "Relu": _applies(reference.Activation("relu")),
-    "Reshape": _read_reshape,
-    "Sigmoid": _applies(reference.Activation("sigmoid")),
-    "Softmax": _read_softmax,
-    "Sqrt": _applies(reference.ApplyFunction("sqrt")),
-    "Square": _applies(reference.ApplyFunction("square")),
-    "Squeeze": _read_squeeze,
-    "Stack": _joins(is_stacked=True),
+    "Negative": _applies("negative"),
+    "Norm": _read_norm,
+    "Normalize": _read_normalize,
+    "NotEqual": _compares("not_equal"),
+    "OnesLike": _fills(1.0),
+    "Power": _read_power,
+    "Reciprocal": _applies("reciprocal"),
+    "Relu": _applies("relu"),
+    "Relu6": _applies("relu6"),
+    "Rsqrt": _applies("rsqrt"),
+    "Selu": _applies("selu"),
+    "Sigmoid": _applies("sigmoid"),
+    "Silu": _applies("silu"),
+    "Softmax": _along("softmax"),
+    "Softplus": _applies("softplus"),
+    "Softsign": _applies("softsign"),
+    "Sqrt": _applies("sqrt"),
+    "Square": _applies("square"),
+    "Std": _reduces("deviation"),
     "Subtract": _combines("subtract"),
     "Sum": _reduces("sum"),
-    "Tanh": _applies(reference.Activation("tanh")),
-    "Transpose": _read_transpose,
+    "Tanh": _applies("tanh"),
     "TrueDivide": _combines("divide"),
+    "Var": _reduces("variance"),
+    "Where": _read_where,
+    "ZerosLike": _fills(0.0),
 }

@@ -16,8 +16,8 @@ from keras import layers
 from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
+from rnnx.keras_models.operation_parts import is_operation, operations_of_masks, outputs_of
 from rnnx.keras_models.read_layers import refusal
-from rnnx.keras_models.read_operations import is_of_masks
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
 
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
@@ -75,7 +75,11 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     """
     if isinstance(model, keras.Sequential):
         return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
-    owner = _owners(_working(model))
+    working = _working(model)
+    owner = _owners(working)
+    for part in working:
+        if any(len(tensor.shape) < 2 and any(tensor is end for end in model.outputs) for tensor in outputs_of(part)):
+            raise refusal(part, "gives a single number of each row, without an axis; keep an axis, as x[:, None] does")
     if any(id(tensor) not in owner for tensor in model.outputs):
         raise ModelError(
             f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
@@ -92,7 +96,8 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
 def _working(model: keras.Model) -> list[Any]:
     """Returns the layers of a model, and the operations between them that compute no masks."""
     parts = model.layers if isinstance(model, keras.Sequential) else model.operations
-    return [part for part in parts if not isinstance(part, layers.InputLayer) and not is_of_masks(part)]
+    of_masks = operations_of_masks(parts)
+    return [part for part in parts if not isinstance(part, layers.InputLayer) and id(part) not in of_masks]
 
 
 def _owners(working: Iterable[Any]) -> dict[int, Port]:
@@ -114,8 +119,10 @@ def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tup
         return
     owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
     for layer in working:
-        # Keras lists a mask as a further input, of dtype bool. `find_explicit_mask` handles those not propagated.
-        tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+        # Keras lists the mask of a layer as a further input, of dtype bool. `find_explicit_mask` handles those not
+        # propagated.
+        tensors = keras.tree.flatten(layer.input)
+        tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or is_operation(layer)]
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads a tensor from outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)

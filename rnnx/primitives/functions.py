@@ -209,3 +209,30 @@ def unit(x: Array) -> Array:
     own = gamma(values.shape[-1] + 8.0) * size + 2 * SMALLEST_NORMAL
     new.round_by(np.where(is_safe, own, 2.0 * ~is_zero))
     return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def norm(x: Array, axis: int) -> Array:
+    """Returns the root of the sum of squares over an axis, which it keeps.
+
+    If x is off by e, the norm is off by at most the norm of e. A runtime rounds n squares and their sum, of which the
+    root has half the relative error, and the root; squares that underflow hide a norm of less than the root of n times
+    the smallest normal number. Where the norm is 0, its slope in any direction is at most 1.
+    """
+    operand, values = tracked(x), exact(x)
+    value = np.sqrt((values**2).sum(axis=axis, keepdims=True))
+    if operand is None:
+        return np.asarray(value)
+    operand.settle()
+    count, error = values.shape[axis], None
+    if operand.error is not None:
+        error = np.sqrt((operand.error**2).sum(axis=axis, keepdims=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        direction = np.where(value > 0, values / value, 1.0)
+
+    def transposed(g: Array) -> Array:
+        return np.asarray(g * direction)
+
+    new: Any = operand.result(value, error, links=[Link(operand, transposed=transposed)])
+    size = value if error is None else value + error
+    new.round_by(gamma(count / 2 + 8.0) * size + np.sqrt(count * SMALLEST_NORMAL) * (size > 0))
+    return new  # type: ignore[no-any-return]  # a tracked value

@@ -75,9 +75,11 @@ def rsqrt(x: Array) -> Array:
     """
     operand = tracked(x)
     if operand is None:
-        return np.asarray(1.0 / np.sqrt(x))
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN and infinity, without a warning
+            return np.asarray(1.0 / np.sqrt(x))
     operand.settle()
-    value, error = 1.0 / np.sqrt(operand.value), None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value, error = 1.0 / np.sqrt(operand.value), None
     if operand.error is not None:
         least = operand.value - operand.error
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -11,7 +11,9 @@ from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
@@ -27,20 +29,23 @@ from rnnx.reference.network import (
     last_state_of,
 )
 from rnnx.reference.operations import (
+    ApplyAlong,
     ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    GetItem,
-    Join,
+    Compare,
+    Fill,
     Reduce,
-    Selection,
-    Transpose,
 )
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
@@ -55,6 +60,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -69,23 +75,35 @@ __all__ = [
     "ActivationName",
     "AdditiveAttention",
     "AdditiveWeights",
+    "ApplyAlong",
     "ApplyFunction",
+    "ApplyWithNumber",
     "Array",
     "Attention",
     "AttentionWeights",
+    "AxesNormalization",
+    "AxisBatchNormalization",
     "BatchNormalization",
+    "CappedReLU",
+    "Choose",
+    "Clip",
     "CombineConstants",
     "CombineNumber",
     "CombineTensors",
+    "Compare",
     "Concatenate",
     "Conv1D",
     "Dense",
     "Dot",
+    "Einsum",
     "Embedding",
+    "FeatureRescaling",
+    "Fill",
     "GetItem",
     "Given",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "GroupNormalization",
     "HeadKind",
     "Input",
     "Join",
@@ -96,13 +114,17 @@ __all__ = [
     "Mask",
     "Masking",
     "Merge",
+    "MultiplyMatrix",
+    "MultiplyTensors",
     "NamedArrays",
     "Network",
     "Node",
     "Normalization",
     "PReLU",
+    "Pad",
     "Pooling1D",
     "RMSNormalization",
+    "Rearrange",
     "Recurrent",
     "RecurrentLayer",
     "Reduce",

@@ -82,6 +82,7 @@ def _marks(layer: Layer, size: int, time: int, inputs: Any, count: int = 1) -> M
             values = _call(layer, size, time, dict.fromkeys(inputs, t), count).values
         except ValueError:
             return None
+        values = values if values.ndim > 1 else values[:, None]
         columns.append(np.isnan(values[0]).reshape(len(values[0]), -1).any(axis=1) if values.size else [])
     return np.asarray(columns, bool).T
 

@@ -10,21 +10,27 @@ from typing import TypeAlias
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
 from rnnx.reference.convolution import Conv1D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.operations import (
+    ApplyAlong,
     ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    GetItem,
-    Join,
+    Compare,
+    Fill,
     Reduce,
-    Transpose,
 )
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
@@ -39,6 +45,7 @@ from rnnx.reference.pointwise import (
 from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
 from rnnx.reference.recurrent import SimpleRNN
 from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
@@ -49,6 +56,9 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
+    | ApplyAlong | ApplyWithNumber | Choose | Clip | Compare | Fill | Pad | Rearrange
+    | MultiplyMatrix | MultiplyTensors | Einsum
+    | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization
     | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

@@ -1,7 +1,8 @@
-"""The operations of functional models that are no layers, in NumPy, in float64. Imports numpy only.
+"""The operations of functional models that compute with single numbers, in NumPy, in float64. Imports numpy only.
 
-Keras writes `x[:, -1]`, `a + b` and `ops.mean(x, axis=1)` into a model as operations between its layers. They read no
-mask, and their results have none. Axes are counted from the batch, which is axis 0.
+Keras writes `a + b` and `ops.mean(x, axis=1)` into a model as operations between its layers. They read no mask, and
+their results have none. Axes are counted from the batch, which is axis 0. `items` has the operations that move numbers,
+and `matrices` those that multiply matrices.
 
 Source: as Keras 3 defines them (`keras.ops`).
 """
@@ -9,54 +10,35 @@ Source: as Keras 3 defines them (`keras.ops`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import pi
+from math import sqrt as sqrt_of
 from typing import Any, Literal
 
 import numpy as np
 
-from rnnx.primitives import Array, concatenate, divide_by_count, largest, maximum, sqrt, swap
+from rnnx.primitives import (
+    ActivationName,
+    Array,
+    activate,
+    divide_by_count,
+    exact,
+    largest,
+    log,
+    maximum,
+    norm,
+    power,
+    rsqrt,
+    softmax,
+    sqrt,
+    swap,
+    where,
+)
+from rnnx.reference.items import require_axes
+from rnnx.reference.pointwise import ELU, LeakyReLU
 from rnnx.reference.tensor import Tensor
 
 Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What `GetItem` takes of one axis.
-
-    Attributes:
-        kind: `index` takes the element `start` and removes the axis, `slice` takes a part, and `new` adds an axis of
-            size 1.
-        start: As in a slice of Python.
-        stop: As in a slice of Python.
-        step: As in a slice of Python.
-    """
-
-    kind: Literal["index", "slice", "new"]
-    start: int | None = None
-    stop: int | None = None
-    step: int | None = None
-
-    @property
-    def key(self) -> Any:
-        """The selection as NumPy takes it."""
-        return {"index": self.start, "slice": slice(self.start, self.stop, self.step), "new": None}[self.kind]
-
-
-@dataclass(frozen=True)
-class GetItem:
-    """Takes a part of each row, as `x[:, -1]` or `x[..., 2:4]` do.
-
-    Attributes:
-        selections: What is taken of each axis after the batch. Further axes are taken whole.
-    """
-
-    selections: tuple[Selection, ...]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        try:
-            return Tensor(x.values[(slice(None), *(selection.key for selection in self.selections))])
-        except IndexError as error:
-            raise ValueError(f"the input has no such part: {error}") from error
+Relation = Literal["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"]
 
 
 @dataclass(frozen=True)
@@ -93,17 +75,22 @@ class CombineNumber:
 
 @dataclass(frozen=True, eq=False)
 class CombineConstants:
-    """Combines each position of its input with constants.
+    """Combines each row of its input with constants; an axis of size 1 is repeated.
 
     Attributes:
         operation: How.
-        constants: `(features,)`.
+        constants: Those of a row, `(features,)` or `(time, features)` for example.
         is_first: Whether the constants are the first operand.
     """
 
     operation: Arithmetic
     constants: Array
     is_first: bool
+
+    @property
+    def position_size(self) -> int | None:
+        """How many numbers a position has, if the constants say it."""
+        return self.constants.shape[-1] if self.constants.shape[-1] > 1 else None
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.operation == "divide" and not self.is_first:
@@ -122,7 +109,7 @@ def _combine(operation: Arithmetic, a: Array, b: Array) -> Array:
         case "multiply":
             return a * b
         case "divide":
-            return a / b
+            return _divide(a, b)
         case "maximum":
             return maximum(a, b)
         case "minimum":
@@ -130,96 +117,245 @@ def _combine(operation: Arithmetic, a: Array, b: Array) -> Array:
     raise ValueError(f"operation {operation!r} is not supported")
 
 
+def _divide(a: Any, b: Any) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):  # by 0: NaN and infinity, without a warning
+        quotient: Array = a / b
+        return quotient
+
+
 @dataclass(frozen=True)
 class ApplyFunction:
-    """Applies a function to each element."""
+    """Applies a function to each element: an activation but softmax, or one of those below.
 
-    function: Literal["absolute", "negative", "sqrt", "square"]
+    `gelu_tanh` is the approximation of gelu that `keras.ops.gelu` computes unless it is told otherwise.
+    """
+
+    function: Literal[
+        ActivationName, "absolute", "gelu_tanh", "log", "log1p", "log_sigmoid", "negative", "reciprocal", "relu6",
+        "rsqrt", "sqrt", "square",
+    ]  # fmt: skip
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(self._apply(x.values))
+
+    def _apply(self, x: Array) -> Array:
+        match self.function:
+            case "absolute":
+                return maximum(x, -x)
+            case "gelu_tanh":
+                inner = (x + 0.044715 * power(x, 3.0)) * np.sqrt(2 / pi)
+                return 0.5 * x * (1.0 + activate("tanh", inner))
+            case "log":
+                return log(x)
+            case "log1p":
+                return log(1.0 + x)
+            case "log_sigmoid":
+                return -activate("softplus", -x)
+            case "negative":
+                return -x
+            case "reciprocal":
+                return _divide(1.0, x)
+            case "relu6":
+                return _clip(x, 0.0, 6.0)
+            case "rsqrt":
+                return rsqrt(x)
+            case "sqrt":
+                return sqrt(x)
+            case "square":
+                return x * x
+        return activate(self.function, x)
+
+
+@dataclass(frozen=True)
+class ApplyWithNumber:
+    """Applies a function that has a parameter to each element: `elu`, `leaky_relu`, or a power.
+
+    Attributes:
+        function: Which.
+        number: The scale of the exponential, the slope below zero, or the exponent.
+    """
+
+    function: Literal["elu", "leaky_relu", "power"]
+    number: float
 
     def __call__(self, x: Tensor) -> Tensor:
         match self.function:
-            case "absolute":
-                return Tensor(maximum(x.values, -x.values))
-            case "negative":
-                return Tensor(-x.values)
-            case "sqrt":
-                return Tensor(sqrt(x.values))
-            case "square":
-                return Tensor(x.values * x.values)
+            case "elu":
+                return Tensor(ELU(self.number)(x).values)
+            case "leaky_relu":
+                return Tensor(LeakyReLU(self.number)(x).values)
+            case "power":
+                return Tensor(power(x.values, self.number))
         raise ValueError(f"function {self.function!r} is not supported")
 
 
 @dataclass(frozen=True)
-class Reduce:
-    """Takes the mean, the sum, the maximum or the minimum over some axes; a mask is ignored.
+class Clip:
+    """Replaces smaller numbers by `least`, and larger ones by `most`."""
+
+    least: float
+    most: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(_clip(x.values, self.least, self.most))
+
+
+def _clip(x: Array, least: Any, most: Any) -> Array:
+    return _combine("minimum", maximum(x, least), most)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
+
+    The inputs are exact, so that no rounding decides.
 
     Attributes:
-        operation: Which of them.
+        comparison: How.
+        number: The number; None if there are two inputs.
+    """
+
+    comparison: Relation
+    number: float | None = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        a, *others = (exact(x.values) for x in inputs)
+        b = others[0] if others else np.float64(self.number or 0.0)
+        compare = getattr(np, self.comparison)
+        # What is not a number stays visible.
+        return Tensor(np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b).astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Takes numbers where a condition, its first input, is 1, and others where it is 0.
+
+    The condition is exact, as the result of a comparison.
+
+    Attributes:
+        first: The number that is taken where the condition is 1; None if it is an input.
+        second: The number that is taken elsewhere; None if it is an input.
+    """
+
+    first: float | None = None
+    second: float | None = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        condition, *others = (x.values for x in inputs)
+        given = exact(condition)
+        rest = iter(others)
+        a, b = (next(rest) if number is None else np.float64(number) for number in (self.first, self.second))
+        chosen = where(given != 0, a, b)
+        return Tensor(where(np.isnan(given), np.nan, chosen) if np.isnan(given).any() else chosen)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Replaces each element by a number."""
+
+    number: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(where(np.ones(x.values.shape, np.bool_), self.number, x.values))
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Combines the numbers over some axes; a mask is ignored.
+
+    Attributes:
+        operation: The mean, the sum, the largest, the least, the variance (of the numbers themselves, not of a sample),
+            its root, the root of the sum of squares, or log(sum(exp(x))).
         axes: The axes, none of which is the batch.
         keepdims: Whether they stay, with size 1.
     """
 
-    operation: Literal["mean", "sum", "max", "min"]
+    operation: Literal["mean", "sum", "max", "min", "variance", "deviation", "norm", "log_sum_exp"]
     axes: tuple[int, ...]
     keepdims: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        _require_axes(x, *self.axes)
-        values = -x.values if self.operation == "min" else x.values
-        for axis in self.axes:
-            if self.operation in ("mean", "sum"):
-                values = values.sum(axis=axis, keepdims=True)
-            else:
-                values = largest(values, axis, keepdims=True)
-        if self.operation == "mean":
-            values = divide_by_count(values, float(np.prod([x.values.shape[axis] for axis in self.axes])))
-        values = -values if self.operation == "min" else values
+        require_axes(x, *self.axes)
+        values = self._reduce(x.values)
         if not self.keepdims:
             values = values[tuple(0 if axis in self.axes else slice(None) for axis in range(values.ndim))]
         return Tensor(values)
 
+    def _reduce(self, x: Array) -> Array:
+        match self.operation:
+            case "mean":
+                return self._mean(x)
+            case "sum":
+                return self._sum(x)
+            case "max":
+                return self._largest(x)
+            case "min":
+                return -self._largest(-x)
+            case "variance":
+                centred = x - self._mean(x)
+                return self._mean(centred * centred)
+            case "deviation":
+                return self._norm(x - self._mean(x)) * (1.0 / sqrt_of(self._count(x)))
+            case "norm":
+                return self._norm(x)
+            case "log_sum_exp":
+                most = self._largest(x)
+                return log(self._sum(activate("exponential", x - most))) + most
+        raise ValueError(f"operation {self.operation!r} is not supported")
+
+    def _sum(self, x: Array) -> Array:
+        for axis in self.axes:
+            x = x.sum(axis=axis, keepdims=True)
+        return x
+
+    def _mean(self, x: Array) -> Array:
+        return divide_by_count(self._sum(x), self._count(x))
+
+    def _norm(self, x: Array) -> Array:
+        for axis in self.axes:
+            x = norm(x, axis)
+        return x
+
+    def _count(self, x: Array) -> float:
+        return float(np.prod([x.shape[axis] for axis in self.axes]))
+
+    def _largest(self, x: Array) -> Array:
+        for axis in self.axes:
+            x = largest(x, axis, keepdims=True)
+        return x
+
 
 @dataclass(frozen=True)
-class Join:
-    """Concatenates inputs along an axis, or stacks them along a new one.
+class ApplyAlong:
+    """Applies a function to the numbers along an axis.
 
     Attributes:
-        axis: The axis of the result.
-        is_stacked: Whether the axis is new, and its size the number of inputs.
+        function: `softmax`, `log_softmax`, `cumsum` for running sums, or `normalize`, which divides by the root of the
+            sum of squares.
+        axis: The axis.
+        least: The least number by which `normalize` divides.
     """
 
+    function: Literal["softmax", "log_softmax", "cumsum", "normalize"]
     axis: int
-    is_stacked: bool
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        arrays = [x.values for x in inputs]
-        if self.is_stacked:
-            arrays = [values[(*[slice(None)] * self.axis, None)] for values in arrays]
-        return Tensor(concatenate(arrays, self.axis - arrays[0].ndim))
-
-
-@dataclass(frozen=True)
-class Transpose:
-    """Puts the axes in another order.
-
-    Attributes:
-        axes: The axis of the input for each axis of the result; the batch stays the first.
-    """
-
-    axes: tuple[int, ...]
+    least: float = 0.0
 
     def __call__(self, x: Tensor) -> Tensor:
-        values, rank = x.values, len(self.axes)
-        if values.ndim != rank:
-            raise ValueError(f"the input has {values.ndim} axes, not {rank}")
-        order = list(range(rank))
-        for place, axis in enumerate(self.axes):
-            if (other := order.index(axis)) != place:
-                values = swap(values, place - rank, other - rank)
-                order[place], order[other] = order[other], order[place]
-        return Tensor(values)
-
-
-def _require_axes(x: Tensor, *axes: int) -> None:
-    if max(axes) >= x.values.ndim:
-        raise ValueError(f"the input has no axis {max(axes)}")
+        require_axes(x, self.axis)
+        values, axis = x.values, self.axis
+        match self.function:
+            case "softmax":
+                return Tensor(softmax(values, axis=axis))
+            case "log_softmax":
+                shifted = values - largest(values, axis, keepdims=True)
+                return Tensor(shifted - log(activate("exponential", shifted).sum(axis=axis, keepdims=True)))
+            case "cumsum":
+                size, back = values.shape[axis], axis - values.ndim
+                last = swap(values, back, -1) if back < -1 else values
+                sums = last @ np.triu(np.ones((size, size)))
+                return Tensor(swap(sums, back, -1) if back < -1 else sums)
+            case "normalize":
+                squares = (values * values).sum(axis=axis, keepdims=True)
+                least = np.full(squares.shape, self.least**2)
+                return Tensor(values * rsqrt(maximum(squares, least)))
+        raise ValueError(f"function {self.function!r} is not supported")

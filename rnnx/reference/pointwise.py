@@ -26,6 +26,7 @@ from rnnx.primitives import (
     apply,
     exact,
     fold,
+    maximum,
     rsqrt,
     unit,
     variance,
@@ -128,6 +129,16 @@ class LeakyReLU:
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(apply(self.function, x.values), x.mask)
+
+
+@dataclass(frozen=True)
+class CappedReLU:
+    """Returns x between 0 and `most`, 0 below, and `most` above."""
+
+    most: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(-maximum(-activate("relu", x.values), np.full((), -self.most)), x.mask)
 
 
 @dataclass(frozen=True)

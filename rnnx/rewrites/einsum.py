@@ -1,4 +1,4 @@
-"""Replaces Einsum, which few runtimes have, by MatMul: the products of a MultiHeadAttention.
+"""Replaces Einsum, which few runtimes have, by MatMul: the products of a MultiHeadAttention, and those of people.
 
 An einsum of two operands is a matrix product after some axes have changed their places: the letters of both operands
 and of the result count rows of a batch, those of both operands alone are summed over, and the others are rows and
@@ -68,24 +68,34 @@ def _multiply_by_weights(graph: Graph, node: onnx.NodeProto, letters: list[str],
 
 
 def _multiply(graph: Graph, node: onnx.NodeProto, letters: list[str], result: str) -> bool:
-    """Replaces a batched product of two values, with one axis of rows, one of columns and one summed over."""
+    """Replaces a batched product of two values, with at most one axis of rows, of columns and of those summed over.
+
+    A missing axis is added, with size 1, and removed again.
+    """
     x, y = letters
     batch = [letter for letter in result if letter in x and letter in y]
     summed = [letter for letter in x if letter in y and letter not in result]
     rows = [letter for letter in x if letter not in y]
     columns = [letter for letter in y if letter not in x]
-    if any(len(group) != 1 for group in (summed, rows, columns)) or set(result) != {*batch, *rows, *columns}:
+    groups = (rows, summed, columns)
+    if any(len(group) > 1 for group in groups) or set(result) != {*batch, *rows, *columns} or not batch:
         return False
-    name = node.output[0]
-    operands = [
-        _in_order(graph, value, f"{name}.{side}", have, [*batch, *wanted])
-        for value, side, have, wanted in (
-            (node.input[0], "left", x, rows + summed),
-            (node.input[1], "right", y, summed + columns),
-        )
-    ]
-    order = [*batch, *rows, *columns]
+    name, rank = node.output[0], len(batch)
+    operands = []
+    for value, side, have, (first, second) in (
+        (node.input[0], "left", x, (rows, summed)),
+        (node.input[1], "right", y, (summed, columns)),
+    ):
+        operand = _in_order(graph, value, f"{name}.{side}", have, [*batch, *first, *second])
+        missing = [rank + i for i, group in enumerate((first, second)) if not group]
+        if missing:
+            operand = graph.add("Unsqueeze", [operand, graph.shared(missing)], f"{name}.{side}_matrix")
+        operands.append(operand)
     product = graph.add("MatMul", operands, f"{name}.product")
+    missing = [rank + i for i, group in enumerate((rows, columns)) if not group]
+    if missing:
+        product = graph.add("Squeeze", [product, graph.shared(missing)], f"{name}.squeezed")
+    order = [*batch, *rows, *columns]
     perm = [order.index(letter) for letter in result]
     graph.add_node(helper.make_node("Transpose", [product], [name], name=name, perm=perm))
     return True

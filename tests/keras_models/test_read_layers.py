@@ -17,7 +17,6 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 import onnx
 from keras import layers
-from keras.src.ops import numpy as operations
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
@@ -38,6 +37,9 @@ from rnnx.runtime.session import Session
 from rnnx.strict_json import from_json, to_json
 from tests.conversions import build_forms, decide
 from tests.keras_files import through_file
+from tests.keras_models.attention_bodies import BODIES_OF_ATTENTION
+from tests.keras_models.operation_bodies import BODIES_OF_OPERATIONS
+from tests.keras_models.parts import Body, last, rnn, square
 
 pytestmark = [
     pytest.mark.train,
@@ -51,15 +53,6 @@ IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [2, 0, 0, 0, 0, 0], [0] * 6],
     np.int32,
 )
-Body = Callable[[Any], Any]
-
-
-def rnn(units: int = 4) -> keras.Layer:
-    return layers.SimpleRNN(units, return_sequences=True)
-
-
-def last(x: Any) -> Any:
-    return layers.SimpleRNN(3)(x)
 
 
 def branches(layer: keras.Layer) -> Body:
@@ -112,133 +105,16 @@ def merged(*merges: type[keras.Layer]) -> Body:
     return build
 
 
-def square(x: Any) -> Any:
-    """Returns four positions of four features, which makes the time fixed."""
-    return layers.Reshape((4, 4))(layers.Dense(16)(last(x)))
+def adapted(axis: Any) -> keras.Layer:
+    """Returns a Normalization that has seen data."""
+    layer = layers.Normalization(axis=axis)
+    layer.adapt(np.random.default_rng(3).normal(1.0, 2.0, size=(20, 4, 4)).astype(np.float32))
+    return layer
 
 
 def half_masked(merge: keras.Layer) -> Body:
     """Merges two branches, one of which has lost its mask."""
     return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
-
-
-def items(x: Any) -> Any:
-    """Takes parts of the time and of the features, as functional models do."""
-    states = rnn()(x)
-    one = keras.ops.concatenate([states[:, -1, :], states[:, 0], states[:, -3:][..., 1:3][:, -1]], axis=-1)
-    return keras.ops.concatenate([one, last(states[:, ::-1, ::2]), last(states[:, None, -1])], axis=1)
-
-
-def arithmetic(x: Any) -> Any:
-    """Combines tensors, of which some have an axis of size 1."""
-    a, b = rnn()(x), rnn()(x)
-    mean = keras.ops.mean(a, axis=1, keepdims=True)
-    mixed = keras.ops.maximum(a + b, a * mean) - keras.ops.minimum(a, b)
-    return last(mixed / (keras.ops.square(b) + 1.5))
-
-
-def arithmetic_with_constants(x: Any) -> Any:
-    """Combines tensors with numbers, and with a number for each feature."""
-    row = np.array([0.3, -1.7, 2.1, 0.9], np.float32)
-    a = rnn()(x)
-    a = (2 * a + 0.1) / 3.0 - 0.7
-    a = rnn()(1 - a) * row - row
-    return last(keras.ops.matmul(rnn()(a / row + row), np.outer(row, row[:3])) / 0.3)
-
-
-def reductions(x: Any) -> Any:
-    """Reduces the time and the features."""
-    a = rnn()(x)
-    ops = keras.ops
-    parts = [ops.mean(a, axis=1), ops.max(a, axis=1), ops.min(a, axis=-2), ops.sum(a, axis=2, keepdims=True)[:, -1]]
-    return layers.Concatenate()([*parts, ops.max(a, axis=(1, 2), keepdims=True)[:, 0]])
-
-
-def functions(x: Any) -> Any:
-    """Applies functions to each element, and a softmax over the time."""
-    a = rnn()(x)
-    ops = keras.ops
-    weights = ops.softmax(ops.sum(a, axis=-1, keepdims=True), axis=1)
-    total = ops.sum(weights * ops.tanh(ops.exp(-a)), axis=1)
-    return ops.concatenate(
-        [total, ops.sqrt(ops.square(total) + 0.5), ops.sigmoid(ops.abs(total)), ops.softmax(ops.relu(total))], axis=-1
-    )
-
-
-def moves(x: Any) -> Any:
-    """Moves numbers to other places."""
-    a, b = layers.SimpleRNN(4)(x), layers.SimpleRNN(4)(x)
-    ops = keras.ops
-    both = ops.transpose(ops.stack([a, b], axis=1), (0, 2, 1))
-    more = ops.squeeze(ops.expand_dims(ops.reshape(both, (-1, 8)), axis=1), axis=1)
-    return last(ops.concatenate([ops.reshape(more, (-1, 2, 4)), ops.stack([b, a], axis=-2)], axis=1))
-
-
-def attention_by_hand(x: Any) -> Any:
-    """Weights the four positions of a square, as the articles on attention with Keras do."""
-    states = rnn(5)(square(x))
-    weights = layers.Activation("softmax")(layers.Flatten()(layers.Dense(1, "tanh")(states)))
-    repeated = layers.Permute((2, 1))(layers.RepeatVector(5)(weights))
-    return layers.GlobalAveragePooling1D()(layers.Multiply()([states, repeated]))
-
-
-def attention_of_any_length(x: Any) -> Any:
-    """Weights the states by their product with the weights of all positions."""
-    states = layers.Reshape((-1, 4))(rnn()(x))  # without its mask
-    weights = layers.Softmax(axis=1)(layers.Dense(1)(states))
-    return layers.Flatten()(layers.Dot(axes=1)([weights, states]))
-
-
-def attention_of_one_feature(x: Any) -> list[Any]:
-    """Returns states and one weight for each of them."""
-    states = layers.Reshape((-1, 4))(rnn()(x))  # without its mask
-    return [states, layers.Softmax(axis=1)(layers.Dense(1)(states))]
-
-
-def weighted(x: Any, *, normalize: bool) -> Any:
-    """Weights the states by how well they fit other states."""
-    queries, states = rnn()(x), rnn()(x)
-    weights = layers.Activation("softmax")(layers.Dot(axes=(2, 2), normalize=normalize)([queries, states]))
-    return layers.Dot(axes=(2, 1))([weights, states])
-
-
-def attended(layer: keras.Layer, inputs: int = 2, *, is_half_masked: bool = False, **settings: Any) -> Body:
-    """Applies an attention to the states of recurrences; the keys are masked alone, or with the queries."""
-
-    def build(x: Any) -> Any:
-        given = [rnn()(x) for _ in range(inputs)]
-        if is_half_masked:
-            given[0] = layers.Reshape((-1, 4))(given[0])
-        is_listed = not isinstance(layer, layers.MultiHeadAttention)
-        result = layer(given, **settings) if is_listed else layer(*given, **settings)
-        if not settings.get("return_attention_scores"):
-            return last(result)
-        states, weights = result
-        axis = 1 if is_listed else 2
-        read = layers.Dot((axis, 1))([weights, states])
-        return layers.Concatenate()(
-            [
-                last(states),
-                layers.GlobalMaxPooling1D()(
-                    read if is_listed else layers.Reshape((-1, 8))(layers.Permute((2, 1, 3))(read))
-                ),
-            ]
-        )
-
-    return build
-
-
-def residual(x: Any) -> Any:
-    """Adds states to their attention."""
-    states = rnn()(x)
-    return last(layers.LayerNormalization()(layers.Add()([layers.MultiHeadAttention(2, 3)(states, states), states])))
-
-
-def read_again(x: Any) -> Any:
-    """Reads states that an attention has read before."""
-    states = rnn()(x)
-    attention = layers.GlobalMaxPooling1D()(layers.MultiHeadAttention(2, 3)(states, x))
-    return layers.Concatenate()([attention, last(states)])
 
 
 BODIES: dict[str, Callable[[], Body]] = {
@@ -313,53 +189,49 @@ BODIES: dict[str, Callable[[], Body]] = {
         lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
     ),
     "normalization, stored": lambda: after_states(layers.Normalization()),
+    "normalization, inverted": lambda: (
+        lambda x: last(
+            layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3], invert=True)(rnn()(x))
+        )
+    ),
+    "normalization, adapted": lambda: lambda x: last(adapted(-1)(rnn()(x))),
+    "normalization, adapted to one number": lambda: lambda x: last(adapted(None)(rnn()(x))),
+    "normalization of positions": lambda: lambda x: last(adapted(1)(square(x))),
+    "normalization of each number": lambda: lambda x: last(adapted((1, 2))(square(x))),
+    "rescaling of features": lambda: after_states(layers.Rescaling([0.3, -1.7, 2.1, 0.9], [0.0, 0.1, -0.3, 2.0])),
+    "rescaling of features, no offset": lambda: after_states(layers.Rescaling(np.array([0.3, -1.7, 2.1, 0.9]))),
+    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4)),
+    "layer normalization of the time": lambda: lambda x: last(layers.LayerNormalization(axis=1)(square(x))),
+    "layer normalization of all": lambda: (
+        lambda x: last(layers.LayerNormalization(axis=[1, 2], center=False)(square(x)))
+    ),
+    "batch normalization of positions": lambda: lambda x: last(layers.BatchNormalization(axis=1)(square(x))),
+    "batch normalization of positions, plain": lambda: (
+        lambda x: last(layers.BatchNormalization(axis=1, scale=False)(square(x)))
+    ),
+    "group normalization": lambda: after_states(layers.GroupNormalization(2)),
+    "group normalization, last": lambda: after_last(layers.GroupNormalization(2, epsilon=0.1, scale=False)),
+    "products before a batch normalization": lambda: (
+        lambda x: last(
+            layers.BatchNormalization()(
+                layers.Multiply()([rnn()(x), layers.BatchNormalization()(layers.Activation("silu")(rnn()(x)))])
+            )
+        )
+    ),
+    "gelu before a batch normalization, last": lambda: after_last(
+        layers.Dense(5, "gelu"), layers.BatchNormalization(center=False), layers.Dense(3)
+    ),
+    "gelu before a batch normalization": lambda: after_states(layers.Dense(5, "gelu"), layers.BatchNormalization()),
     "unit normalization": lambda: after_states(layers.UnitNormalization()),
     "rms normalization": lambda: after_states(layers.RMSNormalization()),
-    "items": lambda: items,
-    "item, last step": lambda: lambda x: rnn()(x)[:, -1],
-    "arithmetic": lambda: arithmetic,
-    "arithmetic with constants": lambda: arithmetic_with_constants,
-    "reductions": lambda: reductions,
-    "functions": lambda: functions,
-    "moves": lambda: moves,
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
-}
-BODIES |= {
     "softmax over the time": lambda: lambda x: last(layers.Softmax(axis=1)(square(x))),
     "permute": lambda: lambda x: last(layers.Permute((2, 1))(square(x))),
     "permute of three axes": lambda: (
         lambda x: layers.Flatten()(layers.Permute((3, 1, 2))(layers.Reshape((2, 4, 2))(square(x))))
     ),
-    "attention by hand": lambda: attention_by_hand,
-    "attention by hand, any length": lambda: attention_of_any_length,
-    "attention by hand, multiplied": lambda: lambda x: last(layers.Multiply()(attention_of_one_feature(x))),
-    "maximum of one feature": lambda: lambda x: last(layers.Maximum()(attention_of_one_feature(x))),
-    "dot over the features": lambda: lambda x: layers.GlobalMaxPooling1D()(weighted(x, normalize=False)),
-    "dot, cosines": lambda: lambda x: layers.GlobalMaxPooling1D()(weighted(x, normalize=True)),
-    "dot of rows": lambda: lambda x: layers.Dot(axes=-1)([last(x), layers.SimpleRNN(3)(x)]),
-    "attention": lambda: attended(layers.Attention()),
-    "attention, scaled": lambda: attended(layers.Attention(use_scale=True, dropout=0.3)),
-    "attention, concat": lambda: attended(layers.Attention(use_scale=True, score_mode="concat")),
-    "attention, concat without scale": lambda: attended(layers.Attention(score_mode="concat")),
-    "attention, causal": lambda: attended(layers.Attention(), use_causal_mask=True),
-    "attention, three inputs": lambda: attended(layers.Attention(), inputs=3),
-    "attention, half masked": lambda: attended(layers.Attention(), is_half_masked=True),
-    "attention, weights": lambda: attended(layers.Attention(), return_attention_scores=True),
-    "additive attention": lambda: attended(layers.AdditiveAttention()),
-    "additive attention, plain": lambda: attended(layers.AdditiveAttention(use_scale=False), inputs=3),
-    "additive attention, causal": lambda: attended(layers.AdditiveAttention(), use_causal_mask=True),
-    "additive attention, weights": lambda: attended(layers.AdditiveAttention(), return_attention_scores=True),
-    "heads": lambda: attended(layers.MultiHeadAttention(2, 3)),
-    "heads, one": lambda: attended(layers.MultiHeadAttention(1, 3)),
-    "heads, settings": lambda: attended(
-        layers.MultiHeadAttention(3, 2, value_dim=5, use_bias=False, output_shape=7, dropout=0.2), inputs=3
-    ),
-    "heads, causal": lambda: attended(layers.MultiHeadAttention(2, 3), use_causal_mask=True),
-    "heads, half masked": lambda: attended(layers.MultiHeadAttention(2, 3), is_half_masked=True),
-    "heads, residual": lambda: residual,
-    "heads, read again": lambda: read_again,
-    "heads, weights": lambda: attended(layers.MultiHeadAttention(2, 3), return_attention_scores=True),
 }
+BODIES |= BODIES_OF_OPERATIONS | BODIES_OF_ATTENTION
 # Layers that look at a mask are tested without one too.
 CASES = [(name, True) for name in BODIES] + [
     (name, False)
@@ -380,15 +252,18 @@ CASES = [(name, True) for name in BODIES] + [
 ]
 
 
-def make(body: Body, *, mask_zero: bool, seed: int = 2) -> keras.Model:
-    """Returns a classifier with the body over an embedding, from a file; weights are random, and variances positive."""
+def make(body: Body, *, mask_zero: bool, seed: int = 2, is_trained: bool = True) -> keras.Model:
+    """Returns a classifier with the body over an embedding, from a file; weights are random, and variances positive.
+
+    Without training, a model has the statistics that it starts with: means of 0 and variances of 1.
+    """
     keras.utils.set_random_seed(1)
     ids = keras.Input((None,), dtype="int32", name="ids")
     probs = layers.Dense(1, "sigmoid", name="head")(body(layers.Embedding(12, 4, mask_zero=mask_zero)(ids)))
     model = keras.Model(ids, probs)
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        if weight.dtype != "float32":
+        if weight.dtype != "float32" or not (is_trained or weight.trainable):
             continue  # how many numbers a Normalization has seen
         values = rng.normal(size=weight.shape)
         weight.assign((np.abs(values) + 0.1 if "variance" in weight.path else values).astype(np.float32))
@@ -419,6 +294,20 @@ def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> Non
         ratios = {layer.layer: layer.ratio for layer in report.layers}
         assert not report.problems
         assert all(ratio is not None and ratio < 0.5 for ratio in ratios.values())
+
+
+@pytest.mark.parametrize("is_multiplied", [False, True])
+def test_a_batch_normalization_that_was_never_trained_is_exported(is_multiplied: bool) -> None:
+    """It has no offset. TensorFlow moves its scale into a product before it, and a product after it looks the same."""
+
+    def body(x: Any) -> Any:
+        a = layers.BatchNormalization(center=False)(layers.Dense(4, None if is_multiplied else "gelu")(rnn()(x)))
+        return last(layers.Multiply()([a, rnn()(x)]) if is_multiplied else a)
+
+    model = make(body, mask_zero=True, is_trained=False)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        assert worst(compare(network, rewritten)) < 0.5
 
 
 def worst(report: RuntimeReport) -> float:
@@ -544,31 +433,24 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Conv1D(2, 3, padding="same", groups=2, name="p")(rnn()(x)), "has groups=2"),
         (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
         (lambda x: layers.Softmax(axis=(1, 2), name="p")(square(x)), "along axis (1, 2); only one axis"),
-        (lambda x: layers.LayerNormalization(axis=1, name="p")(square(x)), "along axis [1]; only the last axis"),
         (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.ReLU(max_value=6.0, name="p")(rnn()(x)), "max_value=6.0"),
         (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
-        (lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0], name="p")(rnn()(x)), "a scale or an offset per feature"),
+        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
+        (lambda x: layers.GroupNormalization(2, axis=1, name="p")(square(x)), "works along axis 1"),
+        (
+            lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
+                layers.Reshape((2, 4, 2))(square(x))
+            )[:, 0],
+            "wraps a normalization of another axis",
+        ),
+        (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
         (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
         (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
-        (lambda x: layers.Normalization(invert=True, mean=1.0, variance=2.0, name="p")(rnn()(x)), "has invert=True"),
         (lambda x: layers.GaussianNoise(0.1)(layers.UpSampling1D(3, name="p")(x)), "is of an unsupported class"),
-        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 3)), "takes position 3, which a short"),
-        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), slice(1, None))), "leaves nothing of a"),
-        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(1, None),)), "takes some rows of the batch"),
-        (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 0, 0))[:, None], "leaves a single number"),
-        (lambda x: operations.Mean(0, name="p")(rnn()(x)), "reduces the batch"),
-        (lambda x: operations.Max(1, initial=0.0, name="p")(rnn()(x)), "has an initial value"),
-        (lambda x: operations.Add(name="p")(rnn()(x), layers.GlobalMaxPooling1D()(x)), "has inputs of the shapes"),
-        (lambda x: operations.Add(name="p")(square(x), np.ones((4, 4), np.float32)), "constants of the shape (4, 4)"),
-        (lambda x: operations.Transpose((1, 0, 2), name="p")(rnn()(x)), "moves the batch to another axis"),
-        (lambda x: operations.Reshape((4, -1), name="p")(last(x)), "does not keep the batch"),
-        (lambda x: operations.Matmul(name="p")(square(x), square(x)), "multiplies two computed tensors"),
-        (lambda x: operations.Cumsum(1, name="p")(rnn()(x)), "is of an unsupported class"),
         (
             lambda x: layers.Attention(name="p")([rnn()(x), layers.Reshape((-1, 4))(x)], mask=[None, x._keras_mask]),
             "has an explicit mask; only the masks that Keras propagates",

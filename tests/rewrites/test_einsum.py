@@ -44,6 +44,12 @@ def model_of(equation: str, *, has_weights: bool) -> onnx.ModelProto:
         ("abcd,ascd->acbs", False),
         ("ascd,abcd->acbs", False),
         ("acbs,ascd->abcd", False),
+        ("abc,ac->ab", False),
+        ("ab,abc->ac", False),
+        ("ab,ac->abc", False),
+        ("abc,abc->ac", False),
+        ("abc,abd->adc", False),
+        ("abc,abc->abc", False),
     ],
 )
 def test_an_einsum_becomes_a_product(equation: str, *, has_weights: bool) -> None:
