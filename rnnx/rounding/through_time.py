@@ -83,6 +83,7 @@ class Steps:
     """All steps of a recurrence, linearized along the states of the reference.
 
     Attributes:
+        history: Each state after each step, h first, `(batch, time, units)`.
         rows: For each step, the rows of the batch that are not masked.
         rounds_before_states: Whether an operation may round that does not depend on the states.
     """
@@ -95,8 +96,8 @@ class Steps:
         self._mask = mask
         trace = Trace(keeps_operations=True, in_recurrence=True)
         self._input: Any = track(trace, x.values)
-        history = layer.carried(x, first)
-        befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(history)]
+        self.history = layer.carried(x, first)
+        befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(self.history)]
         self._before: list[Any] = [track(trace, before, has_state=True) for before in befores]
         self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
         operations = merge(trace.operations, self._after)
