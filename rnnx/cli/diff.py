@@ -82,7 +82,7 @@ def _open(model: str, device: DeviceName) -> Side:
     from rnnx.proof.diff import Side
     from rnnx.text.tokenizer import Tokenizer
 
-    files, reader = read_onnx_files(model)
+    files, reader, *_ = read_onnx_files(model)
     name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
     return Side(model, files[name], device.value, reader if isinstance(reader, Tokenizer) else None)
 

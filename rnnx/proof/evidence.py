@@ -301,15 +301,25 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
     """
     if not steps:
         return ()
-    tensors = network.forward(given)
+    recurrent = [i for i, node in enumerate(network.nodes) if isinstance(node.layer, reference.Recurrent)]
+    has_first = any(len(network.nodes[i].inputs) > 1 for i in recurrent)
+    # The last recurrence and all after it need not run, unless a layer reads the last state of another.
+    needed = network if has_first else dataclasses.replace(network, nodes=network.nodes[: max(recurrent, default=0)])
+    tensors = needed.forward(given)
     records = []
     for node in network.nodes:
         if isinstance(node.layer, reference.Recurrent):
             x, *first = (tensors[name] for name in node.inputs)
-            states = node.layer.states(node.layer.in_order(x), [state.values for state in first])[0]
+            states = node.layer.states(_begin(node.layer.in_order(x), steps), [state.values for state in first])[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
     return tuple(records)
+
+
+def _begin(x: reference.Tensor, steps: Sequence[int]) -> reference.Tensor:
+    """Returns the positions up to the last of some steps."""
+    end = max(steps) + 1
+    return reference.Tensor(x.values[:, :end], None if x.mask is None else x.mask[:, :end])
 
 
 def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
