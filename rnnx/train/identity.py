@@ -28,6 +28,8 @@ _SETTINGS = (
     *("name", "vocabulary_size", "tokenizer", "words", "batch_size", "epochs", "by_length", "patience"),
     *("has_temperature", "validation_fraction", "by_group", "pretraining_epochs", "smoothing"),
 )
+# What decides the number of epochs, which is written itself.
+_BUDGET = ("least_steps", "most_epochs")
 
 
 def identify(task: Task, seed: int) -> dict[str, str | int]:
@@ -59,8 +61,13 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
 def recipe_settings(recipe: Recipe) -> str:
     """Writes every setting of a recipe except its functions as JSON, in the order in which checkpoints hashed them."""
     names = [field.name for field in dataclasses.fields(recipe)]
-    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position)}
+    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position) if _is_written(recipe, name)}
     return json.dumps({name: value for name, value in settings.items() if not callable(value)}, default=to_dict)
+
+
+def _is_written(recipe: Recipe, setting: str) -> bool:
+    """Whether a setting is written: one that was added later is left out as long as it is None."""
+    return setting in _SETTINGS or (setting not in _BUDGET and getattr(recipe, setting) is not None)
 
 
 def _position(setting: str) -> int:

@@ -9,14 +9,30 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeVar
 
 import keras
 
 from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TextRuleName, TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
 from rnnx.text.word_vocabulary import VocabularySize
-from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
+from rnnx.train.budget import count_epochs
+from rnnx.train.networks import TAGGER_FEATURES, Build, article_network, default_network, series_network, tagger_network
+
+ClassWeights = Literal["balanced"]
+
+
+@dataclass(frozen=True)
+class EmbeddingsFile:
+    """A file of word vectors.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its content; it decides the training, as the texts do.
+    """
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +45,32 @@ class Recipe(ABC):
     Attributes:
         kind: Which kind of model it trains.
         name: Its name on the command line.
-        optimizer: Makes the optimizer, given the number of steps in the whole training.
+        build: Makes the network; each kind of recipe says from what.
+        optimizer: Makes the optimizer, given the number of steps in the whole training; another learning rate is the
+            keyword `learning_rate`.
         batch_size: Examples per step.
-        epochs: Passes over the training examples.
+        epochs: Passes over the training examples; the fewest, if `least_steps` asks for more.
         by_length: Whether a batch holds examples of similar length (the order is random otherwise).
         patience: Training ends after this many epochs without a better validation score; None runs all epochs.
+        least_steps: A training takes as many epochs as these steps need, if they are more than `epochs`; None: it
+            takes `epochs`.
+        most_epochs: The most epochs that `least_steps` may ask for; None if it asks for none.
+        class_weights: `balanced` gives every label the same weight, in the training and in the choice of the best
+            epoch; None gives it to every example.
     """
 
     kind: ClassVar[ModelKind]
 
     name: str
-    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    build: Build
+    optimizer: Callable[..., keras.optimizers.Optimizer]
     batch_size: int
     epochs: int
     by_length: bool
     patience: int | None = None
+    least_steps: int | None = None
+    most_epochs: int | None = None
+    class_weights: ClassWeights | None = None
 
     @property
     @abstractmethod
@@ -65,18 +92,19 @@ class TextRecipe(Recipe):
         pretraining_epochs: Passes over all training texts, labelled or not, as a language model. If there are
             unlabelled texts, a teacher also gives them probabilities to learn from.
         smoothing: How much of a label's probability is shared among all labels, in 0..1.
+        embeddings: The file of the start weights of the words; it takes the place of the pretraining.
     """
 
     kind: ClassVar[ModelKind] = "texts"
 
     vocabulary_size: int
     tokenizer: TokenizerConfig
-    build: Callable[[int, int, str], keras.Model]
     has_temperature: bool = False
     validation_fraction: float = 0.2
     by_group: bool = False
     pretraining_epochs: int = 0
     smoothing: float = 0.0
+    embeddings: EmbeddingsFile | None = None
 
     @property
     def reading(self) -> TokenizerConfig:
@@ -92,13 +120,14 @@ class TaggerRecipe(Recipe):
         vocabulary_size: The most words and features that are known, and how often each must occur.
         words: How sentences become rows of ids.
         build: Makes the network, given the number of words in the vocabulary, of all its tokens, and of tags.
+        held_out: The share of the sentences that is held out if there is no validation part; None: a fifth.
     """
 
     kind: ClassVar[ModelKind] = "sentences"
 
     vocabulary_size: VocabularySize
     words: WordsConfig
-    build: Callable[[int, int, int], keras.Model]
+    held_out: float | None = None
 
     @property
     def reading(self) -> WordsConfig:
@@ -113,11 +142,12 @@ class SeriesRecipe(Recipe):
     Attributes:
         build: Makes the network, given the number of features, of outputs, and their activation. It reads standardised
             features and, as a second input, which steps are present.
+        held_out: The share of the sequences that is held out; None: a fifth.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
 
-    build: Callable[[int, int, str], keras.Model]
+    held_out: float | None = None
 
     @property
     def reading(self) -> ArraysConfig:
@@ -125,19 +155,23 @@ class SeriesRecipe(Recipe):
         return ArraysConfig(())
 
 
-def _default_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(8e-3, steps)
+def _default_optimizer(steps: int, learning_rate: float = 8e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=1.0)
 
 
-def _series_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(5e-3, steps)
+def _series_optimizer(steps: int, learning_rate: float = 5e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
 
 
-def _tagger_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+def _tagger_optimizer(steps: int, learning_rate: float = 3e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
+
+
+def _article_optimizer(steps: int, learning_rate: float = 1e-3) -> keras.optimizers.Optimizer:
+    return keras.optimizers.RMSprop(learning_rate)
 
 
 ARTICLE = TextRecipe(
@@ -152,7 +186,7 @@ ARTICLE = TextRecipe(
         truncation_side="left",
     ),
     build=article_network,
-    optimizer=lambda steps: keras.optimizers.RMSprop(),
+    optimizer=_article_optimizer,
     batch_size=128,
     epochs=10,
     by_length=False,
@@ -176,6 +210,8 @@ DEFAULT = TextRecipe(
     epochs=3,
     by_length=True,
     patience=3,
+    least_steps=1_600,  # three epochs of IMDB with its unlabelled texts are 1,700
+    most_epochs=20,
     has_temperature=True,
     validation_fraction=0.1,
     by_group=True,
@@ -193,6 +229,8 @@ TAGGER = TaggerRecipe(
     epochs=8,
     by_length=True,
     patience=3,
+    least_steps=1_500,
+    most_epochs=40,
 )
 
 SERIES = SeriesRecipe(
@@ -203,11 +241,36 @@ SERIES = SeriesRecipe(
     epochs=20,
     by_length=True,
     patience=6,
+    least_steps=1_000,
+    most_epochs=200,
 )
+
+R = TypeVar("R", bound=Recipe)
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (ARTICLE, DEFAULT, TAGGER, SERIES)}
 # The recipe of each kind of data if none is named.
 DEFAULT_RECIPES: dict[ModelKind, Recipe] = {recipe.kind: recipe for recipe in (DEFAULT, TAGGER, SERIES)}
+
+
+def with_budget(recipe: R, examples: int) -> R:
+    """Returns a recipe whose epochs are those that its budget allows for a data set.
+
+    Args:
+        recipe: The recipe.
+        examples: Training examples, before long ones are cut into pieces.
+    """
+    if recipe.least_steps is None:
+        return recipe
+    most = recipe.most_epochs or recipe.epochs
+    epochs = count_epochs(
+        examples, recipe.batch_size, epochs=recipe.epochs, least_steps=recipe.least_steps, most_epochs=most
+    )
+    patience = recipe.patience
+    if patience is not None and epochs > recipe.epochs:
+        # The learning rate falls over all epochs. Most of the gain comes when it is low, so a long training may not be
+        # stopped by a short pause at the beginning.
+        patience = max(patience, epochs // 3)
+    return dataclasses.replace(recipe, epochs=epochs, patience=patience, least_steps=None, most_epochs=None)
 
 
 def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> Recipe:
