@@ -40,6 +40,4 @@ def tiny_recipe(name: str) -> TextRecipe:
 
     recipe = {"article": ARTICLE, "default": DEFAULT}[name]
     tokenizer = dataclasses.replace(recipe.tokenizer, max_length=20)
-    return dataclasses.replace(
-        recipe, tokenizer=tokenizer, vocabulary_size=24, epochs=3, batch_size=16, least_steps=None, most_epochs=None
-    )
+    return dataclasses.replace(recipe, tokenizer=tokenizer, vocabulary_size=24, epochs=3, batch_size=16)

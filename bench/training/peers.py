@@ -23,7 +23,9 @@ from bench.training.text_sets import Rows, TextSet, write_csv
 from rnnx.metrics.figures import measure_macro_f1
 
 _MOST_FEATURES = 60_000
-_FASTTEXT_RATES = (0.1, 0.5)
+# A learning rate, and the shortest and the longest run of characters (0: none). Without spaces there are no words.
+_FASTTEXT_WORDS = ((0.1, 1, 4), (0.5, 0, 0), (1.0, 2, 4))
+_FASTTEXT_CHARACTERS = ((0.1, 1, 4), (0.5, 1, 4))
 _HELD_OUT_EVERY = 10
 
 
@@ -132,21 +134,23 @@ def measure_characters(rows: TextSet) -> Scores:
 def measure_fasttext(rows: TextSet) -> Scores | None:
     """Trains fastText on words, pairs of words, and characters; None if it is not installed.
 
-    The learning rate is chosen on every tenth training text. The default, 0.1, is too low for many labels.
+    The learning rate and the lengths of the characters are chosen on every tenth training text. The default rate, 0.1,
+    is too low for many labels.
     """
     if find_spec("fasttext") is None:
         return None
     began = time.process_time()
     chosen = [row for number, row in enumerate(rows.train) if number % _HELD_OUT_EVERY]
     held_out = rows.train[::_HELD_OUT_EVERY]
-    tried = {rate: _fasttext(chosen, held_out, rate) for rate in _FASTTEXT_RATES}
-    rate = max(tried, key=lambda rate: score(_labels(held_out), tried[rate], 0).accuracy)
-    predicted = _fasttext(rows.train, rows.test, rate)
+    settings = _FASTTEXT_WORDS if rows.has_spaces else _FASTTEXT_CHARACTERS
+    tried = {setting: _fasttext(chosen, held_out, *setting) for setting in settings}
+    best = max(tried, key=lambda setting: score(_labels(held_out), tried[setting], 0).accuracy)
+    predicted = _fasttext(rows.train, rows.test, *best)
     return score(_labels(rows.test), predicted, time.process_time() - began)
 
 
-def _fasttext(train: Rows, test: Rows, rate: float) -> list[str]:
-    """Trains fastText and returns the labels that it gives to the test rows."""
+def _fasttext(train: Rows, test: Rows, rate: float, shortest: int, longest: int) -> list[str]:
+    """Trains fastText with a learning rate and characters of some lengths, and returns the labels of the test rows."""
     import fasttext
 
     names = sorted({label for label, _ in train})
@@ -154,7 +158,7 @@ def _fasttext(train: Rows, test: Rows, rate: float) -> list[str]:
         path = Path(folder) / "train"
         lines = (f"__label__{names.index(label)} {_one_line(text)}\n" for label, text in train)
         path.write_text("".join(lines), encoding="utf-8")
-        options = {"epoch": 25, "wordNgrams": 2, "minn": 1, "maxn": 4, "thread": 1, "verbose": 0}
+        options = {"epoch": 25, "wordNgrams": 2, "minn": shortest, "maxn": longest, "thread": 1, "verbose": 0}
         answers, _ = fasttext.train_supervised(str(path), lr=rate, **options).predict(
             [_one_line(text) for _, text in test]
         )

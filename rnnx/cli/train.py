@@ -247,11 +247,11 @@ def train(
             class_weights=None if class_weights is ClassWeightsName.NONE else class_weights.value,
             embeddings=embeddings,
         )
-        chosen = options.apply_options(chosen, changes)
         if validation is not None:
             if validation_split is not None:
                 raise UsageError("--validation names the held-out data, so leave --validation-split out")
             data = _with_validation(data, str(validation), columns, form)
+        chosen = options.apply_options(chosen, changes, data)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
         terminal.note(f"{data.name}: {data.summary()}{_labels(data.labels)}; recipe {chosen.name}")
         if is_fresh:

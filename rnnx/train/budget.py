@@ -7,22 +7,44 @@ begun to learn. Standard library only.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 
-def count_epochs(examples: int, batch_size: int, *, epochs: int, least_steps: int | None, most_epochs: int) -> int:
-    """Computes how many epochs a training may run.
+@dataclass(frozen=True)
+class Budget:
+    """How much longer small data may be trained than large data.
+
+    Attributes:
+        least_steps: A training runs as many epochs as these steps need, if its recipe has fewer.
+        most_epochs: But no more than these, unless the recipe has more.
+    """
+
+    least_steps: int
+    most_epochs: int
+
+    def count_epochs(self, examples: int, batch_size: int, epochs: int) -> int:
+        """Computes how many epochs a training may run.
+
+        Args:
+            examples: Training examples.
+            batch_size: Examples per step.
+            epochs: The fewest epochs, and the number for large data.
+
+        Returns:
+            The fewest epochs that take at least `least_steps` steps, in `epochs` to `most_epochs`.
+        """
+        steps = max(math.ceil(examples / batch_size), 1)
+        return max(epochs, min(math.ceil(self.least_steps / steps), self.most_epochs))
+
+
+def stretch_patience(patience: int | None, epochs: int) -> int | None:
+    """Computes the patience of a training that was made longer.
+
+    The learning rate falls over all epochs. Most of the gain comes when it is low, so a long training may not be
+    stopped by a short pause at the beginning.
 
     Args:
-        examples: Training examples.
-        batch_size: Examples per step.
-        epochs: The fewest epochs, and the number for large data sets.
-        least_steps: How many steps a training may take, if the epochs above are fewer; None: it runs the epochs above.
-        most_epochs: The most epochs, for very small data sets; never fewer than `epochs`.
-
-    Returns:
-        The fewest epochs that take at least `least_steps` steps, in `epochs` to `most_epochs`.
+        patience: The recipe's; None stays None.
+        epochs: The epochs of the longer training.
     """
-    if least_steps is None:
-        return epochs
-    steps = max(math.ceil(examples / batch_size), 1)
-    return max(epochs, min(math.ceil(least_steps / steps), most_epochs))
+    return None if patience is None else max(patience, epochs // 3)

@@ -22,7 +22,7 @@ from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, has_known
 from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
 from rnnx.train.networks import cell_of, with_shape
-from rnnx.train.recipes import TextRecipe, with_budget
+from rnnx.train.recipes import TextRecipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
 
@@ -45,7 +45,6 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
     _require_labels(dataset)
     parts = _split(dataset, recipe, seed)
     unlabelled = dataset.unlabelled if recipe.pretraining_epochs else ()
-    recipe = with_budget(recipe, len(parts[0]) + len(unlabelled))
     vocabulary = Vocabulary.build(
         (*parts[0].texts, *unlabelled),
         recipe.vocabulary_size,

@@ -28,8 +28,6 @@ _SETTINGS = (
     *("name", "vocabulary_size", "tokenizer", "words", "batch_size", "epochs", "by_length", "patience"),
     *("has_temperature", "validation_fraction", "by_group", "pretraining_epochs", "smoothing"),
 )
-# What decides the number of epochs, which is written itself.
-_BUDGET = ("least_steps", "most_epochs")
 
 
 def identify(task: Task, seed: int) -> dict[str, str | int]:
@@ -67,7 +65,7 @@ def recipe_settings(recipe: Recipe) -> str:
 
 def _is_written(recipe: Recipe, setting: str) -> bool:
     """Whether a setting is written: one that was added later is left out as long as it is None."""
-    return setting in _SETTINGS or (setting not in _BUDGET and getattr(recipe, setting) is not None)
+    return setting in _SETTINGS or getattr(recipe, setting) is not None
 
 
 def _position(setting: str) -> int:

@@ -19,7 +19,7 @@ from rnnx.bundle.samples import SeriesSample, series_samples_to_json
 from rnnx.datasets import Series, SeriesDataset, split_series
 from rnnx.errors import DataError
 from rnnx.train.batches import SeriesSource
-from rnnx.train.recipes import SeriesRecipe, with_budget
+from rnnx.train.recipes import SeriesRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
 
 # A float32 has 24 bits. If the mean is 2^14 deviations away from zero, 14 bits are used up by the mean and 10 are left
@@ -68,7 +68,6 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
             for a feature, or all values are the same.
     """
     parts = _split(dataset, recipe, seed)
-    recipe = with_budget(recipe, len(parts[0]))
     scale = Scale.of(np.concatenate(parts[0].rows))
     _require_carried(dataset, scale)
     is_regression = dataset.task == "regression"

@@ -9,9 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnx.datasets import AnyDataset, Dataset
 from rnnx.errors import UsageError
 from rnnx.train.networks import Cell, with_shape
-from rnnx.train.recipes import ClassWeights, EmbeddingsFile, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
+from rnnx.train.recipes import (
+    ClassWeights,
+    EmbeddingsFile,
+    Recipe,
+    SeriesRecipe,
+    TaggerRecipe,
+    TextRecipe,
+    with_budget,
+)
+from rnnx.train.task import VALIDATION_FRACTION
 
 _READ_AT_A_TIME = 1 << 20
 
@@ -49,13 +59,38 @@ class Options:
     embeddings: Path | None = None
 
 
-def apply_options(recipe: Recipe, options: Options) -> Recipe:
+def apply_options(recipe: Recipe, options: Options, dataset: AnyDataset | None = None) -> Recipe:
     """Returns a recipe that is changed as the options say.
+
+    Args:
+        recipe: The recipe.
+        options: What is changed.
+        dataset: What it will be trained on, which decides the epochs unless the options do; None keeps the recipe's.
 
     Raises:
         OSError: If the file of the word vectors cannot be read.
         UsageError: If an option has no meaning for the recipe; the message names it.
     """
+    changed = _apply_all_but_length(recipe, options)
+    if options.epochs is not None:
+        changed = dataclasses.replace(changed, epochs=options.epochs)
+    elif dataset is not None:
+        changed = with_budget(changed, count_examples(dataset, changed))
+    return changed if options.patience is None else dataclasses.replace(changed, patience=options.patience)
+
+
+def count_examples(dataset: AnyDataset, recipe: Recipe) -> int:
+    """Counts what a network will be trained on: without what is held out, with unlabelled texts if they are read."""
+    count = len(dataset.train)
+    if getattr(dataset, "validation", None) is None:
+        fraction = getattr(recipe, "validation_fraction", None) or getattr(recipe, "held_out", None)
+        count -= round(count * (fraction or VALIDATION_FRACTION))
+    if isinstance(dataset, Dataset) and isinstance(recipe, TextRecipe) and recipe.pretraining_epochs:
+        count += len(dataset.unlabelled)
+    return count
+
+
+def _apply_all_but_length(recipe: Recipe, options: Options) -> Recipe:
     changes = _common_changes(recipe, options)
     shape: dict[str, Any] = {"units": options.units, "depth": options.depth, "cell": options.cell}
     if shape := {name: value for name, value in shape.items() if value is not None}:
@@ -71,15 +106,13 @@ def apply_options(recipe: Recipe, options: Options) -> Recipe:
 
 def _common_changes(recipe: Recipe, options: Options) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    for name in ("batch_size", "patience", "class_weights"):
+    for name in ("batch_size", "class_weights"):
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     if options.class_weights is not None:
         _require(not isinstance(recipe, TaggerRecipe), "--class-weights", recipe)
     if options.learning_rate is not None:
         changes["optimizer"] = functools.partial(recipe.optimizer, learning_rate=options.learning_rate)
-    if options.epochs is not None:
-        changes |= {"epochs": options.epochs, "least_steps": None, "most_epochs": None}
     return changes
 
 

@@ -16,7 +16,7 @@ import keras
 from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TextRuleName, TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
 from rnnx.text.word_vocabulary import VocabularySize
-from rnnx.train.budget import count_epochs
+from rnnx.train.budget import Budget, stretch_patience
 from rnnx.train.networks import TAGGER_FEATURES, Build, article_network, default_network, series_network, tagger_network
 
 ClassWeights = Literal["balanced"]
@@ -49,12 +49,9 @@ class Recipe(ABC):
         optimizer: Makes the optimizer, given the number of steps in the whole training; another learning rate is the
             keyword `learning_rate`.
         batch_size: Examples per step.
-        epochs: Passes over the training examples; the fewest, if `least_steps` asks for more.
+        epochs: Passes over the training examples.
         by_length: Whether a batch holds examples of similar length (the order is random otherwise).
         patience: Training ends after this many epochs without a better validation score; None runs all epochs.
-        least_steps: A training takes as many epochs as these steps need, if they are more than `epochs`; None: it
-            takes `epochs`.
-        most_epochs: The most epochs that `least_steps` may ask for; None if it asks for none.
         class_weights: `balanced` gives every label the same weight, in the training and in the choice of the best
             epoch; None gives it to every example.
     """
@@ -68,8 +65,6 @@ class Recipe(ABC):
     epochs: int
     by_length: bool
     patience: int | None = None
-    least_steps: int | None = None
-    most_epochs: int | None = None
     class_weights: ClassWeights | None = None
 
     @property
@@ -210,8 +205,6 @@ DEFAULT = TextRecipe(
     epochs=3,
     by_length=True,
     patience=3,
-    least_steps=1_600,  # three epochs of IMDB with its unlabelled texts are 1,700
-    most_epochs=20,
     has_temperature=True,
     validation_fraction=0.1,
     by_group=True,
@@ -229,8 +222,6 @@ TAGGER = TaggerRecipe(
     epochs=8,
     by_length=True,
     patience=3,
-    least_steps=1_500,
-    most_epochs=40,
 )
 
 SERIES = SeriesRecipe(
@@ -241,9 +232,10 @@ SERIES = SeriesRecipe(
     epochs=20,
     by_length=True,
     patience=6,
-    least_steps=1_000,
-    most_epochs=200,
 )
+
+# By the name of the recipe. Three epochs of IMDB with its unlabelled texts are 1,700 steps, so IMDB gets no more.
+BUDGETS = {"default": Budget(1_600, 20), "tagger": Budget(1_500, 40), "series": Budget(150, 100)}
 
 R = TypeVar("R", bound=Recipe)
 
@@ -253,24 +245,18 @@ DEFAULT_RECIPES: dict[ModelKind, Recipe] = {recipe.kind: recipe for recipe in (D
 
 
 def with_budget(recipe: R, examples: int) -> R:
-    """Returns a recipe whose epochs are those that its budget allows for a data set.
+    """Returns a recipe with as many epochs as its budget allows, and patience for them; large data change nothing.
 
     Args:
         recipe: The recipe.
-        examples: Training examples, before long ones are cut into pieces.
+        examples: Training examples.
     """
-    if recipe.least_steps is None:
+    if recipe.name not in BUDGETS:
         return recipe
-    most = recipe.most_epochs or recipe.epochs
-    epochs = count_epochs(
-        examples, recipe.batch_size, epochs=recipe.epochs, least_steps=recipe.least_steps, most_epochs=most
-    )
-    patience = recipe.patience
-    if patience is not None and epochs > recipe.epochs:
-        # The learning rate falls over all epochs. Most of the gain comes when it is low, so a long training may not be
-        # stopped by a short pause at the beginning.
-        patience = max(patience, epochs // 3)
-    return dataclasses.replace(recipe, epochs=epochs, patience=patience, least_steps=None, most_epochs=None)
+    epochs = BUDGETS[recipe.name].count_epochs(examples, recipe.batch_size, recipe.epochs)
+    if epochs == recipe.epochs:
+        return recipe
+    return dataclasses.replace(recipe, epochs=epochs, patience=stretch_patience(recipe.patience, epochs))
 
 
 def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> Recipe:

@@ -73,7 +73,7 @@ def train(  # noqa: PLR0913  # the last one does not touch the training
     """
     require_replaceable(out)
     if epochs is not None:
-        recipe = dataclasses.replace(recipe, epochs=epochs, least_steps=None, most_epochs=None)
+        recipe = dataclasses.replace(recipe, epochs=epochs)
     with hold_checkpoint(checkpoint_place(out)):
         return _train(dataset, recipe, out, seed, observer, settings)
 

@@ -15,7 +15,7 @@ from rnnx.errors import DataError
 from rnnx.text.word_encoder import WordEncoder, pieces
 from rnnx.text.word_vocabulary import WordVocabulary
 from rnnx.train.batches import WordSource
-from rnnx.train.recipes import TaggerRecipe, with_budget
+from rnnx.train.recipes import TaggerRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
 
 _HYPHEN_INSIDE = re.compile(rb"(?s)[^-]-[^-]")
@@ -53,7 +53,6 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         if dataset.validation
         else split_sentences(dataset.train, recipe.held_out or VALIDATION_FRACTION, seed)
     )
-    recipe = with_budget(recipe, len(train))
     if recipe.words.rule != "bytes":
         joins_hyphens = joins_most_hyphens(train.sentences)
         recipe = dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, joins_hyphens=joins_hyphens))

@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
-from rnnx.train.budget import count_epochs
+from rnnx.train.budget import Budget, stretch_patience
+
+BUDGET = Budget(least_steps=1_600, most_epochs=20)
 
 
 @pytest.mark.parametrize(
@@ -22,26 +24,36 @@ from rnnx.train.budget import count_epochs
     ],
 )
 def test_epochs_go_by_steps(examples: int, expected: int) -> None:
-    assert count_epochs(examples, 128, epochs=3, least_steps=1_600, most_epochs=20) == expected
+    assert BUDGET.count_epochs(examples, 128, 3) == expected
 
 
-def test_without_a_budget_the_epochs_are_those_of_the_recipe() -> None:
-    assert count_epochs(5, 128, epochs=3, least_steps=None, most_epochs=20) == 3
+def test_a_budget_never_shortens_a_training() -> None:
+    assert BUDGET.count_epochs(5, 128, 30) == 30
 
 
-def test_the_most_epochs_never_shorten_a_training() -> None:
-    assert count_epochs(5, 128, epochs=8, least_steps=1_600, most_epochs=4) == 8
+def test_patience_grows_with_the_training() -> None:
+    assert stretch_patience(3, 20) == 6
+    assert stretch_patience(6, 12) == 6
+    assert stretch_patience(None, 20) is None
 
 
 @pytest.mark.train
 def test_a_recipe_for_large_data_is_what_it_was() -> None:
     pytest.importorskip("tensorflow", reason="needs the [train] extra")
+    from rnnx.datasets import Dataset
+    from rnnx.train.options import Options, apply_options, count_examples
     from rnnx.train.recipes import ARTICLE, DEFAULT, with_budget
 
     assert with_budget(ARTICLE, 5) is ARTICLE
-    large = with_budget(DEFAULT, 72_500)
-    assert (large.epochs, large.patience) == (DEFAULT.epochs, DEFAULT.patience) == (3, 3)
+    assert with_budget(DEFAULT, 72_500) is DEFAULT
     small = with_budget(DEFAULT, 5_000)
     assert (small.epochs, small.patience) == (20, 6)
-    assert with_budget(small, 5_000) is small
-    assert with_budget(dataclasses.replace(DEFAULT, patience=None), 5_000).patience is None
+    data = Dataset.from_pairs("small", [(b"a", "x"), (b"b", "y")] * 100)
+    assert count_examples(data, DEFAULT) == 180
+    assert count_examples(data, dataclasses.replace(DEFAULT, validation_fraction=0.5)) == 100
+    assert count_examples(dataclasses.replace(data, unlabelled=[b"c"] * 50), DEFAULT) == 230
+    assert count_examples(dataclasses.replace(data, validation=data.train), DEFAULT) == 200
+    assert apply_options(DEFAULT, Options(), data).epochs == 20
+    assert apply_options(DEFAULT, Options(epochs=4), data).epochs == 4
+    assert apply_options(DEFAULT, Options(patience=1), data).patience == 1
+    assert apply_options(ARTICLE, Options(), data) == ARTICLE

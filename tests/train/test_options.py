@@ -41,7 +41,6 @@ def test_options_change_what_they_name() -> None:
     recipe = apply_options(DEFAULT, options)
     assert isinstance(recipe, TextRecipe)
     assert (recipe.batch_size, recipe.epochs, recipe.validation_fraction, recipe.patience) == (7, 9, 0.3, 2)
-    assert recipe.least_steps is None, "--epochs should be the number of epochs"
     assert float(recipe.optimizer(10).learning_rate) == pytest.approx(0.5)
     model = recipe.build(50, 1, "sigmoid")
     recurrences = [layer.forward_layer for layer in model.layers if isinstance(layer, layers.Bidirectional)]
