@@ -158,6 +158,7 @@ def main() -> None:
             "two shared cores, one thread.",
             "Accuracy / macro F1 on the test parts, and the processor time of training and testing.",
             *(f"{name} is left out: it {reason}." for name, reason in LEFT_OUT.items()),
+            *(f"{name} was not measured." for name in TASKS if name not in figures),
             ", ".join(f"{tool} {version}" for tool, version in versions.items()) + ".",
             f"Within half a point of the best of the others, or better: {level} of {len(differences)}. "
             f"More than two points below: {far}.",
