@@ -39,7 +39,7 @@ class HeldOut:
         return self.accuracy <= self.majority
 
     def figures(self) -> dict[str, float]:
-        """The figures by name, as `metrics.json` holds them beside those of the best epoch."""
+        """The figures by name, as `metrics.json` holds them with those of the best epoch."""
         return {"validation_macro_f1": self.macro_f1, "validation_majority": self.majority}
 
     @classmethod
