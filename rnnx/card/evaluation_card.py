@@ -13,7 +13,7 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
 
     Args:
         kind: Describes the model.
-        record: The content of `evaluation.json`; one from an earlier rnnx has neither calibration nor lengths.
+        record: The content of `evaluation.json`; one from an earlier rnnx lacks some of the figures.
     """
     name, dataset, unit = kind.config.name, record["dataset"], kind.unit
     beside = "".join(f" --beside {model}" for model in record.get("beside", ()))
@@ -30,7 +30,8 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
         if record.get("unknown_count")
         else ""
     )
-    parts = [f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{unknown}", _labels(record, unit)]
+    macro = f" The mean F1 of the labels is {record['macro_f1']:.4f}." if "macro_f1" in record else ""
+    parts = [f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{macro}{unknown}", _labels(record, unit)]
     if spans := record.get("spans"):
         parts.insert(1, _spans(spans))
     if side_by_side := record.get("side_by_side"):

@@ -100,7 +100,7 @@ def evaluate(
         save_evaluation(bundle, title, figures, compared)
     if as_json:
         more = {"side_by_side": [dataclasses.asdict(row) for _, row in compared]} if compared else {}
-        terminal.write_json({**dataclasses.asdict(figures), **more})
+        terminal.write_json({**_to_dict(figures), **more})
         return
     if isinstance(figures, ValueEvaluation):
         _write_values(figures)
@@ -108,6 +108,13 @@ def evaluate(
         _write_labels(figures, card_kind(predictors[bundle].config).length_unit)
         _write_side_by_side([row for _, row in compared])
     terminal.hint(f"rnnx info {bundle}")
+
+
+def _to_dict(figures: Evaluation | ValueEvaluation) -> dict[str, object]:
+    from rnnx.metrics.figures import ValueEvaluation
+
+    fields = dataclasses.asdict(figures)
+    return fields if isinstance(figures, ValueEvaluation) else {**fields, "macro_f1": figures.macro_f1}
 
 
 def _require_labels(model: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
@@ -227,7 +234,8 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
     from rnnx.metrics.spans import SpanEvaluation
 
     calibration = figures.calibration
-    summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
+    summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}")]
+    summary += [("macro F1", f"{figures.macro_f1:.4f}"), ("count", figures.count)]
     summary.append(("expected calibration error", f"{calibration.expected_calibration_error:.4f}"))
     if calibration.negative_log_likelihood is not None:
         summary.append(("negative log likelihood", f"{calibration.negative_log_likelihood:.4f}"))

@@ -56,7 +56,7 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
     train, validation = (
         (dataset.train, dataset.validation)
         if dataset.validation
-        else split_sentences(dataset.train, VALIDATION_FRACTION, seed)
+        else split_sentences(dataset.train, recipe.held_out or VALIDATION_FRACTION, seed)
     )
     words = dataclasses.replace(recipe.words, tag_column=dataset.tag_column)
     if words.rule != "bytes":
