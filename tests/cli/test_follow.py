@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -111,7 +112,8 @@ def test_a_tagger_of_every_script_answers_each_word_of_a_growing_text(
 ) -> None:
     bundle, tokenizer = read_directory(stream_bundles["ids"]), make_tokenizer()
     text = "電影好\uff01 Le film\u00a0é\u2018s\nดี w5\n\n電"
-    stream = Stream(Session(bundle[NAME], device="cpu"), bundle.config, tokenizer)
+    config = dataclasses.replace(bundle.config, tokenizer=tokenizer.config)
+    stream = Stream(Session(bundle[NAME], device="cpu"), config, tokenizer)
     Follower(stream, "x.txt", 1, as_jsonl=True).follow(io.BytesIO(text.encode()))
     items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     words = tokenizer.rule.to_words(text.encode(), strip_breaks=True).decode().split()
