@@ -66,7 +66,7 @@ def tagger(bundle: Path) -> Predictor:
     return rnnx.load(bundle)
 
 
-def tag(predictor: Predictor, text: str | bytes) -> Tagging:
+def tag_text(predictor: Predictor, text: str | bytes) -> Tagging:
     (answer,) = predictor.predict([text])
     assert isinstance(answer, Tagging)
     return answer
@@ -81,7 +81,7 @@ def test_the_run_holds_the_f1_of_the_held_out_spans(names_run: Path) -> None:
 
 
 def test_names_are_found_in_a_text_with_their_places_in_its_characters(tagger: Predictor) -> None:
-    tagging = tag(tagger, TEXT)
+    tagging = tag_text(tagger, TEXT)
     spans = tagging.spans
     assert spans is not None
     assert [(span.text, span.label, span.sentence) for span in spans] == [
@@ -94,7 +94,7 @@ def test_names_are_found_in_a_text_with_their_places_in_its_characters(tagger: P
     for span in spans:
         words = tagging.sentences[span.sentence][span.first : span.last + 1]
         assert span.probability == min(word.probability for word in words)
-    in_bytes = tag(tagger, TEXT.encode()).spans
+    in_bytes = tag_text(tagger, TEXT.encode()).spans
     assert in_bytes is not None
     assert [TEXT.encode()[span.start : span.end].decode() for span in in_bytes] == [span.text for span in spans]
 
@@ -206,13 +206,13 @@ def test_another_column_of_a_treebank_goes_the_whole_way(tmp_path: Path, capsys:
     assert [[*row[:4], *row[5:]] for row in written] == [[*row[:4], *row[5:]] for row in original]
     right = [row[4] == expected[4] for row, expected in zip(written, original, strict=True)]
     assert sum(right) / len(right) == pytest.approx(figures["accuracy"])
-    assert tag(rnnx.load(tmp_path / "own"), "The cat.").spans is None
+    assert tag_text(rnnx.load(tmp_path / "own"), "The cat.").spans is None
 
 
-def test_the_commands_say_what_they_found(tmp_path: Path, capsys: Capture) -> None:
+def test_the_commands_say_what_they_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_names(tmp_path, (40, 10, 10))
     assert run(["train", str(path), "--out", str(tmp_path / "run"), "--epochs", "1"]) == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert f"{path}: words in column 1, tags in column 2 of 2\n" in captured.err
     assert f"{path}: tags of spans, scheme BIO\n" in captured.err
     assert "labels B-LOC, B-PER, I-LOC, I-PER, O; recipe tagger" in captured.err
