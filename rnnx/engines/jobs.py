@@ -23,11 +23,11 @@ from rnnx.engines.corpus_files import (
 )
 from rnnx.engines.manifest import make_manifest, read_manifest, require_same_job, write_manifest
 from rnnx.engines.shards import Job, Outcome
-from rnnx.engines.spans import Task, plan_tasks
+from rnnx.engines.spans import CorpusTask, plan_tasks
 from rnnx.errors import DataError, UsageError
 from rnnx.files.locks import lock_folder
 
-Engine: TypeAlias = Callable[[Job, Sequence[Task], int | None], Iterator[Outcome]]
+Engine: TypeAlias = Callable[[Job, Sequence[CorpusTask], int | None], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Plan:
         problems: Why files have no tasks.
     """
 
-    tasks: Sequence[Task]
-    missing: Sequence[Task]
+    tasks: Sequence[CorpusTask]
+    missing: Sequence[CorpusTask]
     problems: Sequence[str]
 
     @property
@@ -83,8 +83,8 @@ def open_job(job: Job, patterns: Sequence[str]) -> Iterator[Plan]:
         remove_temporary(out)
 
 
-def _plan_files(job: Job, files: Sequence[str]) -> tuple[list[Task], dict[str, FileSize], list[str]]:
-    tasks: list[Task] = []
+def _plan_files(job: Job, files: Sequence[str]) -> tuple[list[CorpusTask], dict[str, FileSize], list[str]]:
+    tasks: list[CorpusTask] = []
     sizes: dict[str, FileSize] = {}
     problems: list[str] = []
     for path in files:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import Task
+from rnnx.engines.spans import CorpusTask
 from rnnx.errors import RnnxError
 
 # Tasks that wait in a worker's queue, so that it never waits for the next one.
@@ -20,7 +20,7 @@ _TASKS_AHEAD = 2
 _MOST_RESTARTS = 3
 
 
-def run_locally(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator[Outcome]:
+def run_locally(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Iterator[Outcome]:
     """Runs tasks in processes of this machine; one worker is this process itself.
 
     If a worker dies, the tasks that are not done are run again by new workers.
@@ -52,10 +52,10 @@ def run_locally(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterato
                 ) from error
 
 
-def _run_pool(job: Job, waiting: deque[Task], count: int) -> Iterator[Outcome]:
+def _run_pool(job: Job, waiting: deque[CorpusTask], count: int) -> Iterator[Outcome]:
     """Runs the waiting tasks; those that are not done when a worker dies are waiting again."""
     context = multiprocessing.get_context("spawn")
-    running: dict[Future[Outcome], Task] = {}
+    running: dict[Future[Outcome], CorpusTask] = {}
     pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
     try:
         while waiting or running:

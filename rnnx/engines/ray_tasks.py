@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import Task
+from rnnx.engines.spans import CorpusTask
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
 _MOST_RETRIES = 3
 _CONNECT_SECONDS = 10
 
 
-def run_on_ray(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator[Outcome]:
+def run_on_ray(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Iterator[Outcome]:
     """Runs tasks on the cluster at RAY_ADDRESS, or on one that is started on this machine.
 
     Args:
