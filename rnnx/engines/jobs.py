@@ -1,11 +1,12 @@
 """A job: the answers to a corpus, in shards. The same job again computes what is missing.
 
-An engine is a function that takes a job and its tasks, and yields their outcomes in any order.
+An engine is a function that takes a job and its tasks, and yields their outcomes in any order. When it is closed, it
+ends its workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from rnnx.engines.spans import CorpusTask, plan_tasks
 from rnnx.errors import DataError, UsageError
 from rnnx.files.locks import lock_folder
 
-Engine: TypeAlias = Callable[[Job, Sequence[CorpusTask], int | None], Iterator[Outcome]]
+Engine: TypeAlias = Callable[[Job, Sequence[CorpusTask], int | None], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ def open_job(job: Job, patterns: Sequence[str]) -> Iterator[Plan]:
         if manifest != old:
             write_manifest(out, manifest)
         done = list_names(out)
-        yield Plan(tasks, [task for task in tasks if task.shard_name not in done], problems)
-        remove_temporary(out)
+        try:
+            yield Plan(tasks, [task for task in tasks if task.shard_name not in done], problems)
+        finally:
+            remove_temporary(out)
 
 
 def _plan_files(job: Job, files: Sequence[str]) -> tuple[list[CorpusTask], dict[str, FileSize], list[str]]:

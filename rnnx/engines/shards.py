@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rnnx.datasets.column_names import add_columns
+from rnnx.datasets.column_names import add_columns, find_column
 from rnnx.datasets.json_rows import read_objects
 from rnnx.datasets.table_files import TableFile, table_ending
 from rnnx.datasets.table_form import TableForm
@@ -126,11 +126,14 @@ def _answer_lines(job: Job, task: CorpusTask, file: Any) -> Outcome:
     data = read_lines(task)
     table = TableFile(Path(task.path), (PurePosixPath("lines.jsonl"), data))
     objects = [value for _, value in read_objects(table, job.form)]
-    keys = dict.fromkeys(key for value in objects if isinstance(value, dict) for key in value)
-    column = job.predictor.text_column
-    if objects and column not in keys:
-        raise DataError(f"no key {column!r}; the keys are {', '.join(f'{key!r:.60}' for key in list(keys)[:20])}")
-    names = add_columns(list(keys), ANSWER_COLUMNS)[len(keys) :]
+    keys = list(dict.fromkeys(key for value in objects if isinstance(value, dict) for key in value))
+    found = find_column(keys, job.predictor.text_column)
+    if found is None and keys:
+        raise DataError(
+            f"no key {job.predictor.text_column!r}; the keys are {', '.join(f'{key!r:.60}' for key in keys[:20])}"
+        )
+    column = keys[found or 0] if keys else ""
+    names = add_columns(keys, ANSWER_COLUMNS)[len(keys) :]
     items = (
         cell_item(task.path, number, None, value)
         if isinstance(value, str)

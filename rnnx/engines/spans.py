@@ -116,12 +116,19 @@ def _is_utf8(path: str, form: TableForm) -> bool:
 
 
 def read_lines(task: CorpusTask) -> bytes:
-    """Reads the lines that begin in a span; the next span begins after the last one."""
-    with open_input(task.path) as file:
-        begin = _end_of_line(file, task.start - 1) if task.start else 0
-        end = _end_of_line(file, task.stop - 1)
-        file.seek(begin)
-        return bytes(file.read(max(0, end - begin)))
+    """Reads the lines that begin in a span; the next span begins after the last one.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    try:
+        with open_input(task.path) as file:
+            begin = _end_of_line(file, task.start - 1) if task.start else 0
+            end = _end_of_line(file, task.stop - 1)
+            file.seek(begin)
+            return bytes(file.read(max(0, end - begin)))
+    except OSError as error:
+        raise damage(task.path, error) from error
 
 
 def _end_of_line(file: Any, place: int) -> int:

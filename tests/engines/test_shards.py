@@ -292,6 +292,23 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     assert computed(capsys) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_ctrl_c_ends_the_workers_and_leaves_nothing_temporary(tmp_path: Path, capsys: Capture) -> None:
+    write_corpus(tmp_path / "in", 8000, 8)
+    process = start(tmp_path, tmp_path / "log")
+    wait_until(lambda: any((tmp_path / "out").glob(".part*")))  # a worker is writing
+    workers = workers_of(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert (tmp_path / "log").read_text(encoding="utf-8").endswith("error: interrupted\n")
+    assert not any(map(is_running, workers))
+    assert not any((tmp_path / "out").glob(".*"))
+    assert infer(tmp_path / "out", tmp_path / "in", "--workers", 1) == 0
+    capsys.readouterr()
+    require_answers(tmp_path / "out", 8000)
+
+
 def test_workers_that_die_again_and_again_end_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
 
