@@ -69,7 +69,7 @@ spark.stop()
 """
 
 
-@pytest.mark.parametrize("mode", ["name", "archive", "kill"])
+@pytest.mark.parametrize("mode", ["archive", "kill"])
 def test_each_row_is_answered_once_as_by_predict(tmp_path: Path, mode: str) -> None:
     write_corpus(tmp_path / "in", ROWS, 4)
     model = "imdb"
