@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -94,8 +95,8 @@ def infer_corpus(
     with open_job(job, files) as plan:
         report = _Report(plan)
         started = time.monotonic()
-        with terminal.progress("answering") as update:
-            for outcome in run(job, plan.missing, workers) if plan.missing else ():
+        with terminal.progress("answering") as update, closing(run(job, plan.missing, workers)) as outcomes:
+            for outcome in outcomes:
                 report.add(outcome.rows, outcome.failed, outcome.problem, outcome.warning)
                 rate = report.rows / max(time.monotonic() - started, 1e-9)
                 update(report.rows, f"{rate:,.0f} rows/s", plan.missing_rows)

@@ -173,10 +173,17 @@ def open_input(path: str) -> Iterator[Any]:
 
 
 def read_unpacked(path: str) -> bytes:
-    """Reads a whole file; one whose name ends in .gz, .bz2 or .zst is unpacked."""
+    """Reads a whole file; one whose name ends in .gz, .bz2 or .zst is unpacked.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
     system, place = open_place(path)
-    with system.open_input_stream(place) as file:
-        return bytes(file.read())
+    try:
+        with system.open_input_stream(place) as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise DataError(f"cannot be read ({error})", path) from error
 
 
 def make_folder(folder: str) -> None:

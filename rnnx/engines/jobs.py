@@ -1,11 +1,12 @@
 """A job: the answers to a corpus, in shards. The same job again computes what is missing.
 
-An engine is a function that takes a job and its tasks, and yields their outcomes in any order.
+An engine is a function that takes a job and its tasks, and yields their outcomes in any order. When it is closed, it
+ends its workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,11 @@ from rnnx.engines.corpus_files import (
 )
 from rnnx.engines.manifest import make_manifest, read_manifest, require_same_job, write_manifest
 from rnnx.engines.shards import Job, Outcome
-from rnnx.engines.spans import Task, plan_tasks
+from rnnx.engines.spans import CorpusTask, plan_tasks
 from rnnx.errors import DataError, UsageError
 from rnnx.files.locks import lock_folder
 
-Engine: TypeAlias = Callable[[Job, Sequence[Task], int | None], Iterator[Outcome]]
+Engine: TypeAlias = Callable[[Job, Sequence[CorpusTask], int | None], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Plan:
         problems: Why files have no tasks.
     """
 
-    tasks: Sequence[Task]
-    missing: Sequence[Task]
+    tasks: Sequence[CorpusTask]
+    missing: Sequence[CorpusTask]
     problems: Sequence[str]
 
     @property
@@ -79,12 +80,14 @@ def open_job(job: Job, patterns: Sequence[str]) -> Iterator[Plan]:
         if manifest != old:
             write_manifest(out, manifest)
         done = list_names(out)
-        yield Plan(tasks, [task for task in tasks if task.shard_name not in done], problems)
-        remove_temporary(out)
+        try:
+            yield Plan(tasks, [task for task in tasks if task.shard_name not in done], problems)
+        finally:
+            remove_temporary(out)
 
 
-def _plan_files(job: Job, files: Sequence[str]) -> tuple[list[Task], dict[str, FileSize], list[str]]:
-    tasks: list[Task] = []
+def _plan_files(job: Job, files: Sequence[str]) -> tuple[list[CorpusTask], dict[str, FileSize], list[str]]:
+    tasks: list[CorpusTask] = []
     sizes: dict[str, FileSize] = {}
     problems: list[str] = []
     for path in files:

@@ -7,20 +7,22 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import Task
+from rnnx.engines.spans import CorpusTask
 from rnnx.errors import RnnxError
+from rnnx.infer.predictor import core_count
 
 # Tasks that wait in a worker's queue, so that it never waits for the next one.
 _TASKS_AHEAD = 2
 _MOST_RESTARTS = 3
 
 
-def run_locally(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator[Outcome]:
+def run_locally(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Generator[Outcome, None, None]:
     """Runs tasks in processes of this machine; one worker is this process itself.
 
     If a worker dies, the tasks that are not done are run again by new workers.
@@ -33,16 +35,18 @@ def run_locally(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterato
     Raises:
         RnnxError: If workers die again and again, and no task gets done.
     """
-    count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    count = min(workers or core_count(), len(tasks))
     if count <= 1:
-        yield from (run_task(job, task) for task in tasks)
+        for task in tasks:
+            yield run_task(job, task)
         return
     waiting, restarts = deque(tasks), 0
     while waiting:
         try:
-            for outcome in _run_pool(job, waiting, count):
-                restarts = 0
-                yield outcome
+            with closing(_run_pool(job, waiting, count)) as outcomes:
+                for outcome in outcomes:
+                    restarts = 0
+                    yield outcome
         except BrokenProcessPool as error:
             restarts += 1
             if restarts > _MOST_RESTARTS:
@@ -52,10 +56,10 @@ def run_locally(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterato
                 ) from error
 
 
-def _run_pool(job: Job, waiting: deque[Task], count: int) -> Iterator[Outcome]:
+def _run_pool(job: Job, waiting: deque[CorpusTask], count: int) -> Generator[Outcome, None, None]:
     """Runs the waiting tasks; those that are not done when a worker dies are waiting again."""
     context = multiprocessing.get_context("spawn")
-    running: dict[Future[Outcome], Task] = {}
+    running: dict[Future[Outcome], CorpusTask] = {}
     pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
     try:
         while waiting or running:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import Task
+from rnnx.engines.spans import CorpusTask
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
 _MOST_RETRIES = 3
 _CONNECT_SECONDS = 10
 
 
-def run_on_ray(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator[Outcome]:
+def run_on_ray(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Generator[Outcome, None, None]:
     """Runs tasks on the cluster at RAY_ADDRESS, or on one that is started on this machine.
 
     Args:
@@ -29,6 +29,8 @@ def run_on_ray(job: Job, tasks: Sequence[Task], workers: int | None) -> Iterator
         RnnxError: If workers of a task die again and again.
         UsageError: If the cluster has fewer CPUs.
     """
+    if not tasks:
+        return
     ray = _connect()
     try:
         count = _require_cpus(int(ray.cluster_resources().get("CPU", 0)), workers)

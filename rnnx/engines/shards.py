@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rnnx.datasets.column_names import add_columns
+from rnnx.datasets.column_names import add_columns, find_column
 from rnnx.datasets.json_rows import read_objects
 from rnnx.datasets.table_files import TableFile, table_ending
 from rnnx.datasets.table_form import TableForm
@@ -18,7 +18,7 @@ from rnnx.datasets.tables import open_table
 from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, ArrowPredictor, answer_cells, import_pyarrow
 from rnnx.engines.corpus_files import is_remote, open_input, open_output, read_unpacked
 from rnnx.engines.model_copies import load_once
-from rnnx.engines.spans import Task, damage, read_lines
+from rnnx.engines.spans import CorpusTask, damage, read_lines
 from rnnx.errors import DataError
 from rnnx.infer.table_items import TableRows, cell_item
 from rnnx.infer.text_files import answer
@@ -54,14 +54,14 @@ class Outcome:
         warning: What else the user should know.
     """
 
-    task: Task
+    task: CorpusTask
     rows: int = 0
     failed: int = 0
     problem: str | None = None
     warning: str | None = None
 
 
-def run_task(job: Job, task: Task) -> Outcome:
+def run_task(job: Job, task: CorpusTask) -> Outcome:
     """Answers a task in this process; damage of its file is an outcome.
 
     Raises:
@@ -82,7 +82,7 @@ def run_task(job: Job, task: Task) -> Outcome:
         return Outcome(task, problem=f"{task.path}: {what}")
 
 
-def _answer_row_groups(job: Job, task: Task, file: Any) -> Outcome:
+def _answer_row_groups(job: Job, task: CorpusTask, file: Any) -> Outcome:
     import_pyarrow()
     import pyarrow.parquet
 
@@ -103,7 +103,7 @@ def _answer_row_groups(job: Job, task: Task, file: Any) -> Outcome:
     return Outcome(task, rows, failed)
 
 
-def _batches(task: Task) -> Iterator[Any]:
+def _batches(task: CorpusTask) -> Iterator[Any]:
     """Yields the schema, then the record batches of a span of row groups."""
     import_pyarrow()
     import pyarrow.parquet
@@ -113,7 +113,7 @@ def _batches(task: Task) -> Iterator[Any]:
         yield from table.iter_batches(_BATCH_ROWS, row_groups=range(task.start, task.stop), use_threads=False)
 
 
-def _guarded(task: Task, batches: Iterable[Any]) -> Iterator[Any]:
+def _guarded(task: CorpusTask, batches: Iterable[Any]) -> Iterator[Any]:
     pyarrow = import_pyarrow()
     try:
         yield from batches
@@ -121,16 +121,19 @@ def _guarded(task: Task, batches: Iterable[Any]) -> Iterator[Any]:
         raise damage(task.path, error) from error
 
 
-def _answer_lines(job: Job, task: Task, file: Any) -> Outcome:
+def _answer_lines(job: Job, task: CorpusTask, file: Any) -> Outcome:
     """Answers JSON lines; each line keeps all its keys."""
     data = read_lines(task)
     table = TableFile(Path(task.path), (PurePosixPath("lines.jsonl"), data))
     objects = [value for _, value in read_objects(table, job.form)]
-    keys = dict.fromkeys(key for value in objects if isinstance(value, dict) for key in value)
-    column = job.predictor.text_column
-    if objects and column not in keys:
-        raise DataError(f"no key {column!r}; the keys are {', '.join(f'{key!r:.60}' for key in list(keys)[:20])}")
-    names = add_columns(list(keys), ANSWER_COLUMNS)[len(keys) :]
+    keys = list(dict.fromkeys(key for value in objects if isinstance(value, dict) for key in value))
+    found = find_column(keys, job.predictor.text_column)
+    if found is None and keys:
+        raise DataError(
+            f"no key {job.predictor.text_column!r}; the keys are {', '.join(f'{key!r:.60}' for key in keys[:20])}"
+        )
+    column = keys[found or 0] if keys else ""
+    names = add_columns(keys, ANSWER_COLUMNS)[len(keys) :]
     items = (
         cell_item(task.path, number, None, value)
         if isinstance(value, str)
@@ -146,7 +149,7 @@ def _answer_lines(job: Job, task: Task, file: Any) -> Outcome:
     return Outcome(task, len(objects), failed)
 
 
-def _answer_file(job: Job, task: Task, file: Any) -> Outcome:
+def _answer_file(job: Job, task: CorpusTask, file: Any) -> Outcome:
     """Answers a table that cannot be cut into spans, such as CSV, where a cell may have line breaks."""
     path = PurePosixPath(task.path)
     if is_remote(task.path):

@@ -30,7 +30,7 @@ _BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Task:
+class CorpusTask:
     """A part of a file that one worker answers.
 
     Attributes:
@@ -58,7 +58,7 @@ class Task:
         return f"{stem}.{place}{span}{_SHARD_ENDINGS.get(path.suffix.lower(), '.jsonl')}"
 
 
-def plan_tasks(path: str, size_bytes: int, form: TableForm) -> list[Task]:
+def plan_tasks(path: str, size_bytes: int, form: TableForm) -> list[CorpusTask]:
     """Cuts a file into tasks.
 
     Args:
@@ -79,11 +79,11 @@ def plan_tasks(path: str, size_bytes: int, form: TableForm) -> list[Task]:
         return list(_row_groups(path))
     if name.suffix.lower() in (".jsonl", ".ndjson") and _is_utf8(path, form):
         starts = range(0, size_bytes, BYTES_PER_TASK)
-        return [Task(path, "lines", start, min(start + BYTES_PER_TASK, size_bytes), None) for start in starts]
-    return [Task(path, "file", 0, 0, None)]
+        return [CorpusTask(path, "lines", start, min(start + BYTES_PER_TASK, size_bytes), None) for start in starts]
+    return [CorpusTask(path, "file", 0, 0, None)]
 
 
-def _row_groups(path: str) -> Iterator[Task]:
+def _row_groups(path: str) -> Iterator[CorpusTask]:
     import_pyarrow()
     import pyarrow.parquet
 
@@ -96,10 +96,10 @@ def _row_groups(path: str) -> Iterator[Task]:
     for group, count in enumerate(counts, 1):
         rows += count
         if rows >= ROWS_PER_TASK or group == len(counts):
-            yield Task(path, "row groups", start, group, rows)
+            yield CorpusTask(path, "row groups", start, group, rows)
             start, rows = group, 0
     if not counts:
-        yield Task(path, "row groups", 0, 0, 0)
+        yield CorpusTask(path, "row groups", 0, 0, 0)
 
 
 def damage(path: str, error: BaseException) -> DataError:
@@ -115,13 +115,20 @@ def _is_utf8(path: str, form: TableForm) -> bool:
         return find_encoding(file.read(_BLOCK_BYTES)) == "utf-8-sig"
 
 
-def read_lines(task: Task) -> bytes:
-    """Reads the lines that begin in a span; the next span begins after the last one."""
-    with open_input(task.path) as file:
-        begin = _end_of_line(file, task.start - 1) if task.start else 0
-        end = _end_of_line(file, task.stop - 1)
-        file.seek(begin)
-        return bytes(file.read(max(0, end - begin)))
+def read_lines(task: CorpusTask) -> bytes:
+    """Reads the lines that begin in a span; the next span begins after the last one.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    try:
+        with open_input(task.path) as file:
+            begin = _end_of_line(file, task.start - 1) if task.start else 0
+            end = _end_of_line(file, task.stop - 1)
+            file.seek(begin)
+            return bytes(file.read(max(0, end - begin)))
+    except OSError as error:
+        raise damage(task.path, error) from error
 
 
 def _end_of_line(file: Any, place: int) -> int:

@@ -122,7 +122,7 @@ class Predictor:
             self.device = "cpu"  # `auto` had chosen CUDA
             self._session(self._form(rows=1))
         self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
-        self._threads = threads or (_core_count() if self.device == "cpu" else 1)
+        self._threads = threads or (core_count() if self.device == "cpu" else 1)
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -469,6 +469,6 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-def _core_count() -> int:
+def core_count() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -87,7 +87,9 @@ def test_any_span_of_bytes_gives_each_line_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(spans, "_BLOCK_BYTES", 3)
     path = tmp_path / "t.jsonl"
     path.write_bytes(b"{}\n\n" + b'{"a": 1}\r\n' * 5 + b"x" * 40 + b"\nlast")
-    tasks = [spans.Task(str(path), "lines", start, start + size, None) for start in range(0, path.stat().st_size, size)]
+    tasks = [
+        spans.CorpusTask(str(path), "lines", start, start + size, None) for start in range(0, path.stat().st_size, size)
+    ]
     assert b"".join(map(spans.read_lines, tasks)) == path.read_bytes()
 
 
@@ -256,7 +258,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-KILLS = int(os.environ.get("RNNX_KILLS", "3"))
+KILLS = int(os.environ.get("RNNX_KILLS", "2"))
 
 
 @pytest.mark.slow
@@ -290,6 +292,23 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     assert computed(capsys) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_ctrl_c_ends_the_workers_and_leaves_nothing_temporary(tmp_path: Path, capsys: Capture) -> None:
+    write_corpus(tmp_path / "in", 8000, 8)
+    process = start(tmp_path, tmp_path / "log")
+    wait_until(lambda: any((tmp_path / "out").glob(".part*")))  # a worker is writing
+    workers = workers_of(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert (tmp_path / "log").read_text(encoding="utf-8").endswith("error: interrupted\n")
+    assert not any(map(is_running, workers))
+    assert not any((tmp_path / "out").glob(".*"))
+    assert infer(tmp_path / "out", tmp_path / "in", "--workers", 1) == 0
+    capsys.readouterr()
+    require_answers(tmp_path / "out", 8000)
+
+
 def test_workers_that_die_again_and_again_end_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
 
@@ -299,7 +318,7 @@ def test_workers_that_die_again_and_again_end_the_job(tmp_path: Path, monkeypatc
         yield
 
     monkeypatch.setattr(local_pool, "_run_pool", die)
-    tasks = [spans.Task("a", "file", 0, 0, None)] * 2
+    tasks = [spans.CorpusTask("a", "file", 0, 0, None)] * 2
     with pytest.raises(rnnx.RnnxError, match="no task got done"):
         list(local_pool.run_locally(None, tasks, 2))  # type: ignore[arg-type]  # no task is run
     assert len(starts) == 4
