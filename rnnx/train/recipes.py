@@ -235,7 +235,7 @@ SERIES = SeriesRecipe(
 )
 
 # By the name of the recipe. Three epochs of IMDB with its unlabelled texts are 1,700 steps, so IMDB gets no more.
-BUDGETS = {"default": Budget(1_600, 20), "tagger": Budget(1_500, 40), "series": Budget(150, 100)}
+BUDGETS = {"default": Budget(1_600, 20), "tagger": Budget(1_500, 40), "series": Budget(250, 100)}
 
 R = TypeVar("R", bound=Recipe)
 
