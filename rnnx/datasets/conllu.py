@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
+from rnnx.datasets.archives import require_regular
 from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.sentences import TaggedDataset, TaggedWords
 from rnnx.errors import DataError
@@ -19,6 +22,7 @@ from rnnx.text.tokenizer import BYTE_ORDER_MARK, to_text
 CONLLU_ENDING = ".conllu"
 
 _COLUMN_COUNT = 10
+_MOST_LINE_BYTES = 16 << 20
 _TRAIN_IN_NAME = re.compile(r"(?<![A-Za-z])train(?![A-Za-z])")
 _SKIPPED_ID = re.compile(rb"\d+[-.]\d+")
 
@@ -48,13 +52,22 @@ def read_conllu(path: Path) -> list[TaggedWords]:
         DataError: If it is not CoNLL-U, or cannot be read; the message names the file and the line.
     """
     try:
+        require_regular(path)
         with path.open("rb") as file:
-            sentences = [_tagged(path, sentence) for sentence in parse_conllu(path, file)]
+            sentences = [_tagged(path, sentence) for sentence in parse_conllu(path, _bounded(path, file))]
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:
         raise DataError("holds no sentence", path)
     return sentences
+
+
+def _bounded(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Reads the lines of a file; raises DataError at one that is too long to be kept."""
+    for number, line in enumerate(iter(partial(file.readline, _MOST_LINE_BYTES), b""), 1):
+        if len(line) == _MOST_LINE_BYTES:
+            raise DataError(f"a line of {_MOST_LINE_BYTES >> 20} MB or more", path, number)
+        yield line
 
 
 @dataclass(frozen=True)
