@@ -30,7 +30,7 @@ def verify(
     ] = DeviceName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Repeat the proof of a file on this machine, or of a whole bundle.
+    """Repeat the proof of a file on this machine.
 
     Everything that is needed is in the file itself. In a bundle, the config, the hashes and the card are checked too.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias, assert_never
 
 from rnnx.bundle.config import ModelKind
+from rnnx.datasets.archives import require_regular
 from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.npz import NPZ_ENDING, read_npz
@@ -134,6 +135,7 @@ def load_dataset(
         raise UsageError(
             f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
         )
+    require_regular(path)
     kind = kind_of(name)
     if kind != "texts":
         raise UsageError(f"{name}: holds {DESCRIPTIONS[kind]}, but {DESCRIPTIONS['texts']} are needed here")

@@ -32,6 +32,8 @@ STDIN = "-"
 # Items of at most this much memory are answered together, however few they are.
 _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
+# So much of a line that cannot be read is skipped to find the next line. A file of zeros has none.
+_MOST_SKIPPED_BYTES = 256 << 20
 _NO_TEXT = (b"\x93NUMPY", b"PK\x03\x04")
 _NO_TEXT_ERROR = "not a text: a NumPy array or an archive; this model reads texts"
 
@@ -102,6 +104,8 @@ def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
             with nullcontext(open_stdin()) if source == STDIN else Path(source).open("rb") as file:
                 for piece in iter(partial(file.read, PIECE_BYTES), b""):
                     text.add(piece)
+                    if text.is_refused:  # the rest may have no end
+                        break
         except OSError as error:
             yield Item(source, None, None, reason(error))
         else:
@@ -215,7 +219,7 @@ def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
         yield from _lines_of(STDIN, stdin, tokenizer)
         return
     lines = _Lines(STDIN, tokenizer)
-    while chunk := os.read(descriptor, _CHUNK_BYTES):
+    while not lines.is_hopeless and (chunk := os.read(descriptor, _CHUNK_BYTES)):
         yield from lines.feed(chunk)
         if not _has_more(descriptor):
             yield None
@@ -235,6 +239,8 @@ def _lines_of(source: str, file: BinaryIO, tokenizer: Tokenizer | None) -> Itera
     read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     for chunk in iter(partial(read, _CHUNK_BYTES), b""):
         yield from lines.feed(chunk)
+        if lines.is_hopeless:
+            break
     yield from lines.finish()
 
 
@@ -245,6 +251,11 @@ class _Lines:
         self._source = source
         self._text = TextCollector(tokenizer)
         self._count = 0
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether a line that cannot be read goes on for so long that nothing after it is looked for."""
+        return self._text.size > _MOST_SKIPPED_BYTES and self._text.is_refused
 
     def feed(self, chunk: bytes) -> Iterator[Item]:
         """Takes a chunk of at most 64 kB; yields the lines that it ends."""
@@ -263,7 +274,9 @@ class _Lines:
     def finish(self) -> Iterator[Item]:
         """Ends the file; yields its last line if no line break ends it."""
         if self._text.has_begun:
-            yield _line_item(self._source, self._count + 1, self._text.take())
+            is_hopeless = self.is_hopeless
+            item = _line_item(self._source, self._count + 1, self._text.take())
+            yield replace(item, error=f"{item.error}; nothing after it was read") if is_hopeless else item
 
 
 def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
