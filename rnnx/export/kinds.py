@@ -31,7 +31,7 @@ from rnnx.export.probes import (
 from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.recorded import sentence_problems, sequence_problems, text_problems
 from rnnx.reference import Network
-from rnnx.reference.shortest import shortest_time
+from rnnx.reference.least_time import least_time
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
@@ -67,7 +67,7 @@ class TextKind(Kind):
         Raises:
             ModelError: If a text may be too short for the network.
         """
-        shortest, config = shortest_time(network), self.tokenizer.config
+        shortest, config = least_time(network), self.tokenizer.config
         if shortest > (config.max_length if config.pad_to == "max_length" else 1):
             raise ModelError(
                 f"the network needs at least {shortest} ids, and a text may have fewer; export it without a "
@@ -174,13 +174,13 @@ class ArrayKind(Kind):
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
         """Makes probes of the recorded sequences, and traps; for rows of ids, traps only."""
-        if reads_rows_of_ids(network) and shortest_time(network) == 1:
+        if reads_rows_of_ids(network) and least_time(network) == 1:
             return make_id_probes(IdFormat.of_input(network), {})
         return make_array_probes(network, stack_by_shape([sample.x for sample in self.samples]))
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
         """Returns the traps only: a user's sequences are not published."""
-        if not reads_rows_of_ids(network) or shortest_time(network) > 1:
+        if not reads_rows_of_ids(network) or least_time(network) > 1:
             return {name: (None, given) for name, given in make_array_traps(network).items()}
         traps = make_id_traps(IdFormat.of_input(network))
         return {name: (None, network.named(ids[None])) for name, ids in traps.items()}

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
+from rnnx.reference.least_time import least_time
 from rnnx.reference.shapes import ports_with_own_time
-from rnnx.reference.shortest import shortest_time
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
@@ -35,7 +35,7 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
         The batches (one of many rows, one with every id, and each trap alone), and the long batch.
     """
     rng = np.random.default_rng(3)
-    length = max(length, shortest_time(network))
+    length = max(length, least_time(network))
     traps = make_number_traps(network, length)
     rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0)) for i in range(_ROWS)}
     shapes = _shapes(rows["row 1"])
@@ -54,7 +54,7 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         length: The time of most of them; an input with a fixed time keeps that.
     """
     rng = np.random.default_rng(0)
-    shortest = shortest_time(network)
+    shortest = least_time(network)
     length = max(length, shortest)
     normal = _normal(rng, 1.0)
     third = length // 3

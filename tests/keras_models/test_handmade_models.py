@@ -55,7 +55,7 @@ def test_an_input_that_is_too_short_is_refused_in_a_line(name: str, shortest: in
     export(tmp_path / "model.keras", tmp_path / "bundle")
     predictor = load(tmp_path / "bundle")
     (port,) = predictor.config.inputs
-    assert port.shortest == shortest
+    assert port.least_time == shortest
     rows = np.zeros((1, shortest, *(size or 1 for size in port.shape[1:])), port.dtype)
     predictor.predict(rows)
     with pytest.raises(DataError, match=f"with a time of at least {shortest}, not"):

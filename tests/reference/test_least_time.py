@@ -7,7 +7,7 @@ import pytest
 
 from rnnx.errors import ModelError
 from rnnx.reference import CombineTensors, GetItem, Input, Join, Layer, Network, Node, Pooling1D, Selection, SimpleRNN
-from rnnx.reference.shortest import shortest_time, shortest_times
+from rnnx.reference.least_time import least_time, least_times
 
 RNG = np.random.default_rng(1)
 RNN = SimpleRNN(RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3)), RNG.normal(size=3), "tanh", return_sequences=True)
@@ -40,8 +40,8 @@ def network_of(*layers: Layer) -> Network:
         ((take(1), Pooling1D("maximum", 3, 3, is_padded=False)), 4),
     ],
 )
-def test_the_shortest_time_has_every_position(layers: tuple[Layer, ...], expected: int) -> None:
-    assert shortest_time(network_of(*layers)) == expected
+def test_the_least_time_has_every_position(layers: tuple[Layer, ...], expected: int) -> None:
+    assert least_time(network_of(*layers)) == expected
 
 
 def test_a_part_that_is_joined_with_others_must_be_there_too() -> None:
@@ -50,10 +50,10 @@ def test_a_part_that_is_joined_with_others_must_be_there_too() -> None:
         Node("late", take(5), ("rnn",)),
         Node("joined", Join(1, is_stacked=False), ("rnn", "late")),
     ]
-    assert shortest_time(Network(nodes, (Input("x", "numbers", (None, 3)),))) == 6
+    assert least_time(Network(nodes, (Input("x", "numbers", (None, 3)),))) == 6
 
 
-def test_inputs_of_different_lengths_have_their_own_shortest_times() -> None:
+def test_inputs_of_different_lengths_have_their_own_least_times() -> None:
     """The last states of one input are added to those of the other after its second position."""
     last = GetItem((Selection("index", -1),))
     nodes = [
@@ -64,13 +64,13 @@ def test_inputs_of_different_lengths_have_their_own_shortest_times() -> None:
         Node("sum", CombineTensors("add"), ("last", "other")),
     ]
     inputs = (Input("x", "numbers", (None, 3)), Input("y", "numbers", (None, 3)))
-    assert shortest_times(Network(nodes, inputs)) == {"x": 1, "y": 3}
+    assert least_times(Network(nodes, inputs)) == {"x": 1, "y": 3}
 
 
 def test_a_network_that_needs_too_many_positions_is_refused() -> None:
     with pytest.raises(ModelError, match="no answer to a sequence of 60 positions"):
-        shortest_time(network_of(take(40), take(40)))
+        least_time(network_of(take(40), take(40)))
 
 
 def test_an_input_of_a_fixed_time_has_no_shortest_one() -> None:
-    assert shortest_time(Network([Node("rnn", RNN, ("x",))], (Input("x", "numbers", (4, 3)),))) == 1
+    assert least_time(Network([Node("rnn", RNN, ("x",))], (Input("x", "numbers", (4, 3)),))) == 1

@@ -18,12 +18,12 @@ from rnnx.reference.shapes import name_times
 _ENOUGH = 60
 
 
-def shortest_time(network: Network) -> int:
-    """Returns how many positions the inputs of a network with an open time must have; see `shortest_times`."""
-    return max(shortest_times(network).values(), default=1)
+def least_time(network: Network) -> int:
+    """Returns how many positions the inputs of a network with an open time must have; see `least_times`."""
+    return max(least_times(network).values(), default=1)
 
 
-def shortest_times(network: Network) -> dict[str, int]:
+def least_times(network: Network) -> dict[str, int]:
     """Returns how many positions each input with an open time must have, by name.
 
     Inputs that have the same time in common have the same number.
