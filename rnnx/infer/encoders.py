@@ -227,8 +227,10 @@ def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"{where}: its rows have different lengths; it should be {_shape(port)}") from error
-    if not fits(port, array.shape):
-        raise DataError(f"{where}: should be {_shape(port)} with a time of at least 1, not {array.shape}")
+    if not fits(port, array.shape, port.least_time):
+        raise DataError(
+            f"{where}: should be {_shape(port)} with a time of at least {port.least_time}, not {array.shape}"
+        )
     if array.dtype.kind not in ("iu" if port.kind == "ids" else "iuf"):
         what = f"integers in 0..{port.size - 1}" if port.kind == "ids" else "numbers"
         raise DataError(f"{where}: should hold {what}, not {array.dtype}")

@@ -13,10 +13,12 @@ from rnnx.keras_models.read_layers import read_shape, refusal
 from rnnx.reference import Selection
 
 _WHOLE = Selection("slice")
+# The positions of an open time that a part may need; those that a network needs are in `rnnx.reference.least_time`.
+_ENOUGH = 30
 
 
 def _read_get_item(operation: Any) -> reference.GetItem:
-    """Reads `x[key]`; what it takes must be there for any time."""
+    """Reads `x[key]`. What it takes of an open time must be there if that is long enough."""
     x, key = arguments_of(operation)
     parts = list(key) if isinstance(key, list | tuple) else [key]
     taken = sum(part is not None and part is not Ellipsis for part in parts)
@@ -40,13 +42,13 @@ def _read_selection(operation: Any, part: Any, sizes: Iterator[int | None]) -> S
     size = next(sizes)
     if isinstance(part, slice):
         selection = Selection("slice", *(None if end is None else int(end) for end in _ends(part)))
-        if len(range(*part.indices(1 if size is None else size))) == 0:
-            what = "nothing of a sequence of one position; use a fixed time" if size is None else "nothing"
+        if len(range(*part.indices(_ENOUGH if size is None else size))) == 0:
+            what = f"nothing of a sequence of {_ENOUGH} positions; use a fixed time" if size is None else "nothing"
             raise refusal(operation, f"leaves {what}")
         return selection
     if isinstance(part, bool) or not isinstance(part, int | np.integer):
         raise refusal(operation, f"takes {part!r:.60}; only whole numbers and slices are supported")
-    if size is None and part not in (0, -1):
+    if size is None and not -_ENOUGH <= part < _ENOUGH:
         raise refusal(operation, f"takes position {part}, which a short sequence does not have; use a fixed time")
     return Selection("index", int(part))
 

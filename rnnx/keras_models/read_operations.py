@@ -33,6 +33,8 @@ _OF_ANY_TYPE = frozenset(
         "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
 )  # fmt: skip
+# The evidence of a file has them as text.
+_MOST_CONSTANTS = 1 << 14
 _TYPES = ("float32", "bool", "int32", "int64")
 # The comparison that says the same with its operands exchanged.
 _EXCHANGED: Mapping[Any, Any] = {
@@ -159,8 +161,10 @@ def _compares(name: Any) -> OperationReader:
     return read
 
 
-def _read_where(operation: Any) -> reference.Choose:
+def _read_where(operation: Any) -> reference.Layer:
     condition, *others = arguments_of(operation)
+    if len(others) == 2 and not isinstance(condition, keras.KerasTensor):
+        return _read_constant_choice(operation, np.asarray(condition), others)
     tensors = [each for each in (condition, *others) if isinstance(each, keras.KerasTensor)]
     if len(others) != 2 or tensors[0] is not condition or condition.dtype != "bool":
         raise refusal(operation, "should choose from two operands by a comparison")
@@ -173,6 +177,26 @@ def _read_where(operation: Any) -> reference.Choose:
             raise refusal(operation, f"chooses from constants of the shape {shape}; only a number is supported")
         numbers.append(None if is_computed else float(constant_of(other).reshape(())))
     return reference.Choose(*numbers)
+
+
+def _read_constant_choice(operation: Any, condition: Any, others: list[Any]) -> reference.ChooseByConstants:
+    """Reads a choice by constants, as those of a causal mask."""
+    is_first = not isinstance(others[0], keras.KerasTensor)
+    x, number = others[::-1] if is_first else others
+    if isinstance(number, keras.KerasTensor) or np.size(number) != 1:
+        raise refusal(operation, "should choose from a computed tensor and a number if the condition is constant")
+    sizes = condition.shape[-len(x.shape) :]
+    sizes = sizes[1:] if len(sizes) == len(x.shape) and sizes[0] == 1 else sizes
+    whole = tuple(x.shape[1:])[-len(sizes) :] if sizes else ()
+    fits = len(sizes) < len(x.shape) and all(size in (1, own) for size, own in zip(sizes, whole, strict=True))
+    if condition.size != np.prod(sizes) or not fits or condition.size > _MOST_CONSTANTS:
+        raise refusal(
+            operation,
+            f"chooses by constants of the shape {condition.shape}, which are not those of one row of {x.shape}, or "
+            f"more than {_MOST_CONSTANTS:,}",
+        )
+    values = tuple(int(value != 0) for value in condition.ravel())
+    return reference.ChooseByConstants(values, sizes, float(constant_of(number).reshape(())), is_first)
 
 
 def _read_cast(operation: Any) -> reference.Layer:

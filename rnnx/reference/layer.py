@@ -18,6 +18,7 @@ from rnnx.reference.operations import (
     ApplyFunction,
     ApplyWithNumber,
     Choose,
+    ChooseByConstants,
     Clip,
     CombineConstants,
     CombineNumber,
@@ -56,7 +57,7 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
-    | ApplyAlong | ApplyWithNumber | Choose | Clip | Compare | Fill | Pad | Rearrange
+    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange
     | MultiplyMatrix | MultiplyTensors | Einsum
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization

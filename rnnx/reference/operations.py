@@ -250,6 +250,27 @@ class Choose:
 
 
 @dataclass(frozen=True)
+class ChooseByConstants:
+    """Takes the numbers of its input where a constant is 1, and a number where it is 0, as a causal mask does.
+
+    Attributes:
+        condition: The constants of a row, one after the other.
+        sizes: Their shape; an axis of size 1 is repeated.
+        number: The number.
+        is_first: Whether the number is taken where the constant is 1 instead.
+    """
+
+    condition: tuple[int, ...]
+    sizes: tuple[int, ...]
+    number: float
+    is_first: bool = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        is_taken = (np.reshape(self.condition, self.sizes) != 0) != self.is_first
+        return Tensor(where(np.broadcast_to(is_taken, x.values.shape), x.values, self.number))
+
+
+@dataclass(frozen=True)
 class Fill:
     """Replaces each element by a number."""
 

@@ -139,10 +139,42 @@ def attention_of_the_last_state() -> keras.Model:
     return keras.Model(ids, layers.Dense(3, "softmax")(hidden))
 
 
+def causal() -> keras.Model:
+    """Attention that reads no later position, by a choice with a constant triangle."""
+    ids = _ids(_TIME)
+    states = layers.LSTM(4, return_sequences=True)(_embedded(ids))
+    scores = ops.matmul(layers.Dense(4)(states), ops.swapaxes(layers.Dense(4)(states), 1, 2)) / np.sqrt(4)
+    scores = ops.where(np.tril(np.ones((1, _TIME, _TIME), bool)), scores, -1e9)
+    return keras.Model(ids, layers.Dense(_WORDS)(ops.softmax(scores) @ states))
+
+
+def differences() -> keras.Model:
+    """Reads how much a series changes from step to step, of which a single step has none."""
+    x = keras.Input((None, _FEATURES), name="x")
+    states = layers.LSTM(4)(x[:, 1:] - x[:, :-1])
+    return keras.Model(x, layers.Dense(1)(states))
+
+
+def next_words() -> keras.Model:
+    """A language model that reads all words but the last, and gives the next of each."""
+    ids = _ids()
+    states = layers.GRU(5, return_sequences=True)(_embedded(ids)[:, :-1, :])
+    return keras.Model(ids, layers.Dense(_WORDS, "softmax")(states))
+
+
+def states_at_some_positions() -> keras.Model:
+    """Reads every other state backwards, and the fourth one."""
+    ids = _ids()
+    states = layers.SimpleRNN(4, return_sequences=True)(_embedded(ids, mask_zero=True))
+    last = layers.SimpleRNN(3)(states[:, 2::2])
+    return keras.Model(ids, layers.Dense(1, "sigmoid")(layers.concatenate([last, states[:, 3]])))
+
+
 HANDMADE: dict[str, Callable[[], keras.Model]] = {
     make.__name__: make
     for make in (
         additive_attention, scaled_dot_product, padding_aware_attention, masked_mean, gated, squeeze_and_excite,
         positions_added, standardized, siamese, heads_by_hand, log_probabilities, attention_of_the_last_state,
+        causal, differences, next_words, states_at_some_positions,
     )
 }  # fmt: skip

@@ -11,7 +11,9 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
 
+from rnnx.errors import DataError
 from rnnx.export.pipeline import export
+from rnnx.infer.predictor import load
 from rnnx.runtime.session import Session
 from tests.keras_models.handmade_models import HANDMADE
 
@@ -43,3 +45,18 @@ def test_a_handmade_model_is_exported_and_answers_as_keras(name: str, tmp_path: 
         session = Session((tmp_path / "bundle" / file).read_bytes(), device="cpu")
         (actual, *_) = session.run(dict(zip(session.input_names, given, strict=True)))
         np.testing.assert_allclose(expected, actual, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "shortest"), [("differences", 2), ("states_at_some_positions", 4), ("gated", 1)])
+def test_an_input_that_is_too_short_is_refused_in_a_line(name: str, shortest: int, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(3)
+    model = HANDMADE[name]()
+    model.save(tmp_path / "model.keras")
+    export(tmp_path / "model.keras", tmp_path / "bundle")
+    predictor = load(tmp_path / "bundle")
+    (port,) = predictor.config.inputs
+    assert port.least_time == shortest
+    rows = np.zeros((1, shortest, *(size or 1 for size in port.shape[1:])), port.dtype)
+    predictor.predict(rows)
+    with pytest.raises(DataError, match=f"with a time of at least {shortest}, not"):
+        predictor.predict(rows[:, 1:])

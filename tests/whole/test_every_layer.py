@@ -186,18 +186,18 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
     assert found == {
         "absolute", "additive weights", "attention weights", "average pooling", "average pooling, valid",
-        "batch normalization of positions", "clip", "constants of positions", "convolution", "convolution, dilated",
-        "convolution, grouped", "cosines", "cube", "deviation over the time", "difference of two", "dot", "einsum",
-        "einsum, outer", "elu without a mask", "embedding", "gelu by tanh", "group normalization",
-        "group normalization, plain", "inverse power", "inverse root", "join", "larger of two",
-        "layer normalization of all", "layer normalization of the time", "leaky relu without a mask", "log",
-        "log of 1 + x", "log of a sum", "log sigmoid", "log softmax", "max pooling", "mean over the time", "negative",
-        "norm", "number minus x", "padded", "power", "product of a matrix", "product of tensors", "product of two",
-        "product with a matrix", "reciprocal", "relu6", "repeated", "reshape", "reverse", "rms normalization",
-        "rolled", "running sum", "running sum of features", "simple, backwards", "softmax over the time",
-        "softmax without a mask", "square", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled",
-        "unit vectors", "up sampling", "variance", "x over a number", "x over constants", "x times constants",
-        "zero padding",
+        "batch normalization of positions", "choose by constants", "choose features", "clip",
+        "constants of positions", "convolution", "convolution, dilated", "convolution, grouped", "cosines", "cube",
+        "deviation over the time", "difference of two", "dot", "einsum", "einsum, outer", "elu without a mask",
+        "embedding", "gelu by tanh", "group normalization", "group normalization, plain", "inverse power",
+        "inverse root", "join", "larger of two", "layer normalization of all", "layer normalization of the time",
+        "leaky relu without a mask", "log", "log of 1 + x", "log of a sum", "log sigmoid", "log softmax",
+        "max pooling", "mean over the time", "negative", "norm", "number minus x", "padded", "power",
+        "product of a matrix", "product of tensors", "product of two", "product with a matrix", "reciprocal", "relu6",
+        "repeated", "reshape", "reverse", "rms normalization", "rolled", "running sum", "running sum of features",
+        "simple, backwards", "softmax over the time", "softmax without a mask", "square", "stack", "sum of features",
+        "sum of two", "tanh without a mask", "tiled", "unit vectors", "up sampling", "variance", "x over a number",
+        "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 
