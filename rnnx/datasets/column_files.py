@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from rnnx.bundle.span_tags import are_span_tags, find_breaks, find_scheme, is_span_tag
+from rnnx.datasets.archives import require_regular
 from rnnx.datasets.sentences import TaggedWords
 from rnnx.datasets.table_form import Listener
 from rnnx.errors import DataError
@@ -25,6 +27,7 @@ _SAMPLE_BYTES = 1 << 16
 _MOST_COLUMNS = 9  # ten are CoNLL-U
 _LEAST_SHARE = 0.99
 _SHOWN = 5
+_MOST_LINE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def find_form(path: Path, tag_column: str | None = None, *, is_strict: bool = Fa
         DataError: If there is no column of that number.
         OSError: If it cannot be read.
     """
+    require_regular(path)
     with path.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
     lines = sample.removeprefix(BYTE_ORDER_MARK).splitlines()
@@ -189,6 +193,14 @@ def _to_sentence(block: Sequence[tuple[int, bytes, bytes, bytes]]) -> ColumnSent
     return ColumnSentence(numbers[0], lines, words, tags, numbers)
 
 
+def bounded_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Reads the lines of a file; raises DataError at one that is too long to be kept."""
+    for number, line in enumerate(iter(partial(file.readline, _MOST_LINE_BYTES), b""), 1):
+        if len(line) == _MOST_LINE_BYTES:
+            raise DataError(f"a line of {_MOST_LINE_BYTES >> 20} MB or more", path, number)
+        yield line
+
+
 def read_columns(path: Path, form: ColumnForm, listener: Listener) -> list[TaggedWords]:
     """Reads the sentences of one file, and warns of tags that break their scheme.
 
@@ -197,7 +209,7 @@ def read_columns(path: Path, form: ColumnForm, listener: Listener) -> list[Tagge
     """
     try:
         with path.open("rb") as file:
-            sentences = list(parse_columns(path, file, form))
+            sentences = list(parse_columns(path, bounded_lines(path, file), form))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from rnnx.datasets.archives import require_regular
-from rnnx.datasets.column_files import warn_of_breaks
+from rnnx.datasets.column_files import bounded_lines, warn_of_breaks
 from rnnx.datasets.conllu_columns import NO_VALUE, UPOS, ConlluColumn
 from rnnx.datasets.sentences import TaggedWords
 from rnnx.datasets.table_form import Listener
@@ -24,7 +22,6 @@ from rnnx.text.tokenizer import BYTE_ORDER_MARK, to_text
 CONLLU_ENDING = ".conllu"
 
 _COLUMN_COUNT = 10
-_MOST_LINE_BYTES = 16 << 20
 _NO_LISTENER = Listener()
 _SKIPPED_ID = re.compile(rb"\d+[-.]\d+")
 
@@ -43,7 +40,7 @@ def read_conllu(path: Path, column: ConlluColumn = UPOS, listener: Listener = _N
     try:
         require_regular(path)
         with path.open("rb") as file:
-            sentences = list(parse_conllu(path, _bounded(path, file)))
+            sentences = list(parse_conllu(path, bounded_lines(path, file)))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:
@@ -51,14 +48,6 @@ def read_conllu(path: Path, column: ConlluColumn = UPOS, listener: Listener = _N
     tagged = [_tagged(path, sentence, column) for sentence in sentences]
     warn_of_breaks(path, tagged, lambda i, word: sentences[i].line_of(word), listener)
     return tagged
-
-
-def _bounded(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Reads the lines of a file; raises DataError at one that is too long to be kept."""
-    for number, line in enumerate(iter(partial(file.readline, _MOST_LINE_BYTES), b""), 1):
-        if len(line) == _MOST_LINE_BYTES:
-            raise DataError(f"a line of {_MOST_LINE_BYTES >> 20} MB or more", path, number)
-        yield line
 
 
 @dataclass(frozen=True)
