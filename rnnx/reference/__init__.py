@@ -9,7 +9,7 @@ Imports numpy only. Import the layers and the network from here.
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
-from rnnx.reference.convolution import Conv1D
+from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
@@ -52,9 +52,18 @@ from rnnx.reference.pointwise import (
     RMSNormalization,
     UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.reshaping import (
+    FoldTime,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    UnfoldTime,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -79,9 +88,11 @@ __all__ = [
     "CombineTensors",
     "Concatenate",
     "Conv1D",
+    "Conv2D",
     "Dense",
     "Dot",
     "Embedding",
+    "FoldTime",
     "GetItem",
     "Given",
     "GlobalAveragePooling1D",
@@ -102,6 +113,7 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Pooling1D",
+    "Pooling2D",
     "RMSNormalization",
     "Recurrent",
     "RecurrentLayer",
@@ -116,9 +128,11 @@ __all__ = [
     "TakeMask",
     "Tensor",
     "Transpose",
+    "UnfoldTime",
     "UnitNormalization",
     "UpSampling1D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
     "activate",
     "cell_state_of",
     "last_state_of",
