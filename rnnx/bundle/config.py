@@ -154,12 +154,15 @@ class InputConfig:
         kind: `ids` for int32 ids, `numbers` for float32 numbers.
         shape: The shape without the batch axis; None for the time axis if its length is variable.
         size: The number of different ids, which are in `0..size - 1`; 0 for numbers.
+        least_time: The fewest positions of a variable time; more than 1 for a network with windows, such as those of a
+            Conv1D with padding="valid".
     """
 
     name: str
     kind: Literal["ids", "numbers"]
     shape: tuple[int | None, ...]
     size: int
+    least_time: int = field(default=1, metadata=OMIT_DEFAULT)
 
     @property
     def dtype(self) -> Literal["int32", "float32"]:

@@ -61,7 +61,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     ]
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
-    with tf.device("/CPU:0"), whole_sequences(model), plain_convolutions(model), constant_statistics(model):
+    convolutions = plain_convolutions(model, tf.nn.convolution)
+    with tf.device("/CPU:0"), whole_sequences(model), convolutions, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:

@@ -30,6 +30,7 @@ from rnnx.export.probes import (
 from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.recorded import sentence_problems, sequence_problems, text_problems
 from rnnx.reference import Network
+from rnnx.reference.shapes import least_time
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
@@ -162,13 +163,13 @@ class ArrayKind(Kind):
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
         """Makes probes of the recorded sequences, and traps; for rows of ids, traps only."""
-        if reads_rows_of_ids(network):
+        if reads_rows_of_ids(network) and least_time(network) == 1:
             return make_id_probes(IdFormat.of_input(network), {})
         return make_array_probes(network, stack_by_shape([sample.x for sample in self.samples]))
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
         """Returns the traps only: a user's sequences are not published."""
-        if not reads_rows_of_ids(network):
+        if not reads_rows_of_ids(network) or least_time(network) > 1:
             return {name: (None, given) for name, given in make_array_traps(network).items()}
         traps = make_id_traps(IdFormat.of_input(network))
         return {name: (None, network.named(ids[None])) for name, ids in traps.items()}

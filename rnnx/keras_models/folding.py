@@ -27,7 +27,7 @@ def is_per_position(layer: Any) -> bool:
     return type(layer) in PER_POSITION and getattr(layer, "axis", -1) in (-1, [-1])
 
 
-class FoldTime(layers.Layer):
+class Fold(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Makes each position a row: `(batch, time, ...)` to `(batch * time, ...)`, without a mask."""
 
     def __init__(self, **settings: Any) -> None:
@@ -45,7 +45,7 @@ class FoldTime(layers.Layer):
         return (None, *input_shape[2:])
 
 
-class UnfoldTime(layers.Layer):
+class Unfold(layers.Layer):  # type: ignore[misc]
     """Makes the rows positions again, `(batch, time, ...)`; the second input is the sequence that was folded."""
 
     def __init__(self, **settings: Any) -> None:

@@ -20,7 +20,7 @@ from keras.src.models.functional import Functional
 
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import is_same_mask
-from rnnx.keras_models.folding import FoldTime, UnfoldTime, is_per_position
+from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.read_layers import refusal
 
@@ -226,13 +226,13 @@ def _run_folded(wrapper: Any, args: Any, kwargs: Any, prefix: str, names: PlainN
         before = [inner]
     value = sequence
     if before:
-        value = FoldTime(name=names.of_layer(within, "fold"))(value)
+        value = Fold(name=names.of_layer(within, "fold"))(value)
         for layer in before:
             if isinstance(layer, keras.Model):
                 (value,) = _run(_function_of(layer), [value], f"{within}{names.clean(layer.name)}.", names)
             elif not isinstance(layer, layers.InputLayer):
                 (value,) = _run_copy(layer, [value], {}, names.of_layer(within, layer.name))
-        value = UnfoldTime(name=names.of_layer(within, "unfold"))([value, sequence])
+        value = Unfold(name=names.of_layer(within, "unfold"))([value, sequence])
     for layer in after:
         (value,) = _run_copy(layer, [value], {}, names.of_layer(within, layer.name))
     return value

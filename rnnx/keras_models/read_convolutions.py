@@ -42,7 +42,7 @@ def read_convolution(
         kernel = kernel.reshape(*kernel.shape[:-2], 1, -1)
     bias = np.zeros(kernel.shape[-1]) if bias is None else bias
     if len(strides) == 1:
-        return reference.Conv1D(kernel, bias, activation, *strides, *dilations, layer.padding, int(groups))
+        return reference.Conv1D(kernel, bias, activation, strides[0], dilations[0], layer.padding, int(groups))
     (down, across), (rows, columns) = strides, dilations
     return reference.Conv2D(kernel, bias, activation, (down, across), (rows, columns), layer.padding, int(groups))
 
@@ -56,7 +56,7 @@ def read_pooling(layer: Any, operation: Literal["average", "maximum"], refuse: R
     require_channels_last(layer, refuse)
     sizes, strides, is_padded = _numbers(layer.pool_size), _numbers(layer.strides), layer.padding == "same"
     if len(sizes) == 1:
-        return reference.Pooling1D(operation, *sizes, *strides, is_padded)
+        return reference.Pooling1D(operation, sizes[0], strides[0], is_padded)
     (rows, columns), (down, across) = sizes, strides
     return reference.Pooling2D(operation, (rows, columns), (down, across), is_padded)
 

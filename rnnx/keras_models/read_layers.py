@@ -15,7 +15,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
-from rnnx.keras_models.folding import FoldTime, UnfoldTime, is_per_position
+from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
 from rnnx.reference import ActivationName, Array
@@ -242,7 +242,7 @@ def _read_image_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding2D:
 
 
 def _read_cropping(layer: Any, _: OpenShape) -> reference.GetItem:
-    require_channels_last(layer, refusal)
+    require(layer, layer.get_config(), data_format="channels_last")
     axes = [layer.cropping] if isinstance(layer.cropping[0], int) else layer.cropping
     return reference.GetItem(
         tuple(reference.Selection("slice", int(before), -int(after) if after else None) for before, after in axes)
@@ -335,8 +335,8 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.ZeroPadding2D: _read_image_padding,
     layers.Cropping1D: _read_cropping,
     layers.Cropping2D: _read_cropping,
-    FoldTime: lambda *_: reference.FoldTime(),
-    UnfoldTime: lambda *_: reference.UnfoldTime(),
+    Fold: lambda *_: reference.FoldTime(),
+    Unfold: lambda *_: reference.UnfoldTime(),
     layers.ZeroPadding1D: _read_zero_padding,
     layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,

@@ -37,7 +37,7 @@ OPERATORS = frozenset(
         "GreaterOrEqual", "HardSigmoid", "Identity", "LSTM", "LeakyRelu", "Less", "MatMul", "Max", "MaxPool",
         "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "RNN", "Range", "Reciprocal", "ReduceMax",
         "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu",
-        "Reshape", "ReverseSequence", "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Slice", "Softmax",
+        "Reshape", "ReverseSequence", "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Size", "Slice", "Softmax",
         "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip

@@ -53,6 +53,8 @@ class ZeroPadding2D:
     columns: tuple[int, int]
 
     def __call__(self, x: Tensor) -> Tensor:
+        if x.values.ndim != 4:
+            raise ValueError(f"the input has {x.values.ndim} axes, and an image has 4")
         turned = swap(pad(x.values, *self.rows), -3, -2)
         return Tensor(swap(pad(turned, *self.columns), -3, -2))
 
@@ -112,6 +114,7 @@ class UnfoldTime:
     The second input is the sequence that was folded; it gives the time and the mask.
     """
 
-    def __call__(self, rows: Tensor, sequence: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        rows, sequence = inputs
         batch, time = sequence.values.shape[:2]
         return Tensor(rows.values.reshape(batch, time, *rows.values.shape[1:]), sequence.mask)

@@ -124,7 +124,7 @@ def _write(graph: Graph, statistics: Statistics, multiply: onnx.NodeProto, add: 
         folded = graph.add("Mul", [folded, gamma], f"{name}.scale")
     i = _constant_of(graph, multiply, scale, np.abs(scale))
     assert i is not None  # noqa: S101  # `_find` compared the same constant
-    multiply.input[i] = folded
+    multiply.input[i] = _in_shape(graph, multiply.input[i], folded)
     if add is None:
         return
     mean = graph.add_constant(f"{name}.mean", statistics.mean)
@@ -136,4 +136,14 @@ def _write(graph: Graph, statistics: Statistics, multiply: onnx.NodeProto, add: 
         shift = graph.add("Sub", [beta, shift], f"{name}.offset")
     i = _constant_of(graph, add, offset, size)
     assert i is not None  # noqa: S101  # `_find` compared the same constant
-    add.input[i] = shift
+    add.input[i] = _in_shape(graph, add.input[i], shift)
+
+
+def _in_shape(graph: Graph, constant: str, restored: str) -> str:
+    """Returns restored numbers in the shape of the constant: after a Conv, the features are not the last axis."""
+    values = graph.constant(constant)
+    assert values is not None  # noqa: S101  # `_constant_of` has found it
+    if values.ndim == 0 or values.shape[-1] == values.size:
+        return restored
+    shape = graph.add_constant(f"{restored}.shape", np.array(values.shape, np.int64))
+    return graph.add("Reshape", [restored, shape], f"{restored}.in_shape")

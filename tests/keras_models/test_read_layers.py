@@ -89,6 +89,12 @@ def after_last(*body: keras.Layer) -> Body:
     return build
 
 
+def after_images(*body: keras.Layer) -> Body:
+    """Applies layers to an image at each position, between two recurrences."""
+    each = [layers.Reshape((3, 4, 2)), *body]
+    return after_states(layers.Dense(24), *(layers.TimeDistributed(layer) for layer in each))
+
+
 def both_directions(mode: str) -> Body:
     return lambda x: last(layers.Bidirectional(rnn(), merge_mode=mode)(x))
 
@@ -304,6 +310,40 @@ BODIES: dict[str, Callable[[], Body]] = {
     "depthwise convolution": lambda: after_states(
         layers.DepthwiseConv1D(3, padding="same", depth_multiplier=2, activation="relu")
     ),
+    "depthwise convolution, strides": lambda: after_states(layers.DepthwiseConv1D(2, strides=2)),
+    "convolution, valid": lambda: after_states(layers.Conv1D(5, 3, activation="relu"), layers.MaxPooling1D(2)),
+    "convolution, grouped": lambda: after_states(layers.Conv1D(6, 3, groups=2, padding="same")),
+    "convolution, grouped and causal": lambda: after_states(
+        layers.Conv1D(4, 2, groups=4, padding="causal", dilation_rate=2, use_bias=False)
+    ),
+    "convolution, normalized": lambda: after_states(layers.Conv1D(5, 2), layers.BatchNormalization()),
+    "separable convolution": lambda: after_states(
+        layers.SeparableConv1D(5, 3, padding="same", depth_multiplier=2, activation="relu")
+    ),
+    "separable convolution, strides": lambda: after_states(layers.SeparableConv1D(5, 2, strides=2, use_bias=False)),
+    "average pooling, valid": lambda: after_states(layers.AveragePooling1D(2)),
+    "cropping": lambda: after_states(layers.Cropping1D((1, 2))),
+    "images": lambda: after_images(
+        layers.Conv2D(3, 2, padding="same", activation="relu"),
+        layers.MaxPooling2D(2, strides=1),
+        layers.GlobalAveragePooling2D(),
+    ),
+    "images, settings": lambda: after_images(
+        layers.ZeroPadding2D(((1, 0), (2, 1))),
+        layers.Conv2D(4, (2, 3), strides=(2, 1), groups=2, use_bias=False),
+        layers.BatchNormalization(),
+        layers.AveragePooling2D((1, 2), padding="same"),
+        layers.Dropout(0.2),
+        layers.Flatten(),
+        layers.Dense(3, "tanh"),
+    ),
+    "images, separable": lambda: after_images(
+        layers.SeparableConv2D(3, 2, padding="same"),
+        layers.DepthwiseConv2D(2, depth_multiplier=2),
+        layers.Cropping2D(((0, 1), (1, 0))),
+        layers.GlobalMaxPooling2D(),
+    ),
+    "images, dilated": lambda: after_images(layers.Conv2D(3, 2, dilation_rate=2, padding="same"), layers.Flatten()),
     "up sampling": lambda: after_states(layers.UpSampling1D(2)),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),

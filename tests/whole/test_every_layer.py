@@ -20,14 +20,17 @@ from rnnx.reference import (
     LSTM,
     Array,
     Embedding,
+    FoldTime,
     GlobalAveragePooling1D,
     Input,
     Layer,
     Network,
     Node,
     Recurrent,
+    Reshape,
     SimpleRNN,
     Tensor,
+    UnfoldTime,
     activate,
 )
 from rnnx.reference.head import order_after
@@ -154,9 +157,15 @@ def over_an_embedding(case: Case) -> Network:
     rng = np.random.default_rng(4)
     table = Embedding(rng.normal(size=(VOCABULARY, FEATURES)), mask_zero=True)
     weights = rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=FEATURES)
-    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) == 3)
+    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) >= 3)
     before = [] if case.reads_ids else [Node("table", table, ("ids",)), Node("rnn", states, ("table",))]
     names = ("ids",) if case.reads_ids else ("rnn", "table", "table")[: case.count]
+    if len(case.shape) == 4:  # images
+        before.append(Node("images", Reshape((-1, *case.shape[2:])), ("rnn",)))
+        names = ("images",)
+    if isinstance(case.layer, UnfoldTime):
+        before.append(Node("rows", FoldTime(), ("rnn",)))
+        names = ("rows", "table")
     nodes = [*before, Node("layer", case.layer, names)]
     if Network(nodes).predict(IDS).ndim > 2:
         nodes.append(Node("mean", GlobalAveragePooling1D(), ("layer",)))
@@ -184,10 +193,11 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert found == {
         "absolute", "additive weights", "attention weights", "average pooling", "average pooling, valid",
         "convolution", "convolution, dilated", "convolution, grouped", "cosines", "difference of two", "dot",
-        "embedding", "join", "larger of two", "max pooling", "mean over the time", "negative", "number minus x",
-        "product of two", "reshape", "reverse", "rms normalization", "simple, backwards",
-        "softmax over the time", "square", "stack", "sum of features", "sum of two", "up sampling",
-        "x over a number", "x over constants", "x times constants", "zero padding",
+        "embedding", "image average pooling", "image convolution", "image convolution, dilated",
+        "image convolution, grouped", "image max pooling", "image padding", "join", "larger of two", "max pooling",
+        "mean over the time", "negative", "number minus x", "product of two", "reshape", "reverse",
+        "rms normalization", "simple, backwards", "softmax over the time", "square", "stack", "sum of features",
+        "sum of two", "up sampling", "x over a number", "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 
