@@ -163,7 +163,14 @@ def _named(extra: onnx.GraphProto, found: _Found) -> str:
     """Returns the name of a value whose axes are in order; adds a node to `extra` if the form has none."""
     if found.is_in_order:
         return found.value
+    for node in extra.node:
+        if node.op_type == "Transpose" and node.input[0] == found.value:
+            order = next(attribute.ints for attribute in node.attribute if attribute.name == "perm")
+            if tuple(order) == found.order:
+                return str(node.output[0])
     name = f"{found.value}.in_order"
+    if any(node.name == name for node in extra.node):
+        name = f"{found.value}.in_order_{'_'.join(map(str, found.order))}"
     extra.node.append(helper.make_node("Transpose", [found.value], [name], name=name, perm=found.order))
     return name
 

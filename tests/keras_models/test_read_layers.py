@@ -24,6 +24,7 @@ from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
 from rnnx.keras_models.keras_2_activations import find_activation
 from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.plain_model import make_plain
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model
 from rnnx.onnx_file.visible_states import with_states
@@ -89,10 +90,11 @@ def after_last(*body: keras.Layer) -> Body:
     return build
 
 
-def after_images(*body: keras.Layer) -> Body:
+def after_images(*body: keras.Layer, is_masked: bool = True) -> Body:
     """Applies layers to an image at each position, between two recurrences."""
-    each = [layers.Reshape((3, 4, 2)), *body]
-    return after_states(layers.Dense(24), *(layers.TimeDistributed(layer) for layer in each))
+    each = [layers.TimeDistributed(layer) for layer in (layers.Reshape((3, 4, 2)), *body)]
+    unmasked = [] if is_masked else [layers.Reshape((-1, 24))]
+    return after_states(layers.Dense(24), *unmasked, *each)
 
 
 def both_directions(mode: str) -> Body:
@@ -336,6 +338,7 @@ BODIES: dict[str, Callable[[], Body]] = {
         layers.Dropout(0.2),
         layers.Flatten(),
         layers.Dense(3, "tanh"),
+        is_masked=False,  # Keras itself fails in a BatchNormalization of images that has a mask
     ),
     "images, separable": lambda: after_images(
         layers.SeparableConv2D(3, 2, padding="same"),
@@ -448,13 +451,14 @@ def compare(network: Network, rewritten: Rewritten) -> RuntimeReport:
 @pytest.mark.parametrize(("name", "mask_zero"), CASES)
 def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> None:
     model = make(BODIES[name](), mask_zero=mask_zero)
-    network = read_network(model)
+    plain = make_plain(model).model  # without a TimeDistributed of images
+    network = read_network(plain)
     expected, decisions = network.predict(IDS), decide(network, IDS)["probs"]
     # Compares whole predictions within the bound on all roundings together; these weights amplify errors little.
     actual = np.asarray(model(IDS, training=False))
     assert (np.abs(expected - actual) <= decisions.bounds).all()
     assert np.median(decisions.bounds) < 1e-3
-    for rewritten in build_forms(model, network).values():
+    for rewritten in build_forms(plain, network).values():
         report = compare(network, rewritten)
         ratios = {layer.layer: layer.ratio for layer in report.layers}
         assert not report.problems
@@ -579,9 +583,8 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
     [
         (lambda x: layers.Flatten(name="p")(rnn()(x)), "mixes positions of a variable time with features"),
         (lambda x: layers.Reshape((-1, 2), name="p")(rnn()(x)), "mixes positions of a variable time with features"),
-        (lambda x: layers.MaxPooling1D(2, name="p")(rnn()(x)), "padding='valid', which may leave nothing"),
-        (lambda x: layers.Conv1D(2, 3, name="p")(rnn()(x)), "padding='valid', which may leave nothing"),
-        (lambda x: layers.Conv1D(2, 3, padding="same", groups=2, name="p")(rnn()(x)), "has groups=2"),
+        (lambda x: layers.Conv1D(2, 1, data_format="channels_first", name="p")(square(x)), "has data_format='channels"),
+        (lambda x: layers.MaxPooling1D(1, data_format="channels_first", name="p")(square(x)), "has data_format='chan"),
         (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
         (lambda x: layers.Softmax(axis=(1, 2), name="p")(square(x)), "along axis (1, 2); only one axis"),
         (lambda x: layers.LayerNormalization(axis=1, name="p")(square(x)), "along axis [1]; only the last axis"),
@@ -596,7 +599,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
         (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
         (lambda x: layers.Normalization(invert=True, mean=1.0, variance=2.0, name="p")(rnn()(x)), "has invert=True"),
-        (lambda x: layers.GaussianNoise(0.1)(layers.UpSampling1D(3, name="p")(x)), "is of an unsupported class"),
+        (lambda x: layers.GaussianNoise(0.1)(layers.Conv1DTranspose(3, 2, name="p")(x)), "is of an unsupported class"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), 3)), "takes position 3, which a short"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(None), slice(1, None))), "leaves nothing of a"),
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(1, None),)), "takes some rows of the batch"),
