@@ -33,12 +33,14 @@ from rnnx.reference import (
     Compare,
     Concatenate,
     Conv1D,
+    Conv2D,
     Dense,
     Dot,
     Einsum,
     Embedding,
     FeatureRescaling,
     Fill,
+    FoldTime,
     GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
@@ -55,6 +57,7 @@ from rnnx.reference import (
     Normalization,
     Pad,
     Pooling1D,
+    Pooling2D,
     PReLU,
     Rearrange,
     RecurrentLayer,
@@ -69,13 +72,16 @@ from rnnx.reference import (
     Softmax,
     TakeMask,
     Transpose,
+    UnfoldTime,
     UnitNormalization,
     UpSampling1D,
     ZeroPadding1D,
+    ZeroPadding2D,
 )
 
 FEATURES = 6
 VOCABULARY = 9
+IMAGES = (2, 5, 3, 2)
 RNG = np.random.default_rng(7)
 
 
@@ -140,6 +146,16 @@ LAYERS: dict[str, Case] = {
     "convolution": Case(Conv1D(draw(3, FEATURES, 4), draw(4), "relu", padding="same")),
     "convolution, grouped": Case(Conv1D(draw(2, 3, 4), draw(4), "tanh", 2, 1, "causal", 2)),
     "convolution, dilated": Case(Conv1D(draw(2, FEATURES, 4), draw(4), "softmax", 1, 2)),
+    "image convolution": Case(Conv2D(draw(3, 2, 2, 4), draw(4), "relu", padding="same"), shape=IMAGES),
+    "image convolution, grouped": Case(
+        Conv2D(draw(2, 2, 1, 4), draw(4), "tanh", strides=(2, 1), groups=2), shape=IMAGES
+    ),
+    "image convolution, dilated": Case(Conv2D(draw(2, 3, 2, 3), draw(3), dilations=(3, 1)), shape=IMAGES),
+    "image max pooling": Case(Pooling2D("maximum", (2, 3), (2, 1), is_padded=True), shape=IMAGES),
+    "image average pooling": Case(Pooling2D("average", (2, 2), (1, 2), is_padded=False), shape=IMAGES),
+    "image padding": Case(ZeroPadding2D((1, 0), (2, 1)), shape=IMAGES),
+    "fold": Case(FoldTime()),
+    "unfold": Case(UnfoldTime(), 2, shape=(2, 1, FEATURES)),
     "up sampling": Case(UpSampling1D(2)),
     "zero padding": Case(ZeroPadding1D(1, 2)),
     "reshape": Case(Reshape((-1, 2, 3))),

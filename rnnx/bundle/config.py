@@ -159,7 +159,8 @@ class InputConfig:
         kind: `ids` for int32 ids, `numbers` for float32 numbers.
         shape: The shape without the batch axis; None for the time axis if its length is variable.
         size: The number of different ids, which are in `0..size - 1`; 0 for numbers.
-        least_time: The fewest positions of a variable time; more than 1 for a network with slices such as `x[:, 1:]`.
+        least_time: The fewest positions of a variable time; more than 1 for a network with windows, such as those of a
+            Conv1D with padding="valid", or with slices such as `x[:, 1:]`.
     """
 
     name: str

@@ -31,7 +31,7 @@ from rnnx.export.probes import (
 from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.recorded import sentence_problems, sequence_problems, text_problems
 from rnnx.reference import Network
-from rnnx.reference.least_time import least_time
+from rnnx.reference.shapes import least_time
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder

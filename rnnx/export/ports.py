@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from rnnx.bundle.config import InputConfig, OutputConfig
 from rnnx.reference import Network
-from rnnx.reference.least_time import least_times
-from rnnx.reference.shapes import output_shapes
+from rnnx.reference.shapes import least_times, output_shapes
 
 
 def describe_ports(network: Network) -> tuple[tuple[InputConfig, ...], tuple[OutputConfig, ...]]:

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
-from rnnx.reference.least_time import least_time
-from rnnx.reference.shapes import ports_with_own_time
+from rnnx.reference.shapes import least_time, ports_with_own_time
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]

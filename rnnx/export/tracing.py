@@ -1,4 +1,7 @@
-"""Works around faults while a model is traced for tf2onnx: of TimeDistributed, and of constants outside the graph."""
+"""Works around faults while a model is traced for tf2onnx.
+
+They are those of TimeDistributed, of grouped convolutions, and of constants outside the graph.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,46 @@ def _call_inner(inner: Any) -> Callable[..., Any]:
 
     def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
         return inner.call(inputs, training=False) if inner._call_has_training_arg else inner.call(inputs)
+
+    return call
+
+
+@contextmanager
+def plain_convolutions(model: keras.Model, convolve: Callable[..., Any]) -> Iterator[None]:
+    """Makes each convolution of groups one operation of TensorFlow.
+
+    Keras 3.15 compiles it in a function of its own, which tf2onnx does not convert. TensorFlow cannot run the operation
+    on a CPU, but it is only traced. Delete this when tf2onnx converts a Conv1D with groups=2.
+
+    Args:
+        model: The Keras model.
+        convolve: TensorFlow's operation.
+    """
+    grouped = [
+        layer for layer in model.layers if type(layer) in (layers.Conv1D, layers.Conv2D) and int(layer.groups) > 1
+    ]
+    for layer in grouped:
+        layer.call = _call_convolution(layer, convolve)
+    try:
+        yield
+    finally:
+        for layer in grouped:
+            del layer.call
+
+
+def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a `call` without compilation."""
+
+    def call(inputs: Any) -> Any:
+        padding = layer.padding.upper()
+        if layer.padding == "causal":
+            before = int(layer.dilation_rate[0]) * (int(layer.kernel_size[0]) - 1)
+            inputs, padding = keras.ops.pad(inputs, [[0, 0], [before, 0], [0, 0]]), "VALID"
+        strides, dilations = list(layer.strides), list(layer.dilation_rate)
+        kernel = keras.ops.convert_to_tensor(layer.kernel)
+        outputs = convolve(inputs, kernel, strides, padding, dilations=dilations)
+        outputs = keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs
+        return outputs if layer.activation is None else layer.activation(outputs)
 
     return call
 

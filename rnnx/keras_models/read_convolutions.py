@@ -1,4 +1,4 @@
-"""Turns Keras's convolutions into layers of the reference, or refuses them with a reason.
+"""Turns Keras's convolutions and poolings into layers of the reference, or refuses them with a reason.
 
 Imports Keras.
 """
@@ -6,7 +6,7 @@ Imports Keras.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,14 +19,14 @@ Refuse = Callable[[Any, str], ModelError]
 
 
 def read_convolution(
-    layer: Any, time: int | None, kernel: Array, bias: Array | None, activation: ActivationName, refuse: Refuse
-) -> reference.Conv1D:
-    """Reads a Conv1D, or a DepthwiseConv1D as a convolution with a group for each feature.
+    layer: Any, kernel: Array, bias: Array | None, activation: ActivationName, refuse: Refuse
+) -> reference.Conv1D | reference.Conv2D:
+    """Reads a Conv1D or a Conv2D, or a depthwise one as a convolution with a group for each feature.
 
     Args:
-        layer: The layer of Keras.
-        time: The positions of its input; None if they vary.
-        kernel: Its kernel: `(size, inputs / groups, outputs)`, or `(size, inputs, multiplier)` of a depthwise one.
+        layer: The layer of Keras, or one with the same settings.
+        kernel: Its kernel: `(size, inputs / groups, outputs)`, or `(size, inputs, multiplier)` of a depthwise one; of
+            a Conv2D with two sizes.
         bias: Its bias; None if it has none.
         activation: Its activation.
         refuse: Makes the error.
@@ -34,21 +34,46 @@ def read_convolution(
     Raises:
         ModelError: If a setting is not supported.
     """
+    require_channels_last(layer, refuse)
+    strides, dilations = _numbers(layer.strides), _numbers(layer.dilation_rate)
+    groups = getattr(layer, "groups", None)
+    if groups is None:  # a depthwise convolution
+        groups = kernel.shape[-2]
+        kernel = kernel.reshape(*kernel.shape[:-2], 1, -1)
+    bias = np.zeros(kernel.shape[-1]) if bias is None else bias
+    if len(strides) == 1:
+        return reference.Conv1D(kernel, bias, activation, strides[0], dilations[0], layer.padding, int(groups))
+    (down, across), (rows, columns) = strides, dilations
+    return reference.Conv2D(kernel, bias, activation, (down, across), (rows, columns), layer.padding, int(groups))
+
+
+def read_pooling(layer: Any, operation: Literal["average", "maximum"], refuse: Refuse) -> reference.Layer:
+    """Reads a pooling over windows of one or two axes.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    require_channels_last(layer, refuse)
+    sizes, strides, is_padded = _numbers(layer.pool_size), _numbers(layer.strides), layer.padding == "same"
+    if len(sizes) == 1:
+        return reference.Pooling1D(operation, sizes[0], strides[0], is_padded)
+    (rows, columns), (down, across) = sizes, strides
+    return reference.Pooling2D(operation, (rows, columns), (down, across), is_padded)
+
+
+def require_channels_last(layer: Any, refuse: Refuse) -> None:
+    """Makes sure that the last axis of the input of a layer has the features.
+
+    Raises:
+        ModelError: If it has not.
+    """
     if layer.data_format != "channels_last":
-        raise refuse(layer, f"has data_format={layer.data_format!r}; only 'channels_last' is supported")
-    (stride,), (dilation,) = layer.strides, layer.dilation_rate
-    span = (len(kernel) - 1) * dilation + 1
-    if layer.padding == "valid" and span > 1 and (time is None or time < span):
         raise refuse(
             layer,
-            "has padding='valid', which may leave nothing of a short sequence; use padding='same' or 'causal', or a "
-            "fixed time",
+            f"has data_format={layer.data_format!r}; only 'channels_last' is supported: build the model with it, and "
+            "put a Permute in front if the data have the channels first",
         )
-    groups = getattr(layer, "groups", None)
-    if groups is not None and groups > 1:
-        raise refuse(layer, f"has groups={groups}; tf2onnx does not convert this, only groups=1 is supported")
-    if groups is None:  # a depthwise convolution
-        groups = kernel.shape[1]
-        kernel = kernel.reshape(len(kernel), 1, -1)
-    bias = np.zeros(kernel.shape[-1]) if bias is None else bias
-    return reference.Conv1D(kernel, bias, activation, int(stride), int(dilation), layer.padding, int(groups))
+
+
+def _numbers(values: Any) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)

@@ -13,7 +13,7 @@ from rnnx.keras_models.read_layers import read_shape, refusal
 from rnnx.reference import Selection
 
 _WHOLE = Selection("slice")
-# The positions of an open time that a part may need; those that a network needs are in `rnnx.reference.least_time`.
+# The positions of an open time that a part may need; those that a network needs are found in `rnnx.reference.shapes`.
 _ENOUGH = 30
 
 

@@ -15,15 +15,16 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
+from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
-from rnnx.keras_models.read_convolutions import read_convolution
+from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
 from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
 _PASSED_OVER = (
-    layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout,
-    layers.ActivityRegularization, layers.Identity,
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout,
+    layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
 )  # fmt: skip
 _ACTIVATIONS = get_args(ActivationName)
 _MERGES: Mapping[type, Any] = {
@@ -161,28 +162,53 @@ def _read_global_pooling(layer: Any, _: OpenShape) -> reference.Layer:
     return pooling
 
 
-def _read_pooling(layer: Any, shape: OpenShape) -> reference.Pooling1D:
-    require(layer, layer.get_config(), data_format="channels_last")
-    (size,), (stride,) = layer.pool_size, layer.strides
-    is_padded = layer.padding == "same"
-    if not is_padded and (shape[1] is None or shape[1] < size):
-        raise refusal(
-            layer,
-            "has padding='valid', which may leave nothing of a short sequence; use padding='same' or a fixed time",
-        )
-    operation: Any = "maximum" if type(layer) is layers.MaxPooling1D else "average"
-    return reference.Pooling1D(operation, int(size), int(stride), is_padded)
+def _read_pooling(layer: Any, _: OpenShape) -> reference.Layer:
+    return read_pooling(layer, "maximum" if "Max" in type(layer).__name__ else "average", refusal)
 
 
-def _read_convolution(layer: Any, shape: OpenShape) -> reference.Conv1D:
+def read_separable(layer: Any, inputs: tuple[str, ...]) -> list[reference.Node]:
+    """Reads a SeparableConv1D or 2D as two convolutions: one of each feature alone, then one of each position alone.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    depthwise = read_convolution(layer, float64(layer.depthwise_kernel), None, "linear", refusal)
+    kernel = float64(layer.pointwise_kernel)
+    bias = float64(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+    kind = reference.Conv1D if kernel.ndim == 3 else reference.Conv2D
+    first = reference.Node(f"{layer.name}.depthwise", depthwise, inputs)
+    return [first, reference.Node(layer.name, kind(kernel, bias, read_activation(layer)), (first.name,))]
+
+
+def _read_image_pooling(layer: Any, _: OpenShape) -> reference.Reduce:
+    require_channels_last(layer, refusal)
+    operation: Any = "max" if type(layer) is layers.GlobalMaxPooling2D else "mean"
+    return reference.Reduce(operation, (1, 2), bool(layer.keepdims))
+
+
+def _read_convolution(layer: Any, _: OpenShape) -> reference.Conv1D | reference.Conv2D:
     bias = float64(layer.bias) if layer.use_bias else None
-    return read_convolution(layer, shape[1], float64(layer.kernel), bias, read_activation(layer), refusal)
+    return read_convolution(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
 
 
 def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
     require(layer, layer.get_config(), data_format="channels_last")
     before, after = layer.padding
     return reference.ZeroPadding1D(int(before), int(after))
+
+
+def _read_image_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding2D:
+    require_channels_last(layer, refusal)
+    (above, below), (left, right) = layer.padding
+    return reference.ZeroPadding2D((int(above), int(below)), (int(left), int(right)))
+
+
+def _read_cropping(layer: Any, _: OpenShape) -> reference.GetItem:
+    require(layer, layer.get_config(), data_format="channels_last")
+    axes = [layer.cropping] if isinstance(layer.cropping[0], int) else layer.cropping
+    return reference.GetItem(
+        tuple(reference.Selection("slice", int(before), -int(after) if after else None) for before, after in axes)
+    )
 
 
 def _read_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling1D:
@@ -220,7 +246,7 @@ def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> referen
 
 def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
     """Reads the wrapped layer. A layer that works on each position alone needs no wrapper in the reference."""
-    if type(layer.layer) not in _PER_POSITION:
+    if not is_per_position(layer.layer):
         wrapped = type(layer.layer).__name__
         raise refusal(
             layer, f"wraps a {wrapped}; only layers that work on each position alone are supported, such as Dense"
@@ -258,8 +284,19 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.GlobalMaxPooling1D: _read_global_pooling,
     layers.AveragePooling1D: _read_pooling,
     layers.MaxPooling1D: _read_pooling,
+    layers.AveragePooling2D: _read_pooling,
+    layers.MaxPooling2D: _read_pooling,
+    layers.GlobalAveragePooling2D: _read_image_pooling,
+    layers.GlobalMaxPooling2D: _read_image_pooling,
     layers.Conv1D: _read_convolution,
+    layers.Conv2D: _read_convolution,
     layers.DepthwiseConv1D: _read_convolution,
+    layers.DepthwiseConv2D: _read_convolution,
+    layers.ZeroPadding2D: _read_image_padding,
+    layers.Cropping1D: _read_cropping,
+    layers.Cropping2D: _read_cropping,
+    Fold: lambda *_: reference.FoldTime(),
+    Unfold: lambda *_: reference.UnfoldTime(),
     layers.ZeroPadding1D: _read_zero_padding,
     layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
@@ -269,10 +306,6 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Dot: _read_dot,
     layers.TimeDistributed: _read_time_distributed,
 }
-_PER_POSITION = (
-    layers.Dense, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.BatchNormalization,
-    layers.LayerNormalization, layers.Rescaling,
-)  # fmt: skip
 
 
 def read_activation(layer: Any) -> ActivationName:

@@ -258,7 +258,8 @@ def largest_ratio(
     ratio = ratios(difference, bound)
     bad = ~np.isfinite(difference)
     where = np.unravel_index(int(np.argmax(bad) if bad.any() else np.argmax(ratio)), ratio.shape)
-    row, unit = int(where[0]), int(where[-1])
+    # In a TimeDistributed, the rows are the positions of all inputs.
+    row, unit = int(where[0]) * len(batch.names) // max(len(ratio), 1), int(where[-1])
     step = int(where[1]) if ratio.ndim > 2 else None
     if bad.any():
         return _not_finite(layer, batch.names[row], step, unit)

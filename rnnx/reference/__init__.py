@@ -9,7 +9,7 @@ Imports numpy only. Import the layers and the network from here.
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
-from rnnx.reference.convolution import Conv1D
+from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
@@ -58,9 +58,18 @@ from rnnx.reference.pointwise import (
     RMSNormalization,
     UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.reshaping import (
+    FoldTime,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    UnfoldTime,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 from rnnx.reference.tensor import NamedArrays, Tensor
 
@@ -95,12 +104,14 @@ __all__ = [
     "Compare",
     "Concatenate",
     "Conv1D",
+    "Conv2D",
     "Dense",
     "Dot",
     "Einsum",
     "Embedding",
     "FeatureRescaling",
     "Fill",
+    "FoldTime",
     "GetItem",
     "Given",
     "GlobalAveragePooling1D",
@@ -125,6 +136,7 @@ __all__ = [
     "PReLU",
     "Pad",
     "Pooling1D",
+    "Pooling2D",
     "RMSNormalization",
     "Rearrange",
     "Recurrent",
@@ -140,9 +152,11 @@ __all__ = [
     "TakeMask",
     "Tensor",
     "Transpose",
+    "UnfoldTime",
     "UnitNormalization",
     "UpSampling1D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
     "activate",
     "cell_state_of",
     "last_state_of",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
-from rnnx.reference.convolution import Conv1D
+from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
@@ -43,9 +43,18 @@ from rnnx.reference.pointwise import (
     RMSNormalization,
     UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
 from rnnx.reference.recurrent import SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, UpSampling1D, ZeroPadding1D
+from rnnx.reference.reshaping import (
+    FoldTime,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    UnfoldTime,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
@@ -53,7 +62,7 @@ RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
-    | Conv1D | GlobalAveragePooling1D
+    | Conv1D | Conv2D | Pooling2D | ZeroPadding2D | FoldTime | UnfoldTime | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose

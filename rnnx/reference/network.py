@@ -164,6 +164,9 @@ class Network:
 
         Returns:
             The output of each node, and the inputs, by name.
+
+        Raises:
+            ValueError: If the input is so short that a layer gives nothing for it.
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         shown = self.shown_states
@@ -187,6 +190,8 @@ class Network:
                     outputs[cell_state] = Tensor(history[1][:, -1])
             else:
                 outputs[node.name] = node.layer(*inputs)
+            if 0 in outputs[node.name].values.shape[1:]:
+                raise ValueError(f"layer {node.name} gives nothing for so short an input")
         return outputs
 
     def answers(self, given: Given) -> dict[str, Array]:

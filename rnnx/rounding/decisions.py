@@ -304,6 +304,7 @@ class _Errors:
             The sums, `(copies * batch,)`.
         """
         gradients: dict[str, Array] = {start: np.array(gradient)}
+        copies = len(gradient) // max(len(self.tensors[start].values), 1)
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
@@ -312,9 +313,11 @@ class _Errors:
                 if all(each is None for each in (of_output, *of_last)) or not self._is_rounded(node.name):
                     continue
                 if of_output is None:  # only a last state of this layer is read
-                    of_output = np.zeros((len(gradient), *self.tensors[node.name].values.shape[1:]))
+                    rows, *sizes = self.tensors[node.name].values.shape
+                    of_output = np.zeros((copies * rows, *sizes))
                 error, back = self._back(node, of_output, _filled(of_last))
-                total += error
+                # In a TimeDistributed, each position is a row.
+                total += error.reshape(len(total), -1).sum(axis=1) if len(error) != len(total) else error
                 for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
         return total

@@ -20,14 +20,17 @@ from rnnx.reference import (
     LSTM,
     Array,
     Embedding,
+    FoldTime,
     GlobalAveragePooling1D,
     Input,
     Layer,
     Network,
     Node,
     Recurrent,
+    Reshape,
     SimpleRNN,
     Tensor,
+    UnfoldTime,
     activate,
 )
 from rnnx.reference.head import order_after
@@ -154,9 +157,15 @@ def over_an_embedding(case: Case) -> Network:
     rng = np.random.default_rng(4)
     table = Embedding(rng.normal(size=(VOCABULARY, FEATURES)), mask_zero=True)
     weights = rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=FEATURES)
-    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) == 3)
+    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) >= 3)
     before = [] if case.reads_ids else [Node("table", table, ("ids",)), Node("rnn", states, ("table",))]
     names = ("ids",) * case.count if case.reads_ids else ("rnn", "table", "table")[: case.count]
+    if len(case.shape) == 4:  # images
+        before.append(Node("images", Reshape((-1, *case.shape[2:])), ("rnn",)))
+        names = ("images",)
+    if isinstance(case.layer, UnfoldTime):
+        before.append(Node("rows", FoldTime(), ("rnn",)))
+        names = ("rows", "table")
     nodes = [*before, Node("layer", case.layer, names)]
     if Network(nodes).predict(IDS).ndim > 2:
         nodes.append(Node("mean", GlobalAveragePooling1D(), ("layer",)))
@@ -187,17 +196,19 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert found == {
         "absolute", "additive weights", "attention weights", "average pooling", "average pooling, valid",
         "batch normalization of positions", "choose by constants", "choose features", "clip",
-        "constants of positions", "convolution", "convolution, dilated", "convolution, grouped", "cosines", "cube",
-        "deviation over the time", "difference of two", "dot", "einsum", "einsum, outer", "elu without a mask",
-        "embedding", "gelu by tanh", "group normalization", "group normalization, plain", "inverse power",
-        "inverse root", "join", "larger of two", "layer normalization of all", "layer normalization of the time",
+        "constants of positions", "convolution", "convolution, dilated", "convolution, grouped", "cosines",
+        "cube", "deviation over the time", "difference of two", "dot", "einsum", "einsum, outer",
+        "elu without a mask", "embedding", "gelu by tanh", "group normalization", "group normalization, plain",
+        "image average pooling", "image convolution", "image convolution, dilated",
+        "image convolution, grouped", "image max pooling", "image padding", "inverse power", "inverse root",
+        "join", "larger of two", "layer normalization of all", "layer normalization of the time",
         "leaky relu without a mask", "log", "log of 1 + x", "log of a sum", "log sigmoid", "log softmax",
         "max pooling", "mean over the time", "negative", "norm", "number minus x", "padded", "power",
-        "product of a matrix", "product of tensors", "product of two", "product with a matrix", "reciprocal", "relu6",
-        "repeated", "reshape", "reverse", "rms normalization", "rolled", "running sum", "running sum of features",
-        "simple, backwards", "softmax over the time", "softmax without a mask", "square", "stack", "sum of features",
-        "sum of two", "tanh without a mask", "tiled", "unit vectors", "up sampling", "variance", "x over a number",
-        "x over constants", "x times constants", "zero padding",
+        "product of a matrix", "product of tensors", "product of two", "product with a matrix", "reciprocal",
+        "relu6", "repeated", "reshape", "reverse", "rms normalization", "rolled", "running sum",
+        "running sum of features", "simple, backwards", "softmax over the time", "softmax without a mask",
+        "square", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled", "unit vectors",
+        "up sampling", "variance", "x over a number", "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 
