@@ -15,7 +15,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
-from rnnx.keras_models.folding import Fold, Unfold, is_per_position
+from rnnx.keras_models.folding import is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
 from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
@@ -166,6 +166,10 @@ def _read_pooling(layer: Any, _: OpenShape) -> reference.Layer:
     return read_pooling(layer, "maximum" if "Max" in type(layer).__name__ else "average", refusal)
 
 
+# These layers are read as two nodes.
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+
+
 def read_separable(layer: Any, inputs: tuple[str, ...]) -> list[reference.Node]:
     """Reads a SeparableConv1D or 2D as two convolutions: one of each feature alone, then one of each position alone.
 
@@ -295,8 +299,6 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.ZeroPadding2D: _read_image_padding,
     layers.Cropping1D: _read_cropping,
     layers.Cropping2D: _read_cropping,
-    Fold: lambda *_: reference.FoldTime(),
-    Unfold: lambda *_: reference.UnfoldTime(),
     layers.ZeroPadding1D: _read_zero_padding,
     layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,

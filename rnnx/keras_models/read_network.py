@@ -15,9 +15,10 @@ from keras import layers
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
+from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
-from rnnx.keras_models.read_layers import is_passed_over, read_layer, read_separable, refusal
+from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
@@ -135,6 +136,9 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
         return read_bidirectional(layer, inputs)
     if type(layer) in ATTENTIONS:
         return read_attention(layer, inputs)
-    if type(layer) in (layers.SeparableConv1D, layers.SeparableConv2D):
+    if type(layer) in SEPARABLE:
         return read_separable(layer, inputs), [layer.name]
+    if type(layer) in (Fold, Unfold):
+        moved = reference.FoldTime() if type(layer) is Fold else reference.UnfoldTime()
+        return [Node(layer.name, moved, inputs)], [layer.name]
     return [Node(layer.name, read_layer(layer), inputs)], [layer.name]

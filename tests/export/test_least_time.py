@@ -17,6 +17,7 @@ from rnnx.bundle.directory import read_directory
 from rnnx.bundle.metadata import read_metadata
 from rnnx.errors import DataError, ModelError
 from rnnx.export.pipeline import export
+from rnnx.infer.predictions import Prediction
 from rnnx.reference import Conv1D, Input, LastPosition, Network, Node, Pooling1D
 from rnnx.reference.shapes import least_time
 from rnnx.runtime.session import Session
@@ -64,6 +65,8 @@ def test_a_bundle_says_how_many_positions_it_needs(tmp_path: Path) -> None:
     predictor = rnnx.load(tmp_path / "bundle")
     ids = np.array([3, 1, 4, 1], np.int32)
     (answer,) = predictor.predict([ids])
+    assert isinstance(answer, Prediction)
+    assert isinstance(answer, Prediction)
     np.testing.assert_allclose(answer.probs["1"], float(np.asarray(model(ids[None])).squeeze()), rtol=1e-5)
     with pytest.raises(DataError, match=r"should be \(time,\) with a time of at least 4, not \(3,\)"):
         predictor.predict([ids[:3]])

@@ -234,7 +234,7 @@ def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_recurrent.RECURRENT}
-    read |= {layers.Bidirectional, layers.InputLayer, *read_attention.ATTENTIONS}
+    read |= {layers.Bidirectional, layers.InputLayer, *read_attention.ATTENTIONS, *read_layers.SEPARABLE}
     assert {kind.__name__ for kind in read} == keras_file._LAYERS
 
 
