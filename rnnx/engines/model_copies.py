@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -72,4 +73,5 @@ def _places(path: Path) -> Iterator[Path]:
     if "pyspark" in sys.modules:
         from pyspark import SparkFiles
 
-        yield Path(SparkFiles.getRootDirectory()) / path.name
+        with suppress(AssertionError):  # pyspark is imported, but no job of Spark runs here
+            yield Path(SparkFiles.getRootDirectory()) / path.name
