@@ -36,12 +36,13 @@ _LAYERS = frozenset(
     {
         "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
         "Average", "AveragePooling1D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Dense",
-        "DepthwiseConv1D", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GaussianDropout",
+        "DepthwiseConv1D", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout",
         "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer", "LSTM",
-        "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum",
-        "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "ReLU",
-        "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D", "Subtract",
-        "TimeDistributed", "UnitNormalization", "UpSampling1D", "ZeroPadding1D",
+        "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum",
+        "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN",
+        "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "SimpleRNNCell", "Softmax",
+        "SpatialDropout1D", "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization",
+        "UpSampling1D", "ZeroPadding1D",
     }
 )  # fmt: skip
 # Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the

@@ -17,6 +17,7 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_convolutions import read_convolution
+from rnnx.keras_models.reverse_time import ReverseTime
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
@@ -301,6 +302,7 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Conv1D: _read_convolution,
     layers.DepthwiseConv1D: _read_convolution,
     layers.ZeroPadding1D: _read_zero_padding,
+    ReverseTime: lambda layer, shape: reference.Reverse(),
     layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,
