@@ -36,7 +36,7 @@ OPERATORS = frozenset(
         "Erf", "Exp", "Expand", "GRU", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
         "GreaterOrEqual", "HardSigmoid", "Identity", "LSTM", "LeakyRelu", "Less", "MatMul", "Max", "MaxPool",
         "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "RNN", "Range", "Reciprocal", "ReduceMax",
-        "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu",
+        "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Split",
         "Reshape", "ReverseSequence", "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Slice", "Softmax",
         "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
     }
