@@ -286,4 +286,7 @@ RECURRENT_LAYERS: dict[str, RecurrentLayer] = {
         draw(FEATURES, 4), draw(4, 4), draw(4), "relu", return_sequences=True, go_backwards=True
     ),
     **{name: draw_cell(name, FEATURES, 4) for name in CELLS},
+    "simple, gelu": SimpleRNN(draw(FEATURES, 4), draw(4, 4), draw(4), "gelu", return_sequences=True),
+    **{f"{name}, softmax": draw_cell(name, FEATURES, 4, recurrent_activation="softmax") for name in CELLS},
+    **{f"{name}, silu": draw_cell(name, FEATURES, 4, activation="silu") for name in CELLS},
 }

@@ -68,7 +68,8 @@ def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
         The units of the widest Scan, summed over the layers that run in it, or 0 if there is no Scan; and whether every
         Scan collects its states at every step.
     """
-    scans = [node for node in form.graph.node if node.op_type == "Scan"]
+    # The Scans of `rnnx.rewrites.step_scan`, whose bodies hold weights, are the same in every form.
+    scans = [node for node in form.graph.node if node.op_type == "Scan" and not node.attribute[0].g.initializer]
     states = [list(node.attribute[0].g.output)[: count_states(node)] for node in scans]
     widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in of_scan) for of_scan in states]
     return max(widths, default=0), all(len(node.output) > count_states(node) for node in scans)

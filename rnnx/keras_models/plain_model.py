@@ -2,9 +2,10 @@
 
 The reader of networks, the trace for tf2onnx and the run of Keras in the proof all rely on this form. It is made by
 running through the graph of the model with a copy of the layer for each call: nested models are called layer by layer,
-a layer that is called twice becomes two layers with the same weights, `unroll` and `stateful` are off, and every
-precision is float32. A model that already has this form is left as it is. The proof also compares the model as it was
-saved with the same reference (`rnnx.export.saved_model`), so a wrong copy cannot pass. Imports Keras.
+a layer that is called twice becomes two layers with the same weights, a recurrence of cells becomes recurrent layers
+(`rnnx.keras_models.plain_cells`), `unroll` and `stateful` are off, and every precision is float32. A model that already
+has this form is left as it is. The proof also compares the model as it was saved with the same reference
+(`rnnx.export.saved_model`), so a wrong copy cannot pass. Imports Keras.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -21,6 +23,7 @@ from keras.src.models.functional import Functional
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold, is_per_position
+from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.read_layers import refusal
 
@@ -120,7 +123,7 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     return (
         any(isinstance(operation, keras.Model) or is_folded(operation) for operation in operations)
         or len({id(operation) for operation in operations}) < len(operations)
-        or any(getattr(layer, "unroll", False) for layer in every)
+        or any(getattr(layer, "unroll", False) or has_cells(layer) for layer in every)
         or not isinstance(function._inputs_struct, keras.KerasTensor | list | tuple)
         or isinstance(function._outputs_struct, dict)
         or not all(is_scope(operation.name) for operation in operations)
@@ -177,6 +180,8 @@ def _run(function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames) 
             outputs = _run(_function_of(operation), given, f"{prefix}{names.clean(operation.name)}.", names)
         elif is_folded(operation):
             outputs = [_run_folded(operation, args, kwargs, prefix, names)]
+        elif has_cells(operation):
+            outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
         elif isinstance(operation, layers.Layer):
             outputs = _run_copy(operation, args, kwargs, names.of_layer(prefix, operation.name))
         else:

@@ -19,6 +19,7 @@ from rnnx.keras_models.folding import is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
 from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
+from rnnx.keras_models.reverse_time import ReverseTime
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
@@ -300,6 +301,7 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Cropping1D: _read_cropping,
     layers.Cropping2D: _read_cropping,
     layers.ZeroPadding1D: _read_zero_padding,
+    ReverseTime: lambda layer, shape: reference.Reverse(),
     layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,

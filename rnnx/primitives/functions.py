@@ -80,10 +80,10 @@ def softmax(x: Array, axis: int = -1) -> Array:
         return probs
     operand.settle()
 
-    def transposed(g: Array) -> Array:
-        return np.asarray(probs * (g - (g * probs).sum(axis=axis, keepdims=True)))
+    def transposed(g: Array, p: Array) -> Array:
+        return np.asarray(p * (g - (g * p).sum(axis=axis, keepdims=True)))
 
-    new: Any = operand.result(probs, None, links=[Link(operand, transposed=transposed)])
+    new: Any = operand.result(probs, None, links=[Link(operand, transposed=transposed, recorded=probs)])
     if operand.trace.disturb is not None:
         new.disturb_by(_softmax_error(probs, shifted, None, axis))
     new.add_error(_softmax_error(probs, shifted, operand.error, axis))

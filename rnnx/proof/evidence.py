@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from rnnx import reference
 from rnnx.errors import LowMemoryError, ModelError, one_line
-from rnnx.onnx_file.messages import graph_sha256, read_tensor
+from rnnx.onnx_file.messages import graph_sha256, read_tensor, stored_tensors
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.packed import pack, unpack
 from rnnx.proof.report import ParityReport
@@ -230,14 +230,16 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
     Raises:
         ModelError: If a weight is not in the file.
     """
-    tensors = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
+    tensors = {tensor.name: read_tensor(tensor) for tensor in stored_tensors(model)}
     records = []
     for node in network.nodes:
         fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
         weights = {}
         for name, value in fields.items():
             if isinstance(value, np.ndarray):
-                found = find_weight(value, tensors, _BLOCKS.get(type(node.layer), ()))
+                # A Scan has the gates in Keras's order (`rnnx.rewrites.step_scan`).
+                orders = dict.fromkeys((_BLOCKS.get(type(node.layer), ()), ()))
+                found = next(filter(None, (find_weight(value, tensors, order) for order in orders)), None)
                 if found is None:
                     raise ModelError(f"layer {node.name}: its {name} is not in the file")
                 weights[name] = found
@@ -252,7 +254,7 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
     Raises:
         ModelError: If a weight differs from the recorded hash, or the record is not a valid network.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in stored_tensors(model)}
     nodes = []
     known = {each.name for each in evidence.inputs}
     for layer in evidence.layers:
@@ -332,7 +334,7 @@ def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any)
 
 def evidence_budget(model: Any) -> int:
     """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
-    weights = sum(read_tensor(tensor).nbytes for tensor in model.graph.initializer)
+    weights = sum(read_tensor(tensor).nbytes for tensor in stored_tensors(model))
     return min(max(_LEAST_BUDGET_BYTES, weights), _MOST_BYTES)
 
 
