@@ -23,8 +23,8 @@ from rnnx.engines.corpus_files import (
     remove_temporary,
 )
 from rnnx.engines.manifest import make_manifest, read_manifest, require_same_job, write_manifest
+from rnnx.engines.row_spans import CorpusTask, plan_tasks
 from rnnx.engines.shards import Job, Outcome
-from rnnx.engines.spans import CorpusTask, plan_tasks
 from rnnx.errors import DataError, UsageError
 from rnnx.files.locks import lock_folder
 

@@ -12,8 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 
+from rnnx.engines.row_spans import CorpusTask
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import CorpusTask
 from rnnx.errors import RnnxError
 from rnnx.infer.predictor import core_count
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from rnnx.datasets.table_form import TableForm
 from rnnx.engines.corpus_files import FileSize, list_names, open_input, open_output
+from rnnx.engines.row_spans import BYTES_PER_TASK, ROWS_PER_TASK
 from rnnx.engines.shards import Job
-from rnnx.engines.spans import BYTES_PER_TASK, ROWS_PER_TASK
 from rnnx.errors import DataError, UsageError
 from rnnx.strict_json import from_json, to_json
 

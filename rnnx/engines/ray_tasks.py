@@ -8,8 +8,8 @@ import socket
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from rnnx.engines.row_spans import CorpusTask
 from rnnx.engines.shards import Job, Outcome, run_task
-from rnnx.engines.spans import CorpusTask
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
 _MOST_RETRIES = 3

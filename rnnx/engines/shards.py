@@ -18,7 +18,7 @@ from rnnx.datasets.tables import open_table
 from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, ArrowPredictor, answer_cells, import_pyarrow
 from rnnx.engines.corpus_files import is_remote, open_input, open_output, read_unpacked
 from rnnx.engines.model_copies import load_once
-from rnnx.engines.spans import CorpusTask, damage, read_lines
+from rnnx.engines.row_spans import CorpusTask, damage, read_lines
 from rnnx.errors import DataError
 from rnnx.infer.table_items import TableRows, cell_item
 from rnnx.infer.text_files import answer

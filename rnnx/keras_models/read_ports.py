@@ -16,6 +16,7 @@ from keras import layers
 from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
+from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation, operations_of_masks, outputs_of
 from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
@@ -54,8 +55,13 @@ def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
     readers = [
         layer
         for layer in model.layers
-        if not isinstance(layer, layers.InputLayer) and any(tensor is read for read in keras.tree.flatten(layer.input))
+        if not isinstance(layer, layers.InputLayer | Unfold)
+        and any(tensor is read for read in keras.tree.flatten(layer.input))
     ]
+    # Ids may be folded before they are looked up.
+    folds = [layer for layer in readers if isinstance(layer, Fold)]
+    after = [node.operation for fold in folds for node in fold._outbound_nodes]
+    readers = [layer for layer in [*readers, *after] if isinstance(layer, layers.Layer) and not isinstance(layer, Fold)]
     if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
         raise refusal(readers[0], f"reads {tensor.name}, which an Embedding reads too; this is not supported")
     return bool(readers) and isinstance(readers[0], layers.Embedding)
@@ -63,8 +69,13 @@ def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
 
 def with_size(entry: Input, nodes: list[Node]) -> Input:
     """Sets the size of an input of ids: the number of rows of the smallest Embedding that reads it."""
-    tables = [node.layer for node in nodes if entry.name in node.inputs and isinstance(node.layer, reference.Embedding)]
+    names = {entry.name, *(node.name for node in nodes if _folds(node) and entry.name in node.inputs)}
+    tables = [node.layer for node in nodes if names & set(node.inputs) and isinstance(node.layer, reference.Embedding)]
     return dataclasses.replace(entry, size=min((len(layer.table) for layer in tables), default=0))
+
+
+def _folds(node: Node) -> bool:
+    return isinstance(node.layer, reference.FoldTime)
 
 
 def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence[str] | None) -> dict[str, str]:
