@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from rnnx.export import forms, pipeline, prove, prove_text
@@ -70,11 +71,11 @@ def trace_keras(
     return _RUNNERS[key]
 
 
-def decide(network: Network, given: Given) -> dict[str, Decisions]:
+def decide(network: Network, given: Given, has_bound: npt.NDArray[np.bool_] | None = None) -> dict[str, Decisions]:
     """Works as `rnnx.rounding.decisions.decide`, once for equal networks and inputs; do not change what it returns."""
-    key = _digest(network, dict(network.named(given)))
+    key = _digest((network, has_bound), dict(network.named(given)))
     if key not in _DECISIONS:
-        _DECISIONS[key] = decide_anew(network, given)
+        _DECISIONS[key] = decide_anew(network, given, has_bound)
     return _DECISIONS[key]
 
 
