@@ -38,6 +38,7 @@ DOORS = {
         "export/saved_model.py",
         "train/batches.py",
         "train/determinism.py",
+        "train/device.py",
         "train/language_model.py",
         "train/fast_rnn.py",
     },

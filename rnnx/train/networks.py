@@ -25,7 +25,7 @@ CELLS: dict[Cell, Any] = {"simple": layers.SimpleRNN, "lstm": layers.LSTM, "gru"
 
 
 @dataclass(frozen=True)
-class Shape:
+class NetworkSize:
     """The size of a network.
 
     Attributes:
@@ -46,7 +46,7 @@ def with_shape(build: Build, **changes: Any) -> Build | None:
 
     Args:
         build: One of the builders below.
-        changes: Attributes of its `Shape`.
+        changes: Attributes of its `NetworkSize`.
 
     Returns:
         The builder; None if it takes no shape.
@@ -72,7 +72,7 @@ def default_network(
     vocabulary_size: int,
     outputs: int,
     activation: str,
-    shape: Shape = Shape(DEFAULT_UNITS),
+    shape: NetworkSize = NetworkSize(DEFAULT_UNITS),
 ) -> keras.Model:
     """Builds a classifier with both directions, whose states are pooled by mean and maximum; padding is masked.
 
@@ -110,7 +110,7 @@ def tagger_network(
     word_count: int,
     vocabulary_size: int,
     tags: int,
-    shape: Shape = Shape(96, depth=2),
+    shape: NetworkSize = NetworkSize(96, depth=2),
 ) -> keras.Model:
     """Builds a tagger: words and their features, two layers in both directions, a softmax per word; padding is masked.
 
@@ -135,7 +135,7 @@ def tagger_network(
     return keras.Model([ids, features], probs, name="tagger")
 
 
-def series_network(features: int, outputs: int, activation: str, shape: Shape = Shape(32)) -> keras.Model:
+def series_network(features: int, outputs: int, activation: str, shape: NetworkSize = NetworkSize(32)) -> keras.Model:
     """Builds a network for sequences: both directions over the steps, the mean of all states, one Dense.
 
     The mean detects an oscillation at any place, in a sequence of any length. A second input says which steps are
