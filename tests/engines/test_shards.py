@@ -18,7 +18,7 @@ import pytest
 
 import rnnx
 from rnnx.cli import run
-from rnnx.engines import local_pool, spans
+from rnnx.engines import local_pool
 from rnnx.engines.corpus_files import absolute, find_files
 from rnnx.errors import UsageError
 from rnnx.files.locks import lock_folder
@@ -73,7 +73,7 @@ def test_a_missing_shard_and_a_new_file_are_computed(tmp_path: Path, capsys: Cap
 def test_lines_are_cut_into_spans_and_keep_all_keys(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spans, "BYTES_PER_TASK", 1000)
+    monkeypatch.setattr(row_spans, "BYTES_PER_TASK", 1000)
     path = write_lines(tmp_path / "reviews.jsonl", 200)
     assert infer(tmp_path / "out", path, "--workers", 1) == 0
     assert computed(capsys) == 200
@@ -83,14 +83,16 @@ def test_lines_are_cut_into_spans_and_keep_all_keys(
 
 @pytest.mark.parametrize("size", [*range(1, 30), 64, 1000])
 def test_any_span_of_bytes_gives_each_line_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(spans, "BYTES_PER_TASK", size)
-    monkeypatch.setattr(spans, "_BLOCK_BYTES", 3)
+    monkeypatch.setattr(row_spans, "BYTES_PER_TASK", size)
+    monkeypatch.setattr(row_spans, "_BLOCK_BYTES", 3)
     path = tmp_path / "t.jsonl"
     path.write_bytes(b"{}\n\n" + b'{"a": 1}\r\n' * 5 + b"x" * 40 + b"\nlast")
     tasks = [
-        spans.CorpusTask(str(path), "lines", start, start + size, None) for start in range(0, path.stat().st_size, size)
+        row_spans.CorpusTask(str(path), "lines", start, start + size, None)
+        for start in range(0, path.stat().st_size, size)
+        for start in range(0, path.stat().st_size, size)
     ]
-    assert b"".join(map(spans.read_lines, tasks)) == path.read_bytes()
+    assert b"".join(map(row_spans.read_lines, tasks)) == path.read_bytes()
 
 
 def test_csv_is_answered_whole(tmp_path: Path, capsys: Capture) -> None:
@@ -318,7 +320,7 @@ def test_workers_that_die_again_and_again_end_the_job(tmp_path: Path, monkeypatc
         yield
 
     monkeypatch.setattr(local_pool, "_run_pool", die)
-    tasks = [spans.CorpusTask("a", "file", 0, 0, None)] * 2
+    tasks = [row_spans.CorpusTask("a", "file", 0, 0, None)] * 2
     with pytest.raises(rnnx.RnnxError, match="no task got done"):
         list(local_pool.run_locally(None, tasks, 2))  # type: ignore[arg-type]  # no task is run
     assert len(starts) == 4
