@@ -18,7 +18,7 @@ import pytest
 
 import rnnx
 from rnnx.cli import run
-from rnnx.engines import local_pool
+from rnnx.engines import local_pool, row_spans
 from rnnx.engines.corpus_files import absolute, find_files
 from rnnx.errors import UsageError
 from rnnx.files.locks import lock_folder
