@@ -90,7 +90,6 @@ def test_any_span_of_bytes_gives_each_line_once(tmp_path: Path, monkeypatch: pyt
     tasks = [
         row_spans.CorpusTask(str(path), "lines", start, start + size, None)
         for start in range(0, path.stat().st_size, size)
-        for start in range(0, path.stat().st_size, size)
     ]
     assert b"".join(map(row_spans.read_lines, tasks)) == path.read_bytes()
 
