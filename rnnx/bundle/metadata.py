@@ -6,11 +6,11 @@ It is stored as JSON in the `metadata_props` of the file. Imports the standard l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rnnx.bundle.config import ModelConfig, TokenizerConfig, WordsConfig, require_printable
 from rnnx.errors import ModelError
-from rnnx.strict_json import from_json
+from rnnx.strict_json import OMIT_DEFAULT, from_json
 
 METADATA_KEY = "rnnx"
 _MAX_CHARACTERS = 1 << 20
@@ -26,6 +26,7 @@ class ModelMetadata:
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
     words: WordsConfig | None = None
+    thresholds: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
         require_printable(self.labels)
@@ -63,10 +64,9 @@ def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
         metadata = read_metadata(properties)
     except ModelError as error:
         raise ModelError(f"model {config.name}: {error}") from error
-    for field in ("labels", "vocabulary_size", "tokenizer", "words"):
-        expected, actual = getattr(config, field), getattr(metadata, field)
+    for name in ("labels", "vocabulary_size", "tokenizer", "words", "thresholds"):
+        expected, actual = getattr(config, name), getattr(metadata, name)
         if actual != expected:
             raise ModelError(
-                f"model {config.name}: {field} is {expected!r:.200} in config.json "
-                f"but {actual!r:.200} in the .onnx file"
+                f"model {config.name}: {name} is {expected!r:.200} in config.json but {actual!r:.200} in the .onnx file"
             )

@@ -24,7 +24,7 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import read_snippet, targets
+from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet, targets
 from rnnx.card.card_kinds import CardKind, card_kind
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
@@ -34,6 +34,7 @@ from rnnx.strict_json import to_json_bytes
 
 if TYPE_CHECKING:
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
+    from rnnx.metrics.label_sets import LabelSetEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
@@ -64,7 +65,7 @@ _ENDINGS = {
 def save_evaluation(
     bundle: str | Path,
     dataset: str,
-    figures: Evaluation | ValueEvaluation,
+    figures: Evaluation | ValueEvaluation | LabelSetEvaluation,
     beside: Sequence[tuple[str, MeasuredModel]] = (),
 ) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and writes its card again.
@@ -131,23 +132,28 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
+    has_projects = config.task not in NOT_EMBEDDED
     others = "\n\n".join(
         f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
         for target in targets()
-        if target != "python"
+        if has_projects and target != "python"
         for language, lines in [read_snippet(target)]
     )
     return (
         f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
         f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
-        f"```python\n{text_session_snippet(config)}\n```\n\n{others}\n\n"
-        "`rnnx embed TARGET .` writes a complete project for each of these languages."
+        f"```python\n{text_session_snippet(config)}\n```"
+        + (
+            f"\n\n{others}\n\n`rnnx embed TARGET .` writes a complete project for each of these languages."
+            * has_projects
+        )
     )
 
 
 def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, Any]], has_curves: bool) -> str:
     config = kind.config
-    score, title = ("r2", "R2") if "r2" in history[0] else ("accuracy", "accuracy")
+    titles = {"accuracy": "accuracy", "f1": "F1", "r2": "R2"}
+    score, title = next((name, title) for name, title in titles.items() if name in history[0])
     rows = "\n".join(
         f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == training.best_epoch else ''} | {epoch[score]:.4f} | "
         f"{epoch['loss']:.4f} | {epoch[f'validation_{score}']:.4f} | {epoch['validation_loss']:.4f} |"
@@ -157,7 +163,7 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
     dataset = kind.dataset_argument(f"{training.dataset} (train part)")
     recipe = _RECIPES.get(training.recipe)
-    task = " --task regression" if config.task == "regression" else ""
+    task = f" --task {config.task}" if config.task in ("multilabel", "regression") else ""
     return (
         f"## Training\n\n`rnnx train {dataset} --recipe {training.recipe}{task} --seed {training.seed}`: "
         f"{training.train_count:,} {config.kind}, and {training.validation_count:,} more held out for validation, "

@@ -18,10 +18,13 @@ from rnnx.cli.table_options import (
     EncodingOption,
     HeaderOption,
     LabelColumnOption,
+    LabelColumnsOption,
+    LabelDelimiterOption,
     QuotesOption,
     SkipBadRowsOption,
     TextColumnOption,
     make_listener,
+    split_names,
 )
 from rnnx.cli.unknown_texts import warn_of_unknown_texts
 from rnnx.errors import UsageError
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from rnnx.datasets import AnyDataset, Columns, SeriesTask, TableForm
+    from rnnx.datasets import AnyDataset, Columns, TableForm, TextTask
     from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.recipes import Recipe
     from rnnx.train.task import StageProgress
@@ -107,6 +110,7 @@ class TaskName(StrEnum):
     """The choices of `--task`."""
 
     CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
     REGRESSION = "regression"
 
 
@@ -133,7 +137,11 @@ def train(
         ),
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="Whether y of a .npz file holds labels or values. [default: classification]")
+        TaskName | None,
+        typer.Option(
+            help="classification: a label for each text or sequence. multilabel: several labels for each text. "
+            "regression: a number, such as a rating. [default: classification; multilabel if a table has lists]"
+        ),
     ] = None,
     tokenizer: Annotated[
         TokenizerName | None,
@@ -148,6 +156,8 @@ def train(
     ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_delimiter: LabelDelimiterOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
@@ -176,7 +186,7 @@ def train(
 
     with terminal.quiet_tensorflow(), own_temporary_files():
         recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
-        columns = Columns(text_column, label_column)
+        columns = Columns(text_column, label_column, split_names(label_columns), label_delimiter)
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
         if tokenizer is not None:
@@ -200,10 +210,13 @@ def train(
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }
+    conclusion = fitted.conclusion
     if as_json:
-        terminal.write_json(best)
+        terminal.write_json({**best, **(conclusion.figures if conclusion else {})})
     else:
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
+        if conclusion:
+            terminal.write_table(("", "On the held-out texts"), conclusion.rows)
     if isinstance(chosen.reading, TokenizerConfig):
         warn_of_unknown_texts(fitted.unknown_share, data.name, "the held-out texts", chosen.reading)
     if fitted.is_interrupted:
@@ -219,7 +232,7 @@ def _load(
     recipes: ModuleType,
     dataset: str,
     recipe: str | None,
-    task: SeriesTask | None,
+    task: TextTask | None,
     data_dir: Path | None,
     columns: Columns,
     form: TableForm,
@@ -228,11 +241,13 @@ def _load(
     from rnnx.datasets import kind_of, load_any
 
     kind = kind_of(dataset)
-    if task is not None and kind != "sequences":
-        raise UsageError(f"--task is for sequences of numbers (.npz), not for {dataset}")
+    if task is not None and kind == "sentences":
+        raise UsageError(f"--task is for texts and for sequences of numbers, not for {dataset}")
+    if (columns.labels or columns.label_delimiter) and task not in (None, "multilabel"):
+        raise UsageError(f"--label-columns and --label-delimiter are for --task multilabel, not for {task}")
     chosen: Recipe = recipes.find_recipe(recipe or None, kind)
     listener = make_listener()
-    data = load_any(dataset, task or "classification", data_dir=data_dir, columns=columns, form=form, listener=listener)
+    data = load_any(dataset, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
     return data, chosen
 
 

@@ -120,6 +120,9 @@ def export(
             text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
     if text_form:
         report = _add_text_form(report, text_form, texts)
+    if decisions is None and source.config.thresholds:
+        # The proof of the probabilities decides at 0.5; these models decide elsewhere.
+        decisions = DecisionTexts("the probes", texts)
     if report.passed and decisions is not None:
         on_stage(f"comparing {len(decisions.texts):,} labels")
         compared = compare_decisions(source, forms, text_form, decisions)
@@ -207,7 +210,13 @@ def _finish_forms(
 def _properties(config: ModelConfig) -> dict[str, str]:
     """Returns the metadata that every file of the bundle has besides its evidence."""
     metadata = ModelMetadata(
-        config.name, config.task, config.labels, config.vocabulary_size, config.tokenizer, config.words
+        config.name,
+        config.task,
+        config.labels,
+        config.vocabulary_size,
+        config.tokenizer,
+        config.words,
+        config.thresholds,
     )
     return {METADATA_KEY: to_json(metadata)}
 

@@ -20,7 +20,7 @@ from rnnx.train.determinism import begin
 from rnnx.train.fast_rnn import hasten
 from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
-from rnnx.train.task import Preparation, Score, StageProgress, Task
+from rnnx.train.task import Conclusion, Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"
 # The first steps of a process are not timed, because TensorFlow traces and allocates memory in them.
@@ -109,6 +109,7 @@ class Fit:
         is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
             patience.
         unknown_share: `Task.unknown_share`.
+        conclusion: What the held-out examples say about the network; None if the score says enough.
     """
 
     model: keras.Model
@@ -117,6 +118,7 @@ class Fit:
     is_interrupted: bool
     is_stopped_early: bool = False
     unknown_share: float = 0.0
+    conclusion: Conclusion | None = None
 
     @property
     def ending(self) -> Ending:

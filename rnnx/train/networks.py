@@ -27,7 +27,7 @@ def article_network(vocabulary_size: int, outputs: int, activation: str) -> kera
 
 
 def default_network(vocabulary_size: int, outputs: int, activation: str) -> keras.Model:
-    """Builds a classifier with both directions, whose states are pooled by mean and maximum; padding is masked.
+    """Builds a network for texts with both directions, whose states are pooled by mean and maximum; padding is masked.
 
     With the mean every word contributes, where the last state alone would have to carry the whole text. The maximum is
     taken of a layer of detectors, and keeps the one passage that matters. Keras's maximum ignores masks. Therefore the
@@ -47,8 +47,8 @@ def default_network(vocabulary_size: int, outputs: int, activation: str) -> kera
     detected = layers.Dense(DEFAULT_DETECTORS, activation="relu", use_bias=False, name="detectors")(states)
     x = layers.Concatenate(name="pooled")([mean, layers.GlobalMaxPooling1D(name="maximum")(detected)])
     x = layers.Dropout(0.3, name="dropout")(x)
-    probs = layers.Dense(outputs, activation=activation, name="probs")(x)
-    return keras.Model(ids, probs, name="default")
+    y = layers.Dense(outputs, activation=activation, name="values" if activation == "linear" else "probs")(x)
+    return keras.Model(ids, y, name="default")
 
 
 def tagger_network(word_count: int, vocabulary_size: int, tags: int) -> keras.Model:
