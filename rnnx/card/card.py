@@ -34,7 +34,7 @@ from rnnx.strict_json import to_json_bytes
 
 if TYPE_CHECKING:
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
-    from rnnx.metrics.label_sets import LabelSetEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
@@ -132,22 +132,20 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
-    has_projects = config.task not in NOT_EMBEDDED
-    others = "\n\n".join(
-        f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
-        for target in targets()
-        if has_projects and target != "python"
-        for language, lines in [read_snippet(target)]
-    )
-    return (
+    section = (
         f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
         f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
         f"```python\n{text_session_snippet(config)}\n```"
-        + (
-            f"\n\n{others}\n\n`rnnx embed TARGET .` writes a complete project for each of these languages."
-            * has_projects
-        )
     )
+    if config.task in NOT_EMBEDDED:
+        return section
+    others = "\n\n".join(
+        f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
+        for target in targets()
+        if target != "python"
+        for language, lines in [read_snippet(target)]
+    )
+    return f"{section}\n\n{others}\n\n`rnnx embed TARGET .` writes a complete project for each of these languages."
 
 
 def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, Any]], has_curves: bool) -> str:
@@ -198,7 +196,7 @@ def _proof(kind: CardKind, parity: dict[str, Any], has_plot: bool) -> str:
         f"of that step's float32 rounding error; above 1 the proof fails. `end to end` is the largest difference "
         f"{kind.output_error}, which must stay within the first-order bound of all these roundings together.\n\n"
         f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}"
-        f"{_precision(parity)}{_decisions(parity)}\n\n"
+        f"{_precision(parity)}{_decisions(parity, kind.config)}\n\n"
         "The same inputs given in other ways, which should not change the outputs, and the largest difference that was "
         f"found{kind.difference_unit}:\n\n| file | given | difference |\n|---|---|---:|\n{ways}{plot}"
     )
@@ -219,15 +217,16 @@ def _precision(parity: dict[str, Any]) -> str:
     )
 
 
-def _decisions(parity: dict[str, Any]) -> str:
+def _decisions(parity: dict[str, Any], config: ModelConfig) -> str:
     decisions = parity.get("decisions")
     if not decisions:
         return ""
     differing = ", ".join(f"{count:,} for `{name}`" for name, count in decisions["differing"].items())
+    margin = "each label" if config.task == "multilabel" else "the label"
     share = decisions["certain_count"] / decisions["count"]
     return (
         f"\n\nLabels that differ from those of Keras over the {decisions['count']:,} texts of {decisions['dataset']}: "
-        f"{differing}. For {decisions['certain_count']:,} of the texts ({share:.2%}) the margin of the label is larger "
+        f"{differing}. For {decisions['certain_count']:,} of the texts ({share:.2%}) the margin of {margin} is larger "
         "than the first-order bound of all rounding errors together, so no float32 runtime that keeps the bound of "
         "each step can give another label."
     )

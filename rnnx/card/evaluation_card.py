@@ -25,7 +25,7 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
     if "micro_f1" in record:
         return f"## Accuracy\n\nMicro F1 **{record['micro_f1']:.4f}** {measured}\n\n{_label_sets(record, unit)}"
     if "baseline" in record:
-        return f"## Error\n\nMeasured {measured}\n\n{_ratings(record)}"
+        return f"## Error\n\nMean absolute error **{record['mae']:.4f}** {measured}\n\n{_ratings(record)}"
     if "labels" not in record:
         return f"## Error\n\nMeasured {measured}\n\n{_errors(record)}"
     unknown = (

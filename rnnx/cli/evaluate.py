@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import Predictor
     from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
-    from rnnx.metrics.label_sets import LabelSetEvaluation
-    from rnnx.metrics.ratings import RatingEvaluation
+    from rnnx.metrics.rating_errors import RatingEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
 
     AnyEvaluation: TypeAlias = Evaluation | ValueEvaluation | LabelSetEvaluation
@@ -84,8 +84,8 @@ def evaluate(
     from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import load
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
-    from rnnx.metrics.label_sets import LabelSetEvaluation
-    from rnnx.metrics.ratings import RatingEvaluation
+    from rnnx.metrics.rating_errors import RatingEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
 
     if save:

@@ -105,7 +105,7 @@ def load_any(
             return load_sentences(name, data_dir=data_dir)
         case "sequences":
             if task == "multilabel":
-                raise UsageError(f"--task multilabel is for tables of texts, not for {name}")
+                raise UsageError(f"the task multilabel needs a table of texts, not {name}")
             return load_series(name, task or "classification", data_dir=data_dir)
         case kind:
             assert_never(kind)
@@ -166,7 +166,7 @@ def load_texts(
     """
     if name == "imdb":
         if task not in (None, "classification"):
-            raise UsageError(f"imdb: has a label for each text; --task {task} needs a table")
+            raise UsageError(f"imdb: has one label for each text; the task {task} needs a table")
         return load_imdb(data_dir)
     _refuse_data_dir(name, data_dir)
     path = Path(name)

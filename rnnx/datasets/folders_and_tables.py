@@ -70,7 +70,7 @@ def short_name(path: Path) -> str:
 def _require_labels_for(path: Path, task: TextTask | None) -> None:
     """Refuses a task that folders cannot hold: each text is in the folder of its one label."""
     if task not in (None, "classification"):
-        raise UsageError(f"{path}: --task {task} needs a table; a folder has one label for each text")
+        raise UsageError(f"{path}: the task {task} needs a table; a folder has one label for each text")
 
 
 def _read_table(

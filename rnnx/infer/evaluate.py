@@ -16,8 +16,8 @@ from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
 from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
 from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
-from rnnx.metrics.label_sets import LabelSetEvaluation, measure_label_sets
-from rnnx.metrics.ratings import RatingEvaluation, measure_ratings
+from rnnx.metrics.rating_errors import RatingEvaluation, measure_ratings
+from rnnx.metrics.several_labels import LabelSetEvaluation, measure_label_sets
 from rnnx.text.tokenizer import has_known_word
 
 A = TypeVar("A", LabelSet, Rating)

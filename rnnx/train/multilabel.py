@@ -1,7 +1,7 @@
 """Makes the task of giving a text any number of labels. Imports Keras.
 
 The network has a sigmoid for each label, and the loss is the mean of their binary cross entropies. After the training,
-a threshold for each label is fitted on the validation part (`rnnx.metrics.label_sets.fit_thresholds`). The thresholds
+a threshold for each label is fitted on the validation part (`rnnx.metrics.several_labels.fit_thresholds`). The thresholds
 are stored in `config.json`, so that the probabilities stay what the network learned.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rnnx.datasets import LabelSetDataset, split_label_sets
 from rnnx.errors import DataError
-from rnnx.metrics.label_sets import fit_thresholds, measure_label_sets
+from rnnx.metrics.several_labels import fit_thresholds, measure_label_sets
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.train.batches import Batches, SoftTextSource, TextSource
 from rnnx.train.classification import build_tokenizer, record_samples, unknown_share

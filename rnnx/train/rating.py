@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rnnx.bundle.samples import RatedSample, rated_samples_to_json
 from rnnx.datasets import RatingDataset, Ratings, split_ratings
 from rnnx.errors import DataError
-from rnnx.metrics.ratings import measure_ratings
+from rnnx.metrics.rating_errors import measure_ratings
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.train.classification import build_tokenizer, unknown_share
 from rnnx.train.multilabel import encode_targets, predict
