@@ -31,7 +31,7 @@ ENDINGS = tuple(READERS)
 
 
 @dataclass(frozen=True)
-class TableRows:
+class TargetRows:
     """The rows of a table, read as they are asked for.
 
     Attributes:
@@ -58,7 +58,7 @@ class TableRows:
 
 def read_table(
     file: TableFile, columns: Columns, form: TableForm, listener: Listener, task: TextTask | None = "classification"
-) -> TableRows | None:
+) -> TargetRows | None:
     """Reads the texts of a table, with their labels or numbers.
 
     Args:
@@ -84,7 +84,7 @@ def read_table(
     if columns.labels:  # a column that was given by its number has a name too
         columns = replace(columns, labels=tuple((table.names or ())[i] for i in places))
     target = choose_target(task, columns, sample, listener)
-    return TableRows(target, file.path, _pairs(_Opened(file, table, target, found, places), form, listener))
+    return TargetRows(target, file.path, _pairs(_Opened(file, table, target, found, places), form, listener))
 
 
 @dataclass(frozen=True)

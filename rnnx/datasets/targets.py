@@ -152,7 +152,7 @@ class SeveralLabels(Target[tuple[str, ...]]):
         return LabelSetDataset.from_pairs(name, rows)
 
 
-class LabelColumns(SeveralLabels):
+class ZeroOneColumns(SeveralLabels):
     """Any number of labels for each text: a column for each label, with 0 or 1."""
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -212,7 +212,7 @@ def choose_target(task: TextTask | None, columns: Columns, sample: Sequence[obje
         case "classification":
             return OneLabel()
     if columns.labels:
-        return LabelColumns(columns.labels)
+        return ZeroOneColumns(columns.labels)
     if task is None and columns.label_delimiter is None and any(isinstance(cell, list) for cell in sample):
         listener.on_note("the labels are lists: several labels for each text (--task multilabel)")
         return SeveralLabels()

@@ -1,8 +1,8 @@
 """Makes the task of giving a text any number of labels. Imports Keras.
 
 The network has a sigmoid for each label, and the loss is the mean of their binary cross entropies. After the training,
-a threshold for each label is fitted on the validation part (`rnnx.metrics.several_labels.fit_thresholds`). The thresholds
-are stored in `config.json`, so that the probabilities stay what the network learned.
+a threshold for each label is fitted on the validation part (`rnnx.metrics.several_labels`). The thresholds are stored
+in `config.json`, so that the probabilities stay what the network learned.
 """
 
 from __future__ import annotations
