@@ -19,7 +19,7 @@ import rnnx
 from rnnx.bundle.directory import read_directory, write_directory
 from rnnx.cli import run
 from rnnx.datasets import load_any
-from rnnx.errors import ModelError, UsageError
+from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export.pipeline import export
 from rnnx.infer.evaluate import evaluate_label_sets, evaluate_ratings
 from rnnx.infer.predictions import LabelSet, Rating
@@ -170,11 +170,24 @@ def test_an_evaluation_is_written_into_the_card(bundle: Path, capsys: Capture) -
     assert "--beside compares the accuracy" in capsys.readouterr().err
 
 
-def test_a_bundle_is_exported_again_to_the_same_files(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_exported_again_with_the_same_answers(bundle: Path, tmp_path: Path) -> None:
     export(bundle, tmp_path / "again")
     first, again = read_directory(bundle), read_directory(tmp_path / "again")
-    for name in ("model.onnx", "golden.json"):
-        assert first[name] == again[name]
+    assert first.config.thresholds == again.config.thresholds
+    key = "labels" if bundle.name == "multilabel" else "value"
+    rows, rows_again = (json.loads(directory["golden.json"]) for directory in (first, again))
+    assert [(row["text"], row[key]) for row in rows] == [(row["text"], row[key]) for row in rows_again]
+
+
+def test_a_golden_row_that_was_changed_is_found(bundle: Path, tmp_path: Path) -> None:
+    directory = read_directory(bundle)
+    rows = json.loads(directory["golden.json"])
+    key = "probability" if bundle.name == "multilabel" else "value"
+    rows[0][key] += 0.01
+    files = {**directory.files, "golden.json": json.dumps(rows).encode()}
+    write_directory(tmp_path / "changed", directory.config, files)
+    with pytest.raises(ParityError, match="text 1 was recorded"):
+        export(tmp_path / "changed", tmp_path / "again")
 
 
 def test_a_changed_threshold_is_found(bundle: Path, tmp_path: Path) -> None:
@@ -194,3 +207,18 @@ def test_labels_are_not_compared_with_data_if_there_are_none(bundle: Path, tmp_p
         return
     with pytest.raises(UsageError, match="gives a number"):
         export(bundle, tmp_path / "again", decisions=DecisionTexts("d", [b"the film"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--task", "classification", "--label-delimiter", "|"], "are for --task multilabel, not for classification"),
+        (["--task", "regression", "--label-columns", "a,b"], "are for --task multilabel, not for regression"),
+    ],
+)
+def test_options_of_several_labels_exclude_other_tasks(
+    tmp_path: Path, capsys: Capture, options: list[str], expected: str
+) -> None:
+    table = write_table(tmp_path / "t.jsonl", "labels", 4, 1)
+    assert run(["train", str(table), *options]) == 2
+    assert expected in capsys.readouterr().err
