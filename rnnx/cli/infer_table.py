@@ -151,7 +151,7 @@ def infer_table(
 
     columns_of = ANSWER_COLUMNS.get(predictor.config.task)
     if not isinstance(predictor.reader, TextReader) or columns_of is None:
-        raise UsageError(f"--text-column is for models that answer texts; {model} does not")
+        raise UsageError(f"--text-column is for models that label texts; {model} does not")
     if has_probs and not predictor.labels:
         raise UsageError(f"--probs is for models with labels; {model} gives a number")
     if len(files) != 1 or files[0] == STDIN:

@@ -71,7 +71,7 @@ def rating_problems(
         f"text {i + 1} was recorded with {sample.value:.6g}, which is now {value:.6g}: the weights, the vocabulary or "
         "the tokenizer were changed"
         for i, (sample, (value,)) in enumerate(zip(samples, network.predict(ids).tolist(), strict=True))
-        if abs(value - sample.value) > _allowed(keras_drift) * max(1.0, abs(value))
+        if not abs(value - sample.value) <= _allowed(keras_drift, abs(value))
     ]
 
 
@@ -146,13 +146,13 @@ def sentence_problems(
     return problems
 
 
-def _allowed(keras_drift: float) -> float:
-    """Returns how far a recorded probability may be from the reference.
+def _allowed(keras_drift: float, size: float = 1.0) -> float:
+    """Returns how far a recorded probability, or a number of a size, may be from the reference.
 
     Training recorded it with another graph of the same model. That graph may add in another order, which changes a
     result by a few times the drift of the graph that was measured. Six digits were recorded.
     """
-    return 4 * keras_drift + 1e-6
+    return 4 * keras_drift + 1e-6 * max(size, 1.0)
 
 
 def _list(values: np.ndarray) -> str:
