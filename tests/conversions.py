@@ -137,7 +137,7 @@ def _digest(*facts: Any) -> str:
 def _update(digest: Any, fact: Any) -> None:
     """Hashes a fact with its type and its size, so that no two different facts hash alike."""
     digest.update(f"{type(fact).__name__}(".encode())
-    if isinstance(fact, np.ndarray):
+    if isinstance(fact, np.ndarray | np.generic):
         digest.update(f"{fact.dtype}{fact.shape}".encode() + fact.tobytes())
     elif dataclasses.is_dataclass(fact):
         for field in dataclasses.fields(fact):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnx.bundle.config import TokenizerConfig
 from rnnx.bundle.directory import read_directory
 from rnnx.infer.stream import Stream, open_stream
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference import Network
+from rnnx.text.rules import find_rule
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 if TYPE_CHECKING:
     from rnnx.train.recipes import TextRecipe
@@ -36,6 +39,13 @@ def pieces_of(whole: Any, size: int) -> Iterator[Any]:
     """Yields a sequence in pieces of the given size; the last piece may be shorter."""
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
+
+
+def make_tokenizer() -> Tokenizer:
+    """Makes a tokenizer for every script, with the twelve ids of the network `ids`."""
+    words = ["電", "影", "film", "好", "ด", "é", "w5", "!", "s"]
+    config = TokenizerConfig(1000, True, True, "batch", "left", "left", rule="unicode-14", marks=True)
+    return Tokenizer(config, Vocabulary((*SPECIAL_TOKENS, *(word.encode() for word in words)), find_rule(config)))
 
 
 def forward_recipe() -> TextRecipe:

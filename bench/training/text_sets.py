@@ -1,4 +1,4 @@
-"""Reads public sets of labelled texts in Chinese and German as they are published, for `bench.training.languages`.
+"""Reads public sets of labelled texts as they are published, for `bench.training.languages` and `ten_tasks`.
 
 Where a set has no split of its own, every fifth row is its test part.
 """
@@ -67,6 +67,25 @@ def read_germeval(folder: Path, column: int) -> TextSet:
         lines = (folder / "germeval2018" / name).read_text(encoding="utf-8").split("\n")
         parts.append([(line.split("\t")[column].strip(), line.split("\t")[0]) for line in lines if line.strip()])
     return TextSet(parts[0], parts[1], has_spaces=True)
+
+
+def read_banking(folder: Path) -> TextSet:
+    """Reads questions to a bank with 77 labels, in English: `banking77/`, which has two parts."""
+    parts = []
+    for name in ("train", "test"):
+        with (folder / "banking77" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            parts.append([(row[1], row[0]) for row in csv.reader(file)][1:])
+    return TextSet(parts[0], parts[1], has_spaces=True)
+
+
+def read_emotions(folder: Path) -> TextSet:
+    """Reads sentences with one of six emotions, in English: `emotion_nlp/`; its validation part is trained on, too."""
+    parts = {}
+    for name in ("train", "val", "test"):
+        lines = (folder / "emotion_nlp" / f"{name}.txt").read_text(encoding="utf-8").split("\n")
+        cells = [line.rpartition(";") for line in lines if line.strip()]
+        parts[name] = [(label.strip(), text) for text, _, label in cells]
+    return TextSet(parts["train"] + parts["val"], parts["test"], has_spaces=True)
 
 
 SETS: dict[str, Callable[[Path], TextSet]] = {

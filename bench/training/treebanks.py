@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine
-from bench.training.languages import run_rnnx
+from bench.training.peers import run_rnnx
 from rnnx.datasets.conllu import read_conllu
 from rnnx.datasets.sentences import TaggedWords
 

@@ -93,14 +93,19 @@ class WordsConfig:
         rule: The rule that splits a text into words and gives their features, from `rnnx.text.word_rules`. It is
             `bytes` in files that do not name one.
         joins_hyphens: Whether a word of a text goes on after a hyphen; only `unicode-14` can read it.
+        tag_column: The column that the tags were read from: `upos`, `xpos`, `feats.Case` or another one of CoNLL-U, or
+            the number of a column, from 1, of another file.
     """
 
     features: tuple[str, ...]
     max_length: int
     rule: WordRuleName = field(default="bytes", metadata=OMIT_DEFAULT)
     joins_hyphens: bool = field(default=False, metadata=OMIT_DEFAULT)
+    tag_column: str = field(default="upos", metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
+        if not self.tag_column.isprintable() or not 1 <= len(self.tag_column) <= 100:
+            raise ValueError(f"words.tag_column should name a column, not {self.tag_column!r:.60}")
         if not 1 <= self.max_length <= 1_000_000:
             raise ValueError(f"words.max_length should be in 1..1000000, not {self.max_length}")
         if self.joins_hyphens and self.rule == "bytes":
@@ -158,12 +163,15 @@ class InputConfig:
         kind: `ids` for int32 ids, `numbers` for float32 numbers.
         shape: The shape without the batch axis; None for the time axis if its length is variable.
         size: The number of different ids, which are in `0..size - 1`; 0 for numbers.
+        least_time: The fewest positions of a variable time; more than 1 for a network with windows, such as those of a
+            Conv1D with padding="valid", or with slices such as `x[:, 1:]`.
     """
 
     name: str
     kind: Literal["ids", "numbers"]
     shape: tuple[int | None, ...]
     size: int
+    least_time: int = field(default=1, metadata=OMIT_DEFAULT)
 
     @property
     def dtype(self) -> Literal["int32", "float32"]:

@@ -30,6 +30,7 @@ HISTORY_NAME = "history.json"
 METRICS_NAME = "metrics.json"
 CURVES_NAME = "curves.png"
 SAMPLES_NAME = "samples.json"
+SETTINGS_NAME = "train.toml"
 GOLDEN_NAME = "golden.json"
 PARITY_NAME = "parity.json"
 PLOT_NAME = "parity.png"
@@ -107,6 +108,11 @@ def find_directory(name: str | Path) -> Path:
         return path.parent
     what = f"not a model of rnnx, because it has no {CONFIG_NAME}" if path.exists() else "no such model or path"
     raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
+
+
+def name_directory(path: Path) -> str:
+    """The name that finds a directory from any working directory: that of a shipped model, or an absolute path."""
+    return path.name if path.parent == _SHIPPED and path.name in shipped_names() else str(path.absolute())
 
 
 def is_part_of_model(path: Path) -> bool:
@@ -207,6 +213,14 @@ def _read_config(path: Path) -> ModelConfig:
 def hash_bytes(data: bytes) -> str:
     """Returns the sha256 of some bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest(config: ModelConfig) -> str:
+    """Returns the sha256 of a model, in hex: of the names and hashes of all its files.
+
+    The labels and the tokenizer are part of it, because the `.onnx` files hold them too.
+    """
+    return hash_bytes("".join(f"{name} {config.files[name]}\n" for name in sorted(config.files)).encode())
 
 
 def require_replaceable(out: Path) -> None:

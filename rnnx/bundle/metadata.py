@@ -18,7 +18,11 @@ _MAX_CHARACTERS = 1 << 20
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """The part of a config that an application needs."""
+    """The part of a config that an application needs.
+
+    Attributes:
+        least_time: The fewest positions of an input.
+    """
 
     name: str
     task: str
@@ -27,6 +31,7 @@ class ModelMetadata:
     tokenizer: TokenizerConfig | None
     words: WordsConfig | None = None
     thresholds: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    least_time: int = field(default=1, metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
         require_printable(self.labels)

@@ -82,6 +82,8 @@ def save_evaluation(
     """
     directory = read_directory(find_directory(bundle).resolve())
     record = {"dataset": dataset, "model_sha256": hash_bytes(directory[MODEL_NAME]), **dataclasses.asdict(figures)}
+    if hasattr(figures, "macro_f1"):
+        record["macro_f1"] = figures.macro_f1
     if beside:
         record["beside"] = [Path(given).name for given, _ in beside[1:]]
         record["side_by_side"] = [dataclasses.asdict(model) for _, model in beside]

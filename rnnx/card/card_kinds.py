@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, assert_never
 
 from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
+from rnnx.bundle.span_tags import are_span_tags, find_spans
 from rnnx.card.usage import array_call, array_session_snippet, describe_inputs, describe_outputs
 
 _IDS = """\
@@ -231,8 +232,10 @@ class TaggerCard(CardKind):
     def summary(self) -> str:
         """See `CardKind`."""
         config = self.config
+        spans = self._span_labels()
+        finds = f"Tagger of spans: {', '.join(map(code, spans))}, from the tags " if spans else "Tagger of words: "
         return (
-            f"Tagger of words: {', '.join(f'`{label}`' for label in config.labels)}. "
+            f"{finds}{', '.join(f'`{label}`' for label in config.labels)}. "
             f"{config.parameter_count:,} parameters.\n\n"
             f"`model.onnx` (opset {config.opset}): {'; '.join(describe_inputs(config))} in, one sentence per row and "
             f"one word per position; {'; '.join(describe_outputs(config))} out: for each word a probability per tag, "
@@ -241,9 +244,10 @@ class TaggerCard(CardKind):
 
     def use(self) -> str:
         """See `CardKind`."""
+        option = "--jsonl" if self._span_labels() else "--conllu"
         return (
             "## Use\n\nIn this directory:\n\n"
-            "```sh\nrnnx infer --model . file.txt\nrnnx infer --model . --conllu file.txt\n```\n\n"
+            f"```sh\nrnnx infer --model . file.txt\nrnnx infer --model . {option} file.txt\n```\n\n"
             f"```python\n{self.snippet('.')}\n```\n\n{self._rule()}\n\nWith onnxruntime alone:\n\n"
             f"```python\n{array_session_snippet(self.config)}\n```"
         )
@@ -265,10 +269,15 @@ class TaggerCard(CardKind):
 
     def snippet(self, where: str) -> str:
         """See `CardKind`."""
+        if self._span_labels():
+            call = f'rnnx.load({where!r}).predict(["A text."])[0].spans'
+            return f"import rnnx\nprint([(span.text, span.label) for span in {call}])"
         return f'import rnnx\nprint([word.tag for word in rnnx.load({where!r}).predict(["A text."])[0].words])'
 
     def dataset_argument(self, title: str) -> str:
         """See `CardKind`. A treebank is named by its training file, if it has several parts."""
+        if not self._is_of_conllu():
+            return title.partition(" (")[0]
         name, _, part = title.partition(" ")
         return f"{name}-train.conllu" if part else f"{name}.conllu"
 
@@ -280,7 +289,21 @@ class TaggerCard(CardKind):
         """See `CardKind`."""
         words = self._words
         rule = "" if words.rule == "bytes" else f"; by the rule {words.rule}"
-        return [("words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once{rule}")]
+        rows = [("words", f"themselves and {', '.join(words.features)}; at most {words.max_length} at once{rule}")]
+        if labels := self._span_labels():
+            rows.append(("spans", ", ".join(labels)))
+        if words.tag_column != "upos":
+            rows.append(("tags", f"from column {words.tag_column}"))
+        return rows
+
+    def _is_of_conllu(self) -> bool:
+        return not self._words.tag_column.isdecimal()
+
+    def _span_labels(self) -> list[str]:
+        """The labels of the spans that the tags make; none for other tags."""
+        if not are_span_tags(self.config.labels):
+            return []
+        return sorted({span.label for label in self.config.labels for span in find_spans([label])})
 
 
 class ArrayCard(CardKind):

@@ -13,7 +13,7 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
 
     Args:
         kind: Describes the model.
-        record: The content of `evaluation.json`; one from an earlier rnnx has neither calibration nor lengths.
+        record: The content of `evaluation.json`; one from an earlier rnnx lacks some of the figures.
     """
     name, dataset, unit = kind.config.name, record["dataset"], kind.unit
     beside = "".join(f" --beside {model}" for model in record.get("beside", ()))
@@ -34,7 +34,10 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
         if record.get("unknown_count")
         else ""
     )
-    parts = [f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{unknown}", _labels(record, unit)]
+    macro = f" The mean F1 of the labels is {record['macro_f1']:.4f}." if "macro_f1" in record else ""
+    parts = [f"## Accuracy\n\n**{record['accuracy']:.4f}** {measured}{macro}{unknown}", _labels(record, unit)]
+    if spans := record.get("spans"):
+        parts.insert(1, _spans(spans))
     if side_by_side := record.get("side_by_side"):
         parts.append(describe_comparison(side_by_side, unit))
     if by_length := record.get("by_length"):
@@ -108,6 +111,19 @@ def _labels(record: dict[str, Any], unit: str) -> str:
         f"{_label_rows(record, unit)}\n\n"
         "How often each label was predicted (columns) for each true label (rows):\n\n"
         f"| | {labels} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
+    )
+
+
+def _spans(spans: dict[str, Any]) -> str:
+    averages = {"all, micro average": spans["micro"], "all, macro average": spans["macro"]}
+    rows = "\n".join(
+        f"| {name} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
+        for name, m in [*((code(label), m) for label, m in spans["labels"].items()), *averages.items()]
+    )
+    return (
+        f"F1 of the spans: **{spans['micro']['f1']:.4f}** (micro average). A span counts if its words and its label "
+        "are right, by the definition of conlleval and of seqeval's default mode.\n\n"
+        f"| span | precision | recall | F1 | spans |\n|---|---:|---:|---:|---:|\n{rows}\n\nThe tags of single words:"
     )
 
 

@@ -16,6 +16,7 @@ import typer
 from rnnx._version import __version__
 from rnnx.cli import terminal
 from rnnx.cli.examples import epilog
+from rnnx.cli.grouped_help import GroupedCommand
 from rnnx.cli.interrupts import interruption
 from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
@@ -62,7 +63,7 @@ def make_app(names: Sequence[str] = COMMANDS) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name in names:
-        app.command(epilog=epilog(name))(getattr(import_module(f"rnnx.cli.{name}"), name))
+        app.command(cls=GroupedCommand, epilog=epilog(name))(getattr(import_module(f"rnnx.cli.{name}"), name))
     app.callback()(_root)
     return app
 

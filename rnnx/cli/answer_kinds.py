@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
+from rnnx.bundle.span_tags import are_span_tags
 from rnnx.cli import tags, terminal
 from rnnx.cli.answers import cells_for, headings
 from rnnx.cli.infer_table import require_no_table
@@ -143,19 +145,22 @@ _TEXT_ANSWERS: dict[str, type[TextAnswers]] = {"multilabel": LabelSetAnswers, "r
 class TaggerAnswers(AnswerKind):
     """A tagger of words."""
 
-    dataset = "sentences with a tag for each word: give a .conllu file"
+    dataset = "sentences with a tag for each word: give a .conllu or .conll file, or --tag-column"
 
     def require_options(self, *, top: int, has_threshold: bool, as_conllu: bool) -> None:
         """Refuses the options for labels of whole texts."""
         if top > 1 or has_threshold:
             raise UsageError(f"-k and --threshold are for labels of whole texts; {self.model} tags words")
+        words = self.predictor.config.words
+        if as_conllu and words and words.tag_column.startswith(("feats", "misc")):
+            raise UsageError(f"--conllu cannot write tags of {words.tag_column}, as {self.model} has; use --jsonl")
 
     def read(self, files: Sequence[str], *, lines: bool) -> Iterator[Item | None]:
         """Reads texts, and treebanks sentence by sentence."""
         from rnnx.infer.text_files import read_files, read_lines, read_treebank
 
         if not lines:
-            require_no_table(files, has_labels=False)
+            require_no_table([file for file in files if not _is_treebank(file)], has_labels=False)
         for file in files:
             if _is_treebank(file):
                 yield from read_treebank(file)
@@ -165,6 +170,25 @@ class TaggerAnswers(AnswerKind):
     def write_rows(self, answers: Iterable[Answer], files: Sequence[str], *, lines: bool, top: int) -> None:
         """Prints one row for each word."""
         tags.write_rows(answers, with_lines=lines or any(map(_is_treebank, files)))
+
+
+class SpanAnswers(TaggerAnswers):
+    """A tagger whose tags make spans, such as names."""
+
+    def require_options(self, *, top: int, has_threshold: bool, as_conllu: bool) -> None:
+        """Refuses CoNLL-U, which has no column for spans, and what every tagger refuses."""
+        super().require_options(top=top, has_threshold=has_threshold, as_conllu=as_conllu)
+        if as_conllu:
+            raise UsageError(f"--conllu is for parts of speech; {self.model} finds spans: use --jsonl")
+
+    def read(self, files: Sequence[str], *, lines: bool) -> Iterator[Item | None]:
+        """Reads texts as characters, in which the places of spans are counted."""
+        for item in super().read(files, lines=lines):
+            yield item if item is None or item.text is None else replace(item, counts_characters=True)
+
+    def write_rows(self, answers: Iterable[Answer], files: Sequence[str], *, lines: bool, top: int) -> None:
+        """Prints one row for each span."""
+        tags.write_span_rows(answers, with_lines=lines or any(map(_is_treebank, files)))
 
 
 class ArrayAnswers(AnswerKind):
@@ -204,7 +228,7 @@ def answer_kind(predictor: Predictor, model: str) -> AnswerKind:
         case TextReader() as reader:
             return _TEXT_ANSWERS.get(predictor.config.task, TextAnswers)(predictor, model, reader)
         case SentenceReader():
-            return TaggerAnswers(predictor, model)
+            return (SpanAnswers if are_span_tags(predictor.labels) else TaggerAnswers)(predictor, model)
         case ArrayReader() as reader:
             return ArrayAnswers(predictor, model, reader)
         case reader:

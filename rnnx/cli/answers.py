@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-from rnnx.cli.tags import describe_words
+from rnnx.cli.tags import describe_spans, describe_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,7 +36,8 @@ def describe_answer(a: Answer, position: str) -> dict[str, Any]:
         case None:
             return {**head, "status": "error", "error": item.error}
         case Tagging() as tagging:
-            return {**head, "status": "ok", "words": describe_words(tagging), "tokens": tagging.tokens}
+            spans = {} if tagging.spans is None else {"spans": describe_spans(tagging)}
+            return {**head, "status": "ok", **spans, "words": describe_words(tagging), "tokens": tagging.tokens}
         case Values() as values:
             outputs = {name: to_list(array) for name, array in values.outputs.items()}
             return {**head, "status": "ok", "outputs": outputs, "tokens": values.tokens}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +15,15 @@ from rnnx.cli.extras import import_stage
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.cli.scratch import own_temporary_files
-from rnnx.errors import UsageError
+from rnnx.errors import DataError, UsageError
 from rnnx.files.read import open_stdin
 
 if TYPE_CHECKING:
     from rnnx.proof.diff import DiffInput, InputDifference, Side
 
 LABELS_DIFFER = 3
+# All texts are kept, and each runs twice, with all its states.
+_MOST_TEXT_BYTES = 16 << 20
 
 
 def diff(
@@ -82,7 +85,7 @@ def _open(model: str, device: DeviceName) -> Side:
     from rnnx.proof.diff import Side
     from rnnx.text.tokenizer import Tokenizer
 
-    files, reader = read_onnx_files(model)
+    files, reader, *_ = read_onnx_files(model)
     name = MODEL_NAME if MODEL_NAME in files else next(iter(files))
     return Side(model, files[name], device.value, reader if isinstance(reader, Tokenizer) else None)
 
@@ -90,5 +93,8 @@ def _open(model: str, device: DeviceName) -> Side:
 def _read_texts(path: Path) -> list[DiffInput]:
     from rnnx.proof.diff import DiffInput
 
-    data = open_stdin().read() if str(path) == "-" else path.read_bytes()
+    with nullcontext(open_stdin()) if str(path) == "-" else path.open("rb") as file:
+        data = file.read(_MOST_TEXT_BYTES + 1)
+    if len(data) > _MOST_TEXT_BYTES:
+        raise DataError(f"more than {_MOST_TEXT_BYTES >> 20} MB of texts; give some of its lines", path)
     return [DiffInput(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]

@@ -24,6 +24,7 @@ from rnnx.cli.table_options import (
     LabelDelimiterOption,
     QuotesOption,
     SkipBadRowsOption,
+    TagColumnOption,
     TextColumnOption,
     make_listener,
     split_names,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rnnx.metrics.rating_errors import RatingEvaluation
     from rnnx.metrics.several_labels import LabelSetEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
+    from rnnx.metrics.spans import SpanFigures
 
     AnyEvaluation: TypeAlias = Evaluation | ValueEvaluation | LabelSetEvaluation
 
@@ -62,6 +64,7 @@ def evaluate(
     label_column: LabelColumnOption = None,
     label_columns: LabelColumnsOption = None,
     label_delimiter: LabelDelimiterOption = None,
+    tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
@@ -76,8 +79,8 @@ def evaluate(
 ) -> None:
     """Measure a bundle on labelled data.
 
-    For labels: accuracy, confusion, calibration and accuracy by length. For several labels per text: micro and macro
-    F1. For values: MAE, RMSE and R2.
+    For labels: accuracy, confusion, calibration and accuracy by length. For tags such as B-PER: F1 of the spans, too.
+    For several labels per text: micro and macro F1. For values: MAE, RMSE and R2.
     """
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
@@ -91,7 +94,13 @@ def evaluate(
     if save:
         require_replaceable(find_directory(bundle).resolve())
     data_part = None if part is None else part.value
-    columns = Columns(text_column, label_column, split_names(label_columns), label_delimiter)
+    columns = Columns(
+        text=text_column,
+        label=label_column,
+        labels=split_names(label_columns),
+        label_delimiter=label_delimiter,
+        tag=tag_column,
+    )
     form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
     models = (bundle, *(beside or ()))
     predictors = {model: load(model, device=device.value) for model in models}
@@ -109,7 +118,7 @@ def evaluate(
         save_evaluation(bundle, title, figures, compared)
     if as_json:
         more = {"side_by_side": [dataclasses.asdict(row) for _, row in compared]} if compared else {}
-        terminal.write_json({**dataclasses.asdict(figures), **more})
+        terminal.write_json({**_to_dict(figures), **more})
         return
     match figures:
         case RatingEvaluation():
@@ -122,6 +131,13 @@ def evaluate(
             _write_labels(figures, card_kind(predictors[bundle].config).length_unit)
             _write_side_by_side([row for _, row in compared])
     terminal.hint(f"rnnx info {bundle}")
+
+
+def _to_dict(figures: AnyEvaluation) -> dict[str, object]:
+    from rnnx.metrics.figures import Evaluation
+
+    fields = dataclasses.asdict(figures)
+    return {**fields, "macro_f1": figures.macro_f1} if isinstance(figures, Evaluation) else fields
 
 
 def _require_labels(model: str, figures: AnyEvaluation) -> Evaluation:
@@ -177,6 +193,7 @@ def _measure(
         RatingDataset,
         SeriesDataset,
         TaggedDataset,
+        default_tag_column,
         kind_of,
         load_any,
     )
@@ -188,8 +205,10 @@ def _measure(
         evaluate_values,
     )
 
-    if kind_of(dataset) != predictor.config.kind:
+    if kind_of(dataset, columns) != predictor.config.kind:
         raise DataError(f"{dataset}: model {predictor.config.name} reads {answer_kind(predictor, model).dataset}")
+    if predictor.config.words and columns.tag is None:
+        columns = dataclasses.replace(columns, tag=default_tag_column(dataset, predictor.config.words.tag_column))
     task = predictor.config.task
     # Only the download of the reviews imports Keras.
     with own_temporary_files() if dataset == "imdb" and data_dir is None else nullcontext():
@@ -210,7 +229,8 @@ def _measure(
                 figures = evaluate_tags(predictor, sentences, data.labels, _bar(update, len(sentences)))
                 # A treebank of one file has no parts, unless the user asked for one by name.
                 has_parts = bool(part or data.test or data.validation)
-                return figures, f"{data.name} ({name} part)" if has_parts else data.name
+                title = data.file_name or data.name
+                return figures, f"{title} ({name} part)" if has_parts else title
             case Dataset():
                 texts, name = data.choose(part)
                 figures = evaluate(predictor, texts, data.labels, _bar(update, len(texts)), unknown.append)
@@ -293,9 +313,11 @@ def _write_label_sets(figures: LabelSetEvaluation) -> None:
 
 def _write_labels(figures: Evaluation, unit: str) -> None:
     from rnnx.metrics.figures import TagEvaluation
+    from rnnx.metrics.spans import SpanEvaluation
 
     calibration = figures.calibration
-    summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}"), ("count", figures.count)]
+    summary: list[tuple[str, object]] = [("accuracy", f"{figures.accuracy:.4f}")]
+    summary += [("macro F1", f"{figures.macro_f1:.4f}"), ("count", figures.count)]
     summary.append(("expected calibration error", f"{calibration.expected_calibration_error:.4f}"))
     if calibration.negative_log_likelihood is not None:
         summary.append(("negative log likelihood", f"{calibration.negative_log_likelihood:.4f}"))
@@ -306,6 +328,8 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
         summary += [("sentences", figures.sentence_count), ("unknown words", figures.unknown_count)]
         summary.append(("accuracy on unknown words", unknown))
     terminal.write_table(("", "Value"), summary)
+    if isinstance(figures, SpanEvaluation):
+        _write_spans(figures.spans)
     rows = [
         (label, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support, *row)
         for (label, m), row in zip(figures.labels.items(), figures.confusion, strict=True)
@@ -319,6 +343,14 @@ def _write_labels(figures: Evaluation, unit: str) -> None:
         (f"{b.low:.3f} to {b.high:.3f}", f"{b.confidence:.4f}", f"{b.accuracy:.4f}", b.count) for b in calibration.bins
     ]
     terminal.write_table(("Predicted probability", "Mean", "Correct", "Count"), bins)
+
+
+def _write_spans(spans: SpanFigures) -> None:
+    rows = [*spans.labels.items(), ("all, micro average", spans.micro), ("all, macro average", spans.macro)]
+    terminal.write_table(
+        ("Span", "Precision", "Recall", "F1", "Support"),
+        [(name, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support) for name, m in rows],
+    )
 
 
 def _length(row: LengthMetrics, unit: str) -> str:

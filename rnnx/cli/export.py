@@ -13,7 +13,8 @@ from rnnx.bundle.directory import DEFAULT_MODEL, find_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
-from rnnx.errors import DataError
+from rnnx.errors import DataError, ModelError
+from rnnx.files.read import read_file
 
 if TYPE_CHECKING:
     from rnnx.export.label_comparison import DecisionTexts
@@ -107,7 +108,7 @@ def export(
             pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(
-            None if vocabulary is None else vocabulary.read_bytes(),
+            None if vocabulary is None else _read(vocabulary),
             None if labels is None else _read_labels(labels),
             max_length,
             padding_side.value,
@@ -149,13 +150,21 @@ def _check(model: str) -> None:
         terminal.note(note)
 
 
+def _read(path: Path) -> bytes:
+    """Reads a file of labels or words, which is no pipe or device, and not larger than any of them is."""
+    try:
+        return read_file(path)
+    except ModelError as error:
+        raise DataError(str(error)) from error
+
+
 def _read_labels(labels: str) -> tuple[str, ...]:
     """Reads labels separated by commas, or a file with one label per line."""
     path = Path(labels)
     if not path.is_file():
         return tuple(label.strip() for label in labels.split(","))
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = _read(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error}); it should hold one label per line") from error
     return tuple(line.strip() for line in lines if line.strip())

@@ -13,6 +13,7 @@ from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.cli import tags, terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.answers import describe_answer
+from rnnx.cli.infer_corpus import CorpusOptions, EngineName, infer_corpus, is_corpus
 from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption, QuotesOption
 from rnnx.errors import UsageError
 
@@ -38,7 +39,8 @@ def infer(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Texts, one per file; or .conllu; or numbers in .npy, .npz or .csv; - is stdin.", metavar="FILE..."
+            help="Texts, one per file; or .conllu, .conll; or numbers in .npy, .npz or .csv; - is stdin.",
+            metavar="FILE...",
         ),
     ],
     follow: Annotated[
@@ -66,13 +68,20 @@ def infer(
         str | None, typer.Option(help="FILE is a table: answer each row; the column of the text, by name or number.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The table with the answers: .csv, .tsv, .jsonl or .parquet. [default: stdout]")
+        str | None,
+        typer.Option(help="The table with the answers (.csv, .tsv, .jsonl, .parquet), or a folder. [default: stdout]"),
     ] = None,
     has_probs: Annotated[bool, typer.Option("--probs", help="A column for each label, with its probability.")] = False,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
     quotes: QuotesOption = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="Who runs the parts of many tables: this machine or a Ray cluster.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that answer tables at once. [default: the number of cores]")
+    ] = None,
 ) -> int:
     """Run an exported model on texts or numbers. Needs no TensorFlow."""
     if as_json + as_jsonl + as_conllu > 1:
@@ -90,10 +99,16 @@ def infer(
     from rnnx.infer.text_files import answer
 
     has_form = bool(delimiter or encoding or quotes is not None or not has_header)
-    if text_column is None and (out or has_probs or has_form):
-        raise UsageError("--out, --probs and the options of tables need --text-column")
-    if text_column is not None and (as_json or as_conllu or lines or top > 1):
-        raise UsageError("--text-column writes a table: give no --json, --conllu, --lines or -k")
+    needs_table = bool(out or has_probs or has_form or engine or workers)
+    _require_table_options(text_column, needs_table=needs_table, is_other=as_json or as_conllu or lines or top > 1)
+    if is_corpus(out, has_engine=bool(engine or workers)):
+        if has_probs or as_jsonl:
+            raise UsageError("a folder of answers has a column with all probabilities: give no --probs or --jsonl")
+        from rnnx.datasets import TableForm
+
+        options = CorpusOptions(model, str(text_column), str(out), threshold, device.value, batch_size, threads)
+        form = TableForm(delimiter, encoding, has_header, quotes)
+        return infer_corpus(options, files, form, engine or EngineName.LOCAL, workers)
     predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
     say_device(device, predictor)
     kind = answer_kind(predictor, model)
@@ -108,7 +123,7 @@ def infer(
             files,
             text_column,
             TableForm(delimiter, encoding, has_header, quotes),
-            out,
+            Path(out) if out else None,
             threshold=threshold,
             has_probs=has_probs,
             as_jsonl=as_jsonl,
@@ -120,13 +135,21 @@ def infer(
         for a in answers:
             terminal.write_json(describe_answer(a, kind.position), indent=None)
     elif as_conllu:
-        tags.write_conllu(answers)
+        tags.write_conllu(answers, predictor.config.words.tag_column if predictor.config.words else "upos")
     else:
         kind.write_rows(answers, files, lines=lines, top=top)
     if answers.failed_count:
         return 1
     terminal.hint(f"rnnx info {model}")
     return 0
+
+
+def _require_table_options(text_column: str | None, *, needs_table: bool, is_other: bool) -> None:
+    """Refuses options of tables without a table, and a table with options of other inputs."""
+    if text_column is None and needs_table:
+        raise UsageError("--out, --probs, --engine, --workers and the options of tables need --text-column")
+    if text_column is not None and is_other:
+        raise UsageError("--text-column writes a table: give no --json, --conllu, --lines or -k")
 
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:

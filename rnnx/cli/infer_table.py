@@ -142,6 +142,7 @@ def infer_table(
     Raises:
         UsageError: If the model does not label texts, or there is not exactly one file.
     """
+    from rnnx.datasets.column_names import add_columns
     from rnnx.datasets.table_files import TableFile
     from rnnx.datasets.table_writers import open_writer
     from rnnx.datasets.tables import open_table
@@ -164,7 +165,7 @@ def infer_table(
     labels = predictor.labels if has_probs else ()
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"
     kind = columns_of(labels, has_lists=ending in (".jsonl", ".ndjson"))
-    columns = _add_columns(names, [*kind.texts, *kind.numbers, *labels, "error"])
+    columns = add_columns(names, [*kind.texts, *kind.numbers, *labels, "error"])
     rows = TableRows(str(source), table, column)
     failed = _Failed(str(source), table.place, kind)
     with _open(out) as file, terminal.progress("answering", is_wanted=out is not None) as update:
@@ -207,17 +208,6 @@ class _Failed:
             more = "; ..." if self.count > _SHOWN else ""
             rows = "row has" if self.count == 1 else "rows have"
             terminal.error(f"{self._source}: {self.count:,} {rows} no answer: {'; '.join(self._shown)}{more}")
-
-
-def _add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:
-    """The names of the columns of a table and of the answers; a name that is taken already gets another one."""
-    columns = list(names)
-    for name in more:
-        free = name
-        while free in columns:
-            free = f"predicted_{free}"
-        columns.append(free)
-    return columns
 
 
 class _Stdout:

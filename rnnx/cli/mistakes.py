@@ -34,6 +34,17 @@ _OTHER_OPTIONS = {
     **dict.fromkeys(("--top", "--top-k"), "-k"),
     "--random-state": "--seed",
     "--line": "--lines",
+    **dict.fromkeys(("--lr", "--rate"), "--learning-rate"),
+    **dict.fromkeys(("--hidden-size", "--hidden", "--rnn-units"), "--units"),
+    **dict.fromkeys(("--num-layers", "--n-layers", "--depth"), "--layers"),
+    **dict.fromkeys(("--rnn", "--rnn-type", "--cell-type"), "--cell"),
+    **dict.fromkeys(("--val-split", "--valid-split"), "--validation-split"),
+    **dict.fromkeys(("--valid", "--dev", "--val", "--eval-set"), "--validation"),
+    **dict.fromkeys(("--vocab-size", "--max-words"), "--vocabulary-size"),
+    **dict.fromkeys(("--max-len", "--max-seq-length"), "--max-length"),
+    **dict.fromkeys(("--class-weight", "--balanced"), "--class-weights"),
+    **dict.fromkeys(("--vectors", "--glove", "--word-vectors"), "--embeddings"),
+    **dict.fromkeys(("--early-stopping",), "--patience"),
 }
 _OTHER_VALUES = {"gpu": "cuda", "nvidia": "cuda", "float32": "f32", "float16": "f16", "fp16": "f16", "dev": "test"}
 # What click and typer say of a value that is not one of an option's choices.

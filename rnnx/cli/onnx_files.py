@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from rnnx.bundle.directory import find_directory, is_part_of_model, read_directory
+from rnnx.bundle.directory import Directory, find_directory, is_part_of_model, read_directory
 from rnnx.errors import ModelError
 from rnnx.files.read import read_file
 from rnnx.onnx_file.admission import require_loadable
@@ -14,15 +14,28 @@ if TYPE_CHECKING:
     from rnnx.text.ids import IdEncoder
 
 
-def read_onnx_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
+class OnnxFiles(NamedTuple):
+    """The .onnx files that a user named.
+
+    Attributes:
+        files: The content of each file by name.
+        reader: The encoder that turns the bundle's texts or words into ids; None for a file outside a bundle, or a
+            model that reads no text.
+        directory: The bundle; None for a file outside a bundle.
+        is_whole: Whether the user named a bundle, not a file.
+    """
+
+    files: dict[str, bytes]
+    reader: IdEncoder | None = None
+    directory: Directory | None = None
+    is_whole: bool = False
+
+
+def read_onnx_files(model: str) -> OnnxFiles:
     """Reads the .onnx files that a user names.
 
     Args:
         model: The name of a shipped model, the path of a bundle, or the path of one .onnx file.
-
-    Returns:
-        The content of each file by name; and the encoder that turns the bundle's texts or words into ids, or None for
-        a file outside a bundle, or a model that reads no text.
 
     Raises:
         ModelError: If there is no such model, or it is broken, altered or unsafe to load, or has no .onnx file.
@@ -35,9 +48,10 @@ def read_onnx_files(model: str) -> tuple[dict[str, bytes], IdEncoder | None]:
     if is_file and not is_part_of_model(path):
         data = read_file(path)
         require_loadable(path, data)
-        return {path.name: data}, None
+        return OnnxFiles({path.name: data})
     directory = read_directory(find_directory(model))
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
     if not files:
         raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")
-    return {path.name: files[path.name]} if is_file else files, read_id_encoder(directory)
+    chosen = {path.name: files[path.name]} if is_file else files
+    return OnnxFiles(chosen, read_id_encoder(directory), directory, not is_file)

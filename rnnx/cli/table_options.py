@@ -27,6 +27,13 @@ LabelDelimiterOption: TypeAlias = Annotated[
     str | None,
     typer.Option(help="What separates the labels in a cell: | reads joy|anger as two labels. Several per text."),
 ]
+TagColumnOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of the tags of words: upos, xpos, deprel, feats.Case, ... of .conllu, or the number of a "
+        "column of another file. [default: upos, or found]"
+    ),
+]
 DelimiterOption: TypeAlias = Annotated[
     str | None, typer.Option(help="What separates the cells of a table: one character, or tab. [default: found]")
 ]

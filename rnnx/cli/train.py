@@ -11,7 +11,9 @@ import typer
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.cli import terminal
+from rnnx.cli.config_file import read_config, write_config
 from rnnx.cli.extras import import_stage
+from rnnx.cli.infer import DeviceName
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.cli.table_options import (
     DelimiterOption,
@@ -22,9 +24,27 @@ from rnnx.cli.table_options import (
     LabelDelimiterOption,
     QuotesOption,
     SkipBadRowsOption,
+    TagColumnOption,
     TextColumnOption,
     make_listener,
     split_names,
+)
+from rnnx.cli.train_options import (
+    LEARNING,
+    BatchSizeOption,
+    CellOption,
+    ClassWeightsName,
+    ClassWeightsOption,
+    EmbeddingsOption,
+    EpochsOption,
+    LayersOption,
+    LearningRateOption,
+    MaxLengthOption,
+    PatienceOption,
+    UnitsOption,
+    ValidationOption,
+    ValidationSplitOption,
+    VocabularySizeOption,
 )
 from rnnx.cli.unknown_texts import warn_of_unknown_texts
 from rnnx.errors import UsageError
@@ -122,18 +142,19 @@ class TokenizerName(StrEnum):
 
 
 def train(
+    context: typer.Context,
     dataset: Annotated[
         str,
         typer.Argument(
             help="imdb, or a folder or archive of train/<label>/*.txt, or a table (.csv, .tsv, .jsonl, .json, "
-            ".parquet, .arrow, .xlsx, packed or not), or a .conllu or .npz file."
+            ".parquet, .arrow, .xlsx, packed or not), or a .conllu, .conll or .npz file."
         ),
     ] = "imdb",
     recipe: Annotated[
         str | None,
         typer.Option(
             help="default, or article (the article's network to the letter), tagger (a tag for each word), or series "
-            "(numbers). [default: tagger for .conllu, series for .npz, else default]"
+            "(numbers). [default: tagger for .conllu and .conll, series for .npz, else default]"
         ),
     ] = None,
     task: Annotated[
@@ -158,16 +179,46 @@ def train(
     label_column: LabelColumnOption = None,
     label_columns: LabelColumnsOption = None,
     label_delimiter: LabelDelimiterOption = None,
+    tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
     quotes: QuotesOption = None,
     skip_bad_rows: SkipBadRowsOption = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the texts. [default: the recipe's]")] = None,
+    units: UnitsOption = None,
+    depth: LayersOption = None,
+    cell: CellOption = None,
+    epochs: EpochsOption = None,
+    learning_rate: LearningRateOption = None,
+    batch_size: BatchSizeOption = None,
+    patience: PatienceOption = None,
+    validation_split: ValidationSplitOption = None,
+    validation: ValidationOption = None,
+    class_weights: ClassWeightsOption = ClassWeightsName.NONE,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="Seed of the split, the initial weights and the order of the batches."),
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            rich_help_panel=LEARNING,
+            help="Seed of the split, the initial weights and the order of the batches.",
+        ),
     ] = 0,
+    vocabulary_size: VocabularySizeOption = None,
+    max_length: MaxLengthOption = None,
+    embeddings: EmbeddingsOption = None,
+    device: Annotated[
+        DeviceName, typer.Option(help="auto takes a GPU if TensorFlow finds one; cuda never falls back to the CPU.")
+    ] = DeviceName.AUTO,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=read_config,
+            is_eager=True,
+            help="A TOML file of options, such as the train.toml of a run, which repeats it. [default: none]",
+        ),
+    ] = None,
     is_fresh: Annotated[
         bool,
         typer.Option(
@@ -181,16 +232,46 @@ def train(
     The data are labelled texts, tagged sentences or sequences of numbers. Ctrl-C keeps the best epoch so far. After an
     interruption, the same command continues from the last finished epoch.
     """
-    from rnnx.datasets import Columns, TableForm
+    from rnnx.datasets import Columns, LabelSetDataset, RatingDataset, TableForm
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with terminal.quiet_tensorflow(), own_temporary_files():
-        recipes, fitting, runs = import_stage("rnnx.train.recipes", "rnnx.train.fit", "rnnx.train.run")
-        columns = Columns(text_column, label_column, split_names(label_columns), label_delimiter)
+        recipes, fitting, runs, options, devices = import_stage(
+            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
+        )
+        devices.choose_device(device.value)
+        columns = Columns(
+            text=text_column,
+            label=label_column,
+            labels=split_names(label_columns),
+            label_delimiter=label_delimiter,
+            tag=tag_column,
+        )
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
         if tokenizer is not None:
             chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
+        changes = options.Options(
+            units=units,
+            depth=depth,
+            cell=cell and cell.value,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            epochs=epochs,
+            validation_split=validation_split,
+            patience=patience,
+            vocabulary_size=vocabulary_size,
+            max_length=max_length,
+            class_weights=None if class_weights is ClassWeightsName.NONE else class_weights.value,
+            embeddings=embeddings,
+        )
+        if validation is not None:
+            if validation_split is not None:
+                raise UsageError("--validation names the held-out data, so leave --validation-split out")
+            if isinstance(data, LabelSetDataset | RatingDataset):
+                raise UsageError(f"--validation is for texts with one label each; leave it out for {data.name}")
+            data = _with_validation(data, str(validation), columns, form)
+        chosen = options.apply_options(chosen, changes, data)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
         terminal.note(f"{data.name}: {data.summary()}{_labels(data.labels)}; recipe {chosen.name}")
         if is_fresh:
@@ -199,7 +280,7 @@ def train(
             teller = Teller(place, update)
             observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage)
             try:
-                fitted = runs.train(data, chosen, place, epochs=epochs, seed=seed, observer=observer)
+                fitted = runs.train(data, chosen, place, seed=seed, observer=observer, settings=write_config(context))
             except KeyboardInterrupt:
                 teller.on_interrupt()
                 raise
@@ -207,6 +288,8 @@ def train(
     best = {
         "run": str(place),
         **fitted.best.figures(),
+        **({} if fitted.span_f1 is None else {"validation_span_f1": fitted.span_f1}),
+        **(fitted.held_out.figures() if fitted.held_out else {}),
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }
@@ -217,6 +300,7 @@ def train(
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
         if conclusion:
             terminal.write_table(("", "On the held-out texts"), conclusion.rows)
+    _warn_of_no_learning(fitted, data)
     if isinstance(chosen.reading, TokenizerConfig):
         warn_of_unknown_texts(fitted.unknown_share, data.name, "the held-out texts", chosen.reading)
     if fitted.is_interrupted:
@@ -240,7 +324,7 @@ def _load(
     """The data set, and the recipe that was asked for or that its kind of data takes."""
     from rnnx.datasets import kind_of, load_any
 
-    kind = kind_of(dataset)
+    kind = kind_of(dataset, columns)
     if task is not None and kind == "sentences":
         raise UsageError(f"--task is for texts and for sequences of numbers, not for {dataset}")
     if (columns.labels or columns.label_delimiter) and task not in (None, "multilabel"):
@@ -249,6 +333,34 @@ def _load(
     listener = make_listener()
     data = load_any(dataset, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
     return data, chosen
+
+
+def _with_validation(data: AnyDataset, name: str, columns: Columns, form: TableForm) -> AnyDataset:
+    """The data set with a validation part from a file of its own, which is read as the data set is."""
+    from rnnx.datasets import SeriesDataset, load_any
+    from rnnx.datasets.validation import with_validation
+
+    task = data.task if isinstance(data, SeriesDataset) else "classification"
+    return with_validation(data, load_any(name, task, columns=columns, form=form, listener=make_listener()))
+
+
+def _warn_of_no_learning(fitted: Fit, data: AnyDataset) -> None:
+    """Warns if the network is no better than an answer that is always the same, and says what to try."""
+    advice = (
+        "check that the right columns are read, and try more data, --epochs, another --learning-rate, or "
+        "--class-weights balanced"
+    )
+    if fitted.held_out is not None and fitted.held_out.is_no_better:
+        label = data.labels[fitted.held_out.majority_id]
+        terminal.warning(
+            f"{data.name}: the network has learned nothing: it is right for {100 * fitted.held_out.accuracy:.1f} % of "
+            f"the held-out part, and always answering {label} for {100 * fitted.held_out.majority:.1f} %; {advice}"
+        )
+    elif fitted.best.name == "r2" and fitted.best.validation_score <= 0:
+        terminal.warning(
+            f"{data.name}: the network has learned nothing: on the held-out part it is no better than the mean of the "
+            "values; try more data, --epochs, or another --learning-rate"
+        )
 
 
 def _labels(labels: tuple[str, ...]) -> str:

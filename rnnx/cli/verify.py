@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Annotated
@@ -31,18 +32,21 @@ def verify(
 ) -> None:
     """Repeat the proof of a file on this machine.
 
-    Everything that is needed is in the file itself.
+    Everything that is needed is in the file itself. In a bundle, the config, the hashes and the card are checked too.
     """
     # The reference computes many small products, for which NumPy's threads only cost time. OpenBLAS reads this when
     # NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rnnx.proof.progress import reporting_to
     from rnnx.proof.verify import verify_file
+    from rnnx.proof.whole_bundle import require_figures
 
-    files, reader = read_onnx_files(model)
+    files, reader, directory, is_whole = read_onnx_files(model)
+    if directory is not None and is_whole:
+        require_figures(directory)
 
     def prove(name: str) -> Verification:
-        return verify_file(name, files[name], [device.value], reader)
+        return verify_file(name, files[name], [device.value], reader, directory)
 
     with terminal.stages() as on_progress, reporting_to(on_progress), ThreadPoolExecutor() as pool:
         # In threads, because NumPy and onnxruntime release Python's lock; each in a context of its own, which has the
@@ -64,6 +68,12 @@ def verify(
     if not as_json:
         for checked in found:
             terminal.write(_verdict(checked))
+        if directory is not None and is_whole:
+            terminal.write(
+                f"{directory.config.name}: {len(directory.files)} files have the hashes in config.json; its labels, "
+                "tokenizer, inputs and outputs are those in the files; the figures are those that were recorded"
+            )
+        terminal.write(_limits(found))
     terminal.hint(f"rnnx info {model}")
 
 
@@ -84,4 +94,27 @@ def _verdict(checked: Verification) -> str:
     return (
         f"{checked.file}: verified: the largest difference of a step from the float64 reference is "
         f"{worst.worst.ratio:.3f} of the float32 rounding bound (layer {worst.worst.layer}); {bits}"
+        f"{checked.report.uncertified}"
+    )
+
+
+def _limits(found: Sequence[Verification]) -> str:
+    """Says in a sentence what was proved, and what was not."""
+    counts = {
+        checked.file: f"{checked.file} ({checked.report.text_count + checked.report.trap_count})" for checked in found
+    }
+    fewest: dict[str, tuple[int, int, str]] = {}  # by input: unused ids, all ids, and the file that uses the most
+    for checked in found:
+        for ids in checked.ids:
+            here = ids.unused_count, ids.size, checked.file
+            fewest[ids.input] = min(fewest.get(ids.input, here), here)
+    unused = [f"{count:,} of {size:,} {name} of {file}" for name, (count, size, file) in fewest.items() if count]
+    of_ids = (
+        f"no golden input uses {' and '.join(unused)}, so that their rows were compared by the hash of the table only; "
+        if unused
+        else ""
+    )
+    return (
+        f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}"
+        "verify cannot know who made a file, or whether the model is good"
     )

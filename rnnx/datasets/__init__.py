@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias, assert_never
 
 from rnnx.bundle.config import ModelKind
-from rnnx.datasets.conllu import CONLLU_ENDING, load_conllu
+from rnnx.datasets.archives import require_regular
 from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.imdb import load_imdb
 from rnnx.datasets.label_sets import LabelSetDataset, LabelSets, split_label_sets
@@ -20,6 +20,7 @@ from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_senten
 from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
 from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import known_endings
+from rnnx.datasets.tagged_files import default_tag_column, is_tagged_file, load_tagged
 from rnnx.datasets.targets import TextDataset, TextTask, require_labelled
 from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import UsageError
@@ -42,6 +43,7 @@ __all__ = [
     "TaggedDataset",
     "TaggedSentences",
     "TextTask",
+    "default_tag_column",
     "kind_of",
     "load_any",
     "load_dataset",
@@ -61,17 +63,21 @@ AnyDataset: TypeAlias = Dataset | LabelSetDataset | RatingDataset | TaggedDatase
 # What the data sets of each kind hold, for messages.
 DESCRIPTIONS: dict[ModelKind, str] = {
     "texts": "texts with a label each",
-    "sentences": "sentences with a tag for each word (.conllu)",
+    "sentences": "sentences with a tag for each word (.conllu, .conll)",
     "sequences": "sequences of numbers (.npz)",
 }
 
-_KINDS: dict[str, ModelKind] = {CONLLU_ENDING: "sentences", NPZ_ENDING: "sequences"}  # texts have many endings
 
+def kind_of(name: str, columns: Columns | None = None) -> ModelKind:
+    """Tells which kind of model a data set trains, from its name, from its columns, or from its first lines.
 
-def kind_of(name: str) -> ModelKind:
-    """Tells from the name of a data set which kind of model it trains; the file need not exist."""
-    lower = name.lower()
-    return next((kind for ending, kind in _KINDS.items() if lower.endswith(ending)), "texts")
+    Args:
+        name: The name or the path of the data set; the file need not exist.
+        columns: What the user said about the columns; one of tags makes it a data set of sentences.
+    """
+    if name.lower().endswith(NPZ_ENDING):
+        return "sequences"
+    return "sentences" if (columns and columns.tag) or is_tagged_file(name) else "texts"  # texts have many endings
 
 
 def load_any(
@@ -90,7 +96,7 @@ def load_any(
         task: Whether each text, or sequence of numbers, has a label, several labels or a number. None takes several
             labels for the texts of a table with lists of them, else one label; ignored for tagged sentences.
         data_dir: The folder of the IMDB reviews; refused for any other data set.
-        columns: The columns of a table of texts; ignored for the other kinds.
+        columns: The columns of a table of texts, or of the tags of words; ignored for numbers.
         form: How a table of texts is written; ignored for the other kinds.
         listener: Takes what was found out about a table, and what is probably wrong with it.
 
@@ -98,11 +104,11 @@ def load_any(
         DataError: If it cannot be read.
         UsageError: If there is no data set of that name.
     """
-    match kind_of(name):
+    match kind_of(name, columns):
         case "texts":
             return load_texts(name, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
         case "sentences":
-            return load_sentences(name, data_dir=data_dir)
+            return load_sentences(name, data_dir=data_dir, columns=columns, listener=listener)
         case "sequences":
             if task == "multilabel":
                 raise UsageError(f"the task multilabel needs a table of texts, not {name}")
@@ -174,25 +180,35 @@ def load_texts(
         raise UsageError(
             f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
         )
+    require_regular(path)
     kind = kind_of(name)
     if kind != "texts":
         raise UsageError(f"{name}: holds {DESCRIPTIONS[kind]}, but {DESCRIPTIONS['texts']} are needed here")
     return read_dataset(path, columns or Columns(), form, listener, task)
 
 
-def load_sentences(name: str, *, data_dir: Path | None = None) -> TaggedDataset:
+def load_sentences(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    columns: Columns | None = None,
+    listener: Listener | None = None,
+) -> TaggedDataset:
     """Loads tagged sentences.
 
     Args:
-        name: The path of a `.conllu` file. If its name contains `train`, the files with `dev` and `test` in its place
-            are the validation and the test part.
+        name: The path of a `.conllu` file, or of a file with a word and its tags per line. If its name contains
+            `train`, the files with `dev` and `test` in its place are the validation and the test part.
         data_dir: Refused unless None.
+        columns: Which column holds the tags; by default UPOS, or what `rnnx.datasets.column_files.find_form` finds.
+        listener: Takes what was found out, and what is probably wrong with the data.
 
     Raises:
         DataError: If a file cannot be read.
-        UsageError: If there is no such file, or `data_dir` is given.
+        UsageError: If there is no such file or no such column, or `data_dir` is given.
     """
-    return load_conllu(_find_file(name, CONLLU_ENDING, data_dir))
+    path = _find_file(name, ".conllu or .conll", data_dir)
+    return load_tagged(path, columns.tag if columns else None, listener or Listener())
 
 
 def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) -> SeriesDataset:

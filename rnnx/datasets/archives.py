@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from rnnx.errors import UntrustedDataError
+from rnnx.errors import DataError, UntrustedDataError
 
 # The IMDB archive has 100,000 members of at most 14 kB, and unpacks to 6 times its size.
 _MOST_MEMBERS = 2_000_000
@@ -100,6 +100,16 @@ def _read_tar(path: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Members
                 _require_member_size(path, member.name, member.size)
                 stream = cast("IO[bytes]", tar.extractfile(member))
                 yield PurePosixPath(member.name), stream.read()
+
+
+def require_regular(path: Path) -> None:
+    """Makes sure that a path is no pipe or device: a data set is read more than once, and has an end.
+
+    Raises:
+        DataError: If it is one.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError("a pipe or a device, not a file; save the data as a file first", path)
 
 
 def decompress(path: Path) -> IO[bytes]:

@@ -64,6 +64,17 @@ def find_column(names: Sequence[str], name: str) -> int | None:
     return _find(names, name, name)
 
 
+def add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The names of the columns of a table and of the answers; a name that is taken already gets another one."""
+    columns = list(names)
+    for name in more:
+        free = name
+        while free in columns:
+            free = f"predicted_{free}"
+        columns.append(free)
+    return columns
+
+
 def _find(names: Sequence[str], name: str | None, usual: str) -> int | None:
     """The column that the user named, or that has exactly the usual name; the last one if there are several."""
     wanted = usual if name is None else name

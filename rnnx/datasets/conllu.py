@@ -1,7 +1,7 @@
-"""Reads treebanks in CoNLL-U: words with their universal part-of-speech tags.
+"""Reads treebanks in CoNLL-U: words with their tags, which are the universal parts of speech or another column.
 
-Three of the ten columns are read: ID, FORM and UPOS. Multiword ranges (`1-2`) and empty nodes (`1.1`) are not words of
-their own and are skipped. Source: https://universaldependencies.org/format.html.
+Three of the ten columns are read: ID, FORM and that of the tags. Multiword ranges (`1-2`) and empty nodes (`1.1`) are
+not words of their own and are skipped. Source: https://universaldependencies.org/format.html.
 """
 
 from __future__ import annotations
@@ -11,50 +11,43 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnx.datasets.folders_and_tables import short_name
-from rnnx.datasets.sentences import TaggedDataset, TaggedWords
+from rnnx.datasets.archives import require_regular
+from rnnx.datasets.column_files import bounded_lines, warn_of_breaks
+from rnnx.datasets.conllu_columns import NO_VALUE, UPOS, ConlluColumn
+from rnnx.datasets.sentences import TaggedWords
+from rnnx.datasets.table_form import Listener
 from rnnx.errors import DataError
 from rnnx.text.tokenizer import BYTE_ORDER_MARK, to_text
 
 CONLLU_ENDING = ".conllu"
 
 _COLUMN_COUNT = 10
-_TRAIN_IN_NAME = re.compile(r"(?<![A-Za-z])train(?![A-Za-z])")
+_NO_LISTENER = Listener()
 _SKIPPED_ID = re.compile(rb"\d+[-.]\d+")
 
 
-def load_conllu(path: Path) -> TaggedDataset:
-    """Loads a treebank with its parts.
+def read_conllu(path: Path, column: ConlluColumn = UPOS, listener: Listener = _NO_LISTENER) -> list[TaggedWords]:
+    """Reads the sentences of one file.
 
     Args:
-        path: A `.conllu` file. If its name contains `train` (`en_ewt-ud-train.conllu`), the files in the same folder
-            with `dev` and `test` in its place are the validation and the test part, if they exist.
-
-    Raises:
-        DataError: If one of the files is not CoNLL-U; the message names the file and the line.
-    """
-    if not _TRAIN_IN_NAME.search(path.name):
-        return TaggedDataset.from_parts(short_name(path), read_conllu(path))
-    files = [path.with_name(_TRAIN_IN_NAME.sub(part, path.name)) for part in ("dev", "test")]
-    parts = [read_conllu(file) if file.exists() else [] for file in files]
-    name = short_name(path.with_name(re.sub(r"[-_.]*" + _TRAIN_IN_NAME.pattern, "", path.name)))
-    return TaggedDataset.from_parts(name, read_conllu(path), *parts)
-
-
-def read_conllu(path: Path) -> list[TaggedWords]:
-    """Reads the sentences of one file.
+        path: The file.
+        column: The column of the tags.
+        listener: Is told of tags of spans, and warned of those that break their scheme.
 
     Raises:
         DataError: If it is not CoNLL-U, or cannot be read; the message names the file and the line.
     """
     try:
+        require_regular(path)
         with path.open("rb") as file:
-            sentences = [_tagged(path, sentence) for sentence in parse_conllu(path, file)]
+            sentences = list(parse_conllu(path, bounded_lines(path, file)))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
     if not sentences:
         raise DataError("holds no sentence", path)
-    return sentences
+    tagged = [_tagged(path, sentence, column) for sentence in sentences]
+    warn_of_breaks(path, tagged, lambda i, word: sentences[i].line_of(word), listener)
+    return tagged
 
 
 @dataclass(frozen=True)
@@ -76,17 +69,20 @@ class ConlluSentence:
         """The FORM of each word."""
         return tuple(self.lines[i].split(b"\t")[1] for i in self.places)
 
-    @property
-    def tags(self) -> tuple[bytes, ...]:
-        """The UPOS of each word."""
-        return tuple(self.lines[i].split(b"\t")[3] for i in self.places)
+    def tags(self, column: ConlluColumn = UPOS) -> tuple[bytes, ...]:
+        """The tag of each word, in a column of tags."""
+        return tuple(column.value(self.lines[i].split(b"\t")[column.place]) for i in self.places)
 
-    def with_tags(self, tags: Sequence[str]) -> list[bytes]:
-        """The lines with other tags, one for each word; everything else is unchanged."""
+    def line_of(self, word: int) -> int:
+        """The number of the line of a word, which is counted from 0."""
+        return self.first_line + self.places[word]
+
+    def with_tags(self, tags: Sequence[str], column: ConlluColumn = UPOS) -> list[bytes]:
+        """The lines with other tags in a whole column, one for each word; everything else is unchanged."""
         lines = list(self.lines)
         for i, tag in zip(self.places, tags, strict=True):
             columns = lines[i].split(b"\t")
-            lines[i] = b"\t".join([*columns[:3], tag.encode(), *columns[4:]])
+            lines[i] = b"\t".join([*columns[: column.place], tag.encode(), *columns[column.place + 1 :]])
         return lines
 
 
@@ -135,10 +131,10 @@ def _is_word(line: bytes, expected_id: int, name: str | Path, number: int) -> bo
     return True
 
 
-def _tagged(path: Path, sentence: ConlluSentence) -> TaggedWords:
-    tags = [to_text(tag) for tag in sentence.tags]
-    for place, tag in zip(sentence.places, tags, strict=True):
-        if tag == "_" or not tag.isprintable() or not tag:
-            number = sentence.first_line + place
-            raise DataError(f"the UPOS tag (column 4) should be a name, not {tag!r:.20}", path, number)
+def _tagged(path: Path, sentence: ConlluSentence, column: ConlluColumn) -> TaggedWords:
+    tags = [to_text(tag) for tag in sentence.tags(column)]
+    for word, tag in enumerate(tags):
+        if (tag == NO_VALUE and not column.may_be_empty) or not tag.isprintable() or not tag:
+            what = f"the {column.name.upper()} tag (column {column.place + 1}) should be a name, not {tag!r:.20}"
+            raise DataError(what, path, sentence.line_of(word))
     return TaggedWords(sentence.words, tuple(tags))

@@ -10,6 +10,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from rnnx.datasets.archives import read_archive
+from rnnx.datasets.column_files import COLUMN_ENDINGS
 from rnnx.datasets.label_folders import read_folder, read_packed_folder
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage, table_ending
 from rnnx.datasets.table_form import Columns, Listener, TableForm
@@ -62,7 +63,7 @@ def read_dataset(
 def short_name(path: Path) -> str:
     """The name of a data set: that of its file or folder, without the ending and characters that a config refuses."""
     name = path.resolve().name
-    for ending in (*_ARCHIVE_ENDINGS, *PACKINGS, *ENDINGS, ".conllu", ".npz"):
+    for ending in (*_ARCHIVE_ENDINGS, *PACKINGS, *ENDINGS, ".conllu", *COLUMN_ENDINGS, ".npz"):
         name = name.removesuffix(ending)
     return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
 

@@ -26,7 +26,7 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 def read_json_lines(file: TableFile, columns: Columns, form: TableForm) -> Table:
     """Looks at a file of one JSON object per line."""
     del columns
-    return _table(partial(_lines, file, form))
+    return _table(partial(read_objects, file, form))
 
 
 def read_json(file: TableFile, columns: Columns, form: TableForm) -> Table:
@@ -36,7 +36,7 @@ def read_json(file: TableFile, columns: Columns, form: TableForm) -> Table:
         begin = stream.read(_CHUNK_CHARACTERS).lstrip()
     if begin.startswith("["):
         return _table(partial(_array, file, form), place="row")
-    return _table(partial(_lines, file, form))
+    return _table(partial(read_objects, file, form))
 
 
 def _table(read: Callable[[], Iterator[_Object]], place: Literal["line", "row"] = "line") -> Table:
@@ -56,7 +56,8 @@ def _rows(read: Callable[[], Iterator[_Object]], names: Sequence[str], wanted: S
             yield TableRow(number, [value.get(key) for key in keys], None, sum(key not in known for key in value))
 
 
-def _lines(file: TableFile, form: TableForm) -> Iterator[_Object]:
+def read_objects(file: TableFile, form: TableForm) -> Iterator[tuple[int, dict[str, object] | str]]:
+    """Yields the number and the object of each line that is not blank; for a bad line, says what is wrong with it."""
     with open_text(file, form.encoding, newline="\n") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():

@@ -56,11 +56,15 @@ class TaggedDataset(Parts[TaggedSentences]):
     Attributes:
         validation: The official validation part, which the best epoch is chosen on; None if some of `train` must be
             held out for it.
+        tag_column: The column of the tags: a name of CoNLL-U, or the number of a column of another file.
+        file_name: The name of its file, with which `rnnx evaluate` reads it again; None for CoNLL-U.
     """
 
     kind: ClassVar[ModelKind] = "sentences"
 
     validation: TaggedSentences | None
+    tag_column: str = "upos"
+    file_name: str | None = None
 
     @classmethod
     def from_parts(

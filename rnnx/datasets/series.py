@@ -58,11 +58,13 @@ class SeriesDataset(Parts[Series]):
 
     Attributes:
         task: Whether a sequence has a label or values; `labels` is empty for values.
+        validation: The validation part, if it is a file of its own; None if some of `train` must be held out for it.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
 
     task: SeriesTask
+    validation: Series | None = None
 
     @property
     def features(self) -> int:

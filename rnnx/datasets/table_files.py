@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import IO, BinaryIO, cast
 
-from rnnx.datasets.archives import decompress, require_unpacked
+from rnnx.datasets.archives import decompress, require_regular, require_unpacked
 from rnnx.errors import DataError, MissingExtraError
 
 PACKINGS = (".gz", ".bz2", ".xz", ".zst")
@@ -50,11 +50,13 @@ class TableFile:
         """Opens the file at its beginning, unpacked.
 
         Raises:
+            DataError: If it is a pipe or a device.
             UntrustedDataError: While it is read, if it unpacks to too much.
             MissingExtraError: If it is packed with Zstandard and pyarrow is not installed.
         """
         if self.member is not None:
             return io.BytesIO(self.member[1])
+        require_regular(self.path)
         with self.path.open("rb") as file:
             begin = file.read(16)
         if begin.startswith(_ZSTANDARD):

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_form import Listener
-from rnnx.errors import UsageError
+from rnnx.errors import DataError, UsageError
 from rnnx.text.tokenizer import to_bytes
 
 # UTF-32 comes first, because its mark in little-endian order begins with that of UTF-16.
@@ -22,6 +22,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MOST_SAMPLE_BYTES = 1 << 16
+# The longest line: twice the longest cell of a CSV (`rnnx.datasets.delimited`).
+_MOST_LINE_CHARACTERS = 128 << 20
 
 
 def open_text(file: TableFile, encoding: str | None, newline: str = "") -> io.TextIOWrapper:
@@ -41,7 +43,32 @@ def open_text(file: TableFile, encoding: str | None, newline: str = "") -> io.Te
     """
     found = find_encoding(file.head) if encoding is None else _known_encoding(encoding)
     errors = "surrogateescape" if found == "utf-8-sig" else "replace"
-    return io.TextIOWrapper(file.open(), encoding=found, errors=errors, newline=newline)
+    return _BoundedText(file, encoding=found, errors=errors, newline=newline)
+
+
+class _BoundedText(io.TextIOWrapper):
+    """The text of a table, which refuses a line that is too long to be kept, as a file without line ends has one."""
+
+    def __init__(self, file: TableFile, *, encoding: str, errors: str, newline: str) -> None:
+        super().__init__(file.open(), encoding=encoding, errors=errors, newline=newline)
+        self._path, self._line = file.path, 0
+
+    # The stubs of the standard library derive a text stream from one of bytes.
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        line = super().readline(size if 0 <= size <= _MOST_LINE_CHARACTERS else _MOST_LINE_CHARACTERS)
+        self._line += 1
+        if len(line) == _MOST_LINE_CHARACTERS:
+            raise DataError(
+                f"a line of {_MOST_LINE_CHARACTERS >> 20} MB or more (a file of zeros, or without line ends?)",
+                self._path,
+                self._line,
+            )
+        return line
+
+    def __next__(self) -> str:  # type: ignore[override]
+        if line := self.readline():
+            return line
+        raise StopIteration
 
 
 def find_encoding(head: bytes) -> str:

@@ -52,11 +52,13 @@ class Dataset(Parts[Examples]):
 
     Attributes:
         unlabelled: Further training texts, without labels.
+        validation: The validation part, if it is a file of its own; None if some of `train` must be held out for it.
     """
 
     kind: ClassVar[ModelKind] = "texts"
 
     unlabelled: Sequence[bytes] = ()
+    validation: Examples | None = None
 
     @classmethod
     def from_pairs(

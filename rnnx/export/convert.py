@@ -23,11 +23,12 @@ import tf2onnx.optimizer
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
-from rnnx.export.tracing import whole_sequences
-from rnnx.reference import BatchNormalization, Network, Recurrent
+from rnnx.export.tracing import constant_statistics, plain_convolutions, whole_sequences
+from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
-from rnnx.rewrites.erfc import replace_erfc
+from rnnx.rewrites.einsum import replace_einsums
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
 
@@ -52,7 +53,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
             missing from it.
     """
     # tf2onnx logs warnings about rewrites that it tries and gives up. Its errors are raised as exceptions, and an
-    # operation that it cannot convert stays in the graph: Erfc is replaced below, the checker refuses all others.
+    # operation that it cannot convert stays in the graph: some are replaced below, the checker refuses all others.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     signature = [
         tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32, name=port.name)
@@ -60,7 +61,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     ]
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
-    with tf.device("/CPU:0"), whole_sequences(model):
+    convolutions = plain_convolutions(model, tf.nn.convolution)
+    with tf.device("/CPU:0"), whole_sequences(model), convolutions, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
@@ -70,7 +72,9 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 )
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
-    proto = restore_statistics(replace_erfc(proto), list(_normalizations(network)))
+    proto = restore_statistics(
+        replace_missing(replace_einsums(write_split_sizes(proto))), list(_normalizations(network))
+    )
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)
@@ -100,6 +104,9 @@ def _fast_optimizers() -> Iterator[None]:
     optimize_graph = tf2onnx.optimizer.optimize_graph
 
     def optimize(graph: Any, catch_errors: bool = True, optimizers: Any = None) -> Any:
+        optimizers = dict(tf2onnx.optimizer._get_optimizers()) if optimizers is None else optimizers
+        # It names values after addresses in memory; `rnnx.rewrites.einsum` replaces an Einsum instead.
+        optimizers.pop("einsum_optimizer", None)
         update_proto = tf2onnx.graph.Graph.update_proto
         tf2onnx.graph.Graph.update_proto = lambda graph: None
         try:
@@ -129,7 +136,9 @@ def _normalizations(network: Network) -> Iterator[Statistics]:
         if isinstance(layer := node.layer, BatchNormalization):
             mean, variance = layer.mean.astype(np.float32), layer.variance.astype(np.float32)
             gamma, beta = (None if w is None else w.astype(np.float32) for w in (layer.gamma, layer.beta))
-            yield Statistics(node.name, mean, variance, gamma, beta, layer.epsilon)
+            readers = [reader.layer for reader in network.nodes if node.name in reader.inputs]
+            is_multiplied = any(isinstance(r, Merge | CombineTensors) and r.operation == "multiply" for r in readers)
+            yield Statistics(node.name, mean, variance, gamma, beta, layer.epsilon, is_multiplied)
 
 
 def check(proto: onnx.ModelProto) -> None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from itertools import permutations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
@@ -21,12 +23,16 @@ from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import ratios
 from rnnx.proof.cuts import compare_alone, fused_reader, wanted_cuts
 from rnnx.reference import Array, NamedArrays, Network, Node
+from rnnx.reference.shapes import least_time, zeros
 from rnnx.reference.streaming import from_zero
 from rnnx.rewrites.replace import Rewritten
 from rnnx.runtime.session import Session
 
-# The time of the inputs.
+# The time of the inputs, unless a layer gives fewer positions than `_FEWEST` for it: with a single one, a value would
+# fit with its axes in several orders.
 _LENGTH = 7
+_FEWEST = 3
+_MOST_DOUBLINGS = 8
 
 
 def with_cuts(form: Rewritten, network: Network) -> Rewritten:
@@ -139,9 +145,14 @@ def _candidates(values: NamedArrays, expected: Array, bound: Array) -> Iterator[
         for order in permutations(range(value.ndim)):
             turned = value.transpose(order)
             is_joined = value.ndim == 2 and turned.shape[-1] == sizes[-1]  # the positions of all rows are one axis
-            if is_joined or [size for size in turned.shape if size != 1] == sizes:
+            if is_joined or _is_split(turned, expected) or [size for size in turned.shape if size != 1] == sizes:
                 output = turned.reshape(expected.shape).astype(np.float64)
                 yield _Found(name, order, turned.shape != expected.shape, output, _largest(expected, output, bound))
+
+
+def _is_split(value: npt.NDArray[Any], expected: Array) -> bool:
+    """Says whether the last axis of a layer's output is two axes of a value, as those of several heads."""
+    return value.ndim == expected.ndim + 1 and value.shape[:-2] == expected.shape[:-1]
 
 
 def _largest(expected: Array, actual: Array, bound: Array) -> float:
@@ -152,7 +163,14 @@ def _named(extra: onnx.GraphProto, found: _Found) -> str:
     """Returns the name of a value whose axes are in order; adds a node to `extra` if the form has none."""
     if found.is_in_order:
         return found.value
+    for node in extra.node:
+        if node.op_type == "Transpose" and node.input[0] == found.value:
+            order = next(attribute.ints for attribute in node.attribute if attribute.name == "perm")
+            if tuple(order) == found.order:
+                return str(node.output[0])
     name = f"{found.value}.in_order"
+    if any(node.name == name for node in extra.node):
+        name = f"{found.value}.in_order_{'_'.join(map(str, found.order))}"
     extra.node.append(helper.make_node("Transpose", [found.value], [name], name=name, perm=found.order))
     return name
 
@@ -162,12 +180,28 @@ def _make_inputs(network: Network) -> NamedArrays:
 
     The number of rows is not that of the positions, so that no value fits with these axes exchanged.
     """
-    traps = list(make_number_traps(network, _LENGTH).values())
+    traps = list(make_number_traps(network, _find_length(network)).values())
     shapes = [{name: values.shape for name, values in trap.items()} for trap in traps]
     rows = [trap for trap, shape in zip(traps, shapes, strict=True) if shape == shapes[0]]
     if any(len(rows) in shape for shape in shapes[0].values()):
         rows = rows[1:]
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _find_length(network: Network) -> int:
+    """Returns a time for which every layer that keeps positions has some."""
+    length = max(_LENGTH, least_time(network))
+    for _ in range(_MOST_DOUBLINGS):
+        shorter, longer = (network.forward(zeros(network, time)) for time in (length, 2 * length))
+        pairs = [
+            (size, more)
+            for name, tensor in shorter.items()
+            for size, more in zip(tensor.values.shape[1:], longer[name].values.shape[1:], strict=True)
+        ]
+        if all(size >= _FEWEST or size == more for size, more in pairs):
+            break
+        length *= 2
+    return length
 
 
 def _run_all(form: Rewritten, given: NamedArrays) -> NamedArrays:

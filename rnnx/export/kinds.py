@@ -12,7 +12,7 @@ from typing import Any
 
 from rnnx.bundle.directory import TEXT_NAME
 from rnnx.bundle.samples import RatedSample, Sample, SeriesSample, TaggedSample
-from rnnx.errors import UsageError
+from rnnx.errors import ModelError, UsageError
 from rnnx.export.convert import check
 from rnnx.export.golden_sentences import golden_sentence_inputs, golden_sentence_rows
 from rnnx.export.golden_texts import golden_rating_rows, golden_text_inputs, golden_text_rows
@@ -32,6 +32,7 @@ from rnnx.export.probes import (
 from rnnx.export.probes_of_sentences import sentence_batch
 from rnnx.export.recorded import rating_problems, sentence_problems, sequence_problems, text_problems
 from rnnx.reference import Network
+from rnnx.reference.shapes import least_time
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer
 from rnnx.text.word_encoder import WordEncoder
@@ -62,7 +63,17 @@ class TextKind(Kind):
         return list(dict.fromkeys([*(sample.text for sample in self.samples), *own_texts(), *more]))
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
-        """Makes probes of the ids of the texts, and traps."""
+        """Makes probes of the ids of the texts, and traps.
+
+        Raises:
+            ModelError: If a text may be too short for the network.
+        """
+        shortest, config = least_time(network), self.tokenizer.config
+        if shortest > (config.max_length if config.pad_to == "max_length" else 1):
+            raise ModelError(
+                f"the network needs at least {shortest} ids, and a text may have fewer; export it without a "
+                "vocabulary, so that it reads ids"
+            )
         real = {f"text {i + 1}": self.tokenizer.encode(text).ids for i, text in enumerate(texts)}
         return make_id_probes(IdFormat.of_texts(self.tokenizer), real)
 
@@ -220,13 +231,13 @@ class ArrayKind(Kind):
 
     def make_probes(self, network: Network, texts: Sequence[bytes]) -> Probes:
         """Makes probes of the recorded sequences, and traps; for rows of ids, traps only."""
-        if reads_rows_of_ids(network):
+        if reads_rows_of_ids(network) and least_time(network) == 1:
             return make_id_probes(IdFormat.of_input(network), {})
         return make_array_probes(network, stack_by_shape([sample.x for sample in self.samples]))
 
     def golden_inputs(self, network: Network) -> GoldenInputs:
         """Returns the traps only: a user's sequences are not published."""
-        if not reads_rows_of_ids(network):
+        if not reads_rows_of_ids(network) or least_time(network) > 1:
             return {name: (None, given) for name, given in make_array_traps(network).items()}
         traps = make_id_traps(IdFormat.of_input(network))
         return {name: (None, network.named(ids[None])) for name, ids in traps.items()}

@@ -11,7 +11,7 @@ from typing import Literal
 from rnnx.bundle.config import TaskKind, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
 from rnnx.reference import Network
-from rnnx.reference.shapes import output_shapes
+from rnnx.reference.shapes import least_time, output_shapes
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400
@@ -122,8 +122,11 @@ def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokeniz
         raise ModelError("vocabulary: it has no words, only the three special tokens")
     if len(vocabulary) > first.size:
         raise ModelError(f"vocabulary: it has {len(vocabulary)} tokens, but the embedding has {first.size} rows")
+    least, longest = least_time(network), names.max_length or DEFAULT_LENGTH
+    if longest < least:
+        raise ModelError(f"max-length: the network needs at least {least} ids; texts of {longest} are too short for it")
     config = TokenizerConfig(
-        max_length=names.max_length or DEFAULT_LENGTH,
+        max_length=longest,
         start=names.start,
         strip_breaks=names.strip_breaks,
         # A network without a mask was trained on the padding as on words, so its texts must be padded as in training.

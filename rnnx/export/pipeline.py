@@ -42,6 +42,8 @@ from rnnx.export.streams import require_streamable, stream_data_sets
 from rnnx.proof.progress import reported
 from rnnx.proof.report import ParityReport
 from rnnx.proof.verify import verify_file
+from rnnx.reference import Network
+from rnnx.reference.shapes import least_times
 from rnnx.rewrites.replace import Rewritten
 from rnnx.strict_json import to_json, to_json_bytes
 from rnnx.text_form.build import TextForm
@@ -195,7 +197,7 @@ def _finish_forms(
     report: ParityReport,
 ) -> dict[str, bytes]:
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
-    properties = _properties(source.config)
+    properties = _properties(source.config, source.network)
     with reported("writing the evidence"):
         finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
         if text_form:
@@ -207,7 +209,7 @@ def _finish_forms(
     return finished
 
 
-def _properties(config: ModelConfig) -> dict[str, str]:
+def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
     """Returns the metadata that every file of the bundle has besides its evidence."""
     metadata = ModelMetadata(
         config.name,
@@ -217,6 +219,7 @@ def _properties(config: ModelConfig) -> dict[str, str]:
         config.tokenizer,
         config.words,
         config.thresholds,
+        max(least_times(network).values(), default=1),
     )
     return {METADATA_KEY: to_json(metadata)}
 

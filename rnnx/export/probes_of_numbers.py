@@ -14,14 +14,12 @@ import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
-from rnnx.reference.shapes import ports_with_own_time
+from rnnx.reference.shapes import least_time, ports_with_own_time
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 
 _ROWS = 16
-# The search for the shortest time that gives an answer ends here.
-_MOST_POSITIONS = 256
 
 
 def make_number_probes(network: Network, length: int, times_longest: int) -> tuple[tuple[ProbeBatch, ...], ProbeBatch]:
@@ -36,7 +34,7 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
         The batches (one of many rows, one with every id, and each trap alone), and the long batch.
     """
     rng = np.random.default_rng(3)
-    length = max(length, _shortest(network))
+    length = max(length, least_time(network))
     traps = make_number_traps(network, length)
     rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0)) for i in range(_ROWS)}
     shapes = _shapes(rows["row 1"])
@@ -55,7 +53,7 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         length: The time of most of them; an input with a fixed time keeps that.
     """
     rng = np.random.default_rng(0)
-    shortest = _shortest(network)
+    shortest = least_time(network)
     length = max(length, shortest)
     normal = _normal(rng, 1.0)
     third = length // 3
@@ -161,22 +159,6 @@ def _every_id(network: Network, length: int) -> list[ProbeBatch]:
 
         rows[f"every id, part {i + 1}"] = _draw(network, length, draw)
     return [_batch(rows)] if rows else []
-
-
-def _shortest(network: Network) -> int:
-    """Finds the shortest time for which the network has an answer: a pooling may need several positions.
-
-    Raises:
-        ValueError: If there is none below 256 positions.
-    """
-    for time in range(1, _MOST_POSITIONS):
-        try:
-            answers = network.answers(_draw(network, time, _constant(0.0)))
-        except ValueError:
-            continue
-        if all(values.size for values in answers.values()):
-            return time
-    raise ValueError(f"the network gives no answer for up to {_MOST_POSITIONS} positions")
 
 
 def _shapes(given: NamedArrays) -> list[tuple[int, ...]]:

@@ -160,7 +160,8 @@ def _in_calls(
         chosen = np.minimum(np.arange(start, start + count), rows - 1)
         for layer in model._flatten_layers(include_self=False):
             if isinstance(layer, keras.layers.RNN):
-                layer.reset_state()
+                for state in keras.tree.flatten(layer.states):  # Keras cannot reset those of several cells
+                    state.assign(keras.ops.zeros_like(state))
         calls = [run([values[chosen, first : first + step] for values in inputs]) for first in range(0, time, step)]
         parts.append(
             [

@@ -1,4 +1,7 @@
-"""Works around a fault of Keras while a model is traced for tf2onnx: TimeDistributed is wrong in a graph."""
+"""Works around faults while a model is traced for tf2onnx.
+
+They are those of TimeDistributed, of grouped convolutions, and of constants outside the graph.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,61 @@ def _call_inner(inner: Any) -> Callable[..., Any]:
         return inner.call(inputs, training=False) if inner._call_has_training_arg else inner.call(inputs)
 
     return call
+
+
+@contextmanager
+def plain_convolutions(model: keras.Model, convolve: Callable[..., Any]) -> Iterator[None]:
+    """Makes each convolution of groups one operation of TensorFlow.
+
+    Keras 3.15 compiles it in a function of its own, which tf2onnx does not convert. TensorFlow cannot run the operation
+    on a CPU, but it is only traced. Delete this when tf2onnx converts a Conv1D with groups=2.
+
+    Args:
+        model: The Keras model.
+        convolve: TensorFlow's operation.
+    """
+    grouped = [
+        layer for layer in model.layers if type(layer) in (layers.Conv1D, layers.Conv2D) and int(layer.groups) > 1
+    ]
+    for layer in grouped:
+        layer.call = _call_convolution(layer, convolve)
+    try:
+        yield
+    finally:
+        for layer in grouped:
+            del layer.call
+
+
+def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a `call` without compilation."""
+
+    def call(inputs: Any) -> Any:
+        padding = layer.padding.upper()
+        if layer.padding == "causal":
+            before = int(layer.dilation_rate[0]) * (int(layer.kernel_size[0]) - 1)
+            inputs, padding = keras.ops.pad(inputs, [[0, 0], [before, 0], [0, 0]]), "VALID"
+        strides, dilations = list(layer.strides), list(layer.dilation_rate)
+        kernel = keras.ops.convert_to_tensor(layer.kernel)
+        outputs = convolve(inputs, kernel, strides, padding, dilations=dilations)
+        outputs = keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs
+        return outputs if layer.activation is None else layer.activation(outputs)
+
+    return call
+
+
+@contextmanager
+def constant_statistics(model: keras.Model) -> Iterator[None]:
+    """Gives each Normalization its statistics as arrays, which a trace holds as constants.
+
+    Keras keeps them as tensors outside the graph, and tf2onnx would make inputs of them.
+    """
+    layers_and_statistics = [
+        (layer, layer.mean, layer.variance) for layer in model.layers if type(layer) is layers.Normalization
+    ]
+    for layer, mean, variance in layers_and_statistics:
+        layer.mean, layer.variance = (keras.ops.convert_to_numpy(values) for values in (mean, variance))
+    try:
+        yield
+    finally:
+        for layer, mean, variance in layers_and_statistics:
+            layer.mean, layer.variance = mean, variance

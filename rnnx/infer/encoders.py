@@ -228,7 +228,9 @@ def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"{where}: its rows have different lengths; it should be {_shape(port)}") from error
     if not fits(port, array.shape):
-        raise DataError(f"{where}: should be {_shape(port)} with a time of at least 1, not {array.shape}")
+        raise DataError(
+            f"{where}: should be {_shape(port)} with a time of at least {port.least_time}, not {array.shape}"
+        )
     if array.dtype.kind not in ("iu" if port.kind == "ids" else "iuf"):
         what = f"integers in 0..{port.size - 1}" if port.kind == "ids" else "numbers"
         raise DataError(f"{where}: should hold {what}, not {array.dtype}")
@@ -240,8 +242,9 @@ def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
     return converted
 
 
-def fits(port: InputConfig, shape: Sequence[int], least_time: int = 1) -> bool:
+def fits(port: InputConfig, shape: Sequence[int], least_time: int | None = None) -> bool:
     """Whether a sequence of this shape, without the batch axis, can be read as an input."""
+    least_time = port.least_time if least_time is None else least_time
     return len(shape) == len(port.shape) and all(
         size >= (least_time if own is None else 1) and own in (None, size)
         for own, size in zip(port.shape, shape, strict=True)

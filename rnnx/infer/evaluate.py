@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.span_tags import are_span_tags
 from rnnx.datasets import Examples, LabelSets, Ratings, Series, TaggedSentences
 from rnnx.errors import DataError
 from rnnx.infer.encoders import Encoded, TextReader
@@ -18,6 +19,7 @@ from rnnx.metrics.calibration import Calibration, expected_calibration_error, me
 from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
 from rnnx.metrics.rating_errors import RatingEvaluation, measure_ratings
 from rnnx.metrics.several_labels import LabelSetEvaluation, measure_label_sets
+from rnnx.metrics.spans import SpanEvaluation, measure_spans
 from rnnx.text.tokenizer import has_known_word
 
 A = TypeVar("A", LabelSet, Rating)
@@ -173,7 +175,11 @@ def evaluate_tags(
     reader = predictor.reader
     if not isinstance(reader, SentenceReader):
         raise DataError(f"model {predictor.config.name} does not tag words")
-    to_model = _label_ids(predictor, labels)
+    # A span of a label that the model does not know is one that it does not find; for other tags this is an error.
+    has_spans = are_span_tags(predictor.labels)
+    strange = sorted(set(labels) - set(predictor.labels)) if has_spans else []
+    known = (*predictor.labels, *strange)
+    to_model = np.array([known.index(label) for label in labels]) if has_spans else _label_ids(predictor, labels)
     words: list[TaggedWord] = []
     for i, tagging in enumerate(predictor.tag_stream(sentences.sentences)):
         _require_finite(tagging, "sentence", i)
@@ -186,13 +192,18 @@ def evaluate_tags(
     # A tagged word has only the probability of its own tag. The other two figures would need those of all tags.
     bins = measure_reliability(np.array([word.probability for word in words]), expected == actual)
     calibration = Calibration(expected_calibration_error(bins), None, None, bins)
-    figures = measure(expected, actual, predictor.labels, calibration)
-    return TagEvaluation(
-        **vars(figures),
+    figures = TagEvaluation(
+        **vars(measure(expected, actual, known, calibration)),
         sentence_count=len(sentences),
         unknown_count=len(of_unknown),
         unknown_accuracy=float(of_unknown.mean()) if len(of_unknown) else None,
     )
+    if not has_spans:
+        return figures
+    ends = np.cumsum([len(sentence) for sentence in sentences.sentences])[:-1]
+    pairs = zip(np.split(expected, ends), np.split(actual, ends), strict=True)
+    spans = measure_spans(([known[i] for i in true], [known[i] for i in predicted]) for true, predicted in pairs)
+    return SpanEvaluation(**vars(figures), spans=spans)
 
 
 def _require_finite(answer: Prediction | LabelSet | Rating | Tagging, what: str, index: int) -> None:

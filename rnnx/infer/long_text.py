@@ -55,6 +55,20 @@ class TextCollector:
         """Whether a text has begun and not ended."""
         return self._size > 0
 
+    @property
+    def size(self) -> int:
+        """The bytes of the text so far."""
+        return self._size
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the text is known to be unreadable: it holds a zero byte, or is too long to be kept."""
+        if isinstance(self._long, ReadText):
+            return True
+        if isinstance(self._long, _LongText):
+            return self._long.is_refused
+        return any(b"\0" in piece for piece in self._pieces)
+
     def add(self, piece: bytes) -> None:
         """Takes the next piece of the text."""
         self._size += len(piece)
@@ -104,6 +118,10 @@ class _LongText:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._zero_at: int | None = None
         self._invalid_at: int | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        return self._zero_at is not None
 
     def feed(self, piece: bytes) -> None:
         self._head = self._head or piece[:_HEAD_BYTES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.labels import choose_label_ids, per_label
-from rnnx.text.tokenizer import to_bytes
+from rnnx.bundle.span_tags import find_spans
+from rnnx.text.tokenizer import to_bytes, to_text
 
 
 @dataclass(frozen=True)
@@ -129,22 +130,51 @@ class TaggedWord:
 
 
 @dataclass(frozen=True)
+class TaggedSpan:
+    """A span of words, such as a name, that the tags `B-PER`, `I-PER` and so on make.
+
+    Attributes:
+        text: As it is written in the text; if the caller gave words, these with a space between them.
+        label: Its label, `PER`.
+        probability: The lowest probability of the tags of its words, in 0..1.
+        sentence: The number of its sentence, from 0.
+        first: The number of its first word in the sentence, from 0.
+        last: The number of its last word.
+        start: `text[start:end]` is the span, counted as for `TaggedWord`; None if the caller gave words.
+        end: See `start`.
+    """
+
+    text: str
+    label: str
+    probability: float
+    sentence: int
+    first: int
+    last: int
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
 class Tagging:
     """The answer of a tagger to one text, or to one sentence given as words.
 
     Attributes:
         sentences: The tagged words of each sentence; at least one word each.
+        spans: The spans that the tags make, in the order of the text; None if the tags of the model are not those of
+            spans.
     """
 
     sentences: tuple[tuple[TaggedWord, ...], ...]
+    spans: tuple[TaggedSpan, ...] | None = None
 
     @classmethod
-    def of(cls, sentences: Sequence[Sequence[TaggedWord]], text: object) -> Tagging:
+    def of(cls, sentences: Sequence[Sequence[TaggedWord]], text: object, *, has_spans: bool = False) -> Tagging:
         """Makes a tagging of sentences whose words have their start and end in bytes.
 
         Args:
             sentences: The tagged words.
             text: The text as the caller gave it; for a `str`, start and end are converted to characters.
+            has_spans: Whether the tags are those of spans.
         """
         if isinstance(text, str) and not text.isascii():
             to_character = _character_offsets(text)
@@ -152,7 +182,7 @@ class Tagging:
                 [replace(word, start=to_character(word.start), end=to_character(word.end)) for word in words]
                 for words in sentences
             ]
-        return cls(tuple(map(tuple, sentences)))
+        return cls(tuple(map(tuple, sentences)), tuple(_join_spans(sentences, text)) if has_spans else None)
 
     @property
     def words(self) -> tuple[TaggedWord, ...]:
@@ -168,6 +198,21 @@ class Tagging:
     def is_finite(self) -> bool:
         """Whether every probability is a finite number."""
         return all(bool(np.isfinite(word.probability)) for word in self.words)
+
+
+def _join_spans(sentences: Sequence[Sequence[TaggedWord]], text: object) -> Iterator[TaggedSpan]:
+    """Joins the words of each span; start and end are places in `text`, if it is one."""
+    for number, sentence in enumerate(sentences):
+        for label, first, end in find_spans([word.tag for word in sentence]):
+            words = sentence[first:end]
+            probability = min(word.probability for word in words)
+            start, stop = words[0].start, words[-1].end
+            if isinstance(text, str | bytes):
+                written = text[start:stop]
+                joined = written if isinstance(written, str) else to_text(written)
+            else:
+                joined = " ".join(word.word for word in words)
+            yield TaggedSpan(joined, label, probability, number, first, end - 1, start, stop)
 
 
 def _character_offsets(text: str) -> Callable[[int | None], int]:

@@ -22,7 +22,9 @@ from rnnx.bundle.directory import (
     MODEL_NAME,
     VOCABULARY_NAME,
     Directory,
+    digest,
     find_directory,
+    name_directory,
     open_directory,
 )
 from rnnx.bundle.metadata import require_same
@@ -71,8 +73,9 @@ _WINDOW_BATCHES: Mapping[Device, int] = {"cpu": 32, "cuda": 8}
 class Predictor:
     """A loaded bundle. Threads may share it.
 
-    In a forked child, it loads its files again at the first use. It can be pickled and copied: the pickle holds the
-    files that were read, and the predictor that is made of it loads them.
+    In a forked child, it loads its files again at the first use. It can be pickled and copied. The pickle is small: it
+    holds the name or the path of the model, its hash and the options. Where it is unpickled the model is loaded, and a
+    model with another hash is refused.
 
     Attributes:
         config: The description of the bundle.
@@ -128,11 +131,18 @@ class Predictor:
             self.device = "cpu"  # `auto` had chosen CUDA
             self._session(self._form(rows=1))
         self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
-        self._threads = threads or (_core_count() if self.device == "cpu" else 1)
+        self._threads = threads or (core_count() if self.device == "cpu" else 1)
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._directory, *self._asked)
+        return _restore, (name_directory(self._directory.path), digest(self.config), *self._asked)
+
+    def __copy__(self) -> Predictor:
+        device, batch_size, threads = self._asked
+        return Predictor(self._directory, device=device, batch_size=batch_size, threads=threads)
+
+    def __deepcopy__(self, memo: Any) -> Predictor:
+        return self.__copy__()
 
     @overload  # mypy: an array is an Iterable[Any] as well, so the two overloads overlap
     def predict(  # type: ignore[overload-overlap]
@@ -437,9 +447,29 @@ def choose_form(device: Device, rows: int, units: int, collects_states: bool) ->
     return BATCH_NAME if device == "cpu" and rows * units >= threshold else MODEL_NAME
 
 
-def _restore(directory: Directory, device: Device, batch_size: int | None, threads: int | None) -> Predictor:
+def require_digest(model: str, config: ModelConfig, expected: str) -> None:
+    """Makes sure that a model is the one that another process has chosen.
+
+    Args:
+        model: Its name or path, for the message.
+        config: The config that was read here.
+        expected: `rnnx.bundle.directory.digest` of the model that is expected.
+
+    Raises:
+        ModelError: If it is another one.
+    """
+    if digest(config) != expected:
+        raise ModelError(
+            f"{model}: not the model that was asked for (its hash is {digest(config)[:12]}, not {expected[:12]}); "
+            "give this machine the same files and the same version of rnnx"
+        )
+
+
+def _restore(model: str, expected: str, device: Device, batch_size: int | None, threads: int | None) -> Predictor:
     """Makes a predictor from its pickle."""
-    return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
+    predictor = load(model, device=device, batch_size=batch_size, threads=threads)
+    require_digest(model, predictor.config, expected)
+    return predictor
 
 
 def _forget_threads() -> None:
@@ -453,6 +483,6 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-def _core_count() -> int:
+def core_count() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -41,16 +41,25 @@ class TableRows:
                 cells = list(row.cells) + [None] * (width - len(row.cells))
                 self._waiting.append(cells)
                 self.more_count += row.more > 0
-                yield self._item(row.number, cells[self._text_column], row.problem)
-
-    def _item(self, number: int, text: object, problem: str | None) -> Item:
-        if problem is None and not isinstance(text, str | bytes):
-            problem = "no text" if text is None else f"the text should be a string, not {text!r:.40}"
-        if problem is not None:
-            return Item(self._source, number, None, problem)
-        return text_item(self._source, number, text if isinstance(text, bytes) else to_bytes(str(text)))
+                yield cell_item(self._source, row.number, cells[self._text_column], row.problem)
 
     def join(self, answers: Iterable[Answer]) -> Iterator[tuple[Sequence[object], Answer]]:
         """Yields each answer with the cells of its row."""
         for answer in answers:
             yield self._waiting.popleft(), answer
+
+
+def cell_item(source: str, number: int, text: object, problem: str | None) -> Item:
+    """Makes an item of a cell; one that holds no text cannot be read.
+
+    Args:
+        source: The file, as the user named it.
+        number: The number of the row.
+        text: The cell; None if it is missing.
+        problem: What is wrong with the row; None if nothing is.
+    """
+    if problem is None and not isinstance(text, str | bytes):
+        problem = "no text" if text is None else f"the text should be a string, not {text!r:.40}"
+    if problem is not None:
+        return Item(source, number, None, problem)
+    return text_item(source, number, text if isinstance(text, bytes) else to_bytes(str(text)))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.labels import choose_label_ids, per_label
+from rnnx.bundle.span_tags import are_span_tags
 from rnnx.errors import DataError
 from rnnx.infer.encoders import AnyArray, Encoded, chunks, refuse_single_text
 from rnnx.infer.predictions import TaggedWord, Tagging
@@ -114,6 +115,7 @@ def tag_texts(
     Yields:
         The tagging of each item, in their order.
     """
+    has_spans = are_span_tags(labels)
     given: dict[int, Any] = {}
     sentences: list[list[TaggedWord]] = []
     last = None
@@ -126,7 +128,7 @@ def tag_texts(
     for batch, answers in run_ahead(chunks(_pieces(reader, items, given), window), submit_batch):
         for piece in batch:
             if piece.item != last and last is not None:
-                yield Tagging.of(sentences, given.pop(last))
+                yield Tagging.of(sentences, given.pop(last), has_spans=has_spans)
                 sentences = []
             last = piece.item
             if piece.words:
@@ -136,7 +138,7 @@ def tag_texts(
                 else:
                     sentences[-1] += tagged
     if last is not None:
-        yield Tagging.of(sentences, given.pop(last))
+        yield Tagging.of(sentences, given.pop(last), has_spans=has_spans)
 
 
 def _pieces(reader: SentenceReader, items: Iterable[Any], given: dict[int, Any]) -> Iterator[_Piece]:

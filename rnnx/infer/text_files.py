@@ -22,15 +22,18 @@ from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
 from rnnx.infer.predictions import LabelSet, Prediction, Rating, Tagging, Values
 from rnnx.infer.predictor import Predictor
-from rnnx.text.tokenizer import Tokenizer
+from rnnx.text.tokenizer import Tokenizer, to_text
 
 if TYPE_CHECKING:
+    from rnnx.datasets.column_files import ColumnSentence
     from rnnx.datasets.conllu import ConlluSentence
 
 STDIN = "-"
 # Items of at most this much memory are answered together, however few they are.
 _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
+# So much of a line that cannot be read is skipped to find the next line. A file of zeros has none.
+_MOST_SKIPPED_BYTES = 256 << 20
 _NO_TEXT = (b"\x93NUMPY", b"PK\x03\x04")
 _NO_TEXT_ERROR = "not a text: a NumPy array or an archive; this model reads texts"
 
@@ -45,9 +48,10 @@ class Item:
         text: The text; None for any other item, and if it cannot be read.
         error: Why the item cannot be read; for an item with a text, a warning.
         index: The index of a sequence in its file, from 0; None for a text, and for a file that cannot be read.
-        sentence: A sentence of a treebank, with its words; None for any other item.
+        sentence: A sentence of a treebank or another file of words; None for any other item.
         encoded: A sequence, or a text that was too long to be kept, as the reader of the model encodes it; None for any
             other item.
+        counts_characters: Whether the answer counts places in the characters of the text, not in its bytes.
     """
 
     source: str
@@ -55,17 +59,18 @@ class Item:
     text: bytes | None
     error: str | None = None
     index: int | None = None
-    sentence: ConlluSentence | None = None
+    sentence: ConlluSentence | ColumnSentence | None = None
     encoded: Encoded | None = None
+    counts_characters: bool = False
 
     @property
-    def given(self) -> bytes | tuple[bytes, ...] | Encoded | None:
+    def given(self) -> str | bytes | tuple[bytes, ...] | Encoded | None:
         """The input for the model; None if there is none."""
         if self.encoded is not None:
             return self.encoded
         if self.sentence is not None:
             return self.sentence.words
-        return self.text
+        return to_text(self.text) if self.counts_characters and self.text is not None else self.text
 
     @property
     def size_bytes(self) -> int:
@@ -99,6 +104,8 @@ def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
             with nullcontext(open_stdin()) if source == STDIN else Path(source).open("rb") as file:
                 for piece in iter(partial(file.read, PIECE_BYTES), b""):
                     text.add(piece)
+                    if text.is_refused:  # the rest may have no end
+                        break
         except OSError as error:
             yield Item(source, None, None, reason(error))
         else:
@@ -127,12 +134,12 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
 
 
 def read_treebank(source: str) -> Iterator[Item]:
-    """Reads each sentence of a CoNLL-U file; `Item.line` is the line where it begins."""
-    from rnnx.datasets.conllu import parse_conllu  # the readers of data sets are not needed for texts
+    """Reads each sentence of a CoNLL-U file, or of another one with a word per line; `Item.line` is where it begins."""
+    from rnnx.datasets.tagged_files import read_sentences  # the readers of data sets are not needed for texts
 
     try:
         with Path(source).open("rb") as file:
-            for sentence in parse_conllu(source, _bounded(source, file)):
+            for sentence in read_sentences(Path(source), _bounded(source, file)):
                 yield Item(source, sentence.first_line, None, sentence=sentence)
     except OSError as error:
         yield Item(source, None, None, reason(error))
@@ -212,7 +219,7 @@ def _lines_of_stdin(tokenizer: Tokenizer | None) -> Iterator[Item | None]:
         yield from _lines_of(STDIN, stdin, tokenizer)
         return
     lines = _Lines(STDIN, tokenizer)
-    while chunk := os.read(descriptor, _CHUNK_BYTES):
+    while not lines.is_hopeless and (chunk := os.read(descriptor, _CHUNK_BYTES)):
         yield from lines.feed(chunk)
         if not _has_more(descriptor):
             yield None
@@ -232,6 +239,8 @@ def _lines_of(source: str, file: BinaryIO, tokenizer: Tokenizer | None) -> Itera
     read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     for chunk in iter(partial(read, _CHUNK_BYTES), b""):
         yield from lines.feed(chunk)
+        if lines.is_hopeless:
+            break
     yield from lines.finish()
 
 
@@ -242,6 +251,11 @@ class _Lines:
         self._source = source
         self._text = TextCollector(tokenizer)
         self._count = 0
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether a line that cannot be read goes on for so long that nothing after it is looked for."""
+        return self._text.size > _MOST_SKIPPED_BYTES and self._text.is_refused
 
     def feed(self, chunk: bytes) -> Iterator[Item]:
         """Takes a chunk of at most 64 kB; yields the lines that it ends."""
@@ -260,22 +274,31 @@ class _Lines:
     def finish(self) -> Iterator[Item]:
         """Ends the file; yields its last line if no line break ends it."""
         if self._text.has_begun:
-            yield _line_item(self._source, self._count + 1, self._text.take())
+            is_hopeless = self.is_hopeless
+            item = _line_item(self._source, self._count + 1, self._text.take())
+            yield replace(item, error=f"{item.error}; nothing after it was read") if is_hopeless else item
 
 
 def _line_item(source: str, number: int, text: bytes | ReadText) -> Item:
     return _item(source, number, text.removesuffix(b"\r") if isinstance(text, bytes) else text, empty=None)
 
 
-def text_item(source: str, line: int, text: bytes) -> Item:
+def text_item(source: str, line: int, text: bytes, tokenizer: Tokenizer | None = None) -> Item:
     """Makes an item of a text that is in memory; it cannot be read if it holds zero bytes.
 
     Args:
         source: The file as the user named it.
         line: Where the text is in the file.
         text: The text; it may be empty.
+        tokenizer: The tokenizer of the bundle, with which a long text is read piece by piece; None keeps it whole.
     """
-    return _item(source, line, text, empty=None)
+    if tokenizer is None or len(text) <= PIECE_BYTES:
+        return _item(source, line, text, empty=None)
+    collector = TextCollector(tokenizer)
+    collector.take()  # a byte order mark is removed from the first text of a file only
+    for start in range(0, len(text), PIECE_BYTES):
+        collector.add(text[start : start + PIECE_BYTES])
+    return _item(source, line, collector.take(), empty=None)
 
 
 def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | None) -> Item:

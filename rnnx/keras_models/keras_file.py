@@ -34,18 +34,33 @@ _MAX_LEVELS = 100
 # and classes without a module.
 _LAYERS = frozenset(
     {
-        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
-        "BatchNormalization", "Bidirectional", "Concatenate", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GRU",
-        "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Identity", "InputLayer",
-        "LSTM", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "Maximum", "Minimum", "Multiply",
-        "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SimpleRNN", "Softmax", "SpatialDropout1D",
-        "Subtract", "TimeDistributed", "ZeroPadding1D",
+        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
+        "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate",
+        "Conv1D", "Conv2D", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot",
+        "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
+        "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+        "GroupNormalization", "Identity", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU",
+        "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply",
+        "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling",
+        "Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax",
+        "SpatialDropout1D", "SpatialDropout2D", "StackedRNNCells", "Subtract", "TimeDistributed",
+        "UnitNormalization", "UpSampling1D", "ZeroPadding1D", "ZeroPadding2D",
     }
 )  # fmt: skip
-# Operations between layers. Keras 3 writes the computation of a mask into the file as such operations.
+# Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the
+# file as such operations, too.
 _OPERATIONS = frozenset(
-    {"All", "Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike", "ZerosLike"}
-)
+    {
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Clip", "Concatenate", "ConvertToTensor",
+        "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu", "GetItem",
+        "Greater", "GreaterEqual", "HardSigmoid", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSigmoid",
+        "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min",
+        "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
+        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu", "Sigmoid", "Silu", "Softmax",
+        "Softplus", "Softsign", "Split", "Sqrt", "Square", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes",
+        "Tanh", "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
+    }
+)  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
 # What to do about a layer that stays unsupported.
@@ -55,7 +70,7 @@ _REMEDIES: Mapping[str, str] = {
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
-_PLAIN = ("__keras_tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
+_PLAIN = ("__keras_tensor__", "__tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
 
 
 def clean_keras_file(data: bytes, name: str) -> bytes:
@@ -241,8 +256,13 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
 
 
 def _without_compilation(value: Any) -> Any:
+    """Returns a config without what only training needs; constants of operations become arrays of NumPy.
+
+    A constant that is a tensor of TensorFlow, as `ops.sqrt(4.0)` is, would be an input of the exported file.
+    """
     if isinstance(value, list):
         return [_without_compilation(item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
+        cleaned = {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
+        return {**cleaned, "class_name": "__numpy__"} if cleaned.get("class_name") == "__tensor__" else cleaned
     return value

@@ -2,9 +2,10 @@
 
 The reader of networks, the trace for tf2onnx and the run of Keras in the proof all rely on this form. It is made by
 running through the graph of the model with a copy of the layer for each call: nested models are called layer by layer,
-a layer that is called twice becomes two layers with the same weights, `unroll` and `stateful` are off, and every
-precision is float32. A model that already has this form is left as it is. The proof also compares the model as it was
-saved with the same reference (`rnnx.export.saved_model`), so a wrong copy cannot pass. Imports Keras.
+a layer that is called twice becomes two layers with the same weights, a recurrence of cells becomes recurrent layers
+(`rnnx.keras_models.plain_cells`), `unroll` and `stateful` are off, and every precision is float32. A model that already
+has this form is left as it is. The proof also compares the model as it was saved with the same reference
+(`rnnx.export.saved_model`), so a wrong copy cannot pass. Imports Keras.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -19,6 +21,9 @@ from keras import layers
 from keras.src.models.functional import Functional
 
 from rnnx.errors import ModelError, one_line
+from rnnx.keras_models.explicit_masks import is_same_mask
+from rnnx.keras_models.folding import Fold, Unfold, is_per_position
+from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.read_layers import refusal
 
@@ -116,9 +121,9 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     """Whether the graph has anything that the reader of networks does not read."""
     operations = [node.operation for node in _nodes_of(function)]
     return (
-        any(isinstance(operation, keras.Model) for operation in operations)
+        any(isinstance(operation, keras.Model) or is_folded(operation) for operation in operations)
         or len({id(operation) for operation in operations}) < len(operations)
-        or any(getattr(layer, "unroll", False) for layer in every)
+        or any(getattr(layer, "unroll", False) or has_cells(layer) for layer in every)
         or not isinstance(function._inputs_struct, keras.KerasTensor | list | tuple)
         or isinstance(function._outputs_struct, dict)
         or not all(is_scope(operation.name) for operation in operations)
@@ -173,15 +178,69 @@ def _run(function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames) 
         if isinstance(operation, keras.Model):
             given = keras.tree.flatten(args[0] if args else kwargs["inputs"])
             outputs = _run(_function_of(operation), given, f"{prefix}{names.clean(operation.name)}.", names)
+        elif is_folded(operation):
+            outputs = [_run_folded(operation, args, kwargs, prefix, names)]
+        elif has_cells(operation):
+            outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
         elif isinstance(operation, layers.Layer):
-            layer = _copy_layer(operation, names.of_layer(prefix, operation.name))
-            outputs = keras.tree.flatten(layer(*args, **kwargs))
-            layer.set_weights(operation.get_weights())
+            outputs = _run_copy(operation, args, kwargs, names.of_layer(prefix, operation.name))
         else:
             name = names.of_layer(prefix, operation.name)
             outputs = keras.tree.flatten(_copy_operation(operation, name)(*args, **kwargs))
         values |= {id(old): new for old, new in zip(node.outputs, outputs, strict=True)}
     return [values[id(tensor)] for tensor in function.outputs]
+
+
+def _run_copy(layer: Any, args: Any, kwargs: Any, name: str) -> list[Any]:
+    """Calls a copy of a layer, and returns its outputs."""
+    copied = _copy_layer(layer, name)
+    outputs: list[Any] = keras.tree.flatten(copied(*args, **kwargs))
+    copied.set_weights(layer.get_weights())
+    if isinstance(copied, layers.Normalization):
+        copied.finalize_state()  # it computes with copies of its weights
+    return outputs
+
+
+def is_folded(operation: Any) -> bool:
+    """Says whether an operation is a TimeDistributed whose layer needs each position as a row of its own."""
+    return type(operation) is layers.TimeDistributed and not is_per_position(operation.layer)
+
+
+def _run_folded(wrapper: Any, args: Any, kwargs: Any, prefix: str, names: PlainNames) -> Any:
+    """Calls copies of the layers in a TimeDistributed on the positions of a sequence as rows.
+
+    The layers at the end of a Sequential that compute each position alone come after the rows are positions again.
+
+    Raises:
+        ModelError: If the sequence has a mask that is not one of its positions, as Keras propagates it.
+    """
+    sequence = args[0] if args else kwargs["inputs"]
+    own = getattr(sequence, "_keras_mask", None)
+    given = kwargs.get("mask")
+    if given is not None and (own is None or not is_same_mask(own, given)):
+        raise refusal(wrapper, "has an explicit mask; only the masks that Keras propagates are supported")
+    if own is not None and len(own.shape) != 2:
+        raise refusal(wrapper, "reads sequences in a sequence, with a mask; use mask_zero=False in front of it")
+    inner, within = wrapper.layer, f"{prefix}{names.clean(wrapper.name)}."
+    after: list[Any] = []
+    if type(inner) is keras.Sequential:
+        before = list(inner.layers)
+        while before and is_per_position(before[-1]):
+            after.insert(0, before.pop())
+    else:
+        before = [inner]
+    value = sequence
+    if before:
+        value = Fold(name=names.of_layer(within, "fold"))(value)
+        for layer in before:
+            if isinstance(layer, keras.Model):
+                (value,) = _run(_function_of(layer), [value], f"{within}{names.clean(layer.name)}.", names)
+            elif not isinstance(layer, layers.InputLayer):
+                (value,) = _run_copy(layer, [value], {}, names.of_layer(within, layer.name))
+        value = Unfold(name=names.of_layer(within, "unfold"))([value, sequence])
+    for layer in after:
+        (value,) = _run_copy(layer, [value], {}, names.of_layer(within, layer.name))
+    return value
 
 
 def _nodes_of(function: Any) -> list[Any]:

@@ -15,13 +15,17 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
+from rnnx.keras_models.folding import is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
+from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
+from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
+from rnnx.keras_models.reverse_time import ReverseTime
 from rnnx.reference import ActivationName, Array
 
 # These layers do nothing at inference.
 _PASSED_OVER = (
-    layers.Dropout, layers.SpatialDropout1D, layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout,
-    layers.ActivityRegularization, layers.Identity,
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout,
+    layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
 )  # fmt: skip
 _ACTIVATIONS = get_args(ActivationName)
 _MERGES: Mapping[type, Any] = {
@@ -89,9 +93,12 @@ def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Activation:
     return reference.Activation(read_activation(layer))
 
 
-def _read_relu(layer: Any, _: OpenShape) -> reference.Activation | reference.LeakyReLU:
-    require(layer, layer.get_config(), max_value=None, threshold=0.0)
+def _read_relu(layer: Any, _: OpenShape) -> reference.Layer:
+    require(layer, layer.get_config(), threshold=0.0)
     slope = float(layer.negative_slope)
+    if layer.max_value is not None:
+        require(layer, layer.get_config(), negative_slope=0.0)
+        return reference.CappedReLU(float(np.float32(layer.max_value)))
     return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
 
 
@@ -103,39 +110,32 @@ def _read_elu(layer: Any, _: OpenShape) -> reference.ELU:
     return reference.ELU(float(layer.alpha))
 
 
-def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation:
-    _require_last(layer, layer.axis, shape)
+def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation | reference.Softmax:
     # Keras lists the mask argument of a layer as a further input, of dtype bool.
     if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
         raise refusal(layer, "would use the mask of positions as a mask of features; use Activation('softmax') instead")
-    return reference.Activation("softmax")
+    axes = list(layer.axis) if isinstance(layer.axis, list | tuple) else [layer.axis]
+    if len(axes) != 1 or axes[0] % len(shape) == 0:
+        raise refusal(layer, f"works along axis {layer.axis}; only one axis other than the batch is supported")
+    axis = int(axes[0]) % len(shape)
+    return reference.Activation("softmax") if axis == len(shape) - 1 else reference.Softmax(axis)
 
 
-def _read_batch_normalization(layer: Any, shape: OpenShape) -> reference.BatchNormalization:
-    _require_last(layer, layer.axis, shape)
-    return reference.BatchNormalization(
-        mean=float64(layer.moving_mean),
-        variance=float64(layer.moving_variance),
-        gamma=float64(layer.gamma) if layer.scale else None,
-        beta=float64(layer.beta) if layer.center else None,
-        epsilon=float(layer.epsilon),
-    )
+def _read_normalization(layer: Any, shape: OpenShape) -> reference.Layer:
+    return read_normalization(layer, shape, refusal)
 
 
-def _read_layer_normalization(layer: Any, shape: OpenShape) -> reference.LayerNormalization:
-    _require_last(layer, layer.axis, shape)
-    require(layer, layer.get_config(), rms_scaling=False)
-    return reference.LayerNormalization(
-        gamma=float64(layer.gamma) if layer.scale else None,
-        beta=float64(layer.beta) if layer.center else None,
-        epsilon=float(layer.epsilon),
-    )
+def _read_prelu(layer: Any, shape: OpenShape) -> reference.PReLU:
+    alpha = _per_feature(layer, layer.alpha, "slope", shape)
+    return reference.PReLU(-alpha if alpha.any() else alpha)
 
 
-def _read_rescaling(layer: Any, _: OpenShape) -> reference.Rescaling:
-    if np.ndim(layer.scale) or np.ndim(layer.offset):
-        raise refusal(layer, "has a scale or an offset per feature; only a single number is supported")
-    return reference.Rescaling(float(layer.scale), float(layer.offset))
+def _per_feature(layer: Any, values: Any, name: str, shape: OpenShape) -> Array:
+    """Returns weights as `(features,)`, or `(1,)` if there is one number for all features."""
+    numbers = float64(values)
+    if numbers.size != 1 and (numbers.size != shape[-1] or numbers.shape[-1] != numbers.size):
+        raise refusal(layer, f"has a {name} for each position; only one for each feature is supported")
+    return numbers.ravel()
 
 
 def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
@@ -146,9 +146,13 @@ def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
     shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
-    if any(other != shape for other in shapes):
+    # A single feature, as the weights of an attention have, is repeated for all features of another input.
+    sizes = {other[-1] for other in shapes} - {1}
+    if any(other[:-1] != shape[:-1] for other in shapes) or len(sizes) > 1:
         raise refusal(
-            layer, f"has inputs with the shapes {', '.join(map(str, shapes))}; only equal shapes are supported"
+            layer,
+            f"has inputs with the shapes {', '.join(map(str, shapes))}; supported are equal shapes, and a single "
+            "feature at each position",
         )
     return reference.Merge(_MERGES[type(layer)])
 
@@ -159,17 +163,37 @@ def _read_global_pooling(layer: Any, _: OpenShape) -> reference.Layer:
     return pooling
 
 
-def _read_pooling(layer: Any, shape: OpenShape) -> reference.Pooling1D:
-    require(layer, layer.get_config(), data_format="channels_last")
-    (size,), (stride,) = layer.pool_size, layer.strides
-    is_padded = layer.padding == "same"
-    if not is_padded and (shape[1] is None or shape[1] < size):
-        raise refusal(
-            layer,
-            "has padding='valid', which may leave nothing of a short sequence; use padding='same' or a fixed time",
-        )
-    operation: Any = "maximum" if type(layer) is layers.MaxPooling1D else "average"
-    return reference.Pooling1D(operation, int(size), int(stride), is_padded)
+def _read_pooling(layer: Any, _: OpenShape) -> reference.Layer:
+    return read_pooling(layer, "maximum" if "Max" in type(layer).__name__ else "average", refusal)
+
+
+# These layers are read as two nodes.
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+
+
+def read_separable(layer: Any, inputs: tuple[str, ...]) -> list[reference.Node]:
+    """Reads a SeparableConv1D or 2D as two convolutions: one of each feature alone, then one of each position alone.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    depthwise = read_convolution(layer, float64(layer.depthwise_kernel), None, "linear", refusal)
+    kernel = float64(layer.pointwise_kernel)
+    bias = float64(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+    kind = reference.Conv1D if kernel.ndim == 3 else reference.Conv2D
+    first = reference.Node(f"{layer.name}.depthwise", depthwise, inputs)
+    return [first, reference.Node(layer.name, kind(kernel, bias, read_activation(layer)), (first.name,))]
+
+
+def _read_image_pooling(layer: Any, _: OpenShape) -> reference.Reduce:
+    require_channels_last(layer, refusal)
+    operation: Any = "max" if type(layer) is layers.GlobalMaxPooling2D else "mean"
+    return reference.Reduce(operation, (1, 2), bool(layer.keepdims))
+
+
+def _read_convolution(layer: Any, _: OpenShape) -> reference.Conv1D | reference.Conv2D:
+    bias = float64(layer.bias) if layer.use_bias else None
+    return read_convolution(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
 
 
 def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
@@ -178,14 +202,40 @@ def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
     return reference.ZeroPadding1D(int(before), int(after))
 
 
+def _read_image_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding2D:
+    require_channels_last(layer, refusal)
+    (above, below), (left, right) = layer.padding
+    return reference.ZeroPadding2D((int(above), int(below)), (int(left), int(right)))
+
+
+def _read_cropping(layer: Any, _: OpenShape) -> reference.GetItem:
+    require(layer, layer.get_config(), data_format="channels_last")
+    axes = [layer.cropping] if isinstance(layer.cropping[0], int) else layer.cropping
+    return reference.GetItem(
+        tuple(reference.Selection("slice", int(before), -int(after) if after else None) for before, after in axes)
+    )
+
+
+def _read_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling1D:
+    return reference.UpSampling1D(int(layer.size))
+
+
 def _read_repeat(layer: Any, _: OpenShape) -> reference.RepeatVector:
     return reference.RepeatVector(int(layer.n))
 
 
 def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
-    """Reads a Reshape or Flatten of an input of fixed size, or of the features of each position."""
     require(layer, layer.get_config(), data_format="channels_last")
-    before, after = shape[1:], tuple(layer.output.shape[1:])
+    return read_shape(layer, shape, tuple(layer.output.shape))
+
+
+def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> reference.Reshape:
+    """Reads a reshape of an input of fixed size, or of the features of each position.
+
+    Raises:
+        ModelError: If it is another one.
+    """
+    before, after = tuple(shape[1:]), tuple(output_shape[1:])
     if None not in before:
         return reference.Reshape(tuple(int(size or 0) for size in after))
     positions, *features = before
@@ -201,16 +251,25 @@ def _read_reshape(layer: Any, shape: OpenShape) -> reference.Reshape:
 
 def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
     """Reads the wrapped layer. A layer that works on each position alone needs no wrapper in the reference."""
-    if type(layer.layer) not in _PER_POSITION:
+    if not is_per_position(layer.layer):
         wrapped = type(layer.layer).__name__
         raise refusal(
             layer, f"wraps a {wrapped}; only layers that work on each position alone are supported, such as Dense"
         )
-    return _read(layer.layer, (shape[0], *shape[2:]))
+    inner = _read(layer.layer, (shape[0], *shape[2:]))
+    if isinstance(inner, reference.AxesNormalization | reference.AxisBatchNormalization):
+        raise refusal(layer, "wraps a normalization of another axis than the last one, which is not supported")
+    return inner
 
 
-def _refuse_permute(layer: Any, _: OpenShape) -> reference.Layer:
-    raise refusal(layer, "exchanges the time axis with features, which is not supported")
+def _read_permute(layer: Any, _: OpenShape) -> reference.Transpose:
+    return reference.Transpose((0, *(int(axis) for axis in layer.dims)))
+
+
+def _read_dot(layer: Any, _: OpenShape) -> reference.Dot:
+    ranks = [len(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    axes = [layer.axes] * 2 if isinstance(layer.axes, int) else layer.axes
+    return reference.Dot(tuple(int(axis) % rank for axis, rank in zip(axes, ranks, strict=True)), bool(layer.normalize))
 
 
 _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
@@ -222,26 +281,35 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.LeakyReLU: _read_leaky_relu,
     layers.ELU: _read_elu,
     layers.Softmax: _read_softmax,
-    layers.BatchNormalization: _read_batch_normalization,
-    layers.LayerNormalization: _read_layer_normalization,
-    layers.Rescaling: _read_rescaling,
+    layers.PReLU: _read_prelu,
+    **dict.fromkeys(NORMALIZATIONS, _read_normalization),
     layers.Concatenate: _read_concatenate,
     **dict.fromkeys(_MERGES, _read_merge),
     layers.GlobalAveragePooling1D: _read_global_pooling,
     layers.GlobalMaxPooling1D: _read_global_pooling,
     layers.AveragePooling1D: _read_pooling,
     layers.MaxPooling1D: _read_pooling,
+    layers.AveragePooling2D: _read_pooling,
+    layers.MaxPooling2D: _read_pooling,
+    layers.GlobalAveragePooling2D: _read_image_pooling,
+    layers.GlobalMaxPooling2D: _read_image_pooling,
+    layers.Conv1D: _read_convolution,
+    layers.Conv2D: _read_convolution,
+    layers.DepthwiseConv1D: _read_convolution,
+    layers.DepthwiseConv2D: _read_convolution,
+    layers.ZeroPadding2D: _read_image_padding,
+    layers.Cropping1D: _read_cropping,
+    layers.Cropping2D: _read_cropping,
     layers.ZeroPadding1D: _read_zero_padding,
+    ReverseTime: lambda layer, shape: reference.Reverse(),
+    layers.UpSampling1D: _read_up_sampling,
     layers.RepeatVector: _read_repeat,
     layers.Reshape: _read_reshape,
     layers.Flatten: _read_reshape,
-    layers.Permute: _refuse_permute,
+    layers.Permute: _read_permute,
+    layers.Dot: _read_dot,
     layers.TimeDistributed: _read_time_distributed,
 }
-_PER_POSITION = (
-    layers.Dense, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.BatchNormalization,
-    layers.LayerNormalization, layers.Rescaling,
-)  # fmt: skip
 
 
 def read_activation(layer: Any) -> ActivationName:
@@ -276,12 +344,6 @@ def require(layer: Any, config: dict[str, Any], **settings: object) -> None:
     for name, value in settings.items():
         if config.get(name, value) != value:
             raise refusal(layer, f"has {name}={config[name]!r}; only {value!r} is supported")
-
-
-def _require_last(layer: Any, axis: Any, shape: OpenShape) -> None:
-    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-    if axes not in ([-1], [len(shape) - 1]):
-        raise refusal(layer, f"works along axis {axis}; only the last axis is supported")
 
 
 def refusal(layer: Any, reason: str) -> ModelError:

@@ -15,7 +15,11 @@ from keras import layers
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask
-from rnnx.keras_models.read_layers import is_passed_over, read_layer, refusal
+from rnnx.keras_models.folding import Fold, Unfold
+from rnnx.keras_models.operation_parts import is_operation
+from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
+from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
+from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
@@ -43,7 +47,7 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in read_wiring(model, inputs):
         reads = tuple(source[port] for port in readers)
-        if masked := find_explicit_mask(model, layer):
+        if not is_operation(layer) and (masked := find_explicit_mask(model, layer)):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
         masked_input = reads[0] if not isinstance(model, keras.Sequential) and ignores_mask(layer) else None
@@ -118,7 +122,11 @@ def _require_choice(node: Node) -> None:
 
 
 def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
-    """Returns the nodes of a layer, and the node of each of its outputs."""
+    """Returns the nodes of a layer or an operation, and the node of each of its outputs."""
+    if is_operation(layer):
+        read = read_operation(layer)
+        nodes = [Node(f"{layer.name}.{i}" if i else layer.name, part, inputs) for i, part in enumerate(read)]
+        return nodes, [node.name for node in nodes]
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
     # The exact type, because a subclass may compute anything.
@@ -126,4 +134,11 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
         return read_recurrence(layer, inputs)
     if type(layer) is layers.Bidirectional:
         return read_bidirectional(layer, inputs)
+    if type(layer) in ATTENTIONS:
+        return read_attention(layer, inputs)
+    if type(layer) in SEPARABLE:
+        return read_separable(layer, inputs), [layer.name]
+    if type(layer) in (Fold, Unfold):
+        moved = reference.FoldTime() if type(layer) is Fold else reference.UnfoldTime()
+        return [Node(layer.name, moved, inputs)], [layer.name]
     return [Node(layer.name, read_layer(layer), inputs)], [layer.name]

@@ -16,6 +16,7 @@ from keras import layers
 from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
+from rnnx.keras_models.operation_parts import is_operation, operations_of_masks, outputs_of
 from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
 
@@ -74,7 +75,11 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     """
     if isinstance(model, keras.Sequential):
         return {OUTPUT_NAME: source[model.layers[-1].name, 0]}
-    owner = _owners(layer for layer in model.layers if not isinstance(layer, layers.InputLayer))
+    working = _working(model)
+    owner = _owners(working)
+    for part in working:
+        if any(len(tensor.shape) < 2 and any(tensor is end for end in model.outputs) for tensor in outputs_of(part)):
+            raise refusal(part, "gives a single number of each row, without an axis; keep an axis, as x[:, None] does")
     if any(id(tensor) not in owner for tensor in model.outputs):
         raise ModelError(
             f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
@@ -88,6 +93,13 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     return dict(zip(names, (source[port] for port in ports), strict=True))
 
 
+def _working(model: keras.Model) -> list[Any]:
+    """Returns the layers of a model, and the operations between them that compute no masks."""
+    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
+    of_masks = operations_of_masks(parts)
+    return [part for part in parts if not isinstance(part, layers.InputLayer) and id(part) not in of_masks]
+
+
 def _owners(working: Iterable[Any]) -> dict[int, Port]:
     """Returns the layer and the index of each output tensor, by id. A tensor has one owner: a layer is called once."""
     return {
@@ -97,7 +109,7 @@ def _owners(working: Iterable[Any]) -> dict[int, Port]:
 
 def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tuple[Any, tuple[Port, ...]]]:
     """Yields each layer with the outputs of layers, or inputs of the model, that it reads."""
-    working = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    working = _working(model)
     if isinstance(model, keras.Sequential):
         # A loaded Sequential has called its layers twice, so `layer.input` is not usable. Their order is enough.
         before = next(iter(inputs.values())).name
@@ -107,8 +119,10 @@ def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tup
         return
     owner = {id(tensor): (inputs[tensor.name].name, 0) for tensor in model.inputs} | _owners(working)
     for layer in working:
-        # Keras lists a mask as a further input, of dtype bool. `find_explicit_mask` handles those not propagated.
-        tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+        # Keras lists the mask of a layer as a further input, of dtype bool. `find_explicit_mask` handles those not
+        # propagated.
+        tensors = keras.tree.flatten(layer.input)
+        tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or is_operation(layer)]
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads a tensor from outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -12,13 +12,8 @@ from keras import layers
 from rnnx import reference
 from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_layers import float64, refusal, require
-from rnnx.reference import Node, cell_state_of, last_state_of
+from rnnx.reference import ActivationName, Node, cell_state_of, last_state_of
 
-# The activations of ONNX's recurrent operators.
-_RECURRENT_ACTIVATIONS = (
-    "linear", "tanh", "relu", "sigmoid", "hard_sigmoid", "hard_sigmoid_keras_2", "softsign", "softplus",
-    "elu", "leaky_relu",
-)  # fmt: skip
 RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.SimpleRNN: reference.SimpleRNN,
     layers.LSTM: reference.LSTM,
@@ -133,10 +128,9 @@ def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node],
     return [*nodes, merge], [merge.name, *states]
 
 
-def _recurrent_activation(layer: Any, role: str) -> reference.ActivationName:
+def _recurrent_activation(layer: Any, role: str) -> ActivationName:
     name = activation_name(getattr(layer, role))
-    if name not in _RECURRENT_ACTIVATIONS:
-        known = ", ".join(_RECURRENT_ACTIVATIONS)
-        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; ONNX's recurrent operators support {known}")
-    activation: reference.ActivationName = name
+    if name not in (known := get_args(ActivationName)):
+        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; supported are {', '.join(known)}")
+    activation: ActivationName = name
     return activation

@@ -73,6 +73,11 @@ class Evaluation:
     calibration: Calibration
     by_length: tuple[LengthMetrics, ...]
 
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the labels, in 0..1; see `measure_macro_f1`."""
+        return measure_macro_f1(np.array(self.confusion, np.int64))
+
 
 @dataclass(frozen=True)
 class TagEvaluation(Evaluation):
@@ -155,6 +160,20 @@ def measure(
     count = len(expected)
     rows = tuple(tuple(map(int, row)) for row in confusion)
     return Evaluation(float(right.sum() / max(count, 1)), metrics, rows, count, calibration, by_length)
+
+
+def measure_macro_f1(confusion: npt.NDArray[np.int64]) -> float:
+    """Computes the mean of the labels' F1, in which a rare label counts as much as a frequent one.
+
+    Args:
+        confusion: `(labels, labels)`, the counts: rows are true labels, columns predicted labels.
+
+    Returns:
+        The mean over the labels that occur or are predicted, as scikit-learn computes it; 0 if there are none.
+    """
+    right, total = confusion.diagonal(), confusion.sum(axis=1) + confusion.sum(axis=0)
+    present = total > 0
+    return float((2 * right[present] / total[present]).mean()) if present.any() else 0.0
 
 
 def measure_lengths(

@@ -94,6 +94,12 @@ def new_output(name: str, data_type: int = FLOAT) -> Any:
     return value
 
 
+def stored_tensors(model: Any) -> list[Any]:
+    """Returns the initializers of a ModelProto: those of its graph, then those in the bodies of its Scans."""
+    bodies = [attribute.g for node in model.graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return [*model.graph.initializer, *(tensor for body in bodies for tensor in body.initializer)]
+
+
 def read_tensor(tensor: Any) -> npt.NDArray[Any]:
     """Returns an initializer as an array.
 

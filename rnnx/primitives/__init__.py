@@ -7,9 +7,10 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 | primitive | where |
 |---|---|
 | `+`, `-`, `@`, `sum`, `mean`, `divide_by_count` | `sums` |
-| `*`, `/`, `fold`, `rsqrt`, `mix`, `weights` | `products` |
-| `activate`, `apply`, `softmax`, `largest`, `maximum`, `variance` | `functions` |
+| `*`, `/`, `fold`, `rsqrt`, `sqrt`, `mix`, `weights` | `products` |
+| `activate`, `apply`, `softmax`, `largest`, `maximum`, `norm`, `unit`, `variance` | `functions` |
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
+| `log`, `power` | `powers` |
 | the activations and their allowances | `activations` |
 
 A new primitive is a function in one of these files. Given plain arrays it returns NumPy's result; given tracked ones it
@@ -21,11 +22,12 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
-from rnnx.primitives.functions import activate, apply, largest, maximum, softmax, variance
+from rnnx.primitives.functions import activate, apply, largest, maximum, norm, softmax, unit, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
-from rnnx.primitives.products import fold, mix, rsqrt, weights
+from rnnx.primitives.powers import log, power
+from rnnx.primitives.products import fold, mix, rsqrt, sqrt, weights
 from rnnx.primitives.sums import divide_by_count
 from rnnx.primitives.tracked import Trace, Tracked
 
@@ -44,15 +46,20 @@ __all__ = [
     "exact",
     "fold",
     "largest",
+    "log",
     "maximum",
     "mix",
+    "norm",
     "pad",
+    "power",
     "repeat",
     "rsqrt",
     "softmax",
     "split",
+    "sqrt",
     "swap",
     "track",
+    "unit",
     "variance",
     "weights",
     "where",

@@ -121,5 +121,6 @@ def _pass(link: Link, gradient: Array, cut: Cut) -> Array:
         is_recorded = isinstance(factor, np.ndarray) and factor.ndim > 1
         gradient = gradient * (cut(factor) if is_recorded else factor)  # type: ignore[arg-type]  # an array
     if link.transposed is not None:
-        return link.transposed(gradient)
+        recorded = [] if link.recorded is None else [cut(link.recorded)]
+        return link.transposed(gradient, *recorded)
     return gradient.sum(axis=link.repeated, keepdims=True) if link.repeated else gradient

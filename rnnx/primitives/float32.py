@@ -70,13 +70,23 @@ def own_error(function: ActivationFunction, x: Array, y: Array) -> Array:
     Returns:
         The shape of `y`.
     """
-    error = function.absolute + function.relative * np.abs(y)
+    error = _allowance(function.absolute, function.relative, y)
     if function.of_input:
-        error = error + function.of_input * np.abs(x)
+        error = error + function.of_input * x
     if function.of_small is not None:
-        absolute, relative = function.of_small
-        error = np.minimum(error, absolute + relative * np.abs(y))
-    return np.asarray(error * UNIT_ROUNDOFF + SMALLEST_NORMAL)
+        error = np.minimum(error, _allowance(*function.of_small, y))
+    error = error * UNIT_ROUNDOFF
+    error += SMALLEST_NORMAL
+    return error
+
+
+def _allowance(absolute: float, relative: float, y: Array) -> Array:
+    # Most functions have only one of the parts.
+    if not relative:
+        return np.full(y.shape, float(absolute))
+    error = y * relative
+    error += absolute
+    return error
 
 
 def function_errors(
@@ -99,10 +109,10 @@ def function_errors(
     if not function.rounds and error is None:
         return None, None
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an infinite bound, which says nothing
-        carried, size, largest = None, np.abs(y), np.abs(x)
+        carried, size, largest = None, np.abs(y), np.abs(x) if function.of_input else x
         if error is not None:
             carried = function.slope * error if np.isfinite(function.slope) else size * np.expm1(error)
-            size, largest = size + carried, largest + error
+            size, largest = size + carried, largest + error if function.of_input else x
         own = own_error(function, largest, size) if function.rounds else None
         if carried is not None and np.isfinite(function.range):
             carried = np.minimum(carried, function.range - (0.0 if own is None else np.minimum(own, function.range)))

@@ -17,6 +17,9 @@ from rnnx.primitives.float32 import SMALLEST_NORMAL, UNIT_ROUNDOFF, exp_roundoff
 from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
 from rnnx.primitives.tracked import Link
 
+# Keras's layer UnitNormalization divides by no less.
+_LEAST_NORM = 1e-12
+
 
 def activate(name: ActivationName, x: Array) -> Array:
     """Applies an activation to each element of `x`; softmax normalizes over the last axis.
@@ -36,10 +39,11 @@ def activate(name: ActivationName, x: Array) -> Array:
     if name not in ACTIVATIONS:
         raise ValueError(f"activation {name!r} is not supported")
     operand = tracked(x)
-    if operand is not None and name == "linear":
+    if operand is None:
+        return np.asarray(ACTIVATIONS[name].value(x))
+    if name == "linear":
         return x
-    is_recurrent = operand is not None and operand.trace.in_recurrence
-    return apply(in_recurrence(name) if is_recurrent else ACTIVATIONS[name], x)
+    return apply(in_recurrence(name) if operand.trace.in_recurrence else ACTIVATIONS[name], x)
 
 
 def apply(function: ActivationFunction, x: Array) -> Array:
@@ -49,7 +53,7 @@ def apply(function: ActivationFunction, x: Array) -> Array:
         return np.asarray(function.value(x))
     operand.settle()
     value = np.asarray(function.value(operand.value))
-    slope = np.asarray(function.derivative(operand.value))
+    slope = np.asarray(function.derivative(operand.value)) if operand.trace.keeps_operations else None
     carried, own = function_errors(function, operand.value, value, operand.error)
     new: Any = operand.result(value, carried, links=[Link(operand, slope)])
     if own is not None:
@@ -76,10 +80,10 @@ def softmax(x: Array, axis: int = -1) -> Array:
         return probs
     operand.settle()
 
-    def transposed(g: Array) -> Array:
-        return np.asarray(probs * (g - (g * probs).sum(axis=axis, keepdims=True)))
+    def transposed(g: Array, p: Array) -> Array:
+        return np.asarray(p * (g - (g * p).sum(axis=axis, keepdims=True)))
 
-    new: Any = operand.result(probs, None, links=[Link(operand, transposed=transposed)])
+    new: Any = operand.result(probs, None, links=[Link(operand, transposed=transposed, recorded=probs)])
     if operand.trace.disturb is not None:
         new.disturb_by(_softmax_error(probs, shifted, None, axis))
     new.add_error(_softmax_error(probs, shifted, operand.error, axis))
@@ -90,16 +94,19 @@ def _softmax_error(probs: Array, shifted: Array, inherited: Array | None, axis: 
     error = UNIT_ROUNDOFF * np.abs(shifted)
     if inherited is not None:
         error = error + inherited * (1 + UNIT_ROUNDOFF)
-    # Beyond exp(20) the bound is 1 in any case, and a larger exponent could overflow.
-    factor = np.exp(np.minimum(error, 20.0))
-    up, down = probs * factor, probs / factor
+    # An error beyond 20 says nothing of a probability that counts, but leaves that of a masked number at 0.
+    is_large = ~(error < 20.0)
+    factor = np.exp(np.where(is_large, 0.0, error))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, without a warning
+        up = np.where(is_large, np.exp(np.minimum(shifted + error, 600.0)), probs * factor)
+    down = np.where(is_large, 0.0, probs / factor)
     with np.errstate(invalid="ignore", divide="ignore"):
         highest = up / (up + (down.sum(axis=axis, keepdims=True) - down))
         lowest = down / (down + (up.sum(axis=axis, keepdims=True) - up))
     count = (probs != 0).sum(axis=axis, keepdims=True)
     rounding = gamma(2.0 * exp_roundoffs() + count + 1) * highest + 4 * SMALLEST_NORMAL
     bound = np.maximum(highest - probs, probs - lowest) + rounding
-    return np.where(error < 20.0, np.minimum(bound, 1.0), 1.0)
+    return np.where(np.isnan(bound), 1.0, np.minimum(bound, 1.0))
 
 
 def largest(x: Array, axis: int, *, keepdims: bool = False) -> Array:
@@ -166,4 +173,66 @@ def variance(x: Array, center: Array) -> Array:
     # The derivative by the mean is 0.
     new: Any = operand.result(value, error, links=[Link(operand, np.asarray(2.0 / count * centred))])
     new.round_by(gamma(3.0 * count + 8) * (operand.size**2).mean(axis=-1, keepdims=True) + 3 * SMALLEST_NORMAL)
+    return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def unit(x: Array) -> Array:
+    """Divides by the root of the sum of squares over the last axis; numbers whose root is below 1e-12 by 1e-12.
+
+    The result u of x is at most 1. If x is off by e, with roots n and |e| < n, u_i moves by at most
+    (e_i + |u_i| |e|) / (n - |e|). A runtime rounds n squares, their sum, an inverse root and a product. If the root is
+    so small that squares may underflow, or |e| is not below it, the result may be off by 2.
+    """
+    operand, values = tracked(x), exact(x)
+    norm = np.sqrt((values**2).sum(axis=-1, keepdims=True))
+    inverse = 1.0 / np.maximum(norm, _LEAST_NORM)
+    value = np.asarray(values * inverse)
+    if operand is None:
+        return value
+    operand.settle()
+    error = np.zeros_like(value) if operand.error is None else operand.error
+    shift = np.sqrt((error**2).sum(axis=-1, keepdims=True))
+    least = norm - shift
+    is_safe = least > 2 * _LEAST_NORM
+    is_zero = (norm == 0) & (shift == 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        carried = np.where(is_safe, np.minimum((error + np.abs(value) * shift) / least, 2.0), 2.0 * ~is_zero)
+
+    def transposed(g: Array) -> Array:
+        along = np.where(norm > _LEAST_NORM, (g * value).sum(axis=-1, keepdims=True), 0.0)
+        return np.asarray(inverse * (g - value * along))
+
+    new: Any = operand.result(
+        value, None if operand.error is None else carried, links=[Link(operand, transposed=transposed)]
+    )
+    size = np.abs(value) if operand.error is None else np.abs(value) + carried
+    own = gamma(values.shape[-1] + 8.0) * size + 2 * SMALLEST_NORMAL
+    new.round_by(np.where(is_safe, own, 2.0 * ~is_zero))
+    return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def norm(x: Array, axis: int) -> Array:
+    """Returns the root of the sum of squares over an axis, which it keeps.
+
+    If x is off by e, the norm is off by at most the norm of e. A runtime rounds n squares and their sum, of which the
+    root has half the relative error, and the root; squares that underflow hide a norm of less than the root of n times
+    the smallest normal number. Where the norm is 0, its slope in any direction is at most 1.
+    """
+    operand, values = tracked(x), exact(x)
+    value = np.sqrt((values**2).sum(axis=axis, keepdims=True))
+    if operand is None:
+        return np.asarray(value)
+    operand.settle()
+    count, error = values.shape[axis], None
+    if operand.error is not None:
+        error = np.sqrt((operand.error**2).sum(axis=axis, keepdims=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        direction = np.where(value > 0, values / value, 1.0)
+
+    def transposed(g: Array) -> Array:
+        return np.asarray(g * direction)
+
+    new: Any = operand.result(value, error, links=[Link(operand, transposed=transposed)])
+    size = value if error is None else value + error
+    new.round_by(gamma(count / 2 + 8.0) * size + np.sqrt(count * SMALLEST_NORMAL) * (size > 0))
     return new  # type: ignore[no-any-return]  # a tracked value

@@ -12,7 +12,10 @@ from rnnx.primitives.tracked import Link, OpenSum, Tracked
 
 def tracked(*operands: Any) -> Tracked | None:
     """Returns the first operand that is tracked; None if all are plain."""
-    return next((operand for operand in operands if isinstance(operand, Tracked)), None)
+    for operand in operands:
+        if isinstance(operand, Tracked):
+            return operand
+    return None
 
 
 def settle(*operands: Any) -> None:

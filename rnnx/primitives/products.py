@@ -1,4 +1,4 @@
-"""The primitives that multiply: product, folded product, quotient, inverse root, and the mix of a GRU.
+"""The primitives that multiply: product, folded product, quotient, roots, and the mix of a GRU.
 
 If the errors of a and b are e_a and e_b, that of their product is at most |a| e_b + e_a |b| + e_a e_b, and one rounding
 more.
@@ -18,6 +18,8 @@ from rnnx.primitives.tracked import Count, Link, OpenSum, Tracked
 
 # The error of a runtime's 1 / sqrt. OpenCL, the least strict specification, allows 2 units in the last place, so 4 u.
 _RSQRT_ROUNDOFFS = 4
+# That of its square root: IEEE 754 asks for one rounding, OpenCL allows 3 units in the last place.
+_SQRT_ROUNDOFFS = 6
 
 
 def multiply(a: Any, b: Any) -> Array:
@@ -73,9 +75,11 @@ def rsqrt(x: Array) -> Array:
     """
     operand = tracked(x)
     if operand is None:
-        return np.asarray(1.0 / np.sqrt(x))
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN and infinity, without a warning
+            return np.asarray(1.0 / np.sqrt(x))
     operand.settle()
-    value, error = 1.0 / np.sqrt(operand.value), None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value, error = 1.0 / np.sqrt(operand.value), None
     if operand.error is not None:
         least = operand.value - operand.error
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -83,6 +87,27 @@ def rsqrt(x: Array) -> Array:
     size = value if error is None else value + error
     link = Link(operand, -0.5 * value / operand.value)
     return operand.result(value, error, links=[link], terms=OpenSum(size, products=_RSQRT_ROUNDOFFS))
+
+
+def sqrt(x: Array) -> Array:
+    """Returns the square root of numbers that are not negative.
+
+    If x is off by at most itself, the result is off by at most sqrt(x) - sqrt(x - error), which holds exactly;
+    otherwise there is no bound.
+    """
+    operand = tracked(x)
+    if operand is None:
+        with np.errstate(invalid="ignore"):  # NaN, without a warning
+            return np.sqrt(x)
+    operand.settle()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value, error = np.sqrt(operand.value), None
+        if operand.error is not None:
+            least = operand.value - operand.error
+            error = np.where(least >= 0, value - np.sqrt(np.maximum(least, 0.0)), np.inf)
+        link = Link(operand, 0.5 / value)
+    size = value if error is None else value + error
+    return operand.result(value, error, links=[link], terms=OpenSum(size, products=_SQRT_ROUNDOFFS))
 
 
 def mix(z: Any, a: Any, b: Any) -> Array:

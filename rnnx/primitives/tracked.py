@@ -52,13 +52,15 @@ class Link:
         operand: The operand.
         factor: The derivative of an elementwise operation; None means 1.
         transposed: The transposed linear map; its argument has one leading axis for several z.
+        recorded: What the map depends on at each row and position: its second argument. None if it has one argument.
         part: The part of the last axis of the operand that the result is; None means all of it.
         repeated: The axes along which an elementwise operation repeats the operand, counted from the last one.
     """
 
     operand: Tracked
     factor: Array | float | None = None
-    transposed: Callable[[Array], Array] | None = None
+    transposed: Callable[..., Array] | None = None
+    recorded: Array | None = None
     part: slice | None = None
     repeated: tuple[int, ...] = ()
 
@@ -180,7 +182,11 @@ class Tracked:
         roundings = terms.additions + terms.products
         if isinstance(roundings, int) and roundings == 0:
             return
-        rounding = gamma(roundings) * terms.mass + terms.operations * SMALLEST_NORMAL
+        rounding = gamma(roundings) * terms.mass
+        if np.ndim(terms.operations) == 0:
+            rounding += terms.operations * SMALLEST_NORMAL
+        else:
+            rounding = rounding + terms.operations * SMALLEST_NORMAL
         self.round_by(rounding if rounding.shape == self.value.shape else np.broadcast_to(rounding, self.value.shape))
 
 

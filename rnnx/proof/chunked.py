@@ -136,5 +136,7 @@ def _decide_long(network: Network, batch: ProbeBatch) -> dict[str, Decisions]:
     for name, values in network.answers(batch.given).items():
         unknown = np.full(values.shape, np.inf)
         nothing = np.zeros(values.shape[:-1], np.bool_)
-        decisions[name] = Decisions("values", values, unknown, unknown, label_ids("values", values), nothing)
+        decisions[name] = Decisions(
+            "values", values, unknown, unknown, label_ids("values", values), nothing, np.ones(len(values), np.bool_)
+        )
     return decisions

@@ -89,10 +89,11 @@ def decide_batches(network: Network, batches: Sequence[ProbeBatch]) -> list[Batc
             decisions.append(decide(network, batch.given))
             whole = decisions[0]
             has_time = any(decision.values.ndim > 2 for decision in whole.values())
+            has_bound = next(iter(whole.values())).has_bound
             continue
         i = rows.get(batch.names[0])
         if i is None or (has_time and _row_shapes(network, batch) != shapes):
-            decisions.append(decide(network, batch.given))
+            decisions.append(decide(network, batch.given, None if i is None else has_bound[i : i + 1]))
         else:
             decisions.append({name: decision.row(i) for name, decision in whole.items()})
     return decisions

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from rnnx import reference
 from rnnx.errors import LowMemoryError, ModelError, one_line
-from rnnx.onnx_file.messages import graph_sha256, read_tensor
+from rnnx.onnx_file.messages import graph_sha256, read_tensor, stored_tensors
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.packed import pack, unpack
 from rnnx.proof.report import ParityReport
@@ -230,14 +230,16 @@ def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
     Raises:
         ModelError: If a weight is not in the file.
     """
-    tensors = {tensor.name: read_tensor(tensor) for tensor in model.graph.initializer}
+    tensors = {tensor.name: read_tensor(tensor) for tensor in stored_tensors(model)}
     records = []
     for node in network.nodes:
         fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
         weights = {}
         for name, value in fields.items():
             if isinstance(value, np.ndarray):
-                found = find_weight(value, tensors, _BLOCKS.get(type(node.layer), ()))
+                # A Scan has the gates in Keras's order (`rnnx.rewrites.step_scan`).
+                orders = dict.fromkeys((_BLOCKS.get(type(node.layer), ()), ()))
+                found = next(filter(None, (find_weight(value, tensors, order) for order in orders)), None)
                 if found is None:
                     raise ModelError(f"layer {node.name}: its {name} is not in the file")
                 weights[name] = found
@@ -252,7 +254,7 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
     Raises:
         ModelError: If a weight differs from the recorded hash, or the record is not a valid network.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in stored_tensors(model)}
     nodes = []
     known = {each.name for each in evidence.inputs}
     for layer in evidence.layers:
@@ -301,15 +303,25 @@ def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple
     """
     if not steps:
         return ()
-    tensors = network.forward(given)
+    recurrent = [i for i, node in enumerate(network.nodes) if isinstance(node.layer, reference.Recurrent)]
+    has_first = any(len(network.nodes[i].inputs) > 1 for i in recurrent)
+    # The last recurrence and all after it need not run, unless a layer reads the last state of another.
+    needed = network if has_first else dataclasses.replace(network, nodes=network.nodes[: max(recurrent, default=0)])
+    tensors = needed.forward(given)
     records = []
     for node in network.nodes:
         if isinstance(node.layer, reference.Recurrent):
             x, *first = (tensors[name] for name in node.inputs)
-            states = node.layer.states(node.layer.in_order(x), [state.values for state in first])[0]
+            states = node.layer.states(_begin(node.layer.in_order(x), steps), [state.values for state in first])[0]
             for step in sorted({step for step in steps if step < len(states)}):
                 records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
     return tuple(records)
+
+
+def _begin(x: reference.Tensor, steps: Sequence[int]) -> reference.Tensor:
+    """Returns the positions up to the last of some steps."""
+    end = max(steps) + 1
+    return reference.Tensor(x.values[:, :end], None if x.mask is None else x.mask[:, :end])
 
 
 def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
@@ -322,7 +334,7 @@ def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any)
 
 def evidence_budget(model: Any) -> int:
     """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
-    weights = sum(read_tensor(tensor).nbytes for tensor in model.graph.initializer)
+    weights = sum(read_tensor(tensor).nbytes for tensor in stored_tensors(model))
     return min(max(_LEAST_BUDGET_BYTES, weights), _MOST_BYTES)
 
 

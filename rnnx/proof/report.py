@@ -52,6 +52,8 @@ class RuntimeReport:
         label_count: Probes whose label was compared.
         tie_count: Probes whose label rounding could change; not compared.
         problems: Wrong shape, dtype, values that are not finite, labels that differ; one sentence each.
+        uncertified_count: Probes that have no bound end to end (`rnnx.rounding.first_order`). Only their steps were
+            compared.
     """
 
     runtime: str
@@ -60,6 +62,7 @@ class RuntimeReport:
     label_count: int
     tie_count: int
     problems: tuple[str, ...]
+    uncertified_count: int = 0
 
     @property
     def worst(self) -> LayerReport:
@@ -208,8 +211,11 @@ class ParityReport:
     precision: PrecisionReport | None = None
 
     def document(self) -> dict[str, Any]:
-        """Returns the report as JSON data, without `precision` if there is none."""
+        """Returns the report as JSON data, without `precision` and counts of uncertified probes if there are none."""
         fields = dataclasses.asdict(self)
+        for runtime in fields["runtimes"]:
+            if not runtime["uncertified_count"]:
+                del runtime["uncertified_count"]
         if self.precision is None:
             del fields["precision"]
         return fields
@@ -232,6 +238,18 @@ class ParityReport:
             f"between any runtime's step and the float64 reference is {worst.worst.ratio:.3f} of the float32 rounding "
             f"bound ({worst.runtime}, layer {worst.worst.layer})"
             f"{'' if is_decided else '; rounding could change every label, so no label was compared'}"
+            f"{self.uncertified}"
+        )
+
+    @property
+    def uncertified(self) -> str:
+        """What the proof does not say, to be added to a verdict: empty if every probe has a bound end to end."""
+        count = max((runtime.uncertified_count for runtime in self.runtimes), default=0)
+        if not count:
+            return ""
+        return (
+            f"; on {count} of the probes the network amplifies rounding beyond any estimate: each step was proved, but "
+            "its decisions cannot be certified end to end"
         )
 
     @property

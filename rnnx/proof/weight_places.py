@@ -33,8 +33,9 @@ class WeightRecord:
         sha256: The hash of its float32 numbers, little-endian, row by row.
         initializer: The tensor of the file that holds the weight; None for zeros, which the file may leave out.
         start: The index at which it begins in that tensor, without axes of size 1; one number for a matrix whose rows
-            are stored one after the other.
-        is_transposed: Whether it is stored transposed.
+            are stored one after the other, and for a vector that is stored as a matrix.
+        is_transposed: Whether it is stored transposed, its axes in reverse order; the two axes of a window stay in
+            theirs.
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight itself.
         blocks: If the file has the blocks of the last axis (the gates) in another order, the number of Keras's block at
             each place.
@@ -68,12 +69,14 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32:
             continue
-        whole = _squeezed(tensor)
-        for is_transposed in (False, True) if sought.ndim == 2 else (False,):
+        for is_transposed in (False, True) if sought.ndim >= 2 else (False,):
+            whole = _squeezed(_transposed(tensor) if is_transposed else tensor)
             # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part
-            start = _position(part, whole.T if is_transposed else whole)
+            if sought.ndim == 1 < whole.ndim and whole.size == sought.size:
+                part, whole = sought, whole.ravel()  # the bias of several heads, which are an axis of their own
+            start = _position(part, whole)
             if start is not None:
                 return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
     for name, tensor in tensors.items():
@@ -134,8 +137,8 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
             if scale.shape != (*stored.shape[:1], 1):
                 raise ModelError(f"layer {layer!r:.60}: {record.scale!r:.80} does not fit its {name}")
             stored = _unpack(stored, scale)
-        whole = _squeezed(stored)
-        whole = whole.T if record.is_transposed else whole
+        whole = _squeezed(_transposed(stored) if record.is_transposed else stored)
+        whole = whole.ravel() if len(record.start) == 1 else whole
         sizes = [size for size in record.shape if size != 1]
         sizes = [int(np.prod(sizes))] if len(record.start) == 1 else sizes
         sizes = [1] * (len(record.start) - len(sizes)) + sizes
@@ -160,6 +163,11 @@ def _in_keras_order(layer: str, values: npt.NDArray[Any], blocks: tuple[int, ...
     if sorted(blocks) != list(range(len(blocks))) or (blocks and values.shape[-1] % len(blocks)):
         raise ModelError(f"layer {layer!r:.60}: the order of blocks {blocks!r:.60} is impossible")
     return _in_blocks(values, tuple(int(i) for i in np.argsort(blocks)))
+
+
+def _transposed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Reverses the axes. Of a kernel with two sizes, `(outputs, inputs, height, width)` in ONNX, the last two stay."""
+    return values.transpose(2, 3, 1, 0) if values.ndim == 4 else values.T
 
 
 def _squeezed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,8 +8,12 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
@@ -24,20 +28,49 @@ from rnnx.reference.network import (
     cell_state_of,
     last_state_of,
 )
+from rnnx.reference.operations import (
+    ApplyAlong,
+    ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    ChooseByConstants,
+    Clip,
+    CombineConstants,
+    CombineNumber,
+    CombineTensors,
+    Compare,
+    Fill,
+    Reduce,
+)
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
+    PReLU,
     Rescaling,
+    RMSNormalization,
+    UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import (
+    FoldTime,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    UnfoldTime,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -50,16 +83,43 @@ __all__ = [
     "VALUES_NAME",
     "Activation",
     "ActivationName",
+    "AdditiveAttention",
+    "AdditiveWeights",
+    "ApplyAlong",
+    "ApplyFunction",
+    "ApplyWithNumber",
     "Array",
+    "Attention",
+    "AttentionWeights",
+    "AxesNormalization",
+    "AxisBatchNormalization",
     "BatchNormalization",
+    "CappedReLU",
+    "Choose",
+    "ChooseByConstants",
+    "Clip",
+    "CombineConstants",
+    "CombineNumber",
+    "CombineTensors",
+    "Compare",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
     "Dense",
+    "Dot",
+    "Einsum",
     "Embedding",
+    "FeatureRescaling",
+    "Fill",
+    "FoldTime",
+    "GetItem",
     "Given",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "GroupNormalization",
     "HeadKind",
     "Input",
+    "Join",
     "LastPosition",
     "Layer",
     "LayerNormalization",
@@ -67,20 +127,36 @@ __all__ = [
     "Mask",
     "Masking",
     "Merge",
+    "MultiplyMatrix",
+    "MultiplyTensors",
     "NamedArrays",
     "Network",
     "Node",
+    "Normalization",
+    "PReLU",
+    "Pad",
     "Pooling1D",
+    "Pooling2D",
+    "RMSNormalization",
+    "Rearrange",
     "Recurrent",
     "RecurrentLayer",
+    "Reduce",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "Reverse",
+    "Selection",
     "SimpleRNN",
+    "Softmax",
     "TakeMask",
     "Tensor",
+    "Transpose",
+    "UnfoldTime",
+    "UnitNormalization",
+    "UpSampling1D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
     "activate",
     "cell_state_of",
     "last_state_of",

@@ -82,6 +82,7 @@ def _marks(layer: Layer, size: int, time: int, inputs: Any, count: int = 1) -> M
             values = _call(layer, size, time, dict.fromkeys(inputs, t), count).values
         except ValueError:
             return None
+        values = values if values.ndim > 1 else values[:, None]
         columns.append(np.isnan(values[0]).reshape(len(values[0]), -1).any(axis=1) if values.size else [])
     return np.asarray(columns, bool).T
 
@@ -122,8 +123,10 @@ def weights_of(layer: Any) -> dict[str, Array]:
 def _position_sizes(layer: Layer | Recurrent) -> tuple[int, ...]:
     """Returns how many numbers a position of the input may have.
 
-    Weights are stored with the numbers of a position before those of the output.
+    Weights are stored with the numbers of a position before those of the output, unless the layer says it itself.
     """
+    if isinstance(own := getattr(layer, "position_size", None), int):
+        return (own,)
     for values in weights_of(layer).values():
         return (values.shape[-2:][0],)
     return _SIZES

@@ -143,7 +143,7 @@ def order_after(node: Node, before: Sequence[bool | None]) -> tuple[bool | None,
     layer = node.layer
     # First states have no positions.
     before = before[:1] if isinstance(layer, Recurrent) else before
-    read = {before[i] for i in inputs_read(layer, len(before))}
+    read = {before[i] for i in inputs_read(layer, len(before)) or range(len(before))}
     if len(read) > 1:
         raise ModelError(f"layer {node.name}: it combines different positions")
     order = read.pop()

@@ -7,29 +7,68 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
+from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.reference.operations import (
+    ApplyAlong,
+    ApplyFunction,
+    ApplyWithNumber,
+    Choose,
+    ChooseByConstants,
+    Clip,
+    CombineConstants,
+    CombineNumber,
+    CombineTensors,
+    Compare,
+    Fill,
+    Reduce,
+)
 from rnnx.reference.pointwise import (
     ELU,
     Activation,
     BatchNormalization,
+    CappedReLU,
     Dense,
     Embedding,
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
+    PReLU,
     Rescaling,
+    RMSNormalization,
+    UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D
+from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
 from rnnx.reference.recurrent import SimpleRNN
-from rnnx.reference.reshaping import RepeatVector, Reshape, Reverse, ZeroPadding1D
+from rnnx.reference.reshaping import (
+    FoldTime,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    UnfoldTime,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
+from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
-    | GlobalAveragePooling1D
+    | Conv1D | Conv2D | Pooling2D | ZeroPadding2D | FoldTime | UnfoldTime | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
-    | Rescaling | BatchNormalization | LayerNormalization
+    | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
+    | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
+    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange
+    | MultiplyMatrix | MultiplyTensors | Einsum
+    | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
+    | PReLU | Normalization | UnitNormalization | RMSNormalization
+    | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

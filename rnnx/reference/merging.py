@@ -50,6 +50,8 @@ class Concatenate:
 class Merge:
     """Combines inputs of the same shape elementwise: sum, difference, product, mean, maximum or minimum.
 
+    A single feature of one input is combined with each feature of the others.
+
     A position counts if it counts in any input. If any input has no mask, neither has the result.
 
     Attributes:

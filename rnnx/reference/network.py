@@ -146,7 +146,12 @@ class Network:
                 raise ValueError(f"{port.name} should be ({sizes}) with a time of at least 1, not {shape}")
         return {name: given[name] for name in names}
 
-    def forward(self, given: Given, states: Mapping[str, Array] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        given: Given,
+        states: Mapping[str, Array] | None = None,
+        histories: dict[str, tuple[Array, ...]] | None = None,
+    ) -> dict[str, Tensor]:
         """Runs the network.
 
         Args:
@@ -154,9 +159,14 @@ class Network:
             states: By recurrent layer, the states `(batch, time, units)` of another computation, and by their own
                 names the last cell states `(batch, 1, units)` that are read (`shown_states`). They replace the states
                 of this one, so that the outputs of all later layers follow exactly from them.
+            histories: If given, the states of each recurrence are added to it by name, as `Recurrent.carried` returns
+                them.
 
         Returns:
             The output of each node, and the inputs, by name.
+
+        Raises:
+            ValueError: If the input is so short that a layer gives nothing for it.
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
         shown = self.shown_states
@@ -165,11 +175,13 @@ class Network:
             inputs = [outputs[name] for name in node.inputs]
             cell_state = cell_state_of(node.name)
             last_state = last_state_of(node.name)
-            is_split = states is not None or bool({cell_state, last_state} & read)
+            is_split = states is not None or histories is not None or bool({cell_state, last_state} & read)
             if isinstance(node.layer, Recurrent) and is_split:
                 x = node.layer.in_order(inputs[0])
                 if states is None:
                     history = node.layer.carried(x, [state.values for state in inputs[1:]])
+                    if histories is not None:
+                        histories[node.name] = history
                 else:
                     history = tuple(states[name] for name in (node.name, cell_state) if name in shown)
                 outputs[node.name] = node.layer.outputs(history[0], x, has_first=len(inputs) > 1)
@@ -178,6 +190,8 @@ class Network:
                     outputs[cell_state] = Tensor(history[1][:, -1])
             else:
                 outputs[node.name] = node.layer(*inputs)
+            if 0 in outputs[node.name].values.shape[1:]:
+                raise ValueError(f"layer {node.name} gives nothing for so short an input")
         return outputs
 
     def answers(self, given: Given) -> dict[str, Array]:

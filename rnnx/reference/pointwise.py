@@ -26,7 +26,9 @@ from rnnx.primitives import (
     apply,
     exact,
     fold,
+    maximum,
     rsqrt,
+    unit,
     variance,
     weights,
     where,
@@ -130,6 +132,16 @@ class LeakyReLU:
 
 
 @dataclass(frozen=True)
+class CappedReLU:
+    """Returns x between 0 and `most`, 0 below, and `most` above."""
+
+    most: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(-maximum(-activate("relu", x.values), np.full((), -self.most)), x.mask)
+
+
+@dataclass(frozen=True)
 class ELU:
     """Returns x where x is positive, `alpha` * (exp(x) - 1) elsewhere."""
 
@@ -216,3 +228,64 @@ class LayerNormalization:
         values = fold(x.values - mean, inverse)
         values = values if self.gamma is None else fold(values, self.gamma)
         return Tensor(values if self.beta is None else values + self.beta, x.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class PReLU:
+    """Returns x where x is positive, alpha * x elsewhere.
+
+    Attributes:
+        negated: `(features,)` or `(1,)`, -alpha: Keras multiplies with it, and files hold it.
+
+    Source: K. He et al., "Delving deep into rectifiers", 2015.
+    """
+
+    negated: Array
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(activate("relu", x.values) + activate("relu", -x.values) * self.negated, x.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization:
+    """Returns (x - mean) / deviation, with statistics that were computed before the training.
+
+    Attributes:
+        mean: `(features,)` or `(1,)`.
+        inverse: As mean: 1 / deviation, rounded to float32. The deviation is the square root of the variance, at least
+            1e-7. Files hold its inverse, because TensorFlow turns a division by constants into a product.
+    """
+
+    mean: Array
+    inverse: Array
+
+    def __call__(self, x: Tensor) -> Tensor:
+        # Keras divides, which is one rounding more than the product.
+        return Tensor(fold(x.values - self.mean, weights(self.inverse, x.values) * 1.0), x.mask)
+
+
+@dataclass(frozen=True)
+class UnitNormalization:
+    """Divides the features of each position by the root of the sum of their squares."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(unit(x.values), x.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class RMSNormalization:
+    """Root mean square normalization: x / sqrt(mean(x^2) + epsilon) * scale; the result has no mask, as in Keras.
+
+    Attributes:
+        scale: `(features,)`.
+        epsilon: A small number that is added to the mean of the squares.
+
+    Source: B. Zhang and R. Sennrich, "Root mean square layer normalization", 2019.
+    """
+
+    scale: Array
+    epsilon: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        inverse = rsqrt((x.values * x.values).mean(axis=-1, keepdims=True) + self.epsilon)
+        return Tensor(x.values * inverse * self.scale)

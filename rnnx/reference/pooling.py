@@ -1,6 +1,6 @@
 """Layers that pool positions, in NumPy, in float64. Imports numpy only.
 
-Each takes values `(batch, time, features)` and returns no mask.
+Each takes values `(batch, time, features)`, or images `(batch, height, width, features)`, and returns no mask.
 
 Source: as Keras 3 defines them (`keras.layers`), including their use of the mask.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.primitives import Mask, divide_by_count, largest, where, windows
+from rnnx.primitives import Array, Mask, divide_by_count, largest, where, windows
 from rnnx.reference.tensor import Tensor
 
 
@@ -71,6 +71,20 @@ class Windows:
     is_there: Mask
 
 
+def in_grid(down: Windows, across: Windows, columns: int) -> Windows:
+    """Returns the windows of an image whose rows follow each other, from those of its rows and of its columns.
+
+    Args:
+        down: The windows over the rows.
+        across: The windows over the columns.
+        columns: The columns of the image.
+    """
+    index = down.index[:, None, :, None] * columns + across.index[None, :, None, :]
+    is_there = down.is_there[:, None, :, None] & across.is_there[None, :, None, :]
+    count, size = len(down.index) * len(across.index), down.index.shape[1] * across.index.shape[1]
+    return Windows(index.reshape(count, size), is_there.reshape(count, size))
+
+
 @dataclass(frozen=True)
 class Pooling1D:
     """Takes the maximum or the mean of each feature over windows of positions; the mask is ignored.
@@ -91,15 +105,52 @@ class Pooling1D:
 
     def windows(self, time: int) -> Windows:
         """Returns the windows of a sequence of `time` positions."""
-        # -(-a // b) is a / b, rounded up.
-        count = -(-time // self.stride) if self.is_padded else max((time - self.size) // self.stride + 1, 0)
-        padding = max((count - 1) * self.stride + self.size - time, 0) // 2 if self.is_padded else 0
-        index = np.arange(count)[:, None] * self.stride + np.arange(self.size)[None] - padding
-        return Windows(np.clip(index, 0, time - 1), (index >= 0) & (index < time))
+        return _place(time, self.size, self.stride, is_padded=self.is_padded)
 
     def __call__(self, x: Tensor) -> Tensor:
-        places = self.windows(x.values.shape[1])
-        if self.operation == "maximum":
-            return Tensor(largest(windows(x.values, places.index, places.is_there, fill=-np.inf), axis=2))
-        parts = windows(x.values, places.index, places.is_there)
-        return Tensor(divide_by_count(parts.sum(axis=2), places.is_there.sum(axis=1)[None, :, None]))
+        return Tensor(_pool(self.operation, x.values, self.windows(x.values.shape[1])))
+
+
+@dataclass(frozen=True)
+class Pooling2D:
+    """Takes the maximum or the mean of each feature over windows of images `(batch, height, width, features)`.
+
+    Attributes:
+        operation: As in `Pooling1D`.
+        sizes: Rows and columns of a window.
+        strides: Rows, and columns, from the start of one window to the start of the next.
+        is_padded: As in `Pooling1D`, for both axes.
+    """
+
+    operation: Literal["average", "maximum"]
+    sizes: tuple[int, int]
+    strides: tuple[int, int]
+    is_padded: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, rows, columns, features = x.values.shape
+        down, across = (
+            _place(length, size, stride, is_padded=self.is_padded)
+            for length, size, stride in zip((rows, columns), self.sizes, self.strides, strict=True)
+        )
+        pooled = _pool(
+            self.operation, x.values.reshape(batch, rows * columns, features), in_grid(down, across, columns)
+        )
+        return Tensor(pooled.reshape(batch, len(down.index), len(across.index), features))
+
+
+def _place(time: int, size: int, stride: int, *, is_padded: bool) -> Windows:
+    """Returns the windows over an axis of `time` positions."""
+    # -(-a // b) is a / b, rounded up.
+    count = -(-time // stride) if is_padded else max((time - size) // stride + 1, 0)
+    padding = max((count - 1) * stride + size - time, 0) // 2 if is_padded else 0
+    index = np.arange(count)[:, None] * stride + np.arange(size)[None] - padding
+    return Windows(np.clip(index, 0, time - 1), (index >= 0) & (index < time))
+
+
+def _pool(operation: str, x: Array, places: Windows) -> Array:
+    """Pools each window of a sequence, `(batch, windows, features)`."""
+    if operation == "maximum":
+        return largest(windows(x, places.index, places.is_there, fill=-np.inf), axis=2)
+    parts = windows(x, places.index, places.is_there)
+    return divide_by_count(parts.sum(axis=2), places.is_there.sum(axis=1)[None, :, None])

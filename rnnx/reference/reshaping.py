@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnx.primitives import pad, repeat
+import numpy as np
+
+from rnnx.primitives import pad, repeat, swap, windows
 from rnnx.reference.tensor import Tensor
 
 
@@ -39,6 +41,36 @@ class ZeroPadding1D:
 
 
 @dataclass(frozen=True)
+class ZeroPadding2D:
+    """Adds zeros around images `(batch, height, width, features)`.
+
+    Attributes:
+        rows: Rows added above and below.
+        columns: Columns added on the left and on the right.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.values.ndim != 4:
+            raise ValueError(f"the input has {x.values.ndim} axes, and an image has 4")
+        turned = swap(pad(x.values, *self.rows), -3, -2)
+        return Tensor(swap(pad(turned, *self.columns), -3, -2))
+
+
+@dataclass(frozen=True)
+class UpSampling1D:
+    """Repeats each position `size` times; the result has no mask."""
+
+    size: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        index = np.repeat(np.arange(x.values.shape[1]), self.size)[:, None]
+        return Tensor(windows(x.values, index, np.ones(index.shape, np.bool_))[:, :, 0])
+
+
+@dataclass(frozen=True)
 class RepeatVector:
     """Repeats the features `(batch, features)` at each of `count` positions, `(batch, count, features)`."""
 
@@ -60,3 +92,29 @@ class Reshape:
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values.reshape(len(x.values), *self.shape))
+
+
+@dataclass(frozen=True)
+class FoldTime:
+    """Makes each position of a sequence a row of its own: `(batch, time, ...)` to `(batch * time, ...)`.
+
+    So does a TimeDistributed, which applies its layers to each position alone. The mask of the positions is none of
+    the rows.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, time, *sizes = x.values.shape
+        return Tensor(x.values.reshape(batch * time, *sizes))
+
+
+@dataclass(frozen=True)
+class UnfoldTime:
+    """Makes the rows positions again, `(batch, time, ...)`, after the layers of a TimeDistributed.
+
+    The second input is the sequence that was folded; it gives the time and the mask.
+    """
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        rows, sequence = inputs
+        batch, time = sequence.values.shape[:2]
+        return Tensor(rows.values.reshape(batch, time, *rows.values.shape[1:]), sequence.mask)

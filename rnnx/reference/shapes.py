@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,18 @@ import numpy.typing as npt
 from rnnx.errors import ModelError, one_line
 from rnnx.primitives import Array
 from rnnx.reference.network import Network
+from rnnx.reference.tensor import NamedArrays
 
-# Two lengths, because a size that differs between them depends on the time. They are long enough that a pooling layer
-# with windows of a few positions has at least one window.
+# Two lengths, because a size that differs between them depends on the time. A network that needs more positions is run
+# with two multiples of as many as it needs.
 _TIMES = (60, 120)
+# The search for the least time ends here.
+_MOST_POSITIONS = 1 << 12
 
 
 def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
     """Returns the shape of each output, by name, without the batch axis; None where a size depends on the time."""
-    first, second = (_shapes(network, time) for time in _TIMES)
+    first, second = (_shapes(network, time) for time in _long_times(network))
     return {
         name: tuple(a if a == b else None for a, b in zip(shape, second[name], strict=True))
         for name, shape in first.items()
@@ -30,7 +33,7 @@ def ports_with_own_time(network: Network) -> list[str]:
     names = [port.name for port in network.inputs if port.shape[0] is None]
     if len(names) < 2:
         return []
-    return [name for name in names if _answers(network, {name: _TIMES[1]}) is not None]
+    return [name for name in names if _answers(network, {name: _long_times(network)[1]}) is not None]
 
 
 def name_times(network: Network) -> dict[str, str]:
@@ -47,7 +50,7 @@ def name_times(network: Network) -> dict[str, str]:
     sizes = {time: 7 * i for i, time in enumerate(dict.fromkeys(times.values()))}
     runs = [
         (total, _answers(network, {name: total + sizes[time] for name, time in times.items()}) or {})
-        for total in _TIMES
+        for total in _long_times(network)
     ]
     for name in network.ends:
         for time, more in sizes.items():
@@ -57,10 +60,11 @@ def name_times(network: Network) -> dict[str, str]:
 
 
 def _answers(network: Network, times: Mapping[str, int]) -> dict[str, Array] | None:
-    """Runs the network on zeros, with some times other than the first of `_TIMES`; None if they do not fit together."""
+    """Runs the network on zeros, with some times other than the usual one; None if they do not fit together."""
+    usual = _long_times(network)[0] if times.keys() < {port.name for port in network.inputs} else _TIMES[0]
     given = {
         port.name: np.zeros(
-            (1, *(times.get(port.name, _TIMES[0]) if size is None else size for size in port.shape)), np.float32
+            (1, *(times.get(port.name, usual) if size is None else size for size in port.shape)), np.float32
         )
         for port in network.inputs
     }
@@ -68,6 +72,65 @@ def _answers(network: Network, times: Mapping[str, int]) -> dict[str, Array] | N
         return network.answers(given)
     except ValueError:
         return None
+
+
+def least_time(network: Network) -> int:
+    """Returns the least time for which the network has an answer: a window may need several positions.
+
+    Raises:
+        ModelError: If it has none for up to 4,096 positions.
+    """
+    return _least(lambda time: _has_answer(network, zeros(network, time)))
+
+
+def least_times(network: Network) -> dict[str, int]:
+    """Returns the least time of each input that has an open one, by name; see `least_time`."""
+    times, usual = name_times(network), _long_times(network)[0]
+    names = [port.name for port in network.inputs if None in port.shape]
+    if len({times[name] for name in names}) == 1:
+        return dict.fromkeys(names, least_time(network))
+    found = {}
+    for name in names:
+        own = [other for other in names if times[other] == times[name]]
+
+        def is_enough(time: int, own: list[str] = own) -> bool:
+            given = {**zeros(network, usual), **{k: v for k, v in zeros(network, time).items() if k in own}}
+            return _has_answer(network, given)
+
+        found[name] = _least(is_enough)
+    return found
+
+
+def _least(is_enough: Callable[[int], bool]) -> int:
+    """Returns the least time that is enough; so are all longer ones."""
+    most = 1
+    while not is_enough(most):
+        if most >= _MOST_POSITIONS:
+            raise ModelError(f"the network gives no answer for up to {_MOST_POSITIONS:,} positions")
+        most *= 2
+    too_few = most // 2
+    while most - too_few > 1:
+        middle = (most + too_few) // 2
+        most, too_few = (middle, too_few) if is_enough(middle) else (most, middle)
+    return most
+
+
+def _has_answer(network: Network, given: NamedArrays) -> bool:
+    """Says whether no layer refuses its input, or is left without any position."""
+    try:
+        with np.errstate(all="ignore"):  # the mean of nothing
+            tensors = network.forward(given)
+    except (ValueError, IndexError):
+        return False
+    return all(tensor.values.size for tensor in tensors.values())
+
+
+def _long_times(network: Network) -> tuple[int, int]:
+    """Returns two times for which the network has an answer."""
+    if not any(None in port.shape for port in network.inputs) or _has_answer(network, zeros(network, _TIMES[0])):
+        return _TIMES
+    least = least_time(network)
+    return least, 2 * least
 
 
 def zeros(network: Network, time: int) -> dict[str, npt.NDArray[np.float32]]:

@@ -37,6 +37,7 @@ class Statistics:
         gamma: The factor; None stands for ones.
         beta: The offset; None stands for zeros.
         epsilon: The number that is added to the variance.
+        is_multiplied: Whether a layer multiplies the output by another value.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Statistics:
     gamma: npt.NDArray[np.float32] | None
     beta: npt.NDArray[np.float32] | None
     epsilon: float
+    is_multiplied: bool = False
 
     def fold(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Returns scale and offset in float64, and |beta| + |mean scale|, with which the offset's error grows."""
@@ -72,6 +74,10 @@ def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics])
     taken: set[int] = set()
     for statistics in normalizations:
         found = next((pair for pair in _find(graph, statistics) if id(pair[0]) not in taken), None)
+        # Without an offset, a product of the output looks like one that has to be moved.
+        while (found is None or not (found[1] or statistics.is_multiplied)) and _pull_out(graph, statistics, taken):
+            graph = Graph(model.graph)
+            found = next((pair for pair in _find(graph, statistics) if id(pair[0]) not in taken), None)
         if found is None:
             raise ModelError(
                 f"layer {statistics.name}: the constants of this BatchNormalization were not found in the converted "
@@ -97,6 +103,34 @@ def _find(graph: Graph, statistics: Statistics) -> Iterator[tuple[onnx.NodeProto
             yield node, None
 
 
+def _pull_out(graph: Graph, statistics: Statistics, taken: set[int]) -> bool:
+    """Multiplies by the scale after a product with another value, where TensorFlow does it before: (a s) b = (a b) s.
+
+    TensorFlow moves constants into products, as that of a gelu. There, no value is the output of the layer before the
+    normalization.
+
+    Returns:
+        Whether there was such a product.
+    """
+    scale, _, _ = statistics.fold()
+    for node in graph.proto.node:
+        i = _constant_of(graph, node, scale, np.abs(scale)) if node.op_type == "Mul" else None
+        if i is None or id(node) in taken:
+            continue
+        early = node.output[0]
+        readers = [reader for reader in graph.proto.node if early in reader.input]
+        if len(readers) != 1 or readers[0].op_type != "Mul":
+            continue
+        product, other = readers[0], node.input[1 - i]
+        if any(graph.constant(name) is not None for name in product.input):
+            continue
+        # The two exchange their names: the product without the scale becomes `early`.
+        product.input[:] = [other if name == early else name for name in product.input]
+        node.input[1 - i], node.output[0], product.output[0] = early, product.output[0], early
+        return True
+    return False
+
+
 def _holds(graph: Graph, node: onnx.NodeProto, expected: npt.NDArray[Any], size: npt.NDArray[Any]) -> bool:
     return _constant_of(graph, node, expected, size) is not None
 
@@ -115,24 +149,31 @@ def _constant_of(graph: Graph, node: onnx.NodeProto, expected: npt.NDArray[Any],
 def _write(graph: Graph, statistics: Statistics, multiply: onnx.NodeProto, add: onnx.NodeProto | None) -> None:
     name = statistics.name
     scale, offset, size = statistics.fold()
+    i = _constant_of(graph, multiply, scale, np.abs(scale))
+    assert i is not None  # noqa: S101  # `_find` compared the same constant
+    # The weights of another axis than the last one have axes of size 1 after it.
+    replaced = graph.constant(multiply.input[i])
+    shape = scale.shape if replaced is None or replaced.shape[-1:] == scale.shape else replaced.shape
+
+    def add_weight(weight: str, values: npt.NDArray[np.float32]) -> str:
+        return graph.add_constant(f"{name}.{weight}", values.reshape(shape))
+
     epsilon = graph.add_constant(f"{name}.epsilon", np.array(statistics.epsilon, np.float32))
-    variance = graph.add_constant(f"{name}.variance", statistics.variance)
+    variance = add_weight("variance", statistics.variance)
     total = graph.add("Add", [variance, epsilon], f"{name}.variance_and_epsilon")
     folded = graph.add("Reciprocal", [graph.add("Sqrt", [total], f"{name}.deviation")], f"{name}.inverse")
     if statistics.gamma is not None:
-        gamma = graph.add_constant(f"{name}.gamma", statistics.gamma)
+        gamma = add_weight("gamma", statistics.gamma)
         folded = graph.add("Mul", [folded, gamma], f"{name}.scale")
-    i = _constant_of(graph, multiply, scale, np.abs(scale))
-    assert i is not None  # noqa: S101  # `_find` compared the same constant
     multiply.input[i] = folded
     if add is None:
         return
-    mean = graph.add_constant(f"{name}.mean", statistics.mean)
+    mean = add_weight("mean", statistics.mean)
     shift = graph.add("Mul", [mean, folded], f"{name}.shift")
     if statistics.beta is None:
         shift = graph.add("Neg", [shift], f"{name}.offset")
     else:
-        beta = graph.add_constant(f"{name}.beta", statistics.beta)
+        beta = add_weight("beta", statistics.beta)
         shift = graph.add("Sub", [beta, shift], f"{name}.offset")
     i = _constant_of(graph, add, offset, size)
     assert i is not None  # noqa: S101  # `_find` compared the same constant

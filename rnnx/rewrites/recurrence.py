@@ -40,7 +40,14 @@ ONNX_ACTIVATIONS = {
     "softplus": "Softplus",
     "elu": "Elu",
     "leaky_relu": "LeakyRelu",
+    "selu": "Selu",
+    "gelu": "Gelu",
+    "silu": "Silu",
+    "exponential": "Exp",
+    "softmax": "Softmax",
 }
+# Of these, ONNX's recurrent operators have none; `rnnx.rewrites.step_scan` writes a recurrence that has one.
+NOT_NATIVE = frozenset({"Selu", "Gelu", "Silu", "Exp", "Softmax"})
 # The activations' parameters in Keras. They are written into every file, because ONNX has other defaults.
 ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "HardSigmoidKeras2": 0.2, "Elu": 1.0, "LeakyRelu": 0.2}
 BETAS = {"Affine": 0.0, "HardSigmoid": 0.5, "HardSigmoidKeras2": 0.5}
@@ -127,6 +134,11 @@ class Recurrence:
     def shows_states(self) -> bool:
         """Whether it starts from given states or gives its cell state, which only the native operators do."""
         return bool(self.first or self.cell)
+
+    @property
+    def is_native(self) -> bool:
+        """Whether ONNX's recurrent operators have all its activations."""
+        return NOT_NATIVE.isdisjoint({self.activation, self.recurrent_activation})
 
     @property
     def ends_in_zeros(self) -> bool:

@@ -154,7 +154,7 @@ def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
     read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
     if node.op_type in NATIVE and node.output[0] not in read:
         node.output[0] = ""
-    if node.op_type != "Scan":
+    if node.op_type != "Scan" or node.attribute[0].g.initializer:  # the body of `rnnx.rewrites.step_scan`
         return
     states = count_states(node)
     # With several steps in an iteration, a later step needs most of these states anyway, and nothing would be gained.

@@ -23,6 +23,7 @@ from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, 
 from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence, operator_of
 from rnnx.rewrites.replace import Written
+from rnnx.rewrites.step_scan import write_steps
 
 
 def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
@@ -31,7 +32,7 @@ def write_rnn(graph: Graph, recurrences: Sequence[Recurrence]) -> list[Written]:
 
 
 def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Written:
-    """Adds one recurrence as an operator.
+    """Adds one recurrence as an operator, or step by step if no operator has its activations.
 
     Args:
         graph: The graph, which is changed in place.
@@ -39,6 +40,8 @@ def write_native(graph: Graph, r: Recurrence, *, has_lengths: bool = True) -> Wr
         has_lengths: Whether the operator takes the lengths under a mask, so that it does not run past the end of the
             unmasked positions. Without lengths it does, and its outputs there are not used.
     """
+    if not r.is_native:
+        return write_steps(graph, r)
     if r.shows_states:
         return write_with_states(graph, r)
     name, units = r.name, len(r.recurrent_kernel)

@@ -53,7 +53,7 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool
         recurrences: All recurrences of the graph.
         unrolls: Whether two wide directions run several steps per iteration, where `rnnx.rewrites.unrolled` can.
     """
-    native = [r for r in recurrences if r.operator != "RNN" or r.shows_states]
+    native = [r for r in recurrences if r.operator != "RNN" or r.shows_states or not r.is_native]
     written = {r: write_native(graph, r, has_lengths=False) for r in native}
     for joint in find_joints(graph, [r for r in recurrences if r not in native]):
         directions = find_directions(joint.members) if unrolls and not joint.has_one_matrix else None

@@ -21,6 +21,7 @@ from rnnx.rewrites.masked_order import carry
 from rnnx.rewrites.recurrence import Recurrence
 from rnnx.rewrites.replace import Rewritten, Written, replace_loops
 from rnnx.rewrites.rnn_form import add_from_states, add_operator, add_weights, move_input
+from rnnx.rewrites.step_scan import write_steps
 
 _KINDS = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("h", "c")}
 
@@ -56,6 +57,10 @@ def _name_states(r: Recurrence, *, is_alone: bool) -> list[CarriedState]:
 
 def _write_one(graph: Graph, r: Recurrence, states: Sequence[CarriedState]) -> Written:
     first = [_add_input(graph, state) for state in states]
+    if not r.is_native:
+        steps = write_steps(graph, dataclasses.replace(r, first=tuple(first)))
+        _add_outputs(graph, states, [steps.last, *([steps.cell] if steps.cell else [])])
+        return dataclasses.replace(steps, outputs=steps.states) if r.is_carried else steps
     initial = [graph.add("Unsqueeze", [value, graph.shared([0])], f"{value}.initial") for value in first]
     weights = add_weights(graph, r)
     has_memory = len(states) > 1

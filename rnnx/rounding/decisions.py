@@ -3,8 +3,8 @@
 Each operation of a float32 runtime may be off by its own bound (`rnnx.primitives`), for any order of its sums.
 To first order in u, this moves a logit z by at most the sum over all operations of |dz / d(result)| times the bound.
 The derivatives are taken at the values of the float64 reference, in one pass backwards through the network. Terms in
-u^2 and above are left out, as is usual for such bounds. Where the weights expand differences so much that these terms
-would count, the first-order sum is itself far above any margin.
+u^2 and above are left out, as is usual for such bounds. `rnnx.rounding.first_order` finds the rows where these terms
+count. Such a row has no bound end to end, and none of its labels is certain.
 
 A label is certain if the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of the
 single operations can choose another label (to first order), in any order of its sums.
@@ -16,7 +16,7 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from rnnx import reference
 from rnnx.primitives.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of, last_state_of
+from rnnx.rounding.first_order import rows_of_first_order
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import LayerOperations
 from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time_and_states
@@ -55,6 +56,8 @@ class Decisions:
             numbers that were not followed.
         label_ids: `(batch, ...)` after a softmax, the shape of `values` after sigmoids; zeros if nothing is decided.
         is_certain: Whether no rounding within the bounds can change the label, in the shape of `label_ids`.
+        has_bound: `(batch,)`, whether the first-order estimate holds for the row. Where it does not, `bounds` allow
+            every number, no label is certain, and `logit_bounds` are the estimates that do not hold.
     """
 
     head: HeadKind
@@ -63,6 +66,7 @@ class Decisions:
     bounds: Array
     label_ids: npt.NDArray[np.intp]
     is_certain: npt.NDArray[np.bool_]
+    has_bound: npt.NDArray[np.bool_]
 
     def row(self, i: int) -> Decisions:
         """Returns one row as a batch of its own."""
@@ -73,7 +77,21 @@ class Decisions:
             bounds=self.bounds[i : i + 1],
             label_ids=self.label_ids[i : i + 1],
             is_certain=self.is_certain[i : i + 1],
+            has_bound=self.has_bound[i : i + 1],
         )
+
+    def only_where(self, holds: npt.NDArray[np.bool_]) -> Decisions:
+        """Returns the decisions without those of the rows where the first-order estimate does not hold.
+
+        Args:
+            holds: `(batch,)`, from `rnnx.rounding.first_order`.
+        """
+        if holds.all():
+            return self
+        bounds, is_certain = self.bounds.copy(), self.is_certain.copy()
+        bounds[~holds] = np.inf if self.head == "values" else 1.0
+        is_certain[~holds] = False
+        return replace(self, bounds=bounds, is_certain=is_certain, has_bound=self.has_bound & holds)
 
 
 def label_ids(head: HeadKind, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
@@ -83,18 +101,24 @@ def label_ids(head: HeadKind, values: npt.NDArray[np.floating]) -> npt.NDArray[n
     return np.asarray(values.argmax(axis=-1) if head == "softmax" else np.zeros(values.shape[:-1], np.intp))
 
 
-def decide(network: Network, given: Given) -> dict[str, Decisions]:
+def decide(network: Network, given: Given, has_bound: npt.NDArray[np.bool_] | None = None) -> dict[str, Decisions]:
     """Runs the reference on a batch and bounds the effect of rounding on its outputs.
 
     Args:
         network: The reference; labels are decided for outputs of a Dense layer with sigmoids or a softmax.
         given: The inputs.
+        has_bound: `Decisions.has_bound` of the same rows in another batch, or with other padding; None to compute it.
 
     Returns:
         By output name.
     """
-    errors = _Errors(network, network.forward(given))
-    return {name: _decide_output(node, errors) for name, node in network.ends.items()}
+    histories: dict[str, tuple[Array, ...]] = {}
+    errors = _Errors(network, network.forward(given, histories=histories), histories)
+    decisions = {name: _decide_output(node, errors) for name, node in network.ends.items()}
+    if has_bound is None:
+        bounds = {name: decision.bounds for name, decision in decisions.items()}
+        has_bound = rows_of_first_order(network, errors.tensors, errors.histories, bounds)
+    return {name: decision.only_where(has_bound) for name, decision in decisions.items()}
 
 
 def decide_distinct_rows(
@@ -135,7 +159,13 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
             return decide_head(values, logits, logit_bounds)
     bounds = _follow(errors, values.shape, node.head_kind, node.name, np.eye(values.shape[-1]))
     return Decisions(
-        "values", values, bounds, bounds, label_ids("values", values), np.zeros(values.shape[:-1], np.bool_)
+        "values",
+        values,
+        bounds,
+        bounds,
+        label_ids("values", values),
+        np.zeros(values.shape[:-1], np.bool_),
+        _all(values),
     )
 
 
@@ -211,7 +241,9 @@ def _decide_sigmoid(probs: Array, logits: Array, bounds: Array) -> Decisions:
     farthest = reference.activate("sigmoid", np.abs(logits) + bounds)
     here = reference.activate("sigmoid", np.abs(logits))
     probs_bounds = np.minimum(np.maximum(here - nearest, farthest - here) + rounding, 1.0)
-    return Decisions("sigmoid", probs, bounds, probs_bounds, label_ids("sigmoid", probs), nearest - rounding > 0.5)
+    return Decisions(
+        "sigmoid", probs, bounds, probs_bounds, label_ids("sigmoid", probs), nearest - rounding > 0.5, _all(probs)
+    )
 
 
 def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
@@ -225,7 +257,11 @@ def _decide_softmax(probs: Array, logits: Array, bounds: Array) -> Decisions:
     rounding = gamma(2 * exp_roundoffs() + 2 * classes + 2)
     worst = np.minimum(2 * bounds.max(axis=-1, keepdims=True), 20.0)
     probs_bounds = np.minimum(probs * (np.expm1(worst) + np.exp(worst) * rounding) + rounding, 1.0)
-    return Decisions("softmax", probs, bounds, probs_bounds, top, lead.min(axis=-1) > rounding)
+    return Decisions("softmax", probs, bounds, probs_bounds, top, lead.min(axis=-1) > rounding, _all(probs))
+
+
+def _all(values: Array) -> npt.NDArray[np.bool_]:
+    return np.ones(len(values), np.bool_)
 
 
 class _Errors:
@@ -235,14 +271,22 @@ class _Errors:
         tensors: The output of each node, and the inputs of the network, by name.
     """
 
-    def __init__(self, network: Network, tensors: dict[str, Tensor]) -> None:
+    def __init__(
+        self, network: Network, tensors: dict[str, Tensor], histories: Mapping[str, tuple[Array, ...]]
+    ) -> None:
         self.tensors = tensors
+        self._histories = histories
         self._network = network
         self._nodes = {node.name: node for node in network.nodes}
         self._last_states = {of(name) for name in network.recurrent_nodes for of in (last_state_of, cell_state_of)}
         self._steps: dict[str, Steps] = {}
         self._operations: dict[str, LayerOperations] = {}
         self._rounds: dict[str, bool] = {}
+
+    @property
+    def histories(self) -> dict[str, tuple[Array, ...]]:
+        """The states after each step of every recurrence that a backward pass has reached, h first, by node."""
+        return {name: self._histories[name] for name in self._steps}
 
     @property
     def largest(self) -> int:
@@ -260,6 +304,7 @@ class _Errors:
             The sums, `(copies * batch,)`.
         """
         gradients: dict[str, Array] = {start: np.array(gradient)}
+        copies = len(gradient) // max(len(self.tensors[start].values), 1)
         total = np.zeros(len(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             for node in reversed(self._network.nodes):
@@ -268,9 +313,11 @@ class _Errors:
                 if all(each is None for each in (of_output, *of_last)) or not self._is_rounded(node.name):
                     continue
                 if of_output is None:  # only a last state of this layer is read
-                    of_output = np.zeros((len(gradient), *self.tensors[node.name].values.shape[1:]))
+                    rows, *sizes = self.tensors[node.name].values.shape
+                    of_output = np.zeros((copies * rows, *sizes))
                 error, back = self._back(node, of_output, _filled(of_last))
-                total += error
+                # In a TimeDistributed, each position is a row.
+                total += error.reshape(len(total), -1).sum(axis=1) if len(error) != len(total) else error
                 for name, value in zip(node.inputs, back, strict=False):  # none, if no input is rounded
                     gradients[name] = gradients[name] + value if name in gradients else value
         return total
@@ -300,7 +347,7 @@ class _Errors:
         x = self.tensors[node.inputs[0]]
         if node.name not in self._steps:
             first = [self.tensors[name].values for name in node.inputs[1:]]
-            self._steps[node.name] = linearize(node.layer, x, first)
+            self._steps[node.name] = linearize(node.layer, x, first, self._histories[node.name])
         steps = self._steps[node.name]
         if not is_needed:
             return error_through_time(node.layer, x, gradient, steps, of_last), []

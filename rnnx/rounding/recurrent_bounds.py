@@ -119,14 +119,17 @@ def _steps(
         first_others: The other states before the first step; zero if empty.
 
     Returns:
-        The hidden states with their bounds, as if no step were masked; and each other state after the last step, with
-        its bound.
+        The hidden states with their bounds, without meaning at masked positions; and each other state after the last
+        step, with its bound.
     """
-    begun = _begin(layer, x.values, x_error, before)
+    # Most positions of a padded batch may be masked. Nothing is computed there.
+    is_read = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
+    begun = _begin(layer, x.values[is_read], x_error[is_read], (before[0][is_read], before[1][is_read]))
     if layer.carried_count == 1:
         (state,) = layer.finish(begun, ())
-        return _with_error(state), []
-    shown = [_with_error(values) for values in begun]
+        value, error = _with_error(state)
+        return (_at(is_read, value), _at(is_read, error)), []
+    shown = [tuple(_at(is_read, part) for part in _with_error(values)) for values in begun]
     expected, bound = np.empty_like(before[0]), np.empty_like(before[0])
     zero = np.zeros_like(expected[:, 0])
     others = list(first_others) or [(zero, zero)] * (layer.carried_count - 1)
@@ -137,6 +140,15 @@ def _steps(
         others = [_unless_masked(new, old, x.mask, t) for new, old in zip(after[1:], others, strict=True)]
         expected[:, t], bound[:, t] = after[0]
     return (expected, bound), others
+
+
+def _at(is_read: Mask, values: Array) -> Array:
+    """Returns `(batch, time, ...)` with the values at the positions that are read, and zeros elsewhere."""
+    if is_read.all():
+        return values.reshape(*is_read.shape, *values.shape[1:])
+    spread = np.zeros((*is_read.shape, *values.shape[1:]))
+    spread[is_read] = values
+    return spread
 
 
 def _with_error(result: Any) -> tuple[Array, Array]:

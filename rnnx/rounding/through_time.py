@@ -12,19 +12,15 @@ Source: P. Werbos, "Backpropagation through time: what it does and how to do it"
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnx.primitives import Trace, track
 from rnnx.primitives.backward import Gradients, go_back, merge
 from rnnx.primitives.operands import rounded
 from rnnx.reference import Array, RecurrentLayer, Tensor
 from rnnx.rounding.recurrent_bounds import states_before
-
-# Some rows of a batch: all of them, or those with these indices.
-Rows: TypeAlias = slice | npt.NDArray[np.intp]
 
 
 def through_time(layer: RecurrentLayer, x: Tensor, gradient: Array, steps: Steps | None = None) -> tuple[Array, Array]:
@@ -74,30 +70,41 @@ def error_through_time(
     return steps.back(gradient, of_last, keeps_reached=False)[0].reshape(-1)
 
 
-def linearize(layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = ()) -> Steps:
-    """Linearizes a recurrence along its states over the inputs `x`, which are not reversed, from its first states."""
-    return Steps(layer, layer.in_order(x), first)
+def linearize(
+    layer: RecurrentLayer, x: Tensor, first: Sequence[Array] = (), history: Sequence[Array] | None = None
+) -> Steps:
+    """Linearizes a recurrence along its states.
+
+    Args:
+        layer: The recurrence.
+        x: Its inputs, not reversed.
+        first: Its first states; zero if empty.
+        history: Its states, if the caller has computed them (`Recurrent.carried`).
+    """
+    x = layer.in_order(x)
+    return Steps(layer, x, first, layer.carried(x, first) if history is None else history)
 
 
 class Steps:
     """All steps of a recurrence, linearized along the states of the reference.
 
+    Only the positions that are not masked are recorded: all of the first step, then all of the next.
+
     Attributes:
-        rows: For each step, the rows of the batch that are not masked.
         rounds_before_states: Whether an operation may round that does not depend on the states.
     """
 
-    def __init__(self, layer: RecurrentLayer, x: Tensor, first: Sequence[Array]) -> None:
-        """Takes the inputs in the order in which the layer reads them."""
+    def __init__(self, layer: RecurrentLayer, x: Tensor, first: Sequence[Array], history: Sequence[Array]) -> None:
+        """Takes the inputs in the order in which the layer reads them, and the states of all steps."""
         self._x = x
         mask = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
-        self.rows: list[Rows] = [slice(None) if there.all() else np.flatnonzero(there) for there in mask.T]
-        self._mask = mask
+        self._steps, self._rows = np.nonzero(mask.T)
+        # The positions of step t are those from ends[t] to ends[t + 1].
+        self._ends = np.concatenate([[0], np.cumsum(mask.sum(axis=0))])
         trace = Trace(keeps_operations=True, in_recurrence=True)
-        self._input: Any = track(trace, x.values)
-        history = layer.carried(x, first)
+        self._input: Any = track(trace, self._recorded(x.values))
         befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(history)]
-        self._before: list[Any] = [track(trace, before, has_state=True) for before in befores]
+        self._before: list[Any] = [track(trace, self._recorded(before), has_state=True) for before in befores]
         self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
         operations = merge(trace.operations, self._after)
         self._with_state = [operation for operation in operations if operation.has_state]
@@ -120,8 +127,8 @@ class Steps:
 
         Returns:
             The sum over all operations of |dz / d(result)| times the bound, `(copies, batch)`; the derivatives by what
-            does not depend on the states, each `(copies, batch, steps, ...)`, up to the last step that z depends on;
-            and dz / d(each first state), `(copies * batch, units)`.
+            does not depend on the states, each `(copies, positions, ...)`; and dz / d(each first state), `(copies *
+            batch, units)`.
         """
         gradient = self._by_states(gradient)
         copies, batch, time, units = gradient.shape
@@ -134,16 +141,17 @@ class Steps:
         for t in range(last, -1, -1):
             carried[0] += gradient[:, :, t]
             # At a masked position, the states are carried over unchanged, and nothing is rounded.
-            rows = self.rows[t]
+            at = slice(self._ends[t], self._ends[t + 1])
+            rows = slice(None) if at.stop - at.start == batch else self._rows[at]
             # Copies, because `carried` changes below, and an operation may pass a derivative on as it is.
             now = {state.number: np.array(values[:, rows]) for state, values in zip(self._after, carried, strict=True)}
-            total[:, rows] += go_back(self._with_state, now, lambda recorded, at=(rows, t): recorded[at])  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            total[:, rows] += go_back(self._with_state, now, lambda recorded, at=at: recorded[at])  # type: ignore[misc]  # mypy knows no defaults of lambdas
             for state, values in zip(self._before, carried, strict=True):
                 values[:, rows] = now.pop(state.number, 0.0)
             for number, values in now.items() if keeps_reached else ():
                 if number not in reached:
-                    reached[number] = np.zeros((copies, batch, last + 1, values.shape[-1]))
-                reached[number][:, rows, t] = values
+                    reached[number] = np.zeros((copies, self._ends[last + 1], values.shape[-1]))
+                reached[number][:, at] = values
         return total, reached, [values.reshape(-1, units) for values in carried]
 
     def back_to_inputs(self, reached: Gradients, total: Array) -> Array:
@@ -158,23 +166,19 @@ class Steps:
         """
         copies, (batch, time, inputs) = len(total), self._x.values.shape
         d_x = np.zeros((copies, batch, time, inputs))
-        steps = max((values.shape[2] for values in reached.values()), default=0)
-        if self._mask[:, :steps].all():
-            moved = go_back(self._without_state, reached, lambda recorded: recorded[:, :steps])
-            if self._input.number in reached:
-                d_x[:, :, :steps] = reached[self._input.number]
-            total += moved
-            return d_x.reshape(-1, time, inputs)
-        # Most positions of a padded batch may be masked.
-        rows, at = np.nonzero(self._mask[:, :steps])
-        now = {number: values[:, rows, at] for number, values in reached.items()}
-        moved = go_back(self._without_state, now, lambda recorded: recorded[rows, at])
-        if self._input.number in now:
-            d_x[:, rows, at] = now[self._input.number]
+        positions = max((values.shape[1] for values in reached.values()), default=0)
+        moved = go_back(self._without_state, reached, lambda recorded: recorded[:positions])
+        rows, steps = self._rows[:positions], self._steps[:positions]
+        if self._input.number in reached:
+            d_x[:, rows, steps] = reached[self._input.number]
         if self.rounds_before_states:
-            for row in range(batch):
-                total[:, row] += np.asarray(moved)[:, rows == row].sum(axis=-1)
+            for copy, errors in enumerate(np.broadcast_to(moved, (copies, positions))):
+                total[copy] += np.bincount(rows, errors, minlength=batch)
         return d_x.reshape(-1, time, inputs)
+
+    def _recorded(self, values: Array) -> Array:
+        """Returns the values at the positions that are recorded, `(positions, ...)`, of `(batch, time, ...)`."""
+        return values[self._rows, self._steps]
 
     def _by_states(self, gradient: Array) -> Array:
         """Returns dz / d(each state), `(copies, batch, time, units)`, from dz / d(output)."""

@@ -160,6 +160,33 @@ class SeriesSource:
         return (numbers, present), self.targets[chosen]
 
 
+@dataclass(frozen=True)
+class WeightedSource:
+    """Examples whose loss is multiplied by a weight each.
+
+    Attributes:
+        source: The examples; their batches have no weights yet.
+        weights: `(count,)` float32.
+    """
+
+    source: BatchSource
+    weights: npt.NDArray[np.float32]
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The number of steps of each example."""
+        return self.source.lengths
+
+    @property
+    def signature(self) -> Any:
+        """The specs of the examples and the weights."""
+        return (*self.source.signature, tf.TensorSpec((None,), tf.float32))
+
+    def stack(self, chosen: npt.NDArray[np.intp]) -> Batch:
+        """Pads the chosen examples as their source does."""
+        return (*self.source.stack(chosen), self.weights[chosen])
+
+
 class Batches:
     """Batches of a source. Their order depends on the seed and the epoch only, so a resumed training draws the same."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,11 +16,12 @@ from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.samples import Sample, samples_to_json
 from rnnx.datasets import Dataset, Examples, LabelSets, split_by_group, split_by_label
 from rnnx.errors import DataError
+from rnnx.text.embeddings import WordVectors, read_vectors
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Ids, Tokenizer, Vocabulary, has_known_word
-from rnnx.train.batches import SoftTextSource, TextSource
+from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
-from rnnx.train.networks import DEFAULT_UNITS
+from rnnx.train.networks import cell_of, with_shape
 from rnnx.train.recipes import TextRecipe
 from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
 from rnnx.train.temperature import temper
@@ -53,20 +56,26 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         else (len(dataset.labels), "softmax", "sparse_categorical_crossentropy")
     )
     is_soft = bool(unlabelled)
+    build = recipe.build
+    prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
+    if recipe.embeddings:
+        vectors = read_vectors(Path(recipe.embeddings.path), _word_ids(vocabulary))
+        build = with_shape(build, width=vectors.width) or build
+        prepare = partial(_embed, vectors=vectors, train=train)
+    elif is_soft:
+        prepare = partial(_prepare, recipe=recipe, train=train, labelled=parts[0], unlabelled=unlabelled)
     return Task(
         recipe=recipe,
         parts=(train, validation),
         counts=(len(parts[0]), len(parts[1])),
         task_kind="classification",
-        build=lambda: recipe.build(len(vocabulary), outputs, activation),
+        build=lambda: build(len(vocabulary), outputs, activation),
         loss=_cross_entropy if is_soft else loss,
         metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
         unlabelled=unlabelled,
-        prepare=(lambda model, preparation: _prepare(model, preparation, recipe, train, parts[0], unlabelled))
-        if is_soft
-        else None,
+        prepare=prepare,
         samples=lambda model, seed: record_samples(model, tokenizer, parts[1], dataset.labels, seed),
         calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
         unknown_share=unknown_share(validation.rows),
@@ -98,9 +107,24 @@ def unknown_share(rows: Sequence[Ids]) -> float:
 
 
 def _split(dataset: Dataset, recipe: TextRecipe, seed: int) -> tuple[Examples, Examples]:
+    if dataset.validation is not None:
+        return dataset.train, dataset.validation
     if recipe.by_group and dataset.train.groups is not None:
         return split_by_group(dataset.train, recipe.validation_fraction, seed)
     return split_by_label(dataset.train, recipe.validation_fraction, seed)
+
+
+def _word_ids(vocabulary: Vocabulary) -> dict[bytes, int]:
+    return {word: i for i, word in enumerate(vocabulary.tokens) if i >= len(SPECIAL_TOKENS)}
+
+
+def _embed(model: keras.Model, preparation: Preparation, vectors: WordVectors, train: TextSource) -> TextSource:
+    """Sets word vectors as start weights of the embedding; the texts stay as they are."""
+    embedding = model.get_layer("embedding")
+    known = f"{len(vectors.vectors):,} of {embedding.input_dim:,} words have a vector"
+    preparation.on_stage(StageProgress(known, 1, 1))
+    embedding.set_weights([vectors.fill(embedding.input_dim, preparation.seed)])
+    return train
 
 
 def _prepare(
@@ -122,7 +146,12 @@ def _prepare(
     work = _EPOCH_OVER_PRETRAINING * recipe.epochs * sum(map(len, rows))
     preparation = dataclasses.replace(preparation, work_after=work)
     embedding, *recurrences = pretrain(
-        rows, tokenizer, units=DEFAULT_UNITS, epochs=recipe.pretraining_epochs, preparation=preparation
+        rows,
+        tokenizer,
+        units=model.get_layer("embedding").output_dim,
+        epochs=recipe.pretraining_epochs,
+        preparation=preparation,
+        cell=cell_of(model.get_layer("rnn").forward_layer),
     )
     model.get_layer("embedding").set_weights([embedding])
     model.get_layer("rnn").set_weights(recurrences)
@@ -179,6 +208,8 @@ def _require_labels(dataset: Dataset) -> None:
         )
     counts = np.bincount(dataset.train.label_ids, minlength=len(dataset.labels))
     if single := [label for label, count in zip(dataset.labels, counts, strict=True) if count < 2]:
+        if dataset.validation is not None:
+            return
         raise DataError(
             f"{dataset.name}: there is a single text of {', '.join(single)}; at least two are needed, because one is "
             "held out"

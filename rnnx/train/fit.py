@@ -16,8 +16,10 @@ import numpy as np
 from rnnx.bundle.config import Ending
 from rnnx.train.batches import Batches
 from rnnx.train.checkpoint import Checkpoint
+from rnnx.train.class_weights import balance
 from rnnx.train.determinism import begin
 from rnnx.train.fast_rnn import hasten
+from rnnx.train.held_out import HeldOut, measure_held_out
 from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
 from rnnx.train.task import Conclusion, Preparation, Score, StageProgress, Task
@@ -110,6 +112,8 @@ class Fit:
             patience.
         unknown_share: `Task.unknown_share`.
         conclusion: What the held-out examples say about the network; None if the score says enough.
+        span_f1: The F1 of the held-out spans, micro average, in 0..1; None for other tasks.
+        held_out: How good the network is on the held-out part; None if it gives no labels.
     """
 
     model: keras.Model
@@ -119,6 +123,8 @@ class Fit:
     is_stopped_early: bool = False
     unknown_share: float = 0.0
     conclusion: Conclusion | None = None
+    span_f1: float | None = None
+    held_out: HeldOut | None = None
 
     @property
     def ending(self) -> Ending:
@@ -145,11 +151,14 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
     begin(seed)
     kept = task.build()
     model = hasten(kept)
-    source = task.parts[0]
+    source, held_out = task.parts
     if task.prepare:
         source = task.prepare(model, Preparation(seed, checkpoint, observer.on_stage))
+    if recipe.class_weights:
+        # Otherwise the best epoch would be the one that ignores rare labels.
+        source, held_out = balance(source), balance(held_out)
     train = Batches(source, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=seed)
-    validation = Batches(task.parts[1], batch_size=recipe.batch_size, by_length=recipe.by_length, seed=None)
+    validation = Batches(held_out, batch_size=recipe.batch_size, by_length=recipe.by_length, seed=None)
     # The recurrence is compiled by XLA already. The whole network would be compiled again for each length, for no gain.
     model.compile(
         optimizer=recipe.optimizer(recipe.epochs * len(train)),
@@ -178,7 +187,8 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted = True
     if keeper.best is None:
         raise ValueError("a recipe needs at least one epoch")
-    kept.set_weights(keeper.best_weights)
+    for network in (kept, model):
+        network.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
     return Fit(
         task.finish(kept),
@@ -187,7 +197,16 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted,
         is_stopped_early=is_early and not is_interrupted,
         unknown_share=task.unknown_share,
+        span_f1=None if task.measure_spans is None else task.measure_spans(kept),
+        held_out=_measure(task, model),
     )
+
+
+def _measure(task: Task, model: keras.Model) -> HeldOut | None:
+    """The figures on the held-out part that the history does not have; None for values."""
+    if task.task_kind not in ("classification", "tagging"):
+        return None
+    return measure_held_out(model, task.parts[1], task.recipe.batch_size)
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types

@@ -59,8 +59,13 @@ def identify(task: Task, seed: int) -> dict[str, str | int]:
 def recipe_settings(recipe: Recipe) -> str:
     """Writes every setting of a recipe except its functions as JSON, in the order in which checkpoints hashed them."""
     names = [field.name for field in dataclasses.fields(recipe)]
-    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position)}
+    settings = {name: getattr(recipe, name) for name in sorted(names, key=_position) if _is_written(recipe, name)}
     return json.dumps({name: value for name, value in settings.items() if not callable(value)}, default=to_dict)
+
+
+def _is_written(recipe: Recipe, setting: str) -> bool:
+    """Whether a setting is written: one that was added later is left out as long as it is None."""
+    return setting in _SETTINGS or getattr(recipe, setting) is not None
 
 
 def _position(setting: str) -> int:

@@ -28,6 +28,7 @@ from keras import layers
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 from rnnx.train.batches import Batches, TextSource
 from rnnx.train.fast_rnn import hasten
+from rnnx.train.networks import CELLS, Cell
 from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, unpack
 from rnnx.train.task import Preparation, StageProgress
@@ -45,7 +46,13 @@ _SHORTEST = 3  # the start and two words; with nothing to predict in a direction
 
 
 def pretrain(
-    rows: Sequence[Ids], tokenizer: Tokenizer, *, units: int, epochs: int, preparation: Preparation
+    rows: Sequence[Ids],
+    tokenizer: Tokenizer,
+    *,
+    units: int,
+    epochs: int,
+    preparation: Preparation,
+    cell: Cell = "simple",
 ) -> Weights:
     """Trains the language model.
 
@@ -55,13 +62,14 @@ def pretrain(
         units: The units of each direction, and the width of the embedding.
         epochs: Passes over the texts.
         preparation: The seed, the checkpoint that complete epochs are saved in, and the observer.
+        cell: The kind of both recurrences.
 
     Returns:
         The embedding `(vocabulary, units)`, then kernel, recurrent kernel and bias of the forward and of the backward
         recurrence, in Keras's order.
     """
     counts = np.bincount(np.concatenate(rows), minlength=len(tokenizer.vocabulary))
-    model = LanguageModel(len(tokenizer.vocabulary), units, counts, preparation.seed)
+    model = LanguageModel(len(tokenizer.vocabulary), units, counts, preparation.seed, cell)
     rows = [row for row in rows if len(row) >= _SHORTEST]
     if not rows:
         return [np.array(variable) for variable in model.body.trainable_variables]
@@ -98,7 +106,9 @@ class LanguageModel:
         variables: All variables that are learned, in a fixed order.
     """
 
-    def __init__(self, vocabulary_size: int, units: int, counts: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(
+        self, vocabulary_size: int, units: int, counts: npt.NDArray[np.int64], seed: int, cell: Cell = "simple"
+    ) -> None:
         """Draws the start weights.
 
         Args:
@@ -106,6 +116,7 @@ class LanguageModel:
             units: The units of each direction, and the width of the embedding.
             counts: `(vocabulary,)` how often each id occurs in the texts.
             seed: The seed of the start weights.
+            cell: The kind of both recurrences.
         """
         self._units = units
         start = keras.initializers.Orthogonal(_START_SCALE, seed=seed)
@@ -113,7 +124,7 @@ class LanguageModel:
         embedding = layers.Embedding(
             vocabulary_size, units, mask_zero=True, embeddings_initializer=keras.initializers.RandomUniform(seed=seed)
         )
-        recurrence = layers.SimpleRNN(
+        recurrence = CELLS[cell](
             units,
             return_sequences=True,
             kernel_initializer=keras.initializers.GlorotUniform(seed=seed),

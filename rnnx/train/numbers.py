@@ -67,7 +67,7 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
         DataError: If a label has a single sequence, or there is a single sequence or label, or float32 is too coarse
             for a feature, or all values are the same.
     """
-    parts = split_series(dataset, VALIDATION_FRACTION, seed)
+    parts = _split(dataset, recipe, seed)
     scale = Scale.of(np.concatenate(parts[0].rows))
     _require_carried(dataset, scale)
     is_regression = dataset.task == "regression"
@@ -90,6 +90,12 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
         score="r2" if is_regression else "accuracy",
         finish=lambda model: fold(model, scale, values),
     )
+
+
+def _split(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> tuple[Series, Series]:
+    if dataset.validation is not None:
+        return dataset.train, dataset.validation
+    return split_series(dataset, recipe.held_out or VALIDATION_FRACTION, seed)
 
 
 def _head(dataset: SeriesDataset) -> tuple[int, str, str]:
@@ -119,7 +125,7 @@ def fold(model: keras.Model, scale: Scale, values: Scale | None) -> keras.Model:
     """Turns a trained network that reads standardised numbers into one that reads raw numbers.
 
     Args:
-        model: The trained network. Its first layer is a Bidirectional of SimpleRNN, its last one a Dense, and a second
+        model: The trained network. Its first layer is a Bidirectional of any cell, its last one a Dense, and a second
             input says which steps are present.
         scale: The scale of the features.
         values: The scale of the outputs; None if they are probabilities.
@@ -137,7 +143,10 @@ def fold(model: keras.Model, scale: Scale, values: Scale | None) -> keras.Model:
     for half in (first.forward_layer, first.backward_layer):
         kernel, recurrent_kernel, bias = (np.asarray(weight, np.float64) for weight in half.get_weights())
         kernel = kernel / scale.deviation[:, None]
-        half.set_weights([kernel, recurrent_kernel, bias - scale.mean @ kernel])
+        # A GRU has a second row of biases, for the product with the state.
+        input_bias = bias if bias.ndim == 1 else bias[0]
+        input_bias -= scale.mean @ kernel
+        half.set_weights([kernel, recurrent_kernel, bias])
     return fold_outputs(folded, values) if values else folded
 
 

@@ -9,14 +9,30 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeVar
 
 import keras
 
 from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TextRuleName, TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
 from rnnx.text.word_vocabulary import VocabularySize
-from rnnx.train.networks import TAGGER_FEATURES, article_network, default_network, series_network, tagger_network
+from rnnx.train.budget import Budget, stretch_patience
+from rnnx.train.networks import TAGGER_FEATURES, Build, article_network, default_network, series_network, tagger_network
+
+ClassWeights = Literal["balanced"]
+
+
+@dataclass(frozen=True)
+class EmbeddingsFile:
+    """A file of word vectors.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its content; it decides the training, as the texts do.
+    """
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +45,27 @@ class Recipe(ABC):
     Attributes:
         kind: Which kind of model it trains.
         name: Its name on the command line.
-        optimizer: Makes the optimizer, given the number of steps in the whole training.
+        build: Makes the network; each kind of recipe says from what.
+        optimizer: Makes the optimizer, given the number of steps in the whole training; another learning rate is the
+            keyword `learning_rate`.
         batch_size: Examples per step.
         epochs: Passes over the training examples.
         by_length: Whether a batch holds examples of similar length (the order is random otherwise).
         patience: Training ends after this many epochs without a better validation score; None runs all epochs.
+        class_weights: `balanced` gives every label the same weight, in the training and in the choice of the best
+            epoch; None gives it to every example.
     """
 
     kind: ClassVar[ModelKind]
 
     name: str
-    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    build: Build
+    optimizer: Callable[..., keras.optimizers.Optimizer]
     batch_size: int
     epochs: int
     by_length: bool
     patience: int | None = None
+    class_weights: ClassWeights | None = None
 
     @property
     @abstractmethod
@@ -65,18 +87,19 @@ class TextRecipe(Recipe):
         pretraining_epochs: Passes over all training texts, labelled or not, as a language model. If there are
             unlabelled texts, a teacher also gives them probabilities to learn from.
         smoothing: How much of a label's probability is shared among all labels, in 0..1.
+        embeddings: The file of the start weights of the words; it takes the place of the pretraining.
     """
 
     kind: ClassVar[ModelKind] = "texts"
 
     vocabulary_size: int
     tokenizer: TokenizerConfig
-    build: Callable[[int, int, str], keras.Model]
     has_temperature: bool = False
     validation_fraction: float = 0.2
     by_group: bool = False
     pretraining_epochs: int = 0
     smoothing: float = 0.0
+    embeddings: EmbeddingsFile | None = None
 
     @property
     def reading(self) -> TokenizerConfig:
@@ -92,13 +115,14 @@ class TaggerRecipe(Recipe):
         vocabulary_size: The most words and features that are known, and how often each must occur.
         words: How sentences become rows of ids.
         build: Makes the network, given the number of words in the vocabulary, of all its tokens, and of tags.
+        held_out: The share of the sentences that is held out if there is no validation part; None: a fifth.
     """
 
     kind: ClassVar[ModelKind] = "sentences"
 
     vocabulary_size: VocabularySize
     words: WordsConfig
-    build: Callable[[int, int, int], keras.Model]
+    held_out: float | None = None
 
     @property
     def reading(self) -> WordsConfig:
@@ -113,11 +137,12 @@ class SeriesRecipe(Recipe):
     Attributes:
         build: Makes the network, given the number of features, of outputs, and their activation. It reads standardised
             features and, as a second input, which steps are present.
+        held_out: The share of the sequences that is held out; None: a fifth.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
 
-    build: Callable[[int, int, str], keras.Model]
+    held_out: float | None = None
 
     @property
     def reading(self) -> ArraysConfig:
@@ -125,19 +150,23 @@ class SeriesRecipe(Recipe):
         return ArraysConfig(())
 
 
-def _default_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(8e-3, steps)
+def _default_optimizer(steps: int, learning_rate: float = 8e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=1.0)
 
 
-def _series_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(5e-3, steps)
+def _series_optimizer(steps: int, learning_rate: float = 5e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
 
 
-def _tagger_optimizer(steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+def _tagger_optimizer(steps: int, learning_rate: float = 3e-3) -> keras.optimizers.Optimizer:
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
+
+
+def _article_optimizer(steps: int, learning_rate: float = 1e-3) -> keras.optimizers.Optimizer:
+    return keras.optimizers.RMSprop(learning_rate)
 
 
 ARTICLE = TextRecipe(
@@ -152,7 +181,7 @@ ARTICLE = TextRecipe(
         truncation_side="left",
     ),
     build=article_network,
-    optimizer=lambda steps: keras.optimizers.RMSprop(),
+    optimizer=_article_optimizer,
     batch_size=128,
     epochs=10,
     by_length=False,
@@ -205,9 +234,29 @@ SERIES = SeriesRecipe(
     patience=6,
 )
 
+# By the name of the recipe. Three epochs of IMDB with its unlabelled texts are 1,700 steps, so IMDB gets no more.
+BUDGETS = {"default": Budget(1_600, 20), "tagger": Budget(1_500, 40), "series": Budget(250, 100)}
+
+R = TypeVar("R", bound=Recipe)
+
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (ARTICLE, DEFAULT, TAGGER, SERIES)}
 # The recipe of each kind of data if none is named.
 DEFAULT_RECIPES: dict[ModelKind, Recipe] = {recipe.kind: recipe for recipe in (DEFAULT, TAGGER, SERIES)}
+
+
+def with_budget(recipe: R, examples: int) -> R:
+    """Returns a recipe with as many epochs as its budget allows, and patience for them; large data change nothing.
+
+    Args:
+        recipe: The recipe.
+        examples: Training examples.
+    """
+    if recipe.name not in BUDGETS:
+        return recipe
+    epochs = BUDGETS[recipe.name].count_epochs(examples, recipe.batch_size, recipe.epochs)
+    if epochs == recipe.epochs:
+        return recipe
+    return dataclasses.replace(recipe, epochs=epochs, patience=stretch_patience(recipe.patience, epochs))
 
 
 def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> Recipe:

@@ -16,6 +16,7 @@ from rnnx.bundle.directory import (
     KERAS_NAME,
     METRICS_NAME,
     SAMPLES_NAME,
+    SETTINGS_NAME,
     VOCABULARY_NAME,
     require_replaceable,
     write_directory,
@@ -45,7 +46,7 @@ from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
 
 
-def train(
+def train(  # noqa: PLR0913  # the last one does not touch the training
     dataset: AnyDataset,
     recipe: Recipe,
     out: Path,
@@ -53,6 +54,7 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     observer: Observer,
+    settings: bytes | None = None,
 ) -> Fit:
     """Trains a recipe on a data set and writes the run; the test part is not used.
 
@@ -67,6 +69,7 @@ def train(
         epochs: The number of epochs; None takes the recipe's.
         seed: The seed of everything that is drawn.
         observer: Called during the training.
+        settings: The content of the run's `train.toml`, which repeats it; None writes no such file.
 
     Returns:
         The trained network and its history.
@@ -82,14 +85,20 @@ def train(
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs)
     with hold_checkpoint(checkpoint_place(out)):
-        return _train(dataset, recipe, out, seed, observer)
+        return _train(dataset, recipe, out, seed, observer, settings)
 
 
-def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: Observer) -> Fit:
+def _train(
+    dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: Observer, settings: bytes | None
+) -> Fit:
     task = make_task(dataset, recipe, seed)
     checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
+    if fitted.span_f1 is not None:
+        metrics["validation_span_f1"] = fitted.span_f1
+    if fitted.held_out is not None:
+        metrics |= fitted.held_out.figures()
     if task.calibrate is not None:
         tempered = task.calibrate(fitted.model)
         fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
@@ -105,6 +114,8 @@ def _train(dataset: AnyDataset, recipe: Recipe, out: Path, seed: int, observer: 
         CURVES_NAME: draw_curves(fitted.history, fitted.best, title),
         SAMPLES_NAME: task.samples(fitted.model, seed),
     }
+    if settings is not None:
+        files[SETTINGS_NAME] = settings
     if task.vocabulary is not None:
         files[VOCABULARY_NAME] = task.vocabulary
     write_directory(out, config, files)

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.samples import TaggedSample, tagged_samples_to_json
+from rnnx.bundle.span_tags import are_span_tags
 from rnnx.datasets import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.errors import DataError
+from rnnx.metrics.spans import measure_spans
 from rnnx.text.word_encoder import WordEncoder, pieces
 from rnnx.text.word_vocabulary import WordVocabulary
 from rnnx.train.batches import WordSource
 from rnnx.train.recipes import TaggerRecipe
 from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
 
+_MEASURED_TOGETHER = 64
 _HYPHEN_INSIDE = re.compile(rb"(?s)[^-]-[^-]")
 
 
@@ -51,11 +56,12 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
     train, validation = (
         (dataset.train, dataset.validation)
         if dataset.validation
-        else split_sentences(dataset.train, VALIDATION_FRACTION, seed)
+        else split_sentences(dataset.train, recipe.held_out or VALIDATION_FRACTION, seed)
     )
-    if recipe.words.rule != "bytes":
-        joins_hyphens = joins_most_hyphens(train.sentences)
-        recipe = dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, joins_hyphens=joins_hyphens))
+    words = dataclasses.replace(recipe.words, tag_column=dataset.tag_column)
+    if words.rule != "bytes":
+        words = dataclasses.replace(words, joins_hyphens=joins_most_hyphens(train.sentences))
+    recipe = dataclasses.replace(recipe, words=words)
     vocabulary = WordVocabulary.build(train.sentences, recipe.words, recipe.vocabulary_size)
     encoder = WordEncoder(recipe.words, vocabulary)
     return Task(
@@ -69,7 +75,34 @@ def tagging(dataset: TaggedDataset, recipe: TaggerRecipe, seed: int) -> Task:
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
         samples=lambda model, seed: _samples(model, encoder, validation, dataset.labels, seed),
+        measure_spans=(
+            (lambda model: span_f1(model, encoder, validation, dataset.labels))
+            if are_span_tags(dataset.labels)
+            else None
+        ),
     )
+
+
+def span_f1(model: keras.Model, encoder: WordEncoder, validation: TaggedSentences, labels: tuple[str, ...]) -> float:
+    """Measures the F1 of the spans of sentences, micro average, in 0..1.
+
+    Args:
+        model: A network that tags words.
+        encoder: Turns words into ids.
+        validation: The sentences with their tags.
+        labels: The tags, in the order of the tag ids.
+    """
+    predicted = [np.zeros(len(words), np.intp) for words in validation.sentences]
+    cuts = [(i, cut) for i, words in enumerate(predicted) for cut in pieces(len(words), encoder.config.max_length)]
+    cuts.sort(key=lambda cut: cut[1].stop - cut[1].start)  # little padding in a batch
+    for start in range(0, len(cuts), _MEASURED_TOGETHER):
+        batch = cuts[start : start + _MEASURED_TOGETHER]
+        rows = [encoder.encode(validation.sentences[i][cut]) for i, cut in batch]
+        probs = per_label(np.asarray(model.predict_on_batch(tuple(encoder.pad(rows)))))
+        for (i, cut), tag_ids in zip(batch, choose_label_ids(probs), strict=True):
+            predicted[i][cut] = tag_ids[: cut.stop - cut.start]
+    pairs = zip(validation.tag_ids, predicted, strict=True)
+    return measure_spans(([labels[i] for i in true], [labels[i] for i in found]) for true, found in pairs).micro.f1
 
 
 def joins_most_hyphens(sentences: Iterable[Sequence[bytes]]) -> bool:

@@ -97,6 +97,7 @@ class Task:
             of `parts[0]`; None if nothing has to be prepared.
         finish: Makes the network that the run keeps from the trained network.
         unknown_share: The share of the held-out texts in which no word is known, in 0..1; 0 for other kinds of data.
+        measure_spans: Measures the F1 of the held-out spans, in 0..1; None if the tags are not those of spans.
         calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
         conclude: Measures the network that the run keeps on the validation part; None if the score says enough.
     """
@@ -118,6 +119,7 @@ class Task:
     calibrate: Callable[[keras.Model], Tempered] | None = None
     conclude: Callable[[keras.Model], Conclusion] | None = None
     unknown_share: float = 0.0
+    measure_spans: Callable[[keras.Model], float] | None = None
 
 
 def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:

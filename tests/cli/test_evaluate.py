@@ -24,19 +24,20 @@ def table(tmp_path: Path) -> str:
 def test_a_pipe_gets_the_same_figures_as_json(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "imdb-article", table, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert set(figures) == {"accuracy", "labels", "confusion", "count", "calibration", "by_length"}
+    assert set(figures) == {"accuracy", "macro_f1", "labels", "confusion", "count", "calibration", "by_length"}
     assert run(["evaluate", "imdb-article", table]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     calibration, by_length = figures["calibration"], figures["by_length"]
-    assert rows[:5] == [
+    assert rows[:6] == [
         ["accuracy", f"{figures['accuracy']:.4f}"],
+        ["macro F1", f"{figures['macro_f1']:.4f}"],
         ["count", "40"],
         ["expected calibration error", f"{calibration['expected_calibration_error']:.4f}"],
         ["negative log likelihood", f"{calibration['negative_log_likelihood']:.4f}"],
         ["Brier score", f"{calibration['brier_score']:.4f}"],
     ]
-    assert [row[0] for row in rows[5:7]] == ["neg", "pos"]
-    lengths, bins = rows[7 : 7 + len(by_length)], rows[7 + len(by_length) :]
+    assert [row[0] for row in rows[6:8]] == ["neg", "pos"]
+    lengths, bins = rows[8 : 8 + len(by_length)], rows[8 + len(by_length) :]
     assert lengths[0] == [
         f"{by_length[0]['shortest']} to {by_length[0]['longest']} tokens",
         f"{by_length[0]['accuracy']:.4f}",
@@ -70,7 +71,7 @@ def test_several_models_are_compared_side_by_side(
 
 def test_a_tagger_is_not_compared_with_a_classifier(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "imdb-article", table, "--beside", "pos"]) == 1
-    expected = "model pos reads sentences with a tag for each word: give a .conllu file\n"
+    expected = "model pos reads sentences with a tag for each word: give a .conllu or .conll file, or --tag-column\n"
     assert capsys.readouterr().err == f"error: {table}: {expected}"
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnnx
+from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
+from rnnx.cli.follow import Follower
+from rnnx.infer.stream import Stream
+from rnnx.runtime.session import Session
+from tests.streams import NAME, make_tokenizer, reference_of
 
 Capture = pytest.CaptureFixture[str]
 
@@ -98,3 +105,21 @@ def test_follow_without_a_streaming_file_or_with_other_inputs_is_refused(tmp_pat
     for more in (["--json"], ["--lines"], [str(tmp_path / "t.txt")]):
         assert run(["infer", "--follow", str(tmp_path / "t.txt"), *more]) == 2
         assert "--follow reads one growing text" in capsys.readouterr().err
+
+
+def test_a_tagger_of_every_script_answers_each_word_of_a_growing_text(
+    stream_bundles: dict[str, Path], capsys: Capture
+) -> None:
+    bundle, tokenizer = read_directory(stream_bundles["ids"]), make_tokenizer()
+    text = "電影好\uff01 Le film\u00a0é\u2018s\nดี w5\n\n電"
+    config = dataclasses.replace(bundle.config, tokenizer=tokenizer.config)
+    stream = Stream(Session(bundle[NAME], device="cpu"), config, tokenizer)
+    Follower(stream, "x.txt", 1, as_jsonl=True).follow(io.BytesIO(text.encode()))
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    words = tokenizer.rule.to_words(text.encode(), strip_breaks=True).decode().split()
+    assert [item["word"] for item in items] == words
+    assert words[:4] == ["電", "影", "好", "!"]
+    ids = np.array([tokenizer.encode(text.encode()).ids], np.int32)
+    expected = reference_of(stream_bundles["ids"]).predict(ids)[0][1:]
+    actual = [list(item["probs"].values()) for item in items]
+    np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.datasets import load_dataset, load_sentences
+from rnnx.datasets import Columns, Listener, load_dataset, load_sentences
 from rnnx.datasets.conllu import read_conllu
 from rnnx.datasets.sentences import TaggedWords
 from rnnx.errors import DataError, UsageError
@@ -109,10 +109,62 @@ def test_a_file_without_train_in_its_name_is_loaded_alone(tmp_path: Path, name: 
 def test_a_treebank_is_not_loaded_as_labelled_texts(tmp_path: Path) -> None:
     path = str(write_treebank(tmp_path))
     with pytest.raises(
-        UsageError, match=r"holds sentences with a tag for each word \(\.conllu\), but texts with a label"
+        UsageError, match=r"holds sentences with a tag for each word \(\.conllu, \.conll\), but texts with a label"
     ):
         load_dataset(path)
     with pytest.raises(UsageError, match="no data set"):
         load_sentences(str(tmp_path / "none.conllu"))
     with pytest.raises(UsageError, match=r"--data-dir is the folder of the IMDB reviews; leave it out for .*\.conllu"):
         load_sentences(path, data_dir=tmp_path)
+
+
+TREEBANK = """\
+1\tDo\tdo\tAUX\tVBP\tMood=Ind|Tense=Pres\t3\taux\t_\tNER=O
+2\tBonn\tBonn\tPROPN\tNNP\t_\t3\tnsubj\t_\tNER=B-LOC|SpaceAfter=No
+3\tgo\tgo\tVERB\tVB\tMood=Inf\t0\troot\t_\tNER=I-PER
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "tags", "said"),
+    [
+        (None, ["AUX", "PROPN", "VERB"], "upos"),
+        ("xpos", ["VBP", "NNP", "VB"], "xpos"),
+        ("XPOS", ["VBP", "NNP", "VB"], "xpos"),
+        ("5", ["VBP", "NNP", "VB"], "xpos"),
+        ("lemma", ["do", "Bonn", "go"], "lemma"),
+        ("feats", ["Mood=Ind|Tense=Pres", "_", "Mood=Inf"], "feats"),
+        ("feats.Mood", ["Ind", "_", "Inf"], "feats.Mood"),
+        ("misc.NER", ["O", "B-LOC", "I-PER"], "misc.NER"),
+        ("deprel", ["aux", "nsubj", "root"], "deprel"),
+    ],
+)
+def test_the_tags_are_read_from_another_column(tmp_path: Path, column: str | None, tags: list[str], said: str) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text(TREEBANK, encoding="utf-8")
+    data = load_sentences(str(path), columns=Columns(tag=column))
+    assert [data.labels[i] for i in data.train.tag_ids[0]] == tags
+    assert (data.tag_column, data.file_name) == (said, None)
+
+
+@pytest.mark.parametrize("column", ["ner", "id", "head", "1", "xpos.Case", "feats.", "feats.a b", ""])
+def test_a_column_without_tags_is_refused(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text(TREEBANK, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"--tag-column of a \.conllu file should be lemma, upos, xpos, feats, deprel"):
+        load_sentences(str(path), columns=Columns(tag=column))
+
+
+def test_an_empty_tag_of_another_column_names_the_column_and_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text(TREEBANK.replace("VB\t", "_\t"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"x\.conllu:3: the XPOS tag \(column 5\) should be a name, not '_'"):
+        load_sentences(str(path), columns=Columns(tag="xpos"))
+
+
+def test_spans_in_a_treebank_that_break_their_scheme_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text("# text = x\n" + TREEBANK, encoding="utf-8")
+    warnings: list[str] = []
+    load_sentences(str(path), columns=Columns(tag="misc.NER"), listener=Listener(on_warning=warnings.append))
+    assert "1 tag breaks the scheme BIO: line 4 (I-PER)" in warnings[0]

@@ -14,11 +14,12 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.export.find_cuts import with_cuts
+from rnnx.keras_models.plain_model import make_plain
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.report import RuntimeReport
-from rnnx.reference import Network
+from rnnx.reference import Conv1D, Conv2D, Network
 from rnnx.rewrites.replace import Rewritten
 from rnnx.rounding.decisions import decide
 from tests.conversions import build_forms
@@ -64,6 +65,51 @@ def test_every_layer_is_compared_alone_and_a_wrong_bias_is_found_in_it() -> None
             assert report.worst.layer == layer
             again = compare(with_cuts(dataclasses.replace(wrong, cuts=None), network), network)
             assert (again.passed, again.worst.layer) == (False, layer)
+
+
+def test_a_wrong_weight_of_a_convolution_is_found_in_it() -> None:
+    """One number of each kernel is off by a thousandth of itself."""
+    model = build(
+        layers.Dense(6, "relu"),
+        layers.Conv1D(6, 3, groups=2, padding="same", name="grouped"),
+        layers.SeparableConv1D(8, 2, name="separable"),
+        layers.LayerNormalization(name="normalized"),
+        layers.SimpleRNN(8, return_sequences=True),
+        layers.Reshape((-1, 2, 2, 2)),
+        layers.TimeDistributed(layers.Conv2D(3, 2, padding="same", activation="tanh", name="images")),
+        layers.TimeDistributed(layers.Flatten()),
+        layers.SimpleRNN(5),
+        layers.Dense(3, "softmax", name="head"),
+    )
+    plain = make_plain(model).model
+    network = read_network(plain)
+    kernels = {node.name: node.layer.kernel for node in network.nodes if isinstance(node.layer, Conv1D | Conv2D)}
+    assert [name.split(".")[-1] for name in kernels] == ["grouped", "depthwise", "separable", "images"]
+    for form in build_forms(plain, network).values():
+        assert compare(form, network).passed
+        for layer, kernel in kernels.items():
+            wrong = with_wrong_weight(form, kernel)
+            report = compare(wrong, network)
+            assert not report.passed
+            assert report.worst.layer == layer
+            again = compare(with_cuts(dataclasses.replace(wrong, cuts=None), network), network)
+            assert (again.passed, again.worst.layer) == (False, layer)
+
+
+def with_wrong_weight(form: Rewritten, kernel: np.ndarray) -> Rewritten:
+    """Changes the largest number of a kernel by a thousandth of itself; the file has its axes in another order."""
+    model = onnx.ModelProto.FromString(form.model.SerializeToString())
+    numbers = np.sort(kernel.astype(np.float32).ravel())
+    (tensor,) = [
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT
+        and np.array_equal(np.sort(numpy_helper.to_array(tensor).ravel()), numbers)
+    ]
+    wrong = numpy_helper.to_array(tensor).copy()
+    wrong.flat[np.abs(wrong).argmax()] *= np.float32(1.001)
+    tensor.CopyFrom(numpy_helper.from_array(wrong, tensor.name))
+    return dataclasses.replace(form, model=model)
 
 
 def with_wrong_bias(form: Rewritten, bias: np.ndarray) -> Rewritten:

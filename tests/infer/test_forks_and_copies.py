@@ -6,7 +6,10 @@ import copy
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,7 +20,7 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.errors import DeviceError, RnnxError
+from rnnx.errors import DeviceError, ModelError, RnnxError
 from rnnx.infer.explain import load_explainer
 from rnnx.runtime import session
 from rnnx.runtime.session import Session
@@ -145,12 +148,41 @@ def test_a_pickled_predictor_gives_the_same_answers(tiny_bundle: Path, protocol:
     assert (other.window, other._threads, other.device) == (predictor.window, predictor._threads, predictor.device)
 
 
-def test_a_pickled_predictor_needs_its_folder_no_more(bundle_copy: Path) -> None:
-    predictor = rnnx.load(bundle_copy)
+@pytest.mark.parametrize("model", ["imdb", "pos"])
+def test_a_pickle_holds_the_name_of_a_shipped_model(model: str) -> None:
+    data = pickle.dumps(rnnx.load(model))
+    assert len(data) < 10_000
+    assert model.encode() in data
+    assert str(Path(rnnx.__file__).parents[1]).encode() not in data
+
+
+def test_a_pickle_finds_the_folder_of_its_model_from_anywhere(
+    bundle_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle_copy.parent)
+    predictor = rnnx.load(bundle_copy.name)
     data = pickle.dumps(predictor)
-    for path in sorted(bundle_copy.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    assert len(data) < 10_000
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     assert pickle.loads(data).predict(TEXTS) == predictor.predict(TEXTS)  # noqa: S301  # ours
+
+
+def test_a_pickle_refuses_a_model_that_is_missing_or_another_one(bundle_copy: Path) -> None:
+    data = pickle.dumps(rnnx.load(bundle_copy))
+    shutil.rmtree(bundle_copy)
+    with pytest.raises(ModelError, match="no such model or path"):
+        pickle.loads(data)  # noqa: S301  # ours
+    shutil.copytree(Path(rnnx.__file__).parents[1] / "exported" / "imdb-article", bundle_copy)
+    with pytest.raises(ModelError, match="not the model that was asked for"):
+        pickle.loads(data)  # noqa: S301  # ours
+
+
+def test_a_copy_needs_the_folder_of_its_model_no_more(bundle_copy: Path) -> None:
+    predictor = rnnx.load(bundle_copy)
+    shutil.rmtree(bundle_copy)
+    assert copy.deepcopy(predictor).predict(TEXTS) == predictor.predict(TEXTS)
 
 
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
@@ -181,3 +213,16 @@ def uncopied(request: pytest.FixtureRequest, streaming_bundle: Path) -> Any:
 def test_what_cannot_be_copied_says_what_to_do(uncopied: Any, make: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match=r"cannot be pickled or copied; (load|open)"):
         make(uncopied)
+
+
+def test_a_worker_keeps_to_its_number_of_threads() -> None:
+    code = (
+        "import rnnx, threading\n"
+        "predictor = rnnx.load('imdb', batch_size=4, threads=1)\n"
+        "predictor.predict(['a good film'] * 200)\n"
+        "lines = open('/proc/self/status').read().splitlines()\n"
+        "print(threading.active_count(), next(line for line in lines if line.startswith('Threads')).split()[1])"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)  # noqa: S603  # our own code
+    assert done.stdout.split() == ["2", "2"]  # the main thread, and the one that runs the batches

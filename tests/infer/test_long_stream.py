@@ -26,7 +26,11 @@ def undecided(network: Network, answers: npt.NDArray[np.float32]) -> dict[str, D
     unknown, nothing = np.full(answers.shape, np.inf), np.zeros(answers.shape[:-1], np.bool_)
     name = next(iter(network.ends))
     values = answers.astype(np.float64)
-    return {name: Decisions("values", values, unknown, unknown, label_ids("values", values), nothing)}
+    return {
+        name: Decisions(
+            "values", values, unknown, unknown, label_ids("values", values), nothing, np.ones(len(values), np.bool_)
+        )
+    }
 
 
 def compare_states(network: Network, ids: npt.NDArray[np.int32], states: npt.NDArray[np.float32]) -> RuntimeReport:

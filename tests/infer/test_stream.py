@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rnnx
 from rnnx.bundle.config import TokenizerConfig
@@ -14,8 +17,8 @@ from rnnx.bundle.directory import VOCABULARY_NAME, read_directory
 from rnnx.errors import ModelError
 from rnnx.infer.stream import Stream
 from rnnx.runtime.session import Session
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
-from tests.streams import NAME, open_path, pieces_of, reference_of
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, to_bytes
+from tests.streams import NAME, make_tokenizer, open_path, pieces_of, reference_of
 
 TEXT = b"the film<br />was wonderful, it's a qqqq caf\xc3\xa9 and  the plot moving"
 
@@ -215,3 +218,49 @@ def test_a_bad_chunk_is_refused_and_changes_nothing(
 def test_a_bundle_without_a_streaming_file_is_answered_with_the_option() -> None:
     with pytest.raises(ModelError, match=r"no model.stream.onnx: export it with --streaming"):
         rnnx.load("imdb").stream()
+
+
+# Words of `make_tokenizer`, others, characters of one to four bytes, and marks.
+_PARTS = [
+    "電影",
+    "Film",
+    " ",
+    "好",
+    "ดี",
+    "é",
+    "e\u0301",
+    "\u2018s",
+    "\U0001f600",
+    "!",
+    "<br />",
+    "\n",
+    "w5",
+    "\uff37",
+    "\u200b",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    parts=st.lists(st.sampled_from([*(part.encode() for part in _PARTS), b"\xe9", b"\xf0\x9f"]), max_size=12),
+    cuts=st.lists(st.integers(0, 60)),
+)
+def test_a_tagger_of_every_script_answers_each_word_of_pieces_cut_at_any_byte(
+    parts: list[bytes], cuts: list[int], stream_bundles: dict[str, Path]
+) -> None:
+    text = b"".join(parts)
+    bundle = read_directory(stream_bundles["ids"])
+    tokenizer = make_tokenizer()
+    stream = Stream(Session(bundle[NAME], device="cpu"), bundle.config, tokenizer)
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    answers = [*(stream.feed(text[a:b]) for a, b in itertools.pairwise(edges)), stream.finish()]
+    ids = tokenizer.encode(text).ids
+    expected_words = tokenizer.rule.to_words(text, strip_breaks=True).split()
+    words = [word for answer in answers for word in answer.words]
+    assert [to_bytes(word) for word in words] == expected_words
+    assert len(ids) == 1 + len(words)
+    predictions = [prediction for answer in answers for prediction in answer.predictions]
+    assert len(predictions) == len(words)
+    expected = reference_of(stream_bundles["ids"]).predict(np.array([ids], np.int32))[0][1:]
+    actual = np.concatenate([answer.outputs["probs"] for answer in answers])
+    np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)

@@ -30,6 +30,7 @@ def test_figures_of_labels_are_those_of_scikit_learn(pairs: list[tuple[int, int]
         ours = figures.labels[label]
         assert (ours.precision, ours.recall, ours.f1) == pytest.approx((precision[i], recall[i], f1[i]))
         assert ours.support == support[i]
+    assert figures.macro_f1 == pytest.approx(metrics.f1_score(expected, actual, average="macro", zero_division=0))
     assert np.array_equal(metrics.confusion_matrix(expected, actual, labels=range(3)), figures.confusion)
 
 

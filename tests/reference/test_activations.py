@@ -87,14 +87,14 @@ def test_the_allowance_covers_the_installed_runtimes(name: ActivationName) -> No
     import tf2onnx
 
     from rnnx.keras_models.keras_2_activations import find_activation
-    from rnnx.rewrites.erfc import replace_erfc
+    from rnnx.rewrites.missing_functions import replace_missing
 
     function = find_activation(name)
     signature = [tf.TensorSpec((None,), tf.float32, name="x")]
     with tf.device("/CPU:0"):
         traced = tf.function(lambda x: tf.identity(function(x)), input_signature=signature)
         model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=13)
-    data = replace_erfc(model).SerializeToString()
+    data = replace_missing(model).SerializeToString()
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
     x = np.linspace(-40, 40, 4_000_001).astype(np.float32)
     exact = x.astype(np.float64)

@@ -92,3 +92,34 @@ def test_a_missing_normalization_is_refused_by_name() -> None:
         restore_statistics(folded(statistics()), [statistics("other")])
     model = folded(statistics())
     assert restore_statistics(model, []).SerializeToString() == model.SerializeToString()
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_scale_in_a_product_is_moved_after_it(is_last: bool) -> None:
+    """TensorFlow computes the normalization of x * exp(x) as (exp(x) s) x + t."""
+    norm = statistics(has_beta=not is_last, mean=np.zeros(3, F) if is_last else None)
+    model = folded(norm, add=not is_last)
+    scaled, after = model.graph.node[0], model.graph.node[1]
+    scaled.input[0] = "power"
+    after.input[:] = ["whole" if name == scaled.output[0] else name for name in after.input]
+    model.graph.node.insert(0, helper.make_node("Exp", ["x"], ["power"]))
+    model.graph.node.insert(2, helper.make_node("Mul", [scaled.output[0], "x"], ["whole"]))
+    x = RNG.normal(size=(2, 4, 3)).astype(F)
+    expected = run(model, x)
+    restored = restore_statistics(model, [norm])
+    onnx.checker.check_model(restored, full_check=True)
+    np.testing.assert_allclose(expected, run(restored, x), rtol=1e-5, atol=1e-6)
+    products = [node for node in restored.graph.node if set(node.input) == {"power", "x"}]
+    assert [node.op_type for node in products] == ["Mul"]
+
+
+def test_the_weights_of_another_axis_keep_its_place() -> None:
+    """The constants are (1, 3, 1): one number for each of three positions."""
+    norm = statistics()
+    model = folded(norm)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor).reshape(1, 3, 1)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    x = RNG.normal(size=(2, 3, 3)).astype(F)
+    restored = restore_statistics(model, [norm])
+    np.testing.assert_allclose(run(model, x), run(restored, x), rtol=1e-5, atol=1e-6)

@@ -186,7 +186,7 @@ def test_batches_of_words_carry_their_tags_and_weights() -> None:
 def test_data_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     texts = Dataset.from_pairs("t", make_texts(20, 1))
     with pytest.raises(
-        UsageError, match=r"own-ud holds sentences with a tag for each word \(\.conllu\); use --recipe tagger"
+        UsageError, match=r"own-ud holds sentences with a tag for each word \(\.conllu, \.conll\); use --recipe tagger"
     ):
         train(DATA, DEFAULT, tmp_path / "run", observer=Observer())
     with pytest.raises(UsageError, match="t holds texts with a label each; use --recipe default"):

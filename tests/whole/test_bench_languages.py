@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.training.languages import Measured, to_markdown
+from bench.training.languages import to_markdown
+from bench.training.peers import Measured
 from bench.training.text_sets import SETS
 from bench.training.treebanks import measure_majority
 from rnnx.bundle.config import TokenizerConfig

@@ -131,8 +131,8 @@ def test_the_page_of_the_package_lists_its_rooms_and_levels() -> None:
 def test_the_listed_layers_are_those_that_a_file_may_hold() -> None:
     table = WRITTEN["rnnx/export/README.md"].partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
     named = {span for span in documents.spans(table) if re.fullmatch(r"[A-Z]\w+", span)}
-    # Users do not think of InputLayer as a layer. A file may hold Permute so that it can be refused with a reason.
-    assert named == KERAS_LAYERS - {"InputLayer", "Permute"}
+    # Users do not think of InputLayer as a layer.
+    assert named == KERAS_LAYERS - {"InputLayer"}
 
 
 def places_of_a_layer() -> list[list[str]]:

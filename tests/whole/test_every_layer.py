@@ -20,14 +20,17 @@ from rnnx.reference import (
     LSTM,
     Array,
     Embedding,
+    FoldTime,
     GlobalAveragePooling1D,
     Input,
     Layer,
     Network,
     Node,
     Recurrent,
+    Reshape,
     SimpleRNN,
     Tensor,
+    UnfoldTime,
     activate,
 )
 from rnnx.reference.head import order_after
@@ -43,7 +46,7 @@ from tests.layers import FEATURES, LAYERS, RECURRENT_LAYERS, VOCABULARY, Case
 from tests.onnx_bytes import graph, model, tensor
 
 ALL_CASES = {**LAYERS, **{name: Case(layer) for name, layer in RECURRENT_LAYERS.items()}}
-IDS = np.array([[3, 1, 4, 1, 5]])
+IDS = np.array([[3, 1, 4, 1, 5, 2]])
 every_layer = pytest.mark.parametrize("kind", get_args(Layer), ids=lambda kind: kind.__name__)
 
 
@@ -154,9 +157,15 @@ def over_an_embedding(case: Case) -> Network:
     rng = np.random.default_rng(4)
     table = Embedding(rng.normal(size=(VOCABULARY, FEATURES)), mask_zero=True)
     weights = rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=(FEATURES, FEATURES)), rng.normal(size=FEATURES)
-    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) == 3)
+    states = SimpleRNN(*weights, "tanh", return_sequences=len(case.shape) >= 3)
     before = [] if case.reads_ids else [Node("table", table, ("ids",)), Node("rnn", states, ("table",))]
-    names = ("ids",) if case.reads_ids else ("rnn", "table", "table")[: case.count]
+    names = ("ids",) * case.count if case.reads_ids else ("rnn", "table", "table")[: case.count]
+    if len(case.shape) == 4:  # images
+        before.append(Node("images", Reshape((-1, *case.shape[2:])), ("rnn",)))
+        names = ("images",)
+    if isinstance(case.layer, UnfoldTime):
+        before.append(Node("rows", FoldTime(), ("rnn",)))
+        names = ("rows", "table")
     nodes = [*before, Node("layer", case.layer, names)]
     if Network(nodes).predict(IDS).ndim > 2:
         nodes.append(Node("mean", GlobalAveragePooling1D(), ("layer",)))
@@ -165,8 +174,12 @@ def over_an_embedding(case: Case) -> Network:
 
 def sees_padding(network: Network) -> bool:
     """Tells whether two zeros in front of the ids change the answer of a network."""
-    padded = np.pad(IDS, [(0, 0), (2, 0)])
-    return not np.allclose(network.predict(IDS), network.predict(padded), rtol=1e-12, atol=0)
+    try:
+        plain, padded = network.predict(IDS), network.predict(np.pad(IDS, [(0, 0), (2, 0)]))
+    except ValueError:  # a layer needs a fixed time
+        return True
+    # After a transpose or an attention, other axes have the positions too.
+    return not np.allclose(plain, padded[tuple(slice(-size, None) for size in plain.shape)], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", ALL_CASES)
@@ -181,8 +194,21 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     networks = {name: over_an_embedding(case) for name, case in ALL_CASES.items()}
     found = {name for name, network in networks.items() if network.masks_zero and sees_padding(network)}
     assert found == {
-        "average pooling", "average pooling, valid", "embedding", "max pooling", "reshape", "reverse",
-        "simple, backwards", "zero padding",
+        "absolute", "additive weights", "attention weights", "average pooling", "average pooling, valid",
+        "batch normalization of positions", "choose by constants", "choose features", "clip",
+        "constants of positions", "convolution", "convolution, dilated", "convolution, grouped", "cosines",
+        "cube", "deviation over the time", "difference of two", "dot", "einsum", "einsum, outer",
+        "elu without a mask", "embedding", "gelu by tanh", "group normalization", "group normalization, plain",
+        "image average pooling", "image convolution", "image convolution, dilated",
+        "image convolution, grouped", "image max pooling", "image padding", "inverse power", "inverse root",
+        "join", "larger of two", "layer normalization of all", "layer normalization of the time",
+        "leaky relu without a mask", "log", "log of 1 + x", "log of a sum", "log sigmoid", "log softmax",
+        "max pooling", "mean over the time", "negative", "norm", "number minus x", "padded", "power",
+        "product of a matrix", "product of tensors", "product of two", "product with a matrix", "reciprocal",
+        "relu6", "repeated", "reshape", "reverse", "rms normalization", "rolled", "running sum",
+        "running sum of features", "simple, backwards", "softmax over the time", "softmax without a mask",
+        "square", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled", "unit vectors",
+        "up sampling", "variance", "x over a number", "x over constants", "x times constants", "zero padding",
     }  # fmt: skip
 
 

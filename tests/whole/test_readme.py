@@ -45,7 +45,8 @@ def test_the_readme_has_every_command() -> None:
 
 def test_the_python_code_of_every_page_runs(tmp_path: Path) -> None:
     found = [(name, block) for name, block in PYTHON if "my-stream" not in block]
-    assert [name for name, _ in found] == ["README.md", "exported/embed/README.md", "rnnx/infer/README.md"]
+    pages = ["README.md", "exported/embed/README.md", "rnnx/engines/README.md", "rnnx/infer/README.md"]
+    assert [name for name, _ in found] == pages
     shutil.copytree(find_directory("imdb"), tmp_path / "my-imdb")
     for _, block in found:
         assert run_block(block, tmp_path).startswith("pos ")

@@ -449,7 +449,7 @@ def test_data_of_another_kind_is_refused(bundle: Path, tmp_path: Path, capsys: C
     table = write(tmp_path, "a.csv", b"text,label\na,DET\nb,ADJ\n")
     for arguments, reason in (
         ([str(bundle), treebank], "the data set has the labels ODD; the model knows only ADJ, DET"),
-        ([str(bundle), table], "model own reads sentences with a tag for each word: give a .conllu file"),
+        ([str(bundle), table], "model own reads sentences with a tag for each word: give a .conllu or .conll file"),
         (["imdb", treebank], "model imdb reads texts"),
     ):
         assert run(["evaluate", *arguments]) == 1

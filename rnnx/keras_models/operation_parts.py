@@ -1,0 +1,107 @@
+"""What the readers of operations ask of an operation of a functional model: its inputs, arguments, axes and constants.
+
+Imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnnx import reference
+from rnnx.keras_models.read_layers import is_passed_over, refusal
+from rnnx.reference import Array
+
+# Turns an operation into its layer of the reference, or into one layer for each of its outputs.
+OperationReader: TypeAlias = Callable[[Any], reference.Layer | list[reference.Layer]]
+
+# The operations that round nothing.
+_EXACT = frozenset(
+    {
+        "Abs", "Absolute", "All", "Any", "Cast", "Concatenate", "Equal", "ExpandDims", "Flip", "GetItem", "Greater",
+        "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min",
+        "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu", "Repeat", "Reshape", "Roll", "Split",
+        "Squeeze", "Stack", "Swapaxes", "Tile", "Transpose", "Unstack", "ZerosLike",
+    }
+)  # fmt: skip
+_EXACT_LAYERS = (
+    layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
+    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D,
+)  # fmt: skip
+
+
+def is_operation(layer: Any) -> bool:
+    """Says whether a part of a functional model is an operation and no layer."""
+    return not isinstance(layer, keras.Layer)
+
+
+def inputs_of(operation: Any) -> list[Any]:
+    """Returns the computed inputs of an operation."""
+    tensors: list[Any] = keras.tree.flatten(operation.input)
+    return tensors
+
+
+def outputs_of(operation: Any) -> list[Any]:
+    """Returns the outputs of an operation."""
+    tensors: list[Any] = keras.tree.flatten(operation.output)
+    return tensors
+
+
+def arguments_of(operation: Any) -> list[Any]:
+    """Returns the arguments of the only call of an operation, those by name at the end."""
+    arguments = operation._inbound_nodes[0].arguments
+    return [*arguments.args, *arguments.kwargs.values()]
+
+
+def axes_of(operation: Any, axis: Any, rank: int, what: str) -> tuple[int, ...]:
+    """Returns axes counted from the batch, in order.
+
+    Raises:
+        ModelError: If the batch is one of them.
+    """
+    given = range(rank) if axis is None else axis if isinstance(axis, list | tuple) else [axis]
+    axes = tuple(sorted({int(each) % rank for each in given}))
+    if 0 in axes:
+        raise refusal(operation, f"{what} the batch; only the other axes are supported")
+    return axes
+
+
+def constant_of(value: Any) -> Array:
+    """Returns a constant of an operation as float64 numbers that float32 has."""
+    return np.asarray(keras.ops.convert_to_numpy(value)).astype(np.float32).astype(np.float64)
+
+
+def is_exact(tensor: Any) -> bool:
+    """Says whether a tensor follows from the inputs of the model without any rounding."""
+    operation = tensor._keras_history.operation
+    if not is_operation(operation):
+        is_known = isinstance(operation, _EXACT_LAYERS) or is_passed_over(operation)
+        return is_known and (isinstance(operation, layers.InputLayer) or all(map(is_exact, _values_read(operation))))
+    counts = type(operation).__name__ in ("Add", "Multiply", "Subtract", "Sum") and "int" in str(tensor.dtype)
+    return (counts or type(operation).__name__ in _EXACT) and all(map(is_exact, inputs_of(operation)))
+
+
+def _values_read(layer: Any) -> list[Any]:
+    return [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+
+
+def operations_of_masks(operations: list[Any]) -> set[int]:
+    """Returns the operations that compute nothing but masks of layers, by id; Keras saves these as well.
+
+    Args:
+        operations: The layers and operations of a model.
+    """
+    makers = {id(tensor): part for part in operations if is_operation(part) for tensor in outputs_of(part)}
+    masks = {id(part): part for part in makers.values() if all(t.dtype == "bool" for t in outputs_of(part))}
+    # Those that a computation of numbers reads compute numbers, too.
+    readers = [part for part in makers.values() if id(part) not in masks]
+    while readers:
+        for tensor in inputs_of(readers.pop()):
+            maker = makers.get(id(tensor))
+            if maker is not None and masks.pop(id(maker), None) is not None:
+                readers.append(maker)
+    return set(masks)

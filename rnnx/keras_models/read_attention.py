@@ -1,0 +1,149 @@
+"""Turns Keras's attention layers into nodes of the reference, or refuses them with a reason. Imports Keras.
+
+An attention has two or three inputs with a mask each, settings that belong to its call, and perhaps a second output:
+the weights. A MultiHeadAttention is read as the layers that it consists of: a Dense for each of the queries, keys and
+values, the attention of all heads, and a Dense of what it gives. So each of its products is compared alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnnx import reference
+from rnnx.keras_models.explicit_masks import is_same_mask
+from rnnx.keras_models.read_layers import float64, refusal, require
+from rnnx.reference import Array, Node
+from rnnx.reference.attention import MaskEffect
+
+_EXPLICIT = "has an explicit mask; only the masks that Keras propagates are supported"
+ATTENTIONS = (layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention)
+
+
+def read_attention(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+    """Turns an attention into nodes of the reference.
+
+    Args:
+        layer: An instance of one of `ATTENTIONS`, called once.
+        inputs: The nodes of its inputs, in the order of `layer.input` without the masks.
+
+    Returns:
+        The nodes, and the node of each output.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    arguments = _arguments(layer)
+    if arguments.get("training"):
+        raise refusal(layer, "is called with training=True, so that its dropout is random")
+    is_causal = bool(arguments.get("use_causal_mask"))
+    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    name_of = {id(tensor): name for tensor, name in zip(tensors, inputs, strict=True)}
+    masks: Any
+    if type(layer) is layers.MultiHeadAttention:
+        given = [arguments["query"], arguments["value"], arguments.get("key")]
+        masks = [arguments.get(f"{role}_mask") for role in ("query", "value", "key")]
+    else:
+        given, masks = list(arguments["inputs"]), arguments.get("mask")
+        # Keras propagates the masks if none is given, and otherwise takes the given ones, missing ones included.
+        masks = _own_masks(given) if masks is None else list(masks)
+        if any((own is None) != (mask is None) for own, mask in zip(_own_masks(given), masks, strict=False)):
+            raise refusal(layer, _EXPLICIT)
+    _require_masks(layer, given, masks)
+    given = [tensor for tensor in given if tensor is not None]
+    if any(id(tensor) not in name_of or len(tensor.shape) != 3 for tensor in given):
+        raise refusal(layer, "should read two or three computed sequences, (batch, time, features)")
+    names = tuple(name_of[id(tensor)] for tensor in given)
+    gives_weights = bool(arguments.get("return_attention_scores"))
+    if type(layer) is layers.MultiHeadAttention:
+        return _read_heads(layer, names, is_causal=is_causal, gives_weights=gives_weights)
+    weights, attention = _read_one_head(layer, is_causal=is_causal)
+    nodes = [Node(layer.name, attention, names)]
+    if gives_weights:
+        nodes.append(Node(f"{layer.name}.weights", weights, names))
+    return nodes, [node.name for node in nodes]
+
+
+def _arguments(layer: Any) -> dict[str, Any]:
+    """Returns the arguments of the only call of a layer by name."""
+    arguments = layer._inbound_nodes[0].arguments
+    return dict(inspect.signature(layer.call).bind(*arguments.args, **arguments.kwargs).arguments)
+
+
+def _require_masks(layer: Any, given: list[Any], masks: list[Any]) -> None:
+    """Makes sure that the given masks are those that Keras propagates with the inputs."""
+    for own, mask in zip(_own_masks(given), masks, strict=False):
+        if mask is not None and (own is None or not is_same_mask(own, mask)):
+            raise refusal(layer, _EXPLICIT)
+
+
+def _own_masks(given: list[Any]) -> list[Any]:
+    return [getattr(tensor, "_keras_mask", None) for tensor in given]
+
+
+def _read_one_head(layer: Any, *, is_causal: bool) -> tuple[reference.Layer, reference.Layer]:
+    """Returns the weights and the attention of an Attention or an AdditiveAttention."""
+    scale = None if layer.scale is None else float64(layer.scale)
+    if type(layer) is layers.AdditiveAttention:
+        return (
+            reference.AdditiveWeights(scale, is_causal=is_causal),
+            reference.AdditiveAttention(scale, is_causal=is_causal),
+        )
+    factor = 1.0 if scale is None else float(scale)
+    if layer.score_mode == "concat":
+        outer = float(float64(layer.concat_score_weight))
+        return (
+            reference.AdditiveWeights(None, factor, outer, is_causal),
+            reference.AdditiveAttention(None, factor, outer, is_causal),
+        )
+    return (
+        reference.AttentionWeights(factor, is_causal=is_causal),
+        reference.Attention(factor, is_causal=is_causal),
+    )
+
+
+def _read_heads(
+    layer: Any, names: tuple[str, ...], *, is_causal: bool, gives_weights: bool
+) -> tuple[list[Node], list[str]]:
+    """Returns the parts of a MultiHeadAttention as nodes, and the node of each output."""
+    arguments = _arguments(layer)
+    require(layer, layer.get_config(), use_gate=False, sliding_window=None)
+    if arguments.get("attention_mask") is not None:
+        raise refusal(layer, "has an explicit attention_mask; only the masks that Keras propagates are supported")
+    if tuple(layer.attention_axes) != (1,):
+        raise refusal(layer, f"has attention_axes={layer.attention_axes!r}; only the time is supported")
+    projections = (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense)
+    if len(layer.output_dense.kernel.shape) != 3:
+        raise refusal(layer, "has an output_shape of several axes; only one is supported")
+    if any(getattr(dense, "lora_enabled", False) or dense.quantization_mode for dense in projections):
+        raise refusal(layer, "is quantized or has LoRA weights")
+    query, value, key = (*names, names[1])[:3]
+    parts = {"query": query, "value": value, "key": key}
+    nodes = [
+        Node(f"{layer.name}.{part}", _projection(getattr(layer, f"{part}_dense"), 1), (name,))
+        for part, name in parts.items()
+    ]
+    # Keras 3.15 removes masked keys if it has to compute the weights, and replaces their scores otherwise.
+    masking: MaskEffect = "remove" if gives_weights or layer.dropout > 0 else "replace"
+    settings = (float(layer._inverse_sqrt_key_dim), layer.num_heads, masking, is_causal)
+    read = tuple(node.name for node in nodes)
+    nodes.append(Node(f"{layer.name}.heads", reference.Attention(*settings), read))
+    nodes.append(Node(layer.name, _projection(layer.output_dense, 2), (nodes[-1].name,)))
+    ends: list[str] = [layer.name]
+    if gives_weights:
+        nodes.append(Node(f"{layer.name}.weights", reference.AttentionWeights(*settings), read))
+        ends.append(nodes[-1].name)
+    return nodes, ends
+
+
+def _projection(dense: Any, summed: int) -> reference.Dense:
+    """Returns an EinsumDense of a MultiHeadAttention, which sums over the first axes of its kernel, as a Dense."""
+    kernel = float64(dense.kernel)
+    inputs = int(np.prod(kernel.shape[:summed]))
+    matrix: Array = kernel.reshape(inputs, -1)
+    bias = np.zeros(matrix.shape[1]) if dense.bias is None else float64(dense.bias).reshape(-1)
+    return reference.Dense(matrix, bias, "linear")

@@ -1,0 +1,367 @@
+"""Turns the operations of functional models into layers of the reference, or refuses them with a reason.
+
+Keras saves `x[:, -1]`, `a + b` and `ops.mean(x, axis=1)` as operations between layers. `_READERS` has one entry per
+operation; those that move numbers are in `read_items`. Imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnnx import reference
+from rnnx.keras_models.operation_parts import (
+    OperationReader,
+    arguments_of,
+    axes_of,
+    constant_of,
+    inputs_of,
+    is_exact,
+    outputs_of,
+)
+from rnnx.keras_models.read_items import READERS_OF_ITEMS
+from rnnx.keras_models.read_layers import refusal
+
+# The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
+_OF_ANY_TYPE = frozenset(
+    {
+        "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
+        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OnesLike", "Subtract",
+        "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+    }
+)  # fmt: skip
+# The evidence of a file has them as text.
+_MOST_CONSTANTS = 1 << 14
+_TYPES = ("float32", "bool", "int32", "int64")
+# The comparison that says the same with its operands exchanged.
+_EXCHANGED: Mapping[Any, Any] = {
+    "equal": "equal",
+    "not_equal": "not_equal",
+    "greater": "less",
+    "greater_equal": "less_equal",
+    "less": "greater",
+    "less_equal": "greater_equal",
+}
+
+
+def read_operation(operation: Any) -> list[reference.Layer]:
+    """Turns an operation into its layer of the reference, or into one for each of its outputs.
+
+    Raises:
+        ModelError: If the operation, or one of its settings, is not supported.
+    """
+    name = type(operation).__name__
+    reader = _READERS.get(name)
+    if reader is None or not type(operation).__module__.startswith("keras.src.ops."):
+        raise refusal(operation, "is of an unsupported class")
+    for tensor in (*inputs_of(operation), *outputs_of(operation)):
+        if tensor.dtype not in (_TYPES if name in _OF_ANY_TYPE else _TYPES[:1]):
+            raise refusal(operation, f"computes with numbers of type {tensor.dtype}; only float32 is supported")
+    if any(len(tensor.shape) < 1 for tensor in outputs_of(operation)):
+        raise refusal(operation, "has a result without the axis of the batch, which is not supported")
+    layers = reader(operation)
+    layers = layers if isinstance(layers, list) else [layers]
+    if len(layers) != len(outputs_of(operation)):
+        raise refusal(operation, f"has {len(outputs_of(operation))} outputs, which is not supported")
+    return layers
+
+
+def _combines(name: Any) -> OperationReader:
+    """Returns the reader of an operation on two tensors, or on a tensor and constants."""
+
+    def read(operation: Any) -> reference.Layer:
+        first, second = arguments_of(operation)[:2]
+        tensors = [each for each in (first, second) if isinstance(each, keras.KerasTensor)]
+        if len(tensors) == 2:
+            _require_one_rank(operation, first, second)
+            return reference.CombineTensors(name)
+        is_first = tensors[0] is second
+        constants = constant_of(first if is_first else second)
+        rank = len(tensors[0].shape)
+        if constants.size == 1 and constants.ndim <= rank:
+            return reference.CombineNumber(name, float(constants.reshape(())), is_first)
+        if constants.ndim > rank or (constants.ndim == rank and len(constants) > 1):
+            raise refusal(
+                operation,
+                f"has constants of the shape {constants.shape}, which are not those of one row of {tensors[0].shape}",
+            )
+        while len(constants) == 1:
+            constants = constants[0]
+        return reference.CombineConstants(name, constants, is_first)
+
+    return read
+
+
+def _require_one_rank(operation: Any, *tensors: Any) -> None:
+    """Makes sure that the axes of several tensors are the same ones, that of the batch first."""
+    if len({len(tensor.shape) for tensor in tensors}) > 1:
+        shapes = " and ".join(str(tensor.shape) for tensor in tensors)
+        raise refusal(
+            operation,
+            f"has inputs of the shapes {shapes}, of which the batch would be taken for another axis; add an axis, "
+            "as x[:, None] does",
+        )
+
+
+def _applies(function: Any) -> OperationReader:
+    """Returns the reader of an operation without settings."""
+    return lambda _: reference.ApplyFunction(function)
+
+
+def _read_gelu(operation: Any) -> reference.ApplyFunction:
+    return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
+
+
+def _read_leaky_relu(operation: Any) -> reference.ApplyWithNumber:
+    return reference.ApplyWithNumber("leaky_relu", float(operation.negative_slope))
+
+
+def _read_elu(operation: Any) -> reference.ApplyWithNumber:
+    return reference.ApplyWithNumber("elu", float(operation.alpha))
+
+
+def _read_power(operation: Any) -> reference.ApplyWithNumber:
+    base, exponent = arguments_of(operation)
+    if not isinstance(base, keras.KerasTensor) or isinstance(exponent, keras.KerasTensor) or np.size(exponent) != 1:
+        raise refusal(operation, "has a computed exponent, or several; only x ** number is supported")
+    return reference.ApplyWithNumber("power", float(constant_of(exponent).reshape(())))
+
+
+def _read_clip(operation: Any) -> reference.Clip:
+    ends = operation.x_min, operation.x_max
+    if any(isinstance(end, keras.KerasTensor) or np.size(end) != 1 for end in ends):
+        raise refusal(operation, "has computed ends, or several; only two numbers are supported")
+    least, most = (float(constant_of(end).reshape(())) for end in ends)
+    return reference.Clip(least, most)
+
+
+def _compares(name: Any) -> OperationReader:
+    """Returns the reader of a comparison, which must not depend on rounding."""
+
+    def read(operation: Any) -> reference.Compare:
+        if not all(map(is_exact, inputs_of(operation))):
+            raise refusal(
+                operation,
+                "compares a computed value, where rounding could decide; only what comes from an input or an "
+                "Embedding unchanged may be compared",
+            )
+        first, second = arguments_of(operation)
+        if len(inputs_of(operation)) == 2:
+            _require_one_rank(operation, first, second)
+            return reference.Compare(name)
+        is_first = isinstance(second, keras.KerasTensor)
+        number = constant_of(first if is_first else second)
+        if number.size != 1 or number.ndim:
+            raise refusal(operation, f"compares with constants of the shape {number.shape}; only a number is supported")
+        return reference.Compare(_EXCHANGED[name] if is_first else name, float(number))
+
+    return read
+
+
+def _read_where(operation: Any) -> reference.Layer:
+    condition, *others = arguments_of(operation)
+    if len(others) == 2 and not isinstance(condition, keras.KerasTensor):
+        return _read_constant_choice(operation, np.asarray(condition), others)
+    tensors = [each for each in (condition, *others) if isinstance(each, keras.KerasTensor)]
+    if len(others) != 2 or tensors[0] is not condition or condition.dtype != "bool":
+        raise refusal(operation, "should choose from two operands by a comparison")
+    _require_one_rank(operation, *tensors)
+    numbers: list[float | None] = []
+    for other in others:
+        is_computed = isinstance(other, keras.KerasTensor)
+        if not is_computed and (np.size(other) != 1 or np.ndim(other) > len(condition.shape)):
+            shape = np.shape(other)
+            raise refusal(operation, f"chooses from constants of the shape {shape}; only a number is supported")
+        numbers.append(None if is_computed else float(constant_of(other).reshape(())))
+    return reference.Choose(*numbers)
+
+
+def _read_constant_choice(operation: Any, condition: Any, others: list[Any]) -> reference.ChooseByConstants:
+    """Reads a choice by constants, as those of a causal mask."""
+    is_first = not isinstance(others[0], keras.KerasTensor)
+    x, number = others[::-1] if is_first else others
+    if isinstance(number, keras.KerasTensor) or np.size(number) != 1:
+        raise refusal(operation, "should choose from a computed tensor and a number if the condition is constant")
+    sizes = condition.shape[-len(x.shape) :]
+    sizes = sizes[1:] if len(sizes) == len(x.shape) and sizes[0] == 1 else sizes
+    whole = tuple(x.shape[1:])[-len(sizes) :] if sizes else ()
+    fits = len(sizes) < len(x.shape) and all(size in (1, own) for size, own in zip(sizes, whole, strict=True))
+    if condition.size != np.prod(sizes) or not fits or condition.size > _MOST_CONSTANTS:
+        raise refusal(
+            operation,
+            f"chooses by constants of the shape {condition.shape}, which are not those of one row of {x.shape}, or "
+            f"more than {_MOST_CONSTANTS:,}",
+        )
+    values = tuple(int(value != 0) for value in condition.ravel())
+    return reference.ChooseByConstants(values, sizes, float(constant_of(number).reshape(())), is_first)
+
+
+def _read_cast(operation: Any) -> reference.Layer:
+    (before,), (after,) = inputs_of(operation), outputs_of(operation)
+    if after.dtype == "bool" or (before.dtype == "float32" and after.dtype != "float32"):
+        raise refusal(operation, f"turns numbers of type {before.dtype} into {after.dtype}, which is not supported")
+    # TensorFlow returns the tensor itself, with its mask, if there is nothing to do.
+    return reference.Activation("linear") if before.dtype == after.dtype else reference.ApplyFunction("linear")
+
+
+def _fills(number: float) -> OperationReader:
+    return lambda _: reference.Fill(number)
+
+
+def _reduces(name: Any) -> OperationReader:
+    def read(operation: Any) -> reference.Reduce:
+        if getattr(operation, "initial", None) is not None:
+            raise refusal(operation, "has an initial value, which is not supported")
+        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
+        return reference.Reduce(name, axes, bool(operation.keepdims))
+
+    return read
+
+
+def _read_norm(operation: Any) -> reference.Reduce:
+    rank = len(inputs_of(operation)[0].shape)
+    axes = axes_of(operation, operation.axis, rank, "reduces")
+    if operation.ord not in ((None, 2) if len(axes) == 1 else (None, "fro")):
+        raise refusal(operation, f"has ord={operation.ord!r}; only the root of the sum of squares is supported")
+    return reference.Reduce("norm", axes, bool(operation.keepdims))
+
+
+def _along(name: Any) -> OperationReader:
+    """Returns the reader of an operation along one axis."""
+
+    def read(operation: Any) -> reference.ApplyAlong:
+        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
+        if len(axes) > 1:
+            raise refusal(operation, f"works along the axes {axes}; only one axis is supported")
+        return reference.ApplyAlong(name, axes[0])
+
+    return read
+
+
+def _read_normalize(operation: Any) -> reference.ApplyAlong:
+    (axis,) = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
+    if operation.order != 2:
+        raise refusal(operation, f"has order={operation.order!r}; only 2 is supported")
+    least = keras.config.epsilon() if operation.epsilon is None else operation.epsilon
+    return reference.ApplyAlong("normalize", axis, float(least))
+
+
+def _read_matmul(operation: Any) -> reference.Layer:
+    first, second = arguments_of(operation)[:2]
+    tensors = inputs_of(operation)
+    if len(tensors) == 2:
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        if len(shapes[0]) < 3 or len(shapes[0]) != len(shapes[1]) or shapes[0][1:-2] != shapes[1][1:-2]:
+            raise refusal(
+                operation,
+                f"multiplies tensors of the shapes {shapes[0]} and {shapes[1]}; only a matrix of each row, with the "
+                "same axes in front of it, is supported",
+            )
+        return reference.MultiplyTensors()
+    is_first = tensors[0] is second
+    matrix = constant_of(first if is_first else second)
+    if matrix.ndim != 2 or (is_first and len(second.shape) < 3):
+        raise refusal(operation, f"multiplies by constants of the shape {matrix.shape}; only a matrix is supported")
+    return reference.MultiplyMatrix(matrix, is_first)
+
+
+def _read_dot(operation: Any) -> reference.Layer:
+    if isinstance(arguments_of(operation)[1], keras.KerasTensor):
+        raise refusal(operation, "multiplies by a computed tensor; use ops.matmul or ops.einsum")
+    return _read_matmul(operation)
+
+
+def _read_einsum(operation: Any) -> reference.Einsum:
+    tensors = inputs_of(operation)
+    equation = operation.subscripts.replace(" ", "")
+    operands, _, result = equation.partition("->")
+    letters = operands.split(",")
+    is_plain = all(len(set(word)) == len(word) and word.isalpha() for word in (*letters, result))
+    if len(tensors) != 2 or len(arguments_of(operation)) != 2 or len(letters) != 2 or not result or not is_plain:
+        raise refusal(
+            operation, f"has the equation {equation!r:.60}; only two computed tensors, a letter for each axis, and a "
+            "result are supported"
+        )  # fmt: skip
+    first, second = letters
+    batch = {word[0] for word in (first, second, result)}
+    alone = (set(first) ^ set(second)) - set(result)
+    sizes = dict(zip(first, tensors[0].shape, strict=True))
+    repeated = [each for each, size in zip(second, tensors[1].shape, strict=True) if sizes.get(each, size) != size]
+    if len(batch) != 1 or alone or repeated:
+        raise refusal(
+            operation, f"has the equation {equation!r:.60}; supported is a product of matrices, of which the batch is "
+            "the first axis"
+        )  # fmt: skip
+    return reference.Einsum(first, second, result)
+
+
+_READERS: Mapping[str, OperationReader] = {
+    **READERS_OF_ITEMS,
+    "Abs": _applies("absolute"),
+    "Absolute": _applies("absolute"),
+    "Add": _combines("add"),
+    "All": _reduces("min"),
+    "Amax": _reduces("max"),
+    "Amin": _reduces("min"),
+    "Any": _reduces("max"),
+    "Cast": _read_cast,
+    "Clip": _read_clip,
+    "Cumsum": _along("cumsum"),
+    "Divide": _combines("divide"),
+    "Dot": _read_dot,
+    "Einsum": _read_einsum,
+    "Elu": _read_elu,
+    "Equal": _compares("equal"),
+    "Exp": _applies("exponential"),
+    "Gelu": _read_gelu,
+    "Greater": _compares("greater"),
+    "GreaterEqual": _compares("greater_equal"),
+    "HardSigmoid": _applies("hard_sigmoid"),
+    "LeakyRelu": _read_leaky_relu,
+    "Less": _compares("less"),
+    "LessEqual": _compares("less_equal"),
+    "Log": _applies("log"),
+    "Log1p": _applies("log1p"),
+    "LogSigmoid": _applies("log_sigmoid"),
+    "LogSoftmax": _along("log_softmax"),
+    "LogicalAnd": _combines("minimum"),
+    "LogicalNot": lambda _: reference.Compare("equal", 0.0),
+    "LogicalOr": _combines("maximum"),
+    "Logsumexp": _reduces("log_sum_exp"),
+    "Matmul": _read_matmul,
+    "Max": _reduces("max"),
+    "Maximum": _combines("maximum"),
+    "Mean": _reduces("mean"),
+    "Min": _reduces("min"),
+    "Minimum": _combines("minimum"),
+    "Multiply": _combines("multiply"),
+    "Negative": _applies("negative"),
+    "Norm": _read_norm,
+    "Normalize": _read_normalize,
+    "NotEqual": _compares("not_equal"),
+    "OnesLike": _fills(1.0),
+    "Power": _read_power,
+    "Reciprocal": _applies("reciprocal"),
+    "Relu": _applies("relu"),
+    "Relu6": _applies("relu6"),
+    "Rsqrt": _applies("rsqrt"),
+    "Selu": _applies("selu"),
+    "Sigmoid": _applies("sigmoid"),
+    "Silu": _applies("silu"),
+    "Softmax": _along("softmax"),
+    "Softplus": _applies("softplus"),
+    "Softsign": _applies("softsign"),
+    "Sqrt": _applies("sqrt"),
+    "Square": _applies("square"),
+    "Std": _reduces("deviation"),
+    "Subtract": _combines("subtract"),
+    "Sum": _reduces("sum"),
+    "Tanh": _applies("tanh"),
+    "TrueDivide": _combines("divide"),
+    "Var": _reduces("variance"),
+    "Where": _read_where,
+    "ZerosLike": _fills(0.0),
+}

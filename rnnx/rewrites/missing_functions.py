@@ -1,0 +1,115 @@
+"""Replaces Erfc and Log1p, which ONNX lacks, because tf2onnx 1.17 copies TensorFlow's operators into the graph.
+
+TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete these when tf2onnx converts both. ConstantOfShape, which
+remains of `ops.ones_like`, is replaced by Expand.
+
+Source: erfc(x) = 1 - erf(x) and log1p(x) = log(1 + x), by definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.recurrence import MARKER_DOMAIN
+
+_MISSING = ("Erfc", "Log1p")
+
+
+def replace_missing(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replaces every Erfc and Log1p of the main graph and of the bodies of its Loops.
+
+    Returns:
+        A new model. Without them it is equal to the given one.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    if _holds_any(model.graph):
+        _replace(model.graph, Graph(model.graph).shared(1.0, np.float32))
+    return model
+
+
+def replace_fills(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replaces every ConstantOfShape of the main graph by an Expand.
+
+    Args:
+        model: A form. Its Loops are replaced, so that the ConstantOfShape of their first states is gone.
+
+    Returns:
+        A new model, or the given one if it has none.
+    """
+    if not any(node.op_type == "ConstantOfShape" for node in model.graph.node):
+        return model
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = Graph(model.graph)
+    for node in model.graph.node:
+        if node.op_type == "ConstantOfShape":
+            values = [numpy_helper.to_array(attribute.t).reshape(()) for attribute in node.attribute]
+            constant = graph.add_constant(f"{node.output[0]}.value", values[0] if values else np.zeros((), np.float32))
+            node.op_type = "Expand"
+            node.input[:] = [constant, node.input[0]]
+            del node.attribute[:]
+    return model
+
+
+def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Writes the sizes of the parts into every Split of the main graph that has none.
+
+    onnxruntime (1.32 too) takes two of them with the same input for the same node, even if one has more parts. Delete
+    this when it does not.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A new model, or the given one if it has no Split. A Split of an axis whose size is not known stays as it is.
+    """
+    if not any(node.op_type == "Split" for node in model.graph.node):
+        return model
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.opset_import.append(helper.make_opsetid(MARKER_DOMAIN, 1))
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
+    model.opset_import.pop()
+    graph = Graph(model.graph)
+    for node in model.graph.node:
+        if node.op_type != "Split" or len(node.input) > 1:
+            continue
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+        sizes = [shapes[name][axis].dim_value if shapes.get(name) else 0 for name in node.output]
+        if all(sizes):
+            node.input.append(graph.add_constant(f"{node.output[0]}.sizes", np.array(sizes)))
+    return model
+
+
+def _holds_any(graph: onnx.GraphProto) -> bool:
+    return any(node.op_type in _MISSING or any(map(_holds_any, _bodies(node))) for node in graph.node)
+
+
+def _replace(graph: onnx.GraphProto, one: str) -> None:
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+    del graph.node[:]
+    for node in nodes:
+        for body in _bodies(node):
+            _replace(body, one)
+        graph.node.extend(_written(node, one) if node.op_type in _MISSING else [node])
+
+
+def _written(node: onnx.NodeProto, one: str) -> Iterator[onnx.NodeProto]:
+    """Yields the nodes that compute the function."""
+    x, result = node.input[0], node.output[0]
+    if node.op_type == "Erfc":
+        erf = f"{result}.erf"
+        yield helper.make_node("Erf", [x], [erf], name=erf)
+        yield helper.make_node("Sub", [one, erf], [result], name=result)
+    else:
+        total = f"{result}.total"
+        yield helper.make_node("Add", [one, x], [total], name=total)
+        yield helper.make_node("Log", [total], [result], name=result)
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]

@@ -1,0 +1,159 @@
+"""Finds the rows of a batch for which a first-order estimate of rounding holds.
+
+`rnnx.rounding.decisions` carries roundings through a network by its derivatives at the reference's own values. That
+holds while a disturbed run stays so close to the reference that the derivatives do not change. Where the weights expand
+differences, or saturate, a disturbance of 1e-7 can grow until it reaches another saturated value. From there on the
+derivatives at the reference say nothing about the runtime: they may even be close to 0.
+
+So the reference is run again with every step of every recurrence disturbed by its whole rounding bound
+(`rnnx.rounding.recurrent_bounds`), with seeded signs: once as large as that, and once 2^20 times smaller. While the
+first order dominates, the large deviation is 2^20 times the small one. What is left over are the terms of second order
+and above. If these exceed a quarter of the deviation at any step, or half of the bound of an output, the estimate does
+not hold for the row. It then has no end-to-end bound, and no label of it is certain; its steps are compared as always.
+
+The test is one of the reference alone. So nothing in a file can make its row one without a bound.
+
+Source: the comparison of two step sizes is the usual test of a linearization; random disturbances of the size of
+rounding errors are those of J. Vignes, "A stochastic arithmetic for reliable scientific computation", 1993. Imports
+NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnx.primitives import Trace, track
+from rnnx.primitives.operands import rounded
+from rnnx.reference import (
+    Array,
+    Embedding,
+    Network,
+    Node,
+    Recurrent,
+    RecurrentLayer,
+    Tensor,
+    cell_state_of,
+    last_state_of,
+)
+from rnnx.rounding.recurrent_bounds import states_before
+
+_SMALL = 2.0**-20
+_COPIES = 2  # the runs of each row: disturbed in full size, and small
+_MOST_OF_STATES = 0.25
+_MOST_OF_BOUNDS = 0.5
+
+
+def rows_of_first_order(
+    network: Network,
+    tensors: Mapping[str, Tensor],
+    histories: Mapping[str, Sequence[Array]],
+    bounds: Mapping[str, Array],
+) -> npt.NDArray[np.bool_]:
+    """Says for which rows of a batch the first-order bounds hold.
+
+    Args:
+        network: The reference.
+        tensors: Its values for the batch, from `Network.forward`.
+        histories: By recurrent node, each state after each step, h first, `(batch, time, units)`. A recurrence that is
+            missing moves no output.
+        bounds: The first-order bound of each output by name, infinite where there is none.
+
+    Returns:
+        `(batch,)`; True for every row of a network without recurrent layers.
+    """
+    count = len(next(iter(tensors.values())).values)
+    holds = np.ones(count, np.bool_)
+    disturbed: dict[str, Tensor] = {}
+    with np.errstate(all="ignore"):  # what overflows is not finite, and then the estimate does not hold
+        for node in network.nodes:
+            if isinstance(node.layer, Recurrent):
+                if node.name in histories:
+                    holds &= _disturb(node, node.layer, tensors, histories[node.name], disturbed)
+            elif any(name in disturbed for name in node.inputs) and not isinstance(node.layer, Embedding):
+                disturbed[node.name] = node.layer(*(_copied(name, tensors, disturbed) for name in node.inputs))
+        for name, node in network.ends.items():
+            if node.name in disturbed:
+                own = tensors[node.name].values
+                _, beyond = _orders(own, disturbed[node.name].values)
+                excess = np.where(np.isfinite(bounds[name]), beyond - _MOST_OF_BOUNDS * bounds[name], 0.0)
+                holds &= (excess <= 0).reshape(count, -1).all(axis=-1)
+    return holds
+
+
+def _disturb(
+    node: Node,
+    layer: RecurrentLayer,
+    tensors: Mapping[str, Tensor],
+    own: Sequence[Array],
+    disturbed: dict[str, Tensor],
+) -> npt.NDArray[np.bool_]:
+    """Runs a recurrence disturbed, adds what later layers read to `disturbed`, and says for which rows it is linear."""
+    x, *first = (tensors[name] for name in node.inputs)
+    x = layer.in_order(x)
+    noise = _step_bounds(layer, x, own, [state.values for state in first])
+    copied, *copied_first = (_copied(name, tensors, disturbed) for name in node.inputs)
+    copied = layer.in_order(copied)
+    history = _run(layer, copied, [state.values for state in copied_first], [_signed(values) for values in noise])
+    disturbed[node.name] = layer.outputs(history[0], copied, has_first=bool(first))
+    for name, states in zip((last_state_of(node.name), cell_state_of(node.name)), history, strict=False):
+        disturbed[name] = Tensor(states[:, -1])
+    holds = np.ones(len(x.values), np.bool_)
+    for states, moved, rounding in zip(own, history, noise, strict=True):
+        linear, beyond = _orders(states, moved)
+        allowed = _MOST_OF_STATES * np.maximum(linear.max(axis=-1), rounding.max(axis=-1))
+        holds &= (beyond.max(axis=-1) <= allowed).all(axis=-1)
+    return holds
+
+
+def _step_bounds(layer: RecurrentLayer, x: Tensor, own: Sequence[Array], first: Sequence[Array]) -> list[Array]:
+    """Bounds the rounding of each step from exact states, for each state; zero at masked positions."""
+    trace = Trace(in_recurrence=True)
+    before = tuple(track(trace, states_before(states, *first[i : i + 1])) for i, states in enumerate(own))
+    errors = [rounded(state).error for state in layer.advance(track(trace, x.values), before)]
+    bounds = [np.zeros_like(states) if error is None else error for states, error in zip(own, errors, strict=True)]
+    return bounds if x.mask is None else [np.where(x.mask[:, :, None], bound, 0.0) for bound in bounds]
+
+
+def _signed(bounds: Array) -> Array:
+    """Returns the disturbances of all copies, `(copies * batch, time, units)`."""
+    # From the last position on, so that padding in front changes nothing.
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], bounds.shape[1:])[::-1]
+    full = bounds * signs
+    return np.concatenate([full, _SMALL * full])
+
+
+def _run(layer: RecurrentLayer, x: Tensor, first: Sequence[Array], noise: Sequence[Array]) -> list[Array]:
+    """Runs a recurrence as `Recurrent.carried` does, with something added to each state after each step."""
+    shape = noise[0].shape
+    states = tuple(first) or (np.zeros((shape[0], layer.units)),) * layer.carried_count
+    history = [np.empty(shape) for _ in states]
+    for t in range(shape[1]):
+        after = tuple(
+            state + moved[:, t] for state, moved in zip(layer.advance(x.values[:, t], states), noise, strict=True)
+        )
+        if x.mask is not None:
+            is_read = x.mask[:, t, None]
+            after = tuple(np.where(is_read, new, old) for new, old in zip(after, states, strict=True))
+        states = after
+        for values, state in zip(history, states, strict=True):
+            values[:, t] = state
+    return history
+
+
+def _copied(name: str, tensors: Mapping[str, Tensor], disturbed: Mapping[str, Tensor]) -> Tensor:
+    """Returns the disturbed values of a node, or copies of the reference's own."""
+    if name in disturbed:
+        return disturbed[name]
+    own = tensors[name]
+    mask = None if own.mask is None else np.concatenate([own.mask] * _COPIES)
+    return Tensor(np.concatenate([own.values] * _COPIES), mask)
+
+
+def _orders(own: Array, disturbed: Array) -> tuple[Array, Array]:
+    """Returns the sizes of the first-order deviation and of all beyond it, each in the shape of `own`."""
+    full, small = disturbed.reshape(_COPIES, *own.shape) - own
+    linear = small / _SMALL
+    return np.abs(linear), np.abs(full - linear)

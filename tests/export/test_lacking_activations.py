@@ -1,0 +1,103 @@
+"""Tests recurrences with activations that ONNX's operators lack, from a Keras file to the proof of every state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the [train] extra")
+
+import keras
+from keras import layers
+
+from rnnx.bundle.directory import MODEL_NAME, STREAM_NAME, read_directory
+from rnnx.errors import ParityError
+from rnnx.proof.verify import verify_file
+from rnnx.runtime.session import Session
+from tests.conversions import export
+from tests.export.test_structure import ids, numbers, require_equal, save
+from tests.mutations import change, exports_after
+
+pytestmark = pytest.mark.train
+
+
+def masked() -> keras.Model:
+    both = layers.Bidirectional(layers.LSTM(4, activation="silu", return_sequences=True))
+    gru = layers.GRU(4, activation="gelu", reset_after=False, return_sequences=True, go_backwards=True)
+    last = layers.GRU(3, activation="selu", recurrent_activation="softmax")
+    return keras.Sequential([ids("x"), layers.Embedding(9, 4, mask_zero=True), both, gru, last, layers.Dense(2)])
+
+
+def states() -> keras.Model:
+    x, h, c = numbers("x"), keras.Input((4,), name="h"), keras.Input((4,), name="c")
+    outputs = layers.LSTM(4, activation="gelu", return_sequences=True, return_state=True)(x, initial_state=[h, c])
+    simple = layers.SimpleRNN(3, activation="softmax")(outputs[0])
+    return keras.Model([x, h, c], [simple, *outputs[1:]])
+
+
+def stateful() -> keras.Model:
+    rnn = layers.LSTM(4, activation="silu", return_sequences=True, stateful=True)
+    return keras.Sequential([keras.Input(batch_shape=(2, 3, 3)), rnn, layers.Dense(2)])
+
+
+@pytest.mark.parametrize("build", [masked, states])
+def test_a_recurrence_without_an_operator_is_a_scan_whose_states_are_proved(
+    build: Callable[[], keras.Model], tmp_path: Path
+) -> None:
+    model, path = save(build, tmp_path)
+    exported = export(path, tmp_path / "out")
+    require_equal(model, exported)
+    bundle = read_directory(exported.path)
+    operators = [node.op_type for node in onnx.load_from_string(bundle[MODEL_NAME]).graph.node]
+    assert operators.count("Scan") == (4 if build is masked else 2)
+    assert not {"RNN", "LSTM", "GRU", "Loop"} & set(operators)
+    assert "model.batch.onnx" not in bundle.files
+    assert bundle.config.recurrent_units == 0
+    names = {layer.layer for runtime in exported.report.runtimes for layer in runtime.layers}
+    assert names >= {layer.name for layer in model.layers if isinstance(layer, layers.RNN)}
+
+
+def test_a_stream_of_it_carries_its_states(tmp_path: Path) -> None:
+    model, path = save(stateful, tmp_path)
+    bundle = read_directory(export(path, tmp_path / "out").path)
+    session = Session(bundle[STREAM_NAME], device="cpu")
+    given = {name: np.zeros((2, 4), np.float32) for name in ("h_in", "c_in")}
+    for seed in (3, 4):
+        x = np.random.default_rng(seed).normal(size=(2, 3, 3)).astype(np.float32)
+        answers = session.run_by_name({"x": x, **given})
+        np.testing.assert_allclose(np.asarray(model(x)), answers["values"], rtol=0, atol=2e-6)
+        given = {f"{kind}_in": np.asarray(answers[f"{kind}_out"], np.float32) for kind in "hc"}
+    assert verify_file(STREAM_NAME, bundle[STREAM_NAME], ["cpu"]).report.passed
+
+
+def corrupt(layer: str, suffix: str) -> Callable[[onnx.ModelProto], None]:
+    def mutate(model: onnx.ModelProto) -> None:
+        bodies = [a.g for node in model.graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+        tensors = [tensor for graph in (model.graph, *bodies) for tensor in graph.initializer]
+        tensor = next(t for t in tensors if layer in t.name and t.name.endswith(suffix))
+
+        def add(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            values.flat[values.size // 3] += 1e-3
+            return values
+
+        change(tensor, add)
+
+    return mutate
+
+
+@pytest.mark.parametrize(
+    ("layer", "suffix"),
+    [("bidirectional.forward", ".W"), ("bidirectional.backward", ".R"), ("gru", ".R"), ("gru_1", ".B")],
+)
+def test_one_weight_off_is_found_in_its_layer(layer: str, suffix: str, tmp_path: Path) -> None:
+    model, path = save(masked, tmp_path)
+    rng = np.random.default_rng(4)  # with small weights, one that is off may count for nothing
+    model.set_weights([rng.normal(size=w.shape).astype(np.float32) * 0.5 for w in model.get_weights()])
+    model.save(path)
+    with pytest.raises(ParityError, match=rf"model\.onnx.* layer {layer}\b.*nothing was published"):
+        exports_after(corrupt(layer, suffix), path, tmp_path / "out")

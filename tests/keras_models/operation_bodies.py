@@ -1,0 +1,214 @@
+"""Models with the operations of functional models, for tests that export them; needs the [train] extra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from tests.keras_models.parts import Body, last, rnn, square
+
+
+def items(x: Any) -> Any:
+    """Takes parts of the time and of the features, as functional models do."""
+    states = rnn()(x)
+    one = keras.ops.concatenate([states[:, -1, :], states[:, 0], states[:, -3:][..., 1:3][:, -1]], axis=-1)
+    return keras.ops.concatenate([one, last(states[:, ::-1, ::2]), last(states[:, None, -1])], axis=1)
+
+
+def arithmetic(x: Any) -> Any:
+    """Combines tensors, of which some have an axis of size 1."""
+    a, b = rnn()(x), rnn()(x)
+    mean = keras.ops.mean(a, axis=1, keepdims=True)
+    mixed = keras.ops.maximum(a + b, a * mean) - keras.ops.minimum(a, b)
+    return last(mixed / (keras.ops.square(b) + 1.5))
+
+
+def arithmetic_with_constants(x: Any) -> Any:
+    """Combines tensors with numbers, and with a number for each feature."""
+    row = np.array([0.3, -1.7, 2.1, 0.9], np.float32)
+    a = rnn()(x)
+    a = (2 * a + 0.1) / 3.0 - 0.7
+    a = rnn()(1 - a) * row - row
+    return last(keras.ops.matmul(rnn()(a / row + row), np.outer(row, row[:3])) / 0.3)
+
+
+def reductions(x: Any) -> Any:
+    """Reduces the time and the features."""
+    a = rnn()(x)
+    ops = keras.ops
+    parts = [ops.mean(a, axis=1), ops.max(a, axis=1), ops.min(a, axis=-2), ops.sum(a, axis=2, keepdims=True)[:, -1]]
+    return layers.Concatenate()([*parts, ops.max(a, axis=(1, 2), keepdims=True)[:, 0]])
+
+
+def functions(x: Any) -> Any:
+    """Applies functions to each element, and a softmax over the time."""
+    a = rnn()(x)
+    ops = keras.ops
+    weights = ops.softmax(ops.sum(a, axis=-1, keepdims=True), axis=1)
+    total = ops.sum(weights * ops.tanh(ops.exp(-a)), axis=1)
+    return ops.concatenate(
+        [total, ops.sqrt(ops.square(total) + 0.5), ops.sigmoid(ops.abs(total)), ops.softmax(ops.relu(total))], axis=-1
+    )
+
+
+def moves(x: Any) -> Any:
+    """Moves numbers to other places."""
+    a, b = layers.SimpleRNN(4)(x), layers.SimpleRNN(4)(x)
+    ops = keras.ops
+    both = ops.transpose(ops.stack([a, b], axis=1), (0, 2, 1))
+    more = ops.squeeze(ops.expand_dims(ops.reshape(both, (-1, 8)), axis=1), axis=1)
+    return last(ops.concatenate([ops.reshape(more, (-1, 2, 4)), ops.stack([b, a], axis=-2)], axis=1))
+
+
+def more_functions(x: Any) -> Any:
+    """Applies functions that few models use to each element."""
+    a = rnn()(x)
+    ops = keras.ops
+    positive = ops.exp(a)
+    parts = [
+        ops.gelu(a), ops.gelu(a, approximate=False), ops.silu(a), ops.elu(a, 0.7), ops.selu(a),
+        ops.leaky_relu(a, 0.3), ops.softplus(a), ops.softsign(a), ops.hard_sigmoid(a), ops.log_sigmoid(a),
+        ops.relu6(5 * a), ops.clip(a, -0.3, 0.4), ops.log(positive + 0.5), ops.log1p(positive), ops.rsqrt(positive),
+        ops.reciprocal(positive), positive**1.7, a**2, a**3, positive**-0.5, ops.cast(a, "float32"),
+        ops.ones_like(a) - a, ops.zeros_like(a) + a, ops.log_softmax(a, axis=-1), ops.normalize(a, axis=-1),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def more_reductions(x: Any) -> Any:
+    """Reduces axes in further ways, to a single number of each row, too."""
+    a = rnn()(x)
+    ops = keras.ops
+    parts = [
+        ops.var(a, axis=1), ops.std(a + 0.1, axis=-2), ops.norm(a, axis=1), ops.max(a, axis=-2),
+        ops.mean(a, axis=[1, 2], keepdims=True)[:, 0], ops.sum(a, axis=(1, 2))[:, None],
+        ops.logsumexp(a, axis=1), ops.cumsum(a, axis=1)[:, -1], ops.cumsum(a, axis=-1)[:, -1],
+        ops.log_softmax(a, axis=1)[:, 0], ops.std(a, axis=1),
+    ]  # fmt: skip
+    return ops.concatenate(parts, axis=-1)
+
+
+def more_moves(x: Any) -> Any:
+    """Moves numbers in further ways."""
+    a = rnn()(x)
+    ops = keras.ops
+    first, second = ops.split(a, 2, axis=-1)
+    one, two, three = ops.split(a, [1, 3], axis=2)
+    parts = [
+        ops.flip(a, axis=1), ops.flip(a, axis=-1), ops.roll(a, 1, axis=2), second * first, two, one + three,
+        ops.repeat(first, 2, axis=-1), ops.tile(second, [1, 1, 2]), ops.pad(first, [[0, 0], [0, 0], [1, 0]]),
+        ops.pad(second, [(0, 0), (0, 0), (0, 2)], constant_values=0.5), ops.unstack(a, axis=-1)[2][:, :, None],
+        ops.swapaxes(ops.swapaxes(a, 1, 2), 1, 2), ops.moveaxis(ops.moveaxis(a, 1, 2), 1, -1),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def moves_in_time(x: Any) -> Any:
+    """Moves positions of an open time."""
+    a = rnn()(x)
+    ops = keras.ops
+    parts = [
+        ops.repeat(a, 2, axis=1), ops.tile(a, (1, 3, 1)), ops.pad(a, ((0, 0), (2, 1), (0, 0))), ops.roll(a, 1, axis=1),
+    ]  # fmt: skip
+    return ops.concatenate([last(part) for part in parts], axis=-1)
+
+
+def constants_of_any_shape(x: Any) -> Any:
+    """Combines tensors with constants of several shapes."""
+    rng = np.random.default_rng(3)
+    a = square(x) + rng.normal(size=(4, 4)).astype(np.float32)
+    a = a * rng.normal(size=(1, 4, 1)).astype(np.float32) - rng.normal(size=(4, 1)).astype(np.float32)
+    left = keras.ops.matmul(rng.normal(size=(3, 4)).astype(np.float32), rnn()(a))
+    return last(keras.ops.maximum(left / rng.normal(size=(1, 1, 4)).astype(np.float32), np.zeros(4, np.float32)))
+
+
+def products(x: Any) -> Any:
+    """Multiplies computed matrices."""
+    a, b = rnn()(x), rnn()(x)
+    ops = keras.ops
+    scores = ops.softmax(ops.matmul(a, ops.transpose(b, (0, 2, 1))) / np.sqrt(4.0), axis=-1)
+    return last(ops.concatenate([scores @ b, ops.einsum("bts,bsd->btd", scores, a)], axis=-1))
+
+
+def einsums(x: Any) -> Any:
+    """Multiplies in the ways of einsum."""
+    a, b, row = rnn()(x), rnn()(x), layers.SimpleRNN(4)(x)
+    ops = keras.ops
+    weights = ops.softmax(ops.einsum("btd,bd->bt", a, row), axis=-1)
+    queries, keys = layers.Reshape((-1, 2, 2))(a), layers.Reshape((-1, 2, 2))(b)
+    products = ops.einsum("bthd,bshd->bhts", queries, keys)
+    both = ops.einsum("bhts,bshd->bthd", ops.softmax(products, axis=-1), keys)
+    parts = [
+        ops.einsum("bt,btd->bd", weights, b),
+        ops.einsum("bd,be->bde", row, row)[:, 1],
+        ops.einsum("btd,btd->bd", a, b),
+        ops.einsum("btd,bde->bte", b, ops.einsum("btd,bte->bde", a, b))[:, -1],
+        last(layers.Reshape((-1, 4))(both)),
+    ]
+    return ops.concatenate(parts, axis=-1)
+
+
+def ids_of(x: Any) -> Any:
+    """Returns the ids that an embedding has looked up."""
+    return x._keras_history.operation.input
+
+
+def mean_by_hand(x: Any) -> Any:
+    """Averages over the positions that are not padding, as people write it."""
+    ops = keras.ops
+    counts = ops.cast(ops.not_equal(ids_of(x), 0), "float32")[:, :, None]
+    return ops.sum(rnn()(x) * counts, axis=1) / ops.maximum(ops.sum(counts, axis=1), 1.0)
+
+
+def attention_with_a_mask_by_hand(x: Any) -> Any:
+    """Hides padding from a softmax by a comparison."""
+    ops = keras.ops
+    is_there = ops.expand_dims(ids_of(x) > 0, axis=-1)
+    states = rnn()(x)
+    scores = ops.where(is_there, layers.Dense(1)(ops.tanh(states)), -1e9)
+    more = ops.where(ops.logical_and(is_there, ops.logical_not(ids_of(x)[:, :, None] >= 9)), states, 0.0)
+    lengths = ops.cast(ops.sum(ops.cast(ids_of(x) != 0, "int32"), axis=1, keepdims=True), "float32")
+    weighted = ops.sum(ops.softmax(scores, axis=1) * states, axis=1)
+    return ops.concatenate([weighted, ops.max(more, axis=1), lengths * 0.1], axis=-1)
+
+
+def all_readers(operation: Callable[[Any], Any]) -> Body:
+    """Puts layers that read a mask after an operation, which has none: a mean, a maximum, an LSTM, an attention."""
+
+    def build(x: Any) -> Any:
+        a = operation(rnn()(x))
+        mean, most = layers.GlobalAveragePooling1D()(a), layers.GlobalMaxPooling1D()(a)
+        attention = layers.Attention()([a, a])[:, 0]
+        return keras.ops.concatenate([mean, most, layers.LSTM(3)(a), attention], axis=-1)
+
+    return build
+
+
+BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
+    "items": lambda: items,
+    "item, last step": lambda: lambda x: rnn()(x)[:, -1],
+    "arithmetic": lambda: arithmetic,
+    "arithmetic with constants": lambda: arithmetic_with_constants,
+    "reductions": lambda: reductions,
+    "functions": lambda: functions,
+    "moves": lambda: moves,
+    "functions, more": lambda: more_functions,
+    "reductions, more": lambda: more_reductions,
+    "moves, more": lambda: more_moves,
+    "moves in time": lambda: moves_in_time,
+    "constants of any shape": lambda: constants_of_any_shape,
+    "products": lambda: products,
+    "einsums": lambda: einsums,
+    "mean by hand": lambda: mean_by_hand,
+    "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
+    "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),
+    "softmax, then layers that read a mask": lambda: all_readers(lambda a: keras.ops.softmax(a, axis=-1)),
+    "relu, then layers that read a mask": lambda: all_readers(keras.ops.relu),
+    "product, then layers that read a mask": lambda: all_readers(lambda a: a @ np.full((4, 3), 0.3, np.float32)),
+    "sum, then layers that read a mask": lambda: all_readers(lambda a: a + 0.5),
+    "cast, then a layer that reads a mask": lambda: lambda x: layers.LSTM(3)(keras.ops.cast(rnn()(x), "float32")),
+}
