@@ -132,10 +132,13 @@ class TrainingConfig:
         seed: The seed of the split, the initial weights and the order of the batches.
         epochs: The number of epochs that were run.
         best_epoch: The epoch whose weights were kept, counted from 1.
-        best_validation_accuracy: The accuracy of that epoch, in 0..1; None if the model predicts values.
+        best_validation_accuracy: The accuracy of that epoch, in 0..1; None if the model predicts values or several
+            labels.
         best_validation_r2: The coefficient of determination of that epoch, at most 1; None if the model predicts
             labels.
         ending: Why the training ended.
+        best_validation_f1: The micro F1 of that epoch at the best common threshold, in 0..1; None unless the model
+            predicts several labels.
     """
 
     recipe: str
@@ -148,6 +151,7 @@ class TrainingConfig:
     best_validation_accuracy: float | None
     best_validation_r2: float | None = None
     ending: Ending = "whole"
+    best_validation_f1: float | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ ModelKind = Literal["texts", "sentences", "sequences"]
 MAX_SIZE = 1 << 20
 _MAX_NAME_CHARACTERS, _MAX_AXES = 1000, 8
 
-TaskKind = Literal["classification", "tagging", "regression", "values"]
+TaskKind = Literal["classification", "multilabel", "tagging", "regression", "values"]
 
 
 @dataclass(frozen=True)
@@ -229,12 +233,14 @@ class ModelConfig:
         recurrent_units: The number of units of the widest Scan of model.batch.onnx, summed over the layers that share
             the Scan; 0 without a Scan, None before the export.
         collects_states: Whether every Scan of model.batch.onnx stores its states at each step, as averaging them needs.
-        task: `classification` predicts a label for the whole input, `tagging` a label for each position, `regression` a
-            number that the model was trained on. `values` are the outputs of a network whose meaning rnnx does not
-            know.
+        task: `classification` predicts a label for the whole input, `multilabel` any number of labels for it,
+            `tagging` a label for each position, `regression` a number that the model was trained on. `values` are the
+            outputs of a network whose meaning rnnx does not know.
         inputs: The inputs of the ONNX files; empty before the export.
         outputs: The outputs of the ONNX files; empty before the export.
         words: The settings of a network that tags words; None for any other network.
+        thresholds: For the task `multilabel`, the probability from which each label is given, in the order of the
+            label ids; empty for any other task.
     """
 
     name: str
@@ -254,6 +260,7 @@ class ModelConfig:
     inputs: tuple[InputConfig, ...] = ()
     outputs: tuple[OutputConfig, ...] = ()
     words: WordsConfig | None = None
+    thresholds: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -282,10 +289,12 @@ class ModelConfig:
         if not re.fullmatch(r"\w[\w .-]{0,99}", self.name):
             raise ValueError(f"name should consist of letters, digits, spaces, dots and dashes, not {self.name!r:.60}")
         require_printable(self.labels)
-        if self.task in ("classification", "tagging"):
+        if self.task in ("classification", "multilabel", "tagging"):
             self._check_labels()
         elif self.labels:
             raise ValueError(f"labels {list(self.labels)} are not allowed for the task {self.task}")
+        if self.thresholds and self.task != "multilabel":
+            raise ValueError(f"thresholds are not allowed for the task {self.task}")
         if self.words and self.task != "tagging":
             raise ValueError(f"words are not allowed for the task {self.task}")
         if self.words and self.tokenizer:
@@ -313,7 +322,7 @@ class ModelConfig:
                 )
             if len(port.shape) > _MAX_AXES or any(not 1 <= size <= MAX_SIZE for size in port.shape if size is not None):
                 raise ValueError(f"{port.name!r:.60} has an unsupported shape, {list(port.shape)!r:.60}")
-        rank = {"classification": 1, "tagging": 2}.get(self.task)
+        rank = {"classification": 1, "multilabel": 1, "tagging": 2}.get(self.task)
         if self.outputs and rank:
             shapes = [port.shape for port in self.outputs]
             if len(shapes) != 1 or len(shapes[0]) != rank or shapes[0][-1] != self.output_size:
@@ -324,3 +333,14 @@ class ModelConfig:
             raise ValueError(f"labels should be two or more different names, not {list(self.labels)}")
         if self.output_size not in (1, len(self.labels)) or (self.output_size == 1 and len(self.labels) != 2):
             raise ValueError(f"output_size {self.output_size} does not fit {len(self.labels)} labels")
+        if self.task == "multilabel":
+            self._check_thresholds()
+
+    def _check_thresholds(self) -> None:
+        if self.output_size != len(self.labels) or len(self.thresholds) != len(self.labels):
+            raise ValueError(
+                f"the task multilabel needs an output and a threshold for each of {len(self.labels)} labels, not "
+                f"{self.output_size} outputs and {len(self.thresholds)} thresholds"
+            )
+        if strange := [threshold for threshold in self.thresholds if not 0 < threshold < 1]:
+            raise ValueError(f"thresholds should be above 0 and below 1, not {strange[0]}")

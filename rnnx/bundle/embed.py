@@ -30,6 +30,8 @@ _SNIPPETS = {
     "python": ("snippet.py", "python"),
     "rust": ("examples/snippet.rs", "rust"),
 }
+# Tasks whose answers the samples cannot show, and what such a model does.
+NOT_EMBEDDED = {"multilabel": "gives several labels per text", "regression": "gives a number"}
 # Files that a build leaves in the directory of a sample.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
@@ -82,6 +84,10 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     _require_free(out)
     directory = read_directory(find_directory(bundle))
+    if problem := NOT_EMBEDDED.get(directory.config.task):
+        raise UsageError(
+            f"{directory.path}: {problem}, and the projects of rnnx embed show one label; not supported yet"
+        )
     if TEXT_NAME not in directory.files:
         raise ModelError(
             f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"

@@ -30,6 +30,7 @@ class ModelMetadata:
     vocabulary_size: int
     tokenizer: TokenizerConfig | None
     words: WordsConfig | None = None
+    thresholds: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
     least_time: int = field(default=1, metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ def require_same(properties: Mapping[str, str], config: ModelConfig) -> None:
         metadata = read_metadata(properties)
     except ModelError as error:
         raise ModelError(f"model {config.name}: {error}") from error
-    for name in ("labels", "vocabulary_size", "tokenizer", "words"):
+    for name in ("labels", "vocabulary_size", "tokenizer", "words", "thresholds"):
         expected, actual = getattr(config, name), getattr(metadata, name)
         if actual != expected:
             raise ModelError(

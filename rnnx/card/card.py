@@ -24,7 +24,7 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import read_snippet, targets
+from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet, targets
 from rnnx.card.card_kinds import CardKind, card_kind
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
@@ -34,6 +34,7 @@ from rnnx.strict_json import to_json_bytes
 
 if TYPE_CHECKING:
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
 
 # Data sets whose licence or authors ask to be named.
 _SOURCES = {
@@ -64,7 +65,7 @@ _ENDINGS = {
 def save_evaluation(
     bundle: str | Path,
     dataset: str,
-    figures: Evaluation | ValueEvaluation,
+    figures: Evaluation | ValueEvaluation | LabelSetEvaluation,
     beside: Sequence[tuple[str, MeasuredModel]] = (),
 ) -> None:
     """Writes the figures of `rnnx evaluate` into a bundle, and writes its card again.
@@ -133,23 +134,26 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
+    section = (
+        f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
+        f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
+        f"```python\n{text_session_snippet(config)}\n```"
+    )
+    if config.task in NOT_EMBEDDED:
+        return section
     others = "\n\n".join(
         f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
         for target in targets()
         if target != "python"
         for language, lines in [read_snippet(target)]
     )
-    return (
-        f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
-        f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
-        f"```python\n{text_session_snippet(config)}\n```\n\n{others}\n\n"
-        "`rnnx embed TARGET .` writes a complete project for each of these languages."
-    )
+    return f"{section}\n\n{others}\n\n`rnnx embed TARGET .` writes a complete project for each of these languages."
 
 
 def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, Any]], has_curves: bool) -> str:
     config = kind.config
-    score, title = ("r2", "R2") if "r2" in history[0] else ("accuracy", "accuracy")
+    titles = {"accuracy": "accuracy", "f1": "F1", "r2": "R2"}
+    score, title = next((name, title) for name, title in titles.items() if name in history[0])
     rows = "\n".join(
         f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == training.best_epoch else ''} | {epoch[score]:.4f} | "
         f"{epoch['loss']:.4f} | {epoch[f'validation_{score}']:.4f} | {epoch['validation_loss']:.4f} |"
@@ -159,7 +163,7 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
     dataset = kind.dataset_argument(f"{training.dataset} (train part)")
     recipe = _RECIPES.get(training.recipe)
-    task = " --task regression" if config.task == "regression" else ""
+    task = f" --task {config.task}" if config.task in ("multilabel", "regression") else ""
     return (
         f"## Training\n\n`rnnx train {dataset} --recipe {training.recipe}{task} --seed {training.seed}`: "
         f"{training.train_count:,} {config.kind}, and {training.validation_count:,} more held out for validation, "
@@ -194,7 +198,7 @@ def _proof(kind: CardKind, parity: dict[str, Any], has_plot: bool) -> str:
         f"of that step's float32 rounding error; above 1 the proof fails. `end to end` is the largest difference "
         f"{kind.output_error}, which must stay within the first-order bound of all these roundings together.\n\n"
         f"| runtime | layer | difference / bound | end to end |\n|---|---|---:|---:|\n{rows}"
-        f"{_precision(parity)}{_decisions(parity)}\n\n"
+        f"{_precision(parity)}{_decisions(parity, kind.config)}\n\n"
         "The same inputs given in other ways, which should not change the outputs, and the largest difference that was "
         f"found{kind.difference_unit}:\n\n| file | given | difference |\n|---|---|---:|\n{ways}{plot}"
     )
@@ -215,15 +219,16 @@ def _precision(parity: dict[str, Any]) -> str:
     )
 
 
-def _decisions(parity: dict[str, Any]) -> str:
+def _decisions(parity: dict[str, Any], config: ModelConfig) -> str:
     decisions = parity.get("decisions")
     if not decisions:
         return ""
     differing = ", ".join(f"{count:,} for `{name}`" for name, count in decisions["differing"].items())
+    margin = "each label" if config.task == "multilabel" else "the label"
     share = decisions["certain_count"] / decisions["count"]
     return (
         f"\n\nLabels that differ from those of Keras over the {decisions['count']:,} texts of {decisions['dataset']}: "
-        f"{differing}. For {decisions['certain_count']:,} of the texts ({share:.2%}) the margin of the label is larger "
+        f"{differing}. For {decisions['certain_count']:,} of the texts ({share:.2%}) the margin of {margin} is larger "
         "than the first-order bound of all rounding errors together, so no float32 runtime that keeps the bound of "
         "each step can give another label."
     )

@@ -169,6 +169,56 @@ class TextCard(CardKind):
         return "last" if self._tokenizer.truncation_side == "left" else "first"
 
 
+class LabelSetCard(TextCard):
+    """A model that gives a text any number of labels."""
+
+    def summary(self) -> str:
+        """See `CardKind`."""
+        config = self.config
+        rows = "\n".join(
+            f"| {code(label)} | {threshold:.4g} |"
+            for label, threshold in zip(config.labels, config.thresholds, strict=True)
+        )
+        return (
+            f"Gives a text any number of labels: {', '.join(map(code, config.labels))}. "
+            f"{config.parameter_count:,} parameters.\n\n"
+            f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
+            f"`probs` float32 (batch, {config.output_size}) out, a probability for each label, in the order above. "
+            "They do not sum to 1.\n\nA label is given from its threshold on, which is in `config.json`. It has the "
+            "highest F1 on the held-out texts; labels with few texts share one.\n\n"
+            f"| label | threshold |\n|---|---:|\n{rows}"
+        )
+
+    def snippet(self, where: str) -> str:
+        """See `CardKind`."""
+        return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].labels)'
+
+
+class RatingCard(TextCard):
+    """A model that gives a text a number."""
+
+    output_error = "in the number, computed from the ids"
+    difference_unit = ""
+
+    def summary(self) -> str:
+        """See `CardKind`."""
+        config = self.config
+        return (
+            f"Gives a text a number. {config.parameter_count:,} parameters.\n\n"
+            f"`model.onnx` (opset {config.opset}): `ids` int32 (batch, time) in, 0 to {config.vocabulary_size - 1}; "
+            f"{'; '.join(describe_outputs(config))} out, the number itself. It is not limited to the range of the "
+            "training data."
+        )
+
+    def snippet(self, where: str) -> str:
+        """See `CardKind`."""
+        return f'import rnnx\nprint(rnnx.load({where!r}).predict(["A text."])[0].value)'
+
+
+# By `ModelConfig.task`.
+_TEXT_CARDS: dict[str, type[TextCard]] = {"multilabel": LabelSetCard, "regression": RatingCard}
+
+
 class TaggerCard(CardKind):
     """A tagger of words."""
 
@@ -268,6 +318,7 @@ class ArrayCard(CardKind):
         config = self.config
         title = {
             "classification": "Classifier of sequences",
+            "multilabel": "Classifier of sequences with several labels",
             "tagging": "Tagger of sequences",
             "regression": "Regression",
             "values": "Network",
@@ -300,7 +351,7 @@ def card_kind(config: ModelConfig) -> CardKind:
     """Chooses what a card says about the kind of model that a config describes."""
     match config.reading:
         case TokenizerConfig() as tokenizer:
-            return TextCard(config, tokenizer)
+            return _TEXT_CARDS.get(config.task, TextCard)(config, tokenizer)
         case WordsConfig() as words:
             return TaggerCard(config, words)
         case ArraysConfig():

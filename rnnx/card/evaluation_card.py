@@ -22,6 +22,10 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
         f"measured on the `model.onnx` with sha256 `{record['model_sha256'][:16]}...` by "
         f"`rnnx evaluate {name} {kind.dataset_argument(dataset)}{kind.part_option(dataset)}{beside} --save`."
     )
+    if "micro_f1" in record:
+        return f"## Accuracy\n\nMicro F1 **{record['micro_f1']:.4f}** {measured}\n\n{_label_sets(record, unit)}"
+    if "baseline" in record:
+        return f"## Error\n\nMean absolute error **{record['mae']:.4f}** {measured}\n\n{_ratings(record)}"
     if "labels" not in record:
         return f"## Error\n\nMeasured {measured}\n\n{_errors(record)}"
     unknown = (
@@ -61,6 +65,26 @@ def describe_temperature(metrics: dict[str, Any], unit: str) -> str:
     )
 
 
+def _label_sets(record: dict[str, Any], unit: str) -> str:
+    """Writes the figures of a model that gives several labels."""
+    return (
+        f"Macro F1 {record['macro_f1']:.4f}; micro precision {record['micro_precision']:.4f}, recall "
+        f"{record['micro_recall']:.4f}. For {record['exact']:.4f} of the {unit} all labels are right.\n\n"
+        f"{_label_rows(record, unit)}"
+    )
+
+
+def _ratings(record: dict[str, Any]) -> str:
+    """Writes the figures of a model that gives a number, next to those of the mean."""
+    r2, pearson = ("-" if record[key] is None else f"{record[key]:.4f}" for key in ("r2", "pearson"))
+    return (
+        f"| | model | always {record['baseline']:.4g}, the mean |\n|---|---:|---:|\n"
+        f"| mean absolute error | {record['mae']:.4f} | {record['baseline_mae']:.4f} |\n"
+        f"| root mean squared error | {record['rmse']:.4f} | {record['baseline_rmse']:.4f} |\n"
+        f"| R2 | {r2} | 0 |\n| correlation (Pearson) | {pearson} | - |"
+    )
+
+
 def _errors(record: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {name} | {m['mae']:.6g} | {m['rmse']:.6g} | {'-' if m['r2'] is None else format(m['r2'], '.4f')} |"
@@ -69,18 +93,22 @@ def _errors(record: dict[str, Any]) -> str:
     return f"| output | MAE | RMSE | R2 |\n|---|---:|---:|---:|\n{rows}"
 
 
-def _labels(record: dict[str, Any], unit: str) -> str:
+def _label_rows(record: dict[str, Any], unit: str) -> str:
     rows = "\n".join(
         f"| {code(label)} | {m['precision']:.4f} | {m['recall']:.4f} | {m['f1']:.4f} | {m['support']:,} |"
         for label, m in record["labels"].items()
     )
+    return f"| label | precision | recall | F1 | {unit} |\n|---|---:|---:|---:|---:|\n{rows}"
+
+
+def _labels(record: dict[str, Any], unit: str) -> str:
     labels = " | ".join(map(code, record["labels"]))
     confusion = "\n".join(
         f"| {code(label)} | {' | '.join(f'{n:,}' for n in row)} |"
         for label, row in zip(record["labels"], record["confusion"], strict=True)
     )
     return (
-        f"| label | precision | recall | F1 | {unit} |\n|---|---:|---:|---:|---:|\n{rows}\n\n"
+        f"{_label_rows(record, unit)}\n\n"
         "How often each label was predicted (columns) for each true label (rows):\n\n"
         f"| | {labels} |\n|---|{'---:|' * len(record['labels'])}\n{confusion}"
     )

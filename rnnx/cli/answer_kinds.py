@@ -95,7 +95,7 @@ class AnswerKind(ABC):
 
 
 class TextAnswers(AnswerKind):
-    """A text classifier."""
+    """A text classifier, and the base of the other kinds that read texts."""
 
     dataset = "texts"
 
@@ -107,10 +107,39 @@ class TextAnswers(AnswerKind):
     def read(self, files: Sequence[str], *, lines: bool) -> Iterator[Item | None]:
         """Reads texts of any length."""
         if not lines:
-            require_no_table(files, has_labels=self.predictor.config.task == "classification")
+            require_no_table(files, has_labels=True)
         from rnnx.infer.text_files import read_files, read_lines
 
         return read_lines(files, self._tokenizer) if lines else read_files(files, self._tokenizer)
+
+
+class LabelSetAnswers(TextAnswers):
+    """A model that gives a text any number of labels."""
+
+    dataset = "texts with several labels each"
+
+    def require_options(self, *, top: int, has_threshold: bool, as_conllu: bool) -> None:
+        """Refuses the options for one label of a text."""
+        if top > 1:
+            raise UsageError(f"-k is for one label per text; {self.model} gives several; --jsonl has all probabilities")
+        if has_threshold:
+            raise UsageError(f"--threshold is for two labels; {self.model} has a threshold for each of its labels")
+        super().require_options(top=top, has_threshold=has_threshold, as_conllu=as_conllu)
+
+
+class RatingAnswers(TextAnswers):
+    """A model that gives a text a number."""
+
+    dataset = "texts with a number each"
+
+    def require_options(self, *, top: int, has_threshold: bool, as_conllu: bool) -> None:
+        """Refuses the options for labels."""
+        if top > 1 or has_threshold:
+            raise UsageError(f"-k and --threshold are for labels; {self.model} gives a number")
+        super().require_options(top=top, has_threshold=has_threshold, as_conllu=as_conllu)
+
+
+_TEXT_ANSWERS: dict[str, type[TextAnswers]] = {"multilabel": LabelSetAnswers, "regression": RatingAnswers}
 
 
 class TaggerAnswers(AnswerKind):
@@ -197,7 +226,7 @@ def answer_kind(predictor: Predictor, model: str) -> AnswerKind:
 
     match predictor.reader:
         case TextReader() as reader:
-            return TextAnswers(predictor, model, reader)
+            return _TEXT_ANSWERS.get(predictor.config.task, TextAnswers)(predictor, model, reader)
         case SentenceReader():
             return (SpanAnswers if are_span_tags(predictor.labels) else TaggerAnswers)(predictor, model)
         case ArrayReader() as reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from rnnx.cli.tags import describe_spans, describe_words
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rnnx.bundle.config import ModelConfig
-    from rnnx.infer.predictions import Prediction, Tagging, Values
+    from rnnx.infer.predictions import LabelSet, Prediction, Rating, Tagging, Values
     from rnnx.infer.text_files import Answer
+
+    AnyPrediction: TypeAlias = Prediction | LabelSet | Rating | Tagging | Values
 
 # Two float32 numbers that differ can agree in 7 digits, but further digits are noise in an answer.
 _DIGITS = 7
@@ -26,7 +28,7 @@ def describe_answer(a: Answer, position: str) -> dict[str, Any]:
         a: The answer.
         position: `line` or `index`: the attribute of the item that says where in its file it is.
     """
-    from rnnx.infer.predictions import Prediction, Tagging, Values
+    from rnnx.infer.predictions import LabelSet, Prediction, Rating, Tagging, Values
 
     item = a.item
     head = {"source": item.source, position: getattr(item, position)}
@@ -41,6 +43,11 @@ def describe_answer(a: Answer, position: str) -> dict[str, Any]:
             return {**head, "status": "ok", "outputs": outputs, "tokens": values.tokens}
         case Prediction() as prediction:
             return {**head, "status": "ok", **describe_label(prediction)}
+        case LabelSet() as chosen:
+            return {**head, "status": "ok", **describe_label_set(chosen)}
+        case Rating() as rating:
+            value = float(f"{rating.value:.{_DIGITS}g}")
+            return {**head, "status": "ok", "value": value, "tokens": rating.tokens, "truncated": rating.truncated}
         case prediction:
             assert_never(prediction)
 
@@ -54,6 +61,16 @@ def describe_label(prediction: Prediction) -> dict[str, Any]:
         "probs": {label: round(value, 6) for label, value in prediction.probs.items()},
         "tokens": prediction.tokens,
         "truncated": prediction.truncated,
+    }
+
+
+def describe_label_set(chosen: LabelSet) -> dict[str, Any]:
+    """Returns the prediction of several labels as the fields of the JSON output."""
+    return {
+        "labels": list(chosen.labels),
+        "probs": {label: round(value, 6) for label, value in chosen.probs.items()},
+        "tokens": chosen.tokens,
+        "truncated": chosen.truncated,
     }
 
 
@@ -73,6 +90,10 @@ def headings(config: ModelConfig, top: int) -> list[str]:
     """
     if config.task == "classification":
         return ["Label", "Probability"] * top
+    if config.task == "multilabel":
+        return ["Labels", "Probabilities"]
+    if config.kind == "texts" and config.task == "regression":
+        return ["Value"]
     return [
         name
         for port in config.outputs
@@ -80,19 +101,30 @@ def headings(config: ModelConfig, top: int) -> list[str]:
     ]
 
 
-def cells_for(config: ModelConfig, top: int) -> Callable[[Prediction | Tagging | Values], list[object]]:
+def cells_for(config: ModelConfig, top: int) -> Callable[[AnyPrediction], list[object]]:
     """Returns a function from a prediction to the cells of its row; an output over the time becomes one cell of JSON.
 
     Args:
         config: The description of the model.
         top: How many labels are shown.
     """
-    from rnnx.infer.predictions import Prediction, Tagging, Values  # once, not for each of a million rows
+    from rnnx.infer.predictions import (  # once, not for each of a million rows
+        LabelSet,
+        Prediction,
+        Rating,
+        Tagging,
+        Values,
+    )
 
-    def cells(prediction: Prediction | Tagging | Values) -> list[object]:
+    def cells(prediction: AnyPrediction) -> list[object]:
         match prediction:
             case Prediction():
                 return label_cells(prediction, top)
+            case LabelSet() as chosen:
+                probabilities = ", ".join(f"{chosen.probs[label]:.4f}" for label in chosen.labels)
+                return [", ".join(chosen.labels) or "(none)", probabilities or "-"]
+            case Rating() as rating:
+                return [f"{rating.value:.4g}"]
             case Values() as values:
                 row: list[object] = []
                 for port in config.outputs:

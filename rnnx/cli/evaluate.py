@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, assert_never
+from typing import TYPE_CHECKING, Annotated, TypeAlias, assert_never
 
 import typer
 
@@ -20,11 +20,14 @@ from rnnx.cli.table_options import (
     EncodingOption,
     HeaderOption,
     LabelColumnOption,
+    LabelColumnsOption,
+    LabelDelimiterOption,
     QuotesOption,
     SkipBadRowsOption,
     TagColumnOption,
     TextColumnOption,
     make_listener,
+    split_names,
 )
 from rnnx.cli.unknown_texts import warn_of_unknown_texts
 from rnnx.errors import DataError, UsageError
@@ -35,8 +38,12 @@ if TYPE_CHECKING:
     from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import Predictor
     from rnnx.metrics.figures import Evaluation, LengthMetrics, ValueEvaluation, ValueMetrics
+    from rnnx.metrics.rating_errors import RatingEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
     from rnnx.metrics.spans import SpanFigures
+
+    AnyEvaluation: TypeAlias = Evaluation | ValueEvaluation | LabelSetEvaluation
 
 
 class DatasetPart(StrEnum):
@@ -55,6 +62,8 @@ def evaluate(
     part: Annotated[DatasetPart | None, typer.Option(help="[default: test if there is one, else everything]")] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_delimiter: LabelDelimiterOption = None,
     tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
@@ -71,18 +80,27 @@ def evaluate(
     """Measure a bundle on labelled data.
 
     For labels: accuracy, confusion, calibration and accuracy by length. For tags such as B-PER: F1 of the spans, too.
-    For values: MAE, RMSE and R2.
+    For several labels per text: micro and macro F1. For values: MAE, RMSE and R2.
     """
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
     from rnnx.datasets import Columns, TableForm
     from rnnx.infer.predictor import load
-    from rnnx.metrics.figures import ValueEvaluation
+    from rnnx.metrics.figures import Evaluation, ValueEvaluation
+    from rnnx.metrics.rating_errors import RatingEvaluation
+    from rnnx.metrics.several_labels import LabelSetEvaluation
     from rnnx.metrics.side_by_side import MeasuredModel
 
     if save:
         require_replaceable(find_directory(bundle).resolve())
-    data_part, columns = None if part is None else part.value, Columns(text_column, label_column, tag_column)
+    data_part = None if part is None else part.value
+    columns = Columns(
+        text=text_column,
+        label=label_column,
+        labels=split_names(label_columns),
+        label_delimiter=label_delimiter,
+        tag=tag_column,
+    )
     form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
     models = (bundle, *(beside or ()))
     predictors = {model: load(model, device=device.value) for model in models}
@@ -102,26 +120,32 @@ def evaluate(
         more = {"side_by_side": [dataclasses.asdict(row) for _, row in compared]} if compared else {}
         terminal.write_json({**_to_dict(figures), **more})
         return
-    if isinstance(figures, ValueEvaluation):
-        _write_values(figures)
-    else:
-        _write_labels(figures, card_kind(predictors[bundle].config).length_unit)
-        _write_side_by_side([row for _, row in compared])
+    match figures:
+        case RatingEvaluation():
+            _write_ratings(figures)
+        case ValueEvaluation():
+            _write_values(figures)
+        case LabelSetEvaluation():
+            _write_label_sets(figures)
+        case Evaluation():
+            _write_labels(figures, card_kind(predictors[bundle].config).length_unit)
+            _write_side_by_side([row for _, row in compared])
     terminal.hint(f"rnnx info {bundle}")
 
 
-def _to_dict(figures: Evaluation | ValueEvaluation) -> dict[str, object]:
-    from rnnx.metrics.figures import ValueEvaluation
-
-    fields = dataclasses.asdict(figures)
-    return fields if isinstance(figures, ValueEvaluation) else {**fields, "macro_f1": figures.macro_f1}
-
-
-def _require_labels(model: str, figures: Evaluation | ValueEvaluation) -> Evaluation:
+def _to_dict(figures: AnyEvaluation) -> dict[str, object]:
     from rnnx.metrics.figures import Evaluation
 
+    fields = dataclasses.asdict(figures)
+    return {**fields, "macro_f1": figures.macro_f1} if isinstance(figures, Evaluation) else fields
+
+
+def _require_labels(model: str, figures: AnyEvaluation) -> Evaluation:
+    from rnnx.metrics.figures import Evaluation, ValueEvaluation
+
     if not isinstance(figures, Evaluation):
-        raise UsageError(f"{model}: gives values; --beside compares the accuracy of models that give labels")
+        given = "values" if isinstance(figures, ValueEvaluation) else "several labels per text"
+        raise UsageError(f"{model}: gives {given}; --beside compares the accuracy of models that give labels")
     return figures
 
 
@@ -157,32 +181,47 @@ def _measure(
     data_dir: Path | None,
     columns: Columns,
     form: TableForm,
-) -> tuple[Evaluation | ValueEvaluation, str]:
+) -> tuple[AnyEvaluation, str]:
     """Evaluates a model; returns the figures, and the name of the data set with its part.
 
     Raises:
         DataError: If the data set is of another kind than the model.
     """
-    from rnnx.datasets import Dataset, SeriesDataset, TaggedDataset, default_tag_column, kind_of, load_any
-    from rnnx.infer.evaluate import evaluate, evaluate_tags, evaluate_values
+    from rnnx.datasets import (
+        Dataset,
+        LabelSetDataset,
+        RatingDataset,
+        SeriesDataset,
+        TaggedDataset,
+        default_tag_column,
+        kind_of,
+        load_any,
+    )
+    from rnnx.infer.evaluate import (
+        evaluate,
+        evaluate_label_sets,
+        evaluate_ratings,
+        evaluate_tags,
+        evaluate_values,
+    )
 
     if kind_of(dataset, columns) != predictor.config.kind:
         raise DataError(f"{dataset}: model {predictor.config.name} reads {answer_kind(predictor, model).dataset}")
     if predictor.config.words and columns.tag is None:
         columns = dataclasses.replace(columns, tag=default_tag_column(dataset, predictor.config.words.tag_column))
-    is_labelled = predictor.config.task == "classification"
+    task = predictor.config.task
     # Only the download of the reviews imports Keras.
     with own_temporary_files() if dataset == "imdb" and data_dir is None else nullcontext():
         data = load_any(
             dataset,
-            "classification" if is_labelled else "regression",
+            task if task in ("classification", "multilabel") else "regression",
             data_dir=data_dir,
             columns=columns,
             form=form,
             listener=make_listener(),
         )
-    figures: Evaluation | ValueEvaluation
-    unknown_share = 0.0
+    figures: AnyEvaluation
+    unknown_share, unknown = 0.0, list[int]()
     with terminal.progress("evaluating") as update:
         match data:
             case TaggedDataset():
@@ -194,13 +233,22 @@ def _measure(
                 return figures, f"{title} ({name} part)" if has_parts else title
             case Dataset():
                 texts, name = data.choose(part)
-                unknown: list[int] = []
                 figures = evaluate(predictor, texts, data.labels, _bar(update, len(texts)), unknown.append)
                 unknown_share = sum(unknown) / len(texts)
+            case LabelSetDataset():
+                label_sets, name = data.choose(part)
+                on_item, unknown = _bar(update, len(label_sets)), []
+                figures = evaluate_label_sets(predictor, label_sets, data.labels, on_item, unknown.append)
+                unknown_share = sum(unknown) / len(label_sets)
+            case RatingDataset():
+                ratings, name = data.choose(part)
+                on_item, unknown = _bar(update, len(ratings)), []
+                figures = evaluate_ratings(predictor, ratings, on_item, unknown.append)
+                unknown_share = sum(unknown) / len(ratings)
             case SeriesDataset():
                 series, name = data.choose(part)
                 on_item = _bar(update, len(series))
-                if is_labelled:
+                if task == "classification":
                     figures = evaluate(predictor, series, data.labels, on_item)
                 else:
                     figures = evaluate_values(predictor, series, on_item)
@@ -227,6 +275,40 @@ def _write_values(figures: ValueEvaluation) -> None:
             for name, m in rows
         ],
     )
+
+
+def _write_ratings(figures: RatingEvaluation) -> None:
+    baseline = f"Always {figures.baseline:.4g}, the mean"
+    terminal.write_table(
+        ("", "Model", baseline),
+        [
+            ("mean absolute error", f"{figures.mae:.4f}", f"{figures.baseline_mae:.4f}"),
+            ("root mean squared error", f"{figures.rmse:.4f}", f"{figures.baseline_rmse:.4f}"),
+            ("R2", "-" if figures.r2 is None else f"{figures.r2:.4f}", "0"),
+            ("correlation (Pearson)", "-" if figures.pearson is None else f"{figures.pearson:.4f}", "-"),
+            ("count", figures.count, figures.count),
+        ],
+    )
+
+
+def _write_label_sets(figures: LabelSetEvaluation) -> None:
+    terminal.write_table(
+        ("", "Value"),
+        [
+            ("micro F1", f"{figures.micro_f1:.4f}"),
+            ("macro F1", f"{figures.macro_f1:.4f}"),
+            ("micro precision", f"{figures.micro_precision:.4f}"),
+            ("micro recall", f"{figures.micro_recall:.4f}"),
+            ("all labels right", f"{figures.exact:.4f}"),
+            ("count", figures.count),
+            ("without a label", figures.without_label_count),
+        ],
+    )
+    rows = [
+        (label, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", m.support)
+        for label, m in figures.labels.items()
+    ]
+    terminal.write_table(("Label", "Precision", "Recall", "F1", "Support"), rows)
 
 
 def _write_labels(figures: Evaluation, unit: str) -> None:

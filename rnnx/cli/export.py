@@ -172,9 +172,9 @@ def _read_labels(labels: str) -> tuple[str, ...]:
 
 def _read_texts(dataset: str, data_dir: Path | None) -> DecisionTexts:
     from rnnx.cli.table_options import make_listener
-    from rnnx.datasets import load_dataset
+    from rnnx.datasets import load_texts
     from rnnx.export.label_comparison import DecisionTexts
 
-    data = load_dataset(dataset, data_dir=data_dir, listener=make_listener())
+    data = load_texts(dataset, None, data_dir=data_dir, listener=make_listener())
     examples, part = data.choose(None)
     return DecisionTexts(f"{data.name} ({part} part)", examples.texts)

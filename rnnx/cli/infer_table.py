@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from rnnx.cli import terminal
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnx.datasets import TableForm
+    from rnnx.infer.predictions import LabelSet, Prediction, Rating
     from rnnx.infer.predictor import Predictor
     from rnnx.infer.text_files import Answer
 
@@ -23,6 +25,71 @@ TABLE_ENDINGS = (
 )
 PACKING_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 _SHOWN = 5
+
+
+class AnswerColumns(ABC):
+    """The columns that the answers of one kind of model add to a table; the columns of the labels come after them.
+
+    Attributes:
+        texts: The names of the columns of text.
+        numbers: The names of the columns of numbers.
+        labels: The labels whose probabilities have a column each; empty if they were not asked for.
+    """
+
+    texts: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, labels: Sequence[str], *, has_lists: bool) -> None:
+        """Takes the labels that have a column each, and whether a cell of the written table may be a list."""
+        self.labels, self._has_lists = labels, has_lists
+
+    @abstractmethod
+    def cells(self, prediction: Any) -> list[object]:
+        """Returns the cells of an answer."""
+
+    def _probs(self, probs: dict[str, float]) -> list[object]:
+        return [round(probs[label], 6) for label in self.labels]
+
+
+class LabelColumns(AnswerColumns):
+    """A label and its probability."""
+
+    texts = ("label",)
+    numbers = ("probability",)
+
+    def cells(self, prediction: Prediction) -> list[object]:
+        """See `AnswerColumns`."""
+        return [prediction.label, round(prediction.probability, 6), *self._probs(prediction.probs)]
+
+
+class LabelSetColumns(AnswerColumns):
+    """All labels of a text: a list in JSON, elsewhere one cell with `|` between them."""
+
+    texts = ("labels",)
+
+    def cells(self, prediction: LabelSet) -> list[object]:
+        """See `AnswerColumns`. A label that has a `|` itself makes a list of JSON of the cell."""
+        labels = prediction.labels
+        as_list = self._has_lists or any("|" in label for label in labels)
+        return [list(labels) if as_list else "|".join(labels), *self._probs(prediction.probs)]
+
+
+class RatingColumns(AnswerColumns):
+    """A number."""
+
+    numbers = ("value",)
+
+    def cells(self, prediction: Rating) -> list[object]:
+        """See `AnswerColumns`."""
+        return [float(f"{prediction.value:.7g}")]
+
+
+# By `ModelConfig.task`, of models that read texts.
+ANSWER_COLUMNS: dict[str, type[AnswerColumns]] = {
+    "classification": LabelColumns,
+    "multilabel": LabelSetColumns,
+    "regression": RatingColumns,
+}
 
 
 def require_no_table(files: Sequence[str], *, has_labels: bool) -> None:
@@ -83,8 +150,11 @@ def infer_table(
     from rnnx.infer.table_items import TableRows
     from rnnx.infer.text_files import STDIN, answer
 
-    if not isinstance(predictor.reader, TextReader) or predictor.config.task != "classification":
+    columns_of = ANSWER_COLUMNS.get(predictor.config.task)
+    if not isinstance(predictor.reader, TextReader) or columns_of is None:
         raise UsageError(f"--text-column is for models that label texts; {model} does not")
+    if has_probs and not predictor.labels:
+        raise UsageError(f"--probs is for models with labels; {model} gives a number")
     if len(files) != 1 or files[0] == STDIN:
         raise UsageError("--text-column reads one table: give one FILE, and not -")
     source = Path(files[0])
@@ -93,14 +163,15 @@ def infer_table(
     table, column = open_table(TableFile(source), text_column, form)
     names = list(table.names or ())
     labels = predictor.labels if has_probs else ()
-    columns = add_columns(names, ["label", "probability", *labels, "error"])
-    rows = TableRows(str(source), table, column)
-    failed = _Failed(str(source), table.place)
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"
+    kind = columns_of(labels, has_lists=ending in (".jsonl", ".ndjson"))
+    columns = add_columns(names, [*kind.texts, *kind.numbers, *labels, "error"])
+    rows = TableRows(str(source), table, column)
+    failed = _Failed(str(source), table.place, kind)
     with _open(out) as file, terminal.progress("answering", is_wanted=out is not None) as update:
-        writer = open_writer(file, ending, columns, table.schema, columns[len(names) + 1 : -1])
+        writer = open_writer(file, ending, columns, table.schema, columns[len(names) + len(kind.texts) : -1])
         for done, (cells, given) in enumerate(rows.join(answer(predictor, rows.items(), threshold)), 1):
-            writer.write([*cells, *failed.answer_cells(given, labels)])
+            writer.write([*cells, *failed.answer_cells(given)])
             update(done, "", None)
         writer.close()
     failed.report()
@@ -112,26 +183,23 @@ def infer_table(
 class _Failed:
     """Turns answers into cells, and counts the rows without one."""
 
-    def __init__(self, source: str, place: str) -> None:
-        self._source, self._place = source, place
+    def __init__(self, source: str, place: str, columns: AnswerColumns) -> None:
+        self._source, self._place, self._columns = source, place, columns
         self._shown: list[str] = []
         self._warning, self._warned_count = "", 0
         self.count = 0
 
-    def answer_cells(self, answer: Answer, labels: Sequence[str]) -> list[object]:
-        from rnnx.infer.predictions import Prediction
-
-        if isinstance(answer.prediction, Prediction):
-            prediction = answer.prediction
-            numbers = [round(prediction.probability, 6), *(round(prediction.probs[label], 6) for label in labels)]
+    def answer_cells(self, answer: Answer) -> list[object]:
+        if answer.prediction is not None:
             if answer.item.error:
                 self._warned_count += 1
                 self._warning = self._warning or f"{self._place} {answer.item.line}: {answer.item.error}"
-            return [prediction.label, *numbers, None]
+            return [*self._columns.cells(answer.prediction), None]
         self.count += 1
         if len(self._shown) < _SHOWN:
             self._shown.append(f"{self._place} {answer.item.line}: {answer.item.error}")
-        return [None] * (2 + len(labels)) + [answer.item.error]
+        columns = self._columns
+        return [None] * (len(columns.texts) + len(columns.numbers) + len(columns.labels)) + [answer.item.error]
 
     def report(self) -> None:
         if self._warned_count:

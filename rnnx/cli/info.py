@@ -18,7 +18,7 @@ from rnnx.bundle.directory import (
     read_directory,
     shipped_names,
 )
-from rnnx.bundle.embed import read_snippet
+from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet
 from rnnx.card.card_kinds import card_kind
 from rnnx.card.usage import describe_inputs, describe_outputs, text_session_snippet
 from rnnx.cli import terminal
@@ -55,7 +55,8 @@ def info(
         terminal.write(card_kind(config).snippet(config.name if is_shipped else str(directory.path)))
         if TEXT_NAME in directory.files:
             terminal.write(text_session_snippet(config))
-        terminal.hint(f"rnnx infer --model {bundle} FILE, or rnnx embed TARGET {bundle}")
+        embed = f", or rnnx embed TARGET {bundle}" if config.task not in NOT_EMBEDDED else ""
+        terminal.hint(f"rnnx infer --model {bundle} FILE{embed}")
 
 
 def _read_parity(directory: Directory) -> dict[str, Any] | None:
@@ -72,6 +73,9 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
     yield from (("name", config.name), ("path", path), ("task", config.task))
     if config.labels:
         yield "labels", ", ".join(f"{i} {label}" for i, label in enumerate(config.labels))
+    if config.thresholds:
+        pairs = zip(config.labels, config.thresholds, strict=True)
+        yield "thresholds", ", ".join(f"{label} {threshold:.4g}" for label, threshold in pairs)
     yield from (("input", port.replace("`", "")) for port in describe_inputs(config))
     yield from (("output", port.replace("`", "")) for port in describe_outputs(config))
     yield from card_kind(config).facts()
@@ -82,7 +86,8 @@ def _rows(path: Path, config: ModelConfig, sizes: dict[str, int]) -> Iterator[tu
         yield "training", f"recipe {run.recipe} on {run.dataset}, {run.train_count:,} {config.kind}, seed {run.seed}"
         name, score = ("accuracy", run.best_validation_accuracy)
         if score is None:
-            name, score = ("R2", run.best_validation_r2)
+            f1 = run.best_validation_f1
+            name, score = ("R2", run.best_validation_r2) if f1 is None else ("F1", f1)
         yield "kept", f"epoch {run.best_epoch} of {run.epochs}, validation {name} {score or 0.0:.4f}"
     yield "opset", config.opset or "none; not exported yet"
     for name, size in sizes.items():

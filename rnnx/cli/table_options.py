@@ -19,6 +19,14 @@ LabelColumnOption: TypeAlias = Annotated[
     str | None,
     typer.Option(help="The column of a table that holds the label. [default: label, or a like name]"),
 ]
+LabelColumnsOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Columns of a table that hold 0 or 1, one for each label, by name: joy,anger. Several per text."),
+]
+LabelDelimiterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="What separates the labels in a cell: | reads joy|anger as two labels. Several per text."),
+]
 TagColumnOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -42,6 +50,11 @@ QuotesOption: TypeAlias = Annotated[
 SkipBadRowsOption: TypeAlias = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Leave out the rows of a table that have no text or no label.")
 ]
+
+
+def split_names(names: str | None) -> tuple[str, ...]:
+    """Splits names at the commas between them."""
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
 
 
 def make_listener() -> Listener:

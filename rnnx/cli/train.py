@@ -20,11 +20,14 @@ from rnnx.cli.table_options import (
     EncodingOption,
     HeaderOption,
     LabelColumnOption,
+    LabelColumnsOption,
+    LabelDelimiterOption,
     QuotesOption,
     SkipBadRowsOption,
     TagColumnOption,
     TextColumnOption,
     make_listener,
+    split_names,
 )
 from rnnx.cli.train_options import (
     LEARNING,
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from rnnx.datasets import AnyDataset, Columns, SeriesTask, TableForm
+    from rnnx.datasets import AnyDataset, Columns, TableForm, TextTask
     from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.recipes import Recipe
     from rnnx.train.task import StageProgress
@@ -127,6 +130,7 @@ class TaskName(StrEnum):
     """The choices of `--task`."""
 
     CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
     REGRESSION = "regression"
 
 
@@ -154,7 +158,11 @@ def train(
         ),
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="Whether y of a .npz file holds labels or values. [default: classification]")
+        TaskName | None,
+        typer.Option(
+            help="classification: a label for each text or sequence. multilabel: several labels for each text. "
+            "regression: a number, such as a rating. [default: classification; multilabel if a table has lists]"
+        ),
     ] = None,
     tokenizer: Annotated[
         TokenizerName | None,
@@ -169,6 +177,8 @@ def train(
     ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
+    label_columns: LabelColumnsOption = None,
+    label_delimiter: LabelDelimiterOption = None,
     tag_column: TagColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
@@ -222,7 +232,7 @@ def train(
     The data are labelled texts, tagged sentences or sequences of numbers. Ctrl-C keeps the best epoch so far. After an
     interruption, the same command continues from the last finished epoch.
     """
-    from rnnx.datasets import Columns, TableForm
+    from rnnx.datasets import Columns, LabelSetDataset, RatingDataset, TableForm
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with terminal.quiet_tensorflow(), own_temporary_files():
@@ -230,7 +240,13 @@ def train(
             *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
         )
         devices.choose_device(device.value)
-        columns = Columns(text_column, label_column, tag_column)
+        columns = Columns(
+            text=text_column,
+            label=label_column,
+            labels=split_names(label_columns),
+            label_delimiter=label_delimiter,
+            tag=tag_column,
+        )
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
         if tokenizer is not None:
@@ -252,6 +268,8 @@ def train(
         if validation is not None:
             if validation_split is not None:
                 raise UsageError("--validation names the held-out data, so leave --validation-split out")
+            if isinstance(data, LabelSetDataset | RatingDataset):
+                raise UsageError(f"--validation is for texts with one label each; leave it out for {data.name}")
             data = _with_validation(data, str(validation), columns, form)
         chosen = options.apply_options(chosen, changes, data)
         place = out or Path("runs") / f"{data.name}-{chosen.name}"
@@ -275,10 +293,13 @@ def train(
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }
+    conclusion = fitted.conclusion
     if as_json:
-        terminal.write_json(best)
+        terminal.write_json({**best, **(conclusion.figures if conclusion else {})})
     else:
         terminal.write_table(("", "Best epoch"), [(k, f"{v:.4f}" if type(v) is float else v) for k, v in best.items()])
+        if conclusion:
+            terminal.write_table(("", "On the held-out texts"), conclusion.rows)
     _warn_of_no_learning(fitted, data)
     if isinstance(chosen.reading, TokenizerConfig):
         warn_of_unknown_texts(fitted.unknown_share, data.name, "the held-out texts", chosen.reading)
@@ -295,7 +316,7 @@ def _load(
     recipes: ModuleType,
     dataset: str,
     recipe: str | None,
-    task: SeriesTask | None,
+    task: TextTask | None,
     data_dir: Path | None,
     columns: Columns,
     form: TableForm,
@@ -304,11 +325,13 @@ def _load(
     from rnnx.datasets import kind_of, load_any
 
     kind = kind_of(dataset, columns)
-    if task is not None and kind != "sequences":
-        raise UsageError(f"--task is for sequences of numbers (.npz), not for {dataset}")
+    if task is not None and kind == "sentences":
+        raise UsageError(f"--task is for texts and for sequences of numbers, not for {dataset}")
+    if (columns.labels or columns.label_delimiter) and task not in (None, "multilabel"):
+        raise UsageError(f"--label-columns and --label-delimiter are for --task multilabel, not for {task}")
     chosen: Recipe = recipes.find_recipe(recipe or None, kind)
     listener = make_listener()
-    data = load_any(dataset, task or "classification", data_dir=data_dir, columns=columns, form=form, listener=listener)
+    data = load_any(dataset, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
     return data, chosen
 
 

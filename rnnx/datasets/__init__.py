@@ -13,12 +13,15 @@ from rnnx.bundle.config import ModelKind
 from rnnx.datasets.archives import require_regular
 from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.imdb import load_imdb
+from rnnx.datasets.label_sets import LabelSetDataset, LabelSets, split_label_sets
 from rnnx.datasets.npz import NPZ_ENDING, read_npz
+from rnnx.datasets.ratings import RatingDataset, Ratings, split_ratings
 from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
 from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import known_endings
 from rnnx.datasets.tagged_files import default_tag_column, is_tagged_file, load_tagged
+from rnnx.datasets.targets import TextDataset, TextTask, require_labelled
 from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import UsageError
 
@@ -28,26 +31,34 @@ __all__ = [
     "Columns",
     "Dataset",
     "Examples",
+    "LabelSetDataset",
+    "LabelSets",
     "Listener",
+    "RatingDataset",
+    "Ratings",
     "Series",
     "SeriesDataset",
     "SeriesTask",
     "TableForm",
     "TaggedDataset",
     "TaggedSentences",
+    "TextTask",
     "default_tag_column",
     "kind_of",
     "load_any",
     "load_dataset",
     "load_sentences",
     "load_series",
+    "load_texts",
     "split_by_group",
     "split_by_label",
+    "split_label_sets",
+    "split_ratings",
     "split_sentences",
     "split_series",
 ]
 
-AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
+AnyDataset: TypeAlias = Dataset | LabelSetDataset | RatingDataset | TaggedDataset | SeriesDataset
 
 # What the data sets of each kind hold, for messages.
 DESCRIPTIONS: dict[ModelKind, str] = {
@@ -71,7 +82,7 @@ def kind_of(name: str, columns: Columns | None = None) -> ModelKind:
 
 def load_any(
     name: str,
-    task: SeriesTask = "classification",
+    task: TextTask | None = "classification",
     *,
     data_dir: Path | None = None,
     columns: Columns | None = None,
@@ -82,7 +93,8 @@ def load_any(
 
     Args:
         name: As `load_dataset`, `load_sentences` and `load_series` take it.
-        task: Whether sequences of numbers have labels or values to be predicted; ignored for text.
+        task: Whether each text, or sequence of numbers, has a label, several labels or a number. None takes several
+            labels for the texts of a table with lists of them, else one label; ignored for tagged sentences.
         data_dir: The folder of the IMDB reviews; refused for any other data set.
         columns: The columns of a table of texts, or of the tags of words; ignored for numbers.
         form: How a table of texts is written; ignored for the other kinds.
@@ -94,11 +106,13 @@ def load_any(
     """
     match kind_of(name, columns):
         case "texts":
-            return load_dataset(name, data_dir=data_dir, columns=columns, form=form, listener=listener)
+            return load_texts(name, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
         case "sentences":
             return load_sentences(name, data_dir=data_dir, columns=columns, listener=listener)
         case "sequences":
-            return load_series(name, task, data_dir=data_dir)
+            if task == "multilabel":
+                raise UsageError(f"the task multilabel needs a table of texts, not {name}")
+            return load_series(name, task or "classification", data_dir=data_dir)
         case kind:
             assert_never(kind)
 
@@ -127,7 +141,38 @@ def load_dataset(
         MissingExtraError: If its format needs a package that is not installed.
         UsageError: If there is no data set of that name, or it holds no texts.
     """
+    return require_labelled(
+        load_texts(name, "classification", data_dir=data_dir, columns=columns, form=form, listener=listener)
+    )
+
+
+def load_texts(
+    name: str,
+    task: TextTask | None,
+    *,
+    data_dir: Path | None = None,
+    columns: Columns | None = None,
+    form: TableForm | None = None,
+    listener: Listener | None = None,
+) -> TextDataset:
+    """Loads texts with a label, several labels or a number each, by name or path.
+
+    Args:
+        name: As for `load_dataset`; several labels and numbers are in tables only.
+        task: What each text has; None takes several labels if a table has lists of them, else one label.
+        data_dir: As for `load_dataset`.
+        columns: The columns of a table; by default `text` and `label`, or names like these.
+        form: How a table is written; by default this is found out.
+        listener: Takes what was found out, and what is probably wrong with the data.
+
+    Raises:
+        DataError: If it cannot be read, or holds no such text.
+        MissingExtraError: If its format needs a package that is not installed.
+        UsageError: If there is no data set of that name, or it holds no texts.
+    """
     if name == "imdb":
+        if task not in (None, "classification"):
+            raise UsageError(f"imdb: has one label for each text; the task {task} needs a table")
         return load_imdb(data_dir)
     _refuse_data_dir(name, data_dir)
     path = Path(name)
@@ -139,7 +184,7 @@ def load_dataset(
     kind = kind_of(name)
     if kind != "texts":
         raise UsageError(f"{name}: holds {DESCRIPTIONS[kind]}, but {DESCRIPTIONS['texts']} are needed here")
-    return read_dataset(path, columns or Columns(), form, listener)
+    return read_dataset(path, columns or Columns(), form, listener, task)
 
 
 def load_sentences(

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from rnnx.datasets.table_form import Columns
 
 # In the order in which they are looked for. Names of ratings, such as stars, are not labels: they may be values.
+RATING_NAMES = ("rating", "ratings", "stars", "star_rating", "score", "value", "label", "target", "y")
 _TEXT_NAMES = (
     *("text", "texts", "review", "sentence", "content", "comment", "message", "tweet", "body", "document", "utterance"),
     *("reviews", "review_text", "text_review", "comment_text", "tweet_text", "question", "query", "headline", "title"),
 )
-_LABEL_NAMES = (
+LABEL_NAMES = (
     *("label", "labels", "category", "class", "sentiment", "target", "intent", "tag", "emotion", "topic"),
     *("label_name", "label_text", "polarity", "cat", "y"),
 )
@@ -29,7 +30,7 @@ class FoundColumns(NamedTuple):
     is_label_guessed: bool
 
 
-def find_columns(names: Sequence[str], columns: Columns) -> FoundColumns | None:
+def find_columns(names: Sequence[str], columns: Columns, usual: Sequence[str] = LABEL_NAMES) -> FoundColumns | None:
     """Finds the columns of a table.
 
     A column that the user named is found by its name, or by its number from 1. Otherwise the usual names are looked
@@ -38,6 +39,7 @@ def find_columns(names: Sequence[str], columns: Columns) -> FoundColumns | None:
     Args:
         names: The names of the columns.
         columns: What the user said.
+        usual: The usual names of the column of the labels, or of the numbers.
 
     Returns:
         The columns; None if one of them is not there.
@@ -51,7 +53,7 @@ def find_columns(names: Sequence[str], columns: Columns) -> FoundColumns | None:
     if text is None and columns.text is None:
         text, is_text_guessed = _guess(names, _TEXT_NAMES, label), True
     if label is None and columns.label is None:
-        label, is_label_guessed = _guess(names, _LABEL_NAMES, text), True
+        label, is_label_guessed = _guess(names, usual, text), True
     if text is None or label is None or text == label:
         return None
     return FoundColumns(text, label, is_text_guessed, is_label_guessed)

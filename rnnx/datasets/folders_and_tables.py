@@ -7,25 +7,27 @@ Folders are read by `rnnx.datasets.label_folders`, archives by `rnnx.datasets.ar
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from rnnx.datasets.archives import read_archive
 from rnnx.datasets.column_files import COLUMN_ENDINGS
-from rnnx.datasets.label_checks import warn_of_labels
 from rnnx.datasets.label_folders import read_folder, read_packed_folder
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage, table_ending
 from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import ENDINGS, known_endings, read_table
-from rnnx.datasets.texts import Dataset
-from rnnx.errors import DataError
+from rnnx.datasets.targets import TextDataset, TextTask
+from rnnx.errors import DataError, UsageError
 
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 
 
 def read_dataset(
-    path: Path, columns: Columns, form: TableForm | None = None, listener: Listener | None = None
-) -> Dataset:
+    path: Path,
+    columns: Columns,
+    form: TableForm | None = None,
+    listener: Listener | None = None,
+    task: TextTask | None = "classification",
+) -> TextDataset:
     """Reads a data set; the format is told by the ending of the path, or by the first bytes of the file.
 
     Args:
@@ -33,6 +35,7 @@ def read_dataset(
         columns: The columns of a table; ignored for the others.
         form: What the user said about the form of a table; ignored for the others.
         listener: Takes notes and warnings.
+        task: What a text of a table has; None finds out whether it is one label or several.
 
     Raises:
         DataError: If it cannot be read in its format; the message names the file, and the line if there is one.
@@ -41,15 +44,18 @@ def read_dataset(
     """
     form, listener = form or TableForm(), listener or Listener()
     name = short_name(path)
+    data: TextDataset
     with report_damage(path):
         if path.is_dir():
+            _require_labels_for(path, task)
             data = read_folder(path, name, listener)
         elif not path.name.lower().endswith(_ARCHIVE_ENDINGS):
-            data = _read_table(TableFile(path), name, columns, form, listener)
+            data = _read_table(TableFile(path), name, columns, form, listener, task)
         elif member := _only_table(path):
             listener.on_note(f"{path}: holds one table, {member[0]}")
-            data = _read_table(TableFile(path, member), name, columns, form, listener)
+            data = _read_table(TableFile(path, member), name, columns, form, listener, task)
         else:
+            _require_labels_for(path, task)
             data = read_packed_folder(path, name, listener)
     return data
 
@@ -62,14 +68,20 @@ def short_name(path: Path) -> str:
     return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
 
 
-def _read_table(file: TableFile, name: str, columns: Columns, form: TableForm, listener: Listener) -> Dataset:
-    read = read_table(file, columns, form, listener)
-    if read is None:
+def _require_labels_for(path: Path, task: TextTask | None) -> None:
+    """Refuses a task that folders cannot hold: each text is in the folder of its one label."""
+    if task not in (None, "classification"):
+        raise UsageError(f"{path}: the task {task} needs a table; a folder has one label for each text")
+
+
+def _read_table(
+    file: TableFile, name: str, columns: Columns, form: TableForm, listener: Listener, task: TextTask | None
+) -> TextDataset:
+    rows = read_table(file, columns, form, listener, task)
+    if rows is None:
         endings = f"{known_endings()} or .conllu"
         raise DataError(f"not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), {endings}", file.path)
-    pairs = list(read)
-    warn_of_labels(str(file.path), Counter(label for _, label in pairs), listener)
-    return Dataset.from_pairs(name, pairs)
+    return rows.dataset(name, listener)
 
 
 def _only_table(archive: Path) -> tuple[PurePosixPath, bytes] | None:

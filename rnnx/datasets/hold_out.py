@@ -36,6 +36,25 @@ def hold_out_by_label(label_ids: npt.NDArray[np.int32], fraction: float, seed: i
     return held_out
 
 
+def hold_out_shares(group_ids: npt.NDArray[np.integer], fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Chooses examples at random, the same share of each group; a group may be too small to give any.
+
+    Args:
+        group_ids: `(count,)`, the group of each example.
+        fraction: The share that is held out, in 0..1.
+        seed: The same seed gives the same choice.
+
+    Returns:
+        `(count,)` bool, True for the examples that are held out.
+    """
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(group_ids), np.bool_)
+    for group_id in np.unique(group_ids):
+        indices = np.flatnonzero(group_ids == group_id)
+        held_out[rng.choice(indices, min(round(len(indices) * fraction), len(indices) - 1), replace=False)] = True
+    return held_out
+
+
 def hold_out(count: int, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
     """Chooses examples at random, so that neither part is empty.
 

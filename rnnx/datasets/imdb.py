@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rnnx.datasets.folders_and_tables import read_dataset
 from rnnx.datasets.table_form import Columns
+from rnnx.datasets.targets import require_labelled
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError, one_line
 from rnnx.files.home_folders import keras_cache
@@ -40,7 +41,7 @@ def load_imdb(data_dir: Path | None) -> Dataset:
     path = find_imdb(data_dir) if data_dir else fetch_imdb()
     if path.name == ARCHIVE_NAME:
         _require_hash(path)
-    return replace(read_dataset(path, Columns()), name="imdb")
+    return replace(require_labelled(read_dataset(path, Columns())), name="imdb")
 
 
 def find_imdb(data_dir: Path) -> Path:

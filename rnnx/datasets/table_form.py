@@ -14,11 +14,15 @@ class Columns:
     Attributes:
         text: A name, or a number from 1; None looks for a name that is usual.
         label: As for the text.
+        labels: Columns that hold 0 or 1, one for each label of a text, by name or number; empty if there are none.
+        label_delimiter: What separates the labels in a cell; None if a cell is one label or a list of labels.
         tag: The column of the tags of words, by its number, or by its name in CoNLL-U; None finds it.
     """
 
     text: str | None = None
     label: str | None = None
+    labels: tuple[str, ...] = ()
+    label_delimiter: str | None = None
     tag: str | None = None
 
 

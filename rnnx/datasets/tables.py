@@ -5,40 +5,105 @@ Nothing is merged or left out without a word. The rows keep their order.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from rnnx.datasets.column_names import FoundColumns, find_column, find_columns
-from rnnx.datasets.row_checks import SHOULD, BadRows, RowNumbers, SwallowedRows, count_rows
+from rnnx.datasets.row_checks import BadRows, RowNumbers, SwallowedRows, count_rows
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
 from rnnx.datasets.table_form import Columns, Listener, Table, TableForm
 from rnnx.datasets.table_formats import READERS, find_reader
 from rnnx.datasets.table_text import TextCheck
+from rnnx.datasets.targets import (
+    OneLabel,
+    Target,
+    TextDataset,
+    TextTask,
+    choose_target,
+    column_names,
+    with_first_column,
+)
 from rnnx.errors import DataError
 
 ENDINGS = tuple(READERS)
 
 
+@dataclass(frozen=True)
+class TargetRows:
+    """The rows of a table, read as they are asked for.
+
+    Attributes:
+        target: What the cells of a row are.
+        path: The file, for messages.
+        pairs: The text of each row and what it has, in the order of the rows.
+    """
+
+    target: Target[Any]
+    path: Path
+    pairs: Iterator[tuple[bytes, Any]]
+
+    def __iter__(self) -> Iterator[tuple[bytes, Any]]:
+        return self.pairs
+
+    def dataset(self, name: str, listener: Listener) -> TextDataset:
+        """Reads all rows.
+
+        Raises:
+            DataError: If rows are bad and the user did not say to skip them, or there are none.
+        """
+        return self.target.dataset(name, list(self.pairs), self.path, listener)
+
+
 def read_table(
-    file: TableFile, columns: Columns, form: TableForm, listener: Listener
-) -> Iterator[tuple[bytes, str]] | None:
-    """Reads the texts and labels of a table.
+    file: TableFile, columns: Columns, form: TableForm, listener: Listener, task: TextTask | None = "classification"
+) -> TargetRows | None:
+    """Reads the texts of a table, with their labels or numbers.
 
     Args:
         file: The file.
         columns: The columns of the text and of the label.
         form: What the user said about the form of the table.
         listener: Takes notes and warnings.
+        task: What a text has; None takes several labels if there are lists of them, else one label.
 
     Returns:
-        The pairs in the order of the rows, read as they are asked for; None if the file seems to be no table.
+        The rows; None if the file seems to be no table.
 
     Raises:
-        DataError: If a column is missing, or rows are bad and the user did not say to skip them.
+        DataError: If a column is missing.
     """
     reader = find_reader(file)
-    return None if reader is None else _pairs(file, reader(file, columns, form), columns, form, listener)
+    if reader is None:
+        return None
+    table = reader(file, columns, form)
+    found = _require_columns(file, table, with_first_column(columns), form, listener, task)
+    places = [found.label, *(_require_column(file, table, column) for column in columns.labels[1:])]
+    sample = [row[found.label] for row in table.sample if len(row) > found.label]
+    if columns.labels:  # a column that was given by its number has a name too
+        columns = replace(columns, labels=tuple((table.names or ())[i] for i in places))
+    target = choose_target(task, columns, sample, listener)
+    return TargetRows(target, file.path, _pairs(_Opened(file, table, target, found, places), form, listener))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A table whose columns are known.
+
+    Attributes:
+        file: The file.
+        table: The table.
+        target: What the cells of a row are.
+        found: The columns of the text and of the label.
+        places: The indices of the columns that the target reads.
+    """
+
+    file: TableFile
+    table: Table
+    target: Target[Any]
+    found: FoundColumns
+    places: Sequence[int]
 
 
 def open_table(file: TableFile, text_column: str, form: TableForm) -> tuple[Table, int]:
@@ -60,39 +125,32 @@ def open_table(file: TableFile, text_column: str, form: TableForm) -> tuple[Tabl
         if reader is None:
             raise DataError(f"not a table ({known_endings()})", file.path)
         table = reader(file, Columns(text_column), form)
-    names = list(table.names or ())
-    found = find_column(names, text_column)
-    if found is None:
-        columns = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
-        raise DataError(f"no column {text_column!r}; the columns are {columns}", file.path)
-    return table, found
+    return table, _require_column(file, table, text_column)
 
 
-def _pairs(
-    file: TableFile, table: Table, columns: Columns, form: TableForm, listener: Listener
-) -> Iterator[tuple[bytes, str]]:
-    found = _require_columns(file, table, columns, form, listener)
+def _pairs(opened: _Opened, form: TableForm, listener: Listener) -> Iterator[tuple[bytes, Any]]:
+    file, table, target, found = opened.file, opened.table, opened.target, opened.found
     bad, check, swallowed = BadRows(file, table), TextCheck(table.place, form.encoding), SwallowedRows()
     count, empty, blanks = 0, RowNumbers(), 0
-    for row in table.rows([found.text, found.label]):
+    for row in table.rows([found.text, *opened.places]):
         count += 1
         problem = row.problem
         if problem is None:
-            raw_text, raw_label = row.cells
-            problem = _problem(raw_text, raw_label)
+            raw_text, *cells = row.cells
+            problem = target.problem(raw_text, cells)
         if problem is not None:
             bad.add(row.number, problem)
             continue
-        label = raw_label.strip() if isinstance(raw_label, str) else json.dumps(raw_label)
-        blanks += isinstance(raw_label, str) and label != raw_label
+        blanks += any(isinstance(cell, str) and cell != cell.strip() for cell in cells)
         text = raw_text if isinstance(raw_text, bytes) else check.encode(str(raw_text), row.number)
         if not text.strip():
             empty.add(row.number)
-        if table.delimiter and b"\n" in text:
-            swallowed.look(row.number, text.decode("utf-8", "replace"), table, found)
-        swallowed.labels[label] += 1
-        yield text, label
-    if blanks:
+        if table.delimiter:
+            swallowed.labels[str(cells[0]).strip()] += 1
+            if b"\n" in text:
+                swallowed.look(row.number, text.decode("utf-8", "replace"), table, found)
+        yield text, target.value(cells)
+    if blanks and isinstance(target, OneLabel):
         listener.on_note(f"blanks around the label are left out in {count_rows(blanks)}")
     if empty.count:
         listener.on_warning(f"{file.path}: {count_rows(empty.count)} without text ({empty.tell(table.place)})")
@@ -101,27 +159,24 @@ def _pairs(
     bad.settle(count, listener, is_skipped=form.skips_bad_rows)
 
 
-def _problem(text: object, label: object) -> str | None:
-    """Says why a row is bad; None if it is good."""
-    has_text = text is not None
-    has_label = label is not None and not (isinstance(label, str) and not label.strip())
-    if not has_text or not has_label:
-        missing = "label" if has_text else "text" if has_label else "text and no label"
-        return f"{SHOULD}, but there is no {missing}"
-    # JSON: 0 and 1, true and false
-    if not isinstance(text, str | bytes) or not isinstance(label, str | int):
-        return f"{SHOULD}, not {text!r:.40}, {label!r:.40}"
-    return None
+def _require_column(file: TableFile, table: Table, column: str) -> int:
+    """The index of a column that the user named."""
+    names = list(table.names or ())
+    found = find_column(names, column)
+    if found is None:
+        known = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
+        raise DataError(f"no column {column!r}; the columns are {known}", file.path)
+    return found
 
 
 def _require_columns(
-    file: TableFile, table: Table, columns: Columns, form: TableForm, listener: Listener
+    file: TableFile, table: Table, columns: Columns, form: TableForm, listener: Listener, task: TextTask | None
 ) -> FoundColumns:
     if table.names is None:  # no row has a column, and each says so
         return FoundColumns(0, 0, is_text_guessed=False, is_label_guessed=False)
     names = list(table.names)
     wanted = columns if form.has_header else _columns_by_length(table, columns)
-    found = find_columns(names, wanted)
+    found = find_columns(names, wanted, column_names(task))
     if found is None:
         raise DataError(_missing(table, columns, form), file.path, 1)
     for is_guessed, kind, i in (

@@ -8,12 +8,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.datasets.label_sets import LabelSetDataset
+from rnnx.datasets.ratings import RatingDataset
 from rnnx.datasets.sentences import TaggedDataset
 from rnnx.datasets.series import SeriesDataset
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError
 
-_AnyDataset: TypeAlias = Dataset | TaggedDataset | SeriesDataset
+_AnyDataset: TypeAlias = Dataset | LabelSetDataset | RatingDataset | TaggedDataset | SeriesDataset
 
 
 def with_validation(dataset: _AnyDataset, other: _AnyDataset) -> _AnyDataset:

@@ -80,6 +80,16 @@ def golden_text_rows(
     return rows
 
 
+def golden_rating_rows(network: Network, tokenizer: Tokenizer) -> list[dict[str, object]]:
+    """Makes the rows of `golden.json` of a model that gives a text a number."""
+    rows: list[dict[str, object]] = []
+    for text in golden_texts(tokenizer.config.rule):
+        ids = tokenizer.encode(text).ids
+        ((value,),) = network.predict(tokenizer.pad([ids]))
+        rows.append({"text": to_text(text), "ids": ids.tolist(), "value": float(value)})
+    return rows
+
+
 def _text_answer(form: TextForm, text: bytes, ids: Ids) -> dict[str, object]:
     """Computes what a text form answers, with its own reference: that one has the embedding as the file stores it.
 

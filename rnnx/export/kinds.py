@@ -1,4 +1,4 @@
-"""The three kinds of models in an export, as implementations of `rnnx.export.kind.Kind`.
+"""The kinds of models in an export, as implementations of `rnnx.export.kind.Kind`.
 
 They differ in their probes, in their golden vectors, in the predictions that training recorded, and in whether they
 get a text form.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rnnx.bundle.directory import TEXT_NAME
-from rnnx.bundle.samples import Sample, SeriesSample, TaggedSample
-from rnnx.errors import ModelError
+from rnnx.bundle.samples import RatedSample, Sample, SeriesSample, TaggedSample
+from rnnx.errors import ModelError, UsageError
 from rnnx.export.convert import check
 from rnnx.export.golden_sentences import golden_sentence_inputs, golden_sentence_rows
-from rnnx.export.golden_texts import golden_text_inputs, golden_text_rows
+from rnnx.export.golden_texts import golden_rating_rows, golden_text_inputs, golden_text_rows
 from rnnx.export.kind import Kind
 from rnnx.export.probes import (
     GoldenInputs,
@@ -29,7 +30,7 @@ from rnnx.export.probes import (
     stack_by_shape,
 )
 from rnnx.export.probes_of_sentences import sentence_batch
-from rnnx.export.recorded import sentence_problems, sequence_problems, text_problems
+from rnnx.export.recorded import rating_problems, sentence_problems, sequence_problems, text_problems
 from rnnx.reference import Network
 from rnnx.reference.shapes import least_time
 from rnnx.rewrites.replace import Rewritten
@@ -117,6 +118,62 @@ class TextKind(Kind):
     def require_tokenizer(self, name: str) -> Tokenizer:
         """The tokenizer."""
         return self.tokenizer
+
+
+@dataclass(frozen=True)
+class LabelSetKind(TextKind):
+    """A model that gives a text any number of labels.
+
+    Attributes:
+        thresholds: The probability from which each label is given.
+    """
+
+    thresholds: tuple[float, ...] = ()
+
+    def golden_rows(
+        self, network: Network, labels: Sequence[str], text_form: TextForm | None
+    ) -> list[dict[str, object]]:
+        """Makes a row for each golden text. `label` is the most likely label, `labels` are those that are given."""
+        rows = super().golden_rows(network, labels, text_form)
+        return [{**row, "labels": self._given(row["probs"], labels)} for row in rows]
+
+    def _given(self, probs: Any, labels: Sequence[str]) -> list[str]:
+        return [label for label, p, least in zip(labels, probs, self.thresholds, strict=True) if p >= least]
+
+
+@dataclass(frozen=True)
+class RatingKind(TextKind):
+    """A model that gives a text a number.
+
+    Attributes:
+        rated: Texts with the numbers that training recorded for them.
+    """
+
+    rated: Sequence[RatedSample] = ()
+
+    def real_texts(self, more: Sequence[bytes]) -> list[bytes]:
+        """Returns the recorded texts, rnnx's own, and `more`, without duplicates."""
+        return list(dict.fromkeys([*(sample.text for sample in self.rated), *own_texts(), *more]))
+
+    def golden_rows(
+        self, network: Network, labels: Sequence[str], text_form: TextForm | None
+    ) -> list[dict[str, object]]:
+        """Makes a row for each golden text."""
+        return golden_rating_rows(network, self.tokenizer)
+
+    def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
+        """Reports the recorded texts that have another number now."""
+        return rating_problems(network, self.tokenizer, self.rated, keras_drift)
+
+    def build_text_form(
+        self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
+    ) -> None:
+        """Says that there is none; a text form has a probability for each label."""
+        on_stage(f"{TEXT_NAME} is left out: it gives labels, and this model gives a number")
+
+    def require_tokenizer(self, name: str) -> Tokenizer:
+        """Refuses to compare labels, because there are none."""
+        raise UsageError(f"model {name}: gives a number, so there are no labels to compare")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rnnx.proof.report import DecisionsReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME
 from rnnx.reference.streaming import zero_states
 from rnnx.rewrites.replace import Rewritten
-from rnnx.rounding.decisions import decide, label_ids
+from rnnx.rounding.decisions import Decisions, decide, label_ids
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from rnnx.text_form.build import TextForm
@@ -72,19 +72,53 @@ def compare_decisions(
         chosen = by_length[first : first + _BATCH_SIZE]
         ids = tokenizer.pad([rows[i] for i in chosen])
         expected = decide(source.network, ids)[OUTPUT_NAME]
-        certain_count += int(expected.is_certain.sum())
+        rows_of = _Labels(expected, source.config.thresholds)
+        certain_count += int(rows_of.is_certain.all(axis=1).sum())
         probs = {name: np.asarray(run(ids)) for name, run in runs.items()}
-        labels = {name: label_ids(expected.head, values) for name, values in probs.items()}
+        labels = {name: rows_of.choose(values) for name, values in probs.items()}
         for name, values in probs.items():
-            wrong[name] += int(((labels[name] != expected.label_ids) & expected.is_certain).sum())
+            is_wrong = (labels[name] != rows_of.expected) & rows_of.is_certain
+            wrong[name] += int(is_wrong.any(axis=1).sum())
             ratio = (np.abs(expected.values - values) / expected.bounds).max()
             max_ratio[name] = max(max_ratio[name], float(np.nan_to_num(ratio, nan=1e300)))
         for name in forms:
-            differing[name] += int((labels[name] != labels["keras"]).sum())
+            differing[name] += int((labels[name] != labels["keras"]).any(axis=1).sum())
         if text_session is not None:
             answers = text_session.run(to_batch([decisions.texts[i] for i in chosen]))[0]
-            differing[TEXT_NAME] += int((answers.argmax(axis=-1) != labels["keras"].reshape(len(ids))).sum())
+            differing[TEXT_NAME] += int((rows_of.choose_per_label(answers) != labels["keras"]).any(axis=1).sum())
     return DecisionsReport(decisions.dataset, len(rows), certain_count, differing, wrong, max_ratio)
+
+
+class _Labels:
+    """How the labels of a batch of texts are chosen.
+
+    Attributes:
+        expected: `(rows, decisions)`, what the reference decides.
+        is_certain: `(rows, decisions)`, whether no rounding within the bounds can change a decision. A text has one
+            decision, or one for each label if it may have several labels.
+    """
+
+    def __init__(self, expected: Decisions, thresholds: Sequence[float]) -> None:
+        """Takes what the reference decides, and the threshold of each label if a text may have several labels."""
+        self._head, self._thresholds = expected.head, np.array(thresholds)
+        chosen, is_certain = expected.label_ids, expected.is_certain
+        if thresholds:
+            chosen = self.choose(expected.values)
+            is_certain = np.abs(expected.values - self._thresholds) > expected.bounds
+        self.expected = chosen.reshape(len(chosen), -1)
+        self.is_certain = is_certain.reshape(len(is_certain), -1)
+
+    def choose(self, values: np.ndarray) -> np.ndarray:
+        """Returns the decisions for outputs of the network, `(rows, decisions)`."""
+        if self._thresholds.size:
+            return np.asarray(values.astype(np.float64) >= self._thresholds)
+        return label_ids(self._head, values).reshape(len(values), -1)
+
+    def choose_per_label(self, probs: np.ndarray) -> np.ndarray:
+        """Returns the decisions for the outputs of a text form, which have a probability for each label."""
+        if self._thresholds.size:
+            return self.choose(probs)
+        return np.asarray(probs.argmax(axis=-1)[:, None])
 
 
 def _keras_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -61,6 +61,13 @@ def read_task(network: Network) -> tuple[TaskKind, int]:
     return ("classification" if len(shape) == 1 else "tagging"), units
 
 
+def gives_label_sets(network: Network) -> bool:
+    """Whether the one output of a network is a sigmoid for each label of the whole input, more than one."""
+    shapes = list(output_shapes(network).values())
+    (end, *_) = network.ends.values()
+    return len(shapes) == 1 and len(shapes[0]) == 1 and (shapes[0][0] or 0) > 1 and end.head_kind == "sigmoid"
+
+
 def name_labels(task: TaskKind, units: int, names: Names) -> tuple[str, ...]:
     """Returns the labels that the user named, or numbers from 0 if there are none.
 

@@ -122,6 +122,9 @@ def export(
             text_form = source.kind.build_text_form(_last_form(forms), source.network, storage, on_stage)
     if text_form:
         report = _add_text_form(report, text_form, texts)
+    if decisions is None and source.config.thresholds:
+        # The proof of the probabilities decides at 0.5; these models decide elsewhere.
+        decisions = DecisionTexts("the probes", texts)
     if report.passed and decisions is not None:
         on_stage(f"comparing {len(decisions.texts):,} labels")
         compared = compare_decisions(source, forms, text_form, decisions)
@@ -215,6 +218,7 @@ def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
         config.vocabulary_size,
         config.tokenizer,
         config.words,
+        config.thresholds,
         max(least_times(network).values(), default=1),
     )
     return {METADATA_KEY: to_json(metadata)}

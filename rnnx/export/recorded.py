@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnx.bundle.labels import per_label
-from rnnx.bundle.samples import Sample, SeriesSample, TaggedSample
+from rnnx.bundle.samples import RatedSample, Sample, SeriesSample, TaggedSample
 from rnnx.primitives.float32 import UNIT_ROUNDOFF
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
@@ -48,6 +48,31 @@ def text_problems(
                 f"now {probability:.6f}: the labels, the vocabulary or the tokenizer were changed"
             )
     return problems
+
+
+def rating_problems(
+    network: Network, tokenizer: Tokenizer, samples: Sequence[RatedSample], keras_drift: float | None
+) -> list[str]:
+    """Compares the number that was recorded for each text with that of the reference.
+
+    Args:
+        network: The reference.
+        tokenizer: The model's tokenizer.
+        samples: The recorded texts.
+        keras_drift: As for `text_problems`.
+
+    Returns:
+        A sentence for each text that the reference does not reproduce.
+    """
+    if not samples or keras_drift is None:
+        return []
+    ids = tokenizer.pad([tokenizer.encode(sample.text).ids for sample in samples])
+    return [
+        f"text {i + 1} was recorded with {sample.value:.6g}, which is now {value:.6g}: the weights, the vocabulary or "
+        "the tokenizer were changed"
+        for i, (sample, (value,)) in enumerate(zip(samples, network.predict(ids).tolist(), strict=True))
+        if not abs(value - sample.value) <= _allowed(keras_drift, abs(value))
+    ]
 
 
 def sequence_problems(network: Network, labels: Sequence[str], samples: Sequence[SeriesSample]) -> list[str]:
@@ -121,13 +146,13 @@ def sentence_problems(
     return problems
 
 
-def _allowed(keras_drift: float) -> float:
-    """Returns how far a recorded probability may be from the reference.
+def _allowed(keras_drift: float, size: float = 1.0) -> float:
+    """Returns how far a recorded probability, or a number of a size, may be from the reference.
 
     Training recorded it with another graph of the same model. That graph may add in another order, which changes a
     result by a few times the drift of the graph that was measured. Six digits were recorded.
     """
-    return 4 * keras_drift + 1e-6
+    return 4 * keras_drift + 1e-6 * max(size, 1.0)
 
 
 def _list(values: np.ndarray) -> str:

@@ -21,11 +21,16 @@ from rnnx.bundle.directory import (
     find_directory,
     read_directory,
 )
-from rnnx.bundle.samples import samples_from_json, series_samples_from_json, tagged_samples_from_json
+from rnnx.bundle.samples import (
+    rated_samples_from_json,
+    samples_from_json,
+    series_samples_from_json,
+    tagged_samples_from_json,
+)
 from rnnx.errors import ModelError, UsageError
 from rnnx.export.kind import Kind
-from rnnx.export.kinds import ArrayKind, TaggerKind, TextKind
-from rnnx.export.names import Names, name_labels, read_task, read_tokenizer_of
+from rnnx.export.kinds import ArrayKind, LabelSetKind, RatingKind, TaggerKind, TextKind
+from rnnx.export.names import Names, gives_label_sets, name_labels, read_task, read_tokenizer_of
 from rnnx.keras_models.describe import describe
 from rnnx.keras_models.file_formats import FileFormat, find_format, name_without_ending
 from rnnx.keras_models.load_model import load_file, load_keras
@@ -111,7 +116,7 @@ def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Netw
     recorded = next((directory.files[name] for name in (SAMPLES_NAME, GOLDEN_NAME) if name in directory.files), None)
     match id_encoder:
         case Tokenizer():
-            return TextKind(id_encoder, samples_from_json(recorded) if recorded else [])
+            return _open_text_kind(directory.config, id_encoder, recorded)
         case WordEncoder():
             _require_words(network, id_encoder, directory.config.name)
             return TaggerKind(id_encoder, tagged_samples_from_json(recorded) if recorded else [])
@@ -119,6 +124,16 @@ def _open_kind(directory: Directory, id_encoder: IdEncoder | None, network: Netw
             return ArrayKind(series_samples_from_json(recorded) if recorded else [])
         case _:
             assert_never(id_encoder)
+
+
+def _open_text_kind(config: ModelConfig, tokenizer: Tokenizer, recorded: bytes | None) -> Kind:
+    """Returns the kind of a run or a bundle that reads texts."""
+    if config.task == "regression":
+        return RatingKind(tokenizer, rated=rated_samples_from_json(recorded) if recorded else [])
+    samples = samples_from_json(recorded) if recorded else []
+    if config.task == "multilabel":
+        return LabelSetKind(tokenizer, samples, config.thresholds)
+    return TextKind(tokenizer, samples)
 
 
 def renamed(source: Source, name: str) -> Source:
@@ -168,6 +183,11 @@ def _require_fit(model: keras.Model, network: Network, config: ModelConfig) -> N
         raise ModelError(
             f"model {model.name}: its output {model.output_shape} is not a probability {_PER[config.task]}; its last "
             "layer should be a Dense with one sigmoid unit, or with a softmax over several units"
+        )
+    if config.task == "multilabel" and not gives_label_sets(network):
+        raise ModelError(
+            f"model {model.name}: its output {model.output_shape} is not a probability for each label; its last layer "
+            "should be a Dense with a sigmoid unit for each label"
         )
     if (rows := max(port.size for port in network.inputs)) < config.vocabulary_size:
         raise ModelError(f"the embedding has {rows} rows, but the vocabulary has {config.vocabulary_size} tokens")

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.span_tags import are_span_tags
-from rnnx.datasets import Examples, Series, TaggedSentences
+from rnnx.datasets import Examples, LabelSets, Ratings, Series, TaggedSentences
 from rnnx.errors import DataError
 from rnnx.infer.encoders import Encoded, TextReader
-from rnnx.infer.predictions import Prediction, TaggedWord, Tagging
+from rnnx.infer.predictions import LabelSet, Prediction, Rating, TaggedWord, Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.tagger import SentenceReader
 from rnnx.metrics.calibration import Calibration, expected_calibration_error, measure_calibration, measure_reliability
 from rnnx.metrics.figures import Evaluation, TagEvaluation, ValueEvaluation, measure, measure_lengths, measure_values
+from rnnx.metrics.rating_errors import RatingEvaluation, measure_ratings
+from rnnx.metrics.several_labels import LabelSetEvaluation, measure_label_sets
 from rnnx.metrics.spans import SpanEvaluation, measure_spans
 from rnnx.text.tokenizer import has_known_word
+
+A = TypeVar("A", LabelSet, Rating)
 
 
 def evaluate(
@@ -65,6 +69,80 @@ def evaluate(
         measure_calibration(probs, expected, actual),
         measure_lengths(tokens, is_cut, expected == actual),
     )
+
+
+def evaluate_label_sets(
+    predictor: Predictor,
+    examples: LabelSets,
+    labels: Sequence[str],
+    on_item: Callable[[int], None] = lambda done: None,
+    on_unknown: Callable[[int], None] = lambda count: None,
+) -> LabelSetEvaluation:
+    """Predicts the labels of every text and compares them with the true ones.
+
+    Args:
+        predictor: A bundle that gives texts several labels.
+        examples: Texts with their true labels.
+        labels: The labels of the data set, in the order of its label ids.
+        on_item: Called after each text with the number of texts done.
+        on_unknown: Called at the end with the number of texts in which the model knows no word.
+
+    Raises:
+        DataError: If the data set has a label that the model does not know, or the model is of another kind, or it
+            gives no finite number for a text.
+    """
+    to_model = _label_ids(predictor, labels)
+    expected = np.zeros((len(examples), len(predictor.labels)), np.bool_)
+    expected[:, to_model] = examples.has_label
+    answers = _answer_texts(predictor, examples, LabelSet, on_item, on_unknown)
+    actual = np.array([[label in answer.labels for label in predictor.labels] for answer in answers])
+    return measure_label_sets(expected, actual, predictor.labels)
+
+
+def evaluate_ratings(
+    predictor: Predictor,
+    ratings: Ratings,
+    on_item: Callable[[int], None] = lambda done: None,
+    on_unknown: Callable[[int], None] = lambda count: None,
+) -> RatingEvaluation:
+    """Predicts the number of every text and compares it with the true one.
+
+    Args:
+        predictor: A bundle that gives texts a number.
+        ratings: Texts with their true numbers.
+        on_item: Called after each text with the number of texts done.
+        on_unknown: Called at the end with the number of texts in which the model knows no word.
+
+    Raises:
+        DataError: If the model is of another kind, or it gives no finite number for a text.
+    """
+    answers = _answer_texts(predictor, ratings, Rating, on_item, on_unknown)
+    return measure_ratings(ratings.targets, np.array([[answer.value] for answer in answers]))
+
+
+def _answer_texts(
+    predictor: Predictor,
+    examples: LabelSets | Ratings,
+    kind: type[A],
+    on_item: Callable[[int], None],
+    on_unknown: Callable[[int], None],
+) -> list[A]:
+    """Answers texts with a model whose answers are of a kind; the other arguments are those of the callers."""
+    if not isinstance(predictor.reader, TextReader):
+        raise DataError(f"model {predictor.config.name} does not read texts")
+    answers: list[A] = []
+    unknown: list[int] = []
+    inputs: Any = _encode(predictor.reader, examples.inputs, unknown)
+    for i, answer in enumerate(predictor.predict_stream(inputs)):
+        if not isinstance(answer, kind):
+            raise DataError(
+                f"model {predictor.config.name}: has the task {predictor.config.task}; the data set has not"
+            )
+        _require_finite(answer, examples.noun, i)
+        answers.append(answer)
+        on_item(i + 1)
+    on_unknown(len(unknown))
+    return answers
 
 
 def _encode(reader: TextReader, texts: Sequence[Any], unknown: list[int]) -> Iterator[Encoded]:
@@ -128,7 +206,7 @@ def evaluate_tags(
     return SpanEvaluation(**vars(figures), spans=spans)
 
 
-def _require_finite(answer: Prediction | Tagging, what: str, index: int) -> None:
+def _require_finite(answer: Prediction | LabelSet | Rating | Tagging, what: str, index: int) -> None:
     if not answer.is_finite:
         raise DataError(f"{what} {index} (from 0): the network gives no finite number for it")
 

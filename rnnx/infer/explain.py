@@ -196,7 +196,9 @@ def _require_text_reader(reader: Reader, config: ModelConfig) -> TextReader:
         case TextReader() if config.task == "classification":
             return reader
         case TextReader():
-            problem = "gives no labels"
+            problem = {"multilabel": "gives several labels per text", "regression": "gives a number"}.get(
+                config.task, "gives no labels"
+            )
         case SentenceReader():
             problem = "tags words"
         case ArrayReader():

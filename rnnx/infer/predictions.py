@@ -41,6 +41,48 @@ class Prediction:
         return math.isfinite(self.probability)
 
 
+@dataclass(frozen=True)
+class LabelSet:
+    """The answer to one text of a model that gives any number of labels.
+
+    Attributes:
+        labels: The labels whose probability reaches their threshold, the most probable first; empty if there are none.
+        probs: The probability of every label, by name; each is in 0..1 by itself.
+        tokens: How many words the text has.
+        truncated: Whether words were cut off, because the text is longer than the model reads.
+    """
+
+    labels: tuple[str, ...]
+    probs: dict[str, float]
+    tokens: int
+    truncated: bool
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every probability is a finite number."""
+        return all(map(math.isfinite, self.probs.values()))
+
+
+@dataclass(frozen=True)
+class Rating:
+    """The number that a model gives one text.
+
+    Attributes:
+        value: The number, in the unit of the training data.
+        tokens: How many words the text has.
+        truncated: Whether words were cut off, because the text is longer than the model reads.
+    """
+
+    value: float
+    tokens: int
+    truncated: bool
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the number is finite."""
+        return math.isfinite(self.value)
+
+
 @dataclass(frozen=True, eq=False)
 class Values:
     """The outputs of a network without labels for one sequence.
@@ -220,3 +262,31 @@ def choose_labels(
         )
         for label_id, values, given in zip(label_ids, probs.tolist(), inputs, strict=True)
     ]
+
+
+def choose_label_sets(
+    rows: npt.NDArray[np.float32], labels: Sequence[str], thresholds: Sequence[float], inputs: Sequence[Counted]
+) -> list[LabelSet]:
+    """Chooses the labels of each row of outputs of a model with a sigmoid for each label.
+
+    Args:
+        rows: (inputs, labels) float32, the probabilities.
+        labels: The labels, in the order of the label ids.
+        thresholds: The probability from which each label is given.
+        inputs: The encoded inputs, for `LabelSet.tokens` and `LabelSet.truncated`.
+    """
+    probs = rows.astype(np.float64)
+    return [
+        LabelSet(
+            tuple(labels[i] for i in np.argsort(-values, kind="stable") if values[i] >= thresholds[i]),
+            dict(zip(labels, values.tolist(), strict=True)),
+            given.tokens,
+            given.truncated,
+        )
+        for values, given in zip(probs, inputs, strict=True)
+    ]
+
+
+def read_ratings(rows: npt.NDArray[np.float32], inputs: Sequence[Counted]) -> list[Rating]:
+    """Reads the number in each row of outputs, (inputs, 1)."""
+    return [Rating(float(value), given.tokens, given.truncated) for (value,), given in zip(rows, inputs, strict=True)]

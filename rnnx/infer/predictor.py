@@ -32,7 +32,16 @@ from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
 from rnnx.infer.outputs import BatchedOutputs, NamedOutputs, require_outputs
-from rnnx.infer.predictions import Prediction, Tagging, Values, choose_labels
+from rnnx.infer.predictions import (
+    LabelSet,
+    Prediction,
+    Rating,
+    Tagging,
+    Values,
+    choose_label_sets,
+    choose_labels,
+    read_ratings,
+)
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
@@ -151,11 +160,12 @@ class Predictor:
                 For a tagger of words, texts, or sentences given as the list of their words.
                 For any other model, one array (batch, time, ...), or sequences (time, ...) of any lengths; for a model
                 with several inputs, a mapping of their names to one or the other.
-            threshold: With two labels, the probability from which the second one is chosen.
+            threshold: With two labels of which one is right, the probability from which the second one is chosen.
 
         Returns:
-            One answer per input, in their order: a `Prediction` if the model labels whole inputs, a `Tagging` if it
-            tags words, else `Values`.
+            One answer per input, in their order: a `Prediction` if the model gives whole inputs a label, a `LabelSet`
+            if it gives texts several labels, a `Rating` if it gives them a number, a `Tagging` if it tags words, else
+            `Values`.
 
         Raises:
             DataError: If an input is not what the model reads; names the input, and says what the model reads.
@@ -333,7 +343,11 @@ class Predictor:
 
     def _answers(
         self, outputs: BatchedOutputs, encoded: Sequence[Encoded], threshold: float
-    ) -> list[Prediction] | list[Values]:
+    ) -> list[Prediction] | list[LabelSet] | list[Rating] | list[Values]:
+        if self.config.task == "multilabel":
+            return choose_label_sets(outputs.stack(), self.labels, self.config.thresholds, encoded) if encoded else []
+        if self.config.task == "regression" and isinstance(self.reader, TextReader):
+            return read_ratings(outputs.stack(), encoded) if encoded else []
         if self.config.task != "classification":
             return [Values(values, given.tokens) for values, given in zip(outputs.by_input(), encoded, strict=True)]
         return choose_labels(outputs.stack(), self.labels, threshold, encoded) if encoded else []

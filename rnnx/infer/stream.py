@@ -223,6 +223,8 @@ def open_stream(directory: Directory, *, device: Device = "auto", threshold: flo
         ModelError: If the bundle cannot be loaded, or has no streaming file.
     """
     config = directory.config
+    if config.task == "multilabel":
+        raise ModelError(f"model {config.name}: gives several labels per text, and a stream gives one; use predict")
     if STREAM_NAME not in directory.config.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
     encoder = read_id_encoder(directory)

@@ -20,7 +20,7 @@ from rnnx.errors import DataError
 from rnnx.files.read import open_stdin
 from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
-from rnnx.infer.predictions import Prediction, Tagging, Values
+from rnnx.infer.predictions import LabelSet, Prediction, Rating, Tagging, Values
 from rnnx.infer.predictor import Predictor
 from rnnx.text.tokenizer import Tokenizer, to_text
 
@@ -87,7 +87,7 @@ class Answer:
     """An item with its prediction; None if the item cannot be read, or the network gives no finite number."""
 
     item: Item
-    prediction: Prediction | Tagging | Values | None
+    prediction: Prediction | LabelSet | Rating | Tagging | Values | None
 
 
 def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> Iterator[Item]:

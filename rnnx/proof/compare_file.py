@@ -17,7 +17,7 @@ from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, joined_repo
 from rnnx.proof.invariance import Answers, compare_ways
 from rnnx.proof.progress import reported, track
 from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
-from rnnx.reference import INPUT_NAME, OUTPUT_NAME, NamedArrays, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Dense, NamedArrays, Network
 from rnnx.reference.streaming import CarriedState, from_zero
 from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, Session
@@ -210,11 +210,17 @@ def _outputs(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 
 def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.NDArray[np.float32]]) -> Answers:
     """Returns the outputs of the network. A file that reads text gives two probabilities for one sigmoid."""
-    if candidate.ids is not None and network.ends[OUTPUT_NAME].head_kind == "sigmoid":
+    if candidate.ids is not None and _has_one_sigmoid(network):
         return {OUTPUT_NAME: result[OUTPUT_NAME][:, 1:]}
     if missing := network.ends.keys() - result.keys():
         raise ModelError(f"{candidate.name}: the file has no output {', '.join(sorted(missing))}")
     return {name: result[name] for name in network.ends}
+
+
+def _has_one_sigmoid(network: Network) -> bool:
+    """Whether two labels share a sigmoid unit, of which a file that reads text makes two probabilities."""
+    end = network.ends[OUTPUT_NAME]
+    return end.head_kind == "sigmoid" and isinstance(end.layer, Dense) and end.layer.kernel.shape[-1] == 1
 
 
 def _problems(
@@ -242,7 +248,7 @@ def _text_problems(
         _Problem(f"ids differ from those of rnnx.text.tokenizer on {batch.names[row]!r}", is_of_ids=True)
         for row in rows
     ]
-    if network.ends[OUTPUT_NAME].head_kind == "sigmoid" and not (
+    if _has_one_sigmoid(network) and not (
         probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
     ):
         problems.append(_Problem(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}"))

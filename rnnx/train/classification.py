@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.bundle.samples import Sample, samples_to_json
-from rnnx.datasets import Dataset, Examples, split_by_group, split_by_label
+from rnnx.datasets import Dataset, Examples, LabelSets, split_by_group, split_by_label
 from rnnx.errors import DataError
 from rnnx.text.embeddings import WordVectors, read_vectors
 from rnnx.text.rules import find_rule
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary, has_known_word
+from rnnx.text.tokenizer import SPECIAL_TOKENS, Ids, Tokenizer, Vocabulary, has_known_word
 from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
 from rnnx.train.networks import cell_of, with_shape
@@ -45,15 +45,8 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
     _require_labels(dataset)
     parts = _split(dataset, recipe, seed)
     unlabelled = dataset.unlabelled if recipe.pretraining_epochs else ()
-    vocabulary = Vocabulary.build(
-        (*parts[0].texts, *unlabelled),
-        recipe.vocabulary_size,
-        strip_breaks=recipe.tokenizer.strip_breaks,
-        rule=find_rule(recipe.tokenizer),
-    )
-    if len(vocabulary) == len(SPECIAL_TOKENS):
-        raise DataError(f"{dataset.name}: the training texts hold no word")
-    tokenizer = Tokenizer(recipe.tokenizer, vocabulary)
+    tokenizer = build_tokenizer(dataset.name, recipe, (*parts[0].texts, *unlabelled))
+    vocabulary = tokenizer.vocabulary
     train, validation = (
         TextSource([tokenizer.encode(text).ids for text in part.texts], part.label_ids, tokenizer) for part in parts
     )
@@ -85,8 +78,32 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         prepare=prepare,
         samples=lambda model, seed: record_samples(model, tokenizer, parts[1], dataset.labels, seed),
         calibrate=(lambda model: temper(model, validation, recipe.batch_size)) if recipe.has_temperature else None,
-        unknown_share=sum(not has_known_word(ids) for ids in validation.rows) / len(validation.rows),
+        unknown_share=unknown_share(validation.rows),
     )
+
+
+def build_tokenizer(name: str, recipe: TextRecipe, texts: Iterable[bytes]) -> Tokenizer:
+    """Builds the vocabulary of training texts and the tokenizer that the recipe describes.
+
+    Args:
+        name: The name of the data set, for messages.
+        recipe: The recipe to train.
+        texts: The training texts, labelled or not.
+
+    Raises:
+        DataError: If the texts hold no word.
+    """
+    vocabulary = Vocabulary.build(
+        texts, recipe.vocabulary_size, strip_breaks=recipe.tokenizer.strip_breaks, rule=find_rule(recipe.tokenizer)
+    )
+    if len(vocabulary) == len(SPECIAL_TOKENS):
+        raise DataError(f"{name}: the training texts hold no word")
+    return Tokenizer(recipe.tokenizer, vocabulary)
+
+
+def unknown_share(rows: Sequence[Ids]) -> float:
+    """The share of encoded texts in which no word is known, in 0..1."""
+    return sum(not has_known_word(ids) for ids in rows) / len(rows)
 
 
 def _split(dataset: Dataset, recipe: TextRecipe, seed: int) -> tuple[Examples, Examples]:
@@ -200,9 +217,9 @@ def _require_labels(dataset: Dataset) -> None:
 
 
 def record_samples(
-    model: keras.Model, tokenizer: Tokenizer, validation: Examples, labels: tuple[str, ...], seed: int
+    model: keras.Model, tokenizer: Tokenizer, validation: Examples | LabelSets, labels: tuple[str, ...], seed: int
 ) -> bytes:
-    """Records some held-out texts with Keras's labels, which a later export must reproduce."""
+    """Records some held-out texts with Keras's most likely labels, which a later export must reproduce."""
     texts = validation.take(choose_samples(len(validation), seed)).texts
     probs = per_label(model.predict_on_batch(tokenizer.pad([tokenizer.encode(text).ids for text in texts])))
     chosen = choose_label_ids(probs)

@@ -40,7 +40,7 @@ def draw_curves(history: Sequence[Epoch], best: Epoch, title: str) -> bytes:
 
 def _draw(axes: Axes, history: Sequence[Epoch], best: Epoch, attribute: str) -> None:
     """Draws one plot as the article does: dots for training, a line for validation."""
-    what = "loss" if attribute == "loss" else "R2" if best.name == "r2" else best.name
+    what = "loss" if attribute == "loss" else {"r2": "R2", "f1": "F1"}.get(best.name, best.name)
     epochs = [epoch.epoch for epoch in history]
     training = [getattr(epoch, attribute) for epoch in history]
     validation = [getattr(epoch, f"validation_{attribute}") for epoch in history]

@@ -22,7 +22,7 @@ from rnnx.train.fast_rnn import hasten
 from rnnx.train.held_out import HeldOut, measure_held_out
 from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
-from rnnx.train.task import Preparation, Score, StageProgress, Task
+from rnnx.train.task import Conclusion, Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"
 # The first steps of a process are not timed, because TensorFlow traces and allocates memory in them.
@@ -111,6 +111,7 @@ class Fit:
         is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
             patience.
         unknown_share: `Task.unknown_share`.
+        conclusion: What the held-out examples say about the network; None if the score says enough.
         span_f1: The F1 of the held-out spans, micro average, in 0..1; None for other tasks.
         held_out: How good the network is on the held-out part; None if it gives no labels.
     """
@@ -121,6 +122,7 @@ class Fit:
     is_interrupted: bool
     is_stopped_early: bool = False
     unknown_share: float = 0.0
+    conclusion: Conclusion | None = None
     span_f1: float | None = None
     held_out: HeldOut | None = None
 

@@ -74,7 +74,7 @@ def default_network(
     activation: str,
     shape: NetworkSize = NetworkSize(DEFAULT_UNITS),
 ) -> keras.Model:
-    """Builds a classifier with both directions, whose states are pooled by mean and maximum; padding is masked.
+    """Builds a network for texts with both directions, whose states are pooled by mean and maximum; padding is masked.
 
     With the mean every word contributes, where the last state alone would have to carry the whole text. The maximum is
     taken of a layer of detectors, and keeps the one passage that matters. Keras's maximum ignores masks. Therefore the
@@ -102,8 +102,8 @@ def default_network(
     detected = layers.Dense(DEFAULT_DETECTORS, activation="relu", use_bias=False, name="detectors")(states)
     x = layers.Concatenate(name="pooled")([mean, layers.GlobalMaxPooling1D(name="maximum")(detected)])
     x = layers.Dropout(0.3, name="dropout")(x)
-    probs = layers.Dense(outputs, activation=activation, name="probs")(x)
-    return keras.Model(ids, probs, name="default")
+    y = layers.Dense(outputs, activation=activation, name="values" if activation == "linear" else "probs")(x)
+    return keras.Model(ids, y, name="default")
 
 
 def tagger_network(

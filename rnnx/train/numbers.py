@@ -147,10 +147,22 @@ def fold(model: keras.Model, scale: Scale, values: Scale | None) -> keras.Model:
         input_bias = bias if bias.ndim == 1 else bias[0]
         input_bias -= scale.mean @ kernel
         half.set_weights([kernel, recurrent_kernel, bias])
-    if values:
-        kernel, bias = (np.asarray(weight, np.float64) for weight in folded.layers[-1].get_weights())
-        folded.layers[-1].set_weights([kernel * values.deviation, bias * values.deviation + values.mean])
-    return folded
+    return fold_outputs(folded, values) if values else folded
+
+
+def fold_outputs(model: keras.Model, values: Scale) -> keras.Model:
+    """Turns a trained network that gives standardised numbers into one that gives raw numbers, in place.
+
+    Args:
+        model: The trained network. Its last layer is a Dense without an activation.
+        values: The scale of the outputs.
+
+    Returns:
+        The same network.
+    """
+    kernel, bias = (np.asarray(weight, np.float64) for weight in model.layers[-1].get_weights())
+    model.layers[-1].set_weights([kernel * values.deviation, bias * values.deviation + values.mean])
+    return model
 
 
 def _samples(model: keras.Model, validation: Series, labels: tuple[str, ...], seed: int) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnx.datasets import AnyDataset, Dataset
+from rnnx.datasets import AnyDataset, Dataset, LabelSetDataset, RatingDataset
 from rnnx.errors import UsageError
 from rnnx.train.networks import Cell, with_shape
 from rnnx.train.recipes import (
@@ -69,8 +69,10 @@ def apply_options(recipe: Recipe, options: Options, dataset: AnyDataset | None =
 
     Raises:
         OSError: If the file of the word vectors cannot be read.
-        UsageError: If an option has no meaning for the recipe; the message names it.
+        UsageError: If an option has no meaning for the recipe or the data set; the message names it.
     """
+    if isinstance(dataset, LabelSetDataset | RatingDataset):
+        _require_one_label(options, dataset.name)
     changed = _apply_all_but_length(recipe, options)
     if options.epochs is not None:
         changed = dataclasses.replace(changed, epochs=options.epochs)
@@ -88,6 +90,12 @@ def count_examples(dataset: AnyDataset, recipe: Recipe) -> int:
     if isinstance(dataset, Dataset) and isinstance(recipe, TextRecipe) and recipe.pretraining_epochs:
         count += len(dataset.unlabelled)
     return count
+
+
+def _require_one_label(options: Options, name: str) -> None:
+    for value, option in ((options.class_weights, "--class-weights"), (options.embeddings, "--embeddings")):
+        if value is not None:
+            raise UsageError(f"{option} is for texts with one label each; leave it out for {name}")
 
 
 def _apply_all_but_length(recipe: Recipe, options: Options) -> Recipe:

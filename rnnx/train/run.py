@@ -21,7 +21,15 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
-from rnnx.datasets import DESCRIPTIONS, AnyDataset, Dataset, SeriesDataset, TaggedDataset
+from rnnx.datasets import (
+    DESCRIPTIONS,
+    AnyDataset,
+    Dataset,
+    LabelSetDataset,
+    RatingDataset,
+    SeriesDataset,
+    TaggedDataset,
+)
 from rnnx.errors import UsageError
 from rnnx.keras_models.describe import describe
 from rnnx.strict_json import to_json_bytes
@@ -30,7 +38,9 @@ from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.identity import identify
+from rnnx.train.multilabel import multilabel
 from rnnx.train.numbers import series
+from rnnx.train.rating import rating
 from rnnx.train.recipes import DEFAULT_RECIPES, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
 from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
@@ -53,7 +63,7 @@ def train(  # noqa: PLR0913  # the last one does not touch the training
     with the best epoch so far. When the training is complete, the checkpoint is removed.
 
     Args:
-        dataset: Labelled texts, tagged sentences, or sequences of numbers.
+        dataset: Texts with labels or numbers, tagged sentences, or sequences of numbers.
         recipe: The recipe to train.
         out: The run's directory; an earlier run or bundle there is replaced.
         epochs: The number of epochs; None takes the recipe's.
@@ -92,6 +102,9 @@ def _train(
     if task.calibrate is not None:
         tempered = task.calibrate(fitted.model)
         fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
+    if task.conclude is not None:
+        conclusion = task.conclude(fitted.model)
+        fitted, metrics = dataclasses.replace(fitted, conclusion=conclusion), {**metrics, **conclusion.figures}
     config = _describe_run(dataset, task, fitted, seed)
     title = f"{config.name}: {task.counts[0]:,} training {task.recipe.kind}, {task.counts[1]:,} for validation"
     files = {
@@ -130,6 +143,10 @@ def make_task(dataset: AnyDataset, recipe: Recipe, seed: int) -> Task:
             return series(dataset, recipe, seed)
         case Dataset(), TextRecipe():
             return classification(dataset, recipe, seed)
+        case LabelSetDataset(), TextRecipe():
+            return multilabel(dataset, recipe, seed)
+        case RatingDataset(), TextRecipe():
+            return rating(dataset, recipe, seed)
     raise UsageError(
         f"recipe {recipe.name} is for {DESCRIPTIONS[recipe.kind]}, and {dataset.name} holds "
         f"{DESCRIPTIONS[dataset.kind]}; use --recipe {DEFAULT_RECIPES[dataset.kind].name}"
@@ -149,6 +166,7 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
         best_epoch=fitted.best.epoch,
         best_validation_accuracy=best if task.score == "accuracy" else None,
         best_validation_r2=best if task.score == "r2" else None,
+        best_validation_f1=best if task.score == "f1" else None,
         ending=fitted.ending,
     )
     return ModelConfig(
@@ -159,6 +177,7 @@ def _describe_run(dataset: AnyDataset, task: Task, fitted: Fit, seed: int) -> Mo
         tokenizer=reading if isinstance(reading, TokenizerConfig) else None,
         words=reading if isinstance(reading, WordsConfig) else None,
         task=task.task_kind,
+        thresholds=fitted.conclusion.thresholds if fitted.conclusion else (),
         architecture=describe(fitted.model),
         parameter_count=int(fitted.model.count_params()),
         training=training,

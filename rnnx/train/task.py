@@ -16,9 +16,9 @@ from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.recipes import Recipe
 from rnnx.train.temperature import Tempered
 
-# The metric that the best epoch is chosen by: the share of right labels, or R2, the share of the values' variance that
-# is explained. Higher is better.
-Score = Literal["accuracy", "r2"]
+# The metric that the best epoch is chosen by: the share of right labels; the micro F1 of several labels; or R2, the
+# share of the values' variance that is explained. Higher is better.
+Score = Literal["accuracy", "f1", "r2"]
 VALIDATION_FRACTION = 0.2  # as in the article
 _SAMPLE_COUNT = 64
 
@@ -60,6 +60,21 @@ class Preparation:
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    """What the held-out examples say about the network that the run keeps.
+
+    Attributes:
+        figures: The figures by name, as `metrics.json` holds them.
+        rows: The figures as name and value, for the terminal.
+        thresholds: `ModelConfig.thresholds`.
+    """
+
+    figures: dict[str, Any]
+    rows: tuple[tuple[str, str], ...]
+    thresholds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """A data set encoded for a recipe.
 
@@ -84,6 +99,7 @@ class Task:
         unknown_share: The share of the held-out texts in which no word is known, in 0..1; 0 for other kinds of data.
         measure_spans: Measures the F1 of the held-out spans, in 0..1; None if the tags are not those of spans.
         calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
+        conclude: Measures the network that the run keeps on the validation part; None if the score says enough.
     """
 
     recipe: Recipe
@@ -101,6 +117,7 @@ class Task:
     prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
     calibrate: Callable[[keras.Model], Tempered] | None = None
+    conclude: Callable[[keras.Model], Conclusion] | None = None
     unknown_share: float = 0.0
     measure_spans: Callable[[keras.Model], float] | None = None
 

@@ -190,7 +190,11 @@ def test_arguments_that_do_not_fit_the_model_are_refused_with_one_line(
             2,
             "no recipe 'article' for sequences; the recipes are article (for texts)",
         ),
-        (["train", "imdb", "--task", "regression"], 2, "--task is for sequences of numbers (.npz), not for imdb"),
+        (
+            ["train", "imdb", "--task", "regression"],
+            2,
+            "imdb: has one label for each text; the task regression needs a table",
+        ),
         (["train", data, "--task", "regression"], 1, "modes.npz: y: should hold numbers for --task regression"),
     ):
         assert run(arguments) == code
