@@ -40,13 +40,15 @@ def save(model: Any, origin: str) -> None:
     if not _holds_recurrence(model):
         return
     folder = Path(os.environ["CAPTURE_INTO"])
+    path = folder / f"{len(_SEEN) + 1:03}-{origin}.keras"
     try:
         key = hashlib.sha256(_without_names(model.get_config()).encode()).hexdigest()[:12]
         if key in _SEEN:
             return
         _SEEN.add(key)
-        model.save(folder / f"{len(_SEEN):03}-{origin}.keras")
+        model.save(path)
     except Exception as error:  # noqa: BLE001  # any model that a test builds
+        path.unlink(missing_ok=True)
         with (folder / "not-saved.txt").open("a") as file:
             file.write(f"{origin}: {type(error).__name__}: {str(error).splitlines()[:1]}\n")
 
