@@ -23,6 +23,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from keras.src.models.functional import Functional
 
@@ -40,13 +41,16 @@ def save(model: Any, origin: str) -> None:
     if not _holds_recurrence(model):
         return
     folder = Path(os.environ["CAPTURE_INTO"])
+    path = folder / f"{len(_SEEN) + 1:03}-{origin}.keras"
+    key = hashlib.sha256(_without_names(model.get_config()).encode()).hexdigest()[:12]
+    if key in _SEEN:
+        return
+    _SEEN.add(key)
     try:
-        key = hashlib.sha256(_without_names(model.get_config()).encode()).hexdigest()[:12]
-        if key in _SEEN:
-            return
-        _SEEN.add(key)
-        model.save(folder / f"{len(_SEEN):03}-{origin}.keras")
+        model.save(path)
     except Exception as error:  # noqa: BLE001  # any model that a test builds
+        _SEEN.discard(key)
+        path.unlink(missing_ok=True)
         with (folder / "not-saved.txt").open("a") as file:
             file.write(f"{origin}: {type(error).__name__}: {str(error).splitlines()[:1]}\n")
 
@@ -90,7 +94,7 @@ def _capturing(call: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _DEPTH[0] -= 1
         arrays = [value for value in keras.tree.flatten((args, kwargs)) if hasattr(value, "shape")]
-        if _DEPTH[0] or any(isinstance(value, keras.KerasTensor) for value in arrays):
+        if _DEPTH[0] or not tf.executing_eagerly() or any(isinstance(value, keras.KerasTensor) for value in arrays):
             return result
         _DEPTH[0] += 1
         try:

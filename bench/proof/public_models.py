@@ -90,7 +90,7 @@ def capture(name: str, checkout: Path, folder: Path) -> list[Path]:
 
 def try_models(files: list[Path], folder: Path, until: float) -> Count:
     """Exports each file, as long as there is time, and compares it with Keras."""
-    from rnnx.errors import ModelError, RnnxError
+    from rnnx.errors import ModelError
     from rnnx.export.pipeline import export
 
     count = Count()
@@ -105,8 +105,8 @@ def try_models(files: list[Path], folder: Path, until: float) -> Count:
             reason = _reason(str(error))
             print(f"  {path.stem}: {reason}")
             count.refused[reason] += 1
-        except RnnxError as error:
-            print(f"  {path.stem}: FAILED {error}")
+        except Exception as error:  # noqa: BLE001  # whatever rnnx does not report as a refusal is a failure
+            print(f"  {path.stem}: FAILED {type(error).__name__}: {error}")
             count.failed.append(f"{path.stem}: {error}")
         else:
             difference = _difference(path, out)

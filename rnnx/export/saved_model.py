@@ -7,6 +7,7 @@ same weights, which is what the files compute. A stateful model reads each seque
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from rnnx.proof.compare import ProbeBatch, largest_ratio
 from rnnx.proof.report import END_TO_END, LayerReport, PrecisionReport, RuntimeReport
 from rnnx.reference import Network
 from rnnx.reference.streaming import with_time
-from rnnx.rounding.decisions import Decisions, label_ids
+from rnnx.rounding.decisions import Decisions, decide, label_ids
 
 _DEVICE = "cpu:0"
 # Outputs of a batch by name.
@@ -45,7 +46,11 @@ def compare_saved(
     """
     run = _make_run(plain, network)
     chosen = [i for i, batch in enumerate(batches) if _takes(plain, network, batch)]
-    batches, decisions = [batches[i] for i in chosen], [decisions[i] for i in chosen]
+    if chosen:
+        batches, decisions = [batches[i] for i in chosen], [decisions[i] for i in chosen]
+    else:
+        batches = [_in_whole_calls(plain, network, batch) for batch in batches[:2]]
+        decisions = [decide(network, batch.given) for batch in batches]
     answers = [run(batch) for batch in batches]
     if plain.policy:
         return _measure(plain.policy, answers, decisions)
@@ -78,6 +83,17 @@ def _takes(plain: PlainModel, network: Network, batch: ProbeBatch) -> bool:
         return True
     size, timed = plain.saved.inputs[0].shape[1], with_time(network)
     return not size or batch.time % size == 0 or all(node.name in timed for node in network.ends.values())
+
+
+def _in_whole_calls(plain: PlainModel, network: Network, batch: ProbeBatch) -> ProbeBatch:
+    """Returns a batch with a time that a stateful model reads in whole calls, its positions repeated if need be."""
+    assert plain.saved is not None  # noqa: S101  # the model was rebuilt
+    size = plain.saved.inputs[0].shape[1]
+    positions = np.arange(size * max(1, batch.time // size)) % batch.time
+    given = network.named(batch.given)
+    is_timed = {port.name: port.shape[:1] == (None,) for port in network.inputs}
+    cut = {name: values[:, positions] if is_timed[name] else values for name, values in given.items()}
+    return dataclasses.replace(batch, given=cut)
 
 
 def _measure(policy: str, answers: Sequence[_Answers], decisions: Sequence[Mapping[str, Decisions]]) -> PrecisionReport:

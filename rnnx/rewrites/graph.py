@@ -169,7 +169,9 @@ class Graph:
             # The graph's output keeps its name. The node that made it until now is dead, and `clean` removes it.
             node.output[:] = [f"{old}.replaced" if name == old else name for name in node.output]
             self._producers[f"{old}.replaced"] = node
-            self.add("Identity", [new], old)
+            # A recurrence has the name of its layer, and so may an output.
+            is_taken = any(other.name == old for other in self.proto.node)
+            self.add_node(helper.make_node("Identity", [new], [old], name=f"{old}.output" if is_taken else old))
 
     def clean(self) -> None:
         """Removes nodes and constants that nobody reads, and sorts the nodes topologically."""

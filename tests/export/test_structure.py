@@ -324,3 +324,14 @@ def test_a_precision_that_overflows_is_said(tmp_path: Path, monkeypatch: pytest.
     assert precision is not None
     assert precision.max_abs_diff is None
     assert precision.summary.endswith("gives results that are not finite")
+
+
+def stateful_in_calls_of_five() -> keras.Model:
+    return keras.Sequential([keras.Input(batch_shape=(2, 5, 3)), layers.GRU(4, stateful=True), layers.Dense(2)])
+
+
+def test_a_stateful_model_is_compared_in_whole_calls(tmp_path: Path) -> None:
+    """It gives the last state only, so no call can be filled up, and no probe has a time of 5."""
+    exported = export(save(stateful_in_calls_of_five, tmp_path)[1], tmp_path / "out")
+    assert exported.report.runtimes[1].runtime.endswith(", as saved")
+    assert exported.report.runtimes[1].layers

@@ -174,3 +174,14 @@ def _needed(nodes: list[onnx.NodeProto], output: str) -> set[str]:
         if node.output[0] in needed:
             needed |= set(node.input)
     return needed - {"x"}
+
+
+def test_an_output_with_the_name_of_a_node_gets_a_node_of_another_name() -> None:
+    model = parse("g (float[n] x) => (float[n] rnn) { rnn = Neg (x) twice = Add (x, x) }")
+    graph = Graph(model.graph)
+    graph.proto.node[1].name = "rnn"  # as a recurrence has the name of its layer
+    graph.replace("rnn", "twice")
+    graph.clean()
+    names = [node.name for node in graph.proto.node]
+    assert len(set(names)) == len(names) == 2
+    assert [output.name for output in graph.proto.output] == ["rnn"]
