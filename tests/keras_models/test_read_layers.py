@@ -486,7 +486,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
                 layers.Reshape((2, 4, 2))(square(x))
             )[:, 0],
-            "wraps a normalization of another axis",
+            "wraps a LayerNormalization",
         ),
         (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
