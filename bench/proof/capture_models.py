@@ -77,7 +77,8 @@ def _as_model(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not hasattr(value, "shape"):
             return value
         batch = value.shape[0] if getattr(layer, "stateful", False) else None
-        dtype = keras.backend.standardize_dtype(value.dtype)
+        is_mask = keras.backend.standardize_dtype(value.dtype) == "bool"  # the other integers are numbers
+        dtype = "bool" if is_mask else "float32"
         inputs.append(keras.Input(batch_shape=(batch, *value.shape[1:]), dtype=dtype))
         return inputs[-1]
 
