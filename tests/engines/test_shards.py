@@ -294,6 +294,7 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_ctrl_c_ends_the_workers_and_leaves_nothing_temporary(tmp_path: Path, capsys: Capture) -> None:
     write_corpus(tmp_path / "in", 8000, 8)

@@ -108,6 +108,7 @@ def test_a_pipe_is_no_data_set(pipe: Path, capsys: Capture) -> None:
         load_dataset(str(pipe))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("command", [["infer", "--lines"], ["diff", "imdb", "imdb", "--texts"]])
 def test_waiting_for_a_pipe_can_be_interrupted(command: list[str], pipe: Path) -> None:
     process = subprocess.Popen(  # noqa: S603  # our own command
