@@ -31,6 +31,7 @@ from rnnx.proof.evidence import Evidence
 from rnnx.reference import Network
 
 # The config has six decimals of a figure; the record has the number itself.
+_SCORES = ("accuracy", "r2", "f1")  # one of them chooses the epoch that is kept
 _DECIMALS = 6
 _RATIO_TOLERANCE = 1e-9
 
@@ -142,7 +143,7 @@ def _read(files: Mapping[str, bytes], name: str) -> Any:
 def _training_problems(training: TrainingConfig, files: Mapping[str, bytes]) -> list[str]:
     problems = []
     metrics, history = _read(files, METRICS_NAME), _read(files, HISTORY_NAME)
-    figures = {"accuracy": training.best_validation_accuracy, "r2": training.best_validation_r2}
+    figures = {score: getattr(training, f"best_validation_{score}") for score in _SCORES}
     if metrics is not None:
         if metrics["epoch"] != training.best_epoch:
             problems.append(f"the best epoch is {training.best_epoch} in config.json, but {metrics['epoch']} was kept")
@@ -189,6 +190,6 @@ def _card_problems(config: ModelConfig, files: Mapping[str, bytes]) -> list[str]
     if evaluation is not None and "accuracy" in evaluation:
         figures[f"the accuracy in {EVALUATION_NAME}"] = f"**{evaluation['accuracy']:.4f}**"
     for epoch in (history or ()) if config.training else ():
-        score = "r2" if "r2" in epoch else "accuracy"
+        score = next(score for score in _SCORES if f"validation_{score}" in epoch)
         figures[f"epoch {epoch['epoch']} in {HISTORY_NAME}"] = f"| {epoch[f'validation_{score}']:.4f} |"
     return [f"the card does not have {what}" for what, figure in figures.items() if figure not in card]

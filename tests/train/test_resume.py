@@ -196,7 +196,7 @@ def test_kills_at_random_moments_do_not_change_the_run(tmp_path: Path, recipe: s
     # A kill in the first epoch leaves nothing to resume, so there are more kills until a training was resumed.
     while hits < kills or (resumed == 0 and hits < kills + 8):
         process = start(["train", *arguments, str(tmp_path / "run")], log)
-        process.join(rng.uniform(0.15, 0.8) * duration)
+        process.join(rng.uniform(0.4, 0.95) * duration)
         process.kill()
         process.join()
         hits += process.exitcode == -9
