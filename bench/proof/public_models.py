@@ -105,7 +105,7 @@ def try_models(files: list[Path], folder: Path, until: float) -> Count:
             reason = _reason(str(error))
             print(f"  {path.stem}: {reason}")
             count.refused[reason] += 1
-        except Exception as error:  # noqa: BLE001  # whatever rnnx does not report as a refusal is a failure
+        except Exception as error:  # noqa: BLE001  # what rnnx does not report as a refusal is a failure
             print(f"  {path.stem}: FAILED {type(error).__name__}: {error}")
             count.failed.append(f"{path.stem}: {error}")
         else:

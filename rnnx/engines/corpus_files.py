@@ -42,7 +42,7 @@ def is_remote(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """The path as every process understands it, whatever its working directory is."""
+    """The absolute path, which every process understands in any working directory."""
     path = path.removeprefix("file://")
     return path.rstrip("/") if is_remote(path) else os.path.abspath(path)  # noqa: PTH100  # Path.absolute keeps ".."
 

@@ -36,7 +36,7 @@ class Options:
         cell: Their kind.
         learning_rate: The learning rate at the start.
         batch_size: Examples per step.
-        epochs: Passes over the training examples, whatever the budget would allow.
+        epochs: Passes over the training examples, in place of those that the budget allows.
         validation_split: The share of the training examples that is held out, in 0..1.
         patience: Training ends after this many epochs without a better validation score.
         vocabulary_size: The most words, including the special ones.

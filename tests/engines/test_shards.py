@@ -1,4 +1,4 @@
-"""Tests a corpus in, a folder of shards out: each row once, whatever happens."""
+"""Tests a corpus in, a folder of shards out: each row once, also if a worker or the command is killed."""
 
 from __future__ import annotations
 
