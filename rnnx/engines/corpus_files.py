@@ -65,7 +65,7 @@ def open_place(path: str) -> tuple[Any, str]:
         return pyarrow.fs.LocalFileSystem(), path
     try:
         system, base = _from_uri(scheme, rest.partition("/")[0])
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):  # a scheme that pyarrow does not know
         return _from_fsspec(scheme), rest
     return system, base + path[len(f"{scheme}://{rest.partition('/')[0]}") :]
 
