@@ -3,6 +3,8 @@
 import signal
 import sys
 
+from rnnx.errors import lacks_memory
+
 
 def main() -> None:
     """Runs the command line. Ctrl-C ends it without a traceback, even while modules are imported."""
@@ -13,7 +15,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from rnnx import cli
-    except MemoryError:
+    # With too little memory, Python may raise a SystemError instead, and an extension module cannot be mapped.
+    except (MemoryError, SystemError, ImportError) as error:
+        if not lacks_memory(error):
+            raise
         sys.exit("error: too little memory to start")
     if is_handled:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -86,8 +86,11 @@ def one_line(error: BaseException | None, most: int = 300) -> str:
     return " ".join(str(error).split())[:most]
 
 
-# Parts of the messages of Python, the dynamic loader, the C++ library, NumPy, TensorFlow and onnxruntime.
+# Parts of the messages of Python, the dynamic loader, the C++ library, NumPy, TensorFlow and onnxruntime. Where Python
+# has no memory for its own MemoryError, it says that an error has no exception.
 _NO_MEMORY: tuple[str, ...] = (
+    "error return without exception set",
+    "without setting an exception",
     "bad_alloc",
     "bad allocation",
     "Cannot allocate memory",
