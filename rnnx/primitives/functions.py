@@ -53,7 +53,7 @@ def apply(function: ActivationFunction, x: Array) -> Array:
         return np.asarray(function.value(x))
     operand.settle()
     value = np.asarray(function.value(operand.value))
-    slope = np.asarray(function.derivative(operand.value)) if operand.trace.keeps_operations else None
+    slope = function.derivative_at(operand.value, value) if operand.trace.keeps_operations else None
     carried, own = function_errors(function, operand.value, value, operand.error)
     new: Any = operand.result(value, carried, links=[Link(operand, slope)])
     if own is not None:

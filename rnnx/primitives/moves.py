@@ -78,15 +78,18 @@ def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:
         return np.concatenate(arrays, axis=axis)
     settle(*arrays)
     values = [exact(x) for x in arrays]
-    errors = [np.zeros_like(v) if (e := error_of(x)) is None else e for x, v in zip(arrays, values, strict=True)]
     ends = np.cumsum([v.shape[axis] for v in values])
 
     pairs: list[tuple[Any, Link | None]] = []
     for x, value, end in zip(arrays, values, ends, strict=True):
         part: Any = x
         pairs.append((part, Link(part, transposed=_cut(axis, slice(end - value.shape[axis], end)))))
-    error = np.concatenate(errors, axis=axis)
-    return operand.result(np.concatenate(values, axis=axis), error if error.any() else None, links=links_to(*pairs))
+    errors = [error_of(x) for x in arrays]
+    error = None
+    if any(e is not None for e in errors):
+        filled = [np.zeros_like(v) if e is None else e for e, v in zip(errors, values, strict=True)]
+        error = np.concatenate(filled, axis=axis)
+    return operand.result(np.concatenate(values, axis=axis), error, links=links_to(*pairs))
 
 
 def where(condition: Mask, a: Any, b: Any) -> Array:

@@ -38,7 +38,7 @@ from rnnx.reference import (
     cell_state_of,
     last_state_of,
 )
-from rnnx.rounding.recurrent_bounds import states_before
+from rnnx.rounding.recurrent_bounds import at_positions, states_before
 
 _SMALL = 2.0**-20
 _COPIES = 2  # the runs of each row: disturbed in full size, and small
@@ -101,20 +101,30 @@ def _disturb(
     for name, states in zip((last_state_of(node.name), cell_state_of(node.name)), history, strict=False):
         disturbed[name] = Tensor(states[:, -1])
     holds = np.ones(len(x.values), np.bool_)
+    # At a masked position, the states are those of the position before it.
+    is_read = _is_read(x)
+    rows = np.nonzero(is_read)[0]
     for states, moved, rounding in zip(own, history, noise, strict=True):
-        linear, beyond = _orders(states, moved)
-        allowed = _MOST_OF_STATES * np.maximum(linear.max(axis=-1), rounding.max(axis=-1))
-        holds &= (beyond.max(axis=-1) <= allowed).all(axis=-1)
+        copies = moved.reshape(_COPIES, *states.shape)[:, is_read]
+        linear, beyond = _orders(states[is_read], copies.reshape(-1, *copies.shape[2:]))
+        allowed = _MOST_OF_STATES * np.maximum(linear.max(axis=-1), rounding[is_read].max(axis=-1))
+        holds[rows[~(beyond.max(axis=-1) <= allowed)]] = False  # also if the numbers are not finite
     return holds
+
+
+def _is_read(x: Tensor) -> npt.NDArray[np.bool_]:
+    return np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
 
 
 def _step_bounds(layer: RecurrentLayer, x: Tensor, own: Sequence[Array], first: Sequence[Array]) -> list[Array]:
     """Bounds the rounding of each step from exact states, for each state; zero at masked positions."""
-    trace = Trace(in_recurrence=True)
-    before = tuple(track(trace, states_before(states, *first[i : i + 1])) for i, states in enumerate(own))
-    errors = [rounded(state).error for state in layer.advance(track(trace, x.values), before)]
-    bounds = [np.zeros_like(states) if error is None else error for states, error in zip(own, errors, strict=True)]
-    return bounds if x.mask is None else [np.where(x.mask[:, :, None], bound, 0.0) for bound in bounds]
+    trace, is_read = Trace(in_recurrence=True), _is_read(x)
+    before = tuple(track(trace, states_before(states, *first[i : i + 1])[is_read]) for i, states in enumerate(own))
+    errors = [rounded(state).error for state in layer.advance(track(trace, x.values[is_read]), before)]
+    return [
+        np.zeros_like(states) if error is None else at_positions(is_read, error)
+        for states, error in zip(own, errors, strict=True)
+    ]
 
 
 def _signed(bounds: Array) -> Array:

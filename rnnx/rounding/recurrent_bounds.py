@@ -128,8 +128,8 @@ def _steps(
     if layer.carried_count == 1:
         (state,) = layer.finish(begun, ())
         value, error = _with_error(state)
-        return (_at(is_read, value), _at(is_read, error)), []
-    shown = [tuple(_at(is_read, part) for part in _with_error(values)) for values in begun]
+        return (at_positions(is_read, value), at_positions(is_read, error)), []
+    shown = [tuple(at_positions(is_read, part) for part in _with_error(values)) for values in begun]
     expected, bound = np.empty_like(before[0]), np.empty_like(before[0])
     zero = np.zeros_like(expected[:, 0])
     others = list(first_others) or [(zero, zero)] * (layer.carried_count - 1)
@@ -142,7 +142,7 @@ def _steps(
     return (expected, bound), others
 
 
-def _at(is_read: Mask, values: Array) -> Array:
+def at_positions(is_read: Mask, values: Array) -> Array:
     """Returns `(batch, time, ...)` with the values at the positions that are read, and zeros elsewhere."""
     if is_read.all():
         return values.reshape(*is_read.shape, *values.shape[1:])
