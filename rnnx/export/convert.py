@@ -23,7 +23,7 @@ import tf2onnx.optimizer
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
-from rnnx.export.tracing import constant_statistics, plain_convolutions, whole_sequences
+from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.einsum import replace_einsums
@@ -62,7 +62,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
-    with tf.device("/CPU:0"), whole_sequences(model), convolutions, constant_statistics(model):
+    normalizations = unfolded_normalizations(model, network)
+    with tf.device("/CPU:0"), whole_sequences(model), convolutions, normalizations, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:

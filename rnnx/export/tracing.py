@@ -1,6 +1,7 @@
 """Works around faults while a model is traced for tf2onnx.
 
-They are those of TimeDistributed, of grouped convolutions, and of constants outside the graph.
+They are those of TimeDistributed, of grouped convolutions, of normalizations after a convolution, and of constants
+outside the graph.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers
+
+from rnnx.reference import BatchNormalization, Network
+
+# The convolutions of images.
+_IMAGES = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
 @contextmanager
@@ -80,6 +87,43 @@ def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[...,
         return outputs if layer.activation is None else layer.activation(outputs)
 
     return call
+
+
+@contextmanager
+def unfolded_normalizations(model: keras.Model, network: Network) -> Iterator[None]:
+    """Keeps each BatchNormalization apart from a convolution of images without bias before it.
+
+    TensorFlow's optimizer and tf2onnx's both multiply the kernel of such a convolution by the scale of the
+    normalization. Then the file would have neither the weights of both layers nor the output of the convolution. They
+    leave a convolution alone that has a bias, so here it has one, of zeros, which TensorFlow's optimizer does not see.
+
+    Args:
+        model: The Keras model.
+        network: Its reference.
+    """
+    read = {node.inputs[0] for node in network.nodes if isinstance(node.layer, BatchNormalization)}
+    chosen = [layer for layer in model.layers if type(layer) in _IMAGES and not layer.use_bias and layer.name in read]
+    before = [vars(layer).get("call") for layer in chosen]
+    for layer in chosen:
+        layer.call = _call_with_zeros(layer.call)
+    try:
+        yield
+    finally:
+        for layer, own in zip(chosen, before, strict=True):
+            del layer.call
+            if own is not None:
+                layer.call = own
+
+
+def _call_with_zeros(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a `call` that adds a bias of zeros."""
+
+    def call_with_zeros(inputs: Any) -> Any:
+        outputs = call(inputs)
+        # TensorFlow keeps this check of a constant, and tf2onnx drops it.
+        return tf.nn.bias_add(outputs, tf.debugging.check_numerics(tf.zeros(outputs.shape[-1]), "zeros"))
+
+    return call_with_zeros
 
 
 @contextmanager
