@@ -62,7 +62,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
-    normalizations = unfolded_normalizations(model, network)
+    normalizations = unfolded_normalizations(model, network, _add_zeros)
     with tf.device("/CPU:0"), whole_sequences(model), convolutions, normalizations, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
@@ -129,6 +129,12 @@ def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor
     """Calls the model, and names its outputs so that they keep their order: tf2onnx sorts outputs by name."""
     outputs = keras.tree.flatten(model(list(given) if len(given) > 1 else given[0], training=False))
     return {f"output_{i:03}": values for i, values in enumerate(outputs)}
+
+
+def _add_zeros(outputs: tf.Tensor) -> tf.Tensor:
+    """Adds a bias of zeros to the output of a convolution of images."""
+    # TensorFlow keeps this check of a constant, and tf2onnx drops it.
+    return tf.nn.bias_add(outputs, tf.debugging.check_numerics(tf.zeros(outputs.shape[-1]), "zeros"))
 
 
 def _normalizations(network: Network) -> Iterator[Statistics]:

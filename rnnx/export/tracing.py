@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from rnnx.reference import BatchNormalization, Network
@@ -90,22 +89,23 @@ def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[...,
 
 
 @contextmanager
-def unfolded_normalizations(model: keras.Model, network: Network) -> Iterator[None]:
+def unfolded_normalizations(model: keras.Model, network: Network, add_zeros: Callable[[Any], Any]) -> Iterator[None]:
     """Keeps each BatchNormalization apart from a convolution of images without bias before it.
 
     TensorFlow's optimizer and tf2onnx's both multiply the kernel of such a convolution by the scale of the
     normalization. Then the file would have neither the weights of both layers nor the output of the convolution. They
-    leave a convolution alone that has a bias, so here it has one, of zeros, which TensorFlow's optimizer does not see.
+    leave a convolution alone that has a bias, so here it has one, of zeros.
 
     Args:
         model: The Keras model.
         network: Its reference.
+        add_zeros: Adds a bias of zeros that TensorFlow's optimizer does not remove.
     """
     read = {node.inputs[0] for node in network.nodes if isinstance(node.layer, BatchNormalization)}
     chosen = [layer for layer in model.layers if type(layer) in _IMAGES and not layer.use_bias and layer.name in read]
     before = [vars(layer).get("call") for layer in chosen]
     for layer in chosen:
-        layer.call = _call_with_zeros(layer.call)
+        layer.call = _call_with_zeros(layer.call, add_zeros)
     try:
         yield
     finally:
@@ -115,15 +115,8 @@ def unfolded_normalizations(model: keras.Model, network: Network) -> Iterator[No
                 layer.call = own
 
 
-def _call_with_zeros(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a `call` that adds a bias of zeros."""
-
-    def call_with_zeros(inputs: Any) -> Any:
-        outputs = call(inputs)
-        # TensorFlow keeps this check of a constant, and tf2onnx drops it.
-        return tf.nn.bias_add(outputs, tf.debugging.check_numerics(tf.zeros(outputs.shape[-1]), "zeros"))
-
-    return call_with_zeros
+def _call_with_zeros(call: Callable[..., Any], add_zeros: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda inputs: add_zeros(call(inputs))
 
 
 @contextmanager

@@ -62,18 +62,6 @@ def spectrogram() -> keras.Model:
     )
 
 
-def signal() -> keras.Model:
-    """A signal of any length; the normalization is the output of no other layer, and of one that is read twice."""
-    x = keras.Input((None, 3))
-    y = x
-    for layer in (layers.Conv1D(6, 3, padding="causal"), layers.Conv1D(6, 3, use_bias=False, padding="same"),
-                  layers.DepthwiseConv1D(3, padding="same")):  # fmt: skip
-        for each in normalized(layer):
-            y = each(y)
-    y = layers.Add()([layers.ReLU()(y), y])
-    return keras.Model(x, layers.Dense(2)(layers.SimpleRNN(4)(y)))
-
-
 def film() -> keras.Model:
     """An image at each position of a sequence of any length."""
     image = [*normalized(layers.Conv2D(3, 2)), layers.ReLU(), layers.GlobalAveragePooling2D()]
@@ -83,7 +71,7 @@ def film() -> keras.Model:
     )
 
 
-@pytest.mark.parametrize("build", [written_line, spectrogram, signal, film])
+@pytest.mark.parametrize("build", [written_line, spectrogram, film])
 def test_a_normalization_after_a_convolution_is_proved(build: Build, tmp_path: Path) -> None:
     model, path = save(build, tmp_path)
     exported = export(path, tmp_path / "out")
