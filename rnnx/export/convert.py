@@ -55,10 +55,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx logs warnings about rewrites that it tries and gives up. Its errors are raised as exceptions, and an
     # operation that it cannot convert stays in the graph: some are replaced below, the checker refuses all others.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    signature = [
-        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32, name=port.name)
-        for port in network.inputs
-    ]
+    signature = [tf.TensorSpec((None, *port.shape), tf.as_dtype(port.dtype), name=port.name) for port in network.inputs]
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)

@@ -95,9 +95,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
 
     The signature has the network's open dimensions. Without one, Keras would fix the shapes of the first batches.
     """
-    signature = [
-        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
-    ]
+    signature = [tf.TensorSpec((None, *port.shape), tf.as_dtype(port.dtype)) for port in network.inputs]
 
     def run(*inputs: tf.Tensor) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         states: dict[str, tf.Tensor] = {}

@@ -122,8 +122,7 @@ def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _An
     structure = (model._functional if isinstance(model, keras.Sequential) else model)._inputs_struct
     shapes = [(tensor.shape[0] if plain.is_stateful else None, *tensor.shape[1:]) for tensor in model.inputs]
     signature = [
-        tf.TensorSpec(shape, tf.int32 if port.kind == "ids" else tf.float32)
-        for shape, port in zip(shapes, network.inputs, strict=True)
+        tf.TensorSpec(shape, tf.as_dtype(port.dtype)) for shape, port in zip(shapes, network.inputs, strict=True)
     ]
 
     def call(*inputs: Any) -> list[Any]:
