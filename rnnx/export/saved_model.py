@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from rnnx.export.traced import compiled
 from rnnx.keras_models.plain_model import PlainModel
 from rnnx.keras_models.plain_names import is_scope
 from rnnx.proof.compare import ProbeBatch, largest_ratio
@@ -131,11 +133,12 @@ def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _An
         )
         return outputs
 
-    function = tf.function(call, input_signature=signature, autograph=False) if _is_traceable(model) else call
+    has_scopes = all(is_scope(layer.name) for layer in model._flatten_layers())  # else TensorFlow refuses a name
+    with _quietly_on_cpu():
+        function = compiled(call, signature, model) if has_scopes else call
 
     def run(inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        with keras.device(_DEVICE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of nested models, to which Keras hands a mask that they do not expect
+        with _quietly_on_cpu():
             outputs = function(*(tf.constant(array, spec.dtype) for array, spec in zip(inputs, signature, strict=True)))
             return [np.asarray(keras.ops.cast(values, "float32")) for values in outputs]
 
@@ -147,13 +150,12 @@ def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _An
     return run_batch
 
 
-def _is_traceable(model: Any) -> bool:
-    """Whether a trace computes what the model does: not with a TimeDistributed, nor with names that TensorFlow refuses.
-
-    See `rnnx.export.keras_states.untraceable_reason` for TimeDistributed.
-    """
-    every = list(model._flatten_layers())
-    return all(is_scope(layer.name) and not isinstance(layer, keras.layers.TimeDistributed) for layer in every)
+@contextmanager
+def _quietly_on_cpu() -> Iterator[None]:
+    """Runs Keras on the CPU, without warnings of nested models, to which it hands a mask that they do not expect."""
+    with keras.device(_DEVICE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _in_calls(

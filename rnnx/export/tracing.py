@@ -26,7 +26,7 @@ def whole_sequences(model: keras.Model) -> Iterator[None]:
     Keras 3.15 runs a TimeDistributed over an open time as a loop, and in a graph that loop runs over the rows of the
     batch instead, because its `call` takes the length from the batch axis. The inner layers that are supported
     (`rnnx.keras_models.read_layers`) work on each position by itself, so one call for all positions gives the same.
-    The proof runs Keras unchanged, and eagerly. Delete this when a trace of a TimeDistributed has the shape
+    `rnnx.export.traced` says how the proof runs it. Delete this when a trace of a TimeDistributed has the shape
     (batch, time, ...).
     """
     wrapped = [layer for layer in model.layers if type(layer) is layers.TimeDistributed]
