@@ -90,12 +90,14 @@ def _mask_sources(layer: Any, given: list[Any], masks: list[Any], ports: Mapping
         ModelError: If such a mask is no input of the model, or one that Keras does not use.
     """
     sources: dict[str, str] = {}
-    for role, own, mask in zip(("query", "value", "key"), _own_masks(given), masks, strict=False):
+    for role, tensor, mask in zip(("query", "value", "key"), given, masks, strict=False):
+        own = getattr(tensor, "_keras_mask", None)
         if mask is None or (own is not None and is_same_mask(own, mask)):
             continue
         name = mask_input(mask, ports)
         # Keras 3.15 replaces the argument query_mask by the mask that it propagates.
-        if name is None or (role == "query" and type(layer) is layers.MultiHeadAttention):
+        is_replaced = role == "query" and type(layer) is layers.MultiHeadAttention
+        if name is None or tensor is None or is_replaced:
             raise refusal(layer, _EXPLICIT)
         sources[role] = name
     return sources
