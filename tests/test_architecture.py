@@ -37,6 +37,7 @@ DOORS = {
         "export/keras_states.py",
         "export/markers.py",
         "export/saved_model.py",
+        "export/traced.py",
         "train/batches.py",
         "train/determinism.py",
         "train/device.py",

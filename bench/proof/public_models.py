@@ -141,8 +141,9 @@ def _difference(path: Path, bundle: Path) -> float:
         given = []
         for tensor in model.inputs:
             shape = [batch, *(steps if size is None else size for size in tensor.shape[1:])]
-            is_ids = "int" in tensor.dtype
-            given.append(rng.integers(0, 3, shape).astype("i4") if is_ids else rng.normal(size=shape).astype("f4"))
+            is_mask, is_ids = tensor.dtype == "bool", "int" in tensor.dtype
+            drawn = rng.integers(0, 2 if is_mask else 3, shape) if is_mask or is_ids else rng.normal(size=shape)
+            given.append(drawn.astype("bool" if is_mask else "i4" if is_ids else "f4"))
         expected = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
         actual = session.run(dict(zip(session.input_names, given, strict=True)))
         for values, others in zip(expected, actual, strict=True):

@@ -160,23 +160,30 @@ class InputConfig:
 
     Attributes:
         name: The name of the input.
-        kind: `ids` for int32 ids, `numbers` for float32 numbers.
+        kind: `ids` for int32 ids, `numbers` for float32 numbers, `mask` for a bool mask, true where a position counts.
         shape: The shape without the batch axis; None for the time axis if its length is variable.
-        size: The number of different ids, which are in `0..size - 1`; 0 for numbers.
+        size: The number of different ids, which are in `0..size - 1`; 0 for numbers and masks.
         least_time: The fewest positions of a variable time; more than 1 for a network with windows, such as those of a
             Conv1D with padding="valid", or with slices such as `x[:, 1:]`.
     """
 
     name: str
-    kind: Literal["ids", "numbers"]
+    kind: Literal["ids", "numbers", "mask"]
     shape: tuple[int | None, ...]
     size: int
     least_time: int = field(default=1, metadata=OMIT_DEFAULT)
 
     @property
-    def dtype(self) -> Literal["int32", "float32"]:
+    def dtype(self) -> Literal["int32", "float32", "bool"]:
         """The NumPy dtype of the input."""
-        return "int32" if self.kind == "ids" else "float32"
+        match self.kind:
+            case "ids":
+                return "int32"
+            case "numbers":
+                return "float32"
+            case "mask":
+                return "bool"
+        assert_never(self.kind)
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,10 @@ def _mapping(arrays: dict[str, str]) -> str:
 
 
 def _array(port: InputConfig) -> str:
-    """Returns the expression of a batch of one, ten steps long, that the network can read."""
+    """Returns the expression of a batch of one, ten steps long, that the network can read; a mask counts all steps."""
     sizes = ", ".join("10" if size is None else str(size) for size in port.shape)
-    return f"np.{'ones' if port.kind == 'ids' else 'zeros'}((1, {sizes}), np.{port.dtype})"
+    dtype = "bool_" if port.kind == "mask" else port.dtype
+    return f"np.{'zeros' if port.kind == 'numbers' else 'ones'}((1, {sizes}), np.{dtype})"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -84,7 +84,7 @@ class Follower:
             raise ValueError(f"the line is longer than {_MOST_LINE_BYTES} bytes")
         cells = piece.decode(errors="replace").replace(",", " ").split()
         port = self._stream.config.inputs[0]
-        numbers = np.array([int(cell) if port.kind == "ids" else float(cell) for cell in cells])
+        numbers = np.array([float(cell) if port.kind == "numbers" else int(cell) for cell in cells])
         shape = [size or 1 for size in port.shape[1:]]
         if numbers.size % math.prod(shape):
             raise ValueError(f"the line has {numbers.size} numbers, but each position has {math.prod(shape)}")

@@ -23,7 +23,7 @@ import tf2onnx.optimizer
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
-from rnnx.export.tracing import constant_statistics, plain_convolutions, whole_sequences
+from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.einsum import replace_einsums
@@ -55,14 +55,12 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx logs warnings about rewrites that it tries and gives up. Its errors are raised as exceptions, and an
     # operation that it cannot convert stays in the graph: some are replaced below, the checker refuses all others.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    signature = [
-        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32, name=port.name)
-        for port in network.inputs
-    ]
+    signature = [tf.TensorSpec((None, *port.shape), tf.as_dtype(port.dtype), name=port.name) for port in network.inputs]
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
-    with tf.device("/CPU:0"), whole_sequences(model), convolutions, constant_statistics(model):
+    normalizations = unfolded_normalizations(model, network, _add_zeros)
+    with tf.device("/CPU:0"), whole_sequences(model), convolutions, normalizations, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
@@ -128,6 +126,12 @@ def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor
     """Calls the model, and names its outputs so that they keep their order: tf2onnx sorts outputs by name."""
     outputs = keras.tree.flatten(model(list(given) if len(given) > 1 else given[0], training=False))
     return {f"output_{i:03}": values for i, values in enumerate(outputs)}
+
+
+def _add_zeros(outputs: tf.Tensor) -> tf.Tensor:
+    """Adds a bias of zeros to the output of a convolution of images."""
+    # TensorFlow keeps this check of a constant, and tf2onnx drops it.
+    return tf.nn.bias_add(outputs, tf.debugging.check_numerics(tf.zeros(outputs.shape[-1]), "zeros"))
 
 
 def _normalizations(network: Network) -> Iterator[Statistics]:

@@ -3,8 +3,9 @@
 The proof compares Keras itself with the reference: the model's own layers, with their own cells, weights and float32
 kernels, traced into one TensorFlow graph. There is only one change. While the graph is traced, each recurrent layer
 runs its own loop with `return_sequences=True`, so that the loop returns the state after each step, and not only the
-last one. The graph is traced once per model, for any batch size and time. Called eagerly, Keras would run each step of
-each layer in Python, which takes 30 times as long on the shipped model and gives the same states.
+last one. The graph is traced once per model, for any batch size and time (`rnnx.export.traced`). Called eagerly, Keras
+would run each step of each layer in Python, which takes 30 times as long on the shipped model and gives the same
+states.
 
 A model that cannot be traced that way is run eagerly, and the name of the runtime in the report says so.
 """
@@ -21,6 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rnnx.errors import one_line
+from rnnx.export.traced import compiled
 from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
 from rnnx.reference import Network, cell_state_of
@@ -51,13 +53,10 @@ class KerasRunner:
         """
         self._network = network
         self.name = f"keras {keras.__version__}"
-        reason = untraceable_reason(model)
-        if not reason:
-            try:
-                self._run = _trace(model, network)
-            except _TRACE_ERRORS as error:
-                reason = one_line(error)
-        if reason:
+        try:
+            self._run = _trace(model, network)
+        except _TRACE_ERRORS as error:
+            reason = one_line(error)
             self.name += ", called step by step"
             self._run = lambda inputs: run_eagerly(model, network, inputs)
             on_stage(f"running Keras step by step, which takes longer: {reason}")
@@ -80,24 +79,9 @@ class KerasRunner:
 _Run = Callable[[Sequence[npt.NDArray[Any]]], tuple[Sequence[Any], dict[str, Any]]]
 
 
-def untraceable_reason(model: keras.Model) -> str:
-    """Returns why a trace of the model would compute something else than the model; empty if it would not.
-
-    Keras 3.15 runs a TimeDistributed over an open time as a loop, and in a graph that loop runs over the rows of the
-    batch instead. Delete this when a trace of a TimeDistributed has the shape (batch, time, ...).
-    """
-    wrapped = [layer.name for layer in model.layers if isinstance(layer, keras.layers.TimeDistributed)]
-    return f"layer {wrapped[0]} is a TimeDistributed, which Keras maps wrongly in a graph" if wrapped else ""
-
-
 def _trace(model: keras.Model, network: Network) -> _Run:
-    """Traces a model and the states of its recurrent layers into one graph.
-
-    The signature has the network's open dimensions. Without one, Keras would fix the shapes of the first batches.
-    """
-    signature = [
-        tf.TensorSpec((None, *port.shape), tf.int32 if port.kind == "ids" else tf.float32) for port in network.inputs
-    ]
+    """Traces a model and the states of its recurrent layers into one graph."""
+    signature = [tf.TensorSpec((None, *port.shape), tf.as_dtype(port.dtype)) for port in network.inputs]
 
     def run(*inputs: tf.Tensor) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         states: dict[str, tf.Tensor] = {}
@@ -105,9 +89,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
             return _call(model, inputs), states
 
     with keras.device(_DEVICE):
-        # Keras's layers do not need autograph, and are traced faster without it.
-        function = tf.function(run, input_signature=signature, autograph=False)
-        graph = function.get_concrete_function()
+        graph = compiled(run, signature, model)
 
     def run_graph(inputs: Sequence[npt.NDArray[Any]]) -> tuple[Sequence[Any], dict[str, Any]]:
         with keras.device(_DEVICE):

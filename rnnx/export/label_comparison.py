@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from rnnx.bundle.directory import TEXT_NAME
-from rnnx.export.keras_states import untraceable_reason
 from rnnx.export.source import Source
+from rnnx.export.traced import has_time_distributed
 from rnnx.proof.progress import track
 from rnnx.proof.report import DecisionsReport
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME
@@ -123,7 +123,7 @@ class _Labels:
 
 def _keras_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from ids to Keras's own answers. It runs eagerly if a graph of the model would be wrong."""
-    if not untraceable_reason(model):
+    if not has_time_distributed(model):
         predict: Callable[[np.ndarray], np.ndarray] = model.predict_on_batch
         return predict
     return lambda ids: np.asarray(model(ids, training=False))

@@ -1,12 +1,12 @@
 """Makes the probes of a network that reads numbers, several inputs, or ids that are not rows of a text.
 
 They are random arrays in several sizes, and traps: one step, zeros that a mask may hide, jumps, every id of an
-embedding.
+embedding, and masks of many shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
-from rnnx.reference.shapes import least_time, ports_with_own_time
+from rnnx.reference.shapes import least_time, ports_with_own_time, zeros
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
@@ -37,11 +37,12 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
     length = max(length, least_time(network))
     traps = make_number_traps(network, length)
     rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0)) for i in range(_ROWS)}
+    long = _draw(network, times_longest * length, _normal(rng, 1.0))
+    _count_some_position(network, [*rows.values(), long])
     shapes = _shapes(rows["row 1"])
     mixed = {**rows, **{name: given for name, given in traps.items() if _shapes(given) == shapes}}
     batches = [_batch(mixed), *_every_id(network, length)]
     batches += [_batch({f"{name}, alone": given}) for name, given in traps.items()]
-    long = _draw(network, times_longest * length, _normal(rng, 1.0))
     return tuple(batches), _batch({f"{times_longest} times the longest": long})
 
 
@@ -70,12 +71,32 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         "zeros at the end": _blank(_draw(network, length, normal), slice(third, None)),
         "zeros between": _blank(_draw(network, length, normal), slice(1, None, 3)),
     }
+    if any(port.kind == "mask" for port in network.inputs):
+        traps |= {f"a mask, {name}": _draw(network, length, _masked(rng, make)) for name, make in _MASKS.items()}
     if apart := ports_with_own_time(network):
         uneven = _draw(network, length, normal)
         for i, name in enumerate(apart):
             uneven[name] = uneven[name][:, : max(shortest, length // (i + 2))]
         traps["inputs of different lengths"] = uneven
+    _count_some_position(network, traps.values())
     return traps
+
+
+def _count_some_position(network: Network, rows: Iterable[NamedArrays]) -> None:
+    """Makes masks without any position count the first one, if the network has no answer for them, as a mean has none.
+
+    The masks are changed in place.
+    """
+    masks = [port.name for port in network.inputs if port.kind == "mask"]
+    if not masks:
+        return
+    with np.errstate(all="ignore"):  # the mean of nothing
+        answers = network.answers(zeros(network, least_time(network)))
+    if all(np.isfinite(values).all() for values in answers.values()):
+        return
+    for row in rows:
+        for name in masks:
+            row[name][:, 0] |= ~row[name].any(axis=1)
 
 
 def _draw(network: Network, time: int, draw: Draw) -> dict[str, npt.NDArray[Any]]:
@@ -83,17 +104,18 @@ def _draw(network: Network, time: int, draw: Draw) -> dict[str, npt.NDArray[Any]
     given = {}
     for port in network.inputs:
         shape = tuple(time if size is None else size for size in port.shape)
-        dtype = np.int32 if port.kind == "ids" else np.float32
-        given[port.name] = np.asarray(draw(port, shape), dtype)[None]
+        given[port.name] = np.asarray(draw(port, shape), port.dtype)[None]
     return given
 
 
 def _normal(rng: np.random.Generator, scale: float) -> Draw:
-    """Draws normal numbers of a scale, and uniform ids other than 0."""
+    """Draws normal numbers of a scale, uniform ids other than 0, and masks of one of the usual shapes."""
 
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         if port.kind == "ids":
             return rng.integers(min(1, port.size - 1), port.size, shape)
+        if port.kind == "mask":
+            return _MASKS[list(_MASKS)[rng.integers(len(_MASKS))]](rng, shape)
         return scale * rng.standard_normal(shape)
 
     return draw
@@ -110,7 +132,7 @@ def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         readers = [node.layer for node in network.nodes if port.name == node.inputs[0]]
         weighted = [layer for layer in readers if isinstance(layer, SimpleRNN | Dense)]
-        if port.kind == "ids" or not weighted:
+        if port.kind != "numbers" or not weighted:
             return normal(port, shape)
         kernel, bias = (np.concatenate([getattr(layer, name) for layer in weighted], -1) for name in ("kernel", "bias"))
         centre = np.linalg.lstsq(kernel.T, -bias, rcond=None)[0]
@@ -120,12 +142,40 @@ def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
     return draw
 
 
+def _masked(rng: np.random.Generator, make: Callable[..., npt.NDArray[np.bool_]]) -> Draw:
+    """Draws numbers and ids as usual, and all masks by one function of `_MASKS`."""
+    normal = _normal(rng, 1.0)
+    return lambda port, shape: make(rng, shape) if port.kind == "mask" else normal(port, shape)
+
+
+def _run_of_true(start: float, end: float) -> Callable[..., npt.NDArray[np.bool_]]:
+    """Returns a function of `_MASKS` that counts the positions of a part of the sequence, as padding leaves it."""
+
+    def make(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        positions = np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+        counts = (positions >= int(start * shape[0])) & (positions < np.ceil(end * shape[0]))
+        return np.broadcast_to(counts, shape).copy()
+
+    return make
+
+
+# The shapes of masks: each makes one of a shape, `(time,)` as a rule.
+_MASKS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], npt.NDArray[np.bool_]]] = {
+    "all positions": _run_of_true(0, 1),
+    "padding in front": _run_of_true(0.4, 1),
+    "padding at the end": _run_of_true(0, 0.7),
+    "padding at both ends": _run_of_true(0.3, 0.6),
+    "holes": lambda rng, shape: rng.random(shape) < 0.6,
+    "no position": _run_of_true(0, 0),
+}
+
+
 def _constant(value: float) -> Draw:
     return lambda port, shape: np.full(shape, value)
 
 
 def _jumps(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Makes numbers that jump between 1 and -1 at each position, and rows of the highest id."""
+    """Makes numbers that jump between 1 and -1 at each position, rows of the highest id, and masks of all positions."""
     if port.kind == "ids":
         return np.full(shape, port.size - 1)
     signs = np.where(np.arange(shape[0]) % 2, -1.0, 1.0)
@@ -155,6 +205,8 @@ def _every_id(network: Network, length: int) -> list[ProbeBatch]:
             if port.kind == "ids":
                 count = counts[port.name]
                 return np.minimum(i * count + np.arange(count), port.size - 1).reshape(shape)
+            if port.kind == "mask":
+                return np.ones(shape, np.bool_)
             return rng.standard_normal(shape)
 
         rows[f"every id, part {i + 1}"] = _draw(network, length, draw)

@@ -2,14 +2,16 @@
 
 In float32 the saved model must agree with the reference within the rounding bound of its outputs, so a mistake of the
 rebuilding cannot pass. In another precision it only shows how far that precision is from the float32 network of the
-same weights, which is what the files compute. A stateful model reads each sequence in successive calls.
+same weights, which is what the files compute. A stateful model reads each sequence in successive calls; one that reads
+backwards makes a single call, from the states that are inputs of the files.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -17,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from rnnx.export.traced import compiled
 from rnnx.keras_models.plain_model import PlainModel
 from rnnx.keras_models.plain_names import is_scope
 from rnnx.proof.compare import ProbeBatch, largest_ratio
@@ -26,6 +29,7 @@ from rnnx.reference.streaming import with_time
 from rnnx.rounding.decisions import Decisions, decide, label_ids
 
 _DEVICE = "cpu:0"
+_Arrays = Sequence[npt.NDArray[Any]]
 # Outputs of a batch by name.
 _Answers = Mapping[str, npt.NDArray[Any]]
 
@@ -120,10 +124,12 @@ def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _An
     """Returns a function that runs the saved model on a batch."""
     model: Any = plain.saved
     structure = (model._functional if isinstance(model, keras.Sequential) else model)._inputs_struct
-    shapes = [(tensor.shape[0] if plain.is_stateful else None, *tensor.shape[1:]) for tensor in model.inputs]
+    keeps_states = plain.is_stateful or bool(plain.given_states)
+    shapes = [(tensor.shape[0] if keeps_states else None, *tensor.shape[1:]) for tensor in model.inputs]
+    # Given states are inputs of the network after those of the saved model.
     signature = [
-        tf.TensorSpec(shape, tf.int32 if port.kind == "ids" else tf.float32)
-        for shape, port in zip(shapes, network.inputs, strict=True)
+        tf.TensorSpec(shape, tf.as_dtype(port.dtype))
+        for shape, port in zip(shapes, network.inputs[: len(shapes)], strict=True)
     ]
 
     def call(*inputs: Any) -> list[Any]:
@@ -132,29 +138,60 @@ def _make_run(plain: PlainModel, network: Network) -> Callable[[ProbeBatch], _An
         )
         return outputs
 
-    function = tf.function(call, input_signature=signature, autograph=False) if _is_traceable(model) else call
+    has_scopes = all(is_scope(layer.name) for layer in model._flatten_layers())  # else TensorFlow refuses a name
+    with _quietly_on_cpu():
+        function = compiled(call, signature, model) if has_scopes else call
 
     def run(inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        with keras.device(_DEVICE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of nested models, to which Keras hands a mask that they do not expect
+        with _quietly_on_cpu():
             outputs = function(*(tf.constant(array, spec.dtype) for array, spec in zip(inputs, signature, strict=True)))
             return [np.asarray(keras.ops.cast(values, "float32")) for values in outputs]
 
     def run_batch(batch: ProbeBatch) -> _Answers:
         inputs = list(network.named(batch.given).values())
-        outputs = _in_calls(model, network, run, inputs) if plain.is_stateful else run(inputs)
+        if plain.given_states:
+            outputs = _from_given_states(plain, run, inputs)
+        else:
+            outputs = _in_calls(model, network, run, inputs) if plain.is_stateful else run(inputs)
         return dict(zip(network.ends, outputs, strict=True))
 
     return run_batch
 
 
-def _is_traceable(model: Any) -> bool:
-    """Whether a trace computes what the model does: not with a TimeDistributed, nor with names that TensorFlow refuses.
+@contextmanager
+def _quietly_on_cpu() -> Iterator[None]:
+    """Runs Keras on the CPU, without warnings of nested models, to which it hands a mask that they do not expect."""
+    with keras.device(_DEVICE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
-    See `rnnx.export.keras_states.untraceable_reason` for TimeDistributed.
+
+def _from_given_states(
+    plain: PlainModel, run: Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]], inputs: _Arrays
+) -> list[npt.NDArray[Any]]:
+    """Runs one call of a stateful model from given states, as many rows at once as it was made for.
+
+    Args:
+        plain: The model and its plain form.
+        run: Runs the saved model.
+        inputs: The inputs of the saved model, and the states before the call.
+
+    Returns:
+        The outputs of the saved model, and its states after the call.
     """
-    every = list(model._flatten_layers())
-    return all(is_scope(layer.name) and not isinstance(layer, keras.layers.TimeDistributed) for layer in every)
+    assert plain.saved is not None  # noqa: S101  # the model was rebuilt
+    own, first = inputs[: -len(plain.given_states)], inputs[-len(plain.given_states) :]
+    variables = [keras.tree.flatten(state.layer.states)[state.index] for state in plain.given_states]
+    count, rows = plain.saved.inputs[0].shape[0], len(own[0])
+    parts = []
+    for start in range(0, rows, count):
+        # The last rows are repeated if there are too few.
+        chosen = np.minimum(np.arange(start, start + count), rows - 1)
+        for variable, values in zip(variables, first, strict=True):
+            variable.assign(keras.ops.cast(values[chosen], variable.dtype))
+        outputs = run([values[chosen] for values in own])
+        parts.append([*outputs, *(np.asarray(keras.ops.cast(variable, "float32")) for variable in variables)])
+    return [np.concatenate(values)[:rows] for values in zip(*parts, strict=True)]
 
 
 def _in_calls(

@@ -71,7 +71,7 @@ def stream_data_sets(network: Network, given: NamedArrays, carried: tuple[Carrie
                 outputs[state.output] = values[:, -1 if end is None else end - 1]
         for kind, arrays in (("input", chunk), ("output", outputs)):
             for k, (name, array) in enumerate(arrays.items()):
-                stored = array if array.dtype == np.int32 else array.astype(np.float32)
+                stored = array if array.dtype in (np.int32, np.bool_) else array.astype(np.float32)
                 path = f"{TESTDATA_NAME}/stream/test_data_set_{i}/{kind}_{k}.pb"
                 files[path] = numpy_helper.from_array(np.ascontiguousarray(stored), name).SerializeToString()
     return files

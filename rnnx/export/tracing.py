@@ -1,6 +1,7 @@
 """Works around faults while a model is traced for tf2onnx.
 
-They are those of TimeDistributed, of grouped convolutions, and of constants outside the graph.
+They are those of TimeDistributed, of grouped convolutions, of normalizations after a convolution, and of constants
+outside the graph.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from typing import Any
 import keras
 from keras import layers
 
+from rnnx.reference import BatchNormalization, Network
+
+# The convolutions of images.
+_IMAGES = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+
 
 @contextmanager
 def whole_sequences(model: keras.Model) -> Iterator[None]:
@@ -20,7 +26,7 @@ def whole_sequences(model: keras.Model) -> Iterator[None]:
     Keras 3.15 runs a TimeDistributed over an open time as a loop, and in a graph that loop runs over the rows of the
     batch instead, because its `call` takes the length from the batch axis. The inner layers that are supported
     (`rnnx.keras_models.read_layers`) work on each position by itself, so one call for all positions gives the same.
-    The proof runs Keras unchanged, and eagerly. Delete this when a trace of a TimeDistributed has the shape
+    `rnnx.export.traced` says how the proof runs it. Delete this when a trace of a TimeDistributed has the shape
     (batch, time, ...).
     """
     wrapped = [layer for layer in model.layers if type(layer) is layers.TimeDistributed]
@@ -80,6 +86,37 @@ def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[...,
         return outputs if layer.activation is None else layer.activation(outputs)
 
     return call
+
+
+@contextmanager
+def unfolded_normalizations(model: keras.Model, network: Network, add_zeros: Callable[[Any], Any]) -> Iterator[None]:
+    """Keeps each BatchNormalization apart from a convolution of images without bias before it.
+
+    TensorFlow's optimizer and tf2onnx's both multiply the kernel of such a convolution by the scale of the
+    normalization. Then the file would have neither the weights of both layers nor the output of the convolution. They
+    leave a convolution alone that has a bias, so here it has one, of zeros.
+
+    Args:
+        model: The Keras model.
+        network: Its reference.
+        add_zeros: Adds a bias of zeros that TensorFlow's optimizer does not remove.
+    """
+    read = {node.inputs[0] for node in network.nodes if isinstance(node.layer, BatchNormalization)}
+    chosen = [layer for layer in model.layers if type(layer) in _IMAGES and not layer.use_bias and layer.name in read]
+    before = [vars(layer).get("call") for layer in chosen]
+    for layer in chosen:
+        layer.call = _call_with_zeros(layer.call, add_zeros)
+    try:
+        yield
+    finally:
+        for layer, own in zip(chosen, before, strict=True):
+            del layer.call
+            if own is not None:
+                layer.call = own
+
+
+def _call_with_zeros(call: Callable[..., Any], add_zeros: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda inputs: add_zeros(call(inputs))
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def _read_csv(port: InputConfig, data: bytes) -> list[Any]:
 
     A first line of column names is skipped.
     """
-    is_ids = port.kind == "ids"
+    is_ids = port.kind != "numbers"  # a mask has one number at each position too
     if len(port.shape) != (1 if is_ids else 2):
         raise DataError(f"this model reads sequences with more axes than a .csv has; give {port.name} as .npy")
     rows: list[npt.NDArray[Any]] = []

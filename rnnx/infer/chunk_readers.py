@@ -40,7 +40,7 @@ class Piece:
 
 
 class ArrayChunks:
-    """Reads arrays of ids or numbers.
+    """Reads arrays of ids or numbers, and masks.
 
     Attributes:
         start_count: How many positions come before the sequence itself: 0.
@@ -164,8 +164,12 @@ def _as_input(port: InputConfig, values: Any) -> AnyArray:
     if not fits(port, array.shape, least_time=0):
         sizes = ", ".join(["time", *map(str, port.shape[1:])])
         raise ValueError(f"{port.name} should be ({sizes}), not {array.shape}")
-    expected = f"whole numbers in 0..{port.size - 1}" if port.kind == "ids" else "finite numbers, in float32 too"
-    if port.kind == "ids" and array.dtype.kind not in "iu":
+    expected = {
+        "ids": f"whole numbers in 0..{port.size - 1}",
+        "numbers": "finite numbers, in float32 too",
+        "mask": "true and false, or 1 and 0",
+    }[port.kind]
+    if port.kind != "numbers" and array.dtype.kind not in ("iu" if port.kind == "ids" else "biu"):
         raise ValueError(f"{port.name} should hold {expected}")
     converted, is_wrong = convert_array(port, array)
     if is_wrong.any():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from rnnx.text.many_texts import ManyTextsEncoder
 from rnnx.text.tokenizer import Ids, Tokenizer, to_bytes
 
 T = TypeVar("T")
+# The kinds of NumPy's dtypes that each kind of input takes.
+_DTYPE_KINDS: Mapping[str, str] = {"ids": "iu", "numbers": "iuf", "mask": "biu"}
 AnyArray: TypeAlias = npt.NDArray[Any]
 # One sequence by input name, without the batch.
 Row: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -116,7 +118,7 @@ class TextReader:
 
 
 class ArrayReader:
-    """Reads sequences of numbers or of ids.
+    """Reads sequences of numbers or of ids, and masks.
 
     Attributes:
         inputs: The inputs of the network.
@@ -231,13 +233,13 @@ def _check(port: InputConfig, values: Any, where: str) -> npt.NDArray[Any]:
         raise DataError(
             f"{where}: should be {_shape(port)} with a time of at least {port.least_time}, not {array.shape}"
         )
-    if array.dtype.kind not in ("iu" if port.kind == "ids" else "iuf"):
-        what = f"integers in 0..{port.size - 1}" if port.kind == "ids" else "numbers"
-        raise DataError(f"{where}: should hold {what}, not {array.dtype}")
+    if array.dtype.kind not in _DTYPE_KINDS[port.kind]:
+        what = {"ids": f"integers in 0..{port.size - 1}", "numbers": "numbers", "mask": "true and false, or 1 and 0"}
+        raise DataError(f"{where}: should hold {what[port.kind]}, not {array.dtype}")
     converted, is_wrong = convert_array(port, array)
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0])
-        expected = f"in 0..{port.size - 1}" if port.kind == "ids" else "a finite float32"
+        expected = {"ids": f"in 0..{port.size - 1}", "numbers": "a finite float32", "mask": "1 or 0"}[port.kind]
         raise DataError(f"{where}: {array[index]} at [{', '.join(map(str, index))}] should be {expected}")
     return converted
 
@@ -256,15 +258,24 @@ def convert_array(port: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArr
 
     Args:
         port: The input.
-        array: Integers for ids; for numbers, anything that numpy converts to float32. Of any shape.
+        array: Integers for ids; truth values or integers for a mask; for numbers, anything that numpy converts to
+            float32. Of any shape.
 
     Returns:
-        The array as int32 or float32; and a mask of the same shape, true for each entry that cannot be read: an id
-        that the network does not have, a number that is not finite in float32.
+        The array as int32, float32 or bool; and an array of the same shape, true for each entry that cannot be read: an
+        id that the network does not have, a number that is not finite in float32, a number other than 0 and 1 in a
+        mask.
     """
     with np.errstate(over="ignore"):
         converted = array.astype(port.dtype)
-    return converted, (array < 0) | (array >= port.size) if port.kind == "ids" else ~np.isfinite(converted)
+    match port.kind:
+        case "ids":
+            return converted, (array < 0) | (array >= port.size)
+        case "numbers":
+            return converted, ~np.isfinite(converted)
+        case "mask":
+            return converted, array != converted
+    assert_never(port.kind)
 
 
 def _shape(port: InputConfig) -> str:

@@ -7,6 +7,7 @@ that Keras propagates is that mask. Imports Keras.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,18 +15,25 @@ import numpy as np
 from keras import layers
 
 from rnnx.keras_models.read_layers import refusal
+from rnnx.reference import Input
 
 
-def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
-    """Finds the Embedding or Masking whose mask was passed to a layer: `rnn(x, mask=embedding.compute_mask(ids))`.
+def mask_node_of(name: str) -> str:
+    """Returns the name of the node that makes a mask of an input of the model."""
+    return f"{name}.positions"
+
+
+def find_explicit_mask(model: keras.Model, layer: Any, inputs: Mapping[str, Input]) -> str | None:
+    """Finds where a mask comes from that was passed to a layer: `rnn(x, mask=embedding.compute_mask(ids))`.
 
     Args:
         model: The whole model.
         layer: One of its layers.
+        inputs: The inputs of the model, by their names in Keras.
 
     Returns:
-        The name of the Embedding or Masking; None if the layer has no mask, or the mask that Keras propagates with its
-        inputs.
+        The name of the Embedding or Masking, or `mask_node_of` an input of the model; None if the layer has no mask, or
+        the mask that Keras propagates with its inputs.
 
     Raises:
         ModelError: If the mask is of any other kind.
@@ -37,6 +45,10 @@ def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
     masks = [tensor for tensor in tensors if tensor.dtype == "bool"]
     if not masks or all(_is_propagated(mask, values) for mask in masks):
         return None
+    # A recurrence has one sequence, and its first states have no mask.
+    has_one_sequence = len(values) == 1 or isinstance(layer, layers.RNN | layers.Bidirectional)
+    if len(masks) == 1 and has_one_sequence and (name := mask_input(masks[0], inputs)) is not None:
+        return name
     if len(masks) == 1 and len(values) == 1:
         for source in model.layers:
             if _masks(source) and is_same_mask(source.output._keras_mask, masks[0]):
@@ -46,9 +58,15 @@ def find_explicit_mask(model: keras.Model, layer: Any) -> str | None:
         raise refusal(
             layer,
             "has an explicit mask; only the mask of an Embedding, embedding.compute_mask(ids), or of a Masking is "
-            "supported, and only for a layer with one input",
+            "supported, or an input of the model, and only for a layer with one input",
         )
     raise refusal(layer, f"has a mask of {looked_up.name}, which is not the input of an Embedding with mask_zero")
+
+
+def mask_input(mask: Any, inputs: Mapping[str, Input]) -> str | None:
+    """Returns `mask_node_of` the input of the model that a mask is; None if it is computed, or has other axes."""
+    is_input = isinstance(mask._keras_history.operation, layers.InputLayer) and len(mask.shape) == 2
+    return mask_node_of(inputs[mask.name].name) if is_input else None
 
 
 def is_same_mask(mask: Any, other: Any) -> bool:

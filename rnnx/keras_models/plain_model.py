@@ -11,7 +11,7 @@ has this form is left as it is. The proof also compares the model as it was save
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from keras.src.models.functional import Functional
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold, is_per_position
+from rnnx.keras_models.given_states import GivenState, GivenStates, is_stateful, returning_states
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.read_layers import refusal
@@ -40,7 +41,10 @@ class PlainModel:
         saved: The model as it was saved; None if `model` is that model.
         output_names: The names of the outputs; None to name them after the layers of `model`.
         policy: The precision of Keras in which the saved model computes, such as `mixed_float16`; "" for float32.
-        is_stateful: Whether the saved model keeps its states from call to call.
+        is_stateful: Whether the saved model keeps its states from call to call, and reads forward, so that the model
+            computes the same over all calls at once.
+        given_states: The states of another stateful model, which are inputs and outputs of the model after those of the
+            saved one (`rnnx.keras_models.given_states`).
         notes: What the user should know about it, a sentence each.
     """
 
@@ -49,6 +53,7 @@ class PlainModel:
     output_names: tuple[str, ...] | None = None
     policy: str = ""
     is_stateful: bool = False
+    given_states: tuple[GivenState, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +70,8 @@ def make_plain(model: keras.Model) -> PlainModel:
     stateful = [layer for layer in every if isinstance(layer, layers.RNN) and layer.stateful]
     if not (policy or stateful or _is_unusual(model.name, function, every)):
         return PlainModel(model)
+    if any(has_cells(layer) and layer.go_backwards for layer in stateful):
+        raise refusal(stateful[0], "is stateful, reads backwards, and has cells; use the layers SimpleRNN, LSTM or GRU")
     if stateful and (others := [layer for layer in every if isinstance(layer, layers.RNN) and not layer.stateful]):
         raise refusal(
             others[0], f"starts anew with each call, but {stateful[0].name} is stateful; make all of them stateful"
@@ -74,6 +81,8 @@ def make_plain(model: keras.Model) -> PlainModel:
         (names.of_input(name, tensor, is_alone=len(function.inputs) == 1), tensor)
         for name, tensor in zip(input_names(function), function.inputs, strict=True)
     ]
+    if any(layer.go_backwards for layer in stateful):
+        return _with_given_states(model, function, inputs, names, policy)
     before = copy.deepcopy(names)
     try:
         # A stateful model reads one chunk after another, and a chunk may have any length if no layer needs a fixed one.
@@ -82,15 +91,45 @@ def make_plain(model: keras.Model) -> PlainModel:
         names = before
         plain = _rebuild(model, function, inputs, names, is_open=False)
     outputs = names.of_outputs(output_names(function))
-    notes = [*names.changes]
-    if policy:
-        rounded = (
-            ", with its weights rounded to float32 once" if "float64" in policy else ", with the weights as stored"
-        )
-        notes.append(f"Keras computes this model in {policy}; the files compute it in float32{rounded}")
+    notes = [*names.changes, *_notes_of(policy)]
     if stateful:
         notes.append("the model keeps its states from call to call; model.stream.onnx takes them in and puts them out")
-    return PlainModel(plain, model, outputs, policy, bool(stateful), tuple(notes))
+    return PlainModel(plain, model, outputs, policy, bool(stateful), notes=tuple(notes))
+
+
+def _with_given_states(
+    model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: PlainNames, policy: str
+) -> PlainModel:
+    """Rebuilds a stateful model that reads backwards; see `rnnx.keras_models.given_states`.
+
+    Args:
+        model: The saved model.
+        function: Its graph.
+        inputs: The name of each input, and its tensor.
+        names: Gives the copies their names.
+        policy: The precision in which the saved model computes; "" for float32.
+    """
+    given = GivenStates(names)
+    plain = _rebuild(model, function, inputs, names, is_open=False, given=given)
+    halves = [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, layers.RNN)]
+    if missing := [half for half in halves if not any(half is state.layer for state in given.states)]:
+        raise refusal(missing[0], "is stateful where rnnx cannot give it its states; call it in the model itself")
+    outputs = names.of_outputs(iter([*output_names(function), *(state.output for state in given.states)]))
+    told = ", ".join(state.input for state in given.states)
+    note = (
+        "the model keeps its states from call to call, and reads backwards within a call; a file computes one call: it "
+        f"takes the states in as {told}, zeros at the beginning, and puts out those after the call"
+    )
+    notes = (*names.changes, *_notes_of(policy), note)
+    return PlainModel(plain, model, outputs, policy, given_states=tuple(given.states), notes=notes)
+
+
+def _notes_of(policy: str) -> list[str]:
+    """Returns what the user should know about the precision of a model."""
+    if not policy:
+        return []
+    rounded = ", with its weights rounded to float32 once" if "float64" in policy else ", with the weights as stored"
+    return [f"Keras computes this model in {policy}; the files compute it in float32{rounded}"]
 
 
 def _function_of(model: keras.Model) -> Any:
@@ -145,7 +184,13 @@ def _policy_of(layer: Any) -> str:
 
 
 def _rebuild(
-    model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: PlainNames, *, is_open: bool
+    model: keras.Model,
+    function: Any,
+    inputs: Sequence[tuple[str, Any]],
+    names: PlainNames,
+    *,
+    is_open: bool,
+    given: GivenStates | None = None,
 ) -> keras.Model:
     """Runs through the graph of a model with copies of its layers.
 
@@ -155,6 +200,7 @@ def _rebuild(
         inputs: The name of each input, and its tensor.
         names: Gives the copies their names.
         is_open: Whether the time of each input becomes open.
+        given: Collects the states of stateful layers, which become inputs and outputs; None to start all at zero.
     """
     tensors = []
     for name, tensor in inputs:
@@ -162,24 +208,32 @@ def _rebuild(
         shape = (None, *shape[1:]) if is_open and shape else shape
         tensors.append(keras.Input(shape, dtype="float32" if tensor.dtype in _FLOATS else tensor.dtype, name=name))
     try:
-        outputs = _run(function, tensors, "", names)
+        outputs = _run(function, tensors, "", names, given)
     # What a layer of Keras raises if it is built or called with settings or shapes that it does not support.
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ModelError(f"model {model.name}: its layers cannot be copied: {one_line(error)}") from error
+    if given is not None:
+        tensors, outputs = [*tensors, *given.inputs], [*outputs, *given.outputs]
     return keras.Model(tensors, outputs, name=clean_name(model.name))
 
 
-def _run(function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames) -> list[Any]:
-    """Calls copies of all layers of a graph on its inputs, and returns its outputs."""
+def _run(
+    function: Any, tensors: Sequence[Any], prefix: str, names: PlainNames, given: GivenStates | None = None
+) -> list[Any]:
+    """Calls copies of all layers of a graph on its inputs, and returns its outputs; see `_rebuild`."""
     values = {id(old): new for old, new in zip(function.inputs, tensors, strict=True)}
     for node in _nodes_of(function):
         args, kwargs = node.arguments.fill_in(values)
         operation = node.operation
         if isinstance(operation, keras.Model):
-            given = keras.tree.flatten(args[0] if args else kwargs["inputs"])
-            outputs = _run(_function_of(operation), given, f"{prefix}{names.clean(operation.name)}.", names)
+            inner = keras.tree.flatten(args[0] if args else kwargs["inputs"])
+            outputs = _run(_function_of(operation), inner, f"{prefix}{names.clean(operation.name)}.", names, given)
         elif is_folded(operation):
             outputs = [_run_folded(operation, args, kwargs, prefix, names)]
+        elif given is not None and is_stateful(operation, args, kwargs):
+            copied = _copy_layer(operation, names.of_layer(prefix, operation.name), returning_states)
+            outputs = given.call(operation, copied, args, kwargs)
+            copied.set_weights(operation.get_weights())
         elif has_cells(operation):
             outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
         elif isinstance(operation, layers.Layer):
@@ -261,15 +315,20 @@ def _copy_operation(operation: Any, name: str) -> Any:
     return copied
 
 
-def _copy_layer(layer: Any, name: str) -> Any:
+def _copy_layer(layer: Any, name: str, change: Callable[[Any], Any] = lambda config: config) -> Any:
     """Makes a layer of the same class and settings, in float32, which keeps no states and is not unrolled.
+
+    Args:
+        layer: The layer.
+        name: The name of the copy.
+        change: Changes its config further.
 
     Raises:
         ModelError: If its class is not one of Keras.
     """
     if not type(layer).__module__.startswith("keras."):
         raise refusal(layer, "is of an unsupported class")
-    return type(layer).from_config({**_plain_config(layer.get_config()), "name": name})
+    return type(layer).from_config({**change(_plain_config(layer.get_config())), "name": name})
 
 
 def _plain_config(value: Any) -> Any:

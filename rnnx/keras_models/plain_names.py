@@ -89,6 +89,11 @@ class PlainNames:
             self.changes.append(f"the input {name!r} is called {cleaned} in the files")
         return cleaned
 
+    def of_state(self, name: str) -> str:
+        """Returns the name of an input that is a state."""
+        cleaned = re.sub(r"\W", "_", name, flags=re.ASCII)
+        return _unique(cleaned if _IDENTIFIER.fullmatch(cleaned) else f"x{cleaned}", self.taken, "_")
+
     def of_outputs(self, names: Iterator[str]) -> tuple[str, ...]:
         """Returns the names of the outputs, which are names of layers or of a dictionary."""
         taken: set[str] = set()

@@ -8,6 +8,7 @@ values, the attention of all heads, and a Dense of what it gives. So each of its
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -15,21 +16,22 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.explicit_masks import is_same_mask
+from rnnx.keras_models.explicit_masks import is_same_mask, mask_input
 from rnnx.keras_models.read_layers import float64, refusal, require
-from rnnx.reference import Array, Node
+from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
 
-_EXPLICIT = "has an explicit mask; only the masks that Keras propagates are supported"
+_EXPLICIT = "has an explicit mask; only the masks that Keras propagates, and inputs of the model, are supported"
 ATTENTIONS = (layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention)
 
 
-def read_attention(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input]) -> tuple[list[Node], list[str]]:
     """Turns an attention into nodes of the reference.
 
     Args:
         layer: An instance of one of `ATTENTIONS`, called once.
         inputs: The nodes of its inputs, in the order of `layer.input` without the masks.
+        ports: The inputs of the model, by their names in Keras; masks may be among them.
 
     Returns:
         The nodes, and the node of each output.
@@ -51,21 +53,28 @@ def read_attention(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], lis
         given, masks = list(arguments["inputs"]), arguments.get("mask")
         # Keras propagates the masks if none is given, and otherwise takes the given ones, missing ones included.
         masks = _own_masks(given) if masks is None else list(masks)
-        if any((own is None) != (mask is None) for own, mask in zip(_own_masks(given), masks, strict=False)):
+        if any(own is not None and mask is None for own, mask in zip(_own_masks(given), masks, strict=False)):
             raise refusal(layer, _EXPLICIT)
-    _require_masks(layer, given, masks)
-    given = [tensor for tensor in given if tensor is not None]
-    if any(id(tensor) not in name_of or len(tensor.shape) != 3 for tensor in given):
+    sources = _mask_sources(layer, given, masks, ports)
+    if any(tensor is not None and (id(tensor) not in name_of or len(tensor.shape) != 3) for tensor in given):
         raise refusal(layer, "should read two or three computed sequences, (batch, time, features)")
-    names = tuple(name_of[id(tensor)] for tensor in given)
+    nodes: list[Node] = []
+    names: tuple[str, ...] = ()
+    for role, tensor in zip(("query", "value", "key"), given, strict=False):
+        if tensor is not None:
+            names += (name_of[id(tensor)],)
+            if role in sources:
+                nodes.append(Node(f"{layer.name}.{role}_mask", reference.TakeMask(), (names[-1], sources[role])))
+                names = (*names[:-1], nodes[-1].name)
     gives_weights = bool(arguments.get("return_attention_scores"))
     if type(layer) is layers.MultiHeadAttention:
-        return _read_heads(layer, names, is_causal=is_causal, gives_weights=gives_weights)
+        read, ends = _read_heads(layer, names, is_causal=is_causal, gives_weights=gives_weights)
+        return [*nodes, *read], ends
     weights, attention = _read_one_head(layer, is_causal=is_causal)
-    nodes = [Node(layer.name, attention, names)]
+    read = [Node(layer.name, attention, names)]
     if gives_weights:
-        nodes.append(Node(f"{layer.name}.weights", weights, names))
-    return nodes, [node.name for node in nodes]
+        read.append(Node(f"{layer.name}.weights", weights, names))
+    return [*nodes, *read], [node.name for node in read]
 
 
 def _arguments(layer: Any) -> dict[str, Any]:
@@ -74,11 +83,24 @@ def _arguments(layer: Any) -> dict[str, Any]:
     return dict(inspect.signature(layer.call).bind(*arguments.args, **arguments.kwargs).arguments)
 
 
-def _require_masks(layer: Any, given: list[Any], masks: list[Any]) -> None:
-    """Makes sure that the given masks are those that Keras propagates with the inputs."""
-    for own, mask in zip(_own_masks(given), masks, strict=False):
-        if mask is not None and (own is None or not is_same_mask(own, mask)):
+def _mask_sources(layer: Any, given: list[Any], masks: list[Any], ports: Mapping[str, Input]) -> dict[str, str]:
+    """Returns the node of each mask that is not the one that Keras propagates with the input, by the input's role.
+
+    Raises:
+        ModelError: If such a mask is no input of the model, or one that Keras does not use.
+    """
+    sources: dict[str, str] = {}
+    for role, tensor, mask in zip(("query", "value", "key"), given, masks, strict=False):
+        own = getattr(tensor, "_keras_mask", None)
+        if mask is None or (own is not None and is_same_mask(own, mask)):
+            continue
+        name = mask_input(mask, ports)
+        # Keras 3.15 replaces the argument query_mask by the mask that it propagates.
+        is_replaced = role == "query" and type(layer) is layers.MultiHeadAttention
+        if name is None or tensor is None or is_replaced:
             raise refusal(layer, _EXPLICIT)
+        sources[role] = name
+    return sources
 
 
 def _own_masks(given: list[Any]) -> list[Any]:

@@ -250,16 +250,15 @@ def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> referen
 
 
 def _read_time_distributed(layer: Any, shape: OpenShape) -> reference.Layer:
-    """Reads the wrapped layer. A layer that works on each position alone needs no wrapper in the reference."""
+    """Reads the wrapped layer. A layer that computes each position alone needs no wrapper in the reference."""
     if not is_per_position(layer.layer):
-        wrapped = type(layer.layer).__name__
+        # The plain form of a model has a `Fold` and an `Unfold` in place of such a wrapper.
         raise refusal(
-            layer, f"wraps a {wrapped}; only layers that work on each position alone are supported, such as Dense"
+            layer,
+            f"wraps a {type(layer.layer).__name__}, which mixes the numbers of a position; bring the model into plain "
+            "form first (rnnx.keras_models.plain_model.make_plain)",
         )
-    inner = _read(layer.layer, (shape[0], *shape[2:]))
-    if isinstance(inner, reference.AxesNormalization | reference.AxisBatchNormalization):
-        raise refusal(layer, "wraps a normalization of another axis than the last one, which is not supported")
-    return inner
+    return _read(layer.layer, (shape[0], *shape[2:]))
 
 
 def _read_permute(layer: Any, _: OpenShape) -> reference.Transpose:

@@ -6,7 +6,7 @@ A model with an unsupported layer, setting or connection is refused with a reaso
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.errors import ModelError
-from rnnx.keras_models.explicit_masks import find_explicit_mask
+from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
@@ -22,7 +22,7 @@ from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer,
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
-from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
+from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Input, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.shapes import zeros
 
 # A number of positions that is enough for any pooling.
@@ -41,13 +41,18 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
             and the reason.
     """
     inputs = read_inputs(model)
-    nodes: list[Node] = []
+    nodes = [
+        Node(mask_node_of(entry.name), reference.AsMask(), (entry.name,))
+        for entry in inputs.values()
+        if entry.kind == "mask" and len(entry.shape) == 1
+    ]
     # The node that computes each output of a layer. For a layer that does nothing at inference, it is the node of its
     # input.
     source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in read_wiring(model, inputs):
         reads = tuple(source[port] for port in readers)
-        if not is_operation(layer) and (masked := find_explicit_mask(model, layer)):
+        has_one_mask = not is_operation(layer) and type(layer) not in ATTENTIONS
+        if has_one_mask and (masked := find_explicit_mask(model, layer, inputs)):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
         masked_input = reads[0] if not isinstance(model, keras.Sequential) and ignores_mask(layer) else None
@@ -56,7 +61,7 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
             features = keras.tree.flatten(layer.input)[0].shape[2:]
             nodes.append(Node(f"{layer.name}.unmasked", reference.Reshape((-1, *features)), reads[:1]))
             reads = (nodes[-1].name, *reads[1:])
-        added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads)
+        added, ends_of_layer = ([], [reads[0]]) if is_passed_over(layer) else _read_layer(layer, reads, inputs)
         nodes += added
         if masked_input and layer.return_sequences:
             # Keras hands the mask on all the same.
@@ -121,7 +126,7 @@ def _require_choice(node: Node) -> None:
         )
 
 
-def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+def _read_layer(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input]) -> tuple[list[Node], list[str]]:
     """Returns the nodes of a layer or an operation, and the node of each of its outputs."""
     if is_operation(layer):
         read = read_operation(layer)
@@ -135,7 +140,7 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
     if type(layer) is layers.Bidirectional:
         return read_bidirectional(layer, inputs)
     if type(layer) in ATTENTIONS:
-        return read_attention(layer, inputs)
+        return read_attention(layer, inputs, ports)
     if type(layer) in SEPARABLE:
         return read_separable(layer, inputs), [layer.name]
     if type(layer) in (Fold, Unfold):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 from keras import layers
@@ -19,7 +19,7 @@ from rnnx.errors import ModelError
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation, operations_of_masks, outputs_of
 from rnnx.keras_models.read_layers import refusal
-from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, Node
+from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, InputKind, Node
 
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
 Port: TypeAlias = tuple[str, int]
@@ -30,7 +30,7 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
     found = {}
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
-        kind: Literal["ids", "numbers"] = "ids" if _is_looked_up(model, tensor) else "numbers"
+        kind = _kind_of(model, tensor)
         if not shape or any(size is None for size in shape[1:]):
             raise ModelError(
                 f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
@@ -47,6 +47,12 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
             )
         found[tensor.name] = Input(name, kind, shape)
     return found
+
+
+def _kind_of(model: keras.Model, tensor: Any) -> InputKind:
+    if tensor.dtype == "bool":
+        return "mask"
+    return "ids" if _is_looked_up(model, tensor) else "numbers"
 
 
 def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
@@ -134,6 +140,8 @@ def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tup
         # propagated.
         tensors = keras.tree.flatten(layer.input)
         tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or is_operation(layer)]
+        if not tensors:
+            raise refusal(layer, "computes with truth values; make numbers of them with keras.ops.cast first")
         if any(id(tensor) not in owner for tensor in tensors):
             raise refusal(layer, "is used more than once, or reads a tensor from outside the model")
         yield layer, tuple(owner[id(tensor)] for tensor in tensors)

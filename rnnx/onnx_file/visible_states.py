@@ -10,7 +10,7 @@ Imports protobuf through `rnnx.onnx_file.messages`; the onnx package is not need
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,13 +72,14 @@ def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> b
         extra = parse_graph(base64.b64decode(recipe.extra, validate=True))
     except ValueError as error:
         raise ModelError(f"the recipe of the states is not base64: {error}") from error
+    cuts = set((recipe.cuts or {}).values())
+    wanted = cuts | set(recipe.names.values())
     computed = {name for node in graph.node for name in node.output}
-    graph.node.extend(node for node in extra.node if not computed & set(node.output))
+    graph.node.extend(_nodes_for(wanted, [node for node in extra.node if not computed & set(node.output)]))
     known = {tensor.name for tensor in graph.initializer}
     graph.initializer.extend(tensor for tensor in extra.initializer if tensor.name not in known)
     computed = {name for node in graph.node for name in node.output}
-    cuts = set((recipe.cuts or {}).values())
-    if missing := sorted((cuts | set(recipe.names.values())) - computed):
+    if missing := sorted(wanted - computed):
         raise ModelError(f"the recipe of the states names {missing[0]!r:.80}, which no node computes")
     graph.output.extend(new_output(name) for name in recipe.names.values())
     shown = {output.name for output in graph.output}
@@ -87,6 +88,32 @@ def with_states(model: bytes, recipe: StatesRecipe, ids: str | None = None) -> b
         graph.output.append(new_output(ids, INT32))
     copied: bytes = copy.SerializeToString()
     return copied
+
+
+def _nodes_for(wanted: Iterable[str], nodes: Sequence[Any]) -> list[Any]:
+    """Returns the nodes that compute some values, in their order.
+
+    A node that nothing reads must not be in the copy: onnxruntime runs it all the same, and does not fuse the node that
+    it reads with the others that read it, as a convolution with the normalization after it. The copy would round
+    otherwise than the file.
+    """
+    producers = {name: i for i, node in enumerate(nodes) for name in node.output}
+    needed: set[int] = set()
+    names = list(wanted)
+    while names:
+        i = producers.get(names.pop())
+        if i is not None and i not in needed:
+            needed.add(i)
+            names += _reads(nodes[i])
+    return [nodes[i] for i in sorted(needed)]
+
+
+def _reads(node: Any) -> Iterator[str]:
+    """Yields the names of the values that a node reads, those that its body takes from outside included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _reads(inner)
 
 
 def _restore_outputs(node: Any) -> None:

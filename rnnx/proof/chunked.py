@@ -13,8 +13,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.invariance import compare_answers
@@ -29,6 +31,7 @@ LONG_TIME = 1203
 # The blank positions of two rows: at the beginning, for more than a chunk of the largest size; and from the middle of a
 # chunk on.
 _BLANKS = (slice(0, 510), slice(400, 1150))
+_COUNTING = 0.8  # of the positions of a mask
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,12 @@ def make_long_batch(network: Network) -> ProbeBatch:
     for port in network.inputs:
         shape = (1 + len(_BLANKS), *(LONG_TIME if size is None else size for size in port.shape))
         if port.kind == "ids":
-            given[port.name] = rng.integers(0, port.size, shape).astype(np.int32)
+            drawn: npt.NDArray[Any] = rng.integers(0, port.size, shape)
+        elif port.kind == "mask":
+            drawn = rng.random(shape) < _COUNTING
         else:
-            given[port.name] = rng.standard_normal(shape).astype(np.float32)
+            drawn = rng.standard_normal(shape)
+        given[port.name] = drawn.astype(port.dtype)
         for row, blank in enumerate(_BLANKS, 1):
             given[port.name][row, blank] = 0
     return ProbeBatch(given, ("a long row", "a long row, zeros in front", "a long row, zeros between"))

@@ -159,7 +159,7 @@ class GoldenCase:
         Raises:
             ModelError: If they are not the inputs of the network.
         """
-        dtypes = {each.name: np.int32 if each.kind == "ids" else np.float32 for each in network.inputs}
+        dtypes = {each.name: each.dtype for each in network.inputs}
         if dtypes.keys() != self.inputs.keys():
             raise ModelError(f"{self.name!r:.60}: the golden vector is one of other inputs")
         return {name: self.inputs[name].read(dtype)[None] for name, dtype in dtypes.items()}

@@ -56,7 +56,7 @@ def _compare_padding(
     runtime: str, run: Ask, batch: NamedArrays, whole: Answers, allowed: Mapping[str, Array]
 ) -> list[InvarianceReport]:
     """Adds and removes padding; of an output over the time, the values at words are compared."""
-    words = [_words(row) for row in _first(batch)]
+    words = [_words(row) for row in _counting(batch)]
     alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
     in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
     # The time of an output that grows with the input is that of the input. A decoder's output has a time of its own.
@@ -105,6 +105,17 @@ def _ratio(difference: Array, bound: Array) -> Array:
 
 def _first(batch: NamedArrays) -> npt.NDArray[Any]:
     return next(iter(batch.values()))
+
+
+def _counting(batch: NamedArrays) -> npt.NDArray[Any]:
+    """Returns the array that says which positions are padding: the mask if there is one, and else the first input.
+
+    With ids and a mask, a position is padding if its id is 0 and the mask does not count it.
+    """
+    first = _first(batch)
+    masks = [values for values in batch.values() if values.dtype == bool]
+    ids = [first != 0] if first.ndim == 2 and first.dtype != bool else []
+    return np.logical_or.reduce([*masks, *ids]) if masks else first
 
 
 def _rows(batch: NamedArrays, chosen: Any) -> NamedArrays:

@@ -14,7 +14,7 @@ from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
     NUMBERS_NAME,
@@ -23,6 +23,7 @@ from rnnx.reference.network import (
     Given,
     HeadKind,
     Input,
+    InputKind,
     Network,
     Node,
     cell_state_of,
@@ -89,6 +90,7 @@ __all__ = [
     "ApplyFunction",
     "ApplyWithNumber",
     "Array",
+    "AsMask",
     "Attention",
     "AttentionWeights",
     "AxesNormalization",
@@ -119,6 +121,7 @@ __all__ = [
     "GroupNormalization",
     "HeadKind",
     "Input",
+    "InputKind",
     "Join",
     "LastPosition",
     "Layer",

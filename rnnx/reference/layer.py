@@ -12,7 +12,7 @@ from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
-from rnnx.reference.merging import Concatenate, Merge, TakeMask
+from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
 from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
@@ -61,7 +61,7 @@ from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization,
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
 
 Layer: TypeAlias = (
-    Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
+    Embedding | Masking | RecurrentLayer | Reverse | AsMask | TakeMask | LastPosition | Concatenate | Merge
     | Conv1D | Conv2D | Pooling2D | ZeroPadding2D | FoldTime | UnfoldTime | GlobalAveragePooling1D
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization

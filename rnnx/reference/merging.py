@@ -12,10 +12,21 @@ from typing import Literal
 
 import numpy as np
 
-from rnnx.primitives import Array, Mask, concatenate, divide_by_count, maximum
+from rnnx.primitives import Array, Mask, concatenate, divide_by_count, exact, maximum
 from rnnx.reference.tensor import Tensor
 
 Operation = Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
+
+
+@dataclass(frozen=True)
+class AsMask:
+    """Returns an input `(batch, time)` as its own mask: a position counts if its number is not 0.
+
+    It represents a mask that is an input of the model. `TakeMask` gives it to the layers that are called with it.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(x.values, np.asarray(exact(x.values) != 0))
 
 
 @dataclass(frozen=True)
@@ -23,10 +34,15 @@ class TakeMask:
     """Returns the values of the first input with the mask of the second.
 
     It represents a mask that is passed as an argument in Keras, `layer(x, mask=mask)`, in place of the mask of x.
+
+    Raises:
+        ValueError: If the mask is one of other positions.
     """
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         x, masked = inputs
+        if masked.mask is not None and masked.mask.shape != x.values.shape[: masked.mask.ndim]:
+            raise ValueError(f"a mask of the shape {masked.mask.shape} does not fit values of {x.values.shape}")
         return Tensor(x.values, masked.mask)
 
 

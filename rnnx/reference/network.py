@@ -65,21 +65,32 @@ OUTPUT_NAME = "probs"
 VALUES_NAME = "values"
 
 
+InputKind: TypeAlias = Literal["ids", "numbers", "mask"]
+InputType: TypeAlias = Literal["int32", "float32", "bool"]
+_TYPES: Mapping[InputKind, InputType] = {"ids": "int32", "numbers": "float32", "mask": "bool"}
+
+
 @dataclass(frozen=True)
 class Input:
     """An input of a network.
 
     Attributes:
         name: `ids`, or its name in Keras.
-        kind: `ids` are looked up by an Embedding (int32); `numbers` are features (float32).
+        kind: `ids` are looked up by an Embedding (int32); `numbers` are features (float32); a `mask` says which
+            positions count (bool).
         shape: The shape of one row; None is the time, which may differ from batch to batch.
         size: The number of ids; 0 for numbers, and if it is not known.
     """
 
     name: str = INPUT_NAME
-    kind: Literal["ids", "numbers"] = "ids"
+    kind: InputKind = "ids"
     shape: tuple[int | None, ...] = (None,)
     size: int = 0
+
+    @property
+    def dtype(self) -> InputType:
+        """The NumPy dtype of the input."""
+        return _TYPES[self.kind]
 
 
 # The inputs by name; or the array alone, for a network with one input.
@@ -155,7 +166,8 @@ class Network:
         """Runs the network.
 
         Args:
-            given: The inputs: ids int32 (batch, time), numbers (batch, time, features); time at least 1.
+            given: The inputs: ids int32 (batch, time), numbers (batch, time, features), masks bool (batch, time); time
+                at least 1.
             states: By recurrent layer, the states `(batch, time, units)` of another computation, and by their own
                 names the last cell states `(batch, 1, units)` that are read (`shown_states`). They replace the states
                 of this one, so that the outputs of all later layers follow exactly from them.

@@ -1,6 +1,7 @@
 """Whether a network reads its padding, found by running it with padding and without. Imports numpy only.
 
 The padding is marked: its numbers are NaN, and so is the row of id 0 in each table. Whatever reads them gives NaN. A
+mask that is an input does not count it. A
 layer may also read padding without reading its numbers, as a mean that counts the positions. So the outputs for a
 sequence must be the same with padding in front and at the end as without. The weights are drawn at random, so that this
 does not depend on those of one model.
@@ -55,7 +56,7 @@ def _differs(network: Network, given: dict[str, Array], before: int, after: int)
         name: np.pad(
             values,
             [(0, 0), (before, after), *[(0, 0)] * (values.ndim - 2)],
-            constant_values=0.0 if _are_ids(network, name) else np.nan,
+            constant_values=np.nan if _are_numbers(network, name) else 0.0,
         )
         for name, values in given.items()
     }
@@ -71,12 +72,14 @@ def _differs(network: Network, given: dict[str, Array], before: int, after: int)
     return False
 
 
-def _are_ids(network: Network, name: str) -> bool:
-    return any(port.name == name and port.kind == "ids" for port in network.inputs)
+def _are_numbers(network: Network, name: str) -> bool:
+    return any(port.name == name and port.kind == "numbers" for port in network.inputs)
 
 
 def _content(port: Input, time: int, rng: np.random.Generator) -> Array:
     shape = (_ROWS, *(time if size is None else size for size in port.shape))
+    if port.kind == "mask":
+        return np.ones(shape)
     drawn: npt.NDArray[Any] = rng.integers(1, _IDS, shape) if port.kind == "ids" else rng.normal(size=shape)
     return drawn.astype(np.float64)
 

@@ -128,14 +128,14 @@ def save(build: Build, folder: Path, policy: str = "float32") -> tuple[keras.Mod
 
 
 def draw(model: keras.Model, batch: int, time: int) -> list[np.ndarray[Any, Any]]:
-    """Draws the inputs of a model: ids, some of them padding, and numbers."""
+    """Draws the inputs of a model: ids, some of them padding, numbers, and masks."""
     rng = np.random.default_rng(time)
     inputs = []
     for tensor in model.inputs:
         shape = (batch, *(time if size is None else size for size in tensor.shape[1:]))
         is_ids = tensor.dtype == "int32"
         drawn = rng.integers(0, 9, shape).astype(np.int32) if is_ids else rng.normal(size=shape).astype(np.float32)
-        inputs.append(drawn)
+        inputs.append(drawn > 0 if tensor.dtype == "bool" else drawn)
     return inputs
 
 

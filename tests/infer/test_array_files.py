@@ -54,6 +54,20 @@ def test_npz_is_read_by_name_and_x_may_name_a_single_input(tmp_path: Path) -> No
     assert rows(read(IDS, tmp_path / "ids.npz"), "ids") == [[1, 2, 3]]
 
 
+def test_a_mask_may_be_true_and_false_or_1_and_0(tmp_path: Path) -> None:
+    reader = ArrayReader("m", [InputConfig("x", "numbers", (None, 2), 0), InputConfig("m", "mask", (None,), 0)])
+    mask = np.array([[True, False, True], [False, False, True]])
+    for dtype in (bool, np.uint8, np.int64):
+        np.savez(tmp_path / "a.npz", x=X, m=mask.astype(dtype))
+        items = read(reader, tmp_path / "a.npz")
+        assert (rows(items), rows(items, "m")) == (X.tolist(), mask.tolist())
+    np.savez(tmp_path / "a.npz", x=X, m=[[1, 0, 2], [0, 0, 1]])
+    wrong, right = read(reader, tmp_path / "a.npz")
+    assert "m, sequence 0: 2 at [2] should be 1 or 0" in str(wrong.error)
+    assert right.error is None
+    assert reader.describe() == "x float32 (time, 2), m bool (time,)"
+
+
 def test_npz_with_lengths_drops_the_padding(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.where(np.arange(3)[:, None] < 2, X, np.nan), lengths=[2, 1])
     assert rows(read(NUMBERS, tmp_path / "a.npz")) == [X[0, :2].tolist(), X[1, :1].tolist()]
