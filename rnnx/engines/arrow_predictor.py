@@ -22,6 +22,7 @@ from rnnx.infer.text_files import Answer, Item, answer, text_item
 from rnnx.runtime.session import Device, require_device
 from rnnx.text.tokenizer import Tokenizer
 
+BATCH_ROWS = 2048  # enough to sort texts by their length
 ANSWER_COLUMNS = ("label", "probability", "probabilities", "error")
 
 
@@ -55,7 +56,7 @@ class ArrowPredictor:
             text_column: The column of the texts, by name or by number from 1.
             threshold: As in `Predictor.predict`.
             device: As for `rnnx.load`.
-            batch_size: As for `rnnx.load`.
+            batch_size: As for `rnnx.load`; None means 32 on a CPU.
             threads: Batches that run at once in a process. Engines start a process for each core, so it is 1.
 
         Raises:

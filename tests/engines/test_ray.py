@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import rnnx
-from tests.engines.corpora import require_answers, write_corpus, write_lines
+from tests.engines.corpora import require_answers, require_odd_answers, write_corpus, write_lines, write_odd_texts
 
 pytest.importorskip("ray", reason="needs the [ray] extra")
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]  # Ray's own warnings
@@ -78,9 +78,16 @@ def test_lines_and_damage_are_outcomes_there_too(cluster: dict[str, str], tmp_pa
     data = bytearray(broken.read_bytes())
     data[4:300] = bytes(296)  # the pages of the first column
     broken.write_bytes(data)
-    code, message = infer(cluster, tmp_path / "out", lines, broken)
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    odd = write_odd_texts(tmp_path)
+    code, message = infer(cluster, tmp_path / "out", lines, broken, tmp_path / "empty.parquet", *odd)
     assert code == 1
     assert "is it damaged" in message
+    assert "the file is empty" in message
+    assert "4 rows have no answer" in message
+    require_odd_answers(tmp_path / "out")
+    for path in (tmp_path / "out").glob("odd-*"):
+        path.unlink()
     require_answers(tmp_path / "out", 200)
 
 
@@ -98,7 +105,7 @@ def test_a_cluster_that_is_not_there_is_an_error(cluster: dict[str, str], tmp_pa
     assert "no Ray cluster at 127.0.0.9:1" in message
 
 
-def workers_of(mark: str, title: bytes = b"ray::run_task") -> list[int]:
+def workers_of(mark: str, title: bytes = b"ray::_run_task") -> list[int]:
     """The processes of this cluster that run a task now, or have another title."""
     found = []
     for folder in Path("/proc").iterdir():

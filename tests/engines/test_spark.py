@@ -39,10 +39,14 @@ MARKS = re.compile(r"_SUCCESS|\..*\.crc")
 DRIVER = """
 import shutil, sys
 from pathlib import Path
+import rnnx
 from pyspark.sql import SparkSession
 from rnnx.engines.spark import SparkPredictor
 
-ODD = "select 0 as label, cast(unhex('636166E9') as string) as review union all select 1, null"
+ODD = '''
+    select 0 as label, cast(unhex('636166E9') as string) as review union all select 1, null
+    union all select 2, repeat('good ', 2000000) union all select 3, ''
+'''
 reviews_path, model, out = sys.argv[1:]
 spark = (
     SparkSession.builder.config("spark.ui.enabled", "false")
@@ -58,8 +62,16 @@ answers = reviews.mapInArrow(answer, answer.spark_schema(reviews))
 answers.write.mode("overwrite").parquet(out)
 if Path(model + "-moved").is_dir():
     odd = spark.sql(ODD)
-    rows = sorted(odd.mapInArrow(answer, answer.spark_schema(odd)).collect())
-    assert [row.error for row in rows] == [None, "no text"] and rows[0].predicted_label in ("neg", "pos"), rows
+    texts = [row.review for row in odd.selectExpr("label", "cast(review as binary) as review").sort("label").collect()]
+    for name in ("imdb-article", "imdb", "imdb-article"):  # in turn, in the same workers
+        expected = rnnx.load(name).predict([bytes(text) for text in texts if text is not None])
+        for frame in (odd, odd.selectExpr("label", "cast(review as binary) as review")):
+            answer = SparkPredictor(name, "review")
+            rows = sorted(frame.mapInArrow(answer, answer.spark_schema(frame)).drop("review").collect())
+            assert [row.error for row in rows] == [None, "no text", None, None], rows
+            found = [row for row in rows if row.error is None]
+            assert [row.predicted_label for row in found] == [prediction.label for prediction in expected]
+            assert [row.probability for row in found] == [prediction.probability for prediction in expected]
 spark.stop()
 """
 
