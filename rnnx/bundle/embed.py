@@ -1,7 +1,8 @@
 """Writes sample projects that embed the text model of a bundle, one sample per target (language or platform).
 
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
-target, next to the shipped models. Imports the standard library only.
+target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. Imports the standard
+library only.
 """
 
 from __future__ import annotations
@@ -9,26 +10,52 @@ from __future__ import annotations
 import errno
 import shutil
 import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rnnx.bundle.config import CONFIG_NAME
-from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, find_directory, read_directory
+from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, Directory, find_directory, read_directory
+from rnnx.bundle.mlflow_folder import add_mlflow_files
+from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
 from rnnx.strict_json import to_json
 
-# By target: the file with the few lines that run a model, and the name of its language in Markdown. The tests run these
-# files as they are.
-_SNIPPETS = {
-    "browser": ("snippet.mjs", "js"),
-    "c": ("snippet.c", "c"),
-    "cpp": ("snippet.cpp", "cpp"),
-    "csharp": ("snippet.txt", "csharp"),
-    "go": ("snippet/main.go", "go"),
-    "java": ("src/main/java/Snippet.java", "java"),
-    "node": ("snippet.mjs", "js"),
-    "python": ("snippet.py", "python"),
-    "rust": ("examples/snippet.rs", "rust"),
+
+def add_text_model(directory: Directory, project: Path) -> None:
+    """Adds `model.text.onnx`, `golden.json` and `config.json` to a folder."""
+    for name in (TEXT_NAME, GOLDEN_NAME):
+        (project / name).write_bytes(directory[name])
+    (project / CONFIG_NAME).write_text(to_json(directory.config), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class EmbedTarget:
+    """A language or a platform that `rnnx embed` writes projects for.
+
+    Attributes:
+        snippet: The file with the few lines that run a model, and the name of its language in Markdown. The tests run
+            these files as they are. None for a platform that loads a model without a program.
+        add_model: Adds the files of a model to the copy of the sample.
+    """
+
+    snippet: tuple[str, str] | None
+    add_model: Callable[[Directory, Path], None] = add_text_model
+
+
+_TARGETS = {
+    "browser": EmbedTarget(("snippet.mjs", "js")),
+    "c": EmbedTarget(("snippet.c", "c")),
+    "cpp": EmbedTarget(("snippet.cpp", "cpp")),
+    "csharp": EmbedTarget(("snippet.txt", "csharp")),
+    "go": EmbedTarget(("snippet/main.go", "go")),
+    "java": EmbedTarget(("src/main/java/Snippet.java", "java")),
+    "mlflow": EmbedTarget(None, add_mlflow_files),
+    "node": EmbedTarget(("snippet.mjs", "js")),
+    "python": EmbedTarget(("snippet.py", "python")),
+    "rust": EmbedTarget(("examples/snippet.rs", "rust")),
+    "triton": EmbedTarget(None, add_triton_models),
 }
 # Tasks whose answers the samples cannot show, and what such a model does.
 NOT_EMBEDDED = {"multilabel": "gives several labels per text", "regression": "gives a number"}
@@ -37,15 +64,20 @@ _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxrun
 
 
 def targets() -> list[str]:
-    """Returns the names of the targets that have a sample, sorted."""
-    return sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
+    """Returns the names of the targets, sorted."""
+    return sorted(_TARGETS)
+
+
+def languages() -> list[str]:
+    """Returns the names of the targets with a snippet, sorted."""
+    return [name for name in targets() if _TARGETS[name].snippet]
 
 
 def read_snippet(target: str) -> tuple[str, str]:
     """Reads the shortest code that computes the probabilities of a text.
 
     Args:
-        target: One of `targets()`.
+        target: One of `languages()`.
 
     Returns:
         The name of the language in Markdown, and the code. If the file has lines marked `snippet` and `end`, the code
@@ -54,9 +86,10 @@ def read_snippet(target: str) -> tuple[str, str]:
     Raises:
         UsageError: If there is no such target.
     """
-    if target not in _SNIPPETS:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
-    name, language = _SNIPPETS[target]
+    snippet = _TARGETS[target].snippet if target in _TARGETS else None
+    if snippet is None:
+        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(languages())}")
+    name, language = snippet
     lines = (SAMPLES_PATH / target / name).read_text(encoding="utf-8").splitlines()
     marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
     if marks:
@@ -65,7 +98,7 @@ def read_snippet(target: str) -> tuple[str, str]:
 
 
 def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
-    """Writes a project: the sample of a target, `model.text.onnx`, `golden.json` and `config.json`.
+    """Writes a project: the sample of a target, and the files of the model.
 
     Args:
         target: One of `targets()`.
@@ -80,7 +113,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         OSError: If the project cannot be written. No file is left in that case.
         UsageError: If there is no such target, or if `out` is not empty.
     """
-    if target not in targets():
+    if target not in _TARGETS:
         raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     _require_free(out)
     directory = read_directory(find_directory(bundle))
@@ -97,9 +130,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
             shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
         except shutil.Error as error:  # its argument lists (source, target, reason) for each file that failed
             raise OSError(errno.EIO, str(error.args[0][0][-1])) from error
-        for name in (TEXT_NAME, GOLDEN_NAME):
-            (project / name).write_bytes(directory[name])
-        (project / CONFIG_NAME).write_text(to_json(directory.config), encoding="utf-8")
+        _TARGETS[target].add_model(directory, project)
     return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
 
 

@@ -24,7 +24,7 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet, targets
+from rnnx.bundle.embed import NOT_EMBEDDED, languages, read_snippet
 from rnnx.card.card_kinds import CardKind, card_kind
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
@@ -143,7 +143,7 @@ def _embed(config: ModelConfig) -> str:
         return section
     others = "\n\n".join(
         f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
-        for target in targets()
+        for target in languages()
         if target != "python"
         for language, lines in [read_snippet(target)]
     )

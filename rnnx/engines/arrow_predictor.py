@@ -1,4 +1,4 @@
-"""The function that engines call: an Arrow record batch in, the same batch with the answers out.
+"""The function that engines call: an Arrow record batch or table in, the same with the answers out.
 
 Every engine that hands batches to Python can call it: Spark's `mapInArrow`, Ray's `map_batches`, DuckDB, a process
 pool. Imports pyarrow, of `[tables]`, when it is called.
@@ -22,11 +22,12 @@ from rnnx.infer.text_files import Answer, Item, answer, text_item
 from rnnx.runtime.session import Device, require_device
 from rnnx.text.tokenizer import Tokenizer
 
+BATCH_ROWS = 2048  # enough to sort texts by their length
 ANSWER_COLUMNS = ("label", "probability", "probabilities", "error")
 
 
 class ArrowPredictor:
-    """Answers the rows of record batches with a text model.
+    """Answers the rows of record batches or tables with a text model.
 
     It is small when pickled: it holds the name or path of the model, its hash and the options. Each process loads the
     model once, at its first batch, and refuses a model with another hash.
@@ -55,7 +56,7 @@ class ArrowPredictor:
             text_column: The column of the texts, by name or by number from 1.
             threshold: As in `Predictor.predict`.
             device: As for `rnnx.load`.
-            batch_size: As for `rnnx.load`.
+            batch_size: As for `rnnx.load`; None means 32 on a CPU.
             threads: Batches that run at once in a process. Engines start a process for each core, so it is 1.
 
         Raises:
@@ -89,18 +90,29 @@ class ArrowPredictor:
         return pyarrow.schema([*schema, *fields], schema.metadata)
 
     def __call__(self, batch: Any) -> Any:
-        """Answers each row of a record batch.
+        """Answers each row of a record batch or a table.
 
         A row without an answer (a missing text, or one with zero bytes) says why in `error`. Text that is not UTF-8 is
         read byte by byte.
 
         Args:
-            batch: A `pyarrow.RecordBatch`. The column of the texts may be of any type of strings or bytes.
+            batch: A `pyarrow.RecordBatch` or a `pyarrow.Table`. The column of the texts may be of any type of strings
+                or bytes.
+
+        Returns:
+            The batch or the table, with the columns of the answers.
 
         Raises:
             DataError: If there is no such column, or it holds no texts.
             ModelError: If the model is not here, or is another one.
         """
+        pyarrow = import_pyarrow()
+        schema = self.schema(batch.schema)
+        if isinstance(batch, pyarrow.Table):  # not by calling itself: in an actor of Ray, that waits for itself
+            return pyarrow.Table.from_batches(map(self._answer, batch.to_batches()), schema)
+        return self._answer(batch)
+
+    def _answer(self, batch: Any) -> Any:
         schema = self.schema(batch.schema)
         predictor = load_once(self.copy)
         tokenizer = getattr(predictor.reader, "tokenizer", None)

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 
 from rnnx.engines.row_spans import CorpusTask
-from rnnx.engines.shards import Job, Outcome, run_task
+from rnnx.engines.shards import Job, Outcome, prepare_process, run_task
 from rnnx.errors import RnnxError
 from rnnx.infer.predictor import core_count
 
@@ -80,12 +80,9 @@ def _run_pool(job: Job, waiting: deque[CorpusTask], count: int) -> Generator[Out
 
 
 def _prepare_worker() -> None:
-    """Leaves Ctrl-C to the main process, keeps pyarrow to one thread, and ends with the main process."""
-    import pyarrow
-
+    """Leaves Ctrl-C to the main process, takes little of the machine, and ends with the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pyarrow.set_cpu_count(1)
-    pyarrow.set_io_thread_count(1)
+    prepare_process()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from rnnx.engines.row_spans import CorpusTask
-from rnnx.engines.shards import Job, Outcome, run_task
+from rnnx.engines.shards import Job, Outcome, prepare_process, run_task
 from rnnx.errors import MissingExtraError, RnnxError, UsageError, one_line
 
 _MOST_RETRIES = 3
@@ -34,7 +34,7 @@ def run_on_ray(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Ge
     ray = _connect()
     try:
         count = _require_cpus(int(ray.cluster_resources().get("CPU", 0)), workers)
-        run = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES)(run_task)
+        run = ray.remote(num_cpus=1, max_retries=_MOST_RETRIES)(_run_task)
         shared = ray.put(job)
         waiting = list(reversed(tasks))
         running: list[Any] = []
@@ -51,6 +51,12 @@ def run_on_ray(job: Job, tasks: Sequence[CorpusTask], workers: int | None) -> Ge
         raise RnnxError(f"the Ray cluster failed ({one_line(error)}); the same command continues") from error
     finally:
         ray.shutdown()
+
+
+def _run_task(job: Job, task: CorpusTask) -> Outcome:
+    """Runs a task in a process of Ray, which is one for each CPU."""
+    prepare_process()
+    return run_task(job, task)
 
 
 def _connect() -> Any:

@@ -15,7 +15,7 @@ from rnnx.datasets.table_files import TableFile, table_ending
 from rnnx.datasets.table_form import TableForm
 from rnnx.datasets.table_writers import open_writer
 from rnnx.datasets.tables import open_table
-from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, ArrowPredictor, answer_cells, import_pyarrow
+from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, BATCH_ROWS, ArrowPredictor, answer_cells, import_pyarrow
 from rnnx.engines.corpus_files import is_remote, open_input, open_output, read_unpacked
 from rnnx.engines.model_copies import load_once
 from rnnx.engines.row_spans import CorpusTask, damage, read_lines
@@ -23,7 +23,6 @@ from rnnx.errors import DataError
 from rnnx.infer.table_items import TableRows, cell_item
 from rnnx.infer.text_files import answer
 
-_BATCH_ROWS = 2048  # the window of a predictor on a CPU
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 32 << 20  # of a row group that is written
 
 
@@ -59,6 +58,14 @@ class Outcome:
     failed: int = 0
     problem: str | None = None
     warning: str | None = None
+
+
+def prepare_process() -> None:
+    """Keeps pyarrow to one thread and to memory that is given back: a machine has a worker for each core."""
+    pyarrow = import_pyarrow()
+    pyarrow.set_cpu_count(1)
+    pyarrow.set_io_thread_count(1)
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 def run_task(job: Job, task: CorpusTask) -> Outcome:
@@ -110,7 +117,7 @@ def _batches(task: CorpusTask) -> Iterator[Any]:
 
     with open_input(task.path) as file, pyarrow.parquet.ParquetFile(file) as table:
         yield table.schema_arrow
-        yield from table.iter_batches(_BATCH_ROWS, row_groups=range(task.start, task.stop), use_threads=False)
+        yield from table.iter_batches(BATCH_ROWS, row_groups=range(task.start, task.stop), use_threads=False)
 
 
 def _guarded(task: CorpusTask, batches: Iterable[Any]) -> Iterator[Any]:

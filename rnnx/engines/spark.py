@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rnnx.datasets.column_names import add_columns
-from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, ArrowPredictor
+from rnnx.engines.arrow_predictor import ANSWER_COLUMNS, BATCH_ROWS, ArrowPredictor
 from rnnx.errors import MissingExtraError
 
 
@@ -35,8 +35,10 @@ class SparkPredictor:
         self.predictor = ArrowPredictor(model, text_column, **options)
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Answers the batches of a partition."""
-        return map(self.predictor, batches)
+        """Answers the batches of a partition, in parts, because those of Spark may have 10,000 rows of any size."""
+        for batch in batches:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield self.predictor(batch.slice(start, BATCH_ROWS))
 
     def spark_schema(self, frame: Any) -> Any:
         """The schema of the answers to a DataFrame: its columns, and those that `ArrowPredictor.schema` adds.

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import SAMPLES_PATH, shipped_names
-from rnnx.bundle.embed import read_snippet, targets, write_project
+from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
+from rnnx.bundle.embed import languages, read_snippet, targets, write_project
 from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
 
@@ -13,18 +14,18 @@ from rnnx.errors import ModelError, UsageError
 def test_the_folder_of_samples_is_not_a_shipped_model() -> None:
     assert SAMPLES_PATH.is_dir()
     assert "embed" not in shipped_names()
-    assert {"python", "node", "c", "cpp", "rust", "go", "java", "csharp"} <= set(targets())
+    assert {"python", "node", "c", "cpp", "rust", "go", "java", "csharp"} <= set(languages())
 
 
 def test_the_readme_of_a_sample_has_two_commands_and_a_golden_check() -> None:
-    for target in set(targets()) - {"browser"}:
+    for target in set(languages()) - {"browser"}:
         blocks = (SAMPLES_PATH / target / "README.md").read_text(encoding="utf-8").split("```sh\n")[1:]
         assert [len(block.partition("\n```")[0].splitlines()) for block in blocks] == [2, 1], target
         assert "A wonderful film." in blocks[0]
         assert "--golden" in blocks[1]
 
 
-@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("target", languages())
 def test_a_snippet_has_five_to_eight_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     language, lines = read_snippet(target)
     assert language
@@ -35,13 +36,56 @@ def test_a_snippet_has_five_to_eight_lines(target: str, capsys: pytest.CaptureFi
     assert "model.text.onnx" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("target", languages())
 def test_a_project_holds_sample_model_and_vectors(target: str, tiny_bundle: Path, tmp_path: Path) -> None:
     written = {path.as_posix() for path in write_project(target, tiny_bundle, tmp_path / "project")}
     assert {"README.md", "model.text.onnx", "golden.json", "config.json"} < written
     for name in ("model.text.onnx", "golden.json", "config.json"):
         assert (tmp_path / "project" / name).read_bytes() == (tiny_bundle / name).read_bytes()
     assert not list(tmp_path.glob(".project*"))
+
+
+def test_each_folder_of_a_sample_is_a_target() -> None:
+    assert targets() == sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
+    assert set(targets()) - set(languages()) == {"mlflow", "triton"}
+    with pytest.raises(UsageError, match="there is no sample for 'triton'"):
+        read_snippet("triton")
+
+
+def test_an_mlflow_model_names_its_loader_its_python_and_its_model(tiny_bundle: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    written = {path.as_posix() for path in write_project("mlflow", tiny_bundle, project)}
+    data = {f"data/{name}" for name in ("model.text.onnx", "golden.json", "config.json")}
+    examples = {"input_example.json", "serving_input_example.json"}
+    environments = {"requirements.txt", "conda.yaml", "python_env.yaml"}
+    assert written == {"MLmodel", "README.md", "check.py", "code/rnnx_text_model.py", *data, *examples, *environments}
+    for name in data:
+        assert (project / name).read_bytes() == (tiny_bundle / Path(name).name).read_bytes()
+    text = (project / "MLmodel").read_text(encoding="utf-8")
+    assert f"python_version: {platform.python_version()}\n" in text
+    assert "loader_module: rnnx_text_model\n" in text
+    assert not [name for name in written if b"@" in (project / name).read_bytes() and not name.startswith("data/")]
+    requirements = (project / "requirements.txt").read_text(encoding="utf-8").split()
+    assert all(f"  - {line}\n" in (project / "conda.yaml").read_text(encoding="utf-8") for line in requirements)
+
+
+def test_a_triton_repository_has_a_model_for_texts_and_one_for_ids(tiny_bundle: Path, tmp_path: Path) -> None:
+    written = {path.as_posix() for path in write_project("triton", tiny_bundle, tmp_path / "project")}
+    config = read_directory(tiny_bundle).config
+    files = {"README.md", "client.py", "config.json", "golden.json", "vocabulary.txt"}
+    text, ids = f"{config.name}-text", f"{config.name}-ids"
+    models = {f"{name}/{file}" for name in (text, ids) for file in ("config.pbtxt", "1/model.onnx")}
+    has_one_output = config.output_size == 1
+    labels = {f"{text}/labels.txt"} | (set() if has_one_output else {f"{ids}/labels.txt"})
+    assert written == files | models | labels
+    assert (tmp_path / "project" / text / "labels.txt").read_text(encoding="utf-8").split("\n") == [*config.labels, ""]
+    settings = (tmp_path / "project" / text / "config.pbtxt").read_text(encoding="utf-8")
+    assert 'name: "text" data_type: TYPE_UINT8 dims: [ -1 ]' in settings
+    settings = (tmp_path / "project" / ids / "config.pbtxt").read_text(encoding="utf-8")
+    assert config.tokenizer
+    size = config.tokenizer.max_length if config.tokenizer.pad_to == "max_length" else -1
+    assert f'name: "ids" data_type: TYPE_INT32 dims: [ {size} ]' in settings
+    assert f'name: "probs" data_type: TYPE_FP32 dims: [ {config.output_size} ]' in settings
 
 
 def test_an_existing_file_or_folder_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -38,6 +38,37 @@ def write_lines(path: Path, rows: int) -> Path:
     return path
 
 
+ODD_TEXTS = (b"fine", None, b"caf\xe9", b"", b"a\0b", b"good " * 2_000_000)
+ODD_ROWS_WITH_AN_ANSWER = (True, False, True, True, False, True)
+
+
+def write_odd_texts(folder: Path) -> list[Path]:
+    """Writes a file with a column of bytes and one with a column of strings, both with texts that are not UTF-8."""
+    import pyarrow
+    from pyarrow import parquet
+
+    column, paths = pyarrow.array(ODD_TEXTS, pyarrow.binary()), []
+    for name, texts in (("odd-bytes", column), ("odd-strings", column.view(pyarrow.string()))):
+        paths.append(folder / f"{name}.parquet")
+        parquet.write_table(pyarrow.table({"review": texts}), paths[-1])
+    return paths
+
+
+def require_odd_answers(out: Path) -> None:
+    """Checks that each odd text has its row, with the answer of `predict` or an error."""
+    from pyarrow import parquet
+
+    import rnnx
+
+    rows = zip(ODD_TEXTS, ODD_ROWS_WITH_AN_ANSWER, strict=True)
+    given = [text for text, has_answer in rows if has_answer and text is not None]
+    expected = [prediction.probability for prediction in rnnx.load("imdb").predict(given)]
+    for name in ("odd-bytes", "odd-strings"):
+        columns = parquet.read_table(next(out.glob(f"{name}.*")), columns=["probability", "error"]).to_pydict()
+        assert [error is None for error in columns["error"]] == list(ODD_ROWS_WITH_AN_ANSWER)
+        assert [value for value in columns["probability"] if value is not None] == expected
+
+
 def read_answers(folder: Path) -> list[dict[str, Any]]:
     """The rows of all shards, by id; fails if anything else is in the folder."""
     from pyarrow import parquet

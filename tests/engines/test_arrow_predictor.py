@@ -25,7 +25,7 @@ ROOT = Path(rnnx.__file__).parents[1]
 
 
 def batch_of(column: Any) -> Any:
-    return pa.RecordBatch.from_arrays([pa.array(range(len(column))), column], names=["id", "text"])
+    return pa.RecordBatch.from_arrays([pa.array(range(len(column)), pa.int64()), column], names=["id", "text"])
 
 
 def column_of(kind: Any, texts: Sequence[bytes | None]) -> Any:
@@ -73,6 +73,16 @@ def test_a_slice_of_a_batch_is_answered(count: int) -> None:
     answers = ArrowPredictor("imdb")(batch)
     assert answers["label"].to_pylist() == [p.label for p in rnnx.load("imdb").predict(TEXTS[1 : 1 + count])]
     assert answers.schema == ArrowPredictor("imdb").schema(batch.schema)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (2, 0, 1)])
+def test_a_table_is_answered_as_its_batches_are(sizes: Sequence[int]) -> None:
+    schema = batch_of(column_of(pa.string(), [])).schema
+    batches = [batch_of(column_of(pa.string(), TEXTS[:size])) for size in sizes]
+    answer = ArrowPredictor("imdb")
+    answers = answer(pa.Table.from_batches(batches, schema))
+    assert answers.equals(pa.Table.from_batches(map(answer, batches), answer.schema(schema)))
+    assert answers.num_rows == sum(sizes)
 
 
 def test_a_text_of_10_mb_gets_the_answer_of_predict() -> None:

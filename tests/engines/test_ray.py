@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rnnx
-from tests.engines.corpora import require_answers, write_corpus, write_lines
+from tests.engines.corpora import require_answers, require_odd_answers, write_corpus, write_lines, write_odd_texts
 
 pytest.importorskip("ray", reason="needs the [ray] extra")
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]  # Ray's own warnings
@@ -77,9 +78,16 @@ def test_lines_and_damage_are_outcomes_there_too(cluster: dict[str, str], tmp_pa
     data = bytearray(broken.read_bytes())
     data[4:300] = bytes(296)  # the pages of the first column
     broken.write_bytes(data)
-    code, message = infer(cluster, tmp_path / "out", lines, broken)
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    odd = write_odd_texts(tmp_path)
+    code, message = infer(cluster, tmp_path / "out", lines, broken, tmp_path / "empty.parquet", *odd)
     assert code == 1
     assert "is it damaged" in message
+    assert "the file is empty" in message
+    assert "4 rows have no answer" in message
+    require_odd_answers(tmp_path / "out")
+    for path in (tmp_path / "out").glob("odd-*"):
+        path.unlink()
     require_answers(tmp_path / "out", 200)
 
 
@@ -97,12 +105,12 @@ def test_a_cluster_that_is_not_there_is_an_error(cluster: dict[str, str], tmp_pa
     assert "no Ray cluster at 127.0.0.9:1" in message
 
 
-def workers_of(mark: str) -> list[int]:
-    """The processes of this cluster that run a task now."""
+def workers_of(mark: str, title: bytes = b"ray::_run_task") -> list[int]:
+    """The processes of this cluster that run a task now, or have another title."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
-            is_worker = folder.name.isdigit() and b"ray::run_task" in (folder / "cmdline").read_bytes()
+            is_worker = folder.name.isdigit() and title in (folder / "cmdline").read_bytes()
             if is_worker and f"RNNX_TEST={mark}".encode() in (folder / "environ").read_bytes():
                 found.append(int(folder.name))
         except OSError:
@@ -139,3 +147,36 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     require_answers(tmp_path / "out", rows)
     code, message = infer(cluster, tmp_path / "out", *paths)
     assert (code, computed(message)) == (0, 0)
+
+
+# The program of a user who hands the batches of Ray Data to actors.
+ACTORS = """
+import sys, pyarrow, ray
+from pyarrow import parquet
+from rnnx.engines import ArrowPredictor
+reviews, out = sys.argv[1:]
+ray.init(log_to_driver=False)
+options = {"batch_format": "pyarrow", "batch_size": 200, "compute": ray.data.ActorPoolStrategy(size=1)}
+answers = ray.data.read_parquet(reviews).map_batches(ArrowPredictor, fn_constructor_args=("imdb", "review"), **options)
+parquet.write_table(pyarrow.concat_tables(ray.get(answers.to_arrow_refs())), out)
+"""
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_a_kill_of_an_actor_loses_and_doubles_nothing(cluster: dict[str, str], tmp_path: Path, moment: int) -> None:
+    rows = 8000
+    write_corpus(tmp_path / "in", rows, 8)
+    (tmp_path / "out").mkdir()
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        words = [sys.executable, "-c", ACTORS, str(tmp_path / "in"), str(tmp_path / "out" / "answers.parquet")]
+        process = subprocess.Popen(words, env=cluster, stdout=stream, stderr=stream)  # noqa: S603  # ours
+    end = time.monotonic() + 90
+    while not (actors := workers_of(cluster["RNNX_TEST"], b"MapWorker")):
+        assert time.monotonic() < end, log.read_text(encoding="utf-8")
+        time.sleep(0.05)
+    time.sleep(random.Random(moment).uniform(0, 2))  # noqa: S311  # no secret
+    with suppress(ProcessLookupError):
+        os.kill(actors[0], signal.SIGKILL)
+    assert process.wait(180) == 0, log.read_text(encoding="utf-8")
+    require_answers(tmp_path / "out", rows)

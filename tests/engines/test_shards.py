@@ -22,7 +22,15 @@ from rnnx.engines import local_pool, row_spans
 from rnnx.engines.corpus_files import absolute, find_files
 from rnnx.errors import UsageError
 from rnnx.files.locks import lock_folder
-from tests.engines.corpora import read_answers, require_answers, review, write_corpus, write_lines
+from tests.engines.corpora import (
+    read_answers,
+    require_answers,
+    require_odd_answers,
+    review,
+    write_corpus,
+    write_lines,
+    write_odd_texts,
+)
 
 pa = pytest.importorskip("pyarrow", reason="needs the [tables] extra")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the [tables] extra")
@@ -115,8 +123,7 @@ def test_what_cannot_be_answered_is_said_and_the_job_goes_on(tmp_path: Path, cap
     (folder / "empty.parquet").write_bytes(b"")
     (folder / "notes.doc").write_bytes(b"x")
     (folder / "_SUCCESS").write_bytes(b"")
-    odd = pa.table({"review": pa.array([b"fine", None, b"caf\xe9", b"", b"a\0b", b"good " * 2_000_000], pa.binary())})
-    parquet.write_table(odd, folder / "odd.parquet")
+    write_odd_texts(folder)
     parquet.write_table(pa.table({"other": ["x"]}), folder / "other.parquet")
     (folder / "lines.jsonl").write_text('{"review": "good"}\nnot JSON\n{"review": 1}\n', encoding="utf-8")
     assert infer(tmp_path / "out", folder, "--workers", 1) == 1
@@ -129,11 +136,26 @@ def test_what_cannot_be_answered_is_said_and_the_job_goes_on(tmp_path: Path, cap
         ("other.parquet", "no column 'review'"),
     ]:
         assert re.search(rf"error: \S*{name}: .*{what}", error), (name, error)
-    assert "4 rows have no answer" in error
+    assert "6 rows have no answer" in error
     names = sorted(path.name.partition(".")[0] for path in (tmp_path / "out").iterdir())
-    assert names == ["lines", "manifest", "odd", good.stem]
-    errors = parquet.read_table(next((tmp_path / "out").glob("odd.*")))["error"].to_pylist()
-    assert [error is None for error in errors] == [True, False, True, True, False, True]
+    assert names == ["lines", "manifest", "odd-bytes", "odd-strings", good.stem]
+    require_odd_answers(tmp_path / "out")
+
+
+def test_lines_that_are_not_utf_8_and_a_long_one_are_answered(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "in").mkdir()
+    texts = [b"caf\xe9, a joy", b"good " * 2_000_000, b"", b"\xff\xfe"]
+    lines = [b'{"id": %d, "review": "%s"}' % row for row in enumerate(texts)]
+    (tmp_path / "in" / "t.jsonl").write_bytes(
+        b"\n".join([*lines, b'{"id": 4, "review": null}', b'{"id": 5}', b"{", b""])
+    )
+    assert infer(tmp_path / "out", tmp_path / "in", "--workers", 1) == 1
+    assert "3 rows have no answer" in capsys.readouterr().err
+    (shard,) = (tmp_path / "out").glob("*.jsonl")
+    rows = [json.loads(line) for line in shard.read_bytes().splitlines()]
+    expected = [prediction.probability for prediction in rnnx.load("imdb").predict(texts)]
+    assert [row["probability"] for row in rows] == [*expected, None, None, None]
+    assert [row["error"] is None for row in rows] == [True] * 4 + [False] * 3
 
 
 def test_another_model_or_option_is_refused(tmp_path: Path, capsys: Capture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.embed import targets
+from rnnx.bundle.embed import languages
 from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
 from tests.runtimes.samples import NEEDS, Project, Row, missing
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
 
 def test_every_target_has_a_test() -> None:
-    assert {*NEEDS, "browser"} == {*targets(), "browser"}
+    assert {*NEEDS, "browser"} == {*languages(), "browser"}
 
 
 def run_golden_vectors(project: Project, bundle: Path) -> Row:

@@ -7,7 +7,7 @@ import re
 import pytest
 import typer
 
-from rnnx.bundle.embed import targets
+from rnnx.bundle.embed import languages
 from rnnx.cli import make_app
 from rnnx.keras_models.keras_file import _LAYERS as KERAS_LAYERS
 from tests import documents
@@ -152,7 +152,7 @@ def test_the_places_of_a_layer_exist(path: str, name: str) -> None:
 def test_the_matrix_of_runtimes_has_every_sample_that_was_run() -> None:
     table = WRITTEN["exported/embed/README.md"].partition("<!-- runtimes: begin -->")[2]
     found = documents.rows(table.partition("<!-- runtimes: end -->")[0])
-    assert {cells[0] for cells in found} >= set(targets()) - {"csharp"}  # the page says that this one was not run
+    assert {cells[0] for cells in found} >= set(languages()) - {"csharp"}  # the page says that this one was not run
     for *_, right, _, _ in found:
         of, count = right.split(" of ")
         assert of == count
