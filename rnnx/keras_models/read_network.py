@@ -22,6 +22,7 @@ from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer,
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
+from rnnx.keras_models.read_softmax import read_softmax
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.shapes import zeros
 
@@ -47,7 +48,8 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in read_wiring(model, inputs):
         reads = tuple(source[port] for port in readers)
-        if not is_operation(layer) and (masked := find_explicit_mask(model, layer)):
+        has_mask = not is_operation(layer) and type(layer) is not layers.Softmax
+        if has_mask and (masked := find_explicit_mask(model, layer)):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
         masked_input = reads[0] if not isinstance(model, keras.Sequential) and ignores_mask(layer) else None
@@ -136,6 +138,8 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
         return read_bidirectional(layer, inputs)
     if type(layer) in ATTENTIONS:
         return read_attention(layer, inputs)
+    if type(layer) is layers.Softmax:
+        return [Node(layer.name, read_softmax(layer, inputs), inputs)], [layer.name]
     if type(layer) in SEPARABLE:
         return read_separable(layer, inputs), [layer.name]
     if type(layer) in (Fold, Unfold):

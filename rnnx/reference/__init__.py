@@ -8,7 +8,7 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
-from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
@@ -70,7 +70,16 @@ from rnnx.reference.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
+from rnnx.reference.softmax import AxesSoftmax, Softmax
+from rnnx.reference.statistics import (
+    AxesNormalization,
+    AxesRMSNormalization,
+    AxesUnitNormalization,
+    AxisBatchNormalization,
+    AxisGroupNormalization,
+    FeatureRescaling,
+    GroupNormalization,
+)
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -92,7 +101,11 @@ __all__ = [
     "Attention",
     "AttentionWeights",
     "AxesNormalization",
+    "AxesRMSNormalization",
+    "AxesSoftmax",
+    "AxesUnitNormalization",
     "AxisBatchNormalization",
+    "AxisGroupNormalization",
     "BatchNormalization",
     "CappedReLU",
     "Choose",
