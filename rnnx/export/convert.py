@@ -1,24 +1,31 @@
 """Converts a Keras model to ONNX with tf2onnx, and gives the graph rnnx's own names.
 
 Inputs, outputs and dimensions are named as in the reference (`ids`, `probs`, `batch`, `time`), and each recurrence as
-its Keras layer, so that later steps find them.
+its Keras layer, so that later steps find them. This is the only module that imports tf2onnx.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+import tf2onnx.graph
+import tf2onnx.optimizer
+from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
-from rnnx.export.optimizers import fast_optimizers, separate_axes
+from rnnx.export.plain_encodings import plain_encodings
+from rnnx.export.separate_axes import separate_axes
 from rnnx.export.tracing import constant_statistics, plain_convolutions, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
@@ -58,11 +65,12 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # tf2onnx's from_keras fails on a Keras 3 Sequential (tf2onnx #2319). The trace is made on the CPU, because a trace
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
-    with tf.device("/CPU:0"), whole_sequences(model), convolutions, constant_statistics(model):
+    encodings = plain_encodings(model)
+    with tf.device("/CPU:0"), whole_sequences(model), convolutions, encodings, constant_statistics(model):
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
-            with marked(model, network), fast_optimizers(), separate_axes():
+            with marked(model, network), _fast_optimizers(), separate_axes(TransposeOptimizer):
                 proto, _ = tf2onnx.convert.from_function(
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )
@@ -86,6 +94,38 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     proto.graph.doc_string = proto.doc_string = ""
     check(proto)
     return proto
+
+
+@contextmanager
+def _fast_optimizers() -> Iterator[None]:
+    """Makes tf2onnx copy a graph and write it as a protobuf message once, and not for each optimizer in each round.
+
+    tf2onnx copies so often in order to continue without an optimizer that fails. It writes the message so often for no
+    reason: no optimizer reads it, and `make_model` writes it once more. Both take longer than all optimizers. Here they
+    run on one copy. If one of them fails, tf2onnx optimizes the original in its own way. Delete this when tf2onnx
+    copies only if it has to, and writes only the finished graph.
+    """
+    optimize_graph = tf2onnx.optimizer.optimize_graph
+
+    def optimize(graph: Any, catch_errors: bool = True, optimizers: Any = None) -> Any:
+        optimizers = dict(tf2onnx.optimizer._get_optimizers()) if optimizers is None else optimizers
+        # It names values after addresses in memory; `rnnx.rewrites.einsum` replaces an Einsum instead.
+        optimizers.pop("einsum_optimizer", None)
+        update_proto = tf2onnx.graph.Graph.update_proto
+        tf2onnx.graph.Graph.update_proto = lambda graph: None
+        try:
+            return optimize_graph(copy.deepcopy(graph), False, optimizers)
+        except Exception:  # noqa: BLE001  # an optimizer may fail in any way
+            tf2onnx.graph.Graph.update_proto = update_proto
+            return optimize_graph(graph, catch_errors, optimizers)
+        finally:
+            tf2onnx.graph.Graph.update_proto = update_proto
+
+    tf2onnx.optimizer.optimize_graph = optimize
+    try:
+        yield
+    finally:
+        tf2onnx.optimizer.optimize_graph = optimize_graph
 
 
 def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
 
@@ -30,7 +31,8 @@ _EXACT = frozenset(
 )  # fmt: skip
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
-    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D,
+    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D, layers.CategoryEncoding, layers.Discretization,
+    layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from rnnx.keras_models.explicit_masks import find_explicit_mask
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
+from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding
 from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
@@ -140,6 +141,8 @@ def _read_layer(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[s
         return read_attention(layer, inputs)
     if type(layer) is layers.Softmax:
         return [Node(layer.name, read_softmax(layer, inputs), inputs)], [layer.name]
+    if type(layer) in ENCODINGS:
+        return read_encoding(layer, inputs), [layer.name]
     if type(layer) in SEPARABLE:
         return read_separable(layer, inputs), [layer.name]
     if type(layer) in (Fold, Unfold):

@@ -10,6 +10,7 @@ Imports numpy only. Import the layers and the network from here.
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
@@ -118,12 +119,14 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "CountIds",
     "Dense",
     "Dot",
     "Einsum",
     "Embedding",
     "FeatureRescaling",
     "Fill",
+    "FindBin",
     "FoldTime",
     "GetItem",
     "Given",
@@ -131,12 +134,14 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GroupNormalization",
     "HeadKind",
+    "IdLayer",
     "Input",
     "Join",
     "LastPosition",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "LookUp",
     "Mask",
     "Masking",
     "Merge",
@@ -146,6 +151,7 @@ __all__ = [
     "Network",
     "Node",
     "Normalization",
+    "OneHot",
     "PReLU",
     "Pad",
     "Pooling1D",

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
@@ -80,5 +81,6 @@ Layer: TypeAlias = (
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization
     | AxisGroupNormalization | AxesUnitNormalization | AxesRMSNormalization
+    | FindBin | LookUp | OneHot | CountIds
     | Softmax | AxesSoftmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip
