@@ -36,6 +36,7 @@ DOORS = {
         "export/convert.py",
         "export/keras_states.py",
         "export/markers.py",
+        "export/plain_encodings.py",
         "export/saved_model.py",
         "export/traced.py",
         "train/batches.py",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bench import RESULTS
 from bench.machine import today, versions
-from bench.proof import weights
+from bench.proof import operators, weights
 from bench.proof.mutants import MUTANTS
 
 # The absolute and the relative tolerance, as numpy.allclose takes them.
@@ -22,7 +22,13 @@ TOLERANCES: dict[str, tuple[float, float]] = {
 }
 
 
-_NAMES = (*(mutant.name for mutant in MUTANTS), weights.NAME)
+_NAMES = (
+    *(mutant.name for mutant in MUTANTS),
+    weights.NAME,
+    weights.OF_ANY_FAMILY,
+    operators.OPERATOR,
+    operators.NUMBER,
+)
 
 
 @dataclass

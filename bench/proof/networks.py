@@ -65,11 +65,12 @@ def draw_model(rng: Rng) -> keras.Model:
     classes = int(rng.integers(1, 6))
     model = keras.Model(ids, layers.Dense(classes, activation="sigmoid" if classes == 1 else "softmax")(x))
     for layer in model.layers:
-        layer.set_weights([_draw_weight(layer, weight, rng) for weight in layer.get_weights()])
+        layer.set_weights([draw_weight(layer, weight, rng) for weight in layer.get_weights()])
     return model
 
 
-def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) -> npt.NDArray[np.float32]:
+def draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) -> npt.NDArray[np.float32]:
+    """Draws a weight of a layer."""
     if weight.ndim == 1:
         return rng.normal(0, 0.3, weight.shape).astype(np.float32)
     if isinstance(layer, layers.Embedding):
@@ -79,7 +80,7 @@ def _draw_weight(layer: keras.Layer, weight: npt.NDArray[np.float32], rng: Rng) 
     most = 1.0 if getattr(rnn, "activation", None) is keras.activations.relu else 4.0
     gain = np.exp(rng.uniform(np.log(0.2), np.log(most)))
     drawn = rng.normal(0, 1, weight.shape)
-    if weight.shape[0] == weight.shape[1]:
+    if weight.ndim == 2 and weight.shape[0] == weight.shape[1]:
         drawn /= max(float(np.linalg.norm(drawn, 2)), 1e-9)
     else:
         drawn /= np.sqrt(weight.shape[0])
@@ -107,7 +108,7 @@ def draw_deep_model(rng: Rng) -> keras.Model:
         x = (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D)[int(rng.integers(2))]()(x)
     model = keras.Model(ids, layers.Dense(int(rng.integers(2, 6)), activation="softmax")(x))
     for layer in model.layers:
-        weights = [_draw_weight(layer, weight, rng) for weight in layer.get_weights()]
+        weights = [draw_weight(layer, weight, rng) for weight in layer.get_weights()]
         # The last weight of a BatchNormalization is a variance.
         layer.set_weights([np.abs(w) if isinstance(layer, layers.BatchNormalization) else w for w in weights])
     return model

@@ -5,9 +5,11 @@
 Every network is a Keras model of 1 to 4 recurrent layers, converted by tf2onnx and rewritten as in an export. The right
 files have to pass. Each wrong file (a mutant) has to fail in the layer that was changed and, if the change concerns a
 single step, at that step. Next to each network, one with 1 to 8 layers without states after its recurrence is drawn.
-One number of their weights is changed, and its layer has to fail. A mutant that moves no state and no output of its
-layer by more than rounding can, as the float64 reference says, is counted apart. The table also shows how many mutants
-the tolerances in common use would let pass. Keras's own states, which an export takes from one compiled graph, are
+One number of their weights is changed, and its layer has to fail. A third network has layers of every family between
+recurrences. There a weight is changed, an operator is replaced by another one, or a number that finds ids. A mutant
+that moves no state and no output of its layer by more than rounding can, as the float64 reference says, is counted
+apart. The table also shows how many mutants the tolerances in common use would let pass.
+Keras's own states, which an export takes from one compiled graph, are
 compared with those of its cells called step by step. The exit code is 1 if the proof is wrong about any file, or if
 Keras's states differ by more than rounding.
 """
@@ -26,56 +28,29 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import onnx
 
-from bench.proof import weights
 from bench.proof.findings import TOLERANCES, Findings, save, to_markdown
 from bench.proof.keras_graph import prove_keras
+from bench.proof.layered import draw_layered_case
 from bench.proof.mutants import MUTANTS, build_mutant, effect
 from bench.proof.networks import Case, draw_case, draw_deep_case
+from bench.proof.running import HIDDEN_BELOW, passes, prove, run
+from bench.proof.without_states import prove_deep, prove_layered
 from rnnx.export.convert import convert
-from rnnx.export.find_cuts import with_cuts
-from rnnx.onnx_file.visible_states import with_states
-from rnnx.proof.compare import Outputs, compare_runtime
 from rnnx.proof.report import LayerReport, RuntimeReport
-from rnnx.reference import Array, SimpleRNN
+from rnnx.reference import SimpleRNN
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.replace import Rewritten, replace_loops
+from rnnx.rewrites.replace import replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
-from rnnx.runtime.session import Session
 
 FORMS = {"model.onnx": write_rnn, "model.batch.onnx": write_scan}
-# Real rounding may hide a mutant whose effect is this near to the bound. The ratios of right files are far below it.
-_HIDDEN_BELOW = 1.1
-
-
-def run(form: Rewritten, case: Case) -> Outputs:
-    """Runs a form of the network and returns its output and its states."""
-    session = Session(with_states(form.model.SerializeToString(), form.recipe()), device="cpu")
-    outputs = dict(zip(session.output_names, session.run(case.batch.given), strict=True))
-    return Outputs(
-        {"probs": outputs["probs"]},
-        {layer: outputs[output].transpose(1, 0, 2) for layer, output in form.states.items()},
-        None if form.cuts is None else {layer: outputs[output] for layer, output in form.cuts.items()},
-    )
-
-
-def prove(name: str, outputs: Outputs, case: Case) -> RuntimeReport:
-    """Returns the report of the proof on a file's outputs."""
-    return compare_runtime(name, case.network, [case.batch], [outputs], [{"probs": case.decisions}])
 
 
 def failing_layers(report: RuntimeReport) -> Iterator[LayerReport]:
     """Yields the reports of the recurrent layers that failed."""
     return (layer for layer in report.layers if not layer.passed and layer.layer not in ("probs", "end to end"))
-
-
-def passes(expected: Array, actual: npt.NDArray[np.float32], tolerance: tuple[float, float]) -> bool:
-    """Compares the outputs alone, within a tolerance, as other tools do."""
-    absolute, relative = tolerance
-    return bool(np.allclose(actual, expected, rtol=relative, atol=absolute))
 
 
 def prove_right_files(case: Case, number: int, converted: onnx.ModelProto, findings: Findings) -> None:
@@ -107,7 +82,7 @@ def prove_mutants(case: Case, number: int, converted: onnx.ModelProto, findings:
         size, places = effect(case, mutant, outputs)
         count = findings.counts[mutant.name]
         failed = list(failing_layers(report))
-        if not failed and size <= _HIDDEN_BELOW:
+        if not failed and size <= HIDDEN_BELOW:
             count.apart += 1
             continue
         count.made += 1
@@ -121,37 +96,6 @@ def prove_mutants(case: Case, number: int, converted: onnx.ModelProto, findings:
             findings.add_problem(number, f"misplaced: {mutant.name} in {case.layer}: {failed}")
         else:
             count.caught += 1
-
-
-def prove_deep(case: Case, number: int, rng: np.random.Generator, findings: Findings) -> None:
-    """Proves a right file of a network with layers without states, and a file in which one of their weights is off."""
-    converted = remove_negative_ids(convert(case.model, case.network))
-    form = with_cuts(replace_loops(converted, write_rnn), case.network)
-    report = prove("deep", run(form, case), case)
-    findings.ratios["model.onnx, layers without states"].append(report.worst.ratio or 1e300)
-    if not report.passed:
-        findings.add_problem(number, f"refused: deep: {report.worst}, {report.problems}")
-    place = weights.draw_place(case, rng)
-    outputs = run(weights.build_wrong_weight(form, case, place), case)
-    report = prove(weights.NAME, outputs, case)
-    size = weights.effect_of_weight(case, place, outputs)
-    count = findings.counts[weights.NAME]
-    if report.worst.passed and size <= _HIDDEN_BELOW:
-        count.apart += 1
-        return
-    count.made += 1
-    for tolerance, limits in TOLERANCES.items():
-        count.let_pass[tolerance] += passes(case.decisions.values, outputs.answers["probs"], limits)
-    is_end = place.node.name in {node.name for node in case.network.ends.values()}
-    what = f"{weights.NAME}: {place.weight} of {place.node.name}, effect {size:.3g}"
-    if report.worst.passed:
-        count.missed += 1
-        findings.add_problem(number, f"missed: {what}")
-    elif report.worst.layer != ("probs" if is_end else place.node.name):
-        count.misplaced += 1
-        findings.add_problem(number, f"misplaced: {what}: {report.worst}")
-    else:
-        count.caught += 1
 
 
 def _is_place(found: LayerReport, case: Case, places: set[tuple[int, int]]) -> bool:
@@ -177,6 +121,8 @@ def main() -> int:
         prove_mutants(case, number, converted, findings)
         rng = np.random.default_rng([options.seed, number, 1])
         prove_deep(draw_deep_case(rng), number, rng, findings)
+        rng = np.random.default_rng([options.seed, number, 2])
+        prove_layered(draw_layered_case(rng), number, rng, findings)
         if number % 25 == 24:
             seconds = clock.monotonic() - started
             print(f"{number + 1} networks, {seconds:.0f} s: {findings.summary}", file=sys.stderr, flush=True)

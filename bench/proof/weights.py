@@ -20,6 +20,7 @@ from rnnx.reference import Array, Node, Tensor
 from rnnx.rewrites.replace import Rewritten
 
 NAME = "a weight of a layer without states off by 1e-4"
+OF_ANY_FAMILY = "a weight of a layer of any family off by 1e-4"
 _OFF_BY = np.float32(1e-4)
 
 
@@ -66,17 +67,18 @@ def build_wrong_weight(form: Rewritten, case: Case, place: Place) -> Rewritten:
 
 def _add(values: npt.NDArray[np.float32], record: WeightRecord, index: tuple[int, ...]) -> None:
     """Adds to one number of a weight, in the tensor that holds it."""
-    whole = values.reshape([size for size in values.shape if size != 1])
-    whole = whole.T if record.is_transposed else whole
+    # Of a kernel with two sizes, `(outputs, inputs, height, width)`, the last two stay in their order.
+    turned = values.transpose(2, 3, 1, 0) if values.ndim == 4 else values.T
+    whole = np.squeeze(turned if record.is_transposed else values)
     start = record.start
     at: tuple[int, ...]
     if len(start) == 1:
-        at = (start[0] + int(np.ravel_multi_index(index, record.shape)),)
+        whole.flat[start[0] + int(np.ravel_multi_index(index, record.shape))] += _OFF_BY
     else:
         inner = tuple(i for i, size in zip(index, record.shape, strict=True) if size != 1)
         inner = (0,) * (len(start) - len(inner)) + inner
         at = tuple(first + i for first, i in zip(start, inner, strict=True))
-    whole[at] += _OFF_BY
+        whole[at] += _OFF_BY
 
 
 def effect_of_weight(case: Case, place: Place, outputs: Outputs) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -19,10 +19,13 @@ import tensorflow as tf
 import tf2onnx
 import tf2onnx.graph
 import tf2onnx.optimizer
+from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
 from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
+from rnnx.export.plain_encodings import plain_encodings
+from rnnx.export.separate_axes import separate_axes
 from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
@@ -60,11 +63,14 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
     normalizations = unfolded_normalizations(model, network, _add_zeros)
-    with tf.device("/CPU:0"), whole_sequences(model), convolutions, normalizations, constant_statistics(model):
+    traced = (whole_sequences(model), convolutions, normalizations, plain_encodings(model), constant_statistics(model))
+    with tf.device("/CPU:0"), ExitStack() as settings:
+        for setting in traced:
+            settings.enter_context(setting)
         function = tf.function(lambda *given: _call(model, given), input_signature=signature)
         proto: onnx.ModelProto
         try:
-            with marked(model, network), _fast_optimizers():
+            with marked(model, network), _fast_optimizers(), separate_axes(TransposeOptimizer):
                 proto, _ = tf2onnx.convert.from_function(
                     function, input_signature=signature, opset=OPSET, custom_op_handlers={TF_TYPE: (make_marker, [])}
                 )

@@ -1,7 +1,7 @@
 """Makes the probes of a network that reads numbers, several inputs, or ids that are not rows of a text.
 
 They are random arrays in several sizes, and traps: one step, zeros that a mask may hide, jumps, every id of an
-embedding, and masks of many shapes.
+embedding, every number at which a layer decides, and masks of many shapes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.export.landmarks import find_landmarks
 from rnnx.proof.compare import ProbeBatch
-from rnnx.reference import Dense, Input, NamedArrays, Network, SimpleRNN
+from rnnx.reference import Array, Dense, Input, NamedArrays, Network, SimpleRNN
 from rnnx.reference.shapes import least_time, ports_with_own_time, zeros
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
@@ -36,12 +37,13 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
     rng = np.random.default_rng(3)
     length = max(length, least_time(network))
     traps = make_number_traps(network, length)
-    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0)) for i in range(_ROWS)}
-    long = _draw(network, times_longest * length, _normal(rng, 1.0))
+    landmarks = find_landmarks(network)
+    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0, landmarks)) for i in range(_ROWS)}
+    long = _draw(network, times_longest * length, _normal(rng, 1.0, landmarks))
     _count_some_position(network, [*rows.values(), long])
     shapes = _shapes(rows["row 1"])
     mixed = {**rows, **{name: given for name, given in traps.items() if _shapes(given) == shapes}}
-    batches = [_batch(mixed), *_every_id(network, length)]
+    batches = [_batch(mixed), *_every_value(network, length, landmarks)]
     batches += [_batch({f"{name}, alone": given}) for name, given in traps.items()]
     return tuple(batches), _batch({f"{times_longest} times the longest": long})
 
@@ -56,17 +58,18 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
     rng = np.random.default_rng(0)
     shortest = least_time(network)
     length = max(length, shortest)
-    normal = _normal(rng, 1.0)
+    landmarks = find_landmarks(network)
+    normal = _normal(rng, 1.0, landmarks)
     third = length // 3
     traps = {
         "zeros": _draw(network, length, _constant(0.0)),
         "one step": _draw(network, shortest, normal),
         "one step more": _draw(network, shortest + 1, normal),
         "half": _draw(network, max(length // 2, shortest), normal),
-        "where the first layer is most sensitive": _draw(network, length, _sensitive(network, rng)),
-        "large": _draw(network, length, _normal(rng, 10.0)),
-        "small": _draw(network, length, _normal(rng, 1e-3)),
-        "the highest id, and jumps": _draw(network, length, _jumps),
+        "where the first layer is most sensitive": _draw(network, length, _sensitive(network, normal)),
+        "large": _draw(network, length, _normal(rng, 10.0, landmarks)),
+        "small": _draw(network, length, _normal(rng, 1e-3, landmarks)),
+        "the highest id, and jumps": _draw(network, length, _jumps(landmarks)),
         "zeros in front": _blank(_draw(network, length, normal), slice(0, third)),
         "zeros at the end": _blank(_draw(network, length, normal), slice(third, None)),
         "zeros between": _blank(_draw(network, length, normal), slice(1, None, 3)),
@@ -108,26 +111,27 @@ def _draw(network: Network, time: int, draw: Draw) -> dict[str, npt.NDArray[Any]
     return given
 
 
-def _normal(rng: np.random.Generator, scale: float) -> Draw:
-    """Draws normal numbers of a scale, uniform ids other than 0, and masks of one of the usual shapes."""
+def _normal(rng: np.random.Generator, scale: float, landmarks: Mapping[str, Array]) -> Draw:
+    """Draws normal numbers of a scale, uniform ids other than 0, landmarks where there are some, and usual masks."""
 
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         if port.kind == "ids":
             return rng.integers(min(1, port.size - 1), port.size, shape)
         if port.kind == "mask":
             return _MASKS[list(_MASKS)[rng.integers(len(_MASKS))]](rng, shape)
+        if port.name in landmarks:
+            return rng.choice(landmarks[port.name], shape)
         return scale * rng.standard_normal(shape)
 
     return draw
 
 
-def _sensitive(network: Network, rng: np.random.Generator) -> Draw:
+def _sensitive(network: Network, normal: Draw) -> Draw:
     """Draws numbers that do not saturate the first layer, as the data of a trained network usually are.
 
     They are near the least-squares solution x of W x + b = 0. Each feature varies so much that it changes the sum of
     the layer by about 1.
     """
-    normal = _normal(rng, 1.0)
 
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         readers = [node.layer for node in network.nodes if port.name == node.inputs[0]]
@@ -174,12 +178,17 @@ def _constant(value: float) -> Draw:
     return lambda port, shape: np.full(shape, value)
 
 
-def _jumps(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Makes numbers that jump between 1 and -1 at each position, rows of the highest id, and masks of all positions."""
-    if port.kind == "ids":
-        return np.full(shape, port.size - 1)
-    signs = np.where(np.arange(shape[0]) % 2, -1.0, 1.0)
-    return np.broadcast_to(signs.reshape(-1, *[1] * (len(shape) - 1)), shape)
+def _jumps(landmarks: Mapping[str, Array]) -> Draw:
+    """Makes numbers that jump between 1 and -1, or the extreme landmarks; rows of the highest id; full masks."""
+
+    def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        if port.kind == "ids":
+            return np.full(shape, port.size - 1)
+        least, most = landmarks[port.name][[0, -1]] if port.name in landmarks else (-1.0, 1.0)
+        numbers = np.where(np.arange(shape[0]) % 2, least, most)
+        return np.broadcast_to(numbers.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+    return draw
 
 
 def _blank(given: NamedArrays, positions: slice) -> NamedArrays:
@@ -189,27 +198,29 @@ def _blank(given: NamedArrays, positions: slice) -> NamedArrays:
     return given
 
 
-def _every_id(network: Network, length: int) -> list[ProbeBatch]:
-    """Makes a batch that contains each id of each embedding at least once; no batch if no input has ids."""
-    # How many ids one row of an input has.
+def _every_value(network: Network, length: int, landmarks: Mapping[str, Array]) -> list[ProbeBatch]:
+    """Makes a batch that contains each id of each embedding, and each landmark, at least once; no batch without any."""
+    every: dict[str, npt.NDArray[Any]] = {port.name: np.arange(port.size) for port in network.inputs if port.size}
+    every.update(landmarks)
+    # How many numbers one row of an input has.
     counts = {
         port.name: int(np.prod([length if size is None else size for size in port.shape]))
         for port in network.inputs
-        if port.size
+        if port.name in every
     }
     rows = {}
     rng = np.random.default_rng(4)
-    for i in range(max((-(-port.size // counts[port.name]) for port in network.inputs if port.size), default=0)):
+    for i in range(max((-(-len(values) // counts[name]) for name, values in every.items()), default=0)):
 
         def draw(port: Input, shape: tuple[int, ...], i: int = i) -> npt.NDArray[Any]:
-            if port.kind == "ids":
-                count = counts[port.name]
-                return np.minimum(i * count + np.arange(count), port.size - 1).reshape(shape)
+            if port.name in every:
+                values, count = every[port.name], counts[port.name]
+                return np.reshape(values[np.minimum(i * count + np.arange(count), len(values) - 1)], shape)
             if port.kind == "mask":
                 return np.ones(shape, np.bool_)
             return rng.standard_normal(shape)
 
-        rows[f"every id, part {i + 1}"] = _draw(network, length, draw)
+        rows[f"every {'number' if landmarks else 'id'}, part {i + 1}"] = _draw(network, length, draw)
     return [_batch(rows)] if rows else []
 
 

@@ -20,6 +20,7 @@ from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.hdf5_checks import MAX_WEIGHT_BYTES, open_hdf5
 from rnnx.keras_models.keras_2 import HARD_SIGMOID, is_keras_2, to_keras_3
 from rnnx.keras_models.model_parts import CONFIG, METADATA, WEIGHTS, ModelParts, pack
+from rnnx.keras_models.vocabularies import MOST_BYTES, is_vocabulary, put_vocabularies, require_plain_vocabulary
 from rnnx.strict_json import parse_json
 
 # The largest config of the tests has 0.1 MB. The limit of the weights is that of an `.onnx` file.
@@ -34,16 +35,16 @@ _MAX_LEVELS = 100
 # and classes without a module.
 _LAYERS = frozenset(
     {
-        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
-        "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate",
-        "Conv1D", "Conv2D", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot",
-        "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
-        "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-        "GroupNormalization", "Identity", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU",
-        "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply",
-        "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling",
-        "Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax",
-        "SpatialDropout1D", "SpatialDropout2D", "StackedRNNCells", "Subtract", "TimeDistributed",
+        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average",
+        "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoryEncoding",
+        "Concatenate", "Conv1D", "Conv2D", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D",
+        "Discretization", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout",
+        "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+        "GroupNormalization", "GroupQueryAttention", "Identity", "InputLayer", "IntegerLookup", "LSTM", "LSTMCell",
+        "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum",
+        "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN", "ReLU",
+        "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN", "SimpleRNNCell",
+        "Softmax", "SpatialDropout1D", "SpatialDropout2D", "StackedRNNCells", "Subtract", "TimeDistributed",
         "UnitNormalization", "UpSampling1D", "ZeroPadding1D", "ZeroPadding2D",
     }
 )  # fmt: skip
@@ -62,10 +63,15 @@ _OPERATIONS = frozenset(
     }
 )  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
+_HASHES = (
+    "it hashes its input as text, which no operator of ONNX does; build a model of the layers after it, whose input is "
+    "the hashed ids, and export that"
+)
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
 # What to do about a layer that stays unsupported.
 _REMEDIES: Mapping[str, str] = {
-    **dict.fromkeys(("Hashing", "StringLookup", "TextVectorization"), _TEXTS),
+    "Hashing": _HASHES,
+    **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
@@ -95,12 +101,13 @@ def clean_keras_file(data: bytes, name: str) -> bytes:
 def read_keras_file(data: bytes, name: str) -> ModelParts:
     """Reads and checks a `.keras` file of Keras 3 or Keras 2; see `clean_keras_file`."""
     try:
-        members, others = _unpack(data)
+        members, vocabularies, others = _unpack(data)
         metadata = parse_json(members[METADATA])
         version = metadata.get("keras_version") if isinstance(metadata, dict) else None
         version = version if isinstance(version, str) else None
         config = read_config(members[CONFIG], version)
         _require_no_others(others)  # a layer with files of its own is the better reason
+        put_vocabularies(config, vocabularies)
         with open_hdf5(members[WEIGHTS], f"its {WEIGHTS}"):
             pass  # every array was checked
     except ModelError as error:
@@ -111,8 +118,8 @@ def read_keras_file(data: bytes, name: str) -> ModelParts:
     return ModelParts(config, members[WEIGHTS], version, original=None if is_old else data)
 
 
-def _unpack(data: bytes) -> tuple[dict[str, bytes], list[str]]:
-    """Returns the needed members of the zip file, and the names of all others."""
+def _unpack(data: bytes) -> tuple[dict[str, bytes], dict[str, bytes], list[str]]:
+    """Returns the needed members of the zip file, the vocabularies of its layers, and the names of all others."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = [entry for entry in archive.infolist() if entry.filename in MAX_BYTES]
         if sorted(entry.filename for entry in entries) != sorted(MAX_BYTES):
@@ -125,7 +132,13 @@ def _unpack(data: bytes) -> tuple[dict[str, bytes], list[str]]:
                     f"its {entry.filename} unpacks to {entry.file_size:,} bytes; at most {limit} MB are supported"
                 )
         members = {entry.filename: archive.read(entry) for entry in entries}  # reads no more than is declared
-        return members, [name for name in archive.namelist() if name not in members]
+        vocabularies = {
+            entry.filename: archive.read(entry)
+            for entry in archive.infolist()
+            if is_vocabulary(entry.filename) and entry.file_size <= MOST_BYTES
+        }
+        known = members.keys() | vocabularies.keys()
+        return members, vocabularies, [name for name in archive.namelist() if name not in known]
 
 
 def _require_no_others(others: list[str]) -> None:
@@ -245,6 +258,7 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
         if class_name not in _LAYERS:
             remedy = _REMEDIES.get(class_name, "nothing was exported")
             raise ModelError(f"{where}{class_name!s:.60} is of an unsupported class; {remedy}")
+        require_plain_vocabulary(class_name, value.get("config"), where)
         return
     is_model = class_name in ("Sequential", "Functional", "Model", "DTypePolicy") and _MODELS.fullmatch(module or "")
     if not is_model and not (_PARTS.fullmatch(module or "") and class_name.isidentifier() and class_name[0].isupper()):

@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
 
@@ -30,7 +31,8 @@ _EXACT = frozenset(
 )  # fmt: skip
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
-    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D,
+    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D, layers.CategoryEncoding, layers.Discretization,
+    layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
 
 
@@ -89,8 +91,13 @@ def _values_read(layer: Any) -> list[Any]:
     return [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
 
 
+def masks_read(layer: Any) -> list[Any]:
+    """Returns the masks that a layer computes with, as a Softmax does; those of other layers are masks of positions."""
+    return keras.tree.flatten(layer.input)[1:] if type(layer) is layers.Softmax else []
+
+
 def operations_of_masks(operations: list[Any]) -> set[int]:
-    """Returns the operations that compute nothing but masks of layers, by id; Keras saves these as well.
+    """Returns the operations that compute nothing but masks of positions, by id; Keras saves these as well.
 
     Args:
         operations: The layers and operations of a model.
@@ -98,10 +105,10 @@ def operations_of_masks(operations: list[Any]) -> set[int]:
     makers = {id(tensor): part for part in operations if is_operation(part) for tensor in outputs_of(part)}
     masks = {id(part): part for part in makers.values() if all(t.dtype == "bool" for t in outputs_of(part))}
     # Those that a computation of numbers reads compute numbers, too.
-    readers = [part for part in makers.values() if id(part) not in masks]
-    while readers:
-        for tensor in inputs_of(readers.pop()):
-            maker = makers.get(id(tensor))
-            if maker is not None and masks.pop(id(maker), None) is not None:
-                readers.append(maker)
+    read = [tensor for part in makers.values() if id(part) not in masks for tensor in inputs_of(part)]
+    read += [tensor for part in operations for tensor in masks_read(part)]
+    while read:
+        maker = makers.get(id(read.pop()))
+        if maker is not None and masks.pop(id(maker), None) is not None:
+            read += inputs_of(maker)
     return set(masks)

@@ -252,6 +252,8 @@ def _run_copy(layer: Any, args: Any, kwargs: Any, name: str) -> list[Any]:
     copied.set_weights(layer.get_weights())
     if isinstance(copied, layers.Normalization):
         copied.finalize_state()  # it computes with copies of its weights
+    if isinstance(copied, layers.IntegerLookup):
+        copied.set_vocabulary(layer.get_vocabulary())  # its config has none if it was learned
     return outputs
 
 

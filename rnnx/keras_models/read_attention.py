@@ -22,7 +22,8 @@ from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
 
 _EXPLICIT = "has an explicit mask; only the masks that Keras propagates, and inputs of the model, are supported"
-ATTENTIONS = (layers.Attention, layers.AdditiveAttention, layers.MultiHeadAttention)
+_OF_HEADS = (layers.MultiHeadAttention, layers.GroupQueryAttention)
+ATTENTIONS = (layers.Attention, layers.AdditiveAttention, *_OF_HEADS)
 
 
 def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input]) -> tuple[list[Node], list[str]]:
@@ -46,7 +47,7 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
     tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
     name_of = {id(tensor): name for tensor, name in zip(tensors, inputs, strict=True)}
     masks: Any
-    if type(layer) is layers.MultiHeadAttention:
+    if type(layer) in _OF_HEADS:
         given = [arguments["query"], arguments["value"], arguments.get("key")]
         masks = [arguments.get(f"{role}_mask") for role in ("query", "value", "key")]
     else:
@@ -67,7 +68,7 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
                 nodes.append(Node(f"{layer.name}.{role}_mask", reference.TakeMask(), (names[-1], sources[role])))
                 names = (*names[:-1], nodes[-1].name)
     gives_weights = bool(arguments.get("return_attention_scores"))
-    if type(layer) is layers.MultiHeadAttention:
+    if type(layer) in _OF_HEADS:
         read, ends = _read_heads(layer, names, is_causal=is_causal, gives_weights=gives_weights)
         return [*nodes, *read], ends
     weights, attention = _read_one_head(layer, is_causal=is_causal)
@@ -131,35 +132,63 @@ def _read_one_head(layer: Any, *, is_causal: bool) -> tuple[reference.Layer, ref
 def _read_heads(
     layer: Any, names: tuple[str, ...], *, is_causal: bool, gives_weights: bool
 ) -> tuple[list[Node], list[str]]:
-    """Returns the parts of a MultiHeadAttention as nodes, and the node of each output."""
+    """Returns the parts of an attention of several heads as nodes, and the node of each output."""
     arguments = _arguments(layer)
     require(layer, layer.get_config(), use_gate=False, sliding_window=None)
     if arguments.get("attention_mask") is not None:
         raise refusal(layer, "has an explicit attention_mask; only the masks that Keras propagates are supported")
-    if tuple(layer.attention_axes) != (1,):
+    is_grouped = type(layer) is layers.GroupQueryAttention
+    if not is_grouped and tuple(layer.attention_axes) != (1,):
         raise refusal(layer, f"has attention_axes={layer.attention_axes!r}; only the time is supported")
-    projections = (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense)
-    if len(layer.output_dense.kernel.shape) != 3:
+    projections = {
+        part: getattr(layer, f"_{part}_dense") if is_grouped else getattr(layer, f"{part}_dense")
+        for part in ("query", "value", "key", "output")
+    }
+    if len(projections["output"].kernel.shape) != 3:
         raise refusal(layer, "has an output_shape of several axes; only one is supported")
-    if any(getattr(dense, "lora_enabled", False) or dense.quantization_mode for dense in projections):
+    if any(getattr(dense, "lora_enabled", False) or dense.quantization_mode for dense in projections.values()):
         raise refusal(layer, "is quantized or has LoRA weights")
     query, value, key = (*names, names[1])[:3]
     parts = {"query": query, "value": value, "key": key}
-    nodes = [
-        Node(f"{layer.name}.{part}", _projection(getattr(layer, f"{part}_dense"), 1), (name,))
-        for part, name in parts.items()
-    ]
+    nodes = [Node(f"{layer.name}.{part}", _projection(projections[part], 1), (name,)) for part, name in parts.items()]
+    read = tuple(node.name for node in nodes)
+    if is_grouped and layer.num_repeats > 1:
+        for part in ("value", "key"):
+            nodes += _repeat_heads(layer, f"{layer.name}.{part}", parts[part])
+        read = (read[0], *(f"{name}.repeated" for name in read[1:]))
     # Keras 3.15 removes masked keys if it has to compute the weights, and replaces their scores otherwise.
     masking: MaskEffect = "remove" if gives_weights or layer.dropout > 0 else "replace"
-    settings = (float(layer._inverse_sqrt_key_dim), layer.num_heads, masking, is_causal)
-    read = tuple(node.name for node in nodes)
+    scale, heads = (
+        (layer._inverse_sqrt_head_dim, layer.num_query_heads)
+        if is_grouped
+        else (layer._inverse_sqrt_key_dim, layer.num_heads)
+    )
+    settings = (float(scale), int(heads), masking, is_causal)
     nodes.append(Node(f"{layer.name}.heads", reference.Attention(*settings), read))
-    nodes.append(Node(layer.name, _projection(layer.output_dense, 2), (nodes[-1].name,)))
+    nodes.append(Node(layer.name, _projection(projections["output"], 2), (nodes[-1].name,)))
     ends: list[str] = [layer.name]
     if gives_weights:
         nodes.append(Node(f"{layer.name}.weights", reference.AttentionWeights(*settings), read))
         ends.append(nodes[-1].name)
     return nodes, ends
+
+
+def _repeat_heads(layer: Any, name: str, masked: str) -> list[Node]:
+    """Returns nodes that repeat the heads of the keys or the values, as several heads of the queries read each.
+
+    Args:
+        layer: The attention.
+        name: The node with the features of all heads.
+        masked: A node with the mask of the sequence, which a Reshape drops.
+    """
+    sizes = int(layer.num_key_value_heads), int(layer.head_dim)
+    count = int(layer.num_repeats)
+    return [
+        Node(f"{name}.split", reference.Reshape((-1, *sizes)), (name,)),
+        Node(f"{name}.heads", reference.Rearrange("repeat", 2, count), (f"{name}.split",)),
+        Node(f"{name}.joined", reference.Reshape((-1, count * sizes[0] * sizes[1])), (f"{name}.heads",)),
+        Node(f"{name}.repeated", reference.TakeMask(), (f"{name}.joined", masked)),
+    ]
 
 
 def _projection(dense: Any, summed: int) -> reference.Dense:

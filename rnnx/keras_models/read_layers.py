@@ -110,17 +110,6 @@ def _read_elu(layer: Any, _: OpenShape) -> reference.ELU:
     return reference.ELU(float(layer.alpha))
 
 
-def _read_softmax(layer: Any, shape: OpenShape) -> reference.Activation | reference.Softmax:
-    # Keras lists the mask argument of a layer as a further input, of dtype bool.
-    if any(tensor.dtype == "bool" for tensor in keras.tree.flatten(layer.input)):
-        raise refusal(layer, "would use the mask of positions as a mask of features; use Activation('softmax') instead")
-    axes = list(layer.axis) if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if len(axes) != 1 or axes[0] % len(shape) == 0:
-        raise refusal(layer, f"works along axis {layer.axis}; only one axis other than the batch is supported")
-    axis = int(axes[0]) % len(shape)
-    return reference.Activation("softmax") if axis == len(shape) - 1 else reference.Softmax(axis)
-
-
 def _read_normalization(layer: Any, shape: OpenShape) -> reference.Layer:
     return read_normalization(layer, shape, refusal)
 
@@ -279,7 +268,6 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.ReLU: _read_relu,
     layers.LeakyReLU: _read_leaky_relu,
     layers.ELU: _read_elu,
-    layers.Softmax: _read_softmax,
     layers.PReLU: _read_prelu,
     **dict.fromkeys(NORMALIZATIONS, _read_normalization),
     layers.Concatenate: _read_concatenate,

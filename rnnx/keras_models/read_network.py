@@ -18,10 +18,12 @@ from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
+from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding
 from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
+from rnnx.keras_models.read_softmax import read_softmax
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Input, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.shapes import zeros
 
@@ -51,7 +53,7 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     source: dict[Port, str] = {(entry.name, 0): entry.name for entry in inputs.values()}
     for layer, readers in read_wiring(model, inputs):
         reads = tuple(source[port] for port in readers)
-        has_one_mask = not is_operation(layer) and type(layer) not in ATTENTIONS
+        has_one_mask = not is_operation(layer) and type(layer) not in (*ATTENTIONS, layers.Softmax)
         if has_one_mask and (masked := find_explicit_mask(model, layer, inputs)):
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
@@ -141,6 +143,10 @@ def _read_layer(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input])
         return read_bidirectional(layer, inputs)
     if type(layer) in ATTENTIONS:
         return read_attention(layer, inputs, ports)
+    if type(layer) is layers.Softmax:
+        return [Node(layer.name, read_softmax(layer, inputs), inputs)], [layer.name]
+    if type(layer) in ENCODINGS:
+        return read_encoding(layer, inputs), [layer.name]
     if type(layer) in SEPARABLE:
         return read_separable(layer, inputs), [layer.name]
     if type(layer) in (Fold, Unfold):

@@ -59,13 +59,18 @@ def read_normalization(layer: Any, shape: tuple[int | None, ...], refuse: _Refus
         if is_last:
             return reference.LayerNormalization(gamma, beta, float(layer.epsilon))
         return reference.AxesNormalization(axes, gamma, beta, float(layer.epsilon))
-    if not is_last:
-        raise refuse(layer, f"works along axis {layer.axis}; only the last axis is supported")
+    epsilon = float(getattr(layer, "epsilon", 0.0))
     if type(layer) is layers.GroupNormalization:
-        return reference.GroupNormalization(int(layer.groups), *_scale_and_center(layer), float(layer.epsilon))
+        groups, (gamma, beta) = int(layer.groups), _scale_and_center(layer)
+        if is_last:
+            return reference.GroupNormalization(groups, gamma, beta, epsilon)
+        return reference.AxisGroupNormalization(groups, gamma, beta, epsilon, *axes)
     if type(layer) is layers.RMSNormalization:
-        return reference.RMSNormalization(_weight(layer.scale), float(layer.epsilon))
-    return reference.UnitNormalization()
+        scale = _weight(layer.scale)
+        if is_last:
+            return reference.RMSNormalization(scale, epsilon)
+        return reference.AxesRMSNormalization(axes, scale, epsilon)
+    return reference.UnitNormalization() if is_last else reference.AxesUnitNormalization(axes)
 
 
 def _scale_and_center(layer: Any) -> tuple[Array | None, Array | None]:

@@ -17,7 +17,7 @@ from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
 from rnnx.keras_models.folding import Fold, Unfold
-from rnnx.keras_models.operation_parts import is_operation, operations_of_masks, outputs_of
+from rnnx.keras_models.operation_parts import is_operation, masks_read, operations_of_masks, outputs_of
 from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, InputKind, Node
 
@@ -139,7 +139,9 @@ def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tup
         # Keras lists the mask of a layer as a further input, of dtype bool. `find_explicit_mask` handles those not
         # propagated.
         tensors = keras.tree.flatten(layer.input)
-        tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or is_operation(layer)]
+        if not is_operation(layer):
+            read = {id(tensor) for tensor in masks_read(layer)} & owner.keys()
+            tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or id(tensor) in read]
         if not tensors:
             raise refusal(layer, "computes with truth values; make numbers of them with keras.ops.cast first")
         if any(id(tensor) not in owner for tensor in tensors):

@@ -8,8 +8,9 @@ Imports numpy only. Import the layers and the network from here.
 """
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
-from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
@@ -71,7 +72,16 @@ from rnnx.reference.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
+from rnnx.reference.softmax import AxesSoftmax, Softmax
+from rnnx.reference.statistics import (
+    AxesNormalization,
+    AxesRMSNormalization,
+    AxesUnitNormalization,
+    AxisBatchNormalization,
+    AxisGroupNormalization,
+    FeatureRescaling,
+    GroupNormalization,
+)
 from rnnx.reference.tensor import NamedArrays, Tensor
 
 __all__ = [
@@ -94,7 +104,11 @@ __all__ = [
     "Attention",
     "AttentionWeights",
     "AxesNormalization",
+    "AxesRMSNormalization",
+    "AxesSoftmax",
+    "AxesUnitNormalization",
     "AxisBatchNormalization",
+    "AxisGroupNormalization",
     "BatchNormalization",
     "CappedReLU",
     "Choose",
@@ -107,12 +121,14 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "CountIds",
     "Dense",
     "Dot",
     "Einsum",
     "Embedding",
     "FeatureRescaling",
     "Fill",
+    "FindBin",
     "FoldTime",
     "GetItem",
     "Given",
@@ -120,6 +136,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GroupNormalization",
     "HeadKind",
+    "IdLayer",
     "Input",
     "InputKind",
     "Join",
@@ -127,6 +144,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "LookUp",
     "Mask",
     "Masking",
     "Merge",
@@ -136,6 +154,7 @@ __all__ = [
     "Network",
     "Node",
     "Normalization",
+    "OneHot",
     "PReLU",
     "Pad",
     "Pooling1D",

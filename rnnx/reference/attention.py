@@ -37,20 +37,6 @@ MaskEffect = Literal["subtract", "replace", "remove"]
 
 
 @dataclass(frozen=True)
-class Softmax:
-    """Returns exp(x) / sum(exp(x)) along any axis.
-
-    Attributes:
-        axis: The axis; that of the batch is 0.
-    """
-
-    axis: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(softmax(x.values, axis=self.axis), x.mask)
-
-
-@dataclass(frozen=True)
 class Dot:
     """Returns the products of two inputs, summed over one axis of each; the result has no mask.
 

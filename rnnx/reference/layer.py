@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
@@ -55,7 +56,16 @@ from rnnx.reference.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
+from rnnx.reference.softmax import AxesSoftmax, Softmax
+from rnnx.reference.statistics import (
+    AxesNormalization,
+    AxesRMSNormalization,
+    AxesUnitNormalization,
+    AxisBatchNormalization,
+    AxisGroupNormalization,
+    FeatureRescaling,
+    GroupNormalization,
+)
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
 RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
@@ -70,5 +80,7 @@ Layer: TypeAlias = (
     | MultiplyMatrix | MultiplyTensors | Einsum
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization
-    | Softmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
+    | AxisGroupNormalization | AxesUnitNormalization | AxesRMSNormalization
+    | FindBin | LookUp | OneHot | CountIds
+    | Softmax | AxesSoftmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
 )  # fmt: skip

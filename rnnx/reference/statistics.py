@@ -7,12 +7,14 @@ Source: as Keras 3 defines them (`keras.layers`); Y. Wu and K. He, "Group normal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnnx.primitives import Array, fold, swap
-from rnnx.reference.items import in_order
+from rnnx.primitives import Array, fold, rsqrt, swap, unit
+from rnnx.reference.items import in_order, require_axes
+from rnnx.reference.operations import Reduce
 from rnnx.reference.pointwise import BatchNormalization, LayerNormalization
 from rnnx.reference.tensor import Tensor
 
@@ -34,14 +36,9 @@ class AxesNormalization:
     epsilon: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        rank, sizes = x.values.ndim, x.values.shape
-        if max(self.axes) >= rank:
-            raise ValueError(f"the input has no axis {max(self.axes)}")
-        order = (*(axis for axis in range(rank) if axis not in self.axes), *self.axes)
-        turned = in_order(x.values, order)
-        shape = turned.shape
-        values = _standardized(turned.reshape(*shape[: -len(self.axes)], -1), self.epsilon).reshape(*shape)
-        values = in_order(values, tuple(order.index(axis) for axis in range(rank)))
+        require_axes(x, *self.axes)
+        sizes = x.values.shape
+        values = _as_one(x.values, self.axes, lambda rows: _standardized(rows, self.epsilon))
         whole = [size if axis in self.axes else 1 for axis, size in enumerate(sizes)]
         values = values if self.gamma is None else fold(values, self.gamma.reshape(whole))
         return Tensor(values if self.beta is None else values + self.beta.reshape(whole), x.mask)
@@ -90,6 +87,59 @@ class GroupNormalization:
 
 
 @dataclass(frozen=True, eq=False)
+class AxisGroupNormalization(GroupNormalization):
+    """A group normalization of another axis than the last one; its weights are `(size of the axis,)`.
+
+    Attributes:
+        axis: The axis that is split into groups; that of the batch is 0.
+    """
+
+    axis: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        back = self.axis - x.values.ndim
+        values = super().__call__(Tensor(swap(x.values, back, -1))).values
+        return Tensor(swap(values, back, -1), x.mask)
+
+
+@dataclass(frozen=True)
+class AxesUnitNormalization:
+    """Divides the numbers over some axes by the root of the sum of their squares.
+
+    Attributes:
+        axes: The axes, in order; that of the batch is 0.
+    """
+
+    axes: tuple[int, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        require_axes(x, *self.axes)
+        return Tensor(_as_one(x.values, self.axes, unit), x.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class AxesRMSNormalization:
+    """Root mean square normalization over some axes: x / sqrt(mean(x^2) + epsilon) * scale.
+
+    The result has no mask, as in Keras.
+
+    Attributes:
+        axes: The axes, in order; that of the batch is 0.
+        scale: The factors. Keras repeats them over the axes in front, as NumPy does: those of axis 1, which are one for
+            each position, are multiplied with the features.
+        epsilon: A small number that is added to the mean of the squares.
+    """
+
+    axes: tuple[int, ...]
+    scale: Array
+    epsilon: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        mean = Reduce("mean", self.axes, keepdims=True)(Tensor(x.values * x.values)).values
+        return Tensor(x.values * rsqrt(mean + self.epsilon) * self.scale)
+
+
+@dataclass(frozen=True, eq=False)
 class FeatureRescaling:
     """Returns x * `scale` + `offset`, with a number for each feature; also a Normalization that is inverted.
 
@@ -103,6 +153,16 @@ class FeatureRescaling:
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(fold(x.values, self.scale) + self.offset, x.mask)
+
+
+def _as_one(x: Array, axes: tuple[int, ...], function: Callable[[Array], Array]) -> Array:
+    """Applies a function of the last axis to some axes, as if they were one."""
+    rank = x.ndim
+    order = (*(axis for axis in range(rank) if axis not in axes), *axes)
+    turned = in_order(x, order)
+    shape = turned.shape
+    values = function(turned.reshape(*shape[: -len(axes)], -1)).reshape(*shape)
+    return in_order(values, tuple(order.index(axis) for axis in range(rank)))
 
 
 def _standardized(x: Array, epsilon: float) -> Array:

@@ -46,7 +46,7 @@ def attended(layer: keras.Layer, inputs: int = 2, *, is_half_masked: bool = Fals
         given = [rnn()(x) for _ in range(inputs)]
         if is_half_masked:
             given[0] = layers.Reshape((-1, 4))(given[0])
-        is_listed = not isinstance(layer, layers.MultiHeadAttention)
+        is_listed = not isinstance(layer, layers.MultiHeadAttention | layers.GroupQueryAttention)
         result = layer(given, **settings) if is_listed else layer(*given, **settings)
         if not settings.get("return_attention_scores"):
             return last(result)
@@ -107,5 +107,11 @@ BODIES_OF_ATTENTION: dict[str, Callable[[], Body]] = {
     "heads, half masked": lambda: attended(layers.MultiHeadAttention(2, 3), is_half_masked=True),
     "heads, residual": lambda: residual,
     "heads, read again": lambda: read_again,
+    "grouped heads": lambda: attended(layers.GroupQueryAttention(3, 4, 2)),
+    "grouped heads, one of the keys": lambda: attended(
+        layers.GroupQueryAttention(2, 3, 1, use_bias=False), inputs=3, use_causal_mask=True
+    ),
+    "grouped heads, all": lambda: attended(layers.GroupQueryAttention(2, 2, 2)),
+    "grouped heads, weights": lambda: attended(layers.GroupQueryAttention(2, 2, 1), return_attention_scores=True),
     "heads, weights": lambda: attended(layers.MultiHeadAttention(2, 3), return_attention_scores=True),
 }

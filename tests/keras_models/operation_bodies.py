@@ -19,6 +19,12 @@ def items(x: Any) -> Any:
     return keras.ops.concatenate([one, last(states[:, ::-1, ::2]), last(states[:, None, -1])], axis=1)
 
 
+def items_from_the_second_on(x: Any) -> Any:
+    """Drops the first position twice; the start of the slice and its axis are the same number."""
+    states = rnn()(x)
+    return last(keras.ops.concatenate([states[:, 1:], keras.ops.exp(-states[:, 1:])], axis=-1))
+
+
 def arithmetic(x: Any) -> Any:
     """Combines tensors, of which some have an axis of size 1."""
     a, b = rnn()(x), rnn()(x)
@@ -190,6 +196,7 @@ def all_readers(operation: Callable[[Any], Any]) -> Body:
 
 BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "items": lambda: items,
+    "items from the second on": lambda: items_from_the_second_on,
     "item, last step": lambda: lambda x: rnn()(x)[:, -1],
     "arithmetic": lambda: arithmetic,
     "arithmetic with constants": lambda: arithmetic_with_constants,

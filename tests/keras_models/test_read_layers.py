@@ -125,6 +125,31 @@ def half_masked(merge: keras.Layer) -> Body:
     return lambda x: last(merge([rnn()(x), layers.Reshape((-1, 4))(rnn()(x))]))
 
 
+def softmax_with_mask(axis: Any) -> Body:
+    """Weights states of any length by a softmax of scores, with a mask that operations compute from the ids."""
+
+    def build(x: Any) -> Any:
+        states = rnn()(x)
+        mask = keras.ops.expand_dims(keras.ops.not_equal(ids_of(x), 0), -1)
+        scores = layers.Softmax(axis=axis)(layers.Reshape((-1, 2))(layers.Dense(2)(states)), mask=mask)
+        return last(layers.Multiply()([scores[..., :1], states]))
+
+    return build
+
+
+def softmax_of_rows(x: Any) -> Any:
+    """Weights states by a softmax of `(batch, time)`, with the mask of the Embedding."""
+    states = rnn()(x)
+    scores = keras.ops.squeeze(layers.Dense(1)(states), -1)
+    weights = layers.Softmax()(scores, mask=x._keras_mask)
+    return layers.Dot(axes=1)([weights, states])
+
+
+def ids_of(x: Any) -> Any:
+    """Returns the input of the model, of which `x` is the Embedding."""
+    return x._keras_history.operation.input
+
+
 BODIES: dict[str, Callable[[], Body]] = {
     "batch normalization": lambda: after_states(layers.BatchNormalization()),
     "batch normalization, plain": lambda: after_states(layers.BatchNormalization(center=False, scale=False, axis=2)),
@@ -267,8 +292,24 @@ BODIES: dict[str, Callable[[], Body]] = {
     "gelu before a batch normalization": lambda: after_states(layers.Dense(5, "gelu"), layers.BatchNormalization()),
     "unit normalization": lambda: after_states(layers.UnitNormalization()),
     "rms normalization": lambda: after_states(layers.RMSNormalization()),
+    "group normalization of positions": lambda: lambda x: last(layers.GroupNormalization(2, axis=1)(square(x))),
+    "group normalization of an axis between": lambda: (
+        lambda x: last(
+            layers.Reshape((4, 4))(layers.GroupNormalization(2, axis=-2)(layers.Reshape((2, 4, 2))(square(x))))
+        )
+    ),
+    "unit normalization of all": lambda: lambda x: last(layers.UnitNormalization(axis=(1, 2))(square(x))),
+    "unit normalization over the time": lambda: (
+        lambda x: last(layers.UnitNormalization(axis=1)(layers.Reshape((-1, 4))(rnn()(x))))
+    ),
+    "rms normalization of all": lambda: lambda x: last(layers.RMSNormalization(axis=[1, 2])(square(x))),
+    "rms normalization over the time": lambda: lambda x: last(layers.RMSNormalization(axis=1)(square(x))),
     "repeat": lambda: lambda x: layers.GlobalMaxPooling1D()(layers.RepeatVector(3)(layers.SimpleRNN(4)(x))),
     "softmax over the time": lambda: lambda x: last(layers.Softmax(axis=1)(square(x))),
+    "softmax of all": lambda: lambda x: last(layers.Softmax(axis=(1, 2))(square(x))),
+    "softmax over the time, masked": lambda: softmax_with_mask(1),
+    "softmax of all, masked": lambda: softmax_with_mask((1, 2)),
+    "softmax of rows, masked": lambda: softmax_of_rows,
     "permute": lambda: lambda x: last(layers.Permute((2, 1))(square(x))),
     "permute of three axes": lambda: (
         lambda x: layers.Flatten()(layers.Permute((3, 1, 2))(layers.Reshape((2, 4, 2))(square(x))))
@@ -475,13 +516,21 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Conv1D(2, 1, data_format="channels_first", name="p")(square(x)), "has data_format='channels"),
         (lambda x: layers.MaxPooling1D(1, data_format="channels_first", name="p")(square(x)), "has data_format='chan"),
         (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
-        (lambda x: layers.Softmax(axis=(1, 2), name="p")(square(x)), "along axis (1, 2); only one axis"),
+        (lambda x: layers.Softmax(axis=(0, 2), name="p")(square(x)), "along axis (0, 2); only the other axes"),
+        (
+            lambda x: layers.Softmax(name="p")(square(x), mask=np.ones((1, 4, 4), bool)),
+            "has a constant mask; only a mask that is computed",
+        ),
+        (
+            lambda x: layers.Softmax(name="p")(square(x), mask=square(x)),
+            "has a mask of computed numbers, where rounding could decide",
+        ),
         (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
         (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
         (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
-        (lambda x: layers.GroupNormalization(2, axis=1, name="p")(square(x)), "works along axis 1"),
+        (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
                 layers.Reshape((2, 4, 2))(square(x))
@@ -492,7 +541,6 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
         (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
-        (lambda x: layers.UnitNormalization(axis=1, name="p")(square(x)), "works along axis 1; only the last axis"),
         (lambda x: layers.SpectralNormalization(layers.Dense(3), name="p")(rnn()(x)), "is of an unsupported class"),
         (lambda x: layers.GaussianNoise(0.1)(layers.Conv1DTranspose(3, 2, name="p")(x)), "is of an unsupported class"),
         (
