@@ -115,6 +115,27 @@ def _limits(found: Sequence[Verification]) -> str:
         else ""
     )
     return (
-        f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}"
+        f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}{_structure(found)}; "
         "verify cannot know who made a file, or whether the model is good"
     )
+
+
+def _structure(found: Sequence[Verification]) -> str:
+    """Says which nodes of the files were accounted for, and which were not."""
+    unknown = [
+        f"{', '.join(checked.structure.unknown_layers)} of {checked.file}"
+        for checked in found
+        if checked.structure and checked.structure.unknown_layers
+    ]
+    readers = [checked.file for checked in found if checked.structure and checked.structure.has_unknown_reader]
+    notes = []
+    if unknown:
+        notes.append(
+            "this version does not know the nodes of the layers "
+            + " and ".join(unknown)
+            + ", where a branch for other "
+            "inputs could hide"
+        )
+    if readers:
+        notes.append(f"the tokenizer in {', '.join(readers)} was not compared, because its bundle was not given")
+    return "; ".join(notes) or "every node belongs to a layer of the network"

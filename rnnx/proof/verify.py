@@ -22,6 +22,7 @@ from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.decide_once import decide_once
 from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
 from rnnx.proof.report import ParityReport
+from rnnx.proof.structure import Structure, check_structure
 from rnnx.proof.whole_bundle import IdsInUse, find_unused_ids, require_described
 from rnnx.reference import INPUT_NAME, Array, Network
 from rnnx.rounding.decisions import Decisions
@@ -47,6 +48,7 @@ class Verification:
         bits: By runtime: `same` if the outputs for the golden vectors have the same bits as at the export, or `other`.
         max_bits_diff: By runtime: the largest difference of these outputs from those at the export.
         ids: For each input of ids, how many of them no golden vector uses.
+        structure: Whether every node of the file was accounted for.
     """
 
     file: str
@@ -54,6 +56,7 @@ class Verification:
     bits: dict[str, str]
     max_bits_diff: dict[str, float]
     ids: tuple[IdsInUse, ...] = ()
+    structure: Structure | None = None
 
 
 def verify_file(
@@ -88,6 +91,7 @@ def _verify(
     properties = read_properties(model)
     evidence = read_evidence(properties, model)
     network = read_reference(evidence, model)
+    structure = check_structure(name, data, evidence, reader)
     batches = _batches(evidence, network)
     if directory is not None:
         require_described(name, properties, evidence, network, directory)
@@ -126,7 +130,7 @@ def _verify(
             float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0))
             for a, b in (record.pair(answer) for record, answer in pairs)
         )
-    return Verification(name, report, bits, differences, find_unused_ids(evidence, network))
+    return Verification(name, report, bits, differences, find_unused_ids(evidence, network), structure)
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
