@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
+    from rnnx.bundle.directory import Directory
     from rnnx.proof.verify import Verification
 
 
@@ -73,7 +74,7 @@ def verify(
                 f"{directory.config.name}: {len(directory.files)} files have the hashes in config.json; its labels, "
                 "tokenizer, inputs and outputs are those in the files; the figures are those that were recorded"
             )
-        terminal.write(_limits(found))
+        terminal.write(_limits(found, directory))
     terminal.hint(f"rnnx info {model}")
 
 
@@ -98,7 +99,7 @@ def _verdict(checked: Verification) -> str:
     )
 
 
-def _limits(found: Sequence[Verification]) -> str:
+def _limits(found: Sequence[Verification], directory: Directory | None) -> str:
     """Says in a sentence what was proved, and what was not."""
     counts = {
         checked.file: f"{checked.file} ({checked.report.text_count + checked.report.trap_count})" for checked in found
@@ -116,6 +117,7 @@ def _limits(found: Sequence[Verification]) -> str:
     )
     return (
         f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}{_structure(found)}; "
+        f"{_vocabulary(found, directory)}"
         "verify cannot know who made a file, or whether the model is good"
     )
 
@@ -139,3 +141,10 @@ def _structure(found: Sequence[Verification]) -> str:
     if readers:
         notes.append(f"the tokenizer in {', '.join(readers)} was not compared, because its bundle was not given")
     return "; ".join(notes) or "every node belongs to a layer of the network"
+
+
+def _vocabulary(found: Sequence[Verification], directory: Directory | None) -> str:
+    """Says that words were not compared, where a bundle has a vocabulary and none of its files knows the words."""
+    if directory is None or VOCABULARY_NAME not in directory.files or any(checked.has_vocabulary for checked in found):
+        return ""
+    return f"the words of {VOCABULARY_NAME} that no golden text has were not compared; "

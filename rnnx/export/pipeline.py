@@ -22,6 +22,7 @@ from rnnx.bundle.directory import (
     STREAM_NAME,
     TEXT_NAME,
     VOCABULARY_NAME,
+    hash_bytes,
     require_replaceable,
     write_directory,
 )
@@ -197,7 +198,7 @@ def _finish_forms(
     report: ParityReport,
 ) -> dict[str, bytes]:
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
-    properties = _properties(source.config, source.network)
+    properties = _properties(source.config, source.network, source.files.get(VOCABULARY_NAME))
     with reported("writing the evidence"):
         finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
         if text_form:
@@ -209,7 +210,7 @@ def _finish_forms(
     return finished
 
 
-def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
+def _properties(config: ModelConfig, network: Network, vocabulary: bytes | None) -> dict[str, str]:
     """Returns the metadata that every file of the bundle has besides its evidence."""
     metadata = ModelMetadata(
         config.name,
@@ -220,6 +221,7 @@ def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
         config.words,
         config.thresholds,
         max(least_times(network).values(), default=1),
+        "" if vocabulary is None else hash_bytes(vocabulary),
     )
     return {METADATA_KEY: to_json(metadata)}
 
