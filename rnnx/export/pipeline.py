@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rnnx.bundle.config import ModelConfig, tool_versions
@@ -69,13 +70,14 @@ class Exported:
     sizes_bytes: dict[str, int]
 
 
-def export(
+def export(  # noqa: PLR0913  # the last two do not touch the conversion
     model: str | Path | Source,
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
     streaming: bool = False,
+    sign: Callable[[str, Mapping[str, bytes]], bytes] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
@@ -87,6 +89,7 @@ def export(
         storage: The number format of the embedding in the text form.
         decisions: Texts whose labels are compared too, one by one.
         streaming: Whether to also write a file with the states as inputs and outputs.
+        sign: Returns the signature of the bundle, given its name and its files; None for a bundle without one.
         on_stage: Called with a description of each stage when it starts.
 
     Returns:
@@ -151,7 +154,7 @@ def export(
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()
-    write_directory(out, config, files)
+    write_directory(out, config, files, None if sign is None else partial(sign, config.name))
     return Exported(out, report, {file: len(content) for file, content in files.items()})
 
 
