@@ -29,7 +29,9 @@ def make_canonical(graph: onnx.GraphProto) -> None:
     names = _Names({value.name for value in (*graph.input, *graph.output)})
     _name_constants(graph, names, set())
     merged = _possibly_merged(graph)
-    for node in _every_node(graph):
+    # The order in a body is not always the same, so its names come last; the rewrites replace the Loops.
+    inner = [node for outer in graph.node for body in _bodies(outer) for node in _every_node(body)]
+    for node in (*graph.node, *inner):
         if merged & set(node.output):
             names.add(node.name, f"{node.op_type}__0")
             for i, name in enumerate(node.output):
@@ -99,13 +101,10 @@ def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
 
 
 def _reads(node: onnx.NodeProto) -> list[str]:
-    """Returns the values that a node reads, in order, and those that its bodies read."""
-    read = list(node.input)
-    for body in _bodies(node):
-        for inner in body.node:
-            read += _reads(inner)
-        read += [output.name for output in body.output]
-    return read
+    """Returns the values that a node reads, in order, and those that its bodies read, by name."""
+    inner = {name for body in _bodies(node) for each in body.node for name in _reads(each)}
+    inner |= {output.name for body in _bodies(node) for output in body.output}
+    return [*node.input, *sorted(inner, key=lambda name: (_COUNTER.sub("", name), name))]
 
 
 def _sort(graph: onnx.GraphProto) -> None:
