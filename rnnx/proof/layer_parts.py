@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -29,9 +29,16 @@ from rnnx.reference.streaming import by_layer
 # The operators that read shapes. An integer constant that they read may be a size of the network.
 _READS_SIZES = frozenset({"Reshape", "Expand", "Concat", "Tile"})
 _SIZE_ATTRIBUTES = frozenset({"hidden_size"})
+# The largest graph of the tests needs 500 steps, and the deepest part has 24 nodes one after the other. A step of the
+# depth takes four frames of Python.
+_MOST_STEPS, _MOST_DEPTH = 100_000, 150
 _LEAST_SIZE = 4  # smaller integers are described by their value
 # What the description of a part begins with; a change of the description needs another one.
 _FORMAT = "rnnx part 1"
+
+
+class PartTooLargeError(Exception):
+    """A graph has so many nodes, or so many one after the other, that its parts are not described."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +99,26 @@ class PartReader:
         return frozenset(size for size in single | both if size >= _LEAST_SIZE)
 
     def parts(self) -> tuple[GraphPart, ...]:
-        """Returns the parts of the graph, from those that the outputs end to those that the inputs begin."""
+        """Returns the parts of the graph, from those that the outputs end to those that the inputs begin.
+
+        Raises:
+            PartTooLargeError: If the graph is larger than any that rnnx writes.
+        """
         found: dict[tuple[str, tuple[str, ...]], GraphPart] = {}
         waiting: list[str] = []
+        steps = iter(range(_MOST_STEPS))
         states = {state.output: state.layer for state in self.evidence.carried}
         ends = self.evidence.outputs or dict.fromkeys(self.graph.outputs, self.evidence.layers[-1].name)
         for output in self.graph.outputs:
             layer = states.get(output) or ends.get(output, self.evidence.layers[-1].name)
-            part = _Description(self, (layer,))
+            part = _Description(self, (layer,), steps)
             kind = "state" if output in states else "output"
             found[kind, (output,)] = part.finish(kind, part.value(output))
             waiting += part.borders
         while waiting:
             node = self.graph.producers[waiting.pop()]
             if ("weights", node.outputs) not in found:
-                part = _Description(self, tuple(sorted(layers_of_node(node, self._constants), key=self._order)))
+                part = _Description(self, tuple(sorted(layers_of_node(node, self._constants), key=self._order)), steps)
                 found["weights", node.outputs] = part.finish("weights", part.node(node))
                 waiting += part.borders
         return tuple(found.values())
@@ -122,8 +134,9 @@ class _Description:
         borders: The values at which the part begins that other parts end at.
     """
 
-    def __init__(self, reader: PartReader, layers: tuple[str, ...]) -> None:
+    def __init__(self, reader: PartReader, layers: tuple[str, ...], steps: Iterator[int]) -> None:
         self._reader, self._layers = reader, layers
+        self._steps, self._depth = steps, 0
         self._numbers: dict[str, int] = {}
         self._known: dict[str, str] = {}
         self._outer: Mapping[str, npt.NDArray[Any]] = reader.graph.constants
@@ -152,6 +165,8 @@ class _Description:
                 return [port.kind, len(port.shape)]
             owner, _, state = name.rpartition(".")
             return ["state", state, self._describe_layer(owner, is_end=is_end)]
+        if name in self._numbers:
+            return [self._numbers[name]]
         settings = {key: self._without_sizes(value) for key, value in layer.settings.items()}
         own = [self._number(name), layer.kind, settings, sorted(layer.weights)]
         if layer.weights and not is_end:
@@ -191,6 +206,19 @@ class _Description:
 
     def node(self, node: ViewedNode) -> str:
         """Returns the digest of a node and of all nodes of this part before it."""
+        self._depth += 1
+        self._count()
+        try:
+            return self._digest_of_node(node)
+        finally:
+            self._depth -= 1
+
+    def _count(self) -> None:
+        """Counts a node, and refuses to go on in a graph that is too large."""
+        if self._depth > _MOST_DEPTH or next(self._steps, None) is None:
+            raise PartTooLargeError
+
+    def _digest_of_node(self, node: ViewedNode) -> str:
         is_constant = all(name in self._reader._constants for name in node.reads)
         inputs = [
             self._constant(name, self._outer[name], (node.op_type, is_constant))
@@ -214,6 +242,7 @@ class _Description:
         known = {name: _digest("body input", i) for i, name in enumerate(body.inputs)}
         known |= {name: self._constant(name, values, ()) for name, values in body.constants.items()}
         for inner in body.nodes:
+            self._count()
             inputs = [known.get(name) or (self.value(name) if name else "") for name in inner.inputs]
             digest = _digest("node", inner.op_type, inputs, self._attributes(inner), len(inner.outputs))
             known |= {name: _digest("value", i, digest) for i, name in enumerate(inner.outputs) if name}

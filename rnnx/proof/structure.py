@@ -24,7 +24,7 @@ from rnnx.errors import ModelError
 from rnnx.onnx_file.graph_view import GraphView, view_graph
 from rnnx.proof.evidence import Evidence
 from rnnx.proof.hidden_branches import find_hidden_branches
-from rnnx.proof.layer_parts import GraphPart, PartReader
+from rnnx.proof.layer_parts import GraphPart, PartReader, PartTooLargeError
 from rnnx.proof.text_reader_nodes import find_difference
 from rnnx.reference import items, operations, statistics
 from rnnx.text.ids import IdEncoder
@@ -86,7 +86,10 @@ def check_structure(name: str, data: bytes, evidence: Evidence, reader: IdEncode
     found = find_hidden_branches(graph, _id_values(evidence), parts.weights, _text_values(graph, evidence))
     if not _OPERATIONS & {layer.kind for layer in evidence.layers} and (branch := next(found, None)) is not None:
         raise ModelError(f"{name}: {branch}; no file of rnnx does that, so it may hide a branch")
-    every = parts.parts()
+    try:
+        every = parts.parts()
+    except (PartTooLargeError, RecursionError):
+        return Structure(0, tuple(layer.name for layer in evidence.layers), reads_text)
     unknown = {layer for part in every if part.digest not in known_digests() for layer in part.layers}
     layers = tuple(layer.name for layer in evidence.layers if layer.name in unknown)
     return Structure(len(every), layers, reads_text and not isinstance(reader, Tokenizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from rnnx.bundle.directory import hash_bytes, read_directory
 from rnnx.cli import run
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import Evidence, read_evidence, with_evidence
+from rnnx.proof.evidence import Evidence, LayerRecord, read_evidence, with_evidence
 from rnnx.proof.structure import Structure, check_structure
 from rnnx.text.ids import read_id_encoder
 from tests.make_bundles import BUNDLES, NAMES
@@ -234,3 +235,29 @@ def test_a_text_file_without_its_bundle_says_so(tmp_path: Path, capsys: pytest.C
     shutil.copy(BUNDLES / "default" / "model.text.onnx", tmp_path / "alone.onnx")
     assert run(["verify", str(tmp_path / "alone.onnx")]) == 0
     assert "the tokenizer in alone.onnx was not compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [200, 15_000])
+def test_a_graph_that_is_too_large_is_not_known(count: int) -> None:
+    mutant = Mutant((BUNDLES / "default" / "model.onnx").read_bytes())
+    value = "probs.right"
+    for _ in range(count):
+        value = mutant.add("Neg", value)
+    mutant.disturb(mutant.add("Sub", value, value))
+    structure = check("default", "model.onnx", mutant.save())
+    assert structure.part_count == 0
+    assert "probs" in structure.unknown_layers
+
+
+def test_layers_that_are_read_twice_each_take_no_time() -> None:
+    """Sixty additions of a value to itself have 2^60 paths."""
+    data = (BUNDLES / "default" / "model.onnx").read_bytes()
+    evidence = evidence_of(data)
+    last = evidence.layers[-1].name
+    sums = []
+    for i in range(60):
+        name = f"sum_{i}"
+        sums.append(LayerRecord(name, "Merge", (last, last), {"operation": "add"}, {}))
+        last = name
+    evidence = dataclasses.replace(evidence, layers=(*evidence.layers, *sums))
+    assert not check_structure("model.onnx", data, evidence, None).is_known
