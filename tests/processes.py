@@ -26,6 +26,7 @@ FRAMEWORKS = (
     "pyarrow",
     "openpyxl",
     "charset_normalizer",
+    "model_signing",
 )
 
 

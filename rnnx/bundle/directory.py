@@ -37,6 +37,7 @@ PLOT_NAME = "parity.png"
 TESTDATA_NAME = "testdata"
 EVALUATION_NAME = "evaluation.json"
 CARD_NAME = "README.md"
+SIGNATURE_NAME = "model.sig"  # covers every other file, so config.json does not list it
 
 DEFAULT_MODEL = "imdb"
 
@@ -123,8 +124,12 @@ def is_part_of_model(path: Path) -> bool:
         return False
 
 
-def read_directory(path: Path) -> Directory:
+def read_directory(path: Path, signed: Mapping[str, str] | None = None) -> Directory:
     """Reads a training run or a bundle, and checks the hash of every file.
+
+    Args:
+        path: The path of the directory.
+        signed: As for `open_directory`.
 
     Raises:
         ModelError: If the config is broken, if files are missing or altered (the message names all of them), or if a
@@ -132,13 +137,15 @@ def read_directory(path: Path) -> Directory:
     """
 
     def read(path: Path) -> Directory:
-        config = _read_config(path)
+        config = _read_config(path, signed)
         return Directory(path, config, _read_files(path, config, config.files))
 
     return _undisturbed(read, path)
 
 
-def open_directory(path: Path, choose: Callable[[ModelConfig], Collection[str]]) -> Directory:
+def open_directory(
+    path: Path, choose: Callable[[ModelConfig], Collection[str]], signed: Mapping[str, str] | None = None
+) -> Directory:
     """Reads the config of a training run or a bundle and only some of its files, and checks the hashes of these.
 
     This is for inference, which needs two of the 19 files of a shipped model. Other commands call `read_directory`.
@@ -147,13 +154,15 @@ def open_directory(path: Path, choose: Callable[[ModelConfig], Collection[str]])
         path: The path of the directory.
         choose: Names the files to read, given the config. Those that the config does not list are left out.
             `Directory.__getitem__` reads any other file when it is needed; after the directory was replaced, it fails.
+        signed: The hashes that were signed (`rnnx.bundle.signature`), by file name. The config has to have its hash,
+            and to list these files with theirs; None for a directory whose signature is not asked for.
 
     Raises:
         ModelError: As `read_directory`, but only for the config and the named files.
     """
 
     def read(path: Path) -> Directory:
-        config = _read_config(path)
+        config = _read_config(path, signed)
         names = choose(config)
         return Directory(path, config, _read_files(path, config, [name for name in config.files if name in names]))
 
@@ -168,8 +177,8 @@ def _read_files(path: Path, config: ModelConfig, names: Iterable[str]) -> dict[s
     """
     files: dict[str, bytes] = {}
     missing, altered = [], []
-    if unsafe := [name for name in config.files if not _is_plain(name)]:
-        raise ModelError(f"{path / CONFIG_NAME}: files: {unsafe[0]!r:.60} is not a plain file name")
+    for name in config.files:
+        require_plain_name(path / CONFIG_NAME, name)
     if len(config.files) > _MAX_FILES:
         raise ModelError(f"{path / CONFIG_NAME}: lists {len(config.files):,} files; at most {_MAX_FILES} are supported")
     for name in names:
@@ -188,6 +197,20 @@ def _read_files(path: Path, config: ModelConfig, names: Iterable[str]) -> dict[s
     return {name: require_loadable(path / name, data) for name, data in files.items()}
 
 
+def require_plain_name(source: Path, name: str) -> None:
+    """Makes sure that the name of a file cannot lead out of its bundle.
+
+    Args:
+        source: The file that lists the name, for the message.
+        name: The name.
+
+    Raises:
+        ModelError: If it could.
+    """
+    if not _is_plain(name):
+        raise ModelError(f"{source}: files: {name!r:.60} is not a plain file name")
+
+
 def _is_plain(name: str) -> bool:
     """Says whether a name cannot lead out of the bundle: a file in it, or in its folder of test data.
 
@@ -201,13 +224,17 @@ def _is_plain(name: str) -> bool:
     return all(part not in ("", ".", "..") and Path(part).name == part and "\\" not in part for part in parts)
 
 
-def _read_config(path: Path) -> ModelConfig:
+def _read_config(path: Path, signed: Mapping[str, str] | None = None) -> ModelConfig:
     try:
-        return from_json(ModelConfig, read_file(path / CONFIG_NAME, _MAX_CONFIG_BYTES))
+        data = read_file(path / CONFIG_NAME, _MAX_CONFIG_BYTES)
+        config = from_json(ModelConfig, data)
     except OSError as error:
         raise ModelError(f"{path / CONFIG_NAME}: {error.strerror or error}") from error
     except ValueError as error:
         raise ModelError(f"{path / CONFIG_NAME}: {error}") from error
+    if signed is not None and {**config.files, CONFIG_NAME: hash_bytes(data)} != signed:
+        raise ModelError(f"{path}: its files are not those that were signed; get this model again")
+    return config
 
 
 def hash_bytes(data: bytes) -> str:
@@ -238,7 +265,7 @@ def _require_replaceable(out: Path) -> None:
     if not out.is_dir() or not any(out.iterdir()):
         return
     try:
-        ours = {CONFIG_NAME, *_read_config(out).files}
+        ours = {CONFIG_NAME, SIGNATURE_NAME, *_read_config(out).files}
     except ModelError as error:
         raise UsageError(f"{out}: it holds files, but no model of rnnx; choose another --out") from error
     found = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
@@ -265,13 +292,19 @@ def _identity(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_mtime_ns
 
 
-def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) -> ModelConfig:
+def write_directory(
+    out: Path,
+    config: ModelConfig,
+    files: Mapping[str, bytes],
+    sign: Callable[[Mapping[str, bytes]], bytes] | None = None,
+) -> ModelConfig:
     """Writes a training run or a bundle, and replaces the one at the same path.
 
     Args:
         out: The path of the directory.
         config: The config, without the hashes.
         files: The content of each file, by name.
+        sign: Returns the signature of all files with the config, by name; None for a directory without a signature.
 
     Returns:
         The config with the hashes, as it was written.
@@ -281,10 +314,13 @@ def write_directory(out: Path, config: ModelConfig, files: Mapping[str, bytes]) 
         OSError: If the directory cannot be written. What was at `out` is unchanged in that case.
     """
     config = dataclasses.replace(config, files={name: hash_bytes(data) for name, data in sorted(files.items())})
+    whole = {**files, CONFIG_NAME: to_json(config).encode()}
+    if sign is not None:
+        whole[SIGNATURE_NAME] = sign(whole)
     from rnnx.files.publish import publish  # inference writes nothing, and starts faster without it
 
     with publish(out, require_replaceable) as folder:
-        for name, data in {**files, CONFIG_NAME: to_json(config).encode()}.items():
+        for name, data in whole.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
     return config

@@ -22,6 +22,8 @@ class ModelMetadata:
 
     Attributes:
         least_time: The fewest positions of an input.
+        vocabulary_sha256: The hash of the words that belong to the ids, as `vocabulary.txt` has them; empty for a model
+            that reads no text, and in a file that was exported before it was recorded.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ModelMetadata:
     words: WordsConfig | None = None
     thresholds: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
     least_time: int = field(default=1, metadata=OMIT_DEFAULT)
+    vocabulary_sha256: str = field(default="", metadata=OMIT_DEFAULT)
 
     def __post_init__(self) -> None:
         require_printable(self.labels)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from rnnx.bundle.directory import DEFAULT_MODEL, find_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.scratch import own_temporary_files
-from rnnx.errors import DataError, ModelError
+from rnnx.errors import DataError, ModelError, UsageError
 from rnnx.files.read import read_file
 
 if TYPE_CHECKING:
@@ -81,6 +83,13 @@ def export(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Add model.stream.onnx, with the states as inputs and outputs.")
     ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign the bundle with a private key, in PEM. Needs the extra \\[sign]."),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="With --sign: the certificate of the key, in PEM; its chain may follow in it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Convert a model to ONNX and prove the result.
@@ -98,6 +107,7 @@ def export(
     from rnnx.proof.progress import reported, reporting_to
 
     _check(model)
+    signer = _signer(sign, certificate)
     with (
         terminal.quiet_tensorflow(),
         own_temporary_files(),
@@ -119,7 +129,13 @@ def export(
         source = model if name is None and names == naming.Names() else sources.open_source(model, names)
         source = source if name is None else sources.renamed(source, name)
         exported = pipeline.export(
-            source, out, storage=storage.value, decisions=texts, streaming=streaming, on_stage=terminal.note
+            source,
+            out,
+            storage=storage.value,
+            decisions=texts,
+            streaming=streaming,
+            sign=signer,
+            on_stage=terminal.note,
         )
     if as_json:
         terminal.write_json(
@@ -135,6 +151,18 @@ def export(
         terminal.write(exported.report.verdict)
         terminal.write(str(exported.path))
     terminal.hint(f"rnnx verify {exported.path}")
+
+
+def _signer(key: Path | None, certificate: Path | None) -> Callable[[str, Mapping[str, bytes]], bytes] | None:
+    """Returns the function that signs the bundle; the key is tried first, before a long export."""
+    if key is None:
+        if certificate is not None:
+            raise UsageError("--certificate names the signer of a bundle: give --sign KEY too")
+        return None
+    from rnnx.bundle.signature import sign_files
+
+    sign_files("trial", {"trial": b""}, key, certificate)
+    return partial(sign_files, key=key, certificate=certificate)
 
 
 def _check(model: str) -> None:

@@ -76,6 +76,10 @@ def infer(
     encoding: EncodingOption = None,
     has_header: HeaderOption = True,
     quotes: QuotesOption = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Refuse a bundle that is not signed with this public key or certificate, in PEM."),
+    ] = None,
     engine: Annotated[
         EngineName | None, typer.Option(help="Who runs the parts of many tables: this machine or a Ray cluster.")
     ] = None,
@@ -84,6 +88,7 @@ def infer(
     ] = None,
 ) -> int:
     """Run an exported model on texts or numbers. Needs no TensorFlow."""
+    _require_one_load(model, key, is_other=follow or is_corpus(out, has_engine=bool(engine or workers)))
     if as_json + as_jsonl + as_conllu > 1:
         raise UsageError("--json, --jsonl and --conllu exclude each other; give one of them")
     if follow:
@@ -109,7 +114,7 @@ def infer(
         options = CorpusOptions(model, str(text_column), str(out), threshold, device.value, batch_size, threads)
         form = TableForm(delimiter, encoding, has_header, quotes)
         return infer_corpus(options, files, form, engine or EngineName.LOCAL, workers)
-    predictor = load(model, device=device.value, batch_size=batch_size, threads=threads)
+    predictor = load(model, device=device.value, batch_size=batch_size, threads=threads, key=key)
     say_device(device, predictor)
     kind = answer_kind(predictor, model)
     kind.require_options(top=top, has_threshold=threshold != DEFAULT_THRESHOLD, as_conllu=as_conllu)
@@ -150,6 +155,15 @@ def _require_table_options(text_column: str | None, *, needs_table: bool, is_oth
         raise UsageError("--out, --probs, --engine, --workers and the options of tables need --text-column")
     if text_column is not None and is_other:
         raise UsageError("--text-column writes a table: give no --json, --conllu, --lines or -k")
+
+
+def _require_one_load(model: str, key: Path | None, *, is_other: bool) -> None:
+    """Refuses a key where the bundle is opened in another way than by `rnnx.load`."""
+    if key is not None and is_other:
+        raise UsageError(
+            "--key goes with no --follow and no folder of answers; check the bundle first: "
+            f"rnnx verify {model} --key {key}"
+        )
 
 
 def say_device(asked: DeviceName, predictor: Predictor) -> None:

@@ -31,13 +31,15 @@ class OnnxFiles(NamedTuple):
     is_whole: bool = False
 
 
-def read_onnx_files(model: str) -> OnnxFiles:
+def read_onnx_files(model: str, key: Path | None = None) -> OnnxFiles:
     """Reads the .onnx files that a user names.
 
     Args:
         model: The name of a shipped model, the path of a bundle, or the path of one .onnx file.
+        key: The public key or certificate with which the bundle has to be signed; None for no check.
 
     Raises:
+        MissingExtraError: With a key, if the extra [sign] is not installed.
         ModelError: If there is no such model, or it is broken, altered or unsafe to load, or has no .onnx file.
         OSError: If a file cannot be read.
     """
@@ -46,10 +48,17 @@ def read_onnx_files(model: str) -> OnnxFiles:
     path = Path(model)
     is_file = path.suffix == ".onnx" and path.is_file()
     if is_file and not is_part_of_model(path):
+        if key is not None:
+            raise ModelError(f"{model}: only a bundle can be signed, and this file is in none")
         data = read_file(path)
         require_loadable(path, data)
         return OnnxFiles({path.name: data})
-    directory = read_directory(find_directory(model))
+    signed = None
+    if key is not None:
+        from rnnx.bundle.signature import check_signature  # needs the extra [sign]
+
+        signed = check_signature(find_directory(model), key)
+    directory = read_directory(find_directory(model), signed)
     files = {name: data for name, data in directory.files.items() if name.endswith(".onnx")}
     if not files:
         raise ModelError(f"{directory.path}: no .onnx file: this is a training run; rnnx export makes a bundle of it")

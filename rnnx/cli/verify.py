@@ -7,17 +7,19 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
+    from rnnx.bundle.directory import Directory
     from rnnx.proof.verify import Verification
 
 
@@ -28,6 +30,10 @@ def verify(
     device: Annotated[
         DeviceName, typer.Option(help="auto: every device of this machine that can run the file.")
     ] = DeviceName.AUTO,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Refuse a bundle that is not signed with this public key or certificate, in PEM."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Repeat the proof of a file on this machine.
@@ -41,7 +47,7 @@ def verify(
     from rnnx.proof.verify import verify_file
     from rnnx.proof.whole_bundle import require_figures
 
-    files, reader, directory, is_whole = read_onnx_files(model)
+    files, reader, directory, is_whole = read_onnx_files(model, key)
     if directory is not None and is_whole:
         require_figures(directory)
 
@@ -73,7 +79,7 @@ def verify(
                 f"{directory.config.name}: {len(directory.files)} files have the hashes in config.json; its labels, "
                 "tokenizer, inputs and outputs are those in the files; the figures are those that were recorded"
             )
-        terminal.write(_limits(found))
+        terminal.write(_limits(found, directory, key))
     terminal.hint(f"rnnx info {model}")
 
 
@@ -98,7 +104,7 @@ def _verdict(checked: Verification) -> str:
     )
 
 
-def _limits(found: Sequence[Verification]) -> str:
+def _limits(found: Sequence[Verification], directory: Directory | None, key: Path | None) -> str:
     """Says in a sentence what was proved, and what was not."""
     counts = {
         checked.file: f"{checked.file} ({checked.report.text_count + checked.report.trap_count})" for checked in found
@@ -115,6 +121,42 @@ def _limits(found: Sequence[Verification]) -> str:
         else ""
     )
     return (
-        f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}"
-        "verify cannot know who made a file, or whether the model is good"
+        f"proved on the golden inputs of each form: {', '.join(counts.values())}; {of_ids}{_structure(found)}; "
+        f"{_vocabulary(found, directory)}"
+        f"{_signer(key)}"
     )
+
+
+def _structure(found: Sequence[Verification]) -> str:
+    """Says which nodes of the files were accounted for, and which were not."""
+    unknown = [
+        f"{', '.join(checked.structure.unknown_layers)} of {checked.file}"
+        for checked in found
+        if checked.structure and checked.structure.unknown_layers
+    ]
+    readers = [checked.file for checked in found if checked.structure and checked.structure.has_unknown_reader]
+    notes = []
+    if unknown:
+        notes.append(
+            "this version does not know the nodes of the layers "
+            + " and ".join(unknown)
+            + ", where a branch for other "
+            "inputs could hide"
+        )
+    if readers:
+        notes.append(f"the tokenizer in {', '.join(readers)} was not compared, because its bundle was not given")
+    return "; ".join(notes) or "every node belongs to a layer of the network"
+
+
+def _vocabulary(found: Sequence[Verification], directory: Directory | None) -> str:
+    """Says that words were not compared, where a bundle has a vocabulary and none of its files knows the words."""
+    if directory is None or VOCABULARY_NAME not in directory.files or any(checked.has_vocabulary for checked in found):
+        return ""
+    return f"the words of {VOCABULARY_NAME} that no golden text has were not compared; "
+
+
+def _signer(key: Path | None) -> str:
+    """Says who made the files, if that is known."""
+    if key is None:
+        return "verify cannot know who made a file without --key, or whether the model is good"
+    return f"every file is signed with {key}; verify cannot know whether the model is good"

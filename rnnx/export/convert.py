@@ -29,6 +29,7 @@ from rnnx.export.separate_axes import separate_axes
 from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
+from rnnx.rewrites.canonical_names import make_canonical
 from rnnx.rewrites.einsum import replace_einsums
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
@@ -82,6 +83,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)
     _name_dimensions(proto.graph, network)
+    make_canonical(proto.graph)
     names = fill_markers(proto, model, network)
     _name_loops(proto.graph, {name: layer for name, layer in network.recurrent_nodes.items() if name not in names})
     proto.ir_version = IR_VERSION

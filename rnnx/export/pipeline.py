@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rnnx.bundle.config import ModelConfig, tool_versions
@@ -22,6 +23,7 @@ from rnnx.bundle.directory import (
     STREAM_NAME,
     TEXT_NAME,
     VOCABULARY_NAME,
+    hash_bytes,
     require_replaceable,
     write_directory,
 )
@@ -68,13 +70,14 @@ class Exported:
     sizes_bytes: dict[str, int]
 
 
-def export(
+def export(  # noqa: PLR0913  # the last two do not touch the conversion
     model: str | Path | Source,
     out: Path | None = None,
     *,
     storage: Storage = DEFAULT_STORAGE,
     decisions: DecisionTexts | None = None,
     streaming: bool = False,
+    sign: Callable[[str, Mapping[str, bytes]], bytes] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Converts a model, proves the result, and publishes the bundle.
@@ -86,6 +89,7 @@ def export(
         storage: The number format of the embedding in the text form.
         decisions: Texts whose labels are compared too, one by one.
         streaming: Whether to also write a file with the states as inputs and outputs.
+        sign: Returns the signature of the bundle, given its name and its files; None for a bundle without one.
         on_stage: Called with a description of each stage when it starts.
 
     Returns:
@@ -150,7 +154,7 @@ def export(
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
     files[CARD_NAME] = write_card(config, files).encode()
-    write_directory(out, config, files)
+    write_directory(out, config, files, None if sign is None else partial(sign, config.name))
     return Exported(out, report, {file: len(content) for file, content in files.items()})
 
 
@@ -197,7 +201,7 @@ def _finish_forms(
     report: ParityReport,
 ) -> dict[str, bytes]:
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
-    properties = _properties(source.config, source.network)
+    properties = _properties(source.config, source.network, source.files.get(VOCABULARY_NAME))
     with reported("writing the evidence"):
         finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
         if text_form:
@@ -209,7 +213,7 @@ def _finish_forms(
     return finished
 
 
-def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
+def _properties(config: ModelConfig, network: Network, vocabulary: bytes | None) -> dict[str, str]:
     """Returns the metadata that every file of the bundle has besides its evidence."""
     metadata = ModelMetadata(
         config.name,
@@ -220,6 +224,7 @@ def _properties(config: ModelConfig, network: Network) -> dict[str, str]:
         config.words,
         config.thresholds,
         max(least_times(network).values(), default=1),
+        "" if vocabulary is None else hash_bytes(vocabulary),
     )
     return {METADATA_KEY: to_json(metadata)}
 

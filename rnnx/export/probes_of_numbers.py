@@ -75,7 +75,9 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         "zeros between": _blank(_draw(network, length, normal), slice(1, None, 3)),
     }
     if any(port.kind == "mask" for port in network.inputs):
-        traps |= {f"a mask, {name}": _draw(network, length, _masked(rng, make)) for name, make in _MASKS.items()}
+        traps |= {
+            f"a mask, {name}": _draw(network, length, _masked(rng, make, normal)) for name, make in _MASKS.items()
+        }
     if apart := ports_with_own_time(network):
         uneven = _draw(network, length, normal)
         for i, name in enumerate(apart):
@@ -146,9 +148,8 @@ def _sensitive(network: Network, normal: Draw) -> Draw:
     return draw
 
 
-def _masked(rng: np.random.Generator, make: Callable[..., npt.NDArray[np.bool_]]) -> Draw:
-    """Draws numbers and ids as usual, and all masks by one function of `_MASKS`."""
-    normal = _normal(rng, 1.0)
+def _masked(rng: np.random.Generator, make: Callable[..., npt.NDArray[np.bool_]], normal: Draw) -> Draw:
+    """Draws numbers and ids as `normal` does, and all masks by one function of `_MASKS`."""
     return lambda port, shape: make(rng, shape) if port.kind == "mask" else normal(port, shape)
 
 

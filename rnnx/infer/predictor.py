@@ -395,6 +395,7 @@ def load(
     device: Device = "auto",
     batch_size: int | None = None,
     threads: int | None = None,
+    key: str | Path | None = None,
 ) -> Predictor:
     """Loads a bundle for inference.
 
@@ -403,16 +404,24 @@ def load(
         device: `auto` takes CUDA if it is available and a batch is large enough; `cuda` never falls back to the CPU.
         batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
         threads: Batches that run at once; if None, as many as there are cores on the CPU, and one on CUDA.
+        key: The path of the signer's public key, or of the certificate that the signer's leads to, in PEM. A bundle
+            that is not signed with it is refused. None for no check.
 
     Raises:
         DeviceError: If CUDA is asked for and not available.
-        MissingExtraError: If onnxruntime is not installed.
-        ModelError: If there is no such model, or it is broken or altered.
-        UsageError: If `device`, `batch_size` or `threads` is not one of the allowed values.
+        MissingExtraError: If onnxruntime is not installed; with a key, if the extra [sign] is not.
+        ModelError: If there is no such model, or it is broken or altered, or not signed with the key.
+        UsageError: If `device`, `batch_size`, `threads` or `key` is not one of the allowed values.
     """
     require_device(device)
     rows = require_count("batch_size", batch_size)
-    directory = open_directory(find_directory(model), lambda config: files_for(config, device, rows))
+    path = find_directory(model)
+    signed = None
+    if key is not None:
+        from rnnx.bundle.signature import check_signature  # needs the extra [sign]
+
+        signed = check_signature(path, Path(key))
+    directory = open_directory(path, lambda config: files_for(config, device, rows), signed)
     return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
 
 

@@ -9,6 +9,7 @@ Source: onnx/onnx.proto of ONNX 1.23 (names and numbers of the fields); https://
 
 from __future__ import annotations
 
+from struct import unpack
 from typing import Any, TypeAlias
 
 from rnnx.errors import ModelError
@@ -155,8 +156,7 @@ class _Reader:
                 value, at = _read_varint(data, at)
                 values = [_signed(value)]
             elif key & 7 == _FIXED32 and type_ == "float":
-                _cut(data, at, at + 4)
-                values, at = [None], at + 4  # the value is not used
+                values, at = list(unpack("<f", _cut(data, at, at + 4))), at + 4
             else:
                 raise ModelError(f"not an ONNX model: {kind}.{name} has the wire type {key & 7}")
             if is_repeated:
@@ -177,7 +177,7 @@ class _Reader:
         if type_ in FIELDS:
             return [self.read(type_, data, depth)]
         if type_ == "float":
-            return []
+            return list(unpack(f"<{len(data) // 4}f", _cut(data, 0, len(data) // 4 * 4)))
         numbers, at = [], 0
         while at < len(data):
             self._count_field()

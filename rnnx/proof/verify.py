@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.directory import Directory
+from rnnx.bundle.metadata import read_metadata
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
@@ -22,6 +23,7 @@ from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.decide_once import decide_once
 from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
 from rnnx.proof.report import ParityReport
+from rnnx.proof.structure import Structure, check_structure
 from rnnx.proof.whole_bundle import IdsInUse, find_unused_ids, require_described
 from rnnx.reference import INPUT_NAME, Array, Network
 from rnnx.rounding.decisions import Decisions
@@ -47,6 +49,8 @@ class Verification:
         bits: By runtime: `same` if the outputs for the golden vectors have the same bits as at the export, or `other`.
         max_bits_diff: By runtime: the largest difference of these outputs from those at the export.
         ids: For each input of ids, how many of them no golden vector uses.
+        structure: Whether every node of the file was accounted for.
+        has_vocabulary: Whether the file has all words of its vocabulary, or their hash, so that each was compared.
     """
 
     file: str
@@ -54,6 +58,8 @@ class Verification:
     bits: dict[str, str]
     max_bits_diff: dict[str, float]
     ids: tuple[IdsInUse, ...] = ()
+    structure: Structure | None = None
+    has_vocabulary: bool = False
 
 
 def verify_file(
@@ -88,6 +94,9 @@ def _verify(
     properties = read_properties(model)
     evidence = read_evidence(properties, model)
     network = read_reference(evidence, model)
+    structure = check_structure(name, data, evidence, reader)
+    reads_text = evidence.ids is not None and not structure.has_unknown_reader
+    has_vocabulary = reads_text or bool(read_metadata(properties).vocabulary_sha256)
     batches = _batches(evidence, network)
     if directory is not None:
         require_described(name, properties, evidence, network, directory)
@@ -126,7 +135,7 @@ def _verify(
             float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=1e300).max(initial=0.0))
             for a, b in (record.pair(answer) for record, answer in pairs)
         )
-    return Verification(name, report, bits, differences, find_unused_ids(evidence, network))
+    return Verification(name, report, bits, differences, find_unused_ids(evidence, network), structure, has_vocabulary)
 
 
 def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:

@@ -23,7 +23,9 @@ from rnnx.bundle.directory import (
     METRICS_NAME,
     MODEL_NAME,
     PARITY_NAME,
+    VOCABULARY_NAME,
     Directory,
+    hash_bytes,
 )
 from rnnx.bundle.metadata import read_metadata, require_same
 from rnnx.errors import ModelError
@@ -83,13 +85,20 @@ def require_described(
         directory: The bundle.
 
     Raises:
-        ModelError: If the labels, the task, the vocabulary, the tokenizer, an input, an output, or a count of the proof
-            differs.
+        ModelError: If the labels, the task, a word of the vocabulary, the tokenizer, an input, an output, or a count of
+            the proof differs.
     """
     config = directory.config
     require_same(properties, config)
-    if (task := read_metadata(properties).task) != config.task:
-        _refuse(name, "task", config.task, task)
+    metadata = read_metadata(properties)
+    if metadata.task != config.task:
+        _refuse(name, "task", config.task, metadata.task)
+    vocabulary = directory.files.get(VOCABULARY_NAME)
+    recorded_hash = metadata.vocabulary_sha256
+    if recorded_hash and (vocabulary is None or hash_bytes(vocabulary) != recorded_hash):
+        raise ModelError(
+            f"{name}: {VOCABULARY_NAME} of the bundle is not the vocabulary with which the file was exported"
+        )
     inputs = [(port.name, port.kind, port.shape, port.size) for port in config.inputs]
     if inputs != (read := [(port.name, port.kind, port.shape, port.size) for port in network.inputs]):
         _refuse(name, "inputs", inputs, read)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.onnx_file.graph_builder import TO_THE_END
+from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence
 
 

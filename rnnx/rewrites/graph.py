@@ -11,7 +11,7 @@ values that a Loop carries unchanged. Ours stays until a later onnx-ir removes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-TO_THE_END = 2**31 - 1  # the end of a Slice that goes to the end; tract accepts no larger one
+from rnnx.onnx_file.graph_builder import GraphBuilder
+
 # The two inputs of these operators may be in either order.
 _COMMUTATIVE = frozenset({"Add", "Mul", "And", "Equal"})
 
@@ -48,7 +49,7 @@ Bindings: TypeAlias = dict[str, str]
 
 
 @dataclass
-class Graph:
+class Graph(GraphBuilder):
     """An ONNX graph that is being rewritten.
 
     Attributes:
@@ -129,25 +130,9 @@ class Graph:
         del self.proto.initializer[:]
         self.proto.initializer.extend(kept)
 
-    def shared(self, value: int | float | list[int], dtype: type = np.int32) -> str:
-        """Returns the name of a small constant that several nodes share, and adds it at its first use.
-
-        Args:
-            value: A number becomes a scalar of `dtype`, a list a vector of int64, as axes and shapes are.
-            dtype: NumPy's type of a scalar.
-        """
-        array: np.ndarray[Any, Any] = np.array(value, np.int64 if isinstance(value, list) else dtype)
-        name = f"{array.dtype}_{'_'.join(map(str, array.flatten()))}{'' if array.ndim else '_scalar'}"
-        return name if name in self._constants else self.add_constant(name, array)
-
     def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Adds a node and returns the name of its only output. `clean` sorts the nodes afterwards."""
         return self.add_node(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
-
-    def slice(self, value: str, name: str, bounds: Mapping[int, tuple[int, int]]) -> str:
-        """Adds a Slice; `bounds` maps each axis to its start and end."""
-        starts, ends = (self.shared([bound[i] for bound in bounds.values()]) for i in (0, 1))
-        return self.add("Slice", [value, starts, ends, self.shared(list(bounds))], name)
 
     def add_node(self, node: onnx.NodeProto) -> str:
         """Adds a node that was made elsewhere and returns the name of its first output."""

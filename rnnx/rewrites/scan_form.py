@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from rnnx.onnx_file.graph_builder import TO_THE_END
 from rnnx.rewrites.folded_table import add_folded, add_folded_from_zero
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.loop_ids import add_ids
 from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, move_rows, turn

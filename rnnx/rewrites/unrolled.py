@@ -21,8 +21,9 @@ from functools import partial
 
 from onnx import TensorProto
 
+from rnnx.onnx_file.graph_builder import TO_THE_END
 from rnnx.rewrites.folded_table import add_folded_from_zero
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.loop_ids import add_ids
 from rnnx.rewrites.masked_order import add_order, carry, flip, move_ids
 from rnnx.rewrites.pooled_states import Pooled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
 
 import numpy as np
 import onnx
@@ -14,14 +13,10 @@ from rnnx.reference import INPUT_NAME, Network
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
-from rnnx.text_form.alphabet import spell_vocabulary
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import Storage, store
-from rnnx.text_form.tokenizer_nodes import add_tokenizer
-from rnnx.text_form.unicode_nodes import add_unicode_tokenizer
+from rnnx.text_form.text_reader import TEXT_NAME, add_text_reader
 
-TEXT_NAME = "text"
-ALPHABET_KEY = "rnnx.alphabet"
 _PROBS_NAME = "probs"
 
 
@@ -67,7 +62,7 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     """
     model = onnx.ModelProto.FromString(form.model.SerializeToString())
     graph = Graph(model.graph)
-    ids, properties = _add_tokenizer(graph, tokenizer)
+    ids, properties = add_text_reader(graph, tokenizer)
     graph.replace(INPUT_NAME, ids)
     del model.graph.input[:]
     model.graph.input.append(helper.make_tensor_value_info(TEXT_NAME, TensorProto.UINT8, ["batch", "bytes"]))
@@ -79,19 +74,6 @@ def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, sto
     Graph(extra).replace(INPUT_NAME, ids)
     rewritten = Rewritten(model, extra, form.states, cuts=form.cuts)
     return TextForm(rewritten, ids, stored_network, storage, tokenizer, properties)
-
-
-def _add_tokenizer(graph: Graph, tokenizer: Tokenizer) -> tuple[str, dict[str, str]]:
-    """Adds the tokenizer, and returns the value with the ids, and the metadata of the file."""
-    config, vocabulary = tokenizer.config, tokenizer.vocabulary
-    match config.rule:
-        case "bytes":
-            return add_tokenizer(graph, TEXT_NAME, vocabulary, config), {}
-        case "unicode-14":
-            spelled = spell_vocabulary(vocabulary, config)
-            return add_unicode_tokenizer(graph, TEXT_NAME, spelled, config), {ALPHABET_KEY: spelled.alphabet.letters}
-        case _:
-            assert_never(config.rule)
 
 
 def _spell_out_labels(graph: Graph) -> None:

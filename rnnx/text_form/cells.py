@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.rewrites.graph import Graph
+from rnnx.onnx_file.graph_builder import GraphBuilder
+from rnnx.onnx_file.messages import INT32
 from rnnx.text.tokenizer import PAD_ID
-
-INT32 = onnx.TensorProto.INT32
 
 
 class Cells(NamedTuple):
@@ -33,7 +31,7 @@ class Cells(NamedTuple):
     special: str
 
 
-def add_cells(graph: Graph, counts: str, config: TokenizerConfig) -> Cells:
+def add_cells(graph: GraphBuilder, counts: str, config: TokenizerConfig) -> Cells:
     """Adds the layout of the batch of ids.
 
     Args:
@@ -61,7 +59,7 @@ def add_cells(graph: Graph, counts: str, config: TokenizerConfig) -> Cells:
     return Cells(kept, rank, is_word, special)
 
 
-def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[str, str]:
+def _add_lengths(graph: GraphBuilder, counts: str, config: TokenizerConfig) -> tuple[str, str]:
     """Adds the number of words that are kept of each row, and the number of ids with the start's; (batch, 1) each."""
     most = graph.shared(config.max_length)
     if not config.start:
@@ -74,7 +72,7 @@ def _add_lengths(graph: Graph, counts: str, config: TokenizerConfig) -> tuple[st
     return kept, graph.add("Min", [with_start, most], "rnnx.text.length")
 
 
-def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
+def _add_time(graph: GraphBuilder, length: str, config: TokenizerConfig) -> str:
     """Adds the number of columns of the batch of ids, a scalar of at least 1."""
     if config.pad_to == "max_length":
         return graph.shared(config.max_length)
@@ -83,7 +81,7 @@ def _add_time(graph: Graph, length: str, config: TokenizerConfig) -> str:
     return graph.add("ReduceMax", [at_least_one], "rnnx.text.time", keepdims=0)
 
 
-def row(graph: Graph, value: int) -> str:
+def row(graph: GraphBuilder, value: int) -> str:
     """Returns a vector of one int32, and adds it at its first use."""
     name = f"rnnx.text.row_of_{value}"
     return name if graph.constant(name) is not None else graph.add_constant(name, np.array([value], np.int32))

@@ -9,15 +9,13 @@ the text. Bytes that are not UTF-8 have the symbol of the character of their own
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
-from rnnx.rewrites.graph import Graph
+from rnnx.onnx_file.graph_builder import GraphBuilder
 from rnnx.text.unicode_table import CHARACTER_COUNT
 from rnnx.text_form.alphabet import END_OF_ROW, Alphabet
 from rnnx.text_form.hashing import Ints
 from rnnx.text_form.lookup import add_table
 
-INT32 = onnx.TensorProto.INT32
 # What is where a byte would be: the end of a row, and what follows the last row.
 END_BYTE, LATER_BYTE = 256, 257
 _BYTE_COUNT = 258
@@ -43,7 +41,7 @@ _LEAD_PLACE, _SECOND_PLACE, _THIRD_PLACE = 16, 4, 2  # the fourth byte has place
 _CLASS_COUNT = (len(_LEADS) + 1) * _LEAD_PLACE
 
 
-def add_symbols(graph: Graph, wide: str, alphabet: Alphabet, *, strip_breaks: bool) -> str:
+def add_symbols(graph: GraphBuilder, wide: str, alphabet: Alphabet, *, strip_breaks: bool) -> str:
     """Adds the symbol of each byte.
 
     Args:
@@ -78,7 +76,7 @@ def add_symbols(graph: Graph, wide: str, alphabet: Alphabet, *, strip_breaks: bo
     return add("ScatterElements", [first, to_places, flat], "symbols_by_byte", axis=0)
 
 
-def _add_byte_table(graph: Graph, alphabet: Alphabet, strip_breaks: bool) -> str:
+def _add_byte_table(graph: GraphBuilder, alphabet: Alphabet, strip_breaks: bool) -> str:
     """Adds the symbols of all bytes, of `END_BYTE` and of `LATER_BYTE`, (258,)."""
     symbols = np.append(alphabet.symbols[:END_BYTE], [END_OF_ROW, alphabet.last_single])
     symbols[_LEADS[0][0] : _LEADS[-1][1]] = alphabet.undecoded
@@ -87,7 +85,7 @@ def _add_byte_table(graph: Graph, alphabet: Alphabet, strip_breaks: bool) -> str
     return add_table(graph, symbols, "rnnx.text.byte_symbols")
 
 
-def _add_form(graph: Graph, window: str, reach: int, *, strip_breaks: bool) -> str:
+def _add_form(graph: GraphBuilder, window: str, reach: int, *, strip_breaks: bool) -> str:
     """Adds how the character at the beginning of each row of the window is written, (characters,).
 
     The classes of the bytes are added up. Each byte that is that of a line break adds `_CLASS_COUNT`, so that only a
@@ -127,7 +125,7 @@ def _forms_of_classes() -> Ints:
     return forms
 
 
-def _add_code(graph: Graph, sequence: str, form: str) -> str:
+def _add_code(graph: GraphBuilder, sequence: str, form: str) -> str:
     """Adds the number of the character at the beginning of each row of the sequence, (characters, 1)."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -140,7 +138,7 @@ def _add_code(graph: Graph, sequence: str, form: str) -> str:
     return add("ReduceSum", [placed, graph.shared([1])], "code", keepdims=1)
 
 
-def _add_symbol_of_code(graph: Graph, code: str, alphabet: Alphabet) -> str:
+def _add_symbol_of_code(graph: GraphBuilder, code: str, alphabet: Alphabet) -> str:
     """Adds the symbol of each character, from a table of blocks of which equal ones are stored once."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:

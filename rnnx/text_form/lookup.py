@@ -8,17 +8,16 @@ comparison are computed from these constants in the graph, which onnxruntime doe
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
-from rnnx.rewrites.graph import Graph
+from rnnx.onnx_file.graph_builder import GraphBuilder
+from rnnx.onnx_file.messages import INT32
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
 from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, PerfectHash, find_perfect_hash, pack_words
 
-INT32 = onnx.TensorProto.INT32
 LONGEST_WORD = 255  # bytes; the table of packed words is as wide as the longest word
 
 
-def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, count: int) -> str:
+def add_lookup(graph: GraphBuilder, packed: str, start: str, vocabulary: Vocabulary, count: int) -> str:
     """Adds the lookup of words.
 
     Args:
@@ -40,7 +39,7 @@ def add_lookup(graph: Graph, packed: str, start: str, vocabulary: Vocabulary, co
     return add_verdict(graph, chunks, candidate, _add_words(graph, vocabulary, count), count)
 
 
-def add_candidate(graph: Graph, chunks: str, found: PerfectHash) -> str:
+def add_candidate(graph: GraphBuilder, chunks: str, found: PerfectHash) -> str:
     """Adds the id of the only word that each row of chunks can be, (batch, time); 0 for an empty slot."""
     shifts = add_table(graph, found.shifts, "rnnx.text.shifts")
     slots = add_table(graph, found.slots, "rnnx.text.slots")
@@ -52,7 +51,7 @@ def add_candidate(graph: Graph, chunks: str, found: PerfectHash) -> str:
     return graph.add("Gather", [slots, slot], "rnnx.text.candidate", axis=0)
 
 
-def add_verdict(graph: Graph, chunks: str, candidate: str, table: str, count: int) -> str:
+def add_verdict(graph: GraphBuilder, chunks: str, candidate: str, table: str, count: int) -> str:
     """Adds the ids (batch, time): the candidate where the whole word is equal, else that of an unknown word.
 
     Args:
@@ -69,7 +68,7 @@ def add_verdict(graph: Graph, chunks: str, candidate: str, table: str, count: in
     return graph.add("Where", [is_known, candidate, graph.shared(UNKNOWN_ID)], "rnnx.text.words")
 
 
-def _add_chunks(graph: Graph, packed: str, start: str, count: int) -> str:
+def _add_chunks(graph: GraphBuilder, packed: str, start: str, count: int) -> str:
     """Adds the chunks of each word, (batch, time, count), with zeros after its end."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -88,7 +87,7 @@ def _add_chunks(graph: Graph, packed: str, start: str, count: int) -> str:
     return add("Where", [add("Equal", [ended, zero], "goes_on"), chunks, zero], "chunks")
 
 
-def _add_hash(graph: Graph, chunks: str, hash_sum: HashSum, name: str) -> str:
+def _add_hash(graph: GraphBuilder, chunks: str, hash_sum: HashSum, name: str) -> str:
     """Adds the hash of each word, (batch, time)."""
     residues = graph.add("Mod", [chunks, graph.shared(hash_sum.prime)], f"{name}_residues")
     coefficients = graph.add_constant(f"{name}_coefficients", hash_sum.coefficients.astype(np.int32))
@@ -97,7 +96,7 @@ def _add_hash(graph: Graph, chunks: str, hash_sum: HashSum, name: str) -> str:
     return graph.add("Mod", [total, graph.shared(hash_sum.size)], name)
 
 
-def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
+def _add_words(graph: GraphBuilder, vocabulary: Vocabulary, count: int) -> str:
     """Adds the packed words by id, (vocabulary, count), computed from the vocabulary's text."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -122,7 +121,7 @@ def _add_words(graph: Graph, vocabulary: Vocabulary, count: int) -> str:
     return add("ReduceSum", [add("Mul", [triples, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
 
 
-def add_table(graph: Graph, values: Ints, name: str) -> str:
+def add_table(graph: GraphBuilder, values: Ints, name: str) -> str:
     """Adds a table of integers, stored in the smallest type that can hold them."""
     stored = np.uint8 if values.max() < 1 << 8 else np.uint16 if values.max() < 1 << 16 else np.int32
     return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnx.rewrites.graph import Graph
+from rnnx.onnx_file.graph_builder import GraphBuilder
 from rnnx.text.tokenizer import UNKNOWN_ID
 from rnnx.text_form.alphabet import SpelledVocabulary
 from rnnx.text_form.hashing import find_perfect_hash
@@ -33,7 +33,9 @@ class Tokens(NamedTuple):
     initial: str
 
 
-def add_symbol_lookup(graph: Graph, packed: str, tokens: Tokens, vocabulary: SpelledVocabulary, count: int) -> str:
+def add_symbol_lookup(
+    graph: GraphBuilder, packed: str, tokens: Tokens, vocabulary: SpelledVocabulary, count: int
+) -> str:
     """Adds the lookup of tokens.
 
     Args:
@@ -57,7 +59,7 @@ def add_symbol_lookup(graph: Graph, packed: str, tokens: Tokens, vocabulary: Spe
     return add_verdict(graph, chunks, candidate, _add_words(graph, vocabulary, count), count + 1)
 
 
-def _add_chunks(graph: Graph, packed: str, tokens: Tokens, per_chunk: int, count: int) -> str:
+def _add_chunks(graph: GraphBuilder, packed: str, tokens: Tokens, per_chunk: int, count: int) -> str:
     """Adds the first symbol and the chunks of each token, (batch, time, 1 + count), with zeros after its end."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:
@@ -74,7 +76,7 @@ def _add_chunks(graph: Graph, packed: str, tokens: Tokens, per_chunk: int, count
     return add("Concat", [initial, rest], "chunks", axis=2)
 
 
-def _add_words(graph: Graph, vocabulary: SpelledVocabulary, count: int) -> str:
+def _add_words(graph: GraphBuilder, vocabulary: SpelledVocabulary, count: int) -> str:
     """Adds the first symbol and the chunks of each word by its id, (vocabulary, 1 + count)."""
 
     def add(op_type: str, inputs: list[str], suffix: str, **attributes: object) -> str:

@@ -9,21 +9,20 @@ Only the words that are kept are looked up (`rnnx.text_form.lookup`).
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.rewrites.graph import Graph
+from rnnx.onnx_file.graph_builder import GraphBuilder
+from rnnx.onnx_file.messages import INT32
 from rnnx.text.byte_rule import TO_WORDS
 from rnnx.text.tokenizer import Vocabulary
 from rnnx.text_form.cells import add_cells, row
 from rnnx.text_form.hashing import CHUNK_BYTES, chunk_count
 from rnnx.text_form.lookup import add_lookup
 
-INT32 = onnx.TensorProto.INT32
 _BREAK = b"<br />"
 
 
-def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: TokenizerConfig) -> str:
+def add_tokenizer(graph: GraphBuilder, text: str, vocabulary: Vocabulary, config: TokenizerConfig) -> str:
     """Adds the tokenizer.
 
     Args:
@@ -53,7 +52,7 @@ def add_tokenizer(graph: Graph, text: str, vocabulary: Vocabulary, config: Token
     return graph.add("Where", [is_word, words, special], "rnnx.text.ids")
 
 
-def _add_is_start(graph: Graph, wide: str, letters: str, ahead: int, *, strip_breaks: bool) -> str:
+def _add_is_start(graph: GraphBuilder, wide: str, letters: str, ahead: int, *, strip_breaks: bool) -> str:
     """Adds, for each byte of the flat text, whether a word starts there; bool."""
     zero = graph.shared(0)
     before = _add_slice(graph, letters, "rnnx.text.before", 0, ahead + 1)
@@ -75,7 +74,7 @@ def _add_is_start(graph: Graph, wide: str, letters: str, ahead: int, *, strip_br
     return graph.add("And", [is_start, is_no_break], "rnnx.text.is_word_start")
 
 
-def _add_packed(graph: Graph, values: str, name: str) -> str:
+def _add_packed(graph: GraphBuilder, values: str, name: str) -> str:
     """Adds each byte and the two after it as one number below 2^24; the result is two shorter than the values."""
     parts = []
     for i in range(CHUNK_BYTES):
@@ -84,13 +83,13 @@ def _add_packed(graph: Graph, values: str, name: str) -> str:
     return graph.add("Add", [graph.add("Add", parts[:2], f"{name}_01"), parts[2]], name)
 
 
-def _add_slice(graph: Graph, values: str, name: str, start: int, cut: int) -> str:
+def _add_slice(graph: GraphBuilder, values: str, name: str, start: int, cut: int) -> str:
     """Adds values[start : len - cut]."""
     end = -cut if cut else 2**31 - 1  # the end; tract accepts no larger number
     return graph.add("Slice", [values, graph.shared([start]), graph.shared([end]), graph.shared([0])], name)
 
 
-def _add_layout(graph: Graph, rows: str, is_start: str, config: TokenizerConfig) -> tuple[str, str, str]:
+def _add_layout(graph: GraphBuilder, rows: str, is_start: str, config: TokenizerConfig) -> tuple[str, str, str]:
     """Adds the layout of the batch of ids: which word is in which cell.
 
     Returns:

@@ -9,21 +9,22 @@ words of each row are counted. Only the words that are kept are looked up (`rnnx
 from __future__ import annotations
 
 import numpy as np
-import onnx
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.onnx_file.graph_builder import TO_THE_END, GraphBuilder
+from rnnx.onnx_file.messages import INT32
 from rnnx.text_form.alphabet import END_OF_ROW, Alphabet, SpelledVocabulary
 from rnnx.text_form.cells import add_cells
 from rnnx.text_form.character_nodes import BREAK, END_BYTE, LATER_BYTE, add_symbols
 from rnnx.text_form.symbol_lookup import Tokens, add_symbol_lookup
 
-INT32 = onnx.TensorProto.INT32
 # A byte that has to be decoded, so that there is one in every text: tract 0.21 cannot reshape a tensor without rows.
 _ANY_LEAD = 0xC3
 
 
-def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: SpelledVocabulary, config: TokenizerConfig) -> str:
+def add_unicode_tokenizer(
+    graph: GraphBuilder, text: str, vocabulary: SpelledVocabulary, config: TokenizerConfig
+) -> str:
     """Adds the tokenizer.
 
     Args:
@@ -50,7 +51,7 @@ def add_unicode_tokenizer(graph: Graph, text: str, vocabulary: SpelledVocabulary
     return graph.add("Where", [is_word, words, special], "rnnx.text.ids")
 
 
-def _add_wide(graph: Graph, text: str, ahead: int) -> str:
+def _add_wide(graph: GraphBuilder, text: str, ahead: int) -> str:
     """Adds the bytes of all rows with `END_BYTE` around each.
 
     A zero is in front, and before it `_ANY_LEAD`, which `_add_present` removes. `LATER_BYTE` follows `ahead` times.
@@ -64,7 +65,7 @@ def _add_wide(graph: Graph, text: str, ahead: int) -> str:
     return graph.add("Concat", [front, flat, later], "rnnx.text.wide", axis=0)
 
 
-def _add_present(graph: Graph, by_byte: str, alphabet: Alphabet) -> str:
+def _add_present(graph: GraphBuilder, by_byte: str, alphabet: Alphabet) -> str:
     """Adds the symbols without those of bytes that are not there, and without a separator after a separator.
 
     A row that is padded with many zeros costs little in this way.
@@ -79,7 +80,7 @@ def _add_present(graph: Graph, by_byte: str, alphabet: Alphabet) -> str:
     return graph.add("Gather", [here, present], "rnnx.text.symbols", axis=0)
 
 
-def _add_continues(graph: Graph, before: str, here: str, alphabet: Alphabet) -> str:
+def _add_continues(graph: GraphBuilder, before: str, here: str, alphabet: Alphabet) -> str:
     """Adds whether each character continues the token of the one before: WORD and WORD, or SINGLE or JOIN and JOIN."""
 
     def add(op_type: str, inputs: list[str], suffix: str) -> str:
@@ -96,7 +97,7 @@ def _add_continues(graph: Graph, before: str, here: str, alphabet: Alphabet) -> 
     return add("Or", [continues_word, continues_single], "continues")
 
 
-def _add_packed(graph: Graph, here: str, continues: str, alphabet: Alphabet) -> str:
+def _add_packed(graph: GraphBuilder, here: str, continues: str, alphabet: Alphabet) -> str:
     """Adds, for each character, the chunk of the symbols from there to the end of the token, if it continues one.
 
     A chunk that begins at a character that continues no token is not used, except where it begins after the end.
@@ -118,12 +119,12 @@ def _add_packed(graph: Graph, here: str, continues: str, alphabet: Alphabet) -> 
     return packed
 
 
-def _add_slice(graph: Graph, values: str, name: str, start: int, cut: int) -> str:
+def _add_slice(graph: GraphBuilder, values: str, name: str, start: int, cut: int) -> str:
     """Adds values[start : len - cut]."""
     return graph.slice(values, f"rnnx.text.{name}", {0: (start, -cut if cut else TO_THE_END)})
 
 
-def _add_layout(graph: Graph, first: str, config: TokenizerConfig) -> tuple[Tokens, str, str]:
+def _add_layout(graph: GraphBuilder, first: str, config: TokenizerConfig) -> tuple[Tokens, str, str]:
     """Adds the layout of the batch of ids: which token is in which cell.
 
     Args:

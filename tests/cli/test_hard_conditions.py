@@ -58,6 +58,9 @@ FROM_STDIN = [
 WITH_BUNDLE = [command for command in COMMANDS if "{model}" in command]
 
 
+LONG_COMMANDS = ("train {table} --out {out} --epochs 1", "export {series} --out {out}")
+
+
 @pytest.fixture
 def fill(tmp_path: Path) -> Callable[..., list[str]]:
     """Makes the files that a command names, and returns a function that turns a command into its words."""
@@ -71,6 +74,12 @@ def fill(tmp_path: Path) -> Callable[..., list[str]]:
         return [word.format(**{**places, **others}) for word in command.split()]
 
     return words
+
+
+def run_in_shell(shell: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command by a line of bash, in which `"$@"` is the command."""
+    argv = ["bash", "-c", shell, "rnnx", sys.executable, "-m", "rnnx", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603  # ours
 
 
 def require_one_line(capsys: Capture, code: int, *codes: int) -> str:
@@ -145,9 +154,7 @@ def test_a_limit_of_memory_is_one_line_that_names_it(
     words = fill(command)
     seen = set()
     for kilobytes in (20_000, 80_000, 140_000, 200_000, 250_000):
-        shell = f'ulimit -v {kilobytes}; exec "$@"'
-        argv = ["bash", "-c", shell, "rnnx", sys.executable, "-m", "rnnx", *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  # ours
+        done = run_in_shell(f'ulimit -v {kilobytes}; exec "$@"', words)
         seen.add(done.returncode)
         # Where onnxruntime's own C++ lacks memory, it may crash, and nothing of ours runs any more.
         assert done.returncode in (0, 1, -signal.SIGSEGV, -signal.SIGABRT), (kilobytes, done.stderr)
@@ -159,6 +166,31 @@ def test_a_limit_of_memory_is_one_line_that_names_it(
         elif done.returncode == 0:
             shutil.rmtree(tmp_path / "out", ignore_errors=True)  # the project of embed
     assert 1 in seen
+
+
+@pytest.mark.train
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "shell", "code", "last"),
+    [
+        (LONG_COMMANDS[0], 'exec "$@" <&- >&- 2>&-', 0, ""),
+        (LONG_COMMANDS[1], 'exec "$@" >/dev/full', 1, "error: stdout: No space left on device"),
+        (LONG_COMMANDS[0], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
+        (LONG_COMMANDS[1], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
+    ],
+)
+def test_training_and_export_work_under_hard_conditions(
+    command: str, shell: str, code: int, last: str, fill: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    rows = [f"{word} film {i},{label}" for i in range(20) for word, label in (("good", "pos"), ("bad", "neg"))]
+    (tmp_path / "table.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    done = run_in_shell(shell, fill(command, series=BUNDLES / "series"))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 0:
+        assert (tmp_path / "out" / "config.json").is_file()
+    else:
+        assert done.stderr.splitlines()[-1].startswith(last)
 
 
 @pytest.mark.parametrize("link", ["config.json", "vocabulary.txt", "model.onnx"])

@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,13 @@ import keras
 import onnx
 from onnx import numpy_helper
 
-from rnnx.bundle.directory import read_directory, write_directory
+import rnnx
+from rnnx.bundle.directory import hash_bytes, read_directory, write_directory
 from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export import pipeline
 from rnnx.proof.progress import reporting_to
 from tests.conversions import export
+from tests.make_bundles import BUNDLES
 from tests.mutations import Mutation, change, drop_bias, exports_after, floats
 from tests.progress import Recorder
 
@@ -99,6 +103,8 @@ def test_a_file_has_the_promised_names_and_versions(exported_run: Path, form: st
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert set(properties) == {"rnnx", "rnnx.evidence", "rnnx.sha256"}
     assert json.loads(properties["rnnx"])["labels"] == ["neg", "pos"]
+    words = (exported_run / "vocabulary.txt").read_bytes()
+    assert json.loads(properties["rnnx"])["vocabulary_sha256"] == hash_bytes(words)
     assert len(properties["rnnx.evidence"]) < 500_000
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
@@ -280,3 +286,22 @@ def test_a_directory_with_foreign_files_is_not_overwritten(tiny_run: Path, tmp_p
     with pytest.raises(UsageError, match="choose another --out"):
         export(tiny_run, tmp_path)
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.slow
+def test_an_export_gives_the_same_bits_in_every_process(tmp_path: Path) -> None:
+    """Each process has another order of sets; a tagger has layers that tf2onnx merges nodes of."""
+    runs = [
+        subprocess.Popen(  # noqa: S603  # our own command
+            [sys.executable, "-m", "rnnx", "export", str(BUNDLES / "words"), "--out", str(tmp_path / seed / "bundle")],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(rnnx.__file__).parents[1])},
+        )
+        for seed in ("1", "2")
+    ]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0]
+    first, second = (
+        {path.relative_to(tmp_path / seed): path.read_bytes() for path in sorted((tmp_path / seed).rglob("*.*"))}
+        for seed in ("1", "2")
+    )
+    assert first.keys() == second.keys()
+    assert [str(name) for name, data in first.items() if data != second[name]] == []

@@ -16,7 +16,9 @@ from rnnx.cli import run
 from rnnx.errors import ModelError
 from rnnx.export.probes import IdFormat, make_id_probes
 from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
+from rnnx.proof.evidence import read_evidence, with_evidence
 from rnnx.proof.whole_bundle import require_figures
 from rnnx.reference import Embedding, Input, Network, Node, SimpleRNN
 from tests.make_bundles import BUNDLES, NAMES
@@ -147,3 +149,46 @@ def test_the_probes_of_an_export_use_every_row_of_an_embedding(size: int) -> Non
     ]
     network = Network(nodes, (Input("ids", "ids", (None,), size),))
     assert ids_in(make_number_probes(network, 100, 4)[0]) == list(range(size))
+
+
+def swap_last_words(vocabulary: bytes) -> bytes:
+    lines = vocabulary.splitlines()
+    return b"\n".join([*lines[:-2], lines[-1], lines[-2]]) + b"\n"
+
+
+def record_vocabulary(model: bytes, vocabulary: bytes) -> bytes:
+    """Returns a file with the hash of its vocabulary in the metadata, as an export writes it."""
+    proto = parse_model(model)
+    properties = read_properties(proto)
+    evidence = read_evidence(properties, proto)
+    metadata = json.loads(properties["rnnx"]) | {"vocabulary_sha256": hash_bytes(vocabulary)}
+    whole = with_evidence({"rnnx": json.dumps(metadata)}, evidence, proto)
+    del proto.metadata_props[:]
+    for key, value in whole.items():
+        proto.metadata_props.add(key=key, value=value)
+    changed: bytes = proto.SerializeToString()
+    return changed
+
+
+def test_two_swapped_words_are_found_in_the_text_form(tmp_path: Path, capsys: Capture) -> None:
+    """The golden texts use neither of them."""
+    bundle = Path(shutil.copytree(SHIPPED, tmp_path / "bundle"))
+    change_file(bundle, "vocabulary.txt", swap_last_words)
+    assert run(["verify", str(bundle)]) == 4
+    assert "its tokenizer is not that of the bundle" in capsys.readouterr().err
+
+
+def test_two_swapped_words_are_found_by_their_hash(tmp_path: Path, capsys: Capture) -> None:
+    bundle = Path(shutil.copytree(BUNDLES / "words", tmp_path / "bundle"))
+    assert run(["verify", str(bundle)]) == 0
+    assert "the words of vocabulary.txt that no golden text has were not compared" in capsys.readouterr().out
+    vocabulary = (bundle / "vocabulary.txt").read_bytes()
+    for form in ("model.onnx", "model.batch.onnx"):
+        change_file(bundle, form, lambda data: record_vocabulary(data, vocabulary))
+    assert run(["verify", str(bundle)]) == 0
+    assert "were not compared" not in capsys.readouterr().out
+    change_file(bundle, "vocabulary.txt", swap_last_words)
+    assert run(["verify", str(bundle)]) == 4
+    assert (
+        "vocabulary.txt of the bundle is not the vocabulary with which the file was exported" in capsys.readouterr().err
+    )

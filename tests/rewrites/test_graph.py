@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from rnnx.rewrites.graph import TO_THE_END, Graph, Op, Pattern, Var
+from rnnx.onnx_file.graph_builder import TO_THE_END
+from rnnx.rewrites.graph import Graph, Op, Pattern, Var
 from tests.rewrites.graphs import check, op_types, parse, run
 
 pytestmark = pytest.mark.train

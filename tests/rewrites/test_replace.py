@@ -12,8 +12,9 @@ pytest.importorskip("onnxruntime", reason="needs the [cpu] extra")
 import onnx
 
 from rnnx.errors import ModelError
+from rnnx.onnx_file.graph_builder import TO_THE_END
 from rnnx.onnx_file.visible_states import with_states
-from rnnx.rewrites.graph import TO_THE_END, Graph
+from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten, Write, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
