@@ -24,8 +24,8 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet, targets
-from rnnx.card.card_kinds import CardKind, card_kind
+from rnnx.bundle.embed import read_snippet, targets, targets_of
+from rnnx.card.card_kinds import CardKind, card_kind, code
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
 from rnnx.errors import ModelError
@@ -134,16 +134,18 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
+    count = len(config.labels)
+    out = f"`probs` float32 (batch, {count}) out, one per label" if count else "`values` float32 (batch, 1) out"
     section = (
         f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
-        f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
-        f"```python\n{text_session_snippet(config)}\n```"
+        f"padded with zeros; {out}.\n\n```python\n{text_session_snippet(config)}\n```"
     )
-    if config.task in NOT_EMBEDDED:
-        return section
+    can = targets_of(config.task)
+    if len(can) < len(targets()):
+        return f"{section}\n\n`rnnx embed TARGET .` writes a complete project; `TARGET` is {', '.join(map(code, can))}."
     others = "\n\n".join(
         f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
-        for target in targets()
+        for target in can
         if target != "python"
         for language, lines in [read_snippet(target)]
     )
