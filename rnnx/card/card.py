@@ -156,11 +156,15 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     config = kind.config
     titles = {"accuracy": "accuracy", "f1": "F1", "r2": "R2"}
     score, title = next((name, title) for name, title in titles.items() if name in history[0])
+    has_spans = "validation_span_f1" in history[0]
     rows = "\n".join(
         f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == training.best_epoch else ''} | {epoch[score]:.4f} | "
         f"{epoch['loss']:.4f} | {epoch[f'validation_{score}']:.4f} | {epoch['validation_loss']:.4f} |"
+        + (f" {epoch['validation_span_f1']:.4f} |" if has_spans else "")
         for epoch in history
     )
+    spans, spans_rule = (" validation F1 of spans |", "---:|") if has_spans else ("", "")
+    by = ", by the F1 of spans" if has_spans else ""
     source = f"\n\nData: {_SOURCES[training.dataset]}" if training.dataset in _SOURCES else ""
     curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
     dataset = kind.dataset_argument(f"{training.dataset} (train part)")
@@ -169,8 +173,9 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     return (
         f"## Training\n\n`rnnx train {dataset} --recipe {training.recipe}{task} --seed {training.seed}`: "
         f"{training.train_count:,} {config.kind}, and {training.validation_count:,} more held out for validation, "
-        f"which alone decided which epoch is kept.{' ' + recipe if recipe else ''}\n\n"
-        f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
+        f"which alone decided which epoch is kept{by}.{' ' + recipe if recipe else ''}\n\n"
+        f"| epoch | {title} | loss | validation {title} | validation loss |{spans}\n"
+        f"|---:|---:|---:|---:|---:|{spans_rule}\n"
         f"{rows}{_ENDINGS[training.ending].format(training.epochs)}{curves}{source}"
     )
 
