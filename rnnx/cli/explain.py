@@ -13,7 +13,7 @@ from rnnx.cli import terminal
 from rnnx.cli.answers import describe_answer
 from rnnx.cli.infer import CountedAnswers, DeviceName, DeviceOption, say_device
 from rnnx.cli.infer_table import require_no_table, require_one_table
-from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption, QuotesOption
+from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption, QuotesOption, make_listener
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _answer(
     from rnnx.datasets.tables import open_table
     from rnnx.infer.table_items import TableRows
 
-    table, column = open_table(TableFile(require_one_table(files)), text_column, form)
+    table, column = open_table(TableFile(require_one_table(files)), text_column, form, make_listener())
     rows = TableRows(files[0], table, column)
     return (a for _, a in rows.join(answer(predictor, rows.items(), DEFAULT_THRESHOLD)))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from rnnx.cli import terminal
+from rnnx.cli.table_options import make_listener
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def infer_table(
     source = require_one_table(files)
     if out is not None and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out}: is the table itself; give another name")
-    table, column = open_table(TableFile(source), text_column, form)
+    table, column = open_table(TableFile(source), text_column, form, make_listener())
     names = list(table.names or ())
     labels = predictor.labels if has_probs else ()
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"

@@ -64,7 +64,8 @@ def _filled_rows(file: TableFile) -> Iterator[tuple[int, Sequence[str | None]]]:
                     yield number, cells
             book.close()
         except damage as error:
-            raise DataError(f"not a spreadsheet that can be read ({error})", file.path) from error
+            what = f"not a spreadsheet that can be read ({error}); save it as .csv or .xlsx"
+            raise DataError(what, file.path) from error
 
 
 def _to_text(cell: Any) -> str | None:
