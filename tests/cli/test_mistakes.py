@@ -102,6 +102,9 @@ def test_the_mistakes_of_a_newcomer_are_answered_with_what_to_do(
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     with zipfile.ZipFile(tmp_path / "letter.docx", "w") as archive:
+        archive.writestr(
+            "[Content_Types].xml", "<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>"
+        )
         archive.writestr("word/document.xml", "<w/>")
     monkeypatch.setattr("rnnx.cli.train.import_stage", lambda *modules: pytest.fail("TensorFlow is loaded"))
     monkeypatch.setattr("rnnx.cli.train.require_packages", lambda *packages: None)
