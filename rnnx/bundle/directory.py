@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +41,14 @@ CARD_NAME = "README.md"
 SIGNATURE_NAME = "model.sig"  # covers every other file, so config.json does not list it
 
 DEFAULT_MODEL = "imdb"
+# Files of models that are not bundles, by their ending.
+_KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+_OTHER_MODELS = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), "a file of PyTorch"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle"),
+    **dict.fromkeys((".pb", ".tflite"), "a file of TensorFlow"),
+    ".onnx": "an .onnx file of another program, or one without its bundle",
+}
 
 # The shipped models have at most 26 files and 26 MB, and a config.json of 5 kB.
 _MAX_FILES, _MAX_BYTES, _MAX_CONFIG_BYTES = 1000, 1 << 32, 1 << 20
@@ -107,8 +116,24 @@ def find_directory(name: str | Path) -> Path:
         return path
     if path.is_file() and is_part_of_model(path):
         return path.parent
-    what = f"not a model of rnnx, because it has no {CONFIG_NAME}" if path.exists() else "no such model or path"
-    raise ModelError(f"{name}: {what}; the shipped models are {', '.join(shipped) or '(none)'}")
+    meant = get_close_matches(str(name).lower(), shipped, n=1, cutoff=0.7)
+    question = f"; did you mean {meant[0]}?" if meant and not path.exists() else ""
+    raise ModelError(
+        f"{name}: {_why_no_model(path)}; the shipped models are {', '.join(shipped) or '(none)'}{question}"
+    )
+
+
+def _why_no_model(path: Path) -> str:
+    """Says why a path is not a model, and what to do."""
+    if not path.exists():
+        return "no such model or path"
+    what = f"not a model of rnnx, because it has no {CONFIG_NAME}"
+    if not path.is_file():
+        return what
+    if path.suffix.lower() in _KERAS_ENDINGS:
+        return f"{what}; it seems to be a file of Keras, of which rnnx export makes a model"
+    other = _OTHER_MODELS.get(path.suffix.lower())
+    return f"{what}; it seems to be {other}, and rnnx exports files of Keras (.keras, .h5)" if other else what
 
 
 def name_directory(path: Path) -> str:

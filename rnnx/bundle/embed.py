@@ -57,8 +57,9 @@ _TARGETS = {
     "rust": EmbedTarget(("examples/snippet.rs", "rust")),
     "triton": EmbedTarget(None, add_triton_models),
 }
-# Tasks whose answers the samples cannot show, and what such a model does.
-NOT_EMBEDDED = {"multilabel": "gives several labels per text", "regression": "gives a number"}
+# What a model does whose answers not every sample can show, by its task, and the targets that can.
+_OTHER_TASKS = {"multilabel": "gives several labels per text", "regression": "gives a number"}
+_CAN_ANSWER = {"multilabel": ("python",), "regression": ("python",)}
 # Files that a build leaves in the directory of a sample.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
@@ -71,6 +72,28 @@ def targets() -> list[str]:
 def languages() -> list[str]:
     """Returns the names of the targets with a snippet, sorted."""
     return [name for name in targets() if _TARGETS[name].snippet]
+
+
+def targets_of(task: str) -> list[str]:
+    """Returns the names of the targets whose sample shows the answers of a task (`ModelConfig.task`), sorted."""
+    return [target for target in targets() if target in _CAN_ANSWER.get(task, (target,))]
+
+
+def require_answered(target: str, task: str, bundle: str | Path) -> None:
+    """Makes sure that the sample of a target shows the answers of a task.
+
+    Args:
+        target: One of `targets()`.
+        task: `ModelConfig.task`.
+        bundle: The bundle, for the message.
+
+    Raises:
+        UsageError: If it does not. The message names the targets that do.
+    """
+    if target not in (can := targets_of(task)):
+        raise UsageError(
+            f"{bundle}: {_OTHER_TASKS[task]}, and the sample for {target} shows one label; choose {', '.join(can)}"
+        )
 
 
 def read_snippet(target: str) -> tuple[str, str]:
@@ -111,16 +134,14 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
     Raises:
         ModelError: If the bundle is broken, or has no text model.
         OSError: If the project cannot be written. No file is left in that case.
-        UsageError: If there is no such target, or if `out` is not empty.
+        UsageError: If there is no such target, if its sample cannot show the answers of the model, or if `out` is not
+            empty.
     """
     if target not in _TARGETS:
         raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
     _require_free(out)
     directory = read_directory(find_directory(bundle))
-    if problem := NOT_EMBEDDED.get(directory.config.task):
-        raise UsageError(
-            f"{directory.path}: {problem}, and the projects of rnnx embed show one label; not supported yet"
-        )
+    require_answered(target, directory.config.task, directory.path)
     if TEXT_NAME not in directory.files:
         raise ModelError(
             f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"

@@ -24,8 +24,8 @@ from rnnx.bundle.directory import (
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import NOT_EMBEDDED, languages, read_snippet
-from rnnx.card.card_kinds import CardKind, card_kind
+from rnnx.bundle.embed import languages, read_snippet, targets, targets_of
+from rnnx.card.card_kinds import CardKind, card_kind, code
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
 from rnnx.errors import ModelError
@@ -134,13 +134,15 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
 
 
 def _embed(config: ModelConfig) -> str:
+    count = len(config.labels)
+    out = f"`probs` float32 (batch, {count}) out, one per label" if count else "`values` float32 (batch, 1) out"
     section = (
         f"## Embed\n\n`{TEXT_NAME}` contains the tokenizer and the vocabulary: `text` uint8 (batch, bytes) in, rows "
-        f"padded with zeros; `probs` float32 (batch, {len(config.labels)}) out, one per label.\n\n"
-        f"```python\n{text_session_snippet(config)}\n```"
+        f"padded with zeros; {out}.\n\n```python\n{text_session_snippet(config)}\n```"
     )
-    if config.task in NOT_EMBEDDED:
-        return section
+    can = targets_of(config.task)
+    if len(can) < len(targets()):
+        return f"{section}\n\n`rnnx embed TARGET .` writes a complete project; `TARGET` is {', '.join(map(code, can))}."
     others = "\n\n".join(
         f"<details><summary>{target}</summary>\n\n```{language}\n{lines}\n```\n\n</details>"
         for target in languages()
@@ -154,11 +156,15 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     config = kind.config
     titles = {"accuracy": "accuracy", "f1": "F1", "r2": "R2"}
     score, title = next((name, title) for name, title in titles.items() if name in history[0])
+    has_spans = "validation_span_f1" in history[0]
     rows = "\n".join(
         f"| {epoch['epoch']}{' (kept)' if epoch['epoch'] == training.best_epoch else ''} | {epoch[score]:.4f} | "
         f"{epoch['loss']:.4f} | {epoch[f'validation_{score}']:.4f} | {epoch['validation_loss']:.4f} |"
+        + (f" {epoch['validation_span_f1']:.4f} |" if has_spans else "")
         for epoch in history
     )
+    spans, spans_rule = (" validation F1 of spans |", "---:|") if has_spans else ("", "")
+    by = ", by the F1 of spans" if has_spans else ""
     source = f"\n\nData: {_SOURCES[training.dataset]}" if training.dataset in _SOURCES else ""
     curves = f"\n\n![{title[:1].upper()}{title[1:]} and loss over the epochs]({CURVES_NAME})" if has_curves else ""
     dataset = kind.dataset_argument(f"{training.dataset} (train part)")
@@ -167,8 +173,9 @@ def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, 
     return (
         f"## Training\n\n`rnnx train {dataset} --recipe {training.recipe}{task} --seed {training.seed}`: "
         f"{training.train_count:,} {config.kind}, and {training.validation_count:,} more held out for validation, "
-        f"which alone decided which epoch is kept.{' ' + recipe if recipe else ''}\n\n"
-        f"| epoch | {title} | loss | validation {title} | validation loss |\n|---:|---:|---:|---:|---:|\n"
+        f"which alone decided which epoch is kept{by}.{' ' + recipe if recipe else ''}\n\n"
+        f"| epoch | {title} | loss | validation {title} | validation loss |{spans}\n"
+        f"|---:|---:|---:|---:|---:|{spans_rule}\n"
         f"{rows}{_ENDINGS[training.ending].format(training.epochs)}{curves}{source}"
     )
 

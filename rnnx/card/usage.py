@@ -38,12 +38,16 @@ def array_session_snippet(config: ModelConfig) -> str:
 
 def text_session_snippet(config: ModelConfig) -> str:
     """Returns the five Python lines that run `model.text.onnx` on a text, with onnxruntime alone."""
+    run = (
+        f'probs = session.run(["probs"], {{"text": text}})[0][0]\nprint(dict(zip({list(config.labels)}, probs)))'
+        if config.labels
+        else 'values = session.run(["values"], {"text": text})[0][0]\nprint(values[0])'
+    )
     return (
         "import numpy as np, onnxruntime as ort\n"
         f'session = ort.InferenceSession("{TEXT_NAME}", providers=["CPUExecutionProvider"])\n'
         'text = np.frombuffer(b"A text.", np.uint8)[None]\n'
-        'probs = session.run(["probs"], {"text": text})[0][0]\n'
-        f"print(dict(zip({list(config.labels)}, probs)))"
+        f"{run}"
     )
 
 

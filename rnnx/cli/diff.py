@@ -19,7 +19,7 @@ from rnnx.errors import DataError, UsageError
 from rnnx.files.read import open_stdin
 
 if TYPE_CHECKING:
-    from rnnx.proof.diff import DiffInput, InputDifference, Side
+    from rnnx.proof.diff import DiffInput, DiffReport, InputDifference, Side
 
 LABELS_DIFFER = 3
 # All texts are kept, and each runs twice, with all its states.
@@ -59,14 +59,30 @@ def diff(
         terminal.write_json({**dataclasses.asdict(report), "flip_count": report.flip_count})
     else:
         rows = [
-            (given.name, *given.labels, _format(given.max_abs_diff), _where(given), _format(given.max_state_diff))
+            (given.name, *_answers(given), _format(given.max_abs_diff), _where(given), _format(given.max_state_diff))
             for given in report.inputs
         ]
-        columns = ("Input", "A", "B", "Probability difference", "First differ at", "Largest state difference")
-        terminal.write_table(columns, rows)
-        terminal.note(f"{report.flip_count} of {len(report.inputs)} labels differ: {' | '.join(report.names)}")
+        has_labels = report.task != "regression"
+        difference = "Probability difference" if has_labels else "Difference"
+        terminal.write_table(("Input", "A", "B", difference, "First differ at", "Largest state difference"), rows)
+        terminal.note(f"{_summary(report, has_labels=has_labels)}: {' | '.join(report.names)}")
     if report.flip_count:
         raise typer.Exit(LABELS_DIFFER)
+
+
+def _answers(given: InputDifference) -> tuple[str, ...]:
+    """Returns what each side answers: a label, labels joined by `|`, or a number."""
+    if given.values:
+        return tuple(f"{value:.7g}" for value in given.values)
+    return tuple(label or "(none)" for label in given.labels)
+
+
+def _summary(report: DiffReport, *, has_labels: bool) -> str:
+    count = len(report.inputs)
+    if has_labels:
+        return f"{report.flip_count} of {count} labels differ"
+    differing = [given.max_abs_diff for given in report.inputs if given.max_abs_diff]
+    return f"{len(differing)} of {count} numbers differ, by at most {max(differing, default=0.0):.2g}"
 
 
 def _format(difference: float | None) -> str:

@@ -67,12 +67,16 @@ def _print_rows(console: Console, shown: Text, text: str) -> None:
 
 
 def write_strongest(explanation: Explanation, count: int) -> None:
-    """Prints a table of the words with the strongest effects: for the label on the left, against it on the right."""
-    label, strongest = explanation.label, explanation.strongest(count)
-    against = explanation.strongest(count, against=True)
+    """Prints a table of the words with the strongest effects: for the label on the left, against it on the right.
+
+    Of a number, the words on the left raise it, and those on the right lower it.
+    """
+    strongest, against = explanation.strongest(count), explanation.strongest(count, against=True)
     if not strongest and not against:
         return
-    columns = (f"For {label}", "Effect", "Head", f"Against {label}", "Effect", "Head")
+    columns = [
+        column for side in _sides(explanation.label) for column in (side[0].upper() + side[1:], "Effect", "Head")
+    ]
     rows = [_cells(left) + _cells(right) for left, right in zip_longest(strongest, against)]
     terminal.write_table(columns, rows)
 
@@ -84,14 +88,37 @@ def _cells(word: ExplainedWord | None) -> tuple[str, str, str]:
 def _headline(place: str, explanation: Explanation) -> Text:
     from rich.text import Text
 
-    prediction, label = explanation.prediction, explanation.label
+    prediction = explanation.prediction
     line = Text(f"{terminal.isolate(terminal.readable(place))}  ", "bold")
-    line.append(f"{terminal.isolate(prediction.label)} {prediction.probability:.4f}", "bold")
-    if label != prediction.label:
-        line.append(f", {terminal.isolate(label)} {explanation.probability:.4f}", "bold")
+    line.append(", ".join(_answers(explanation)), "bold")
     unknown = len(explanation.words) - explanation.known_count
     line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} unknown" if unknown else ""), "not bold dim")
     return line
+
+
+def _answers(explanation: Explanation) -> list[str]:
+    """Returns the labels of a text with their probabilities, and the explained one if it is another; or its number."""
+    from rnnx.infer.predictions import Prediction, Rating
+
+    prediction, label = explanation.prediction, explanation.label
+    if isinstance(prediction, Rating):
+        return [f"{prediction.value:.4g}"]
+    given = (prediction.label,) if isinstance(prediction, Prediction) else prediction.labels
+    shown = [*given, label] if label is not None and label not in given else given
+    answers = [f"{terminal.isolate(name)} {prediction.probs[name]:.4f}" for name in shown]
+    return answers if given else ["(none)", *answers]
+
+
+def _sides(label: str | None) -> tuple[str, str]:
+    """Says what a word with an effect above zero does, and one with an effect below zero."""
+    if label is None:
+        return "raises the number", "lowers the number"
+    return f"for {label}", f"against {label}"
+
+
+def _least_effect(explanation: Explanation) -> float:
+    """The least effect that is shown. A probability is at most 1, a number may be larger."""
+    return _LEAST_EFFECT * max(1.0, abs(explanation.probability))
 
 
 def _count(words: int) -> str:
@@ -103,14 +130,15 @@ def _coloured(text: bytes, explanation: Explanation) -> Text:
     from rich.text import Text
 
     words = explanation.words
-    scale = max(_LEAST_EFFECT, *(abs(word.effect) for word in words))
+    least = _least_effect(explanation)
+    scale = max(least, *(abs(word.effect) for word in words))
     before = explanation.first_number - 1
     after = explanation.prediction.tokens - before - len(words)
     shown = Text(f"[{_count(before)} before, not read] " if before else "", "dim", end="")
     at = words[0].start if before else 0
     for word in words:
         shown.append(_plain(text[at : word.start]), "not dim")
-        shown.append(terminal.readable(word.word), _style(word, scale))
+        shown.append(terminal.readable(word.word), _style(word, scale, least))
         at = word.end
     shown.append("" if after else _plain(text[at:]).rstrip(), "not dim")
     shown.append(f" [{_count(after)} after, not read]" if after else "", "dim")
@@ -123,22 +151,24 @@ def _plain(gap: bytes) -> str:
     return "\n".join(map(terminal.readable, lines))
 
 
-def _style(word: ExplainedWord, scale: float) -> str:
+def _style(word: ExplainedWord, scale: float, least: float) -> str:
     if not word.is_known:
         return "dim italic"
-    if abs(word.effect) < _LEAST_EFFECT:
+    if abs(word.effect) < least:
         return "not dim"
     colour = _FOR if word.effect > 0 else _AGAINST
     share = abs(word.effect) / scale
-    return next(("not dim " + style.format(colour) for least, style, _ in _LEVELS if share >= least), "not dim")
+    return next(("not dim " + style.format(colour) for lowest, style, _ in _LEVELS if share >= lowest), "not dim")
 
 
 def _legend(explanation: Explanation) -> Text:
     from rich.text import Text
 
     line = Text("")
-    for name, colour in (("for", _FOR), ("against", _AGAINST)):
-        line.append(f"{name} {terminal.isolate(explanation.label)}: ", "dim")
+    label = explanation.label
+    sides = _sides(None if label is None else terminal.isolate(label))
+    for side, colour in zip(sides, (_FOR, _AGAINST), strict=True):
+        line.append(f"{side}: ", "dim")
         for _, style, word in reversed(_LEVELS):
             line.append(word, style.format(colour)).append(" ")
         line.append("  ")
@@ -148,15 +178,22 @@ def _legend(explanation: Explanation) -> Text:
 
 
 def _curve(console: Console, explanation: Explanation) -> Text | None:
-    """Draws the probability that the head gives at each word as bars; None if the terminal cannot print them."""
+    """Draws what the head gives at each word as bars; None if the terminal cannot print them.
+
+    A probability is drawn from 0 to 1, a number from its least to its largest value here.
+    """
     from rich.text import Text
 
     if not console.encoding.startswith("utf"):
         return None
     probs = [word.probability for word in explanation.words]
-    first, last = f"head, {terminal.isolate(explanation.label)}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
+    label = explanation.label
+    of = "" if label is None else f", {terminal.isolate(label)}"
+    low, high = (min(probs), max(probs)) if label is None else (0.0, 1.0)
+    first, last = f"head{of}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
     width = min(len(probs), max(1, console.width - len(first) - len(last)))
     cuts = [len(probs) * i // width for i in range(width + 1)]
     means = [sum(probs[a:b]) / (b - a) for a, b in pairwise(cuts)]
-    bars = "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)
+    shares = [(mean - low) / (high - low) if high > low else 0.0 for mean in means]
+    bars = "".join(_BARS[min(int(share * len(_BARS)), len(_BARS) - 1)] for share in shares)
     return Text(first, "dim").append(bars, "not dim").append(last, "dim")

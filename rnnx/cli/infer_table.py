@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from rnnx.cli import terminal
+from rnnx.cli.table_options import make_listener
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,6 +112,19 @@ def require_no_table(files: Sequence[str], *, has_labels: bool) -> None:
             raise UsageError(f"{file}: is a table, not one text; give {column}--lines to answer each line")
 
 
+def require_one_table(files: Sequence[str]) -> Path:
+    """Returns the one table that a user names.
+
+    Raises:
+        UsageError: If it is not exactly one file.
+    """
+    from rnnx.infer.text_files import STDIN
+
+    if len(files) != 1 or files[0] == STDIN:
+        raise UsageError("--text-column reads one table: give one FILE, and not -")
+    return Path(files[0])
+
+
 def infer_table(
     predictor: Predictor,
     model: str,
@@ -148,19 +162,17 @@ def infer_table(
     from rnnx.datasets.tables import open_table
     from rnnx.infer.encoders import TextReader
     from rnnx.infer.table_items import TableRows
-    from rnnx.infer.text_files import STDIN, answer
+    from rnnx.infer.text_files import answer
 
     columns_of = ANSWER_COLUMNS.get(predictor.config.task)
     if not isinstance(predictor.reader, TextReader) or columns_of is None:
         raise UsageError(f"--text-column is for models that label texts; {model} does not")
     if has_probs and not predictor.labels:
         raise UsageError(f"--probs is for models with labels; {model} gives a number")
-    if len(files) != 1 or files[0] == STDIN:
-        raise UsageError("--text-column reads one table: give one FILE, and not -")
-    source = Path(files[0])
+    source = require_one_table(files)
     if out is not None and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out}: is the table itself; give another name")
-    table, column = open_table(TableFile(source), text_column, form)
+    table, column = open_table(TableFile(source), text_column, form, make_listener())
     names = list(table.names or ())
     labels = predictor.labels if has_probs else ()
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"

@@ -18,7 +18,7 @@ from rnnx.bundle.directory import (
     read_directory,
     shipped_names,
 )
-from rnnx.bundle.embed import NOT_EMBEDDED, read_snippet
+from rnnx.bundle.embed import read_snippet, require_answered
 from rnnx.card.card_kinds import card_kind
 from rnnx.card.usage import describe_inputs, describe_outputs, text_session_snippet
 from rnnx.cli import terminal
@@ -37,7 +37,11 @@ def info(
 ) -> None:
     """Describe a model, and how to embed it."""
     if target is not None:
-        terminal.write(read_snippet(target)[1])
+        snippet = read_snippet(target)[1]
+        config = read_directory(find_directory(bundle)).config
+        require_answered(target, config.task, bundle)
+        gives_number = config.tokenizer is not None and not config.labels
+        terminal.write(text_session_snippet(config) if gives_number else snippet)
         terminal.hint(f"rnnx embed {target} {bundle}")
         return
     directory = read_directory(find_directory(bundle))
@@ -55,7 +59,7 @@ def info(
         terminal.write(card_kind(config).snippet(config.name if is_shipped else str(directory.path)))
         if TEXT_NAME in directory.files:
             terminal.write(text_session_snippet(config))
-        embed = f", or rnnx embed TARGET {bundle}" if config.task not in NOT_EMBEDDED else ""
+        embed = f", or rnnx embed TARGET {bundle}" if TEXT_NAME in directory.files else ""
         terminal.hint(f"rnnx infer --model {bundle} FILE{embed}")
 
 

@@ -50,6 +50,10 @@ _OTHER_VALUES = {"gpu": "cuda", "nvidia": "cuda", "float32": "f32", "float16": "
 # What click and typer say of a value that is not one of an option's choices.
 _NO_CHOICE = re.compile(r"'(?P<value>.*)' is not one of (?P<choices>'.*')\.?$", re.DOTALL)
 
+# What they say of a value that is no number, and of a number that is not allowed.
+_NO_NUMBER = re.compile(r"'(?P<value>.*)' is not a valid (int|integer|float)( range)?\.?$", re.DOTALL)
+_OUT_OF_RANGE = re.compile(r"^(?P<value>\S+) is not in the range ")
+
 
 def require_command(name: str, commands: Sequence[str]) -> None:
     """Makes sure that a word is a command.
@@ -87,6 +91,9 @@ def describe(error: Exception, command: str) -> str:
     value = option if option.startswith("-") else option.upper()
     if match := _NO_CHOICE.search(message):
         return f"{value} {_describe_choices(match)}"
+    if match := _NO_NUMBER.search(message) or _OUT_OF_RANGE.search(message):
+        expected = _describe_number(match["value"], getattr(param, "type", None))
+        return f"{value}: {expected}; {_help(command)}"
     reason = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     return f"{value}: {reason[:1].lower()}{reason[1:]}; {_help(command)}"
 
@@ -104,6 +111,19 @@ def _describe_choices(match: re.Match[str]) -> str:
     meant = _OTHER_VALUES.get(value.lower()) or next(iter(close), None)
     ending = f"; did you mean {meant}?" if meant in choices else ""
     return f"should be {_either(choices)}, not {value!r:.60}{ending}"
+
+
+def _describe_number(value: str, kind: object) -> str:
+    """Describes a value that is no number, or one that is not allowed."""
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    number = "a whole number" if "int" in str(getattr(kind, "name", "")) else "a number"
+    allowed = {
+        (False, False): "",
+        (True, False): f" of at least {least}",
+        (False, True): f" of at most {most}",
+        (True, True): f" from {least} to {most}",
+    }[least is not None, most is not None]
+    return f"should be {number}{allowed}, not {value!r:.60}"
 
 
 def _either(words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import typer
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.cli import terminal
 from rnnx.cli.config_file import read_config, write_config
-from rnnx.cli.extras import import_stage
+from rnnx.cli.extras import import_stage, require_packages
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.cli.table_options import (
@@ -52,12 +52,14 @@ from rnnx.train.pace import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from rnnx.datasets import AnyDataset, Columns, TableForm, TextTask
     from rnnx.train.fit import Epoch, Fit, Progress
     from rnnx.train.recipes import Recipe
     from rnnx.train.task import StageProgress
+
+
+_SHOWN_LABELS = 20
 
 
 class Teller:
@@ -236,10 +238,8 @@ def train(
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with terminal.quiet_tensorflow(), own_temporary_files():
-        recipes, fitting, runs, options, devices = import_stage(
-            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
-        )
-        devices.choose_device(device.value)
+        # The data are read before TensorFlow is loaded, so that a mistake in a column is answered at once.
+        require_packages("tensorflow", "keras")
         columns = Columns(
             text=text_column,
             label=label_column,
@@ -248,7 +248,12 @@ def train(
             tag=tag_column,
         )
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
-        data, chosen = _load(recipes, dataset, recipe, None if task is None else task.value, data_dir, columns, form)
+        data = _load(dataset, None if task is None else task.value, data_dir, columns, form)
+        recipes, fitting, runs, options, devices = import_stage(
+            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
+        )
+        devices.choose_device(device.value)
+        chosen: Recipe = recipes.find_recipe(recipe or None, data.kind)
         if tokenizer is not None:
             chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
         changes = options.Options(
@@ -288,7 +293,6 @@ def train(
     best = {
         "run": str(place),
         **fitted.best.figures(),
-        **({} if fitted.span_f1 is None else {"validation_span_f1": fitted.span_f1}),
         **(fitted.held_out.figures() if fitted.held_out else {}),
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
@@ -313,15 +317,13 @@ def train(
 
 
 def _load(
-    recipes: ModuleType,
     dataset: str,
-    recipe: str | None,
     task: TextTask | None,
     data_dir: Path | None,
     columns: Columns,
     form: TableForm,
-) -> tuple[AnyDataset, Recipe]:
-    """The data set, and the recipe that was asked for or that its kind of data takes."""
+) -> AnyDataset:
+    """Reads the data set, and says what was found out about it."""
     from rnnx.datasets import kind_of, load_any
 
     kind = kind_of(dataset, columns)
@@ -329,10 +331,7 @@ def _load(
         raise UsageError(f"--task is for texts and for sequences of numbers, not for {dataset}")
     if (columns.labels or columns.label_delimiter) and task not in (None, "multilabel"):
         raise UsageError(f"--label-columns and --label-delimiter are for --task multilabel, not for {task}")
-    chosen: Recipe = recipes.find_recipe(recipe or None, kind)
-    listener = make_listener()
-    data = load_any(dataset, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
-    return data, chosen
+    return load_any(dataset, task, data_dir=data_dir, columns=columns, form=form, listener=make_listener())
 
 
 def _with_validation(data: AnyDataset, name: str, columns: Columns, form: TableForm) -> AnyDataset:
@@ -364,11 +363,13 @@ def _warn_of_no_learning(fitted: Fit, data: AnyDataset) -> None:
 
 
 def _labels(labels: tuple[str, ...]) -> str:
-    return f", labels {', '.join(labels)}" if labels else ""
+    more = f" and {len(labels) - _SHOWN_LABELS:,} more" if len(labels) > _SHOWN_LABELS else ""
+    return f", labels {', '.join(labels[:_SHOWN_LABELS])}{more}" if labels else ""
 
 
 def _line(epoch: Epoch) -> str:
+    spans = "" if epoch.validation_span_f1 is None else f", F1 of spans {epoch.validation_span_f1:.4f}"
     return (
         f"epoch {epoch.epoch}: {epoch.name} {epoch.score:.4f}, loss {epoch.loss:.4f}, "
-        f"validation {epoch.name} {epoch.validation_score:.4f}, loss {epoch.validation_loss:.4f}"
+        f"validation {epoch.name} {epoch.validation_score:.4f}, loss {epoch.validation_loss:.4f}{spans}"
     )

@@ -24,6 +24,7 @@ from rnnx.datasets.tagged_files import default_tag_column, is_tagged_file, load_
 from rnnx.datasets.targets import TextDataset, TextTask, require_labelled
 from rnnx.datasets.texts import Dataset, Examples, split_by_group, split_by_label
 from rnnx.errors import UsageError
+from rnnx.files.foreign import is_address
 
 __all__ = [
     "DESCRIPTIONS",
@@ -177,9 +178,7 @@ def load_texts(
     _refuse_data_dir(name, data_dir)
     path = Path(name)
     if not path.exists():
-        raise UsageError(
-            f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
-        )
+        raise UsageError(_describe_missing(name))
     require_regular(path)
     kind = kind_of(name)
     if kind != "texts":
@@ -224,6 +223,15 @@ def load_series(name: str, task: SeriesTask, *, data_dir: Path | None = None) ->
         UsageError: If there is no such file, or `data_dir` is given.
     """
     return read_npz(_find_file(name, NPZ_ENDING, data_dir), task)
+
+
+def _describe_missing(name: str) -> str:
+    """Says that there is no data set of a name, and what could have been meant."""
+    if is_address(name):
+        return f"no data set {name!r}: an address, not a file; download it, and name the file"
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        return f"no data set {name!r}: there is no such file or folder here; check its name and its folder"
+    return f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
 
 
 def _find_file(name: str, ending: str, data_dir: Path | None) -> Path:

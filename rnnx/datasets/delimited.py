@@ -118,8 +118,8 @@ class _Source:
                 except csv.Error as error:
                     if lines.is_exhausted:  # everything from here on is in one cell
                         raise DataError(
-                            f"the row after line {last}: {error}; check its quotes; if they are a part of the texts, "
-                            "give --no-quotes",
+                            f"the row after line {last}: {error}: a quote opens and never closes, or there is one too "
+                            "many; mend it, or if quotes are a part of the texts, give --no-quotes",
                             self.file.path,
                         ) from error
                     cells, problem = [], f"{error} (a quote too many?)"
@@ -141,6 +141,8 @@ class _Source:
             cells, problem = row.cells, row.problem
             if any(str(cell).strip() for cell in cells[width:]):
                 why = f"(is {self.delimiter!r} in a text without quotes?)"
+                if any(str(cell).lstrip().startswith("'") for cell in cells):
+                    why = f"(is {self.delimiter!r} in a text? only double quotes enclose a cell, not single ones)"
                 problem = f"{len(cells)} cells, but there are {width} columns {why}"
             yield TableRow(row.number, [cells[i] if i < len(cells) else None for i in wanted], problem)
 

@@ -17,6 +17,7 @@ from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import ENDINGS, known_endings, read_table
 from rnnx.datasets.targets import TextDataset, TextTask
 from rnnx.errors import DataError, UsageError
+from rnnx.files.foreign import name_document
 
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 
@@ -79,9 +80,22 @@ def _read_table(
 ) -> TextDataset:
     rows = read_table(file, columns, form, listener, task)
     if rows is None:
-        endings = f"{known_endings()} or .conllu"
-        raise DataError(f"not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), {endings}", file.path)
+        raise DataError(_describe_unknown(file), file.path)
     return rows.dataset(name, listener)
+
+
+def _describe_unknown(file: TableFile) -> str:
+    """Says that a file is none that can be read, and what to do."""
+    if not file.head:
+        return "the file is empty"
+    if what := name_document(file.head):
+        return f"{what}, not a table; save it as .csv with a column for the texts and one for the labels"
+    if file.path.suffix == ".txt":
+        return (
+            "texts without labels; give a table with a column for the texts and one for the labels, such as a .csv, or "
+            "a folder with a folder of texts, or a file of lines, for each label"
+        )
+    return f"not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), {known_endings()} or .conllu"
 
 
 def _only_table(archive: Path) -> tuple[PurePosixPath, bytes] | None:

@@ -125,7 +125,11 @@ def _choose_layout(path: Path, files: list[PurePosixPath]) -> _Layout:
     if len(at_top) < 2:
         tables = sorted(file.name for file in path.iterdir() if table_ending(file) in READERS) if path.is_dir() else ()
         more = f"; or name one of its tables: {', '.join(tables[:_SHOWN])}" if tables else ""
-        raise DataError(f"no train/<label>/*.txt inside; put the texts into one such folder per label{more}", path)
+        raise DataError(
+            "no train/<label>/*.txt inside, and not <label>/*.txt of several labels; put the texts into one such "
+            f"folder per label{more}",
+            path,
+        )
     if parts := [f.name for f in sorted(at_top) if not _PART_NAMES.isdisjoint(re.split(r"[\W_]+", f.stem.casefold()))]:
         raise DataError(f"{' and '.join(parts)} are parts of a data set, not labels; name one of the files", path)
     return _Layout(at_top, root, is_line_by_line=True)

@@ -72,8 +72,11 @@ class BadRows:
         hint = f"; {self._table.hint}" if self._table.hint else ""
         first, is_line = self._places.first[0], self._table.place == "line"
         where = "" if is_line else f"row {first}: "
+        # Without a good row nothing would be left.
+        advice = "mend the file" if self._places.count == count else "mend the file, or leave such rows out with "
+        advice += "" if self._places.count == count else "--skip-bad-rows"
         raise DataError(
-            f"{where}{self._problems[0]}; {bad}; mend the file, or leave such rows out with --skip-bad-rows{hint}",
+            f"{where}{self._problems[0]}; {bad}; {advice}{hint}",
             self._file.path,
             first if is_line else None,
         )

@@ -63,8 +63,13 @@ def _filled_rows(file: TableFile) -> Iterator[tuple[int, Sequence[str | None]]]:
                 if any(cell is not None for cell in cells):
                     yield number, cells
             book.close()
-        except damage as error:
-            raise DataError(f"not a spreadsheet that can be read ({error})", file.path) from error
+        except (*damage, OSError) as error:
+            if (
+                getattr(error, "errno", None) is not None
+            ):  # of the disk; openpyxl raises OSError for other documents too
+                raise
+            what = f"not a spreadsheet that can be read ({error}); save it as .csv or .xlsx"
+            raise DataError(what, file.path) from error
 
 
 def _to_text(cell: Any) -> str | None:

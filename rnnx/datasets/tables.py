@@ -106,13 +106,17 @@ class _Opened:
     places: Sequence[int]
 
 
-def open_table(file: TableFile, text_column: str, form: TableForm) -> tuple[Table, int]:
+def open_table(
+    file: TableFile, text_column: str, form: TableForm, listener: Listener | None = None
+) -> tuple[Table, int]:
     """Looks at a table of texts that need no label.
 
     Args:
         file: The file.
         text_column: The column of the texts, by name or by number from 1.
         form: What the user said about the form of the table.
+        listener: Takes the name of a column that was given by its number, and a warning if there seems to be no
+            header.
 
     Returns:
         The table, and the index of the column of the texts.
@@ -125,7 +129,10 @@ def open_table(file: TableFile, text_column: str, form: TableForm) -> tuple[Tabl
         if reader is None:
             raise DataError(f"not a table ({known_endings()})", file.path)
         table = reader(file, Columns(text_column), form)
-    return table, _require_column(file, table, text_column)
+    column = _require_column(file, table, text_column)
+    if listener is not None and _is_number(table, column, text_column, form):
+        _note_column(file, table, "text", column, listener)
+    return table, column
 
 
 def _pairs(opened: _Opened, form: TableForm, listener: Listener) -> Iterator[tuple[bytes, Any]]:
@@ -183,13 +190,32 @@ def _require_columns(
         (found.is_text_guessed or wanted.text != columns.text, "text", found.text),
         (found.is_label_guessed or wanted.label != columns.label, "label", found.label),
     ):
-        if is_guessed:
+        if _is_number(table, i, getattr(wanted, kind), form):
+            _note_column(file, table, kind, i, listener)
+        elif is_guessed:
             listener.on_note(f"{kind} column: {names[i]}")
         if names.count(names[i]) > 1:
             listener.on_warning(
                 f"{file.path}: {names.count(names[i])} columns are called {names[i]!r}; number {i + 1} is taken"
             )
     return found
+
+
+def _is_number(table: Table, column: int, given: str | None, form: TableForm) -> bool:
+    """Whether the user gave a column by its number although the table has a header."""
+    name = (table.names or ())[column]
+    return form.has_header and given is not None and given.strip().casefold() != name.strip().casefold()
+
+
+def _note_column(file: TableFile, table: Table, kind: str, column: int, listener: Listener) -> None:
+    """Says what a column is called that was given by its number; the header may be a row."""
+    name = (table.names or ())[column]
+    listener.on_note(f"{kind} column: {name}")
+    if _seems_headless(table):
+        listener.on_warning(
+            f"{file.path}: the first row is taken for a header, and column {column + 1} is called {name!r:.60}; if it "
+            "is a row like the others, give --no-header"
+        )
 
 
 def _columns_by_length(table: Table, columns: Columns) -> Columns:
@@ -208,6 +234,8 @@ def _columns_by_length(table: Table, columns: Columns) -> Columns:
 
 def _missing(table: Table, columns: Columns, form: TableForm) -> str:
     names = list(table.names or ())
+    if not names and not table.sample:
+        return "the file is empty: the columns are none"
     wanted = [name or usual for name, usual in ((columns.text, "text"), (columns.label, "label"))]
     missing = [name for name in wanted if name not in names] or wanted
     found = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rnnx.bundle.config import TextRuleName
@@ -80,13 +81,15 @@ def golden_text_rows(
     return rows
 
 
-def golden_rating_rows(network: Network, tokenizer: Tokenizer) -> list[dict[str, object]]:
-    """Makes the rows of `golden.json` of a model that gives a text a number."""
+def golden_rating_rows(network: Network, tokenizer: Tokenizer, text_form: TextForm | None) -> list[dict[str, object]]:
+    """Makes the rows of `golden.json` of a model that gives a text a number; arguments as for `golden_text_rows`."""
     rows: list[dict[str, object]] = []
     for text in golden_texts(tokenizer.config.rule):
         ids = tokenizer.encode(text).ids
-        ((value,),) = network.predict(tokenizer.pad([ids]))
-        rows.append({"text": to_text(text), "ids": ids.tolist(), "value": float(value)})
+        padded = tokenizer.pad([ids])
+        ((value,),) = network.predict(padded)
+        answer = {} if text_form is None else _text_answer(text_form, text, padded)
+        rows.append({"text": to_text(text), "ids": ids.tolist(), "value": float(value), **answer})
     return rows
 
 
@@ -95,11 +98,15 @@ def _text_answer(form: TextForm, text: bytes, ids: Ids) -> dict[str, object]:
 
     Returns:
         `bytes`, the text in hexadecimal, since JSON strings cannot contain invalid UTF-8; `text_probs`, a probability
-        for each label; and `tolerance`, the largest rounding error of any of them.
+        for each label, or `text_values`, the number; and `tolerance`, the largest rounding error of any of them.
     """
-    decision = decide(form.network, ids)[OUTPUT_NAME]
+    ((name, decision),) = decide(form.network, ids).items()
+    has_labels = name == OUTPUT_NAME
+    answer = per_label(decision.values) if has_labels else decision.values
+    subtraction = UNIT_ROUNDOFF if has_labels else 0.0  # from 1
     return {
         "bytes": text.hex(),
-        "text_probs": per_label(decision.values)[0].tolist(),
-        "tolerance": float(decision.bounds.max()) + UNIT_ROUNDOFF,  # of the subtraction from 1
+        f"text_{name}": answer[0].tolist(),
+        # Where the network amplifies rounding without a bound, every number is allowed. JSON has no infinity.
+        "tolerance": min(float(decision.bounds.max()) + subtraction, sys.float_info.max),
     }

@@ -159,17 +159,11 @@ class RatingKind(TextKind):
         self, network: Network, labels: Sequence[str], text_form: TextForm | None
     ) -> list[dict[str, object]]:
         """Makes a row for each golden text."""
-        return golden_rating_rows(network, self.tokenizer)
+        return golden_rating_rows(network, self.tokenizer, text_form)
 
     def recorded_problems(self, network: Network, labels: Sequence[str], keras_drift: float | None) -> list[str]:
         """Reports the recorded texts that have another number now."""
         return rating_problems(network, self.tokenizer, self.rated, keras_drift)
-
-    def build_text_form(
-        self, form: Rewritten, network: Network, storage: Storage, on_stage: Callable[[str], None]
-    ) -> None:
-        """Says that there is none; a text form has a probability for each label."""
-        on_stage(f"{TEXT_NAME} is left out: it gives labels, and this model gives a number")
 
     def require_tokenizer(self, name: str) -> Tokenizer:
         """Refuses to compare labels, because there are none."""

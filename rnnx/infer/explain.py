@@ -1,4 +1,4 @@
-"""Explains a prediction: two figures for each word say how it moves the probability of a label.
+"""Explains a prediction: two figures for each word say how it moves the probability of a label, or the number given.
 
 `probability` is the answer of the head of the network (`rnnx.reference.head`) to the states at the position of the
 word, in float64, from the NumPy reference that the evidence in the file describes. It shows what the states have
@@ -6,7 +6,8 @@ gathered up to there (in a backward layer, from the end of the text), and jumps 
 
 `effect` is how much the probability of the label falls when this word alone is replaced by the unknown word. It is
 measured with the same files and session that infer. A word with an effect above zero speaks for the label, one with an
-effect below zero speaks against it. The network answers to the whole text each time, so if two words say the same, each
+effect below zero speaks against it. Of a model that gives a number, both figures are of that number: a word with an
+effect above zero raises it. The network answers to the whole text each time, so if two words say the same, each
 of them may have an effect near zero.
 
 Imports numpy and onnxruntime, neither TensorFlow nor the onnx package.
@@ -32,7 +33,7 @@ from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_dir
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
-from rnnx.infer.predictions import Prediction
+from rnnx.infer.predictions import LabelSet, Prediction, Rating
 from rnnx.infer.predictor import Predictor, files_for
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.tagger import SentenceReader
@@ -52,8 +53,10 @@ class ExplainedWord:
         start: `text[start:end]` is the word, counted in bytes.
         end: See `start`.
         is_known: Whether it is in the vocabulary.
-        probability: The probability of the label that the head gives at its position, in 0..1.
-        effect: How much the probability of the label falls without the word, in -1..1; 0 for an unknown word.
+        probability: The probability of the label that the head gives at its position, in 0..1; or the number that it
+            gives there.
+        effect: How much the probability of the label falls without the word, in -1..1, or the number; 0 for an unknown
+            word.
     """
 
     word: str
@@ -66,24 +69,26 @@ class ExplainedWord:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How the words of a text move the probability of a label.
+    """How the words of a text move the probability of a label, or the number that the text is given.
 
     Attributes:
         prediction: The prediction of the model for the text.
-        label: The label whose probability is explained; the predicted one unless the caller asked for another.
+        label: The label whose probability is explained: the predicted one unless the caller asked for another. Of
+            several labels it is the most probable one that the text has, or without any the most probable of all. None
+            if a number is explained.
         words: The words that the network has read, in their order, without those that were cut off.
         first_number: The number of the first of these words in the whole text, from 1.
     """
 
-    prediction: Prediction
-    label: str
+    prediction: Prediction | LabelSet | Rating
+    label: str | None
     words: tuple[ExplainedWord, ...]
     first_number: int = 1
 
     @property
     def probability(self) -> float:
-        """The probability of the label for the whole text."""
-        return self.prediction.probs[self.label]
+        """The probability of the label for the whole text, or its number."""
+        return _figure(self.prediction, self.label)
 
     @property
     def known_count(self) -> int:
@@ -98,7 +103,7 @@ class Explanation:
 
 
 class Explainer:
-    """A text classifier that explains its predictions.
+    """A model of whole texts that explains its predictions.
 
     Attributes:
         predictor: The predictor of the same bundle.
@@ -114,7 +119,7 @@ class Explainer:
         Raises:
             DeviceError: If CUDA is asked for and not available.
             ModelError: If the bundle is broken, or its network has no head that can answer position by position.
-            UsageError: If the model does not label texts.
+            UsageError: If the model does not label whole texts or give them a number.
         """
         config = directory.config
         self._reader = _require_text_reader(open_reader(directory), config)
@@ -126,28 +131,28 @@ class Explainer:
         except ModelError as error:
             raise ModelError(f"model {config.name} cannot be read position by position: {error}") from error
 
-    def explain(self, text: bytes, prediction: Prediction, label: str | None = None) -> Explanation:
+    def explain(self, text: bytes, prediction: Prediction | LabelSet | Rating, label: str | None = None) -> Explanation:
         """Explains a prediction.
 
         Args:
             text: The text, in UTF-8.
             prediction: The prediction of `predictor` for it.
-            label: The label whose probability is explained; the predicted one if None.
+            label: The label whose probability is explained; if None, as for `Explanation.label`.
 
         Raises:
             ModelError: If the head gives no finite number.
             UsageError: If there is no such label.
         """
-        label = prediction.label if label is None else label
-        if label not in self.predictor.labels:
-            raise UsageError(f"no label {label!r:.60}; the labels are {', '.join(self.predictor.labels)}")
-        label_id = self.predictor.labels.index(label)
+        label = _choose_label(prediction) if label is None else label
+        if label is not None:
+            self.require_label(label)
+        column = 0 if label is None else self.predictor.labels.index(label)
         encoded = self._reader.encode(text, 0)
         spans = self._reader.tokenizer.locate(text)
         first = len(encoded.given) - len(spans)  # after the start id
-        probs = self._positions(encoded.given)[first:, label_id]
+        probs = self._positions(encoded.given)[first:, column]
         known = [i for i in range(first, len(encoded.given)) if encoded.given[i] != UNKNOWN_ID]
-        effects = dict(zip(known, prediction.probs[label] - self._without(encoded, known, label_id), strict=True))
+        effects = dict(zip(known, _figure(prediction, label) - self._without(encoded, known, column), strict=True))
         words = (
             ExplainedWord(
                 to_text(text[start:end]),
@@ -162,17 +167,33 @@ class Explainer:
         keeps_last = self._reader.tokenizer.config.truncation_side == "left"
         return Explanation(prediction, label, tuple(words), encoded.tokens - len(spans) + 1 if keeps_last else 1)
 
+    def require_label(self, label: str) -> None:
+        """Makes sure that the model has a label.
+
+        Raises:
+            UsageError: If it has no such label, or no labels.
+        """
+        labels = self.predictor.labels
+        if not labels:
+            raise UsageError(f"label {label!r:.60}: {self.predictor.config.name} gives a number, and has no labels")
+        if label not in labels:
+            raise UsageError(f"no label {label!r:.60}; the labels are {', '.join(labels)}")
+
     def _positions(self, ids: Ids) -> npt.NDArray[np.float64]:
-        """Returns the probabilities that the head gives at each id, (length, labels)."""
+        """Returns what the head gives at each id: probabilities, (length, labels), or a number, (length, 1)."""
         batch = self._reader.stack([ids])
         start = batch.shape[1] - len(ids) if self._reader.tokenizer.config.padding_side == "left" else 0
         answers = self._head.answers(batch)[0, start : start + len(ids)]
         if not np.isfinite(answers).all():
             raise ModelError(f"model {self.predictor.config.name}: the head gives no finite number")
-        return per_label(answers).reshape(len(ids), len(self.predictor.labels))
+        return self._by_label(answers)
 
-    def _without(self, encoded: Encoded, places: Sequence[int], label_id: int) -> npt.NDArray[np.float64]:
-        """Returns the probability of the label without each of some words, one word at a time; (places,)."""
+    def _by_label(self, answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Returns one probability per label, `(..., labels)`; a number as it is, `(..., 1)`."""
+        return per_label(answers) if self.predictor.labels else answers
+
+    def _without(self, encoded: Encoded, places: Sequence[int], column: int) -> npt.NDArray[np.float64]:
+        """Returns the probability of a label, or the number, without each of some words, one at a time; (places,)."""
         probs: list[float] = []
         for window in chunks(places, self.predictor.window):  # a bounded number of copies of a long text
             rows = []
@@ -182,23 +203,21 @@ class Explainer:
                 rows.append(encoded._replace(given=ids))
             for outputs in self.predictor.run_encoded(rows):
                 (row,) = outputs.values()
-                probs.append(per_label(row.astype(np.float64))[label_id])
+                probs.append(self._by_label(row.astype(np.float64))[column])
         return np.array(probs)
 
 
 def _require_text_reader(reader: Reader, config: ModelConfig) -> TextReader:
-    """Returns the reader as that of a text classifier.
+    """Returns the reader as that of a model that labels whole texts, or gives them a number.
 
     Raises:
-        UsageError: If the model is of another kind, or gives no labels.
+        UsageError: If the model is of another kind.
     """
     match reader:
-        case TextReader() if config.task == "classification":
+        case TextReader() if config.task in ("classification", "multilabel", "regression"):
             return reader
         case TextReader():
-            problem = {"multilabel": "gives several labels per text", "regression": "gives a number"}.get(
-                config.task, "gives no labels"
-            )
+            problem = "gives no labels"
         case SentenceReader():
             problem = "tags words"
         case ArrayReader():
@@ -206,6 +225,28 @@ def _require_text_reader(reader: Reader, config: ModelConfig) -> TextReader:
         case _:
             assert_never(reader)
     raise UsageError(f"only a model that labels whole texts can be explained; {config.name} {problem}")
+
+
+def _choose_label(prediction: Prediction | LabelSet | Rating) -> str | None:
+    """Returns the label that is explained by default."""
+    match prediction:
+        case Prediction():
+            return prediction.label
+        case LabelSet():
+            return (
+                prediction.labels[0] if prediction.labels else max(prediction.probs, key=prediction.probs.__getitem__)
+            )
+        case Rating():
+            return None
+        case _:
+            assert_never(prediction)
+
+
+def _figure(prediction: Prediction | LabelSet | Rating, label: str | None) -> float:
+    """Returns the probability of a label, or the number if there is no label."""
+    if isinstance(prediction, Rating):
+        return prediction.value
+    return prediction.probs[str(label)]
 
 
 def load_explainer(model: str | Path = DEFAULT_MODEL, *, device: Device = "auto") -> Explainer:

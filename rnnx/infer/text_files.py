@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rnnx.errors import DataError
+from rnnx.files.foreign import is_address, name_document
 from rnnx.files.read import open_stdin
 from rnnx.infer.encoders import Encoded
 from rnnx.infer.long_text import MOST_WHOLE_BYTES, PIECE_BYTES, ReadText, TextCollector
@@ -34,8 +35,6 @@ _WINDOW_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16
 # So much of a line that cannot be read is skipped to find the next line. A file of zeros has none.
 _MOST_SKIPPED_BYTES = 256 << 20
-_NO_TEXT = (b"\x93NUMPY", b"PK\x03\x04")
-_NO_TEXT_ERROR = "not a text: a NumPy array or an archive; this model reads texts"
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def read_files(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
                     if text.is_refused:  # the rest may have no end
                         break
         except OSError as error:
-            yield Item(source, None, None, reason(error))
+            yield Item(source, None, None, _why_missing(source, error))
         else:
             yield _item(source, None, text.take(), empty="the file is empty")
 
@@ -306,8 +305,8 @@ def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | No
         return _long_item(source, line, text)
     if not text and empty:
         return Item(source, line, None, empty)
-    if text.startswith(_NO_TEXT):
-        return Item(source, line, None, _NO_TEXT_ERROR)
+    if (what := name_document(text)) is not None:
+        return Item(source, line, None, _no_text_error(what))
     if (at := text.find(b"\0")) >= 0:
         return Item(source, line, None, _zero_error(at))
     try:
@@ -318,8 +317,8 @@ def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | No
 
 
 def _long_item(source: str, line: int | None, text: ReadText) -> Item:
-    if text.head.startswith(_NO_TEXT):
-        return Item(source, line, None, _NO_TEXT_ERROR)
+    if (what := name_document(text.head)) is not None:
+        return Item(source, line, None, _no_text_error(what))
     if text.encoding is None:
         return Item(
             source, line, None, f"longer than {MOST_WHOLE_BYTES >> 20} MB, the most that is read whole; split the text"
@@ -330,12 +329,25 @@ def _long_item(source: str, line: int | None, text: ReadText) -> Item:
     return Item(source, line, None, warning, encoded=Encoded(*text.encoding))
 
 
+def _no_text_error(what: str) -> str:
+    return f"not a text: {what}; this model reads texts: save it as plain text (.txt)"
+
+
 def _zero_error(at: int) -> str:
     return f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)"
 
 
 def _utf8_warning(at: int) -> str:
     return f"not UTF-8 at byte {at}; read all the same, byte by byte"
+
+
+def _why_missing(source: str, error: OSError) -> str:
+    """Says why a file that should be a text cannot be read."""
+    if is_address(source):
+        return "an address, not a file; download it, and name the file"
+    if isinstance(error, FileNotFoundError) and " " in source.strip():
+        return f"{reason(error)}; if it is a text itself, send it to stdin: echo TEXT | rnnx infer -"
+    return reason(error)
 
 
 def reason(error: OSError) -> str:

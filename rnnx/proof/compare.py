@@ -17,8 +17,9 @@ Imports NumPy only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
 from rnnx.reference import Array, Given, Network, Node, Recurrent, cell_state_of
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
+from rnnx.rounding.row_parts import row_parts, take_rows
 
 # Half the range of a probability. With a larger bound, a wrong probability could pass.
 _USELESS_BOUND = 0.5
@@ -106,8 +108,11 @@ def compare_runtime(
         if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
             problems += form_problems
             continue
-        compared, bound = _compare_layers(network, batch, out, names)
-        smallest_bound = min(smallest_bound, bound)
+        compared = []
+        for part_batch, part_out in _split(network, batch, out):
+            of_part, bound = _compare_layers(network, part_batch, part_out, names)
+            compared += of_part
+            smallest_bound = min(smallest_bound, bound)
         for decision in expected.values():
             uncertified |= {batch.names[row] for row in np.flatnonzero(~decision.has_bound)}
         for name, decision in expected.items():
@@ -188,6 +193,25 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         figures = (tuple(np.minimum(np.nan_to_num(v[steps], nan=1e300), 1e300).tolist()) for v in (drift, *at))
         curves.append(DriftCurve(runtime, node.name, tuple(steps.tolist()), *figures))
     return curves
+
+
+def _split(network: Network, batch: ProbeBatch, out: Outputs) -> Iterator[tuple[ProbeBatch, Outputs]]:
+    """Splits a large batch and its outputs into parts of some rows, which are compared one after the other."""
+    inputs, rows = network.named(batch.given), len(batch.names)
+    parts = row_parts(inputs)
+    if len(parts) == 1:
+        yield batch, out
+        return
+    for part in parts:
+
+        def take(arrays: Mapping[str, npt.NDArray[Any]], part: slice = part) -> dict[str, npt.NDArray[Any]]:
+            return {name: take_rows(values, part, rows) for name, values in arrays.items()}
+
+        cuts = None if out.cuts is None else take(out.cuts)
+        yield (
+            ProbeBatch({name: values[part] for name, values in inputs.items()}, batch.names[part]),
+            Outputs(take(out.answers), take(out.states), cuts),
+        )
 
 
 def _form_problem(name: str, expected: Decisions, actual: npt.NDArray[np.float32] | None) -> str | None:

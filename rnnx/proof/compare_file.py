@@ -219,8 +219,13 @@ def _answers(candidate: Candidate, network: Network, result: Mapping[str, npt.ND
 
 def _has_one_sigmoid(network: Network) -> bool:
     """Whether two labels share a sigmoid unit, of which a file that reads text makes two probabilities."""
-    end = network.ends[OUTPUT_NAME]
-    return end.head_kind == "sigmoid" and isinstance(end.layer, Dense) and end.layer.kernel.shape[-1] == 1
+    end = network.ends.get(OUTPUT_NAME)
+    return (
+        end is not None
+        and end.head_kind == "sigmoid"
+        and isinstance(end.layer, Dense)
+        and end.layer.kernel.shape[-1] == 1
+    )
 
 
 def _problems(
@@ -231,12 +236,12 @@ def _problems(
     if not _has_same_bits([answers], [result]):
         problems.append(_Problem(f"the file and its copy with states differ on the batch of {batch.names[0]!r}"))
     if candidate.ids is not None:
-        problems += _text_problems(network, batch, result[candidate.ids], answers[OUTPUT_NAME])
+        problems += _text_problems(network, batch, result[candidate.ids], answers)
     return problems
 
 
 def _text_problems(
-    network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], probs: npt.NDArray[np.float32]
+    network: Network, batch: ProbeBatch, ids: npt.NDArray[np.int32], answers: NamedArrays
 ) -> list[_Problem]:
     """Checks that the ids are those of `rnnx.text.tokenizer`, and the probabilities of a sigmoid 1 - p and p."""
     expected = network.named(batch.given)[INPUT_NAME]
@@ -248,8 +253,8 @@ def _text_problems(
         _Problem(f"ids differ from those of rnnx.text.tokenizer on {batch.names[row]!r}", is_of_ids=True)
         for row in rows
     ]
-    if _has_one_sigmoid(network) and not (
-        probs.shape == (len(ids), 2) and np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True)
-    ):
-        problems.append(_Problem(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}"))
+    if _has_one_sigmoid(network):
+        probs = answers[OUTPUT_NAME]
+        if probs.shape != (len(ids), 2) or not np.array_equal(np.float32(1) - probs[:, 1], probs[:, 0], equal_nan=True):
+            problems.append(_Problem(f"the probabilities are not 1 - p and p on the batch of {batch.names[0]!r}"))
     return problems

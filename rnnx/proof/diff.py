@@ -18,10 +18,17 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
-from rnnx.reference import INPUT_NAME
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, VALUES_NAME
 from rnnx.reference.streaming import zero_states
 from rnnx.runtime.session import Device, Session
 from rnnx.text.tokenizer import Ids, Tokenizer, to_batch, to_bytes
+
+# The tasks that are compared, and what a model of each does.
+_TASKS = {
+    "classification": "gives a label",
+    "multilabel": "gives several labels",
+    "regression": "gives a number",
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,12 @@ class InputDifference:
 
     Attributes:
         name: The name of the input.
-        labels: The labels that the two sides choose.
-        max_abs_diff: The largest difference in probability; None if the two sides have different sets of labels.
+        labels: The labels that the two sides choose, joined by `|` if there are several; empty if they give numbers.
+        max_abs_diff: The largest difference in probability, or of the numbers; None if the two sides have different
+            sets of labels.
         parting: Where the states first differ; None if all bits are equal, or if the layers are not the same.
         max_state_diff: The largest difference of a state; None if the layers are not the same.
+        values: The numbers that the two sides give; empty if they give labels.
     """
 
     name: str
@@ -73,6 +82,7 @@ class InputDifference:
     max_abs_diff: float | None
     parting: Parting | None
     max_state_diff: float | None
+    values: tuple[float, ...] = ()
 
     @property
     def flips(self) -> bool:
@@ -94,11 +104,13 @@ class DiffReport:
 
     Attributes:
         names: The names of the two sides.
+        task: What both sides do: `classification`, `multilabel` or `regression`.
         inputs: The differences on each input.
         curves: The differences over the steps, for each layer; empty if the layers are not the same.
     """
 
     names: tuple[str, ...]
+    task: str
     inputs: tuple[InputDifference, ...]
     curves: tuple[StepCurve, ...]
 
@@ -113,7 +125,9 @@ class Side:
 
     Attributes:
         name: Its name in the report.
-        labels: The labels, in the order of the label ids.
+        task: What it does, as in `DiffReport`.
+        labels: The labels, in the order of the label ids; empty if it gives a number.
+        thresholds: The probability from which each of several labels is given; empty for any other task.
         vocabulary_size: The number of ids.
         evidence: The evidence in the file.
     """
@@ -135,13 +149,23 @@ class Side:
         properties = read_properties(model)
         self.evidence: Evidence = read_evidence(properties, model)
         about = read_metadata(properties)
-        if about.task != "classification" or [port.name for port in self.evidence.inputs] != [INPUT_NAME]:
-            raise ModelError(f"{name}: gives no label for a text or for ids; rnnx diff compares only models that do")
-        self.labels, self.vocabulary_size = about.labels, about.vocabulary_size
+        if about.task not in _TASKS or [port.name for port in self.evidence.inputs] != [INPUT_NAME]:
+            raise ModelError(
+                f"{name}: gives no labels or number for a text or for ids; rnnx diff compares only models that do"
+            )
+        self.task, self.labels, self.thresholds = about.task, about.labels, about.thresholds
+        self.vocabulary_size = about.vocabulary_size
+        if self.task == "multilabel" and len(self.thresholds) != len(self.labels):
+            raise ModelError(f"{name}: {len(self.thresholds)} thresholds for {len(self.labels)} labels")
         self._tokenizer = tokenizer
         recipe = self.evidence.states.without_cuts
         self._session = Session(with_states(data, recipe, self.evidence.ids), device=device)
         self.name = f"{name}, {self._session.provider}"
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether it gives labels, not a number."""
+        return self.task != "regression"
 
     @property
     def reads_text(self) -> bool:
@@ -152,7 +176,7 @@ class Side:
         """Runs one input.
 
         Returns:
-            The probabilities, `(labels,)`, and the states by layer, `(time, units)`.
+            The probabilities, `(labels,)`, or the number, `(1,)`, and the states by layer, `(time, units)`.
 
         Raises:
             ModelError: If it cannot read such an input, or if its outputs do not fit its evidence.
@@ -163,10 +187,10 @@ class Side:
             states = {layer: outputs[value][:, 0] for layer, value in self.evidence.states.names.items()}
             if any(values.ndim != 2 for values in states.values()):
                 raise ValueError("its states are not (time, batch, units)")
-            probs = per_label(outputs["probs"][0])
-            if probs.shape != (len(self.labels),):
-                raise ValueError("its probabilities are not one for each label")
-        return probs, states
+            answer = per_label(outputs[OUTPUT_NAME][0]) if self.gives_labels else outputs[VALUES_NAME][0]
+            if answer.shape != (len(self.labels) if self.gives_labels else 1,):
+                raise ValueError("its probabilities are not one for each label, or it has no single number")
+        return answer, states
 
     def _encode(self, given: DiffInput) -> npt.NDArray[Any]:
         if self.evidence.ids is not None and given.text is not None:
@@ -180,7 +204,10 @@ class Side:
         return self._tokenizer.pad([self._tokenizer.encode(given.text).ids])
 
     def label(self, probs: npt.NDArray[np.float32]) -> str:
-        """Chooses the label for the probabilities, `(labels,)`."""
+        """Chooses the label for the probabilities, `(labels,)`; several are joined by `|`, in the order of the ids."""
+        if self.task == "multilabel":
+            chosen = zip(self.labels, probs.tolist(), self.thresholds, strict=True)
+            return "|".join(label for label, probability, least in chosen if probability >= least)
         return self.labels[int(choose_label_ids(probs, 0.5))]
 
 
@@ -214,10 +241,16 @@ def compare_sides(a: Side, b: Side, inputs: Sequence[DiffInput]) -> DiffReport:
         a: One side.
         b: The other side.
         inputs: Texts, which each side tokenizes as its bundle says; or ids.
+
+    Raises:
+        ModelError: If a side cannot read an input.
+        UsageError: If one side gives labels and the other a number, or only one of them gives several labels.
     """
+    if a.task != b.task:
+        raise UsageError(f"{a.name} {_TASKS[a.task]}, and {b.name} {_TASKS[b.task]}; rnnx diff compares equal tasks")
     rows, curves = [], dict[str, npt.NDArray[np.float64]]()
     for given in inputs:
-        (probs_a, states_a), (probs_b, states_b) = a.run(given), b.run(given)
+        (answer_a, states_a), (answer_b, states_b) = a.run(given), b.run(given)
         is_same_shape = {k: v.shape for k, v in states_a.items()} == {k: v.shape for k, v in states_b.items()}
         differences = {
             layer: np.abs(states_a[layer].astype(np.float64) - states_b[layer])
@@ -233,14 +266,15 @@ def compare_sides(a: Side, b: Side, inputs: Sequence[DiffInput]) -> DiffReport:
         rows.append(
             InputDifference(
                 given.name,
-                (a.label(probs_a), b.label(probs_b)),
-                float(np.abs(probs_a.astype(np.float64) - probs_b).max()) if has_same_labels else None,
+                (a.label(answer_a), b.label(answer_b)) if a.gives_labels else (),
+                float(np.abs(answer_a.astype(np.float64) - answer_b).max()) if has_same_labels else None,
                 _parting(differences),
                 max((float(d.max()) for d in differences.values()), default=None) if is_same_shape else None,
+                () if a.gives_labels else (float(answer_a[0]), float(answer_b[0])),
             )
         )
     steps = tuple(StepCurve(layer, tuple(values.tolist())) for layer, values in curves.items())
-    return DiffReport((a.name, b.name), tuple(rows), steps)
+    return DiffReport((a.name, b.name), a.task, tuple(rows), steps)
 
 
 def _parting(differences: dict[str, npt.NDArray[np.float64]]) -> Parting | None:

@@ -16,7 +16,7 @@ analysis by condition numbers); the backward pass is P. Werbos, "Backpropagation
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_s
 from rnnx.rounding.first_order import rows_of_first_order
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import LayerOperations
+from rnnx.rounding.row_parts import row_parts
 from rnnx.rounding.through_time import Steps, error_through_time, linearize, through_time_and_states
 
 # Each number that is followed end to end costs one pass backwards over all steps. Of an output over the time, the
@@ -67,6 +68,13 @@ class Decisions:
     label_ids: npt.NDArray[np.intp]
     is_certain: npt.NDArray[np.bool_]
     has_bound: npt.NDArray[np.bool_]
+
+    @classmethod
+    def join(cls, parts: Sequence[Decisions]) -> Decisions:
+        """Joins the decisions of the rows of one batch, in their order."""
+        arrays = [field.name for field in fields(cls) if field.name != "head"]
+        joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+        return replace(parts[0], **joined)
 
     def row(self, i: int) -> Decisions:
         """Returns one row as a batch of its own."""
@@ -112,6 +120,23 @@ def decide(network: Network, given: Given, has_bound: npt.NDArray[np.bool_] | No
     Returns:
         By output name.
     """
+    inputs = network.named(given)
+    if len(parts := row_parts(inputs)) == 1:
+        return _decide_part(network, inputs, has_bound)
+    decided = [
+        _decide_part(
+            network,
+            {name: values[part] for name, values in inputs.items()},
+            None if has_bound is None else has_bound[part],
+        )
+        for part in parts
+    ]
+    return {name: Decisions.join([part[name] for part in decided]) for name in decided[0]}
+
+
+def _decide_part(
+    network: Network, given: Mapping[str, npt.NDArray[Any]], has_bound: npt.NDArray[np.bool_] | None
+) -> dict[str, Decisions]:
     histories: dict[str, tuple[Array, ...]] = {}
     errors = _Errors(network, network.forward(given, histories=histories), histories)
     decisions = {name: _decide_output(node, errors) for name, node in network.ends.items()}

@@ -40,7 +40,7 @@ class LayerOperations:
         self._output: Any = layer(*(Tensor(x, of.mask) for x, of in zip(self._inputs, inputs, strict=True))).values
         if isinstance(self._output, Tracked):
             self._output.settle()
-        self._operations = merge(trace.operations, [self._output] if isinstance(self._output, Tracked) else [])
+        self._operations = merge(trace.take_operations(), [self._output] if isinstance(self._output, Tracked) else [])
         self.rounds = any(operation.own_error is not None for operation in self._operations)
 
     def back(self, gradient: Array) -> tuple[Array, list[Array]]:

@@ -106,13 +106,13 @@ class Steps:
         befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(history)]
         self._before: list[Any] = [track(trace, self._recorded(before), has_state=True) for before in befores]
         self._after = [rounded(state) for state in layer.advance(self._input, tuple(self._before))]
-        operations = merge(trace.operations, self._after)
+        operations = merge(trace.take_operations(), self._after)
         self._with_state = [operation for operation in operations if operation.has_state]
         self._without_state = [operation for operation in operations if not operation.has_state]
         trace = Trace(keeps_operations=True)
         self._states: Any = track(trace, np.zeros((*x.values.shape[:2], layer.units)))
         self._output = rounded(layer.outputs(self._states, x, has_first=bool(first)).values)
-        self._to_output = merge(trace.operations, [self._output])
+        self._to_output = merge(trace.take_operations(), [self._output])
         self.rounds_before_states = any(operation.own_error is not None for operation in self._without_state)
 
     def back(

@@ -1,4 +1,4 @@
-"""Builds the text form of a model: one graph from raw bytes to one probability per label."""
+"""Builds the text form of a model: one graph from raw bytes to one probability per label, or to a number."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.reference import INPUT_NAME, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Network
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.replace import Rewritten
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
 from rnnx.text_form.lookup import LONGEST_WORD
 from rnnx.text_form.storage import Storage, store
 from rnnx.text_form.text_reader import TEXT_NAME, add_text_reader
-
-_PROBS_NAME = "probs"
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class TextForm:
 
     Attributes:
         rewritten: The graph. Its input is `text`, uint8 (batch, bytes), rows padded with zeros; its output is `probs`,
-            float32 (batch, labels).
+            float32 (batch, labels); of a model that gives a number, `values`, float32 (batch, 1).
         ids: The name of the value with the ids, int32 (batch, time).
         network: The function that the graph computes from the ids: the model's network with the stored embedding.
         storage: The type in which the embedding is stored.
@@ -49,10 +47,11 @@ def can_read(vocabulary: Vocabulary) -> bool:
 
 
 def build_text_form(form: Rewritten, network: Network, tokenizer: Tokenizer, storage: Storage) -> TextForm:
-    """Puts the tokenizer in front of a form, and makes its output one probability per label.
+    """Puts the tokenizer in front of a form, and makes two probabilities of one that two labels share.
 
     Args:
-        form: A form from ids to probabilities. It has no operator with lengths, so that other engines run it too.
+        form: A form from ids to probabilities, or to a number. It has no operator with lengths, so that other engines
+            run it too.
         network: The function that the form computes.
         tokenizer: The model's tokenizer, with a vocabulary that `can_read` accepts.
         storage: The type in which the embedding is stored.
@@ -80,10 +79,10 @@ def _spell_out_labels(graph: Graph) -> None:
     """Replaces the one probability of a sigmoid by two, for the first and for the second label."""
     output = graph.proto.output[0]
     labels = output.type.tensor_type.shape.dim[-1]
-    if labels.dim_value != 1:
+    if output.name != OUTPUT_NAME or labels.dim_value != 1:
         return
     labels.dim_value = 2
-    second = f"{_PROBS_NAME}_of_second"
-    graph.rename(_PROBS_NAME, second)
-    first = graph.add("Sub", [graph.shared(1.0, np.float32), second], f"{_PROBS_NAME}_of_first")
-    graph.add("Concat", [first, second], _PROBS_NAME, axis=-1)
+    second = f"{OUTPUT_NAME}_of_second"
+    graph.rename(OUTPUT_NAME, second)
+    first = graph.add("Sub", [graph.shared(1.0, np.float32), second], f"{OUTPUT_NAME}_of_first")
+    graph.add("Concat", [first, second], OUTPUT_NAME, axis=-1)

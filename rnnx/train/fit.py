@@ -40,6 +40,8 @@ class Epoch:
         validation_loss: The same loss on the validation part.
         validation_score: The same score on the validation part.
         name: Which score it is.
+        validation_span_f1: The F1 of the held-out spans, micro average, in 0..1; None if the tags are not those of
+            spans.
     """
 
     epoch: int
@@ -48,15 +50,18 @@ class Epoch:
     validation_loss: float
     validation_score: float
     name: Score = "accuracy"
+    validation_span_f1: float | None = None
 
     def figures(self) -> dict[str, int | float]:
         """The figures by name, as `history.json` holds them."""
+        spans = {} if self.validation_span_f1 is None else {"validation_span_f1": self.validation_span_f1}
         return {
             "epoch": self.epoch,
             "loss": self.loss,
             self.name: self.score,
             "validation_loss": self.validation_loss,
             f"validation_{self.name}": self.validation_score,
+            **spans,
         }
 
 
@@ -106,13 +111,14 @@ class Fit:
     Attributes:
         model: The network as the run keeps it, with the weights of the best epoch.
         history: One entry per complete epoch.
-        best: The epoch with the highest validation score and, on a tie, the lowest validation loss.
+        best: The epoch with the highest validation score and, on a tie, the lowest validation loss. If the tags make
+            spans, the F1 of the held-out spans comes first: nearly all words are outside of spans, so the share of
+            right words says little.
         is_interrupted: Whether Ctrl-C ended the training.
         is_stopped_early: Whether it ended early, because nothing had improved for as many epochs as the recipe's
             patience.
         unknown_share: `Task.unknown_share`.
         conclusion: What the held-out examples say about the network; None if the score says enough.
-        span_f1: The F1 of the held-out spans, micro average, in 0..1; None for other tasks.
         held_out: How good the network is on the held-out part; None if it gives no labels.
     """
 
@@ -123,8 +129,12 @@ class Fit:
     is_stopped_early: bool = False
     unknown_share: float = 0.0
     conclusion: Conclusion | None = None
-    span_f1: float | None = None
     held_out: HeldOut | None = None
+
+    @property
+    def span_f1(self) -> float | None:
+        """The F1 of the held-out spans, micro average, in 0..1; None for other tasks."""
+        return self.best.validation_span_f1
 
     @property
     def ending(self) -> Ending:
@@ -197,7 +207,6 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted,
         is_stopped_early=is_early and not is_interrupted,
         unknown_share=task.unknown_share,
-        span_f1=None if task.measure_spans is None else task.measure_spans(kept),
         held_out=_measure(task, model),
     )
 
@@ -222,6 +231,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no
         self._train, self._validation_steps = parts[0], parts[1].steps(1)
         self._observer, self._checkpoint = observer, checkpoint
         self._score, self._epochs, self._patience = task.score, task.recipe.epochs, task.recipe.patience
+        self._measure_spans = task.measure_spans
         self._warm_up = {"train": _WARM_UP_BATCHES, "validation": 1}
         self._steps: list[int] = []
         self._since = 0.0
@@ -274,7 +284,8 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         score, validation_score = logs[self._score], logs[f"val_{self._score}"]
-        done = Epoch(epoch + 1, logs["loss"], score, logs["val_loss"], validation_score, self._score)
+        span_f1 = None if self._measure_spans is None else self._measure_spans(self.model)
+        done = Epoch(epoch + 1, logs["loss"], score, logs["val_loss"], validation_score, self._score, span_f1)
         self.history.append(done)
         if self.best is None or _rank(done) > _rank(self.best):
             self.best, self.best_weights = done, self.model.get_weights()
@@ -293,5 +304,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no
         self._since = now
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_score, -epoch.validation_loss
+def _rank(epoch: Epoch) -> tuple[float, float, float]:
+    # An epoch of a checkpoint that an earlier version wrote has no F1.
+    span_f1 = 0.0 if epoch.validation_span_f1 is None else epoch.validation_span_f1
+    return span_f1, epoch.validation_score, -epoch.validation_loss

@@ -95,8 +95,6 @@ def _train(
     checkpoint = Checkpoint(checkpoint_place(out), identify(task, seed))
     fitted = fit(task, seed=seed, observer=observer, checkpoint=checkpoint)
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
-    if fitted.span_f1 is not None:
-        metrics["validation_span_f1"] = fitted.span_f1
     if fitted.held_out is not None:
         metrics |= fitted.held_out.figures()
     if task.calibrate is not None:

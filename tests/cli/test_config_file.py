@@ -74,8 +74,8 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         ("zzz = 7\n", "train.toml: there is no option zzz"),
         ("units = [1, 2]\n", "train.toml: units should be one value, not a list"),
         ("units = \n", "is not TOML: "),
-        ("units = 0\n", "--units: 0 is not in the range x>=1"),
-        ('units = "x"\n', "--units: 'x' is not a valid int"),
+        ("units = 0\n", "--units: should be a whole number of at least 1, not '0'"),
+        ('units = "x"\n', "--units: should be a whole number of at least 1, not 'x'"),
         ('cell = "rnn"\n', "--cell should be simple, lstm or gru, not 'rnn'"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 import typer
@@ -14,6 +16,7 @@ from rnnx.cli.examples import EXAMPLES
 from rnnx.cli.mistakes import _OTHER_COMMANDS, _OTHER_OPTIONS
 from tests import documents
 
+Capture = pytest.CaptureFixture[str]
 OPTIONS = {
     name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for name, command in typer.main.get_command(make_app()).commands.items()  # type: ignore[attr-defined]
@@ -53,6 +56,75 @@ def test_a_wrong_number_is_one_line_that_names_the_option(value: str, capsys: py
     assert error.startswith("error: --threads: ")
     assert error.endswith("; see rnnx infer --help\n")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "x.csv", "--epochs", "ten"], "--epochs: should be a whole number of at least 1, not 'ten'"),
+        (
+            ["train", "x.csv", "--validation-split", "20"],
+            "--validation-split: should be a number from 0.001 to 0.9, not",
+        ),
+        (["train", "https://example.org/x.csv"], "an address, not a file; download it"),
+        (["train", "nowhere.csv"], "no data set 'nowhere.csv': there is no such file or folder here"),
+        (["train", "reviews.txt"], "texts without labels; give a table with a column for the texts and one for the"),
+        (["train", "page.pdf"], "a PDF, not a table; save it as .csv"),
+        (["train", "letter.docx"], "; save it as .csv or .xlsx"),
+        (["train", "empty.csv"], "the file is empty"),
+        (["train", "single.csv"], "only double quotes enclose a cell, not single ones"),
+        (
+            ["train", "ratings.jsonl"],
+            "--task regression predicts a number; 2 of 2 rows are bad (lines 1, 2); mend the file\n",
+        ),
+        (["infer", "page.pdf"], "not a text: a PDF; this model reads texts: save it as plain text (.txt)"),
+        (["infer", "A fine film."], "if it is a text itself, send it to stdin: echo TEXT | rnnx infer -"),
+        (["infer", "https://example.org/x.txt"], "an address, not a file; download it"),
+        (["infer", "reviews.txt", "--model", "imbd"], "did you mean imdb?"),
+        (["infer", "reviews.txt", "--model", "net.keras"], "a file of Keras, of which rnnx export makes a model"),
+        (["export", "net.pt"], "it seems to be a file of PyTorch, and rnnx exports files of Keras (.keras, .h5)"),
+    ],
+)
+def test_the_mistakes_of_a_newcomer_are_answered_with_what_to_do(
+    arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """None of these needs TensorFlow: the data are looked at before it is loaded."""
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "reviews.txt": b"a good film\na bad film\n",
+        "page.pdf": b"%PDF-1.7\n1 0 obj\n",
+        "empty.csv": b"",
+        "single.csv": b"text,label\n'a good, long film',pos\n'bad',neg\n",
+        "ratings.jsonl": b'{"text": "a", "label": 1.5}\n{"text": "b", "label": 2.5}\n',
+        "net.keras": b"x",
+        "net.pt": b"x",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "letter.docx", "w") as archive:
+        archive.writestr(
+            "[Content_Types].xml", "<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>"
+        )
+        archive.writestr("word/document.xml", "<w/>")
+    monkeypatch.setattr("rnnx.cli.train.import_stage", lambda *modules: pytest.fail("TensorFlow is loaded"))
+    monkeypatch.setattr("rnnx.cli.train.require_packages", lambda *packages: None)
+    assert run(arguments) in (1, 2, 4)
+    err = capsys.readouterr().err
+    assert expected in err
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+
+
+def test_a_column_by_number_is_named_and_a_row_taken_for_a_header_is_a_warning(tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "sms.tsv"
+    table.write_text("ham\tsee you at noon\nspam\tWIN a prize now\nham\tok\n", encoding="utf-8")
+    assert run(["infer", str(table), "--text-column", "2", "--out", str(tmp_path / "a.csv")]) == 0
+    err = capsys.readouterr().err
+    assert "text column: see you at noon\n" in err
+    assert "the first row is taken for a header, and column 2 is called 'see you at noon'" in err
+    assert run(["infer", str(table), "--text-column", "2", "--no-header", "--out", str(tmp_path / "b.csv")]) == 0
+    assert capsys.readouterr().err == ""
+    assert len((tmp_path / "b.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
 def test_every_guess_exists() -> None:

@@ -11,6 +11,7 @@ import pytest
 from rnnx.bundle.directory import MODEL_NAME, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.explain import ExplainedWord, Explainer, Explanation, load_explainer
+from rnnx.infer.predictions import Prediction
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.reference import Network
@@ -69,6 +70,7 @@ def test_an_effect_is_the_change_of_the_answer_without_the_word(explainer: Expla
     found = explain(explainer, TEXT)
     network, tokenizer = network_of(explainer, find_directory(explainer.predictor.config.name))
     assert any(word.effect != 0 for word in found.words)
+    assert found.label is not None
     for word in found.words:
         without = TEXT[: word.start] + UNKNOWN + TEXT[word.end :]
         (expected,) = explainer.predictor.predict([without])
@@ -116,6 +118,7 @@ def test_only_the_words_that_are_read_are_explained(explainer: Explainer) -> Non
 def test_a_text_without_words_has_nothing_to_explain(explainer: Explainer, text: bytes) -> None:
     found = explain(explainer, text)
     assert found.words == ()
+    assert isinstance(found.prediction, Prediction)
     assert found.probability == found.prediction.probability
     assert found.strongest(3) == ()
 

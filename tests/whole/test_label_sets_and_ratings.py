@@ -6,6 +6,8 @@ import csv
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
+import onnx
 import onnxruntime as ort
 
 import rnnx
@@ -23,6 +26,10 @@ from rnnx.errors import ModelError, ParityError, UsageError
 from rnnx.export.pipeline import export
 from rnnx.infer.evaluate import evaluate_label_sets, evaluate_ratings
 from rnnx.infer.predictions import LabelSet, Rating
+from rnnx.onnx_file.messages import parse_model, read_properties
+from rnnx.proof.diff import Side, compare_sides, golden_inputs
+from rnnx.proof.evidence import read_evidence, with_evidence
+from rnnx.proof.verify import verify_file
 from rnnx.train.fit import Observer
 from rnnx.train.run import train
 from tests.texts import BAD, GOOD, NEUTRAL, tiny_recipe
@@ -107,16 +114,41 @@ def test_the_proof_decides_at_the_thresholds(bundle: Path) -> None:
     assert 0 < decisions["certain_count"] <= decisions["count"]
 
 
-def test_the_text_form_gives_a_probability_for_each_label(bundle: Path) -> None:
-    if bundle.name == "regression":
-        assert not (bundle / "model.text.onnx").exists()
-        return
+def test_the_text_form_gives_a_probability_for_each_label_or_the_number(bundle: Path) -> None:
     session = ort.InferenceSession(bundle / "model.text.onnx", providers=["CPUExecutionProvider"])
     predictor = rnnx.load(bundle)
+    proved = {runtime["runtime"] for runtime in json.loads((bundle / "parity.json").read_bytes())["runtimes"]}
+    assert any(name.startswith("model.text.onnx") for name in proved)
     for text in texts_of(bundle)[:10]:
-        (probs,) = session.run(["probs"], {"text": np.frombuffer(text.encode(), np.uint8)[None]})
+        (answers,) = session.run(None, {"text": np.frombuffer(text.encode(), np.uint8)[None]})
         (answer,) = predictor.predict_stream([text])
-        assert probs[0] == pytest.approx(list(answer.probs.values()), abs=2e-3)  # its embedding has fewer bits
+        # The embedding of this file has fewer bits.
+        if isinstance(answer, Rating):
+            assert answers[0] == pytest.approx([answer.value], abs=0.2)  # of 200 to 400
+        else:
+            assert isinstance(answer, LabelSet)
+            assert answers[0] == pytest.approx(list(answer.probs.values()), abs=2e-3)
+
+
+def test_a_text_form_whose_answer_is_a_little_off_fails(bundle: Path) -> None:
+    """The last node of the file multiplies every answer by 1.001."""
+    data = (bundle / "model.text.onnx").read_bytes()
+    assert verify_file("model.text.onnx", data, ["cpu"]).report.passed
+    model = onnx.load_from_string(data)
+    name = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["before", *node.output[1:]] if node.output[0] == name else node.output
+        node.input[:] = ["before" if value == name else value for value in node.input]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.full(1, 1.001, np.float32), "factor"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["before", "factor"], [name]))
+    original = parse_model(data)
+    properties = read_properties(original)
+    del model.metadata_props[:]
+    sealed = with_evidence(properties, read_evidence(properties, original), parse_model(model.SerializeToString()))
+    onnx.helper.set_model_props(model, sealed)
+    report = verify_file("model.text.onnx", model.SerializeToString(), ["cpu"]).report
+    assert not report.passed
+    assert not report.runtimes[0].passed
 
 
 def test_the_commands_answer(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -149,16 +181,115 @@ def test_what_is_not_supported_says_so_in_one_line(bundle: Path, tmp_path: Path,
     text = tmp_path / "t.txt"
     text.write_text("the film", encoding="utf-8")
     for arguments, expected in (
-        (["explain", "--model", str(bundle), str(text)], "only a model that labels whole texts can be explained"),
-        (["embed", "python", str(bundle), "--out", str(tmp_path / "p")], "not supported yet"),
+        (["explain", "--model", str(bundle), "--label", "dull", str(text)], "--label dull"),
+        (["embed", "rust", str(bundle), "--out", str(tmp_path / "p")], "the sample for rust shows one label; choose"),
+        (["info", "--target", "rust", str(bundle)], "the sample for rust shows one label; choose python"),
         (["infer", "--model", str(bundle), "-k", "2", str(text)], "-k"),
         (["infer", "--model", str(bundle), "--threshold", "0.2", str(text)], "--threshold"),
-        (["diff", str(bundle), str(bundle)], "rnnx diff compares only models that do"),
+        (["diff", str(bundle), "imdb"], "imdb, CPUExecutionProvider gives a label; rnnx diff compares equal tasks"),
     ):
-        assert run(arguments) == 2 or "diff" in arguments
+        assert run(arguments) == 2
         err = capsys.readouterr().err
         assert expected in err
         assert err.count("\n") == 1
+
+
+def test_words_that_move_the_answer_are_explained(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    text = tmp_path / "t.txt"
+    text.write_text(f"the {GOOD[0]} camera {BAD[0]}", encoding="utf-8")
+    command = ["explain", "--model", str(bundle), "--jsonl", str(text)]
+    commands = (
+        [command] if bundle.name == "regression" else [[*command, "--label", "good"], [*command, "--label", "bad"]]
+    )
+    for arguments in commands:
+        assert run(arguments) == 0
+        item = json.loads(capsys.readouterr().out)
+        effects = {word["word"]: word["effect"] for word in item["words"]}
+        strongest = max(effects, key=lambda word: effects[word])
+        assert strongest == (BAD[0] if arguments[-1] == "bad" else GOOD[0])
+        if bundle.name == "regression":
+            assert min(effects, key=lambda word: effects[word]) == BAD[0]
+            assert effects[GOOD[0]] > 30 > -30 > effects[BAD[0]]
+            assert all(100 < word["value"] < 500 for word in item["words"])
+            assert "explained_label" not in item
+        else:
+            assert item["explained_label"] == arguments[-1]
+    without = tmp_path / "without.txt"
+    without.write_text(f"the qzxv camera {BAD[0]}", encoding="utf-8")
+    assert run(["infer", "--model", str(bundle), "--jsonl", str(text), str(without)]) == 0
+    whole, less = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    if bundle.name == "regression":
+        assert whole["value"] - less["value"] == pytest.approx(effects[GOOD[0]], abs=1e-3)
+
+
+def test_rows_of_a_table_are_explained(bundle: Path, capsys: Capture) -> None:
+    table = str(bundle.parent / "test.jsonl")
+    assert run(["explain", "--model", str(bundle), table, "--text-column", "text"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert sorted({int(row[1]) for row in rows}) == list(range(1, 61))
+    assert {len(row) for row in rows} == {8}
+    words = [row[4] for row in rows if row[1] == "1"]
+    assert words == texts_of(bundle)[0].split()
+
+
+def test_two_files_are_compared(bundle: Path, capsys: Capture) -> None:
+    files = [str(bundle), str(bundle / "model.text.onnx")]  # the embedding of the second has fewer bits
+    assert run(["diff", "--json", *files]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["task"], report["flip_count"]) == (bundle.name, 0)
+    assert 0 < max(row["max_abs_diff"] for row in report["inputs"]) < (0.2 if bundle.name == "regression" else 2e-3)
+    assert run(["diff", *files]) == 0
+    rows, err = capsys.readouterr()
+    answers = [line.split("\t")[1] for line in rows.splitlines()]
+    if bundle.name == "regression":
+        assert all(row["labels"] == [] and len(row["values"]) == 2 for row in report["inputs"])
+        assert answers == [f"{row['values'][0]:.7g}" for row in report["inputs"]]
+        assert "numbers differ, by at most" in err
+    else:
+        assert all(row["values"] == [] for row in report["inputs"])
+        assert answers == [row["labels"][0] or "(none)" for row in report["inputs"]]
+        assert f"0 of {len(answers)} labels differ" in err
+
+
+def test_labels_that_reach_another_threshold_are_another_answer(bundle: Path) -> None:
+    if bundle.name == "regression":
+        return
+    a, b = (Side(name, (bundle / "model.onnx").read_bytes(), "cpu", None) for name in "ab")
+    given = golden_inputs(a, b)
+    assert compare_sides(a, b, given).flip_count == 0
+    b.thresholds = (1e-9, *b.thresholds[1:])  # every text has the first label
+    report = compare_sides(a, b, given)
+    without = [row for row in report.inputs if a.labels[0] not in row.labels[0].split("|")]
+    assert report.flip_count == len(without) > 0
+    assert all(a.labels[0] in row.labels[1].split("|") for row in report.inputs)
+
+
+def test_the_python_project_answers(bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    project = tmp_path / "project"
+    assert run(["embed", "python", str(bundle), "--out", str(project)]) == 0
+    text = f"{GOOD[0]} plot"
+    golden, said = (
+        subprocess.run(  # noqa: S603  # ours
+            [sys.executable, "main.py", argument], cwd=project, capture_output=True, text=True, check=False
+        )
+        for argument in ("--golden", text)
+    )
+    assert (golden.returncode, said.returncode) == (0, 0), golden.stdout + golden.stderr + said.stderr
+    rows = json.loads((project / "golden.json").read_bytes())
+    assert f"{2 * len(rows)} of {2 * len(rows)} right" in golden.stdout
+    (answer,) = rnnx.load(bundle).predict_stream([text])
+    if isinstance(answer, Rating):
+        assert float(said.stdout) == pytest.approx(answer.value, abs=0.2)
+    else:
+        assert isinstance(answer, LabelSet)
+        assert [line.split("\t")[0] for line in said.stdout.splitlines()] == list(answer.labels)
+    rows[0]["text_values" if bundle.name == "regression" else "text_probs"][0] += 2 * rows[0]["tolerance"]
+    (project / "golden.json").write_text(json.dumps(rows), encoding="utf-8")
+    wrong = subprocess.run(
+        [sys.executable, "main.py", "--golden"], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 1
+    assert "golden text 0 alone: off by" in wrong.stdout
 
 
 def test_an_evaluation_is_written_into_the_card(bundle: Path, capsys: Capture) -> None:

@@ -17,9 +17,9 @@ from rnnx.datasets import Columns, load_sentences
 from rnnx.infer.predictions import Tagging
 from rnnx.infer.predictor import Predictor
 from rnnx.text.word_vocabulary import VocabularySize
-from rnnx.train.fit import Observer
+from rnnx.train.fit import Observer, fit
 from rnnx.train.recipes import TAGGER, TaggerRecipe
-from rnnx.train.run import train
+from rnnx.train.run import make_task, train
 from tests.conversions import shared
 from tests.names import make_names, to_columns, write_names
 from tests.treebank import make_sentences
@@ -76,8 +76,20 @@ def test_the_run_holds_the_f1_of_the_held_out_spans(names_run: Path) -> None:
     directory = read_directory(names_run)
     metrics = json.loads(directory["metrics.json"])
     assert 0.95 <= metrics["validation_span_f1"] <= 1
+    history = json.loads(directory["history.json"])
+    assert metrics["validation_span_f1"] == max(epoch["validation_span_f1"] for epoch in history)
     assert directory.config.words is not None
     assert directory.config.words.tag_column == "2"
+
+
+def test_the_epoch_with_the_best_spans_is_kept(names: Path) -> None:
+    """All tags are right in each epoch, and the loss is lowest in the last; the spans are said to be best before."""
+    found = iter([0.1, 0.8, 0.5])
+    task = make_task(load_sentences(str(names)), small_tagger(3), 3)
+    fitted = fit(dataclasses.replace(task, measure_spans=lambda model: next(found)), seed=3, observer=Observer())
+    assert [epoch.validation_span_f1 for epoch in fitted.history] == [0.1, 0.8, 0.5]
+    assert max(fitted.history, key=lambda epoch: (epoch.validation_score, -epoch.validation_loss)).epoch == 3
+    assert (fitted.best.epoch, fitted.span_f1) == (2, 0.8)
 
 
 def test_names_are_found_in_a_text_with_their_places_in_its_characters(tagger: Predictor) -> None:
