@@ -122,6 +122,9 @@ def compare_file(
         [compare_runtime(name, network, batches, shown.outputs(network), decisions) for shown in copies]
     )
     report = dataclasses.replace(report, problems=(*report.problems, *messages))
+    # The states of all batches are not needed any more, and are large.
+    copy = dataclasses.replace(copy, results=())
+    del copies
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
