@@ -36,8 +36,9 @@ _LAYERS = frozenset(
     {
         "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
         "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional", "Concatenate",
-        "Conv1D", "Conv2D", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot",
-        "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
+        "Conv1D", "Conv2D", "ConvLSTM1D", "ConvLSTM2D", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D",
+        "DepthwiseConv2D", "Dot", "Dropout", "ELU", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout",
+        "GaussianNoise",
         "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
         "GroupNormalization", "Identity", "InputLayer", "LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU",
         "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply",

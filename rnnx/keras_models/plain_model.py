@@ -25,6 +25,7 @@ from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
+from rnnx.keras_models.read_conv_lstm import CONV_LSTMS
 from rnnx.keras_models.read_layers import refusal
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -65,6 +66,8 @@ def make_plain(model: keras.Model) -> PlainModel:
     stateful = [layer for layer in every if isinstance(layer, layers.RNN) and layer.stateful]
     if not (policy or stateful or _is_unusual(model.name, function, every)):
         return PlainModel(model)
+    if images := [layer for layer in stateful if type(layer) in CONV_LSTMS]:
+        raise refusal(images[0], "has stateful=True, which is not supported for images; only False is")
     if stateful and (others := [layer for layer in every if isinstance(layer, layers.RNN) and not layer.stateful]):
         raise refusal(
             others[0], f"starts anew with each call, but {stateful[0].name} is stateful; make all of them stateful"

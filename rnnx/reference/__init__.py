@@ -9,6 +9,7 @@ Imports numpy only. Import the layers and the network from here.
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
@@ -105,6 +106,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvLSTM",
     "Dense",
     "Dot",
     "Einsum",

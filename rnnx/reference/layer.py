@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot, Softmax
+from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
@@ -58,7 +59,7 @@ from rnnx.reference.reshaping import (
 from rnnx.reference.statistics import AxesNormalization, AxisBatchNormalization, FeatureRescaling, GroupNormalization
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
-RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
+RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU | ConvLSTM
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | TakeMask | LastPosition | Concatenate | Merge
