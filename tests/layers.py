@@ -39,6 +39,7 @@ from rnnx.reference import (
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvLSTM,
     CountIds,
     Dense,
     Dot,
@@ -314,6 +315,19 @@ RECURRENT_LAYERS: dict[str, RecurrentLayer] = {
         draw(FEATURES, 4), draw(4, 4), draw(4), "relu", return_sequences=True, go_backwards=True
     ),
     **{name: draw_cell(name, FEATURES, 4) for name in CELLS},
+    "images": ConvLSTM(
+        draw(2, 2, 1, 8), draw(2, 2, 2, 8), draw(8), "tanh", return_sequences=True, image=(3, 2), padding="same"
+    ),
+    "images of one row": ConvLSTM(
+        draw(1, 2, 1, 4),
+        draw(1, 2, 1, 4),
+        draw(4),
+        "relu",
+        return_sequences=False,
+        go_backwards=True,
+        image=(1, 6),
+        dilations=(1, 3),
+    ),
     "simple, gelu": SimpleRNN(draw(FEATURES, 4), draw(4, 4), draw(4), "gelu", return_sequences=True),
     **{f"{name}, softmax": draw_cell(name, FEATURES, 4, recurrent_activation="softmax") for name in CELLS},
     **{f"{name}, silu": draw_cell(name, FEATURES, 4, activation="silu") for name in CELLS},

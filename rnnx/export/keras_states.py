@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from math import prod
 from typing import Any
 
 import keras
@@ -148,16 +149,22 @@ def _loop_with_states(
     def loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         with _set(layer, return_sequences=True, zero_output_for_mask=False):
             last, outputs, last_states = inner_loop(sequences, initial_state, mask, training=training)
-        states[name] = outputs
+        states[name] = _as_vectors(outputs)
         if has_first:
-            states[name] = _from_first(layer, outputs, keras.tree.flatten(initial_state)[0], mask)
+            states[name] = _as_vectors(_from_first(layer, outputs, keras.tree.flatten(initial_state)[0], mask))
         if cell_state_of(name) in network.shown_states:
-            states[cell_state_of(name)] = last_states[1][:, None]
+            states[cell_state_of(name)] = _as_vectors(last_states[1][:, None])
         if layer.zero_output_for_mask and mask is not None:
             return inner_loop(sequences, initial_state, mask, training=training)
         return last, outputs, last_states
 
     return loop
+
+
+def _as_vectors(states: Any) -> Any:
+    """Returns states `(batch, time, units)`; those of a ConvLSTM are images, and the reference has vectors."""
+    shape = keras.ops.shape(states)
+    return states if len(shape) == 3 else keras.ops.reshape(states, (*shape[:2], prod(states.shape[2:])))
 
 
 def _from_first(layer: Any, outputs: Any, first: Any, mask: Any) -> Any:
@@ -211,7 +218,7 @@ def run_eagerly(
     states = {name: np.stack([*steps[1:][1:], last[name][0]], axis=1) for name, steps in given.items()}
     cells = {name: cell_state_of(name) for name in given}
     states |= {cells[name]: last[name][1][:, None] for name in given if cells[name] in network.shown_states}
-    return outputs, states
+    return outputs, {name: values.reshape(*values.shape[:2], -1) for name, values in states.items()}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any, assert_never
 
 import keras
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_recurrent import recurrent_layers
-from rnnx.reference import GRU, LSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of, last_state_of
+from rnnx.reference import GRU, LSTM, ConvLSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of, last_state_of
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
@@ -112,20 +113,22 @@ def _shown(network: Network, name: str) -> list[str]:
     return [kind for kind, state in kinds.items() if state in read]
 
 
-def _settings(layer: RecurrentLayer) -> dict[str, str | int]:
+def _settings(layer: RecurrentLayer) -> dict[str, Any]:
     """Returns the settings of a layer as attributes of its marker node."""
-    settings: dict[str, str | int] = {
+    settings: dict[str, Any] = {
         "activation": ONNX_ACTIVATIONS[layer.activation],
         "is_carried": int(not layer.zero_output_for_mask),
     }
     match layer:
         case SimpleRNN():
             return {"operator": "RNN", **settings}
-        case LSTM():
+        case LSTM():  # a ConvLSTM too
+            names = ("image", "strides", "dilations", "padding") if isinstance(layer, ConvLSTM) else ()
             return {
                 "operator": "LSTM",
                 **settings,
                 "recurrent_activation": ONNX_ACTIVATIONS[layer.recurrent_activation],
+                **{name: getattr(layer, name) for name in names},
             }
         case GRU():
             return {
@@ -148,6 +151,8 @@ def _emit(layer: Any, index: int, *, has_first: bool, shown: Sequence[str]) -> C
     """
 
     def inner_loop(sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        if sequences.shape.rank > 3:  # images, which the marker reads and returns as vectors
+            sequences = tf.reshape(sequences, [*tf.unstack(tf.shape(sequences)[:2]), prod(sequences.shape[2:])])
         inputs = [tf.transpose(sequences, [1, 0, 2])]
         if isinstance(mask, list | tuple):
             mask = mask[0]
@@ -157,14 +162,22 @@ def _emit(layer: Any, index: int, *, has_first: bool, shown: Sequence[str]) -> C
             inputs = [tf.reverse(value, [0]) for value in inputs]
         inputs = [tf.constant(index), *inputs]
         first = keras.tree.flatten(initial_state)
+        image = first[0].shape[1:]
+        units = prod(image)
+        if len(image) > 1:
+            first = [tf.reshape(state, [-1, units]) for state in first]
         kinds = [tf.float32] * (1 + len(shown))
         states, *made = tf.numpy_function(_never_run, [*inputs, *(first if has_first else [])], kinds)
         # An operation, and not `set_shape`, so that the converted graph knows the shape too.
-        states = tf.ensure_shape(states, [*inputs[1].shape[:2], layer.units])
+        states = tf.ensure_shape(states, [*inputs[1].shape[:2], units])
         last = states[-1]
-        ends = {kind: tf.ensure_shape(state, [None, layer.units]) for kind, state in zip(shown, made, strict=True)}
+        ends = {kind: tf.ensure_shape(state, [None, units]) for kind, state in zip(shown, made, strict=True)}
         last_states = [ends.get("last", last), *(ends.get("cell", last) for _ in first[1:])]
-        return last, tf.transpose(states, [1, 0, 2]), last_states
+        states = tf.transpose(states, [1, 0, 2])
+        if len(image) > 1:
+            states = tf.reshape(states, [*tf.unstack(tf.shape(states)[:2]), *image])
+            last, *last_states = (tf.reshape(state, [-1, *image]) for state in (last, *last_states))
+        return last, states, last_states
 
     return inner_loop
 

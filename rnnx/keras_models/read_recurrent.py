@@ -11,6 +11,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.keras_models.keras_2_activations import activation_name
+from rnnx.keras_models.read_conv_lstm import CONV_LSTMS, read_conv_lstm, to_images, to_vectors
 from rnnx.keras_models.read_layers import float64, refusal, require
 from rnnx.reference import ActivationName, Node, cell_state_of, last_state_of
 
@@ -18,6 +19,7 @@ RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.SimpleRNN: reference.SimpleRNN,
     layers.LSTM: reference.LSTM,
     layers.GRU: reference.GRU,
+    **dict.fromkeys(CONV_LSTMS, reference.ConvLSTM),
 }
 # The merge modes of a Bidirectional.
 _MERGES: Mapping[str, reference.Layer] = {
@@ -44,9 +46,20 @@ def _half_name(layer: Any, half: Any) -> str:
 
 def read_recurrence(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
     """Returns the nodes of a layer that reads a sequence, and perhaps first states, and the node of each output."""
-    node = Node(layer.name, _read_recurrent(layer), inputs)
+    return _read_named(layer, layer.name, inputs)
+
+
+def _read_named(layer: Any, name: str, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+    """Does the same for a layer, or a half of a Bidirectional, whose recurrence gets the given name."""
+    recurrence = _read_recurrent(layer)
+    vectors = to_vectors(recurrence, name, inputs) if isinstance(recurrence, reference.ConvLSTM) else []
+    node = Node(name, recurrence, tuple(made.name for made in vectors) or inputs)
     added, states = _read_states(layer, node)
-    return [node, *added], [node.name, *states]
+    nodes, ends = [*vectors, node, *added], [name, *states]
+    if isinstance(recurrence, reference.ConvLSTM):
+        images = to_images(layer, recurrence, ends)
+        return [*nodes, *images], [image.name for image in images]
+    return nodes, ends
 
 
 def ignores_mask(layer: Any) -> bool:
@@ -82,6 +95,9 @@ def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str]]:
 
 def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
     require(layer, layer.get_config(), stateful=False, unroll=False)
+    if type(layer) in CONV_LSTMS:
+        activation, of_gates = (_recurrent_activation(layer, name) for name in ("activation", "recurrent_activation"))
+        return read_conv_lstm(layer, activation, of_gates)
     kind, cell = RECURRENT[type(layer)], layer.cell
     bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
     settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
@@ -105,20 +121,19 @@ def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node],
     halves = [layer.forward_layer, layer.backward_layer]
     for half in halves:
         if type(half) not in RECURRENT:
-            raise refusal(layer, f"wraps a {type(half).__name__}; supported are SimpleRNN, LSTM and GRU")
+            raise refusal(layer, f"wraps a {type(half).__name__}; supported are SimpleRNN, LSTM, GRU and ConvLSTM")
     x, *first = inputs
     nodes: list[Node] = []
     ends: list[str] = []
     states: list[str] = []
     for half in halves:
         own_first = first[: len(first) // 2] if half is layer.forward_layer else first[len(first) // 2 :]
-        node = Node(_half_name(layer, half), _read_recurrent(half), (x, *own_first))
-        added, half_states = _read_states(half, node)
-        nodes += [node, *added]
+        half_nodes, (end, *half_states) = _read_named(half, _half_name(layer, half), (x, *own_first))
+        nodes += half_nodes
         states += half_states
-        ends.append(node.name)
+        ends.append(end)
         if half is layer.backward_layer and layer.return_sequences:
-            nodes.append(Node(f"{node.name}.reverse", reference.Reverse(), (node.name,)))
+            nodes.append(Node(f"{_half_name(layer, half)}.reverse", reference.Reverse(), (end,)))
             ends[-1] = nodes[-1].name
     if layer.merge_mode is None:
         return nodes, [*ends, *states]

@@ -43,7 +43,13 @@ def select(x: Tracked, key: Any) -> Array:
 
 def reshape(x: Tracked, shape: tuple[int, ...]) -> Array:
     """Gives the numbers another shape, in the same order."""
-    return _moved(x, lambda a: a.reshape(shape), Link(x, transposed=lambda g: g.reshape(len(g), *x.shape)))
+
+    def transposed(g: Array) -> Array:
+        # One step of a recurrence has fewer rows than all steps, which are recorded together.
+        rows = g.shape[1] if shape[0] == x.shape[0] else x.shape[0]
+        return g.reshape(len(g), rows, *x.shape[1:])
+
+    return _moved(x, lambda a: a.reshape(shape), Link(x, transposed=transposed))
 
 
 def swap(x: Array, first: int = -1, second: int = -2) -> Array:
@@ -143,7 +149,7 @@ def windows(x: Array, index: npt.NDArray[np.intp], is_there: Mask, fill: float =
     error = None if operand.error is None else np.where(there, operand.error[:, index], 0.0)
 
     def transposed(g: Array) -> Array:
-        whole = np.zeros((len(g), *operand.shape))
+        whole = np.zeros((*g.shape[:2], *operand.shape[1:]))
         np.add.at(np.moveaxis(whole, 2, 0), index, np.moveaxis(np.where(there, g, 0.0), (2, 3), (0, 1)))
         return whole
 

@@ -269,7 +269,7 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
         known.add(layer.name)
         if issubclass(kind, reference.Recurrent):
             known.add(reference.last_state_of(layer.name))
-        if kind is LSTM:
+        if issubclass(kind, LSTM):
             known.add(reference.cell_state_of(layer.name))
     if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
         raise ModelError("the evidence in the file describes no network")

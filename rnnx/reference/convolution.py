@@ -53,7 +53,7 @@ class Conv1D:
 
     def windows(self, time: int) -> Windows:
         """Returns the windows of a sequence of `time` positions."""
-        return _place(time, len(self.kernel), self.stride, self.dilation, self.padding)
+        return place(time, len(self.kernel), self.stride, self.dilation, self.padding)
 
     def __call__(self, x: Tensor) -> Tensor:
         sums = _convolve(x.values, self.windows(x.values.shape[1]), self.kernel, self.bias, self.groups)
@@ -90,7 +90,7 @@ class Conv2D:
     def __call__(self, x: Tensor) -> Tensor:
         batch, rows, columns, features = x.values.shape
         down, across = (
-            _place(length, size, stride, dilation, self.padding)
+            place(length, size, stride, dilation, self.padding)
             for length, size, stride, dilation in zip(
                 (rows, columns), self.kernel.shape[:2], self.strides, self.dilations, strict=True
             )
@@ -102,7 +102,7 @@ class Conv2D:
         return Tensor(activate(self.activation, image))
 
 
-def _place(time: int, size: int, stride: int, dilation: int, padding: ConvolutionPadding) -> Windows:
+def place(time: int, size: int, stride: int, dilation: int, padding: ConvolutionPadding) -> Windows:
     """Returns the windows of a convolution over an axis of `time` positions."""
     span = (size - 1) * dilation + 1
     if padding == "valid":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
+from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
@@ -68,7 +69,7 @@ from rnnx.reference.statistics import (
 )
 
 # The recurrences; the common base class `Recurrent` serves where all of them are treated alike.
-RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU
+RecurrentLayer: TypeAlias = SimpleRNN | LSTM | GRU | ConvLSTM
 
 Layer: TypeAlias = (
     Embedding | Masking | RecurrentLayer | Reverse | AsMask | TakeMask | LastPosition | Concatenate | Merge

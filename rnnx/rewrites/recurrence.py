@@ -10,7 +10,9 @@ the layer's settings. Its outputs are the layer's outputs at all positions, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,33 @@ class Embedded:
     is_backwards: bool
 
 
+@dataclass(frozen=True)
+class Images:
+    """The settings of a recurrence of images: a ConvLSTM. Its input and its states are images as vectors.
+
+    Attributes:
+        size: The rows and columns of an input image.
+        strides: From one window of the input to the next.
+        dilations: From one place of a window to the next.
+        is_padded: Whether zeros are added to the input images, so that a stride of 1 keeps their size.
+    """
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    is_padded: bool
+
+    def windows(self, window: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Returns for each axis how many windows there are, and how many zeros come before and after the image."""
+        found = []
+        for length, size, stride, dilation in zip(self.size, window, self.strides, self.dilations, strict=True):
+            span = (size - 1) * dilation + 1
+            count = -(-length // stride) if self.is_padded else (length - span) // stride + 1
+            added = max((count - 1) * stride + span - length, 0) if self.is_padded else 0
+            found.append((count, added // 2, added - added // 2))
+        return found
+
+
 @dataclass(frozen=True, eq=False)
 class Recurrence:
     """The recurrence that a Loop or a marker computes.
@@ -110,6 +139,7 @@ class Recurrence:
         first: The values (batch, units) of the states before the first position, h first; none if they are zero.
         last: The value (batch, units) of the last hidden state, if a node reads it apart from the outputs.
         cell: The value (batch, units) of the last cell state of an LSTM, if a node reads it.
+        images: The settings of a ConvLSTM; its kernels are (height, width, features, 4 * filters).
     """
 
     name: str
@@ -129,6 +159,19 @@ class Recurrence:
     first: tuple[str, ...] = ()
     last: str | None = None
     cell: str | None = None
+    images: Images | None = None
+
+    @property
+    def units(self) -> int:
+        """The size of the hidden state."""
+        return len(self.recurrent_kernel) if self.images is None else prod(self.state_image)
+
+    @property
+    def state_image(self) -> tuple[int, int, int]:
+        """The filters, rows and columns of a state of a ConvLSTM."""
+        assert self.images is not None  # noqa: S101  # the caller has checked it
+        (rows, *_), (columns, *_) = self.images.windows(self.kernel.shape[:2])
+        return self.recurrent_kernel.shape[2], rows, columns
 
     @property
     def shows_states(self) -> bool:
@@ -137,8 +180,8 @@ class Recurrence:
 
     @property
     def is_native(self) -> bool:
-        """Whether ONNX's recurrent operators have all its activations."""
-        return NOT_NATIVE.isdisjoint({self.activation, self.recurrent_activation})
+        """Whether ONNX's recurrent operators compute it: they lack some activations, and convolutions."""
+        return self.images is None and NOT_NATIVE.isdisjoint({self.activation, self.recurrent_activation})
 
     @property
     def ends_in_zeros(self) -> bool:
@@ -190,7 +233,17 @@ def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
         first=tuple(node.input[5:]),
         last=made.get("last"),
         cell=made.get("cell"),
+        images=_read_images(settings),
     )
+
+
+def _read_images(settings: Mapping[str, Any]) -> Images | None:
+    if "image" not in settings:
+        return None
+    size, strides, dilations = (
+        (rows, columns) for rows, columns in (settings[name] for name in ("image", "strides", "dilations"))
+    )
+    return Images(size, strides, dilations, settings["padding"] == b"same")
 
 
 def _is_turned(graph: Graph, mask: str | None) -> bool:

@@ -17,6 +17,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.image_scan import (
+    add_convolved_input,
+    add_images,
+    add_vectors,
+    convolution_of_states,
+    features_first,
+)
 from rnnx.rewrites.recurrence import ALPHAS, BETAS, Recurrence, operator_of
 from rnnx.rewrites.replace import Written
 
@@ -24,10 +31,11 @@ from rnnx.rewrites.replace import Written
 def write_steps(graph: Graph, r: Recurrence) -> Written:
     """Adds one recurrence as a Scan. With first states, the outputs before the first unmasked position are zero."""
     kinds = ("h", "c") if r.operator == "LSTM" else ("h",)
-    x = graph.add("MatMul", [r.x, graph.add_constant(f"{r.name}.W", r.kernel)], f"{r.name}.x_W")
-    if not r.reset_after:  # whose two biases are in the body
-        x = graph.add("Add", [x, graph.add_constant(f"{r.name}.B", r.bias)], f"{r.name}.x")
-    first = list(r.first) or [_add_zeros(graph, r)] * len(kinds)
+    x = _add_input(graph, r)
+    first = list(r.first)
+    if r.images is not None:
+        first = [add_images(graph, r, state, f"{r.name}.first_{i}") for i, state in enumerate(first)]
+    first = first or [_add_zeros(graph, r)] * len(kinds)
     scanned = [x, *([r.mask] if r.mask is not None else [])]
     ends = [f"{r.name}.{'final' if kind == 'h' else 'final_cell'}" for kind in kinds]
     y = f"{r.name}.y"
@@ -41,14 +49,32 @@ def write_steps(graph: Graph, r: Recurrence) -> Written:
             num_scan_inputs=len(scanned),
         )
     )
+    if r.images is not None:
+        y = add_vectors(graph, r, y, y, has_time=True)
+        ends = [add_vectors(graph, r, end, end, has_time=False) for end in ends]
     return Written(y, _add_outputs(graph, r, y), ends[0], cell=ends[1] if len(ends) > 1 else None)
 
 
+def _add_input(graph: Graph, r: Recurrence) -> str:
+    """Adds what of all steps does not depend on the states."""
+    if r.images is not None:
+        return add_convolved_input(graph, r, r.images)
+    x = graph.add("MatMul", [r.x, graph.add_constant(f"{r.name}.W", r.kernel)], f"{r.name}.x_W")
+    if r.reset_after:  # its two biases are in the body
+        return x
+    return graph.add("Add", [x, graph.add_constant(f"{r.name}.B", r.bias)], f"{r.name}.x")
+
+
 def _add_zeros(graph: Graph, r: Recurrence) -> str:
-    """Adds states of zeros, (batch, units)."""
-    shape = graph.add("Shape", [r.x], f"{r.name}.x_shape")
+    """Adds states of zeros, (batch, units), or images."""
+    shape = graph.add("Shape", [r.x], f"{r.name}.{'x_shape' if r.images is None else 'x_vectors_shape'}")
     batch = graph.slice(shape, f"{r.name}.x_batch", {0: (1, 2)})
-    sizes = graph.add("Concat", [batch, graph.shared([len(r.recurrent_kernel)])], f"{r.name}.state_shape", axis=0)
+    sizes = graph.add(
+        "Concat",
+        [batch, graph.shared([r.units] if r.images is None else list(r.state_image))],
+        f"{r.name}.state_shape",
+        axis=0,
+    )
     return graph.add("Expand", [graph.shared(0.0, np.float32), sizes], f"{r.name}.initial")
 
 
@@ -70,7 +96,7 @@ class _Body:
     def __init__(self, r: Recurrence, kinds: Sequence[str]) -> None:
         """Takes the recurrence, and the names of its states."""
         self._r, self._kinds = r, kinds
-        self._units = len(r.recurrent_kernel)
+        self._units = r.units
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -84,14 +110,18 @@ class _Body:
             new = [self._add("Where", [self._name("mask_t"), *pair], "kept") for pair in zip(new, old, strict=True)]
         # In onnxruntime a body that lists one value both as state and as output computes wrong numbers: hence Identity.
         ends = [*new, self._add("Identity", new[:1], "h_out")]
-        width = r.kernel.shape[1]
-        inputs = [*((kind, self._units) for kind in self._kinds), ("x_t", width)]
+        width = r.kernel.shape[-1]
+        state, of_x = [self._units], [width]
+        if r.images is not None:
+            state = list(r.state_image)
+            of_x = [width, *state[1:]]
+        inputs = [*((kind, state) for kind in self._kinds), ("x_t", of_x)]
         ports = [
-            helper.make_tensor_value_info(self._name(name), TensorProto.FLOAT, [None, size]) for name, size in inputs
+            helper.make_tensor_value_info(self._name(name), TensorProto.FLOAT, [None, *sizes]) for name, sizes in inputs
         ]
         if r.mask is not None:
             ports.append(helper.make_tensor_value_info(self._name("mask_t"), TensorProto.BOOL, [None, 1]))
-        outputs = [helper.make_tensor_value_info(end, TensorProto.FLOAT, [None, self._units]) for end in ends]
+        outputs = [helper.make_tensor_value_info(end, TensorProto.FLOAT, [None, *state]) for end in ends]
         return helper.make_graph(self._nodes, f"{r.name}.step", ports, outputs, self._constants)
 
     def _simple(self) -> list[str]:
@@ -100,7 +130,12 @@ class _Body:
 
     def _lstm(self) -> list[str]:
         r, c = self._r, self._name("c")
-        total = self._add("Gemm", [self._name("h"), self._constant("R", r.recurrent_kernel), self._name("x_t")])
+        if r.images is None:
+            total = self._add("Gemm", [self._name("h"), self._constant("R", r.recurrent_kernel), self._name("x_t")])
+        else:
+            kernel = self._constant("R", features_first(r.recurrent_kernel))
+            of_h = self._add("Conv", [self._name("h"), kernel], **convolution_of_states(r))
+            total = self._add("Add", [self._name("x_t"), of_h])
         i, f, k, o = self._split(total, 4)
         i, f, o = (self._activate(r.recurrent_activation, gate) for gate in (i, f, o))
         kept, added = self._add("Mul", [f, c]), self._add("Mul", [i, self._activate(r.activation, k)])

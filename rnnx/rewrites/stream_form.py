@@ -51,7 +51,7 @@ def replace_for_stream(model: onnx.ModelProto) -> Rewritten:
 
 def _name_states(r: Recurrence, *, is_alone: bool) -> list[CarriedState]:
     prefix = "" if is_alone else f"{r.name}."
-    units = len(r.recurrent_kernel)
+    units = r.units
     return [CarriedState(r.name, f"{prefix}{kind}_in", f"{prefix}{kind}_out", units) for kind in _KINDS[r.operator]]
 
 

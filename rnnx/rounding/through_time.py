@@ -150,7 +150,7 @@ class Steps:
                 values[:, rows] = now.pop(state.number, 0.0)
             for number, values in now.items() if keeps_reached else ():
                 if number not in reached:
-                    reached[number] = np.zeros((copies, self._ends[last + 1], values.shape[-1]))
+                    reached[number] = np.zeros((copies, self._ends[last + 1], *values.shape[2:]))
                 reached[number][:, at] = values
         return total, reached, [values.reshape(-1, units) for values in carried]
 
