@@ -569,6 +569,12 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             "output_shape of several axes",
         ),
         (lambda x: layers.Attention(name="p")([x, x], training=True), "training=True"),
+        (
+            lambda x: layers.Flatten()(
+                layers.ConvLSTM2D(1, 2, data_format="channels_first", name="p")(layers.Reshape((-1, 1, 2, 2))(x))
+            ),
+            "data_format='channels_first'",
+        ),
     ],
 )  # fmt: skip
 def test_an_unsupported_layer_is_refused_by_name_and_reason(body: Body, reason: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pytest
 
 from rnnx.primitives import Trace, exact, track
 from rnnx.primitives.operands import settle
-from rnnx.reference import ActivationName, Array, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
+from rnnx.reference import ActivationName, Array, ConvLSTM, Mask, RecurrentLayer, SimpleRNN, Tensor, activate
 from rnnx.rounding.through_time import error_through_time, linearize, through_time
 from tests.layers import CELLS, draw, draw_cell
 
@@ -60,6 +60,32 @@ def test_the_derivative_by_the_inputs_equals_finite_differences(
             moved[:, t, feature] += by
             ends.append(weighted(layer, moved, gradient, mask))
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * BY), d_x[:, t, feature], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_derivative_of_a_recurrence_of_images_equals_finite_differences(padding: Literal["same", "valid"]) -> None:
+    layer = ConvLSTM(
+        draw(2, 2, 1, 8),
+        draw(3, 2, 2, 8) * 0.5,
+        draw(8),
+        "tanh",
+        return_sequences=True,
+        go_backwards=True,
+        image=(3, 4),
+        strides=(1, 2),
+        padding=padding,
+    )
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2, 4, 12))
+    gradient = rng.normal(size=layer(Tensor(x)).values.shape)
+    _, d_x = through_time(layer, Tensor(x), gradient)
+    for t, number in np.ndindex(4, 12):
+        ends = []
+        for by in (BY, -BY):
+            moved = x.copy()
+            moved[:, t, number] += by
+            ends.append(weighted(layer, moved, gradient, None))
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * BY), d_x[:, t, number], rtol=1e-5, atol=1e-7)
 
 
 def run_disturbed(layer: RecurrentLayer, x: Array, mask: Mask | None, disturb: Disturb | None) -> Array:
