@@ -29,7 +29,7 @@ def every_state(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """`LSTM(64)` on 128 steps of one number, every state an output: 67 kB of weights."""
     folder = tmp_path_factory.mktemp("every_state")
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([keras.Input((128, 1)), layers.LSTM(64, return_sequences=True)])
+    model = keras.Sequential([keras.Input((128, 1)), layers.LSTM(64, return_sequences=True, name="lstm")])
     model.save(folder / "states.keras")
     export(folder / "states.keras", folder / "out")
     return (folder / "out" / MODEL).read_bytes()

@@ -33,7 +33,7 @@ from tests.trainings import DeathError, assert_same_run, dying, weights_of
 pytestmark = pytest.mark.train
 
 # The number of kills for both recipes together; RNNX_KILLS=50 takes about eight minutes.
-KILLS = int(os.environ.get("RNNX_KILLS", "5"))
+KILLS = int(os.environ.get("RNNX_KILLS", "2"))
 
 
 def averaging_recipe() -> Recipe:

@@ -29,7 +29,7 @@ from tests.trainings import DeathError, assert_same_run, dying, weights_of
 pytestmark = pytest.mark.train
 
 # The number of kills, over all stages; RNNX_KILLS=50 takes about ten minutes.
-KILLS = int(os.environ.get("RNNX_KILLS", "3"))
+KILLS = int(os.environ.get("RNNX_KILLS", "2"))
 # What a process has written in the middle of each stage: teacher, second epoch of the language model, epochs.
 STAGES = ("a teacher judges", "language-model", "fit")
 
