@@ -85,7 +85,7 @@ def export(
     ] = False,
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Sign the bundle with a private key, in PEM. Needs the extra \\[sign]."),
+        typer.Option(metavar="KEY", help="Sign the bundle with a private key, in PEM. Needs the extra [sign]."),
     ] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="With --sign: the certificate of the key, in PEM; its chain may follow in it.")
