@@ -26,15 +26,15 @@ from rnnx.proof.evidence import Evidence
 from rnnx.proof.hidden_branches import find_hidden_branches
 from rnnx.proof.layer_parts import GraphPart, PartReader, PartTooLargeError
 from rnnx.proof.text_reader_nodes import find_difference
-from rnnx.reference import items, operations, statistics
+from rnnx.reference import encoding, items, operations, softmax, statistics
 from rnnx.text.ids import IdEncoder
 from rnnx.text.tokenizer import Tokenizer
 
 KNOWN_PARTS_NAME = "known_parts.txt"
-# A network with one of these compares ids or computes with them itself, so its nodes may too.
-_OPERATIONS = frozenset(
+# A network with one of these compares ids, computes with them, or counts positions itself, so its nodes may too.
+_OPERATIONS = frozenset({"AsMask", "ConvLSTM", "TakeMask"}).union(
     name
-    for module in (items, operations, statistics)
+    for module in (encoding, items, operations, softmax, statistics)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and kind.__module__ == module.__name__
 )
@@ -84,7 +84,7 @@ def check_structure(name: str, data: bytes, evidence: Evidence, reader: IdEncode
             raise ModelError(f"{name}: its tokenizer is not that of the bundle: {difference}")
     parts = PartReader(graph, evidence)
     found = find_hidden_branches(graph, _id_values(evidence), parts.weights, _text_values(graph, evidence))
-    if not _OPERATIONS & {layer.kind for layer in evidence.layers} and (branch := next(found, None)) is not None:
+    if not _decides_itself(evidence) and (branch := next(found, None)) is not None:
         raise ModelError(f"{name}: {branch}; no file of rnnx does that, so it may hide a branch")
     try:
         every = parts.parts()
@@ -111,6 +111,12 @@ def format_known_parts(digests: Iterable[str]) -> str:
     """Formats the content of `known_parts.txt`."""
     header = "# Digests of parts of graphs (rnnx/proof/layer_parts.py), written by: python -m bench.proof.known_parts\n"
     return header + "".join(f"{digest}\n" for digest in sorted(digests))
+
+
+def _decides_itself(evidence: Evidence) -> bool:
+    """Whether the network has a layer of `_OPERATIONS`, or reads a mask."""
+    has_masks = any(port.kind == "mask" for port in evidence.inputs)
+    return has_masks or not _OPERATIONS.isdisjoint(layer.kind for layer in evidence.layers)
 
 
 def _id_values(evidence: Evidence) -> frozenset[str]:
