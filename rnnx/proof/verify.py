@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.directory import Directory
-from rnnx.bundle.metadata import read_metadata
+from rnnx.bundle.metadata import METADATA_KEY, read_metadata
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
@@ -96,7 +96,7 @@ def _verify(
     network = read_reference(evidence, model)
     structure = check_structure(name, data, evidence, reader)
     reads_text = evidence.ids is not None and not structure.has_unknown_reader
-    has_vocabulary = reads_text or bool(read_metadata(properties).vocabulary_sha256)
+    has_vocabulary = reads_text or (METADATA_KEY in properties and bool(read_metadata(properties).vocabulary_sha256))
     batches = _batches(evidence, network)
     if directory is not None:
         require_described(name, properties, evidence, network, directory)

@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="needs the [train] extra")
 pytest.importorskip("onnxruntime", reason="needs the [cpu] extra")
 
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.export.find_cuts import with_cuts
@@ -48,13 +48,17 @@ def compare(form: Rewritten, network: Network = NETWORK, batch: ProbeBatch = BAT
 
 
 def with_wrong_bias(model: Any, name: str) -> None:
-    """Lets a Dense read a bias that is off by 1e-4; the right one stays in the file, so that no hash finds it."""
-    wrong = DENSE_WEIGHTS[name][1].copy()
-    wrong[2] += np.float32(1e-4)
+    """Lets a Dense read a bias that is off by 1e-4; the right one stays in use, so that no hash finds it."""
+    off = np.zeros_like(DENSE_WEIGHTS[name][1])
+    off[2] = 1e-4
     model.graph.initializer.append(type(model.graph.initializer[0])())
-    model.graph.initializer[-1].ParseFromString(numpy_helper.from_array(wrong, "wrong").SerializeToString())
+    model.graph.initializer[-1].ParseFromString(numpy_helper.from_array(off, "off").SerializeToString())
     node = next(node for node in model.graph.node if node.output[0] == f"{name}_sum")
     node.input[:] = [read if read != f"{name}_bias" else "wrong" for read in node.input]
+    nodes = [type(node)(), *model.graph.node]
+    nodes[0].ParseFromString(helper.make_node("Add", [f"{name}_bias", "off"], ["wrong"]).SerializeToString())
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def finished(form: Rewritten = FORM) -> bytes:
