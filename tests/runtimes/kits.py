@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,12 @@ def read_answer(done: subprocess.CompletedProcess[str]) -> tuple[str, float]:
     assert done.returncode == 0, done.stdout + done.stderr
     label, probability = done.stdout.strip().splitlines()[-1].split("\t")
     return label, float(probability)
+
+
+def read_example(kit: Path, language: str) -> str:
+    """Returns the code in the README of a package that uses the library."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", (kit / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return str(block)
 
 
 def break_model(folder: Path, how: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, run
+from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, run
 from tests.runtimes.samples import Project, missing
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
@@ -172,8 +172,10 @@ def test_the_types_are_those_of_both_kinds_of_modules(app: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_package_installs_its_command(app: Path, tmp_path: Path) -> None:
+def test_the_package_installs_its_command(app: Path, kit: Project, tmp_path: Path) -> None:
     command = app / "node_modules" / ".bin" / "rnnx-text-classifier"
     assert read_answer(run([command, TEXT], tmp_path))[0] == "pos"
     assert os.access(command, os.X_OK)
+    (app / "example.mjs").write_text(read_example(kit.folder, "js"), encoding="utf-8")
+    assert "'neg', 'pos'" in run(["node", app / "example.mjs"], tmp_path).stdout
     assert "50 of 50 right" in run([command, "--golden"], tmp_path).stdout
