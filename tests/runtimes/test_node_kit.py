@@ -24,6 +24,11 @@ _USE = f"""
   if (rest.length || awful.label !== "neg" || bytes.label !== one.label || names !== "neg,pos") throw Error(names);
   if (Math.abs(one.probs[1] - bytes.probability) > 1e-6) throw Error("a batch answers differently");
   if ((await classifier.predictMany([])).length) throw Error("no text has an answer");
+  const many = await classifier.predictMany(["awful", ...Array(3000).fill(""), "wonderful"]);
+  if (many.length !== 3002 || many[0].label !== "neg" || many[3001].label !== "pos") throw Error("the order");
+  const [short, long] = await classifier.predictMany(["fine", "x ".repeat(500_000), ...Array(300).fill("fine")]);
+  if (Math.abs((await classifier.predict("fine")).probs[1] - short.probs[1]) > 1e-6) throw Error("long and short");
+  if (!(long.probability > 0.5)) throw Error("a long text");
   console.log(`${{one.label}}\\t${{one.probability}}`);
 """
 _WRONG = """
@@ -116,7 +121,7 @@ def test_any_bytes_have_the_answer_of_the_predictor(name: str, kit: Project, bun
 
 
 @pytest.mark.parametrize("how", ["missing", "truncated"])
-def test_a_broken_model_is_one_line(how: str, kit: Project, app: Path, tmp_path: Path) -> None:
+def test_a_broken_model_is_one_line(how: str, kit: Project, tmp_path: Path) -> None:
     folder = tmp_path / "kit"
     shutil.copytree(kit.folder, folder, ignore=shutil.ignore_patterns("node_modules"))
     (folder / "node_modules").symlink_to(kit.folder / "node_modules")

@@ -27,6 +27,8 @@ awful, raw = classifier.predict_many(text for text in ("awful", {TEXT.encode()!r
 assert labels == ("neg", "pos") and awful.label == "neg" and awful.labels == ("neg",)
 assert abs(raw.probability - one.probs[1]) < 1e-6
 assert classifier.predict_many([]) == []
+many = classifier.predict_many(["awful", *[""] * 3000, "wonderful"])
+assert [p.label for p in (many[0], many[-1])] == ["neg", "pos"] and len(many) == 3002
 assert classifier.predict("\\ud83d").probs == classifier.predict("\\ufffd").probs
 long, *short = classifier.predict_many(["x " * 500_000, *["fine"] * 300])
 assert max(abs(p.probability - short[0].probability) for p in short) < 1e-6

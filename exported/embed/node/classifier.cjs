@@ -11,6 +11,7 @@ class ClassifierError extends Error {
 }
 
 const MOST_BYTES = 1 << 20; // of a batch: a long text does not widen the rows of many short ones
+const MOST_TEXTS = 1024; // of a batch
 
 async function read(file) {
   const { readFile } = await import("node:fs/promises");
@@ -45,7 +46,7 @@ function toBatches(texts) {
   const batches = [];
   let batch = [];
   for (const i of texts.map((_, i) => i).sort((a, b) => texts[a].length - texts[b].length)) {
-    if (batch.length && (batch.length + 1) * texts[i].length > MOST_BYTES) {
+    if (batch.length === MOST_TEXTS || (batch.length && (batch.length + 1) * texts[i].length > MOST_BYTES)) {
       batches.push(batch);
       batch = [];
     }

@@ -16,6 +16,7 @@ import onnxruntime  # noqa: E402
 
 _MODEL = "model.text.onnx"
 _MOST_BYTES = 1 << 20  # of a batch: a long text does not widen the rows of many short ones
+_MOST_TEXTS = 1024  # of a batch
 
 
 class ClassifierError(Exception):
@@ -162,7 +163,8 @@ def _to_batches(texts: Sequence[bytes]) -> list[list[int]]:
     """Puts the positions of texts into batches of similar lengths."""
     batches: list[list[int]] = []
     for i in sorted(range(len(texts)), key=lambda i: len(texts[i])):
-        if batches and (len(batches[-1]) + 1) * len(texts[i]) <= _MOST_BYTES:
+        count = len(batches[-1]) if batches else _MOST_TEXTS
+        if count < _MOST_TEXTS and (count + 1) * len(texts[i]) <= _MOST_BYTES:
             batches[-1].append(i)
         else:
             batches.append([i])
