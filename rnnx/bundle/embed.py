@@ -8,6 +8,7 @@ library only.
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -22,12 +23,22 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
 from rnnx.strict_json import to_json
 
+_KEPT_IN_CONFIG = ("name", "task", "labels", "thresholds", "tokenizer")
+
 
 def add_text_model(directory: Directory, project: Path) -> None:
-    """Adds `model.text.onnx`, `golden.json` and `config.json` to a folder."""
-    for name in (TEXT_NAME, GOLDEN_NAME):
+    """Adds `model.text.onnx`, `golden.json` and `config.json` to a folder.
+
+    Of the bundle's `config.json`, the one in the folder holds what a sample may read, and the hashes of the two files.
+    """
+    names = (TEXT_NAME, GOLDEN_NAME)
+    for name in names:
         (project / name).write_bytes(directory[name])
-    (project / CONFIG_NAME).write_text(to_json(directory.config), encoding="utf-8")
+    config = json.loads(to_json(directory.config))
+    kept = {key: config[key] for key in _KEPT_IN_CONFIG if key in config}
+    kept["training"] = {key: value for key, value in (config.get("training") or {}).items() if key == "dataset"}
+    kept["files"] = {name: digest for name, digest in config["files"].items() if name in names}
+    (project / CONFIG_NAME).write_text(to_json(kept), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 from pathlib import Path
 
@@ -40,9 +42,24 @@ def test_a_snippet_has_five_to_eight_lines(target: str, capsys: pytest.CaptureFi
 def test_a_project_holds_sample_model_and_vectors(target: str, tiny_bundle: Path, tmp_path: Path) -> None:
     written = {path.as_posix() for path in write_project(target, tiny_bundle, tmp_path / "project")}
     assert {"README.md", "model.text.onnx", "golden.json", "config.json"} < written
-    for name in ("model.text.onnx", "golden.json", "config.json"):
+    for name in ("model.text.onnx", "golden.json"):
         assert (tmp_path / "project" / name).read_bytes() == (tiny_bundle / name).read_bytes()
     assert not list(tmp_path.glob(".project*"))
+
+
+def test_the_config_of_a_project_has_what_it_needs_and_no_hashes_of_other_files(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    write_project("node", tiny_bundle, tmp_path / "project")
+    whole = json.loads((tiny_bundle / "config.json").read_bytes())
+    kept = json.loads((tmp_path / "project" / "config.json").read_bytes())
+    assert set(kept) == {"name", "task", "labels", "tokenizer", "training", "files"}
+    for key in ("name", "task", "labels", "tokenizer"):
+        assert kept[key] == whole[key]
+    assert set(kept["training"]) <= {"dataset"}
+    assert kept["files"] == {name: whole["files"][name] for name in ("model.text.onnx", "golden.json")}
+    for name, sha256 in kept["files"].items():
+        assert hashlib.sha256((tmp_path / "project" / name).read_bytes()).hexdigest() == sha256
 
 
 def test_each_folder_of_a_sample_is_a_target() -> None:

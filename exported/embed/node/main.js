@@ -1,47 +1,31 @@
-// Text in, label and probability out, with onnxruntime-node alone.
-//
-//   node main.js "A wonderful film."    prints the label and its probability
-//   node main.js --golden               compares with golden.json; exits with 1 at the first difference
+#!/usr/bin/env node
+// Text in, label and probability out, with onnxruntime-node alone: the command around the library in index.js.
 
 import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
 
-process.env.ORT_DISABLE_TELEMETRY ??= "1"; // onnxruntime reads it when it is loaded
-const { default: ort } = await import("onnxruntime-node");
+import { Classifier, ClassifierError } from "./index.js";
 
-const file = (name) => new URL(name, import.meta.url);
-const readJson = async (name) => JSON.parse(await readFile(file(name), "utf8"));
+const USAGE = `usage: node main.js TEXT | --file PATH | --golden | --help
 
-class Classifier {
-  static async load() {
-    const classifier = new Classifier();
-    const options = { intraOpNumThreads: 1 }; // a recurrence only loses by more
-    classifier.session = await ort.InferenceSession.create(await readFile(file("model.text.onnx")), options);
-    // onnxruntime's JavaScript does not show a file's metadata (onnxruntime #16547); the same stands in config.json.
-    classifier.labels = (await readJson("config.json")).labels;
-    return classifier;
-  }
+  TEXT          prints the label of a text and its probability
+  -- TEXT       the same, for a text that looks like an option
+  --file PATH   reads the text from a file; - is the standard input
+  --golden      compares with golden.json; exits with 1 at the first difference
 
-  /** Texts as bytes to one array of probabilities each. Rows are padded with zeros; an empty text is one zero. */
-  async predict(texts) {
-    const width = Math.max(1, ...texts.map((text) => text.length));
-    const rows = new Uint8Array(texts.length * width);
-    texts.forEach((text, i) => rows.set(text, i * width));
-    const { probs } = await this.session.run({ text: new ort.Tensor("uint8", rows, [texts.length, width]) });
-    const count = this.labels.length;
-    return texts.map((_, i) => Array.from(probs.data.subarray(i * count, (i + 1) * count)));
-  }
-}
+Without arguments, the text comes from the standard input, unless that is a terminal.
+`;
 
 async function runGolden(classifier) {
-  const rows = await readJson("golden.json");
+  const rows = JSON.parse(await readFile(new URL("golden.json", import.meta.url), "utf8"));
   const texts = rows.map((row) => Buffer.from(row.bytes, "hex"));
   const alone = [];
-  for (const text of texts) alone.push((await classifier.predict([text]))[0]);
+  for (const text of texts) alone.push((await classifier.computeProbs([text]))[0]);
   const start = performance.now();
-  for (const text of texts) await classifier.predict([text]);
+  for (const text of texts) await classifier.computeProbs([text]);
   const microseconds = ((performance.now() - start) / texts.length) * 1000;
   let largest = 0;
-  for (const [where, answers] of [["alone", alone], ["in a batch", await classifier.predict(texts)]]) {
+  for (const [where, answers] of [["alone", alone], ["in a batch", await classifier.computeProbs(texts)]]) {
     for (const [i, { text_probs: expected, tolerance }] of rows.entries()) {
       const difference = Math.max(...expected.map((p, label) => Math.abs(p - answers[i][label])));
       if (!(difference <= tolerance)) {
@@ -53,23 +37,40 @@ async function runGolden(classifier) {
   }
   const count = 2 * rows.length;
   console.log(
-    `onnxruntime ${ort.env.versions.node}: ${count} of ${count} right, ` +
+    `onnxruntime ${classifier.version}: ${count} of ${count} right, ` +
       `largest difference ${largest.toPrecision(2)}, ${microseconds.toFixed(0)} us a text`,
   );
   return 0;
 }
 
-async function main([argument, ...rest]) {
-  if (argument === undefined || rest.length) {
-    console.error('usage: node main.js TEXT | --golden');
+/** The text that the arguments name: a string or bytes; undefined if they are wrong. */
+function readText([first, ...rest]) {
+  if (first === undefined && !process.stdin.isTTY) return buffer(process.stdin);
+  if (first === "--file" && rest.length === 1) return rest[0] === "-" ? buffer(process.stdin) : readFile(rest[0]);
+  if (first === "--" && rest.length === 1) return rest[0];
+  return rest.length === 0 && !/^--?[a-z-]*$/.test(first ?? "-") ? first : undefined;
+}
+
+async function main(words) {
+  if (words.length === 1 && (words[0] === "--help" || words[0] === "-h")) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (words.length === 1 && words[0] === "--golden") return runGolden(await Classifier.load());
+  const text = await readText(words);
+  if (text === undefined) {
+    process.stderr.write(USAGE);
     return 2;
   }
-  const classifier = await Classifier.load();
-  if (argument === "--golden") return runGolden(classifier);
-  const [probs] = await classifier.predict([new TextEncoder().encode(argument)]);
-  const best = probs.indexOf(Math.max(...probs));
-  console.log(`${classifier.labels[best]}\t${probs[best].toFixed(6)}`);
+  const { label, probability } = await (await Classifier.load()).predict(text);
+  console.log(`${label}\t${probability.toFixed(6)}`);
   return 0;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof ClassifierError) && error.syscall === undefined) throw error;
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+}
