@@ -58,7 +58,8 @@ def require_plain_vocabulary(class_name: Any, config: Any, where: str) -> None:
 def _lookups(model: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the config of each IntegerLookup with its folder, which Keras numbers by class in each model."""
     counts: Counter[str] = Counter()
-    layers = model.get("config", {}).get("layers", ()) if isinstance(model, dict) else ()
+    config = model.get("config") if isinstance(model, dict) else None
+    layers = config.get("layers") if isinstance(config, dict) else None
     for layer in layers if isinstance(layers, list) else ():
         class_name = layer.get("class_name") if isinstance(layer, dict) else None
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(class_name)).lower()

@@ -182,7 +182,7 @@ def test_arguments_that_do_not_fit_the_model_are_refused_with_one_line(
     for arguments, code, message in (
         (["infer", "--model", bundle, "--lines", "a.txt"], 2, "--lines is for texts; this model reads x float32"),
         (["infer", str(tmp_path / "a.npy")], 1, "a.npy: not a text: a NumPy array"),
-        (["infer", data], 1, "modes.npz: not a text: a NumPy array or an archive; this model reads texts"),
+        (["infer", data], 1, "modes.npz: not a text: an archive, or a document such as .docx; this model reads texts"),
         (["evaluate", "imdb", data], 1, "modes.npz: model imdb reads texts"),
         (["evaluate", bundle, str(tmp_path / "t.csv")], 1, "model modes reads x float32 (time, 2): give a .npz file"),
         (

@@ -19,7 +19,8 @@ from tests.fuzz.job import SECRET, Job, Outcome
 OK, FAILED, USAGE, PARITY, MODEL, DEVICE = 0, 1, 2, 3, 4, 5
 # The longest line that a person should have to read, with generous room for names of files and labels.
 _LONGEST_LINE = 2000
-_SAID = ("error: ", "warning: ")
+# A column that was given by number is named.
+_SAID = ("error: ", "warning: ", "text column: ")
 
 
 class Runner(Protocol):

@@ -21,6 +21,7 @@ from rnnx.errors import MissingExtraError, ModelError
 from rnnx.keras_models import keras_file, plain_cells, read_attention, read_layers, read_network, read_recurrent
 from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.load_model import load_keras
+from rnnx.keras_models.read_encodings import ENCODINGS
 from rnnx.keras_models.reverse_time import ReverseTime
 
 pytestmark = pytest.mark.train
@@ -236,9 +237,11 @@ def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) 
 def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_recurrent.RECURRENT}
     read |= {layers.Bidirectional, layers.InputLayer, *read_attention.ATTENTIONS, *read_layers.SEPARABLE}
-    read |= {layers.RNN, layers.StackedRNNCells, *plain_cells._LAYERS}
+    read |= {layers.RNN, layers.StackedRNNCells, *plain_cells._LAYERS, layers.Softmax, *ENCODINGS}
     read -= {ReverseTime}  # a layer of rnnx, which no file may hold
-    assert {kind.__name__ for kind in read} == keras_file._LAYERS
+    # Files name a class as `keras.layers` does.
+    public = {layers.GroupQueryAttention: "GroupQueryAttention"}
+    assert {public.get(kind, kind.__name__) for kind in read} == keras_file._LAYERS
 
 
 def test_layers_that_are_nested_deeply_are_refused(saved: bytes) -> None:

@@ -32,6 +32,12 @@ def test_each_layer_gets_its_own_vocabulary() -> None:
     assert [each["config"]["vocabulary"] for each in lookups] == [[0, -1, 7], [-1, 12], [-1, 5]]
 
 
+@pytest.mark.parametrize("config", [None, [], {"config": None}, {"config": {"layers": None}}, model({"config": None})])
+def test_a_damaged_config_has_no_lookup(config: Any) -> None:
+    with pytest.raises(ModelError, match="is not the vocabulary of an IntegerLookup"):
+        put_vocabularies(config, {"assets/layers/integer_lookup/vocabulary.txt": b"1\n2"})
+
+
 @pytest.mark.parametrize(
     "path", ["assets/vocabulary.txt", "assets/a/../vocabulary.txt", "assets/a/other.txt", "/assets/a/vocabulary.txt"]
 )
