@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rnnx.export.landmarks import find_landmarks
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Array, Dense, Input, NamedArrays, Network, SimpleRNN
-from rnnx.reference.shapes import least_time, ports_with_own_time, zeros
+from rnnx.reference.shapes import inputs_by_time, least_time, zeros
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
@@ -78,10 +78,11 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         traps |= {
             f"a mask, {name}": _draw(network, length, _masked(rng, make, normal)) for name, make in _MASKS.items()
         }
-    if apart := ports_with_own_time(network):
+    if len(groups := inputs_by_time(network)) > 1:
         uneven = _draw(network, length, normal)
-        for i, name in enumerate(apart):
-            uneven[name] = uneven[name][:, : max(shortest, length // (i + 2))]
+        for i, group in enumerate(groups if len(groups[-1]) == 1 else groups[:-1]):
+            for name in group:
+                uneven[name] = uneven[name][:, : max(shortest, length // (i + 2))]
         traps["inputs of different lengths"] = uneven
     _count_some_position(network, traps.values())
     return traps

@@ -69,11 +69,16 @@ _HASHES = (
     "it hashes its input as text, which no operator of ONNX does; build a model of the layers after it, whose input is "
     "the hashed ids, and export that"
 )
+_OF_VOLUMES = (
+    "rnnx has sequences and images, but no volumes; use layers of one or two dimensions, in a TimeDistributed if time "
+    "is one of the three, and save the model again"
+)
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
 # What to do about a layer that stays unsupported.
 _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
     **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
+    **dict.fromkeys(("Conv3D", "ConvLSTM3D"), _OF_VOLUMES),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from rnnx.reference.tensor import NamedArrays
 _TIMES = (60, 120)
 # The search for the least time ends here.
 _MOST_POSITIONS = 1 << 12
+# Groups among more inputs than these would take too many runs to find.
+_MOST_SEARCHED = 6
 
 
 def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
@@ -28,23 +31,48 @@ def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def ports_with_own_time(network: Network) -> list[str]:
-    """Returns the inputs whose time may differ from that of the others: those of an encoder and its decoder, say."""
+def inputs_by_time(network: Network) -> list[list[str]]:
+    """Returns the inputs with an open time, in groups whose inputs must have the same time.
+
+    An encoder and its decoder have two groups, say. Groups of one input come first. Among more than 6 other inputs,
+    smaller groups are not searched for: those inputs are one group.
+    """
     names = [port.name for port in network.inputs if port.shape[0] is None]
     if len(names) < 2:
-        return []
-    return [name for name in names if _answers(network, {name: _long_times(network)[1]}) is not None]
+        return [names] if names else []
+    longer = _long_times(network)[1]
+
+    def may_differ(group: Sequence[str]) -> bool:
+        return _answers(network, dict.fromkeys(group, longer)) is not None
+
+    groups = [[name] for name in names if may_differ([name])]
+    rest = [name for name in names if [name] not in groups]
+    while rest:
+        first, others = rest[0], rest[1:] if len(rest) <= _MOST_SEARCHED else []
+        # The smallest group is a whole one, because no part of a group may differ from the rest of it.
+        found = (
+            [first, *chosen]
+            for size in range(1, len(others) - 1)
+            for chosen in combinations(others, size)
+            if may_differ([first, *chosen])
+        )
+        group = next(found, rest)
+        groups.append(group)
+        rest = [name for name in rest if name not in group]
+    return groups
 
 
 def name_times(network: Network) -> dict[str, str]:
     """Returns the name of the open time of each input and output that has one, by the name of the input or output.
 
-    It is `time` for the first input, for those that must have the same time, and for outputs over it. An input whose
-    time may differ has a name of its own, such as `decoder_time`.
+    It is `time` for the first input, for those that must have the same time, and for outputs over it. Inputs whose time
+    may differ have another name, that of the first of them: such as `decoder_time`.
     """
-    apart = ports_with_own_time(network)
     names = [port.name for port in network.inputs if port.shape[0] is None]
-    times = {name: f"{name}_time" if name in apart and name != names[0] else "time" for name in names}
+    times = {
+        name: "time" if names[0] in group else f"{group[0]}_time" for group in inputs_by_time(network) for name in group
+    }
+    times = {name: times[name] for name in names}
     found = dict(times)
     # Two different times for each of them, so that an output has the size of its own input both times.
     sizes = {time: 7 * i for i, time in enumerate(dict.fromkeys(times.values()))}

@@ -162,6 +162,10 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
         with_layer(module="keras.layers", class_name="TorchModuleWrapper", config={"name": "t"}, registered_name=None),
         "layer 't': TorchModuleWrapper is of an unsupported class",
     ),
+    "Conv3D": (
+        with_layer(module="keras.layers", class_name="Conv3D", config={"name": "v"}, registered_name=None),
+        "layer 'v': Conv3D is of an unsupported class; rnnx has sequences and images, but no volumes; use layers of",
+    ),
     "TFSMLayer": (
         with_layer(module="keras.layers", class_name="TFSMLayer", config={"filepath": "/"}, registered_name=None),
         "TFSMLayer is of an unsupported class",

@@ -7,7 +7,7 @@ import pytest
 
 from rnnx.errors import ModelError
 from rnnx.reference import CombineTensors, GetItem, Input, Join, Layer, Network, Node, Pooling1D, Selection, SimpleRNN
-from rnnx.reference.shapes import least_time, least_times
+from rnnx.reference.shapes import inputs_by_time, least_time, least_times, name_times
 
 RNG = np.random.default_rng(1)
 RNN = SimpleRNN(RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3)), RNG.normal(size=3), "tanh", return_sequences=True)
@@ -65,6 +65,28 @@ def test_inputs_of_different_lengths_have_their_own_least_times() -> None:
     ]
     inputs = (Input("x", "numbers", (None, 3)), Input("y", "numbers", (None, 3)))
     assert least_times(Network(nodes, inputs)) == {"x": 1, "y": 3}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "single", "groups", "times"),
+    [
+        (["bc"], "a", [["a"], ["b", "c"]], {"a": "time", "b": "b_time", "c": "b_time"}),
+        (["ac"], "b", [["b"], ["a", "c"]], {"a": "time", "b": "b_time", "c": "time"}),
+        (["ab", "bc"], "", [["a", "b", "c"]], dict.fromkeys("abc", "time")),
+        (["ac", "bd"], "", [["a", "c"], ["b", "d"]], {"a": "time", "b": "b_time", "c": "time", "d": "b_time"}),
+    ],
+)
+def test_inputs_that_are_combined_have_one_time(
+    pairs: list[str], single: str, groups: list[list[str]], times: dict[str, str]
+) -> None:
+    """The inputs of each group are added at each position, and put out."""
+    nodes = [Node(f"sum_{names}", CombineTensors("add"), tuple(names)) for names in pairs]
+    nodes += [Node(f"rnn_{name}", RNN, (name,)) for name in single]
+    names = sorted({name for node in nodes for name in node.inputs})
+    inputs = tuple(Input(name, "numbers", (None, 3)) for name in names)
+    network = Network(nodes, inputs, {node.name: node.name for node in nodes})
+    assert inputs_by_time(network) == groups
+    assert name_times(network) == {**times, **{node.name: times[node.inputs[0]] for node in nodes}}
 
 
 def test_a_network_may_need_many_positions() -> None:
