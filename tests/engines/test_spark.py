@@ -111,7 +111,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         limits = ["--cores", "1", "--memory", "1g", "--webui-port", "0"]
         processes += [start(environment, "worker.Worker", *place, *limits, url) for _ in range(2)]
         wait_until(lambda: alive_workers(page) == 2, 60)
-        arguments = f"--master {url} --executor-memory 512m --driver-memory 512m pyspark-shell"
+        arguments = f"--master {url} --executor-memory 512m --driver-memory 1536m pyspark-shell"
         workers = [process.pid for process in processes[1:]]
         yield Cluster({**environment, "PYSPARK_SUBMIT_ARGS": arguments}, workers)
     finally:
