@@ -60,7 +60,7 @@ class LookUp:
         first_id: The id of the first one; the others follow.
         unknown_id: The id of unknown numbers, if there is one; otherwise the first of their ids.
         unknown_count: How many ids they have; an unknown number has that of its rest by division.
-        masked: The number that stands for a masked position; None if there is none.
+        masked: The number whose positions are masked; None if there is none.
         masked_id: Its id; -1 is the id of nothing.
     """
 
