@@ -15,14 +15,16 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from rnnx import cli
-    # With too little memory, Python may raise a SystemError instead, and an extension module cannot be mapped.
-    except (MemoryError, SystemError, ImportError) as error:
+
+        if is_handled:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        cli.main()
+    # `cli` answers its own errors. This is for its import, and for what little memory does outside of a command: Python
+    # raises a MemoryError, or an error of nearly any other type.
+    except Exception as error:
         if not lacks_memory(error):
             raise
-        sys.exit("error: too little memory to start")
-    if is_handled:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
+        sys.exit("error: too little memory to start; free some, or raise the limit (ulimit -v)")
 
 
 if __name__ == "__main__":

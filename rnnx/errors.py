@@ -91,6 +91,7 @@ def one_line(error: BaseException | None, most: int = 300) -> str:
 _NO_MEMORY: tuple[str, ...] = (
     "error return without exception set",
     "without setting an exception",
+    "can't allocate",
     "bad_alloc",
     "bad allocation",
     "Cannot allocate memory",

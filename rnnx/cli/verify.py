@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -54,11 +54,8 @@ def verify(
     def prove(name: str) -> Verification:
         return verify_file(name, files[name], [device.value], reader, directory)
 
-    with terminal.stages() as on_progress, reporting_to(on_progress), ThreadPoolExecutor() as pool:
-        # In threads, because NumPy and onnxruntime release Python's lock; each in a context of its own, which has the
-        # callback for the progress.
-        runs = [pool.submit(copy_context().run, prove, name) for name in files]
-        found = [run.result() for run in runs]
+    with terminal.stages() as on_progress, reporting_to(on_progress):
+        found = [prove(name) for name in files] if _is_memory_limited() else _in_threads(prove, files)
     if as_json:
         terminal.write_json(
             [
@@ -81,6 +78,27 @@ def verify(
             )
         terminal.write(_limits(found, directory, key))
     terminal.hint(f"rnnx info {model}")
+
+
+def _in_threads(prove: Callable[[str], Verification], names: Iterable[str]) -> list[Verification]:
+    """Proves several files at once: NumPy and onnxruntime release Python's lock."""
+    with ThreadPoolExecutor() as pool:
+        # Each has a context of its own, with the callback for the progress.
+        runs = [pool.submit(copy_context().run, prove, name) for name in names]
+        return [run.result() for run in runs]
+
+
+def _is_memory_limited() -> bool:
+    """Whether `ulimit -v` limits this process.
+
+    Then the C library may have no heap for another thread, and Python 3.11 does not come back from a thread that lacks
+    the memory to handle an exception.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _verdict(checked: Verification) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx import reference
-from rnnx.errors import LowMemoryError, ModelError, one_line
+from rnnx.errors import LowMemoryError, ModelError, lacks_memory, one_line
 from rnnx.onnx_file.messages import graph_sha256, read_tensor, stored_tensors
 from rnnx.onnx_file.visible_states import StatesRecipe
 from rnnx.proof.packed import pack, unpack
@@ -213,7 +213,7 @@ def refusing_misfits(name: str) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
-        if isinstance(error, MemoryError) and not _HUGE.search(str(error)):
+        if lacks_memory(error) and not _HUGE.search(str(error)):
             raise LowMemoryError(f"check {name}") from error
         raise ModelError(
             f"{name}: its evidence does not fit it ({type(error).__name__}: {one_line(error, 200)})"

@@ -103,7 +103,8 @@ def read_parts(data: bytes, evidence: Evidence) -> tuple[GraphPart, ...]:
 @cache
 def known_digests() -> frozenset[str]:
     """Returns the digests of the known parts."""
-    lines = files("rnnx.proof").joinpath(KNOWN_PARTS_NAME).read_text("ascii").splitlines()
+    # Python has loaded UTF-8 already. With too little memory for another codec, it would say that there is none.
+    lines = files("rnnx.proof").joinpath(KNOWN_PARTS_NAME).read_text("utf-8").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 

@@ -229,7 +229,8 @@ def _places(shape: tuple[int, ...], head: HeadKind) -> list[tuple[int, ...]]:
 
 def spread(count: int, most: int) -> npt.NDArray[np.intp]:
     """Indices from the first to the last of `count`, evenly spread, at most `most` of them; rising."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
+    indices = np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
+    return indices[np.diff(indices, prepend=-1) > 0]  # np.unique would import numpy.ma
 
 
 def _follow(errors: _Errors, shape: tuple[int, ...], head: HeadKind, start: str, slopes: Array) -> Array:

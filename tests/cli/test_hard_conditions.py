@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,6 +54,7 @@ FROM_STDIN = [
     "explain --model {model} --lines -",
     "diff {model} {model} --texts -",
 ]
+ENDED_BY_A_LIBRARY = ("10 retries, giving up.\n", "cannot allocate memory for thread-local data: ABORT\n")
 WITH_BUNDLE = [command for command in COMMANDS if "{model}" in command]
 
 
@@ -156,15 +156,13 @@ def test_a_limit_of_memory_is_one_line_that_names_it(
     for kilobytes in (20_000, 80_000, 140_000, 200_000, 250_000):
         done = run_in_shell(f'ulimit -v {kilobytes}; exec "$@"', words)
         seen.add(done.returncode)
-        # Where onnxruntime's own C++ lacks memory, it may crash, and nothing of ours runs any more.
-        assert done.returncode in (0, 1, -signal.SIGSEGV, -signal.SIGABRT), (kilobytes, done.stderr)
-        if done.returncode == 1:
-            # OpenBLAS ends the process itself if it cannot even begin. Before the last line, there may be what Python's
-            # threads and onnxruntime's C++ print where they lack memory.
-            last = done.stderr.splitlines()[-1]
-            assert last.startswith(("error: too little memory", "OpenBLAS error: Memory allocation still failed"))
-        elif done.returncode == 0:
+        if done.returncode == 0:
             shutil.rmtree(tmp_path / "out", ignore_errors=True)  # the project of embed
+        # Where OpenBLAS, onnxruntime or the C library lack memory, they may end the process, and nothing of ours runs.
+        elif done.returncode > 0 and not done.stderr.endswith(ENDED_BY_A_LIBRARY):
+            # Before the last line, there may be what Python's threads and onnxruntime's C++ print.
+            assert done.returncode == 1, (kilobytes, done.stderr)
+            assert done.stderr.splitlines()[-1].startswith("error: too little memory"), (kilobytes, done.stderr)
     assert 1 in seen
 
 
