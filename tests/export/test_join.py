@@ -16,6 +16,7 @@ from keras import layers
 from rnnx.export.convert import check
 from rnnx.export.forms import read_steps
 from rnnx.keras_models.read_network import read_network
+from rnnx.onnx_file.messages import stored_tensors
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites import join
 from rnnx.rewrites.embedding import remove_negative_ids
@@ -182,7 +183,7 @@ def test_the_proof_finds_a_wrong_number_in_any_block() -> None:
     model = build(states(4, name="a"), RNN(3, name="b"), layers.Dense(1, activation="sigmoid"))
     for place in ((1, 5), (5, 1)):
         rewritten = to_scans(model)
-        tensor = next(t for t in rewritten.model.graph.initializer if t.name == "a+b.recurrent_kernel")
+        tensor = next(t for t in stored_tensors(rewritten.model) if t.name == "a+b.recurrent_kernel")
         matrix = onnx.numpy_helper.to_array(tensor).copy()
         matrix[place] += 1e-3
         tensor.CopyFrom(onnx.numpy_helper.from_array(matrix, tensor.name))
