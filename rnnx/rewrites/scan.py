@@ -48,6 +48,7 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
 
     Returns:
         For each part, the states of each step, (iterations, batch, units) each, and the last state (batch, units).
+        Other nodes should read the last state through a Slice (`add_last`).
     """
     initial = [_add_initial(graph, part) for part in parts]
     made = [([f"{part.name}.y{step}" for step in _steps(part)], f"{part.name}.final") for part in parts]
@@ -61,6 +62,15 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
 def count_states(scan: onnx.NodeProto) -> int:
     """Counts the states that a Scan carries. Its first inputs are their initial values, as many as there are states."""
     return len(scan.input) - next(int(a.i) for a in scan.attribute if a.name == "num_scan_inputs")
+
+
+def add_last(graph: Graph, part: Part, final: str) -> str:
+    """Adds the last state of a part, for the nodes that read it: all columns of the output of the Scan.
+
+    OpenVINO 2026.4 gives wrong answers if a MatMul reads an output of a Scan, as soon as an input is longer than all
+    before it in the same compiled model. A Slice in between, even of everything, prevents that.
+    """
+    return graph.slice(final, f"{part.name}.last", {1: (0, len(part.matrix))})
 
 
 def has_native_steps(scan: onnx.NodeProto) -> bool:

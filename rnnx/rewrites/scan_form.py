@@ -39,7 +39,7 @@ from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.rnn_form import write_native
-from rnnx.rewrites.scan import Part, add_scan
+from rnnx.rewrites.scan import Part, add_last, add_scan
 from rnnx.rewrites.unrolled import find_directions, write_unrolled
 
 
@@ -71,8 +71,9 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool
 def _write_alone(graph: Graph, r: Recurrence) -> Written:
     if r.mask is None or (r.embedded is not None and r.activation not in NOT_ZERO_AT_ZERO):
         steps = _add_steps(graph, r)
-        (((y,), last),) = add_scan(graph, r.name, [_part(graph, r, steps)])
-        return _finish(graph, r, steps.order, y, last)
+        part = _part(graph, r, steps)
+        (((y,), final),) = add_scan(graph, r.name, [part])
+        return _finish(graph, r, steps.order, y, add_last(graph, part, final))
     units = len(r.recurrent_kernel)
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
     order = add_order(graph, r.name, is_there, "front")
@@ -93,7 +94,11 @@ def _write_side_by_side(graph: Graph, joint: Joint) -> list[Written]:
     steps = [_add_steps(graph, r) for r in joint.members]
     parts = [_part(graph, r, own) for r, own in zip(joint.members, steps, strict=True)]
     made = add_scan(graph, "+".join(part.name for part in parts), parts)
-    return [_finish(graph, r, s.order, y, last) for r, s, ((y,), last) in zip(joint.members, steps, made, strict=True)]
+    lasts = [add_last(graph, part, final) for part, (_, final) in zip(parts, made, strict=True)]
+    return [
+        _finish(graph, r, s.order, y, last)
+        for r, s, ((y,), _), last in zip(joint.members, steps, made, lasts, strict=True)
+    ]
 
 
 def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
