@@ -13,6 +13,7 @@ import keras
 import onnx
 from keras import layers
 
+from rnnx.errors import RnnxError
 from rnnx.export.convert import check
 from rnnx.export.forms import read_steps
 from rnnx.keras_models.read_network import read_network
@@ -39,6 +40,19 @@ def to_scans(model: keras.Model) -> Rewritten:
     rewritten = replace_loops(remove_negative_ids(convert(model, read_network(model))), write_scan)
     check(rewritten.model)
     return rewritten
+
+
+@pytest.mark.parametrize("build_layers", [lambda: [Both(RNN(4))], lambda: [states(4), RNN(4)]])
+def test_a_joined_table_refuses_ids_out_of_range(build_layers: Callable[[], list[keras.Layer]]) -> None:
+    """Negative ids count from the end, as in Keras; none may read the other layer's rows."""
+    model = build(*build_layers(), layers.Dense(1, activation="sigmoid"))
+    session = Session(to_scans(model).model.SerializeToString(), device="cpu")
+    size = read_network(model).inputs[0].size
+    (expected,) = session.run(np.array([[1, size - 1, 2]], np.int32))
+    np.testing.assert_array_equal(expected, session.run(np.array([[1, -1, 2]], np.int32))[0])
+    for outside in (size, 2 * size - 1, -size - 1):
+        with pytest.raises(RnnxError, match="out of data bounds"):
+            session.run(np.array([[1, outside, 2]], np.int32))
 
 
 JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {

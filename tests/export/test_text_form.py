@@ -212,7 +212,7 @@ UNICODE_MUTATIONS: dict[str, Callable[[onnx.ModelProto], None]] = {
     "the length of a word": _change("vocabulary_lengths_stored", _one_off),
     "two slots": _change("slots_stored", _swapped),
     "the symbols of bytes": _change("byte_symbols_stored", lambda a: np.where(a == a[ord("a")], a[ord("t")], a)),
-    "two blocks of characters": _change("blocks_stored", lambda a: np.where(a == a[0x1D400 // 32], a[-1], a)),
+    "two blocks of characters": _change("blocks_stored_low", lambda a: np.where(a == a[0x1D400 // 32], a[-1], a)),
     "the symbols of characters": _change("block_symbols_stored", _most_frequent_swapped),
     "the bytes that a character takes": _change("taken_of_forms", lambda a: a // 2),
     "the weights of bytes": _change("weights_of_forms", lambda a: np.where(a == 64, 32, a)),
