@@ -126,11 +126,12 @@ def add_table(graph: GraphBuilder, values: Ints, name: str) -> str:
     """Adds a table of integers, stored in as few bytes as can hold them.
 
     Integers of 16 bits are stored as two tensors of 8 bits, because the WebGPU build of onnxruntime-web (1.30) has no
-    Cast from uint16.
+    Cast from uint16. `GraphBuilder.has_uint16` builds what earlier files have.
     """
-    if values.max() < _BYTE or values.max() >= _BYTE**2:
-        stored = values.astype(np.uint8 if values.max() < _BYTE else np.int32)
-        return graph.add("Cast", [graph.add_constant(f"{name}_stored", stored)], name, to=INT32)
+    is_of_16_bits = _BYTE <= values.max() < _BYTE**2
+    if graph.has_uint16 or not is_of_16_bits:
+        stored = np.uint16 if is_of_16_bits else np.uint8 if values.max() < _BYTE else np.int32
+        return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)
     of_high, of_low = (
         graph.add(
             "Cast", [graph.add_constant(f"{name}_stored_{part}", array.astype(np.uint8))], f"{name}_{part}", to=INT32

@@ -20,8 +20,10 @@ from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import Evidence, LayerRecord, read_evidence, with_evidence
 from rnnx.proof.structure import Structure, check_structure
+from rnnx.rewrites.graph import Graph
 from rnnx.text.ids import read_id_encoder
-from tests.make_bundles import BUNDLES, NAMES
+from rnnx.text_form.lookup import add_table
+from tests.make_bundles import BUNDLES, EARLIER, NAMES
 
 Mutation = Callable[["Mutant"], None]
 FORMS = ("model.onnx", "model.batch.onnx", "model.text.onnx")
@@ -115,6 +117,23 @@ def test_every_node_of_a_shipped_bundle_is_accounted_for(name: str) -> None:
             assert check_structure(form, data, evidence_of(data), reader).is_known
 
 
+def test_a_bundle_of_an_earlier_version_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tables of 16 bits are uint16, and its embedding int16. A file with both ways is of no version."""
+    assert run(["verify", str(BUNDLES / EARLIER)]) == 0
+    assert "every node belongs to a layer of the network" in capsys.readouterr().out
+    mutant = Mutant((BUNDLES / EARLIER / "model.text.onnx").read_bytes())
+    stored = {tensor.name: tensor.data_type for tensor in mutant.model.graph.initializer}
+    assert set(stored.values()) >= {onnx.TensorProto.UINT16, onnx.TensorProto.INT16}
+    graph = Graph(mutant.model.graph)
+    slots = graph.constant("rnnx.text.slots_stored")
+    assert slots is not None
+    graph.rename("rnnx.text.slots", "unused")
+    add_table(graph, slots.astype(np.int64), "rnnx.text.slots")
+    graph.clean()
+    with pytest.raises(ModelError, match=r"not that of the bundle: 'rnnx\.text\.slots' is not computed by Cast"):
+        check(EARLIER, "model.text.onnx", mutant.save())
+
+
 def batch_over_40(mutant: Mutant) -> None:
     mutant.hide(mutant.add("Greater", mutant.size(0), mutant.constant(40)))
 
@@ -203,14 +222,15 @@ def test_a_disguised_branch_is_in_no_known_part() -> None:
     assert check("default", "model.onnx", mutant.save()).unknown_layers == ("probs",)
 
 
-@pytest.mark.parametrize("name", ["default", "texts"])
-@pytest.mark.parametrize("table", ["rnnx.text.vocabulary", "rnnx.text.slots_stored", "rnnx.text.shifts_stored"])
+@pytest.mark.parametrize("name", ["default", "texts", EARLIER])
+@pytest.mark.parametrize("table", ["rnnx.text.vocabulary", "rnnx.text.slots", "rnnx.text.shifts"])
 def test_a_tokenizer_with_another_table_is_refused(name: str, table: str) -> None:
     mutant = Mutant((BUNDLES / name / "model.text.onnx").read_bytes())
-    tensor = next(tensor for tensor in mutant.model.graph.initializer if tensor.name == table)
+    names = (table, f"{table}_stored")
+    tensor = next(tensor for tensor in mutant.model.graph.initializer if tensor.name in names)
     values = numpy_helper.to_array(tensor).copy()
     values[-2:] = values[-2:][::-1] + 1
-    tensor.CopyFrom(numpy_helper.from_array(values, table))
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     with pytest.raises(ModelError, match="its tokenizer is not that of the bundle"):
         check(name, "model.text.onnx", mutant.save())
 
