@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rnnx.bundle.config import CONFIG_NAME
 from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, Directory, find_directory, read_directory
+from rnnx.bundle.hub_repository import add_hub_files
 from rnnx.bundle.mlflow_folder import add_mlflow_files
 from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
@@ -49,10 +50,14 @@ class EmbedTarget:
         snippet: The file with the few lines that run a model, and the name of its language in Markdown. The tests run
             these files as they are. None for a platform that loads a model without a program.
         add_model: Adds the files of a model to the copy of the sample.
+        needs_text: Whether the model has to have `model.text.onnx`.
+        next_step: What a user does with the project, after `cd`.
     """
 
     snippet: tuple[str, str] | None
     add_model: Callable[[Directory, Path], None] = add_text_model
+    needs_text: bool = True
+    next_step: str = "then the two commands of its README.md"
 
 
 _TARGETS = {
@@ -61,6 +66,7 @@ _TARGETS = {
     "cpp": EmbedTarget(("snippet.cpp", "cpp")),
     "csharp": EmbedTarget(("snippet.txt", "csharp")),
     "go": EmbedTarget(("snippet/main.go", "go")),
+    "huggingface": EmbedTarget(None, add_hub_files, needs_text=False, next_step="then hf upload USER/NAME ."),
     "java": EmbedTarget(("src/main/java/Snippet.java", "java")),
     "mlflow": EmbedTarget(None, add_mlflow_files),
     "node": EmbedTarget(("snippet.mjs", "js")),
@@ -70,7 +76,7 @@ _TARGETS = {
 }
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {"multilabel": "gives several labels per text", "regression": "gives a number"}
-_CAN_ANSWER = {"multilabel": ("python",), "regression": ("python",)}
+_CAN_ANSWER = {"multilabel": ("huggingface", "python"), "regression": ("huggingface", "python")}
 # Files that a build leaves in the directory of a sample.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
@@ -78,6 +84,11 @@ _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxrun
 def targets() -> list[str]:
     """Returns the names of the targets, sorted."""
     return sorted(_TARGETS)
+
+
+def next_step(target: str) -> str:
+    """Says what a user does with a project of one of `targets()`, after `cd`."""
+    return _TARGETS[target].next_step
 
 
 def languages() -> list[str]:
@@ -143,7 +154,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         The paths of the files, relative to `out`.
 
     Raises:
-        ModelError: If the bundle is broken, or has no text model.
+        ModelError: If the bundle is broken, or lacks a file of the model that the target needs, such as the text model.
         OSError: If the project cannot be written. No file is left in that case.
         UsageError: If there is no such target, if its sample cannot show the answers of the model, or if `out` is not
             empty.
@@ -153,7 +164,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
     _require_free(out)
     directory = read_directory(find_directory(bundle))
     require_answered(target, directory.config.task, directory.path)
-    if TEXT_NAME not in directory.files:
+    if _TARGETS[target].needs_text and TEXT_NAME not in directory.files:
         raise ModelError(
             f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"
         )

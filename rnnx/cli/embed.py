@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
-from rnnx.bundle.embed import targets, write_project
+from rnnx.bundle.embed import next_step, targets, write_project
 from rnnx.cli import terminal
 
 
@@ -26,4 +26,4 @@ def embed(
     out = out or Path(target)
     for path in write_project(target, bundle, out):
         terminal.write(str(out / path))
-    terminal.hint(f"cd {out}, then the two commands of its README.md")
+    terminal.hint(f"cd {out}, {next_step(target)}")

@@ -64,7 +64,7 @@ def test_the_config_of_a_project_has_what_it_needs_and_no_hashes_of_other_files(
 
 def test_each_folder_of_a_sample_is_a_target() -> None:
     assert targets() == sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
-    assert set(targets()) - set(languages()) == {"mlflow", "triton"}
+    assert set(targets()) - set(languages()) == {"huggingface", "mlflow", "triton"}
     with pytest.raises(UsageError, match="there is no sample for 'triton'"):
         read_snippet("triton")
 
