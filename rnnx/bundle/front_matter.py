@@ -21,6 +21,8 @@ from rnnx.errors import ModelError
 
 _FENCE = "---\n"
 _SHIPPED_LICENCE = "mit"
+# A model made from texts under a share-alike licence, which may hold for the model too.
+_OTHER_LICENCES = {"pos": "cc-by-sa-4.0"}
 _PIPELINE_TAGS = {"texts": "text-classification", "sentences": "token-classification"}
 _RECORDED_DATASET = re.compile(r"(?P<name>imdb|en_ewt-ud)(?:-| \()(?P<part>train|dev|test)(?: part\))?")
 _SPLITS = {"train": "train", "dev": "validation", "test": "test"}
@@ -95,7 +97,7 @@ def shipped_licence(path: Path) -> str | None:
         path: The path of the bundle.
     """
     is_shipped = path.name in shipped_names() and find_directory(path.name).resolve() == path.resolve()
-    return _SHIPPED_LICENCE if is_shipped else None
+    return _OTHER_LICENCES.get(path.name, _SHIPPED_LICENCE) if is_shipped else None
 
 
 def _describe(config: ModelConfig, files: Mapping[str, bytes], licence: str | None) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def test_a_data_set_of_another_size_or_name_is_not_named() -> None:
 
 def test_only_a_shipped_model_has_a_licence(bundle_copy: Path) -> None:
     assert shipped_licence(find_directory("imdb")) == "mit"
+    assert shipped_licence(find_directory("pos")) == "cc-by-sa-4.0"
     assert shipped_licence(bundle_copy) is None
     assert shipped_licence(bundle_copy.parent / "imdb") is None
 

@@ -47,7 +47,7 @@ def test_the_card_loads_with_all_its_fields(
     assert card.data.library_name == "onnx"
     assert card.text.lstrip().startswith("# ")
     shipped = accuracy is not None
-    assert card.data.license == ("mit" if shipped else None)
+    assert card.data.license == (("cc-by-sa-4.0" if bundle == "pos" else "mit") if shipped else None)
     assert card.data.language == (["en"] if shipped else None)
     results = card.data.eval_results or []
     assert [(result.metric_type, result.metric_value) for result in results] == (
