@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from rnnx.export.pipeline import export
+from rnnx.onnx_file.messages import stored_tensors
 from tests.conversions import shared
 
 Mutation: TypeAlias = Callable[[onnx.ModelProto], None]
@@ -23,10 +24,10 @@ def exports_after(mutate: Mutation, run: Path, out: Path, form: str = "model.onn
 
 
 def floats(graph: onnx.ModelProto, minimum_rank: int = 1) -> list[onnx.TensorProto]:
-    """Returns the weights of a graph; with the default rank, the biases too."""
+    """Returns the weights of a graph and of its Scans' bodies; with the default rank, the biases too."""
     return [
         tensor
-        for tensor in graph.graph.initializer
+        for tensor in stored_tensors(graph)
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= minimum_rank
     ]
 

@@ -55,6 +55,11 @@ _RECIPES = {
     "texts alone, predicts the label probabilities of the unlabelled texts, and the network learns from both. If it "
     "is known which film a review is about, whole films are held out for validation.",
 }
+# How a runtime other than onnxruntime gives the proved answers.
+_OPENVINO = (
+    "In OpenVINO, set `INFERENCE_PRECISION_HINT` to `f32`. By default it computes in bfloat16 or float16 on processors "
+    "that have them, which the proof does not cover."
+)
 # Why the training ended.
 _ENDINGS = {
     "whole": "",
@@ -118,7 +123,7 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts = [f"# {config.name}", kind.summary()]
     if EVALUATION_NAME in files:
         parts.append(describe_evaluation(kind, json.loads(files[EVALUATION_NAME])))
-    parts.append(kind.use())
+    parts += [kind.use(), _OPENVINO]
     if TEXT_NAME in files:
         parts.append(_embed(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))

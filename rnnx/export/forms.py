@@ -15,10 +15,10 @@ from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.equal_weights import has_equal_layers, merge_equal_weights
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.missing_functions import replace_fills
+from rnnx.rewrites.missing_functions import replace_fills, replace_truth_casts
 from rnnx.rewrites.replace import Rewritten, replace_loops
 from rnnx.rewrites.rnn_form import write_rnn
-from rnnx.rewrites.scan import count_states
+from rnnx.rewrites.scan import count_states, has_native_steps
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.rewrites.stream_form import replace_for_stream
 from rnnx.rewrites.unrolled import is_put_together
@@ -49,7 +49,10 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         forms[STREAM_NAME] = replace_for_stream(converted)
     if has_equal_layers(network):
         forms = {name: merge_equal_weights(form) for name, form in forms.items()}
-    forms = {name: dataclasses.replace(form, model=replace_fills(form.model)) for name, form in forms.items()}
+    forms = {
+        name: dataclasses.replace(form, model=replace_truth_casts(replace_fills(form.model)))
+        for name, form in forms.items()
+    }
     for form in forms.values():
         check(form.model)
     return {name: with_cuts(form, network) for name, form in forms.items()}
@@ -68,8 +71,7 @@ def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:
         The units of the widest Scan, summed over the layers that run in it, or 0 if there is no Scan; and whether every
         Scan collects its states at every step.
     """
-    # The Scans of `rnnx.rewrites.step_scan`, whose bodies hold weights, are the same in every form.
-    scans = [node for node in form.graph.node if node.op_type == "Scan" and not node.attribute[0].g.initializer]
+    scans = [node for node in form.graph.node if node.op_type == "Scan" and has_native_steps(node)]
     states = [list(node.attribute[0].g.output)[: count_states(node)] for node in scans]
     widths = [sum(state.type.tensor_type.shape.dim[1].dim_value for state in of_scan) for of_scan in states]
     return max(widths, default=0), all(len(node.output) > count_states(node) for node in scans)

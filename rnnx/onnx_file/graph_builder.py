@@ -18,7 +18,14 @@ TO_THE_END = 2**31 - 1  # the end of a Slice that goes to the end; tract accepts
 
 
 class GraphBuilder(ABC):
-    """A graph to which nodes and constants are added."""
+    """A graph to which nodes and constants are added.
+
+    Attributes:
+        has_uint16: Whether a table of integers of 16 bits is stored as uint16, as in files of rnnx before it stored
+            them as two tables of bytes. Only `rnnx verify` builds such graphs, to compare them with such files.
+    """
+
+    has_uint16: bool = False
 
     @abstractmethod
     def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -64,9 +71,11 @@ class RecordedGraph(GraphBuilder):
     Attributes:
         nodes: The nodes, by the name of their output.
         constants: The initializers, by name.
+        has_uint16: See `GraphBuilder`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_uint16: bool = False) -> None:
+        self.has_uint16 = has_uint16
         self.nodes: dict[str, RecordedNode] = {}
         self.constants: dict[str, npt.NDArray[Any]] = {}
 

@@ -26,7 +26,9 @@ def find_difference(graph: GraphView, ids: str, tokenizer: Tokenizer) -> str | N
         The first value that differs, with what is different; None if the file computes the ids by the expected nodes
         and from the expected constants only.
     """
-    expected = RecordedGraph()
+    # Files of earlier versions store tables of 16 bits as uint16. The file says which ones are expected, all or none.
+    has_uint16 = any(constant.dtype == np.uint16 for constant in graph.constants.values())
+    expected = RecordedGraph(has_uint16=has_uint16)
     end, _ = add_text_reader(expected, tokenizer)
     if end != ids:
         return f"{ids!r:.80} is not the value {end!r}"

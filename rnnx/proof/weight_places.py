@@ -1,7 +1,8 @@
 """Finds the weights of a network in an exported file at the export, and reads them from the recorded places later.
 
 A form may store a weight transposed, together with others in one tensor, with its gates in another order, or as
-integers with a scale. In every case the weight that is found and read has the same bits as in Keras.
+integers with a scale, those of 16 bits in two tensors. In every case the weight that is found and read has the same
+bits as in Keras.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,12 @@ import numpy.typing as npt
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import read_tensor
 from rnnx.reference import Array
+from rnnx.strict_json import OMIT_DEFAULT
 
 _MOST_NUMBERS = 1 << 28  # in one weight
-# The types other than float32 in which an embedding may be stored.
+# The types other than float32 in which an embedding may be stored. Files have no int16 any more, but earlier ones do.
 _STORED = tuple(np.dtype(name) for name in ("float16", "int16", "int8"))
+_BYTE = 256  # the number of values of a byte
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class WeightRecord:
         scale: The tensor that the stored numbers are multiplied by; None if they are the weight itself.
         blocks: If the file has the blocks of the last axis (the gates) in another order, the number of Keras's block at
             each place.
+        low: The tensor of the low bytes, if `initializer` has the high bytes of integers of 16 bits; else None. `scale`
+            is then 256 times as large, because the file reads a low byte as a part of 256.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +54,7 @@ class WeightRecord:
     is_transposed: bool
     scale: str | None
     blocks: tuple[int, ...] = ()
+    low: str | None = dataclasses.field(default=None, metadata=OMIT_DEFAULT)
 
 
 def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: tuple[int, ...]) -> WeightRecord | None:
@@ -80,18 +87,27 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
             if start is not None:
                 return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)
     for name, tensor in tensors.items():
-        if tensor.shape != values.shape or tensor.dtype not in _STORED:
+        if tensor.shape != values.shape or tensor.dtype not in (*_STORED, np.uint8):
             continue
         scales = [None, *(n for n, t in tensors.items() if t.dtype == np.float32 and t.shape == (len(values), 1))]
-        for scale in scales:
-            if np.array_equal(_unpack(tensor, None if scale is None else tensors[scale]), values):
-                return dataclasses.replace(record, initializer=name, start=(0,) * sought.ndim, scale=scale)
+        lows = [n for n, t in tensors.items() if t.dtype == np.uint8 and t.shape == tensor.shape]
+        for scale, low in product(scales, lows if tensor.dtype == np.uint8 else [None]):
+            others = (None if other is None else tensors[other] for other in (scale, low))
+            if np.array_equal(_unpack(tensor, *others), values):
+                return dataclasses.replace(record, initializer=name, start=(0,) * sought.ndim, scale=scale, low=low)
     return None
 
 
-def _unpack(stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
-    """Computes a weight from the stored numbers as the file does: one conversion, and one product if it has a scale."""
+def _unpack(
+    stored: npt.NDArray[Any], scale: npt.NDArray[Any] | None, low: npt.NDArray[Any] | None
+) -> npt.NDArray[np.float32]:
+    """Computes a weight from the stored numbers as the file does.
+
+    The numbers are converted, and put together from their bytes, exactly. One product follows if they have a scale.
+    """
     values = stored.astype(np.float32)
+    if low is not None:
+        values = stored.view(np.int8).astype(np.float32) + low.astype(np.float32) / np.float32(_BYTE)
     return values if scale is None else values * scale
 
 
@@ -127,16 +143,7 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
     if record.initializer is None:
         values = np.zeros(record.shape, "<f4")
     else:
-        if record.initializer not in tensors:
-            raise ModelError(f"layer {layer!r:.60}: the file has no {record.initializer!r:.80} for its {name}")
-        stored = read_tensor(tensors[record.initializer])
-        if record.scale is not None:
-            if record.scale not in tensors:
-                raise ModelError(f"layer {layer!r:.60}: the file has no {record.scale!r:.80} for its {name}")
-            scale = read_tensor(tensors[record.scale])
-            if scale.shape != (*stored.shape[:1], 1):
-                raise ModelError(f"layer {layer!r:.60}: {record.scale!r:.80} does not fit its {name}")
-            stored = _unpack(stored, scale)
+        stored = _read_stored(f"layer {layer!r:.60}", name, record, tensors)
         whole = _squeezed(_transposed(stored) if record.is_transposed else stored)
         whole = whole.ravel() if len(record.start) == 1 else whole
         sizes = [size for size in record.shape if size != 1]
@@ -149,6 +156,25 @@ def read_weight(layer: str, name: str, record: WeightRecord, tensors: Mapping[st
     if hashlib.sha256(values.tobytes()).hexdigest() != record.sha256:
         raise ModelError(f"layer {layer!r:.60}: its {name} is not what Keras had at the export")
     return values.astype(np.float64)
+
+
+def _read_stored(layer: str, name: str, record: WeightRecord, tensors: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Reads the tensor that holds a weight, and computes what the file computes of it."""
+    found: list[npt.NDArray[Any]] = []
+    for part in filter(None, (record.initializer, record.scale, record.low)):
+        if part not in tensors:
+            raise ModelError(f"{layer}: the file has no {part!r:.80} for its {name}")
+        found.append(read_tensor(tensors[part]))
+    stored, *others = found
+    if not others:
+        return stored
+    scale = None if record.scale is None else others.pop(0)
+    low = None if record.low is None else others.pop(0)
+    if scale is not None and scale.shape != (*stored.shape[:1], 1):
+        raise ModelError(f"{layer}: {record.scale!r:.80} does not fit its {name}")
+    if low is not None and (low.shape != stored.shape or {low.dtype, stored.dtype} != {np.dtype(np.uint8)}):
+        raise ModelError(f"{layer}: {record.low!r:.80} does not fit its {name}")
+    return _unpack(stored, scale, low)
 
 
 def _in_blocks(values: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[Any]:

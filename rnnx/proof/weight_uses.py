@@ -15,7 +15,8 @@ class WeightUse:
 
     Attributes:
         layer: The name of the layer.
-        weight: The name of the weight; with `.scale` for the factor that belongs to a stored weight.
+        weight: The name of the weight; with `.scale` for its factor if it is stored as integers, and with `.low` for
+            their low bytes.
         form: How it is stored: `transposed`, and the order of its blocks.
         place: The index at which it begins.
     """
@@ -39,14 +40,23 @@ def find_weight_uses(layers: Iterable[LayerRecord]) -> dict[str, tuple[WeightUse
                 continue
             form = f"{'transposed ' if record.is_transposed else ''}{','.join(map(str, record.blocks))}"
             uses.setdefault(record.initializer, []).append(WeightUse(layer.name, name, form, tuple(record.start)))
-            if record.scale is not None:
-                uses.setdefault(record.scale, []).append(WeightUse(layer.name, f"{name}.scale", "", ()))
+            for part, constant in (("scale", record.scale), ("low", record.low)):
+                if constant is not None:
+                    uses.setdefault(constant, []).append(WeightUse(layer.name, f"{name}.{part}", "", ()))
     return {name: tuple(sorted(found, key=lambda use: (use.place, use.weight))) for name, found in uses.items()}
 
 
 def weights_of_values(graph: GraphView, uses: Mapping[str, tuple[WeightUse, ...]]) -> dict[str, frozenset[str]]:
-    """Returns the layers whose weights a value is computed from, for each value that depends on constants only."""
-    found = {name: frozenset(use.layer for use in uses.get(name, ())) for name in graph.constants}
+    """Returns the layers whose weights a value is computed from, for each value that depends on constants only.
+
+    The constants in the bodies of Scans are such values too.
+    """
+    bodies = [node.body.constants for node in graph.nodes if node.body is not None]
+    found = {
+        name: frozenset(use.layer for use in uses.get(name, ()))
+        for constants in (graph.constants, *bodies)
+        for name in constants
+    }
     for node in graph.nodes:
         if all(name in found for name in node.reads) and node.reads:
             layers = frozenset[str]().union(*(found[name] for name in node.reads))
@@ -55,7 +65,8 @@ def weights_of_values(graph: GraphView, uses: Mapping[str, tuple[WeightUse, ...]
 
 
 def layers_of_node(node: ViewedNode, constants: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Returns the layers whose weights a node reads, if the node itself is not constant."""
+    """Returns the layers whose weights a node reads or holds in its body, if the node itself is not constant."""
     if all(name in constants for name in node.reads):
         return frozenset()
-    return frozenset[str]().union(*(constants.get(name, frozenset()) for name in node.reads))
+    held = () if node.body is None else node.body.constants
+    return frozenset[str]().union(*(constants.get(name, frozenset()) for name in (*node.reads, *held)))

@@ -31,6 +31,7 @@ class Order:
         is_started: (time, batch, 1) bool, whether this position or one before it is unmasked.
         lengths: (batch,), the number of unmasked positions.
         shape: (2,), time and batch.
+        sizes: (2,) int64, the same as the operator Shape gives them.
     """
 
     place: str
@@ -39,6 +40,7 @@ class Order:
     is_started: str
     lengths: str
     shape: str
+    sizes: str
 
 
 def add_order(graph: Graph, name: str, is_there: str, end: End) -> Order:
@@ -58,9 +60,10 @@ def add_order(graph: Graph, name: str, is_there: str, end: End) -> Order:
     counts = add("Cast", [is_there], "counts", to=onnx.TensorProto.INT32)
     rank = add("CumSum", [counts, zero], "rank")
     lengths = add("ReduceSum", [counts, graph.shared([0])], "lengths", keepdims=0)
-    shape = add("Cast", [add("Shape", [counts], "shape_int64")], "shape", to=onnx.TensorProto.INT32)
+    sizes = add("Shape", [counts], "shape_int64")
+    shape = add("Cast", [sizes], "shape", to=onnx.TensorProto.INT32)
     time = add("Gather", [shape, zero], "time", axis=0)
-    position = add("Unsqueeze", [add("Range", [zero, time, one], "positions"), graph.shared([1])], "position")
+    position = add("Unsqueeze", [add_range(graph, sizes, 0, f"{name}.positions"), graph.shared([1])], "position")
     skipped = add("Sub", [position, rank], "skipped")
     before = add("Sub", [rank, one], "before")
     if end == "front":
@@ -76,7 +79,27 @@ def add_order(graph: Graph, name: str, is_there: str, end: End) -> Order:
         is_started=add("Unsqueeze", [add("Greater", [rank, zero], "started"), graph.shared([2])], "is_started"),
         lengths=lengths,
         shape=shape,
+        sizes=sizes,
     )
+
+
+def add_range(graph: Graph, sizes: str, axis: int, name: str) -> str:
+    """Adds the numbers 0, 1, 2 and so on up to the size of an axis, int32.
+
+    The operator Range gets int64, as Shape gives it. If all dimensions of a file are fixed
+    (`make_dim_param_fixed`), onnxruntime (1.32 too) computes a size through a Cast but forgets the type of the Cast,
+    and then refuses a Range of int32.
+
+    Args:
+        graph: The graph, to which the nodes are added.
+        sizes: The output of a Shape.
+        axis: The axis.
+        name: The name of the new value.
+    """
+    size = graph.add("Gather", [sizes, graph.shared(axis)], f"{name}_size", axis=0)
+    zero, one = graph.shared(0, np.int64), graph.shared(1, np.int64)
+    numbers = graph.add("Range", [zero, size, one], f"{name}_int64")
+    return graph.add("Cast", [numbers], name, to=onnx.TensorProto.INT32)
 
 
 def move_ids(graph: Graph, name: str, order: Order, ids: str) -> str:
@@ -150,6 +173,6 @@ def _take_rows(graph: Graph, name: str, order: Order, values: str, place: str, f
     rows = graph.add("Reshape", [values, graph.shared([-1, features])], f"{name}.rows")
     batch = graph.add("Gather", [order.shape, graph.shared(1)], f"{name}.batch", axis=0)
     offset = graph.add("Mul", [place, batch], f"{name}.offset")
-    row = graph.add("Range", [graph.shared(0), batch, graph.shared(1)], f"{name}.row")
+    row = add_range(graph, order.sizes, 1, f"{name}.row")
     index = graph.add("Add", [offset, row], f"{name}.index")
     return graph.add("Gather", [rows, index], name, axis=0)

@@ -1,7 +1,7 @@
 """Replaces Erfc and Log1p, which ONNX lacks, because tf2onnx 1.17 copies TensorFlow's operators into the graph.
 
 TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete these when tf2onnx converts both. ConstantOfShape, which
-remains of `ops.ones_like`, is replaced by Expand.
+remains of `ops.ones_like`, is replaced by Expand, and a Cast of truth values to float32 by Where.
 
 Source: erfc(x) = 1 - erf(x) and log1p(x) = log(1 + x), by definition.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import MARKER_DOMAIN
@@ -51,6 +51,32 @@ def replace_fills(model: onnx.ModelProto) -> onnx.ModelProto:
             constant = graph.add_constant(f"{node.output[0]}.value", values[0] if values else np.zeros((), np.float32))
             node.op_type = "Expand"
             node.input[:] = [constant, node.input[0]]
+            del node.attribute[:]
+    return model
+
+
+def replace_truth_casts(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replaces every Cast of truth values to float32 in the main graph by a Where that chooses 1 or 0.
+
+    The float16 converter of onnxconverter-common (1.16) leaves a Cast to float32 as it is, and onnxruntime then refuses
+    the file.
+
+    Returns:
+        A new model, or the given one if it has none.
+    """
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT]
+    inferred = onnx.shape_inference.infer_shapes(model).graph if casts else onnx.GraphProto()
+    typed = (*inferred.value_info, *inferred.input)
+    truths = {value.name for value in typed if value.type.tensor_type.elem_type == TensorProto.BOOL}
+    if truths.isdisjoint(node.input[0] for node in casts):
+        return model
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = Graph(model.graph)
+    names = {node.output[0] for node in casts if node.input[0] in truths}
+    for node in model.graph.node:
+        if node.output[0] in names:
+            node.op_type = "Where"
+            node.input.extend(graph.shared(number, np.float32) for number in (1.0, 0.0))
             del node.attribute[:]
     return model
 

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rnnx.onnx_file.visible_states import NATIVE, StatesRecipe, make_recipe
+from rnnx.onnx_file.visible_states import StatesRecipe, make_recipe
 from rnnx.reference import cell_state_of
 from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph, Op, Var
 from rnnx.rewrites.pooled_states import Pooled, replace_pooling
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_recurrences
-from rnnx.rewrites.scan import count_states
+from rnnx.rewrites.scan import count_states, has_native_steps
 
 _LAST = Op("Squeeze", Op("Slice", Var("all"), Var("start"), Var("end"), Var("axis")))
 
@@ -150,12 +150,14 @@ def _extract(graph: Graph, values: Iterable[str]) -> onnx.GraphProto:
 
 
 def _drop_unread_outputs(graph: Graph, node: onnx.NodeProto) -> None:
-    """Removes outputs of a recurrence that nobody reads, so that the runtime does not collect the states for them."""
-    read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
-    if node.op_type in NATIVE and node.output[0] not in read:
-        node.output[0] = ""
-    if node.op_type != "Scan" or node.attribute[0].g.initializer:  # the body of `rnnx.rewrites.step_scan`
+    """Removes outputs of a Scan that nobody reads, so that the runtime does not collect the states for them.
+
+    Those of a native operator keep their names. Without one, the first output would be called "", as that of any other
+    recurrence, and onnxruntime's `symbolic_shape_infer` and `quant_pre_process` would take the two for one value.
+    """
+    if node.op_type != "Scan" or not has_native_steps(node):
         return
+    read = {name for other in graph.proto.node for name in other.input} | {o.name for o in graph.proto.output}
     states = count_states(node)
     # With several steps in an iteration, a later step needs most of these states anyway, and nothing would be gained.
     if len(node.input) == 2 * states and not read & set(node.output[states:]):

@@ -2,6 +2,9 @@
 
 One iteration of the Scan may run several steps. All states but the last are outputs of the body as they are. The last
 one needs a copy, because the Scan carries it to the next iteration as well.
+
+The body holds its own weights, as those of `rnnx.rewrites.step_scan` do, and for the same reason. It has no symbolic
+dimensions, because tract 0.23 refuses a Scan whose body has any.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.recurrence import ALPHAS, BETAS, operator_of
+from rnnx.rewrites.recurrence import ALPHAS, BETAS, NOT_NATIVE, ONNX_ACTIVATIONS, operator_of
+
+# The operators of the bodies that `add_scan` writes: the activations that the operator RNN has too.
+_OPERATORS = {"Gemm", "Identity", *map(operator_of, {*ONNX_ACTIVATIONS.values()} - NOT_NATIVE)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +48,13 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
 
     Returns:
         For each part, the states of each step, (iterations, batch, units) each, and the last state (batch, units).
+        Other nodes should read the last state through a Slice (`add_last`).
     """
     initial = [_add_initial(graph, part) for part in parts]
     made = [([f"{part.name}.y{step}" for step in _steps(part)], f"{part.name}.final") for part in parts]
     outputs = [*(last for _, last in made), *(y for ys, _ in made for y in ys)]
     inputs = [*initial, *(x for part in parts for x in part.xs)]
-    body, count = _body(graph, name, parts), len(inputs) - len(parts)
+    body, count = _body(name, parts), len(inputs) - len(parts)
     graph.add_node(helper.make_node("Scan", inputs, outputs, name=name, body=body, num_scan_inputs=count))
     return made
 
@@ -55,6 +62,23 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
 def count_states(scan: onnx.NodeProto) -> int:
     """Counts the states that a Scan carries. Its first inputs are their initial values, as many as there are states."""
     return len(scan.input) - next(int(a.i) for a in scan.attribute if a.name == "num_scan_inputs")
+
+
+def add_last(graph: Graph, part: Part, final: str) -> str:
+    """Adds the last state of a part, for the nodes that read it: all columns of the output of the Scan.
+
+    OpenVINO 2026.4 gives wrong answers if a MatMul reads an output of a Scan, as soon as an input is longer than all
+    before it in the same compiled model. A Slice in between, even of everything, prevents that.
+    """
+    return graph.slice(final, f"{part.name}.last", {1: (0, len(part.matrix))})
+
+
+def has_native_steps(scan: onnx.NodeProto) -> bool:
+    """Whether a Scan runs steps of the operator RNN, as `add_scan` writes them.
+
+    Those of `rnnx.rewrites.step_scan` compute what no operator does, and are the same in every form.
+    """
+    return {node.op_type for node in scan.attribute[0].g.node} <= _OPERATORS
 
 
 def _steps(part: Part) -> list[str]:
@@ -71,15 +95,16 @@ def _add_initial(graph: Graph, part: Part) -> str:
     return graph.add("Expand", [zero, state_shape], f"{name}.initial")
 
 
-def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
-    """Makes the body: one iteration. The matrices are constants of the outer graph, which it reads directly."""
+def _body(name: str, parts: Sequence[Part]) -> onnx.GraphProto:
+    """Makes the body: one iteration."""
 
     def value(name: str, part: Part) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(part.matrix)])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, len(part.matrix)])
 
-    nodes, states, inputs, finals, collected = [], [], [], [], []
+    nodes, states, inputs, finals, collected, matrices = [], [], [], [], [], []
     for part in parts:
-        u = graph.add_constant(f"{part.name}.recurrent_kernel", part.matrix)
+        u = f"{part.name}.recurrent_kernel"
+        matrices.append(numpy_helper.from_array(np.ascontiguousarray(part.matrix), u))
         h = f"{part.name}.h"
         states.append(value(h, part))
         for step in _steps(part):
@@ -94,7 +119,7 @@ def _body(graph: Graph, name: str, parts: Sequence[Part]) -> onnx.GraphProto:
         out = f"{part.name}.h_out{_steps(part)[-1]}"
         nodes.append(helper.make_node("Identity", [h], [out]))
         collected.append(value(out, part))
-    return helper.make_graph(nodes, f"{name}.step", [*states, *inputs], [*finals, *collected])
+    return helper.make_graph(nodes, f"{name}.step", [*states, *inputs], [*finals, *collected], matrices)
 
 
 def _activate(activation: str, total: str, new: str) -> onnx.NodeProto:

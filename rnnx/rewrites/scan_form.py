@@ -34,12 +34,12 @@ from rnnx.rewrites.folded_table import add_folded, add_folded_from_zero
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.join import Joint, find_joints
 from rnnx.rewrites.loop_ids import add_ids
-from rnnx.rewrites.masked_order import Order, add_order, carry, flip, move_ids, move_rows, turn
+from rnnx.rewrites.masked_order import Order, add_order, add_range, carry, flip, move_ids, move_rows, turn
 from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import NOT_ZERO_AT_ZERO, Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
 from rnnx.rewrites.rnn_form import write_native
-from rnnx.rewrites.scan import Part, add_scan
+from rnnx.rewrites.scan import Part, add_last, add_scan
 from rnnx.rewrites.unrolled import find_directions, write_unrolled
 
 
@@ -71,8 +71,9 @@ def write_scan(graph: Graph, recurrences: Sequence[Recurrence], *, unrolls: bool
 def _write_alone(graph: Graph, r: Recurrence) -> Written:
     if r.mask is None or (r.embedded is not None and r.activation not in NOT_ZERO_AT_ZERO):
         steps = _add_steps(graph, r)
-        (((y,), last),) = add_scan(graph, r.name, [_part(graph, r, steps)])
-        return _finish(graph, r, steps.order, y, last)
+        part = _part(graph, r, steps)
+        (((y,), final),) = add_scan(graph, r.name, [part])
+        return _finish(graph, r, steps.order, y, add_last(graph, part, final))
     units = len(r.recurrent_kernel)
     is_there = graph.add("Squeeze", [r.mask, graph.shared([2])], f"{r.name}.is_there")
     order = add_order(graph, r.name, is_there, "front")
@@ -93,7 +94,11 @@ def _write_side_by_side(graph: Graph, joint: Joint) -> list[Written]:
     steps = [_add_steps(graph, r) for r in joint.members]
     parts = [_part(graph, r, own) for r, own in zip(joint.members, steps, strict=True)]
     made = add_scan(graph, "+".join(part.name for part in parts), parts)
-    return [_finish(graph, r, s.order, y, last) for r, s, ((y,), last) in zip(joint.members, steps, made, strict=True)]
+    lasts = [add_last(graph, part, final) for part, (_, final) in zip(parts, made, strict=True)]
+    return [
+        _finish(graph, r, s.order, y, last)
+        for r, s, ((y,), _), last in zip(joint.members, steps, made, lasts, strict=True)
+    ]
 
 
 def _write_joint(graph: Graph, joint: Joint) -> list[Written]:
@@ -145,11 +150,14 @@ class _Lookup:
         table: The value (rows, units).
         rows: The number of rows.
         index: The value (time, batch) int32, the row of each input.
+        has_ids: Whether the rows are ids. A Gather refuses an id that is too large or too small, and counts a negative
+            one from the end.
     """
 
     table: str
     rows: int
     index: str
+    has_ids: bool = True
 
 
 @dataclass(frozen=True)
@@ -211,7 +219,11 @@ def _look_up_together(graph: Graph, name: str, parts: Sequence[tuple[Recurrence,
     starts = np.cumsum([0, *(x.rows for x in lookups)]).tolist()
     indices = []
     for (r, _), x, start in zip(parts, lookups, starts, strict=False):
-        index = graph.add("Add", [x.index, graph.shared(start)], f"{r.name}.row") if start else x.index
+        index = x.index
+        if x.has_ids:  # another table follows in the one that is read, so the ids are looked up in their own range
+            numbers = graph.add("Range", [graph.shared(n) for n in (0, x.rows, 1)], f"{r.name}.row_numbers")
+            index = graph.add("Gather", [numbers, index], f"{r.name}.own_row", axis=0)
+        index = graph.add("Add", [index, graph.shared(start)], f"{r.name}.row") if start else index
         indices.append(graph.add("Unsqueeze", [index, graph.shared([2])], f"{r.name}.index"))
     index = graph.add("Concat", indices, f"{name}.index", axis=2)
     rows = graph.add("Gather", [table, index], f"{name}.rows", axis=0)
@@ -228,8 +240,7 @@ def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, 
     zero, one = graph.shared(0), graph.shared(1)
     shape = add("Shape", [steps.x if isinstance(steps.x, str) else steps.x.index], "steps_shape")
     shape = graph.slice(shape, f"{name}.time_and_batch", {0: (0, 2)})
-    time = add("Cast", [add("Gather", [shape, zero], "steps_int64", axis=0)], "steps", to=onnx.TensorProto.INT32)
-    since = add("Unsqueeze", [add("Range", [zero, time, one], "step"), graph.shared([1])], "since_begin")
+    since = add("Unsqueeze", [add_range(graph, shape, 0, f"{name}.step"), graph.shared([1])], "since_begin")
     if steps.order is not None:
         length = add("Gather", [steps.order.shape, zero], "length", axis=0)
         since = add("Sub", [since, add("Sub", [length, steps.order.lengths], "start")], "since_start")
@@ -239,7 +250,7 @@ def _add_biases(graph: Graph, delayed: Sequence[Recurrence], first: Recurrence, 
         table = graph.add_constant(f"{r.name}.zero_and_bias", np.stack([np.zeros_like(r.bias), r.bias]))
         late = graph.add("Sub", [since, graph.shared(delay - 1)], f"{r.name}.late")
         is_on = graph.add("Min", [graph.add("Max", [late, zero], f"{r.name}.not_before"), one], f"{r.name}.is_on")
-        lookups.append(_Lookup(table, 2, is_on))
+        lookups.append(_Lookup(table, 2, is_on, has_ids=False))
     return lookups
 
 

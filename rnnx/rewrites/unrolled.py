@@ -29,7 +29,7 @@ from rnnx.rewrites.masked_order import add_order, carry, flip, move_ids
 from rnnx.rewrites.pooled_states import Pooled
 from rnnx.rewrites.recurrence import Embedded, Recurrence
 from rnnx.rewrites.replace import Written, add_outputs
-from rnnx.rewrites.scan import Part, add_scan
+from rnnx.rewrites.scan import Part, add_last, add_scan
 
 # How many times faster several steps per iteration are than one (`python -m bench.speed.unrolled`: the shipped network,
 # two directions of 64, 400 ids, onnxruntime 1.32, Zen 4, one thread), at batch 1, 8, 32 and 128. 2 steps: 1.23, 1.09,
@@ -79,12 +79,13 @@ def write_unrolled(graph: Graph, forward: Recurrence, backward: Recurrence) -> l
     taken_backwards = [_take_every(graph, filled, f"{backward.name}.ids_{i}", -1 - i, -STEPS) for i in range(STEPS)]
 
     parts = [_part(graph, forward, taken), _part(graph, backward, taken_backwards)]
-    (ys, last), (ys_backwards, _) = add_scan(graph, f"{name}+{backward.name}", parts)
+    (ys, final), (ys_backwards, _) = add_scan(graph, f"{name}+{backward.name}", parts)
     counted = [_count(graph, y, own) for y, own in zip(ys_backwards, taken_backwards, strict=True)]
 
     y = _put_together(graph, forward, ys, batch)
     y = graph.add("Slice", [y, in_front, graph.shared([TO_THE_END]), graph.shared([0])], f"{name}.y")
     states = carry(graph, name, order, y, len(forward.bias))
+    last = add_last(graph, parts[0], final)
     written = Written(states, add_outputs(graph, forward, states), last, _pool(graph, forward, ys, y))
     y = _put_together(graph, backward, counted, batch)
     y = graph.add("Slice", [y, graph.shared([0]), time, graph.shared([0])], f"{backward.name}.y")

@@ -14,6 +14,7 @@ from rnnx.onnx_file.messages import INT32
 from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Vocabulary
 from rnnx.text_form.hashing import CHUNK_BYTES, HashSum, Ints, PerfectHash, find_perfect_hash, pack_words
 
+_BYTE = 256  # the number of values of a byte
 LONGEST_WORD = 255  # bytes; the table of packed words is as wide as the longest word
 
 
@@ -122,6 +123,19 @@ def _add_words(graph: GraphBuilder, vocabulary: Vocabulary, count: int) -> str:
 
 
 def add_table(graph: GraphBuilder, values: Ints, name: str) -> str:
-    """Adds a table of integers, stored in the smallest type that can hold them."""
-    stored = np.uint8 if values.max() < 1 << 8 else np.uint16 if values.max() < 1 << 16 else np.int32
-    return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)
+    """Adds a table of integers, stored in as few bytes as can hold them.
+
+    Integers of 16 bits are stored as two tensors of 8 bits, because the WebGPU build of onnxruntime-web (1.30) has no
+    Cast from uint16. `GraphBuilder.has_uint16` builds what earlier files have.
+    """
+    is_of_16_bits = _BYTE <= values.max() < _BYTE**2
+    if graph.has_uint16 or not is_of_16_bits:
+        stored = np.uint16 if is_of_16_bits else np.uint8 if values.max() < _BYTE else np.int32
+        return graph.add("Cast", [graph.add_constant(f"{name}_stored", values.astype(stored))], name, to=INT32)
+    of_high, of_low = (
+        graph.add(
+            "Cast", [graph.add_constant(f"{name}_stored_{part}", array.astype(np.uint8))], f"{name}_{part}", to=INT32
+        )
+        for part, array in zip(("high", "low"), np.divmod(values, _BYTE), strict=True)
+    )
+    return graph.add("Add", [graph.add("Mul", [of_high, graph.shared(_BYTE)], f"{name}_placed"), of_low], name)

@@ -3,6 +3,9 @@
 A Cast (and a Mul) of constants makes the table float32 before any node reads it. onnxruntime does that once, when it
 loads the file, so that the arithmetic and its speed are those of float32. Only the table changes, and with it the
 network that the file computes. `store` returns this network, so that the proof compares the file with its reference.
+
+Integers of 16 bits are stored as two tensors of 8 bits, because the WebGPU build of onnxruntime-web (1.30) has no Cast
+from int16 or uint16.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ Storage: TypeAlias = Literal["f32", "int16", "f16", "int8"]
 # int8 changes labels (python -m bench.proof.text_form storage).
 DEFAULT_STORAGE: Storage = "int16"
 
+_BYTE = 256  # the number of values of a byte
+
+FLOAT = onnx.TensorProto.FLOAT
 FloatTable = npt.NDArray[np.float32]
 
 
@@ -72,7 +78,7 @@ def _store_f16(graph: Graph, name: str, table: FloatTable) -> FloatTable:
             f"the embedding contains {np.abs(table).max():.3g}, which is too large for float16; "
             "export with --storage f32 instead"
         )
-    _replace_constant(graph, name, "Cast", [graph.add_constant(f"{name}.f16", small)], to=onnx.TensorProto.FLOAT)
+    _replace_constant(graph, name, "Cast", [graph.add_constant(f"{name}.f16", small)], to=FLOAT)
     return small.astype(np.float32)
 
 
@@ -81,12 +87,34 @@ def _store_int(graph: Graph, name: str, table: FloatTable, storage: Storage) -> 
     largest = np.abs(table).max(axis=1, keepdims=True)
     scale = (np.where(largest > 0, largest, 1) / np.iinfo(dtype).max).astype(np.float32)
     small = np.rint(table / scale).clip(-np.iinfo(dtype).max, np.iinfo(dtype).max).astype(dtype)
-    stored, scales = graph.add_constant(f"{name}.{storage}", small), graph.add_constant(f"{name}.scale", scale)
-    whole = graph.add("Cast", [stored], f"{name}.whole", to=onnx.TensorProto.FLOAT)
-    _replace_constant(graph, name, "Mul", [whole, scales])
+    if storage == "int16":
+        whole, factor = _add_bytes(graph, f"{name}.{storage}", small), scale * _BYTE
+    else:
+        stored = graph.add_constant(f"{name}.{storage}", small)
+        whole, factor = graph.add("Cast", [stored], f"{name}.whole", to=FLOAT), scale
+    _replace_constant(graph, name, "Mul", [whole, graph.add_constant(f"{name}.scale", factor.astype(np.float32))])
     return np.asarray(
         small.astype(np.float32) * scale
     )  # float32 times float32 is one rounding, the same in every runtime
+
+
+def _add_bytes(graph: Graph, name: str, numbers: npt.NDArray[np.int16]) -> str:
+    """Adds numbers of 16 bits as their high and their low bytes, and the nodes that make them float32, exactly.
+
+    Each byte is looked up in a table of what it is worth. There is no Cast to float32, because the float16 converter of
+    onnxconverter-common (1.16) leaves those as they are. The result is the numbers divided by 256: it clips constants
+    that are larger than 10,000.
+    """
+    high, low = numbers.astype(np.int32) >> 8 & 255, numbers.astype(np.int32) & 255
+    worth = np.arange(_BYTE, dtype=np.float32)
+    tables = {"high": np.where(worth < 128, worth, worth - _BYTE), "low": worth / _BYTE}
+    parts = []
+    for part, array in (("high", high), ("low", low)):
+        stored = graph.add_constant(f"{name}_{part}", array.astype(np.uint8))
+        table = graph.add_constant(f"{name}_worth_of_{part}", tables[part])
+        index = graph.add("Cast", [stored], f"{name}_{part}_index", to=onnx.TensorProto.INT32)
+        parts.append(graph.add("Gather", [table, index], f"{name}_{part}_worth", axis=0))
+    return graph.add("Add", parts, f"{name}_whole")
 
 
 def _replace_constant(graph: Graph, name: str, op_type: str, inputs: list[str], **attributes: int) -> None:

@@ -17,6 +17,7 @@ from onnx import numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
+from rnnx.onnx_file.messages import stored_tensors
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.replace import replace_loops
@@ -78,7 +79,7 @@ def test_states_are_computed_by_the_shipped_weights() -> None:
     model = MODELS["both directions, all"](True)
     for rewritten in build_forms(model, read_network(model)).values():
         before = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu").run(IDS)
-        tensor = next(t for t in rewritten.model.graph.initializer if t.name.endswith((".R", ".recurrent_kernel")))
+        tensor = next(t for t in stored_tensors(rewritten.model) if t.name.endswith((".R", ".recurrent_kernel")))
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 2, tensor.name))
         after = Session(with_states(rewritten.model.SerializeToString(), rewritten.recipe()), device="cpu").run(IDS)
         assert any((a != b).any() for a, b in zip(before, after, strict=True))

@@ -13,9 +13,11 @@ import keras
 import onnx
 from keras import layers
 
+from rnnx.errors import RnnxError
 from rnnx.export.convert import check
 from rnnx.export.forms import read_steps
 from rnnx.keras_models.read_network import read_network
+from rnnx.onnx_file.messages import stored_tensors
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites import join
 from rnnx.rewrites.embedding import remove_negative_ids
@@ -38,6 +40,19 @@ def to_scans(model: keras.Model) -> Rewritten:
     rewritten = replace_loops(remove_negative_ids(convert(model, read_network(model))), write_scan)
     check(rewritten.model)
     return rewritten
+
+
+@pytest.mark.parametrize("build_layers", [lambda: [Both(RNN(4))], lambda: [states(4), RNN(4)]])
+def test_a_joined_table_refuses_ids_out_of_range(build_layers: Callable[[], list[keras.Layer]]) -> None:
+    """Negative ids count from the end, as in Keras; none may read the other layer's rows."""
+    model = build(*build_layers(), layers.Dense(1, activation="sigmoid"))
+    session = Session(to_scans(model).model.SerializeToString(), device="cpu")
+    size = read_network(model).inputs[0].size
+    (expected,) = session.run(np.array([[1, size - 1, 2]], np.int32))
+    np.testing.assert_array_equal(expected, session.run(np.array([[1, -1, 2]], np.int32))[0])
+    for outside in (size, 2 * size - 1, -size - 1):
+        with pytest.raises(RnnxError, match="out of data bounds"):
+            session.run(np.array([[1, outside, 2]], np.int32))
 
 
 JOINED: dict[str, tuple[list[str], Callable[[], list[keras.Layer]]]] = {
@@ -182,7 +197,7 @@ def test_the_proof_finds_a_wrong_number_in_any_block() -> None:
     model = build(states(4, name="a"), RNN(3, name="b"), layers.Dense(1, activation="sigmoid"))
     for place in ((1, 5), (5, 1)):
         rewritten = to_scans(model)
-        tensor = next(t for t in rewritten.model.graph.initializer if t.name == "a+b.recurrent_kernel")
+        tensor = next(t for t in stored_tensors(rewritten.model) if t.name == "a+b.recurrent_kernel")
         matrix = onnx.numpy_helper.to_array(tensor).copy()
         matrix[place] += 1e-3
         tensor.CopyFrom(onnx.numpy_helper.from_array(matrix, tensor.name))

@@ -99,7 +99,7 @@ def test_each_storage_is_proved_against_the_stored_embedding(
     assert np.abs(table - stored).max() <= largest * np.abs(table).max()
     assert (np.abs(table - stored).max() == 0) == (storage == "f32")
     tensors = [t for t in form.rewritten.model.graph.initializer if tuple(t.dims) == table.shape]
-    assert [len(numpy_helper.to_array(t).tobytes()) for t in tensors] == [int(table.size * 4 * share)]
+    assert sum(len(numpy_helper.to_array(t).tobytes()) for t in tensors) == int(table.size * 4 * share)
     for comparison in prove_text_form(TEXT_NAME, form, [b"the film was great"]):
         assert comparison.report.passed
         assert all(way.passed for way in comparison.invariance)
@@ -184,8 +184,8 @@ MUTATIONS: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "the length of a word": (_change("vocabulary_lengths_stored", _one_off), "ids differ"),
     "two slots": (_change("slots_stored", _swapped), "ids differ"),
     "two bytes of the table": (_change("letters_of_bytes", lambda a: a[::-1].copy()), "ids differ"),
-    "two rows of the embedding": (_change(".int16", _swapped), "times the float32 rounding bound"),
-    "one number of the embedding": (_change(".int16", lambda a: a // 2), "times the float32 rounding bound"),
+    "two rows of the embedding": (_change(".int16_low", _swapped), "times the float32 rounding bound"),
+    "one number of the embedding": (_change(".int16_high", lambda a: a // 2), "times the float32 rounding bound"),
     "the labels": (_swap_labels, "prob"),
 }
 
@@ -212,7 +212,7 @@ UNICODE_MUTATIONS: dict[str, Callable[[onnx.ModelProto], None]] = {
     "the length of a word": _change("vocabulary_lengths_stored", _one_off),
     "two slots": _change("slots_stored", _swapped),
     "the symbols of bytes": _change("byte_symbols_stored", lambda a: np.where(a == a[ord("a")], a[ord("t")], a)),
-    "two blocks of characters": _change("blocks_stored", lambda a: np.where(a == a[0x1D400 // 32], a[-1], a)),
+    "two blocks of characters": _change("blocks_stored_low", lambda a: np.where(a == a[0x1D400 // 32], a[-1], a)),
     "the symbols of characters": _change("block_symbols_stored", _most_frequent_swapped),
     "the bytes that a character takes": _change("taken_of_forms", lambda a: a // 2),
     "the weights of bytes": _change("weights_of_forms", lambda a: np.where(a == 64, 32, a)),

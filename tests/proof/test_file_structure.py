@@ -20,10 +20,13 @@ from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import Evidence, LayerRecord, read_evidence, with_evidence
 from rnnx.proof.structure import Structure, check_structure
+from rnnx.rewrites.graph import Graph
 from rnnx.text.ids import read_id_encoder
-from tests.make_bundles import BUNDLES, NAMES
+from rnnx.text_form.lookup import add_table
+from tests.make_bundles import BUNDLES, EARLIER, NAMES
 
 Mutation = Callable[["Mutant"], None]
+SHIPPED = Path(__file__).parents[2] / "exported"
 FORMS = ("model.onnx", "model.batch.onnx", "model.text.onnx")
 
 
@@ -93,26 +96,43 @@ class Mutant:
         return data
 
 
-def check(name: str, form: str, data: bytes) -> Structure:
-    return check_structure(form, data, evidence_of(data), read_id_encoder(read_directory(BUNDLES / name)))
+def check(bundle: Path, form: str, data: bytes) -> Structure:
+    return check_structure(form, data, evidence_of(data), read_id_encoder(read_directory(bundle)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_node_of_a_committed_bundle_is_accounted_for(name: str) -> None:
     for form, data in read_directory(BUNDLES / name).files.items():
         if form.endswith(".onnx"):
-            structure = check(name, form, data)
+            structure = check(BUNDLES / name, form, data)
             assert structure.is_known, (form, structure)
             assert structure.part_count >= 3
 
 
 @pytest.mark.parametrize("name", ["imdb", "imdb-article", "pos"])
 def test_every_node_of_a_shipped_bundle_is_accounted_for(name: str) -> None:
-    directory = read_directory(Path(__file__).parents[2] / "exported" / name)
+    directory = read_directory(SHIPPED / name)
     reader = read_id_encoder(directory)
     for form, data in directory.files.items():
         if form.endswith(".onnx"):
             assert check_structure(form, data, evidence_of(data), reader).is_known
+
+
+def test_a_bundle_of_an_earlier_version_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tables of 16 bits are uint16, and its embedding int16. A file with both ways is of no version."""
+    assert run(["verify", str(BUNDLES / EARLIER)]) == 0
+    assert "every node belongs to a layer of the network" in capsys.readouterr().out
+    mutant = Mutant((BUNDLES / EARLIER / "model.text.onnx").read_bytes())
+    stored = {tensor.name: tensor.data_type for tensor in mutant.model.graph.initializer}
+    assert set(stored.values()) >= {onnx.TensorProto.UINT16, onnx.TensorProto.INT16}
+    graph = Graph(mutant.model.graph)
+    slots = graph.constant("rnnx.text.slots_stored")
+    assert slots is not None
+    graph.rename("rnnx.text.slots", "unused")
+    add_table(graph, slots.astype(np.int64), "rnnx.text.slots")
+    graph.clean()
+    with pytest.raises(ModelError, match=r"not that of the bundle: 'rnnx\.text\.slots' is not computed by Cast"):
+        check(BUNDLES / EARLIER, "model.text.onnx", mutant.save())
 
 
 def batch_over_40(mutant: Mutant) -> None:
@@ -182,15 +202,17 @@ HIDDEN = [
 ]
 
 
+@pytest.mark.parametrize("bundle", [BUNDLES / "default", SHIPPED / "imdb-article"], ids=lambda path: str(path.name))
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mutate", HIDDEN)
-def test_a_file_with_a_hidden_branch_is_refused(mutate: Mutation, form: str) -> None:
-    mutant = Mutant((BUNDLES / "default" / form).read_bytes())
+def test_a_file_with_a_hidden_branch_is_refused(mutate: Mutation, form: str, bundle: Path) -> None:
+    """The files of the first bundle are from before weights were in the bodies of Scans, and tables stored as bytes."""
+    mutant = Mutant((bundle / form).read_bytes())
     mutate(mutant)
     data = mutant.save()
     onnx.checker.check_model(onnx.ModelProto.FromString(data))
     with pytest.raises(ModelError, match=r"files? of rnnx"):
-        check("default", form, data)
+        check(bundle, form, data)
 
 
 def test_a_disguised_branch_is_in_no_known_part() -> None:
@@ -200,19 +222,20 @@ def test_a_disguised_branch_is_in_no_known_part() -> None:
     for _ in range(40):
         rows = mutant.add("Sub", rows, mutant.constant(1))
     mutant.hide(mutant.add("Unsqueeze", mutant.add("Greater", rows, mutant.constant(0)), mutant.constant([1])))
-    assert check("default", "model.onnx", mutant.save()).unknown_layers == ("probs",)
+    assert check(BUNDLES / "default", "model.onnx", mutant.save()).unknown_layers == ("probs",)
 
 
-@pytest.mark.parametrize("name", ["default", "texts"])
-@pytest.mark.parametrize("table", ["rnnx.text.vocabulary", "rnnx.text.slots_stored", "rnnx.text.shifts_stored"])
+@pytest.mark.parametrize("name", ["default", "texts", EARLIER])
+@pytest.mark.parametrize("table", ["rnnx.text.vocabulary", "rnnx.text.slots", "rnnx.text.shifts"])
 def test_a_tokenizer_with_another_table_is_refused(name: str, table: str) -> None:
     mutant = Mutant((BUNDLES / name / "model.text.onnx").read_bytes())
-    tensor = next(tensor for tensor in mutant.model.graph.initializer if tensor.name == table)
+    names = (table, f"{table}_stored")
+    tensor = next(tensor for tensor in mutant.model.graph.initializer if tensor.name in names)
     values = numpy_helper.to_array(tensor).copy()
     values[-2:] = values[-2:][::-1] + 1
-    tensor.CopyFrom(numpy_helper.from_array(values, table))
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     with pytest.raises(ModelError, match="its tokenizer is not that of the bundle"):
-        check(name, "model.text.onnx", mutant.save())
+        check(BUNDLES / name, "model.text.onnx", mutant.save())
 
 
 def test_verify_refuses_it_and_says_what_it_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +267,7 @@ def test_a_graph_that_is_too_large_is_not_known(count: int) -> None:
     for _ in range(count):
         value = mutant.add("Neg", value)
     mutant.disturb(mutant.add("Sub", value, value))
-    structure = check("default", "model.onnx", mutant.save())
+    structure = check(BUNDLES / "default", "model.onnx", mutant.save())
     assert structure.part_count == 0
     assert "probs" in structure.unknown_layers
 

@@ -7,14 +7,22 @@ import pytest
 from rnnx.bundle.directory import find_directory
 from tests.runtimes.matrix import format_matrix
 from tests.runtimes.samples import Row
+from tests.runtimes.tool_rows import ToolRow, format_tools
 
 ROWS: list[Row] = []
+TOOL_ROWS: list[ToolRow] = []
 
 
 @pytest.fixture(scope="session")
 def matrix() -> list[Row]:
     """Returns the list to which tests add their rows."""
     return ROWS
+
+
+@pytest.fixture(scope="session")
+def tool_rows() -> list[ToolRow]:
+    """Returns the list to which tests of tools add their rows."""
+    return TOOL_ROWS
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +44,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROWS:
         terminalreporter.section("text models in other runtimes")
         terminalreporter.write_line(format_matrix(ROWS))
+    if TOOL_ROWS:
+        terminalreporter.section("every form in tools and runtimes")
+        terminalreporter.write_line(format_tools(TOOL_ROWS))

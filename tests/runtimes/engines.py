@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from rnnx.text.tokenizer import to_batch
 from tests.runtimes.samples import Row
 
-_WIDTHS = (256, 1024, 4096, 32768)  # every golden text is shorter than the third one
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
@@ -29,24 +27,13 @@ def load_onnx(model: Path) -> tuple[str, Run]:
 
 
 def load_openvino(model: Path) -> tuple[str, Run]:
-    """Loads the file into OpenVINO on the CPU, in float32, and pads each text to one of four widths.
+    """Loads the file into OpenVINO on the CPU, in float32.
 
-    Without the setting, OpenVINO would use bfloat16 on processors that have it. OpenVINO 2026.4 gives wrong
-    probabilities for imdb-article, from the first text that is longer than all texts before it in the same compiled
-    model; each text alone is right. Padding does not change an answer, so each compiled model gets one width.
+    Without the setting, OpenVINO would use bfloat16 on processors that have it.
     """
     openvino: Any = __import__("openvino")
-    core = openvino.Core()
-
-    @cache
-    def compiled_for(width: int) -> Any:  # the width is only the key
-        return core.compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(text: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        width = next(width for width in _WIDTHS if width >= text.shape[1])
-        return np.array(compiled_for(width)([np.pad(text, ((0, 0), (0, width - text.shape[1])))])[0])
-
-    return version("openvino"), run
+    compiled = openvino.Core().compile_model(str(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return version("openvino"), lambda text: np.array(compiled([text])[0])
 
 
 def load_tract(model: Path) -> tuple[str, Run]:

@@ -1,6 +1,7 @@
-"""Prints the matrix of runtimes: `python -m tests.runtimes.matrix`.
+"""Prints the matrix of runtimes, and that of tools and runtimes for every form: `python -m tests.runtimes.matrix`.
 
-`--write` puts it into exported/embed/README.md, together with the screenshot of the page.
+`--write` puts them into exported/embed/README.md, together with the screenshot of the page. `--tools` leaves out the
+first one.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnx.bundle.directory import SAMPLES_PATH, find_directory
+from rnnx.bundle.directory import SAMPLES_PATH, find_directory, shipped_names
 from tests.runtimes import page
 from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
+from tests.runtimes.file_runtimes import collect_tools
 from tests.runtimes.id_model import write_sample_bundle
 from tests.runtimes.samples import NEEDS, Project, Row, missing
+from tests.runtimes.tool_rows import format_tools
 
 README = SAMPLES_PATH / "README.md"
 BEGIN, END = "<!-- runtimes: begin -->\n", "<!-- runtimes: end -->\n"
+TOOLS_BEGIN, TOOLS_END = "<!-- tools: begin -->\n", "<!-- tools: end -->\n"
 _HEAD = "| runtime | version | bundle | right | largest difference | us a text |\n|---|---|---|---:|---:|---:|"
 
 
@@ -63,16 +67,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="*", default=["imdb", "imdb-article"])
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--tools", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        table = format_matrix(collect([find_directory(bundle) for bundle in args.bundles], Path(folder)))
+        rows = list(collect_tools([find_directory(name) for name in shipped_names()], Path(folder) / "web"))
+        for row in rows:
+            for name, reason in row.failed.items():
+                print(f"{row.tool}: {name}: {reason}", file=sys.stderr)  # noqa: T201
+        tables = {(TOOLS_BEGIN, TOOLS_END): format_tools(rows)}
+        if not args.tools:
+            bundles = [find_directory(bundle) for bundle in args.bundles]
+            tables[BEGIN, END] = format_matrix(collect(bundles, Path(folder)))
         if args.write and (screenshot := Path(folder) / page.SCREENSHOT).is_file():
             shutil.copyfile(screenshot, SAMPLES_PATH / "page.png")
-    print(table)  # noqa: T201
-    if args.write:
-        text = README.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        README.write_text(f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    for (begin, end), table in tables.items():
+        print(table, end="\n\n")  # noqa: T201
+        if args.write:
+            before, _, rest = README.read_text(encoding="utf-8").partition(begin)
+            README.write_text(f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -68,14 +68,14 @@ def drive(bundle: Path, folder: Path) -> dict[str, Any]:
     block = re.search(r"```sh\n(.*?)\n```", (project / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     build, serve = block[1].splitlines()
-    _shell(build, project)
+    shell(build, project)
     tools = folder / "tools"
     tools.mkdir()
-    _shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
-    port = _free_port()
+    shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
+    port = free_port()
     assert serve.endswith(" 8000")
     (project / "snippet.html").write_text(_SNIPPET_PAGE, encoding="utf-8")
-    with _served(serve.replace("8000", str(port)), project, port) as url:
+    with served(serve.replace("8000", str(port)), project, port) as url:
         snippet = _dump(f"{url}snippet.html", folder / "profile")
         done = subprocess.run(  # noqa: S603  # our own script
             ["node", _DRIVER, url, str(_chromium()), f"{tools}/", folder],  # noqa: S607
@@ -130,7 +130,8 @@ def big_text() -> bytes:
     return (b"the film is great " * BIG_BYTES)[:BIG_BYTES]
 
 
-def _shell(command: str, folder: Path) -> None:
+def shell(command: str, folder: Path) -> None:
+    """Runs a command in a folder."""
     done = subprocess.run(  # noqa: S603  # commands of a README, and ours
         ["bash", "-ec", command],  # noqa: S607
         cwd=folder,
@@ -142,7 +143,8 @@ def _shell(command: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a free port of this machine."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -150,7 +152,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _served(command: str, folder: Path, port: int) -> Iterator[str]:
+def served(command: str, folder: Path, port: int) -> Iterator[str]:
+    """Serves a folder by a command while the context is open, and gives its address."""
     url = f"http://localhost:{port}/"
     server = subprocess.Popen(  # noqa: S603  # the README's own command
         command.split(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)

@@ -1,0 +1,130 @@
+"""Opens and runs every form of a bundle in other programs: netron, OpenVINO, tract, and onnxruntime-web.
+
+`python -m tests.runtimes.matrix` prints all of it, with the tools of `tests.runtimes.tools`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from tests.runtimes import page
+from tests.runtimes.backends import BACKENDS, install, run_backend
+from tests.runtimes.tool_rows import EXACT, ToolRow, collect, read_cases
+from tests.runtimes.tools import TOOLS, fix_dimensions, missing, use_tool
+
+_NETRON = Path(__file__).parent / "netron.mjs"
+
+
+def open_in_netron(files: Sequence[Path]) -> ToolRow:
+    """Opens files by netron's parser, which has to find all nodes of each."""
+    spec = find_spec("netron")
+    assert spec is not None
+    assert spec.origin is not None
+
+    def run(file: Path) -> float:
+        command = ["node", str(_NETRON), str(Path(str(spec.origin)).parent), str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+        assert done.returncode == 0, done.stderr
+        return 0.0 if int(done.stdout) == len(onnx.load(file).graph.node) else np.inf
+
+    return collect("netron", version("netron"), files, run)
+
+
+def run_in_openvino(files: Sequence[Path], precision: str | None) -> ToolRow:
+    """Runs files in OpenVINO on the CPU: in float32, or by its default, where only the labels have to be right."""
+    openvino: Any = __import__("openvino")
+    hint = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+
+    def run(file: Path) -> float:
+        compiled = openvino.Core().compile_model(str(file), "CPU", hint)
+        largest = 0.0
+        for inputs, expected in read_cases(file.parent, file.name):
+            actual = np.array(compiled(dict(inputs))[0])
+            same = _labels(expected) == _labels(actual)
+            assert same.all() if precision is None else True, "a label is wrong"
+            largest = max(largest, float(np.abs(expected - actual).max()))
+        return largest
+
+    name = f"OpenVINO, {precision or 'by default'}"
+    return collect(name, version("openvino"), files, run, np.inf if precision is None else EXACT)
+
+
+def run_in_tract(files: Sequence[Path]) -> ToolRow:
+    """Runs files in tract, each in a process of its own, because tract ends the process for some of them."""
+
+    def run(file: Path) -> float:
+        command = [sys.executable, "-m", "tests.runtimes.file_runtimes", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in lines if "Error" in line or "called `Result" in line), lines[-1])
+        assert done.returncode == 0, reason[:150]
+        return float(done.stdout)
+
+    return collect("tract", version("tract"), files, run)
+
+
+def run_in_browser(backend: str, bundles: Sequence[Path], folder: Path) -> ToolRow:
+    """Runs the files of text bundles in onnxruntime-web, in a folder."""
+    number = install(folder)
+    seen = {bundle: run_backend(backend, bundle, folder) for bundle in bundles}
+
+    def run(file: Path) -> float:
+        found = seen[file.parent][file.name]
+        assert isinstance(found, float | int), found
+        return float(found)
+
+    files = [bundle / file for bundle in bundles for file in seen[bundle]]
+    return collect(f"onnxruntime-web, {backend}", number, files, run)
+
+
+def collect_tools(bundles: Sequence[Path], folder: Path) -> Iterator[ToolRow]:
+    """Applies every tool of this machine; reports on stderr which ones it does not have."""
+    files = [file for bundle in bundles for file in sorted(bundle.glob("*.onnx"))]
+    for tool in TOOLS:
+        if absent := missing(tool):
+            print(f"{tool}: left out; {absent}", file=sys.stderr)  # noqa: T201
+        else:
+            yield use_tool(tool, files)
+    yield fix_dimensions(files)
+    others: dict[str, list[Callable[[Sequence[Path]], ToolRow]]] = {
+        "netron": [open_in_netron],
+        "openvino": [lambda files: run_in_openvino(files, "f32"), lambda files: run_in_openvino(files, None)],
+        "tract": [run_in_tract],
+    }
+    for package, runs in others.items():
+        if find_spec(package) is None:
+            print(f"{package}: left out; pip install {package}", file=sys.stderr)  # noqa: T201
+        else:
+            yield from (run(files) for run in runs)
+    if absent := page.missing():
+        print(f"onnxruntime-web: left out; needs {absent}", file=sys.stderr)  # noqa: T201
+        return
+    texts = [bundle for bundle in bundles if (bundle / "model.text.onnx").is_file()]
+    for backend in BACKENDS:
+        yield run_in_browser(backend, texts, folder)
+
+
+def _labels(probs: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(probs > 0.5 if probs.shape[-1] == 1 else probs == probs.max(axis=-1, keepdims=True))
+
+
+def _run_tract(file: Path) -> float:
+    """Runs the first case of a file in tract, with the sizes of its inputs fixed."""
+    tract: Any = __import__("tract")
+    inputs, expected = read_cases(file.parent, file.name)[0]
+    runnable = tract.onnx().load(str(file)).into_model().into_runnable()
+    return float(np.abs(expected - runnable.run(list(inputs.values()))[0].to_numpy()).max())
+
+
+if __name__ == "__main__":
+    print(_run_tract(Path(sys.argv[1])))  # noqa: T201  # for `run_in_tract`
