@@ -61,7 +61,7 @@ _TARGETS = {
     "cpp": EmbedTarget(("snippet.cpp", "cpp")),
     "csharp": EmbedTarget(("snippet.txt", "csharp")),
     "go": EmbedTarget(("snippet/main.go", "go")),
-    "java": EmbedTarget(("src/main/java/Snippet.java", "java")),
+    "java": EmbedTarget(("Snippet.java", "java")),
     "mlflow": EmbedTarget(None, add_mlflow_files),
     "node": EmbedTarget(("snippet.mjs", "js")),
     "python": EmbedTarget(("snippet.py", "python")),

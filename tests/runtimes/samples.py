@@ -37,10 +37,10 @@ _SNIPPETS = {
     "cpp": f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}",
     "rust": "cargo run --quiet --release --example snippet",
     "go": "go run ./snippet",
-    "java": "mvn -q exec:java -Dexec.mainClass=Snippet",
+    "java": "java -cp 'target/lib/*' Snippet.java",
 }
 # The targets whose package contains the model. The option `--model` makes their command use another one.
-_PACKAGED = ("go",)
+_PACKAGED = ("go", "java")
 GOLDEN = re.compile(
     r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
 )

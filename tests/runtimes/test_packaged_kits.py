@@ -1,4 +1,4 @@
-"""Tests the commands of the packages of `rnnx embed` that contain their model: Go."""
+"""Tests the commands of the packages of `rnnx embed` that contain their model: Go and Java."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.runtimes.samples import Project
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "A wonderful film."
-COMMANDS = {"go": ["./rnnx-text-classifier"]}
+COMMANDS = {"go": ["./rnnx-text-classifier"], "java": ["java", "-jar", "target/rnnx-text-classifier.jar"]}
 
 
 @pytest.fixture(params=COMMANDS)
