@@ -67,7 +67,7 @@ _TARGETS = {
     "csharp": EmbedTarget(("snippet.txt", "csharp")),
     "go": EmbedTarget(("snippet/main.go", "go")),
     "huggingface": EmbedTarget(None, add_hub_files, needs_text=False, next_step="then hf upload USER/NAME ."),
-    "java": EmbedTarget(("src/main/java/Snippet.java", "java")),
+    "java": EmbedTarget(("Snippet.java", "java")),
     "mlflow": EmbedTarget(None, add_mlflow_files),
     "node": EmbedTarget(("snippet.mjs", "js")),
     "python": EmbedTarget(("snippet.py", "python")),

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+Command = list[str | Path]  # the words of a command
+
 # What a command gets that is not a text of a few words, and whether it is answered.
 BAD_TEXTS = {
     "invalid UTF-8": b"A wonderful film \xff\xfe\xc3\x28.",
@@ -15,7 +17,7 @@ BAD_TEXTS = {
 }
 
 
-def run(command: list[str | Path], folder: Path, given: bytes | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: Command, folder: Path, given: bytes | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a command in a folder, and returns what it printed."""
     done = subprocess.run(  # noqa: S603  # our own words
         command, check=False, cwd=folder, input=given if given is not None else b"", capture_output=True, timeout=300
@@ -28,6 +30,13 @@ def read_answer(done: subprocess.CompletedProcess[str]) -> tuple[str, float]:
     assert done.returncode == 0, done.stdout + done.stderr
     label, probability = done.stdout.strip().splitlines()[-1].split("\t")
     return label, float(probability)
+
+
+def require_answer(done: subprocess.CompletedProcess[str], label: str, probability: float) -> None:
+    """Fails unless a command or a program gave this answer."""
+    found = read_answer(done)
+    assert found[0] == label
+    assert abs(found[1] - probability) < 0.01
 
 
 def read_example(kit: Path, language: str) -> str:

@@ -37,8 +37,10 @@ _SNIPPETS = {
     "cpp": f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}",
     "rust": "cargo run --quiet --release --example snippet",
     "go": "go run ./snippet",
-    "java": "mvn -q exec:java -Dexec.mainClass=Snippet",
+    "java": "java -cp 'target/lib/*' Snippet.java",
 }
+# The targets whose package contains the model. The option `--model` makes their command use another one.
+_PACKAGED = ("go", "java")
 GOLDEN = re.compile(
     r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
 )
@@ -79,6 +81,7 @@ class Project:
         blocks = re.findall(r"```sh\n(.*?)\n```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
         self.build_command, self.run_command = blocks[0].splitlines()
         self.golden_command = blocks[1]
+        self._model = folder
         self._env = dict(os.environ)
         if target in _LINKED:
             _place_onnxruntime(folder / "onnxruntime")
@@ -112,8 +115,12 @@ class Project:
 
     def use(self, bundle: Path) -> None:
         """Replaces the model that the project was written with."""
+        if self.target in _PACKAGED and self._model == self.folder:
+            self._model = self.folder / "other"
+            self._model.mkdir()
+            self.golden_command = self.golden_command.replace("--golden", "--model other --golden")
         for name in ("model.text.onnx", "golden.json", "config.json"):
-            shutil.copyfile(bundle / name, self.folder / name)
+            shutil.copyfile(bundle / name, self._model / name)
         self.bundle = bundle
 
     def answer(self) -> tuple[str, float]:
@@ -138,7 +145,7 @@ class Project:
         found = GOLDEN.search(done.stdout)
         assert found is not None, done.stdout
         version, right, count, difference, microseconds = found.groups()
-        name = json.loads((self.folder / "config.json").read_bytes())["name"]
+        name = json.loads((self._model / "config.json").read_bytes())["name"]
         if self.target == "wasm":  # the sample asks for the version of onnxruntime-node
             package = self.folder / "node_modules" / "onnxruntime-node" / "package.json"
             version = json.loads(package.read_bytes())["version"]
@@ -146,7 +153,7 @@ class Project:
 
     def fails_on_a_wrong_vector(self) -> bool:
         """Tells whether `--golden` reports an expected probability that is wrong by twice its tolerance."""
-        path = self.folder / "golden.json"
+        path = self._model / "golden.json"
         whole = path.read_bytes()
         rows = json.loads(whole)
         rows[-1]["text_probs"][-1] += 2 * rows[-1]["tolerance"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rnnx.bundle.embed import languages
 from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
-from tests.runtimes.samples import NEEDS, Project, Row, missing
+from tests.runtimes.samples import NEEDS, Project, Row
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
@@ -27,11 +28,9 @@ def run_golden_vectors(project: Project, bundle: Path) -> Row:
 
 @pytest.mark.parametrize("target", NEEDS)
 def test_a_sample_gives_the_answers_of_the_reference(
-    target: str, bundles: list[Path], id_bundle: Path, matrix: list[Row], tmp_path: Path
+    target: str, project_of: Callable[[str], Project], bundles: list[Path], id_bundle: Path, matrix: list[Row]
 ) -> None:
-    if absent := missing(target):
-        pytest.skip(f"needs {absent}")
-    project = Project(target, bundles[0], tmp_path / "project")
+    project = project_of(target)
     label, probability = project.answer()
     assert label == "pos"
     assert probability > 0.9
