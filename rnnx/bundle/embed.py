@@ -52,18 +52,20 @@ class EmbedTarget:
         add_model: Adds the files of a model to the copy of the sample.
         needs_text: Whether the model has to have `model.text.onnx`.
         next_step: What a user does with the project, after `cd`.
+        base: The target whose sample is copied first, if the directory of this one has only what differs.
     """
 
     snippet: tuple[str, str] | None
     add_model: Callable[[Directory, Path], None] = add_text_model
     needs_text: bool = True
     next_step: str = "then the two commands of its README.md"
+    base: str | None = None
 
 
 _TARGETS = {
     "browser": EmbedTarget(("snippet.mjs", "js")),
     "c": EmbedTarget(("snippet.c", "c")),
-    "cpp": EmbedTarget(("snippet.cpp", "cpp")),
+    "cpp": EmbedTarget(("snippet.cpp", "cpp"), base="c"),
     "csharp": EmbedTarget(("snippet.txt", "csharp")),
     "go": EmbedTarget(("snippet/main.go", "go")),
     "huggingface": EmbedTarget(None, add_hub_files, needs_text=False, next_step="then hf upload USER/NAME ."),
@@ -170,7 +172,8 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         )
     with publish(out, _require_free) as project:
         try:
-            shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
+            for sample in filter(None, (_TARGETS[target].base, target)):
+                shutil.copytree(SAMPLES_PATH / sample, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
         except shutil.Error as error:  # its argument lists (source, target, reason) for each file that failed
             raise OSError(errno.EIO, str(error.args[0][0][-1])) from error
         _TARGETS[target].add_model(directory, project)
