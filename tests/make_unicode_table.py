@@ -19,7 +19,7 @@ from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.text.unicode_table import CHARACTER_COUNT, TABLE_PATH, CharacterKind, CharacterTable
 
 UNICODE_VERSION = "14.0.0"
-KINDS_PATH = SAMPLES_PATH / "browser" / "unicode-14.json"
+KINDS_PATH = SAMPLES_PATH / "browser" / "page" / "unicode-14.json"
 _QUESTION, _EXCLAMATION, _APOSTROPHE = ord("?"), ord("!"), ord("'")
 _Ranges = Sequence[tuple[int, int]]
 

@@ -1,13 +1,14 @@
 // The page: hands what is typed or dropped to the worker, and shows what comes back.
 
 const $ = (id) => document.getElementById(id);
-const percent = (p) => `${(100 * p).toFixed(1)} %`;
-const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const percent = (p) => `${(100 * p).toFixed(1)}\u00a0%`;
+const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module" });
 
 // Only for a model that was trained on reviews of films in English.
 const EXAMPLE =
   "A quiet start, and a cast that I wanted to like. Then the script runs out of ideas and the second act is dull. " +
   "But stay for the ending: it is superb, and it makes up for all the rest.";
+const MOST_BARS = 8; // of more labels than these, the most probable ones have a bar
 const MOST_SHOWN = 100_000; // characters in the text field; a browser's own field is slow beyond
 
 let labels = [];
@@ -25,7 +26,7 @@ function ask(text) {
 const handlers = {
   ready(message) {
     labels = message.labels;
-    $("bars").replaceChildren(...labels.map(makeBar));
+    $("bars").replaceChildren(...labels.slice(0, MOST_BARS).map((_, i) => makeBar(i)));
     document.title = `${message.name}: text in, probability out`;
     if (new URLSearchParams(location.search).has("golden")) worker.postMessage({ kind: "golden" });
     if (!$("text").value && message.dataset === "imdb") $("text").value = EXAMPLE;
@@ -37,12 +38,10 @@ const handlers = {
     const best = probs.indexOf(Math.max(...probs));
     $("label").textContent = labels[best];
     $("probability").textContent = percent(probs[best]);
-    for (const [i, bar] of [...$("bars").children].entries()) {
-      bar.children[1].value = probs[i];
-      bar.children[2].textContent = percent(probs[i]);
-    }
+    showBars(probs);
     const shown = performance.now() - sentAt;
     $("facts").textContent = `${words.toLocaleString("en")} words, answered in ${shown.toFixed(0)} ms (model ${ms.toFixed(1)} ms)`;
+    if (labels.length > MOST_BARS) $("facts").textContent += `; the ${MOST_BARS} most probable of ${labels.length} labels`;
     Object.assign(document.documentElement.dataset, { answered: id, ms: shown.toFixed(1), probs: JSON.stringify(probs) });
     if (!words) showWay(null);
   },
@@ -66,16 +65,34 @@ const handlers = {
 worker.onmessage = ({ data }) => handlers[data.kind](data);
 worker.onerror = (event) => handlers.error({ message: event.message || "the worker could not be started" });
 
-function makeBar(label, i) {
+function makeBar(i) {
   const bar = document.createElement("div");
   bar.className = "bar";
-  const name = document.createElement("span");
+  const name = document.createElement("bdi");
   name.id = `bar-${i}`;
-  name.textContent = label;
-  const meter = document.createElement("meter");
-  meter.setAttribute("aria-labelledby", name.id);
-  bar.append(name, meter, document.createElement("span"));
+  const meter = document.createElement("div");
+  meter.className = "meter";
+  meter.append(document.createElement("span"));
+  for (const [key, value] of Object.entries({ role: "meter", "aria-labelledby": name.id, "aria-valuemin": 0, "aria-valuemax": 1 })) {
+    meter.setAttribute(key, value);
+  }
+  const number = document.createElement("span");
+  number.ariaHidden = "true"; // the meter says it
+  bar.append(name, meter, number);
   return bar;
+}
+
+function showBars(probs) {
+  const order = probs.map((_, i) => i);
+  if (labels.length > MOST_BARS) order.sort((a, b) => probs[b] - probs[a]);
+  for (const [row, bar] of [...$("bars").children].entries()) {
+    const [name, meter, number] = bar.children;
+    const i = order[row];
+    name.textContent = labels[i];
+    meter.ariaValueNow = probs[i];
+    number.textContent = meter.ariaValueText = percent(probs[i]);
+    meter.firstChild.style.width = `${100 * probs[i]}%`;
+  }
 }
 
 /** Draws the probability of one label after each word: of the second of two, else of the one that was chosen. */
@@ -159,7 +176,12 @@ $("clear").addEventListener("click", () => {
   $("text").focus();
 });
 $("file").addEventListener("change", ({ target }) => target.files[0] && openFile(target.files[0]));
-$("position").addEventListener("input", () => way && showPosition());
+$("position").addEventListener("input", () => {
+  if (!way) return;
+  showPosition();
+  const [words, here] = [$("words"), $("words").querySelector(".here")];
+  words.scrollTop = here.offsetTop - words.clientHeight / 2; // the page itself does not move
+});
 
 const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {
