@@ -81,7 +81,7 @@ _TARGETS = {
 }
 _TAGGER_SAMPLES = SAMPLES_PATH / "taggers"
 # The folder of the library in the sample for taggers of each target, which has the files of the model.
-_TAGGERS = {"python": "rnnx_tagger/model"}
+_TAGGERS = {"node": "model", "python": "rnnx_tagger/model"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),

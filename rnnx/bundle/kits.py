@@ -24,7 +24,7 @@ _TOLERANCE = 1e-4
 
 
 def add_tagger(directory: Directory, folder: Path) -> None:
-    """Adds `model.onnx`, `vocabulary.txt`, `config.json` and `golden.json` to a folder, and the table of characters.
+    """Adds `model.onnx`, `vocabulary.txt`, `config.json` and `golden.json` to a folder.
 
     Args:
         directory: The bundle of a tagger of words.
@@ -33,26 +33,34 @@ def add_tagger(directory: Directory, folder: Path) -> None:
     config = directory.config
     for name in (MODEL_NAME, VOCABULARY_NAME):
         (folder / name).write_bytes(directory[name])
-    add_config(config, ("name", "labels", "vocabulary_size", "words"), (MODEL_NAME, VOCABULARY_NAME), folder)
     rule = config.words.rule if config.words else "bytes"
+    keys, names = ("name", "labels", "vocabulary_size", "words"), (MODEL_NAME, VOCABULARY_NAME)
+    add_config(config, keys, names, folder, needs_characters=rule != "bytes")
     texts = json.loads(TEXTS_PATH.read_bytes()) if rule == "bytes" else []
     golden = {"texts": texts, "sentences": _golden_sentences(directory[GOLDEN_NAME])}
     (folder / GOLDEN_NAME).write_bytes(to_json_bytes(golden))
-    if rule != "bytes":
-        add_characters(folder)
 
 
-def add_config(config: ModelConfig, keys: Sequence[str], names: Sequence[str], folder: Path) -> None:
-    """Writes the fields of a config that a kit reads, and the hashes of the files that it has."""
+def add_config(
+    config: ModelConfig, keys: Sequence[str], names: Sequence[str], folder: Path, *, needs_characters: bool
+) -> None:
+    """Writes what a kit reads of a config, the hashes of the files that it has, and the table of characters.
+
+    Args:
+        config: The config of the bundle.
+        keys: The fields that the kit reads.
+        names: The files of the bundle that the kit has.
+        folder: The folder that the library loads.
+        needs_characters: Whether the rule of the model is `unicode-14`, which reads the table.
+    """
     whole = json.loads(to_json(config))
     kept = {key: whole[key] for key in keys if key in whole}
     kept["files"] = {name: config.files[name] for name in names if name in config.files}
-    (folder / CONFIG_NAME).write_text(to_json(kept), encoding="utf-8")
-
-
-def add_characters(folder: Path) -> None:
-    """Adds the table of characters of the rule `unicode-14`."""
-    (folder / CHARACTERS_NAME).write_bytes((SAMPLES_PATH / CHARACTERS_NAME).read_bytes())
+    if needs_characters:
+        kept["characters"] = json.loads((SAMPLES_PATH / CHARACTERS_NAME).read_bytes())
+    # The table has thousands of short lists: one line for all of them.
+    text = to_json(kept, indent=None if needs_characters else 2)
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
 def _golden_sentences(data: bytes) -> list[dict[str, Any]]:

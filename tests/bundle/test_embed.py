@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -9,7 +10,7 @@ import pytest
 
 from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
 from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
-from rnnx.bundle.kits import TEXTS_PATH
+from rnnx.bundle.kits import TEXTS_PATH, add_tagger
 from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
 from rnnx.text.sentence_split import split_text
@@ -137,8 +138,9 @@ def test_a_project_for_a_tagger_has_golden_vectors_that_every_parser_reads(targe
         [word.encode("utf-8", "surrogateescape") for word in row["words"]] for row in whole
     ]
     assert all(row["tolerance"] > 0 for row in golden["sentences"])
-    assert {"words", "labels"} <= set(json.loads((folder / "config.json").read_bytes()))
-    assert not (folder / "unicode-14.json").exists()
+    assert set(json.loads((folder / "config.json").read_bytes())) == {
+        *("name", "labels", "vocabulary_size", "words", "files"),
+    }
 
 
 def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
@@ -157,6 +159,14 @@ def test_other_samples_refuse_a_tagger(target: str, tmp_path: Path) -> None:
 def test_a_network_that_reads_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"series: reads numbers or ids, not texts"):
         write_project("python", BUNDLES / "series", tmp_path / "project")
+
+
+def test_a_tagger_of_every_script_has_the_table_of_characters(tmp_path: Path) -> None:
+    bundle = read_directory(BUNDLES / "words")
+    assert bundle.config.words
+    words = dataclasses.replace(bundle.config.words, rule="unicode-14")
+    add_tagger(dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, words=words)), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_bytes())["characters"]["rule"] == "unicode-14"
 
 
 def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[str]) -> None:

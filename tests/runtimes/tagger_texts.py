@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rnnx.bundle.config import WordRuleName, WordsConfig
-from rnnx.bundle.kits import TEXTS_PATH
+from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.kits import CHARACTERS_NAME, TEXTS_PATH
 from rnnx.text.sentence_split import split_text
 from rnnx.text.word_rule import SplitText
 from rnnx.text.word_rules import find_word_rule
@@ -73,6 +75,12 @@ def given_to_rules(rule: str, texts: Sequence[bytes]) -> bytes:
     settings = {"rule": config.rule, "features": config.features, "joins_hyphens": config.joins_hyphens}
     given = {"settings": settings, "words": [w.hex() for w in _known_words()], "texts": [text.hex() for text in texts]}
     return json.dumps(given).encode()
+
+
+def write_characters(folder: Path) -> None:
+    """Writes a config with the table of characters, as `rnnx embed` does for the rule `unicode-14`."""
+    table = json.loads((SAMPLES_PATH / CHARACTERS_NAME).read_bytes())
+    (folder / "config.json").write_text(json.dumps({"characters": table}), encoding="utf-8")
 
 
 def require_same_rules(rule: str, texts: Sequence[bytes], found: Sequence[Any]) -> None:

@@ -14,19 +14,26 @@ import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from rnnx.bundle.embed import write_project
 from tests.runtimes.kits import BAD_TEXTS, read_example, run
-from tests.runtimes.tagger_texts import RULES, draw_tagger_texts, given_to_rules, require_same_rules, require_same_words
+from tests.runtimes.tagger_texts import (
+    RULES,
+    draw_tagger_texts,
+    given_to_rules,
+    require_same_rules,
+    require_same_words,
+    write_characters,
+)
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "They didn't see it. Nobody did!"
 SAMPLE = SAMPLES_PATH / "taggers" / "python"
 # Runs the rules of the package on the texts of the standard input, as `given_to_rules` writes them.
-_RULES = f"""
+_RULES = """
 import json, sys
 from pathlib import Path
 from rnnx_tagger.tagger import _make_rule
 given = json.load(sys.stdin)
 tokens = [b"<pad>", b"<start>", b"<unknown>", *map(bytes.fromhex, given["words"]), b"SUFFIX1=s"]
-rule = _make_rule(given["settings"], tokens, Path({str(SAMPLES_PATH)!r}))
+rule = _make_rule(given["settings"], tokens, Path(sys.argv[1]))
 found = []
 for text in map(bytes.fromhex, given["texts"]):
     sentences = list(rule.split(text))
@@ -73,9 +80,10 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_rules_are_those_of_rnnx_on_any_bytes(rule: str) -> None:
+def test_the_rules_are_those_of_rnnx_on_any_bytes(rule: str, tmp_path: Path) -> None:
     texts = draw_tagger_texts(2_000)
-    done = run([sys.executable, "-B", "-c", _RULES], SAMPLE, given_to_rules(rule, texts))
+    write_characters(tmp_path)
+    done = run([sys.executable, "-B", "-c", _RULES, tmp_path], SAMPLE, given_to_rules(rule, texts))
     assert done.returncode == 0, done.stderr
     require_same_rules(rule, texts, json.loads(done.stdout))
 

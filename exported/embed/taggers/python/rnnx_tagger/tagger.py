@@ -198,8 +198,8 @@ def _make_rule(settings: dict[str, Any], tokens: Sequence[bytes], folder: Path) 
         raise TaggerError(f"this package does not know the rule {name!r}")
     first = len(_SPECIAL_TOKENS)
     words = [token for token in tokens[first:] if not _FEATURE.fullmatch(token)]
-    table = _read(folder / "unicode-14.json").decode()
-    return UnicodeRule(table, words, joins_hyphens=settings.get("joins_hyphens", False))
+    characters = json.loads(_read(folder / "config.json"))["characters"]
+    return UnicodeRule(characters["runs"], words, joins_hyphens=settings.get("joins_hyphens", False))
 
 
 def _read(file: Path) -> bytes:

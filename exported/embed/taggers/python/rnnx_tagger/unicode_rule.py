@@ -1,12 +1,11 @@
 """The rule `unicode-14`: splits a text of any script into sentences and words, and gives the features of words.
 
-`unicode-14.json` says of each character how it is lowered, and its classes for splitting and for the shape of a word.
+The table in `config.json` says of each character how it is lowered, and its classes for splitting and for the shape of a word.
 Bytes that are not UTF-8 are the characters of their own numbers.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -65,9 +64,9 @@ class _Written(dict[int, str]):
 class UnicodeRule:
     """The rule `unicode-14`."""
 
-    def __init__(self, table: str, words: Sequence[bytes], *, joins_hyphens: bool) -> None:
-        """Takes the content of `unicode-14.json`, and the words of the vocabulary, without special tokens."""
-        self._lowered, self._classes, self._shapes = _read_table(json.loads(table)["runs"])
+    def __init__(self, runs: Sequence[Any], words: Sequence[bytes], *, joins_hyphens: bool) -> None:
+        """Takes the runs of the table of characters, and the words of the vocabulary, without special tokens."""
+        self._lowered, self._classes, self._shapes = _read_table(runs)
         self._known = frozenset(word.decode() for word in words)
         lengths: defaultdict[str, set[int]] = defaultdict(set)
         for word in self._known:
