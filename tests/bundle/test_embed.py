@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
-from rnnx.bundle.embed import languages, read_snippet, targets, write_project
+from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
+from rnnx.bundle.kits import TEXTS_PATH, add_tagger
 from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
+from rnnx.text.sentence_split import split_text
+from tests.make_bundles import BUNDLES
 
 
 def test_the_folder_of_samples_is_not_a_shipped_model() -> None:
@@ -118,6 +122,57 @@ def test_a_bundle_without_a_text_model_is_refused(tiny_run: Path, tmp_path: Path
     with pytest.raises(ModelError, match=r"model\.text\.onnx is missing.*export it again"):
         write_project("python", tiny_run, tmp_path / "project")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", sorted({*targets_of("tagging")} & {*languages()}))
+def test_a_project_for_a_tagger_has_golden_vectors_that_every_parser_reads(target: str, tmp_path: Path) -> None:
+    write_project(target, BUNDLES / "words", tmp_path / "project")
+    (folder,) = (path.parent for path in (tmp_path / "project").rglob("model.onnx"))
+    for name in ("model.onnx", "vocabulary.txt"):
+        assert (folder / name).read_bytes() == (BUNDLES / "words" / name).read_bytes()
+    whole = json.loads((BUNDLES / "words" / "golden.json").read_bytes())
+    data = (folder / "golden.json").read_bytes()
+    golden = json.loads(data)
+    assert b"\\u" not in data  # a lone surrogate would be an escape
+    assert [[bytes.fromhex(word) for word in row["bytes"]] for row in golden["sentences"]] == [
+        [word.encode("utf-8", "surrogateescape") for word in row["words"]] for row in whole
+    ]
+    assert all(row["tolerance"] > 0 for row in golden["sentences"])
+    assert set(json.loads((folder / "config.json").read_bytes())) == {
+        *("name", "labels", "vocabulary_size", "words", "files"),
+    }
+
+
+def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
+    for row in json.loads(TEXTS_PATH.read_bytes()):
+        sentences = split_text(bytes.fromhex(row["bytes"]))
+        assert [[[word.start, word.end] for word in sentence] for sentence in sentences] == row["sentences"]
+
+
+@pytest.mark.parametrize("target", sorted(set(targets()) - set(targets_of("tagging"))))
+def test_other_samples_refuse_a_tagger(target: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"tags the words of a text, and the sample for {target} .*; choose .*python"):
+        write_project(target, BUNDLES / "words", tmp_path / "project")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_network_that_reads_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"series: reads numbers or ids, not texts"):
+        write_project("python", BUNDLES / "series", tmp_path / "project")
+
+
+def test_a_tagger_of_every_script_has_the_table_of_characters(tmp_path: Path) -> None:
+    bundle = read_directory(BUNDLES / "words")
+    assert bundle.config.words
+    words = dataclasses.replace(bundle.config.words, rule="unicode-14")
+    add_tagger(dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, words=words)), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_bytes())["characters"]["rule"] == "unicode-14"
+
+
+def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", "--target", "python", str(BUNDLES / "words")]) == 0
+    assert "Tagger.load()" in capsys.readouterr().out
+    assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 2
 
 
 def test_the_command_writes_a_project_or_names_the_targets(

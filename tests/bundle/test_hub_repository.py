@@ -19,7 +19,7 @@ POS = """\
 ---
 language:
   - en
-license: mit
+license: "cc-by-sa-4.0"
 library_name: onnx
 pipeline_tag: token-classification
 tags:
