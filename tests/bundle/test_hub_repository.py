@@ -30,6 +30,7 @@ datasets:
   - universal-dependencies/universal_dependencies
 metrics:
   - accuracy
+  - f1
 model-index:
   - name: pos
     results:
@@ -44,6 +45,9 @@ model-index:
           - type: accuracy
             value: 0.9541
             name: "Accuracy"
+          - type: f1
+            value: 0.9174
+            name: "Macro F1"
 ---
 
 # pos

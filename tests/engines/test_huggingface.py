@@ -24,18 +24,18 @@ FIELDS = {field for field in vars(hub.ModelCardData()) if field not in ("eval_re
 
 
 @pytest.mark.parametrize(
-    ("bundle", "tag", "accuracy"),
+    ("bundle", "tag", "figures"),
     [
-        ("imdb", "text-classification", 0.9123),
-        ("imdb-article", "text-classification", 0.8421),
-        ("pos", "token-classification", 0.9541),
-        (BUNDLES / "texts", "text-classification", None),
-        (BUNDLES / "words", "token-classification", None),
-        (BUNDLES / "sensor", None, None),
+        ("imdb", "text-classification", (("accuracy", 0.9123), ("f1", 0.9123))),
+        ("imdb-article", "text-classification", (("accuracy", 0.8421), ("f1", 0.842))),
+        ("pos", "token-classification", (("accuracy", 0.9541), ("f1", 0.9174))),
+        (BUNDLES / "texts", "text-classification", ()),
+        (BUNDLES / "words", "token-classification", ()),
+        (BUNDLES / "sensor", None, ()),
     ],
 )
 def test_the_card_loads_with_all_its_fields(
-    bundle: str | Path, tag: str | None, accuracy: float | None, tmp_path: Path
+    bundle: str | Path, tag: str | None, figures: tuple[tuple[str, float], ...], tmp_path: Path
 ) -> None:
     write_project("huggingface", bundle, tmp_path / "project")
     path = tmp_path / "project" / "README.md"
@@ -46,13 +46,11 @@ def test_the_card_loads_with_all_its_fields(
     assert card.data.pipeline_tag == tag
     assert card.data.library_name == "onnx"
     assert card.text.lstrip().startswith("# ")
-    shipped = accuracy is not None
+    shipped = bool(figures)
     assert card.data.license == (("cc-by-sa-4.0" if bundle == "pos" else "mit") if shipped else None)
     assert card.data.language == (["en"] if shipped else None)
     results = card.data.eval_results or []
-    assert [(result.metric_type, result.metric_value) for result in results] == (
-        [("accuracy", accuracy)] if shipped else []
-    )
+    assert [(result.metric_type, result.metric_value) for result in results] == list(figures)
     for result in results:
         assert result.task_type == tag
         assert [result.dataset_type] == card.data.datasets
