@@ -36,6 +36,7 @@ public final class Classifier implements AutoCloseable {
   private final OrtEnvironment environment;
   private final OrtSession session;
   private final List<String> labels;
+  private boolean isClosed;
 
   private Classifier(OrtEnvironment environment, OrtSession session, List<String> labels) {
     this.environment = environment;
@@ -209,9 +210,13 @@ public final class Classifier implements AutoCloseable {
     return environment.getVersion();
   }
 
-  /** Frees the model. */
+  /** Frees the model. A second call does nothing. */
   @Override
-  public void close() {
+  public synchronized void close() {
+    if (isClosed) {
+      return;
+    }
+    isClosed = true;
     try {
       session.close();
     } catch (OrtException error) {
