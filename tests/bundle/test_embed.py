@@ -73,6 +73,14 @@ def test_each_folder_of_a_sample_is_a_target() -> None:
         read_snippet("triton")
 
 
+def test_the_project_for_cpp_is_the_package_for_c_with_a_readme_of_its_own(tiny_bundle: Path, tmp_path: Path) -> None:
+    in_c = set(write_project("c", tiny_bundle, tmp_path / "c"))
+    in_cpp = set(write_project("cpp", tiny_bundle, tmp_path / "cpp"))
+    assert in_cpp == in_c | {Path("snippet.cpp")}
+    other = {path for path in in_c if (tmp_path / "c" / path).read_bytes() != (tmp_path / "cpp" / path).read_bytes()}
+    assert other == {Path("README.md")}
+
+
 def test_an_mlflow_model_names_its_loader_its_python_and_its_model(tiny_bundle: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     written = {path.as_posix() for path in write_project("mlflow", tiny_bundle, project)}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
+from tests.runtimes.samples import Project
 
 Command = list[str | Path]  # the words of a command
 PROGRAMS = Path(__file__).parent / "programs"
@@ -124,3 +125,14 @@ def require_library(program: Command, kit: Path, bundle: Path, folder: Path) -> 
     for done, said in ((three, "labels"), (truncated, "is not a whole model"), (missing, "cannot read")):
         assert done.returncode not in (0, -6, -11, 101), done.stderr  # neither a crash nor a panic
         assert said in done.stderr
+
+
+def require_refusal_of_half_a_model(kit: Project) -> None:
+    """Builds a package with the first half of its model, and runs its command; then builds it as it was."""
+    break_model(kit.folder, "truncated")
+    kit.shell(kit.build_command).check_returncode()
+    done = kit.shell(kit.run_command)
+    kit.use(kit.bundle)
+    kit.shell(kit.build_command).check_returncode()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("error: model.text.onnx is not a whole model: ")

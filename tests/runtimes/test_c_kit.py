@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import PROGRAMS, read_answer, read_example, require_command, require_library, run
+from tests.runtimes.kits import (
+    PROGRAMS,
+    read_answer,
+    read_example,
+    require_command,
+    require_library,
+    require_refusal_of_half_a_model,
+    run,
+)
 from tests.runtimes.samples import Project, Row, missing, run_golden_vectors
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
@@ -53,6 +61,10 @@ def build(folder: Path, option: str) -> None:
     for command in (["cmake", "-B", "build", option], ["cmake", "--build", "build"]):
         done = run([*command], folder)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_truncated_model_is_one_line(kit: Project) -> None:
+    require_refusal_of_half_a_model(kit)
 
 
 def test_the_golden_vectors_are_right(kit: Project, bundles: list[Path], id_bundle: Path, matrix: list[Row]) -> None:

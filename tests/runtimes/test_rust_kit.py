@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtimes.kits import PROGRAMS, TEXT, read_example, require_command, require_library, run
+from tests.runtimes.kits import (
+    PROGRAMS,
+    TEXT,
+    read_example,
+    require_command,
+    require_library,
+    require_refusal_of_half_a_model,
+    run,
+)
 from tests.runtimes.samples import Project, Row, missing, run_golden_vectors
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
@@ -41,6 +49,10 @@ def programs(kit: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(["cargo", "build", "--quiet", "--bins", "--examples"], folder)
     assert done.returncode == 0, done.stderr
     return kit.folder.parent / "target" / "debug"
+
+
+def test_a_truncated_model_is_one_line(kit: Project) -> None:
+    require_refusal_of_half_a_model(kit)
 
 
 def test_the_golden_vectors_are_right(kit: Project, bundles: list[Path], id_bundle: Path, matrix: list[Row]) -> None:
