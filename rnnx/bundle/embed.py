@@ -18,6 +18,7 @@ from pathlib import Path
 from rnnx.bundle.config import CONFIG_NAME
 from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, Directory, find_directory, read_directory
 from rnnx.bundle.mlflow_folder import add_mlflow_files
+from rnnx.bundle.target_names import describe_unknown
 from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
@@ -122,7 +123,7 @@ def read_snippet(target: str) -> tuple[str, str]:
     """
     snippet = _TARGETS[target].snippet if target in _TARGETS else None
     if snippet is None:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(languages())}")
+        raise UsageError(describe_unknown(target, languages()))
     name, language = snippet
     lines = (SAMPLES_PATH / target / name).read_text(encoding="utf-8").splitlines()
     marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
@@ -149,7 +150,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
             empty.
     """
     if target not in _TARGETS:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
+        raise UsageError(describe_unknown(target, targets()))
     _require_free(out)
     directory = read_directory(find_directory(bundle))
     require_answered(target, directory.config.task, directory.path)
