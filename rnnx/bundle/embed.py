@@ -30,6 +30,7 @@ from rnnx.bundle.directory import (
 from rnnx.bundle.hub_repository import add_hub_files
 from rnnx.bundle.kits import add_tagger
 from rnnx.bundle.mlflow_folder import add_mlflow_files
+from rnnx.bundle.target_names import describe_unknown
 from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
@@ -157,7 +158,7 @@ def read_snippet(target: str, task: str = "classification") -> tuple[str, str]:
     """
     snippet = _TARGETS[target].snippet if target in _TARGETS else None
     if snippet is None:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(languages())}")
+        raise UsageError(describe_unknown(target, languages()))
     name, language = snippet
     samples = _TAGGER_SAMPLES if task == "tagging" else SAMPLES_PATH
     lines = (samples / target / name).read_text(encoding="utf-8").splitlines()
@@ -186,7 +187,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
             empty.
     """
     if target not in _TARGETS:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
+        raise UsageError(describe_unknown(target, targets()))
     _require_free(out)
     directory = read_directory(find_directory(bundle))
     samples, add_model = _choose_samples(target, directory)
