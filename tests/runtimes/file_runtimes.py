@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from rnnx.bundle.config import CONFIG_NAME
+from rnnx.bundle.directory import GOLDEN_NAME, TEXT_NAME
+from rnnx.text.tokenizer import to_batch
 from tests.runtimes import page
 from tests.runtimes.backends import BACKENDS, install, run_backend
 from tests.runtimes.tool_rows import EXACT, ToolRow, collect, read_cases
@@ -57,6 +61,33 @@ def run_in_openvino(files: Sequence[Path], precision: str | None) -> ToolRow:
 
     name = f"OpenVINO, {precision or 'by default'}"
     return collect(name, version("openvino"), files, run, np.inf if precision is None else EXACT)
+
+
+def run_rows_in_openvino(bundle: Path, name: str, precision: str | None) -> list[str]:
+    """Runs the golden texts one by one, longer and shorter ones in turn, in one compiled model.
+
+    Returns:
+        What is wrong: the texts whose label is another one, and in float32 those that are further off than float32
+        rounding can carry.
+    """
+    openvino: Any = __import__("openvino")
+    hint = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+    run = openvino.Core().compile_model(str(bundle / name), "CPU", hint)
+    config = json.loads((bundle / CONFIG_NAME).read_bytes())
+    width = config["tokenizer"]["max_length"] if config["tokenizer"]["pad_to"] == "max_length" else 0
+    wrong = []
+    for row in json.loads((bundle / GOLDEN_NAME).read_bytes()):
+        if name == TEXT_NAME:
+            inputs, expected = {"text": to_batch([bytes.fromhex(row["bytes"]) or b"\0"])}, np.array([row["text_probs"]])
+        else:
+            ids = [0] * (width - len(row["ids"])) + row["ids"]
+            inputs, expected = {"ids": np.array([ids], np.int32)}, np.array([row["probs"]])
+        actual = np.array(run(inputs)[0])
+        if not (_labels(actual) == _labels(expected)).all():
+            wrong.append(f"{row['text']!r:.40}: another label")
+        elif precision and not np.abs(actual - expected).max() <= row["tolerance"]:
+            wrong.append(f"{row['text']!r:.40}: off by {np.abs(actual - expected).max():.2g}")
+    return wrong
 
 
 def run_in_tract(files: Sequence[Path]) -> ToolRow:

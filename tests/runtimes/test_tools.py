@@ -12,7 +12,13 @@ pytest.importorskip("onnx", reason="needs the [train] extra")
 from rnnx.bundle.directory import find_directory, shipped_names
 from tests.runtimes import page
 from tests.runtimes.backends import BACKENDS
-from tests.runtimes.file_runtimes import open_in_netron, run_in_browser, run_in_openvino, run_in_tract
+from tests.runtimes.file_runtimes import (
+    open_in_netron,
+    run_in_browser,
+    run_in_openvino,
+    run_in_tract,
+    run_rows_in_openvino,
+)
 from tests.runtimes.tool_rows import ToolRow
 from tests.runtimes.tools import TOOLS, fix_dimensions, missing, use_tool
 
@@ -61,6 +67,30 @@ def test_openvino_gives_the_answers_in_float32_and_nearly_all_labels_by_default(
             "pos/model.batch.onnx",
             "pos/model.onnx",
         }
+
+
+@pytest.mark.parametrize("precision", ["f32", None])
+@pytest.mark.parametrize("name", ["model.onnx", "model.batch.onnx", "model.text.onnx"])
+@pytest.mark.parametrize("bundle", ["imdb", "imdb-article"])
+def test_openvino_reads_texts_one_by_one(bundle: str, name: str, precision: str | None) -> None:
+    """In float32 every answer is right. By its default, on processors with bfloat16 too, every label is."""
+    pytest.importorskip("openvino", reason="pip install openvino")
+    assert run_rows_in_openvino(find_directory(bundle), name, precision) == []
+
+
+def test_recurrences_that_give_their_last_states_can_be_pre_processed(tmp_path: Path) -> None:
+    """Their outputs of all states had no name, and `quant_pre_process` took two of them for one value."""
+    keras = pytest.importorskip("keras", reason="needs the [train] extra")
+    if absent := missing("quant_pre_process"):
+        pytest.skip(absent)
+    from rnnx.export.pipeline import export
+
+    layers = keras.layers
+    x = keras.Input((6, 3))
+    states = [layers.LSTM(4)(x), layers.GRU(4)(x), layers.Bidirectional(layers.LSTM(3))(x)]
+    keras.Model(x, layers.Dense(1)(layers.Concatenate()(states))).save(tmp_path / "last.keras")
+    bundle = export(tmp_path / "last.keras", tmp_path / "last").path
+    assert use_tool("quant_pre_process", sorted(bundle.glob("*.onnx"))).failed == {}
 
 
 def test_tract_runs_the_batch_form_of_the_article(tool_rows: list[ToolRow]) -> None:
