@@ -2,7 +2,8 @@
 
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
 target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. The samples for
-taggers are in `exported/embed/taggers`; a new one is an entry of `_TAGGERS`. Imports the standard library only.
+taggers and for streams are in `exported/embed/taggers` and `exported/embed/streams`; a new one is an entry of
+`_TAGGERS` or `_STREAMS`. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from rnnx.bundle.directory import (
     GOLDEN_NAME,
     MODEL_NAME,
     SAMPLES_PATH,
+    STREAM_NAME,
     TEXT_NAME,
     Directory,
     find_directory,
     read_directory,
 )
 from rnnx.bundle.hub_repository import add_hub_files
-from rnnx.bundle.kits import add_tagger
+from rnnx.bundle.kits import add_stream, add_tagger
 from rnnx.bundle.mlflow_folder import add_mlflow_files
 from rnnx.bundle.target_names import describe_unknown
 from rnnx.bundle.triton_repository import add_triton_models
@@ -88,9 +90,10 @@ _TARGETS = {
     "rust": EmbedTarget(("examples/snippet.rs", "rust")),
     "triton": EmbedTarget(None, add_triton_models),
 }
-_TAGGER_SAMPLES = SAMPLES_PATH / "taggers"
-# The folder of the library in the sample for taggers of each target, which has the files of the model.
+_TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "streams"
+# The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
 _TAGGERS = {"node": "model", "python": "rnnx_tagger/model"}
+_STREAMS = {"python": "rnnx_text_stream/model"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -168,13 +171,14 @@ def read_snippet(target: str, task: str = "classification") -> tuple[str, str]:
     return language, textwrap.dedent("\n".join(lines))
 
 
-def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
+def write_project(target: str, bundle: str | Path, out: Path, *, streaming: bool = False) -> list[Path]:
     """Writes a project: the sample of a target, and the files of the model.
 
     Args:
         target: One of `targets()`.
         bundle: The name of a shipped model, or the path of a bundle.
         out: The directory of the project. It must not exist, or must be empty.
+        streaming: Whether the project reads a text in chunks, with `model.stream.onnx`.
 
     Returns:
         The paths of the files, relative to `out`.
@@ -190,7 +194,7 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
         raise UsageError(describe_unknown(target, targets()))
     _require_free(out)
     directory = read_directory(find_directory(bundle))
-    samples, add_model = _choose_samples(target, directory)
+    samples, add_model = _choose_samples(target, directory, streaming=streaming)
     with publish(out, _require_free) as project:
         try:
             for sample in samples:
@@ -201,10 +205,15 @@ def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
     return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
 
 
-def _choose_samples(target: str, directory: Directory) -> tuple[list[Path], Callable[[Directory, Path], None]]:
+def _choose_samples(
+    target: str, directory: Directory, *, streaming: bool
+) -> tuple[list[Path], Callable[[Directory, Path], None]]:
     """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
     chosen, task = _TARGETS[target], directory.config.task
     of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
+    if streaming:
+        _require_stream(target, directory)
+        return [_STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
@@ -222,6 +231,21 @@ def _choose_samples(target: str, directory: Directory) -> tuple[list[Path], Call
             )
         case kind:
             assert_never(kind)
+
+
+def _require_stream(target: str, directory: Directory) -> None:
+    """Makes sure that the sample for streams of a target exists and shows the answers of a model."""
+    config = directory.config
+    if target not in _STREAMS:
+        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(sorted(_STREAMS))}")
+    if STREAM_NAME not in directory.files:
+        raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
+    if config.kind != "texts" or config.task not in ("classification", "regression"):
+        raise UsageError(
+            f"{directory.path}: the sample for streams reads a text and gives one label or number; see how "
+            f"{STREAM_NAME} is used in rnnx/infer/README.md"
+        )
+    _require_files(directory, GOLDEN_NAME)
 
 
 def _require_files(directory: Directory, *names: str) -> None:

@@ -184,6 +184,35 @@ def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[
     assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 2
 
 
+def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(tmp_path: Path) -> None:
+    bundle = BUNDLES / "texts"
+    assert run(["embed", "python", str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
+    (folder,) = (path.parent for path in (tmp_path / "project").rglob("model.stream.onnx"))
+    config = json.loads((folder / "config.json").read_bytes())
+    assert config["states"] == {"h": 8}
+    assert "characters" not in config
+    for name in ("model.stream.onnx", "vocabulary.txt"):
+        assert (folder / name).read_bytes() == (bundle / name).read_bytes()
+    golden = json.loads((folder / "golden.json").read_bytes())
+    assert len(golden) > 5
+    assert all(len(row["ids"]) < config["tokenizer"]["max_length"] and len(row["outputs"]) == 1 for row in golden)
+    assert not list((tmp_path / "project").rglob("model.text.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "said"),
+    [
+        ("java", "texts", "the sample for java reads no stream; choose .*python"),
+        ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
+        ("python", "sensor", "reads a text and gives one label or number"),
+    ],
+)
+def test_a_stream_that_no_sample_reads_is_refused(target: str, name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises((ModelError, UsageError), match=said):
+        write_project(target, BUNDLES / name, tmp_path / "project", streaming=True)
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_command_writes_a_project_or_names_the_targets(
     tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
