@@ -184,9 +184,10 @@ def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[
     assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 2
 
 
-def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["node", "python"])
+def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(target: str, tmp_path: Path) -> None:
     bundle = BUNDLES / "texts"
-    assert run(["embed", "python", str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
+    assert run(["embed", target, str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
     (folder,) = (path.parent for path in (tmp_path / "project").rglob("model.stream.onnx"))
     config = json.loads((folder / "config.json").read_bytes())
     assert config["states"] == {"h": 8}
@@ -202,7 +203,7 @@ def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(t
 @pytest.mark.parametrize(
     ("target", "name", "said"),
     [
-        ("java", "texts", "the sample for java reads no stream; choose .*python"),
+        ("java", "texts", "the sample for java reads no stream; choose node, python"),
         ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
         ("python", "sensor", "reads a text and gives one label or number"),
     ],

@@ -49,8 +49,9 @@ def answer_lines(model: StreamModel, file: BinaryIO) -> Iterator[str]:
     state, is_answered = model.begin(), False
     while chunk := file.readline(_CHUNK_BYTES):
         state, answer = model.step(state, chunk)
-        if line := format_answer(answer):
-            is_answered = True
+        line = format_answer(answer) if chunk.endswith(b"\n") else ""
+        is_answered = line != ""
+        if line:
             yield line
     state, answer = model.finish(state)
     if answer.words or not is_answered:
