@@ -14,7 +14,8 @@ from rnnx.bundle.embed import write_project
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from tests.runtimes import page
-from tests.runtimes.kits import WEBPACK_PACKAGES, break_model, copy_model, read_example, run, write_webpack
+from tests.runtimes.kits import break_model, copy_model, read_example, run
+from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 

@@ -10,17 +10,9 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from tests.runtimes.kits import (
-    BAD_TEXTS,
-    WEBPACK_PACKAGES,
-    break_model,
-    copy_model,
-    read_answer,
-    read_example,
-    run,
-    write_webpack,
-)
+from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, run
 from tests.runtimes.samples import Project, missing
+from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "A wonderful film."
