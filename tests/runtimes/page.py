@@ -22,7 +22,10 @@ from rnnx.bundle.embed import write_project
 from tests.runtimes.samples import GOLDEN, Row
 
 _DRIVER = Path(__file__).parent / "page.mjs"
+# The snippet names the package as a bundler finds it.
 _SNIPPET_PAGE = (
+    '<script type=importmap>{"imports": {"onnxruntime-web/wasm": '
+    '"./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs"}}</script>'
     "<p id=said></p><script type=module>console.log = (...words) => (said.textContent = words.join(' '));"
     "await import('./snippet.mjs')</script>"
 )

@@ -15,6 +15,7 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from tests.runtimes import page
 from tests.runtimes.kits import break_model, copy_model, read_example, run
+from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
@@ -26,28 +27,10 @@ _HTML = f"""<!doctype html>
 <link rel="icon" href="data:,">
 <script type="module" src="./%s"></script>
 """
-_WEBPACK = """
-import { resolve } from "node:path";
-export default {
-  entry: "./program.ts",
-  output: { path: resolve("webpack-out") },
-  module: { rules: [{ test: /\\.ts$/, loader: "ts-loader" }] },
-  resolve: { extensions: [".ts", ".js"] },
-  optimization: { minimize: false },
-};
-"""
-_TYPESCRIPT = {
-    "strict": True,
-    "target": "es2022",
-    "module": "esnext",
-    "moduleResolution": "bundler",
-    "lib": ["es2022", "dom"],
-    "types": [],
-}
-_TOOLS = ("vite@8", "webpack@5", "webpack-cli@6", "ts-loader@9", "typescript@5", "playwright-core@1")
+_TOOLS = ("vite@8", *WEBPACK_PACKAGES, "playwright-core@1")
 BUNDLERS = {
     "vite": ["vite", "build", "--base", "./", "--outDir", "vite-out", "--minify", "false"],
-    "webpack": ["webpack", "--mode", "production"],
+    "webpack": ["webpack"],
 }
 THREADS = ("page", "worker")
 
@@ -71,9 +54,7 @@ def seen(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     shutil.copyfile(_HERE / "program.ts", folder / "program.ts")
     (folder / "example.js").write_text(read_example(kit, "js"), encoding="utf-8")
     (folder / "index.html").write_text(_HTML % "program.ts", encoding="utf-8")
-    (folder / "webpack.config.js").write_text(_WEBPACK, encoding="utf-8")
-    settings = {"compilerOptions": _TYPESCRIPT, "files": ["program.ts"]}
-    (folder / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    write_webpack(folder, 'entry: "./program.ts", output: { path: resolve("webpack-out") }')
     for command in BUNDLERS.values():
         done = run([folder / "node_modules/.bin" / command[0], *command[1:]], folder)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -5,13 +5,18 @@ import { ClassifierError, toBytes, toFolder } from "./texts.js";
 export { ClassifierError };
 
 export class Classifier {
-  #worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "rnnx-text-classifier" });
+  #worker;
   #waiting = new Map();
   #count = 0;
   #end = null; // why the worker no longer answers
 
   /** For `load`, which makes classifiers. */
   constructor() {
+    try {
+      this.#worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "rnnx-text-classifier" });
+    } catch (cause) {
+      throw new ClassifierError(`the worker of the classifier cannot be started: ${cause.message}`, { cause });
+    }
     this.#worker.onmessage = ({ data: { id, answer, error } }) => {
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);

@@ -88,7 +88,7 @@ function showBars(probs) {
   for (const [row, bar] of [...$("bars").children].entries()) {
     const [name, meter, number] = bar.children;
     const i = order[row];
-    name.textContent = labels[i];
+    name.textContent = name.title = labels[i]; // a long one is cut off
     meter.ariaValueNow = probs[i];
     number.textContent = meter.ariaValueText = percent(probs[i]);
     meter.firstChild.style.width = `${100 * probs[i]}%`;
