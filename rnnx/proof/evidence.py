@@ -349,7 +349,7 @@ def _to_text(evidence: Evidence) -> str:
 
     Evidence of version 1 is written as it was when there was no other: without its version, and without cuts.
     """
-    document = dataclasses.asdict(evidence)
+    document = to_dict(evidence)
     if evidence.version == 1 and evidence.states.cuts is None:
         del document["version"], document["states"]["cuts"]
     document["figures"] = evidence.figures.document()
