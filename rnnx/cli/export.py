@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL, find_directory
+from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME, find_directory, open_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.cli.rule_names import RuleName
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import DataError, ModelError, UsageError
 from rnnx.files.read import read_file
 
 if TYPE_CHECKING:
+    from rnnx.bundle.config import TextRuleName
     from rnnx.export.label_comparison import DecisionTexts
 
 
@@ -79,6 +81,13 @@ def export(
     strip_breaks: Annotated[
         bool, typer.Option("--strip-breaks", help="With --vocabulary: <br /> was replaced by a space.")
     ] = False,
+    tokenizer: Annotated[
+        RuleName | None,
+        typer.Option(
+            help="With --vocabulary: how texts become words: unicode-14 (every script), or bytes. [default: the rule "
+            "of the run or bundle that the file is from, else bytes]"
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The name of the bundle. [default: that of the model]")] = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Add model.stream.onnx, with the states as inputs and outputs.")
@@ -125,6 +134,7 @@ def export(
             truncation_side.value,
             start,
             strip_breaks,
+            None if vocabulary is None and tokenizer is None else _choose_rule(vocabulary, tokenizer),
         )
         source = model if name is None and names == naming.Names() else sources.open_source(model, names)
         source = source if name is None else sources.renamed(source, name)
@@ -176,6 +186,22 @@ def _check(model: str) -> None:
     found.read(Path(model))
     if note := formats.describe_ending(found, Path(model)):
         terminal.note(note)
+
+
+def _choose_rule(vocabulary: Path | None, tokenizer: RuleName | None) -> TextRuleName | None:
+    """Returns the rule that the user named, or that of the run or bundle whose vocabulary is given."""
+    if tokenizer is not None or vocabulary is None:
+        return None if tokenizer is None else tokenizer.value
+    try:
+        directory = open_directory(vocabulary.parent, lambda _: [VOCABULARY_NAME])
+    except ModelError:  # no run or bundle, or another vocabulary than that with which it was trained
+        directory = None
+    if vocabulary.name == VOCABULARY_NAME and directory is not None and VOCABULARY_NAME in directory.files:
+        known = directory.config.tokenizer
+        return None if known is None else known.rule
+    if not _read(vocabulary).isascii():
+        terminal.note("words are found by the rule bytes; --tokenizer unicode-14 reads every script")
+    return None
 
 
 def _read(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from rnnx.cli import terminal
 from rnnx.cli.config_file import read_config, write_config
 from rnnx.cli.extras import import_stage, require_packages
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.rule_names import RuleName
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.cli.table_options import (
     DelimiterOption,
@@ -136,13 +137,6 @@ class TaskName(StrEnum):
     REGRESSION = "regression"
 
 
-class TokenizerName(StrEnum):
-    """The choices of `--tokenizer`."""
-
-    BYTES = "bytes"
-    UNICODE_14 = "unicode-14"
-
-
 def train(
     context: typer.Context,
     dataset: Annotated[
@@ -167,7 +161,7 @@ def train(
         ),
     ] = None,
     tokenizer: Annotated[
-        TokenizerName | None,
+        RuleName | None,
         typer.Option(
             help="How texts become words: unicode-14 (every script), or bytes (lower-cases ASCII, splits at ASCII "
             "characters). [default: unicode-14; bytes for the recipe article]"

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnx.bundle.config import TaskKind, TokenizerConfig
+from rnnx.bundle.config import TaskKind, TextRuleName, TokenizerConfig
 from rnnx.errors import ModelError, UsageError
 from rnnx.reference import Network
 from rnnx.reference.shapes import least_time, output_shapes
+from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400
+_MARKS = frozenset({b"!", b"?"})  # words of the rule unicode-14, if a vocabulary has them
 
 TextSide = Literal["left", "right"]
 
@@ -32,6 +34,7 @@ class Names:
         truncation_side: The side on which long texts were cut in training.
         start: Whether each text began with id 1 in training.
         strip_breaks: Whether `<br />` was replaced by a space in training.
+        rule: The rule that finds the words of a text; None for `bytes`.
     """
 
     vocabulary: bytes | None = None
@@ -41,6 +44,7 @@ class Names:
     truncation_side: TextSide = "left"
     start: bool = True
     strip_breaks: bool = False
+    rule: TextRuleName | None = None
 
 
 def read_task(network: Network) -> tuple[TaskKind, int]:
@@ -105,7 +109,8 @@ def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokeniz
         if names != Names(labels=names.labels):
             raise UsageError("options for texts were given without a vocabulary; add --vocabulary FILE")
         return None
-    vocabulary = Vocabulary.from_bytes(names.vocabulary.replace(b"\r\n", b"\n"))
+    config = _tokenizer_config(network, names)
+    vocabulary = Vocabulary.from_bytes(names.vocabulary.replace(b"\r\n", b"\n"), find_rule(config))
     first, *others = network.inputs
     if others or first.kind != "ids" or first.shape != (None,):
         read = ", ".join(f"{port.name} {port.kind} {port.shape}" for port in network.inputs)
@@ -122,16 +127,24 @@ def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokeniz
         raise ModelError("vocabulary: it has no words, only the three special tokens")
     if len(vocabulary) > first.size:
         raise ModelError(f"vocabulary: it has {len(vocabulary)} tokens, but the embedding has {first.size} rows")
-    least, longest = least_time(network), names.max_length or DEFAULT_LENGTH
-    if longest < least:
-        raise ModelError(f"max-length: the network needs at least {least} ids; texts of {longest} are too short for it")
-    config = TokenizerConfig(
-        max_length=longest,
+    least = least_time(network)
+    if config.max_length < least:
+        raise ModelError(
+            f"max-length: the network needs at least {least} ids; texts of {config.max_length} are too short for it"
+        )
+    return Tokenizer(config, vocabulary)
+
+
+def _tokenizer_config(network: Network, names: Names) -> TokenizerConfig:
+    rule, lines = names.rule or "bytes", (names.vocabulary or b"").splitlines()
+    return TokenizerConfig(
+        max_length=names.max_length or DEFAULT_LENGTH,
         start=names.start,
         strip_breaks=names.strip_breaks,
         # A network without a mask was trained on the padding as on words, so its texts must be padded as in training.
         pad_to="batch" if network.masks_zero else "max_length",
         padding_side=names.padding_side,
         truncation_side=names.truncation_side,
+        rule=rule,
+        marks=rule == "unicode-14" and not _MARKS.isdisjoint(lines),
     )
-    return Tokenizer(config, vocabulary)

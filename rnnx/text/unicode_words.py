@@ -49,9 +49,14 @@ class UnicodeWordRule(WordRule):
         return [f"{slot}={self._value(slot, characters, lowered)}".encode() for slot in slots]
 
     def needs_vocabulary(self, word: bytes) -> bool:
-        """See `WordRule`: two or more characters of scripts without spaces, and not katakana alone."""
+        """See `WordRule`.
+
+        These are two or more characters of scripts without spaces that are not all katakana, and an abbreviation with
+        its full stop (`dr.`).
+        """
         shape = decode_escaped(word).translate(self._shapes)
-        return len(shape) > 1 and not set(shape) - {"c", "h", "k"} and shape.strip("k") != ""
+        is_spaceless = len(shape) > 1 and not set(shape) - {"c", "h", "k"} and shape.strip("k") != ""
+        return is_spaceless or (shape.endswith(".") and "x" in shape)
 
     def make_splitter(self, words: Sequence[bytes], *, joins_hyphens: bool) -> SplitText:
         """See `WordRule`. A known word is found in a text even where no spaces separate it."""

@@ -122,11 +122,17 @@ def _add_words(graph: GraphBuilder, vocabulary: Vocabulary, count: int) -> str:
     return add("ReduceSum", [add("Mul", [triples, places], "placed"), graph.shared([2])], "chunks", keepdims=0)
 
 
-def add_table(graph: GraphBuilder, values: Ints, name: str) -> str:
+def add_table(graph: GraphBuilder, values: Ints, name: str, *, product: str = "placed") -> str:
     """Adds a table of integers, stored in as few bytes as can hold them.
 
     Integers of 16 bits are stored as two tensors of 8 bits, because the WebGPU build of onnxruntime-web (1.30) has no
     Cast from uint16. `GraphBuilder.has_uint16` builds what earlier files have.
+
+    Args:
+        graph: The graph, to which the nodes are added.
+        values: The numbers, one after the other.
+        name: The name of the table.
+        product: The suffix of the value of the high bytes, multiplied by 256; no other value may have this name.
     """
     is_of_16_bits = _BYTE <= values.max() < _BYTE**2
     if graph.has_uint16 or not is_of_16_bits:
@@ -138,4 +144,4 @@ def add_table(graph: GraphBuilder, values: Ints, name: str) -> str:
         )
         for part, array in zip(("high", "low"), np.divmod(values, _BYTE), strict=True)
     )
-    return graph.add("Add", [graph.add("Mul", [of_high, graph.shared(_BYTE)], f"{name}_placed"), of_low], name)
+    return graph.add("Add", [graph.add("Mul", [of_high, graph.shared(_BYTE)], f"{name}_{product}"), of_low], name)

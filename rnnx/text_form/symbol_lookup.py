@@ -88,7 +88,7 @@ def _add_words(graph: GraphBuilder, vocabulary: SpelledVocabulary, count: int) -
     column = np.concatenate([np.zeros(per_chunk, np.int32), 1 + np.arange(count * per_chunk, dtype=np.int32)])
     is_empty = (column == 0) & (np.arange(len(column)) > 0)
     symbols = np.array([symbol for word in spelled for symbol in word] + [0] * len(column))
-    table = add_table(graph, symbols, "rnnx.text.vocabulary")
+    table = add_table(graph, symbols, "rnnx.text.vocabulary", product="high_placed")  # "placed" is below
     lengths = add_table(graph, np.array([len(word) for word in spelled]), "rnnx.text.vocabulary_lengths")
     columns = graph.add_constant("rnnx.text.vocabulary_columns", column)
     axis, zero = graph.shared([1]), graph.shared(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from keras import layers
 import rnnx
 from rnnx.bundle.directory import read_directory
 from rnnx.cli import run
+from rnnx.cli.export import _choose_rule
+from rnnx.cli.rule_names import RuleName
 from rnnx.infer.predictions import Prediction, Values
+from tests.make_bundles import BUNDLES, EARLIER
 
 pytestmark = pytest.mark.train
 
@@ -58,6 +62,33 @@ def test_a_keras_file_with_a_vocabulary_reads_texts(tmp_path: Path, vocabulary: 
     (tmp_path / "a.txt").write_text("good film", encoding="utf-8")
     assert run(["infer", "--model", str(tmp_path / "out"), "--json", str(tmp_path / "a.txt")]) == 0
     assert json.loads(capsys.readouterr().out)[0]["label"] in ("up", "down", "flat")
+
+
+def test_a_vocabulary_is_read_by_the_rule_that_the_user_names(tmp_path: Path, capsys: Capture) -> None:
+    model = build(tmp_path / "mine.keras", layers.Dense(1, activation="sigmoid"), rows=6)
+    words = tmp_path / "words.txt"
+    words.write_text("<pad>\n<start>\n<unknown>\n電\n影\n!\n", encoding="utf-8")
+    arguments = ["export", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "out"), "--vocabulary", str(words)]
+    assert run(arguments) == 4
+    assert "line 6 is b'!', which cannot be a word of a text" in capsys.readouterr().err
+    assert run([*arguments, "--tokenizer", "unicode-14"]) == 0
+    config = read_directory(tmp_path / "out").config.tokenizer
+    assert config is not None
+    assert (config.rule, config.marks) == ("unicode-14", True)
+    (prediction,) = rnnx.load(tmp_path / "out").predict(["電影\uff01x"])
+    expected = float(model(np.array([[1, 3, 4, 5, 2]])).numpy()[0, 0])
+    assert prediction.probs["1"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_rule_of_a_run_or_bundle_is_taken_with_its_vocabulary(tmp_path: Path) -> None:
+    earlier = BUNDLES / EARLIER / "vocabulary.txt"
+    assert _choose_rule(earlier, None) == "unicode-14"
+    assert _choose_rule(earlier, RuleName.BYTES) == "bytes"
+    assert _choose_rule(BUNDLES / "article" / "vocabulary.txt", None) == "bytes"
+    other = shutil.copytree(BUNDLES / EARLIER, tmp_path / "other") / "vocabulary.txt"
+    other.write_bytes(other.read_bytes() + b"more\n")
+    assert _choose_rule(other, None) is None
+    assert _choose_rule(None, None) is None
 
 
 def test_a_network_without_a_mask_is_padded_as_it_was_trained(tmp_path: Path, vocabulary: str) -> None:

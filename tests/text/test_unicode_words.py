@@ -48,9 +48,9 @@ def test_features_of_a_word_computed_by_hand(word: str, expected: list[str]) -> 
     assert RULE.features_of(word.encode(), SLOTS) == [feature.encode() for feature in expected]
 
 
-def test_words_of_scripts_without_spaces_need_the_vocabulary() -> None:
-    words = ["体育", "食べる", "ดี", "テレビ局", "体", "テレビ", "café", "2014年", "t恤"]
-    assert [word for word in words if RULE.needs_vocabulary(word.encode())] == words[:4]
+def test_words_without_spaces_and_abbreviations_need_the_vocabulary() -> None:
+    words = ["体育", "食べる", "ดี", "テレビ局", "dr.", "z.b.", "体", "テレビ", "café", "2014年", "t恤", "18.", "..."]
+    assert [word for word in words if RULE.needs_vocabulary(word.encode())] == words[:6]
 
 
 def test_a_byte_that_is_not_utf8_is_the_character_of_its_number() -> None:

@@ -7,9 +7,10 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip("onnx", reason="needs the [train] extra")
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from rnnx.bundle.config import TokenizerConfig
+from rnnx.onnx_file.graph_builder import RecordedGraph
 from rnnx.runtime.session import Session
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
@@ -52,6 +54,24 @@ def make_vocabulary(config: TokenizerConfig, words: Sequence[str]) -> Vocabulary
     rule = find_rule(config)
     tokens = [token for word in words for token in rule.to_words(word.encode(), strip_breaks=False).split()]
     return Vocabulary((*SPECIAL_TOKENS, *dict.fromkeys(tokens)), rule)
+
+
+class RecordedNames(RecordedGraph):
+    """Records the name of every value, also of those that are given twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def add(self, op_type: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """See `GraphBuilder`."""
+        self.names.append(output)
+        return super().add(op_type, inputs, output, **attributes)
+
+    def add_constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """See `GraphBuilder`."""
+        self.names.append(name)
+        return super().add_constant(name, array)
 
 
 def model_of(spelled: SpelledVocabulary, config: TokenizerConfig) -> onnx.ModelProto:
@@ -104,6 +124,18 @@ def test_lines_of_many_languages_get_the_same_ids(marks: bool) -> None:
     for texts in (LINES, changed, cut, [line.replace(b" ", b"") for line in LINES]):
         assert_same_ids(tokenizer, session, texts)
     assert all(len(set(tokenizer.encode(line).ids.tolist())) > 2 for line in changed)
+
+
+def test_a_vocabulary_of_more_than_256_characters_gets_the_same_ids() -> None:
+    """Every table that can need 16 bits does, and no two values have one name."""
+    characters = "".join(map(chr, range(0x4E00, 0x4E00 + 16 * 330, 16)))
+    vocabulary = make_vocabulary(PLAIN, (characters, "w1", "w2"))
+    recorded = RecordedNames()
+    add_unicode_tokenizer(recorded, "text", spell_vocabulary(vocabulary, PLAIN), PLAIN)
+    assert sum(name.endswith("_stored_high") for name in recorded.names) == 5
+    assert len(recorded.names) == len(set(recorded.names))
+    tokenizer, session = Tokenizer(PLAIN, vocabulary), session_of(vocabulary, PLAIN)
+    assert_same_ids(tokenizer, session, [characters.encode(), "w1 w2 w3 一丁".encode(), characters[::-3].encode()])
 
 
 @pytest.mark.parametrize("marks", BOOLS)
