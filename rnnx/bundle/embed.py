@@ -92,7 +92,7 @@ _TARGETS = {
 }
 _TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "streams"
 # The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
-_TAGGERS = {"node": "model", "python": "rnnx_tagger/model"}
+_TAGGERS = {"browser": "model", "node": "model", "python": "rnnx_tagger/model"}
 _STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {

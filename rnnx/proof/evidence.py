@@ -33,7 +33,7 @@ from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
 from rnnx.reference import LSTM, Given, Input, Network, Node
 from rnnx.reference.streaming import CarriedState
 from rnnx.rounding.decisions import spread
-from rnnx.strict_json import from_json, read_fields
+from rnnx.strict_json import from_json, read_fields, to_dict
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
