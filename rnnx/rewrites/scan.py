@@ -3,9 +3,10 @@
 One iteration of the Scan may run several steps. All states but the last are outputs of the body as they are. The last
 one needs a copy, because the Scan carries it to the next iteration as well.
 
-The weights are constants of the main graph: with its own ones, a body takes 5 to 10% longer in onnxruntime. A node of
-the main graph reads their shape. Without such a node, `onnx.compose.add_prefix` and `onnx.utils.extract_model` would
-lose them. The body has no symbolic dimensions, because tract 0.23 refuses a Scan whose body has any.
+The weights are constants of the main graph: with its own ones, a body takes 5 to 10% longer in onnxruntime. The body
+reads them through an Identity, whose name `onnx.compose.add_prefix` changes in the body too, and a node of the main
+graph reads their shape, so that `onnx.utils.extract_model` keeps them. onnxruntime removes both when it loads a file.
+The body has no symbolic dimensions, because tract 0.23 refuses a Scan whose body has any.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def add_scan(graph: Graph, name: str, parts: Sequence[Part]) -> list[tuple[list[
         Other nodes should read the last state through a Slice (`add_last`).
     """
     for part in parts:
-        graph.add_constant(_weights(part), part.matrix)
+        stored = graph.add_constant(f"{part.name}.recurrent_kernel", part.matrix)
+        graph.add("Identity", [stored], _weights(part))
     initial = [_add_initial(graph, part) for part in parts]
     made = [([f"{part.name}.y{step}" for step in _steps(part)], f"{part.name}.final") for part in parts]
     outputs = [*(last for _, last in made), *(y for ys, _ in made for y in ys)]
@@ -90,8 +92,8 @@ def _steps(part: Part) -> list[str]:
 
 
 def _weights(part: Part) -> str:
-    """Returns the name of the constant with the matrix of a part."""
-    return f"{part.name}.recurrent_kernel"
+    """Returns the name of the value with the matrix of a part, which the body reads."""
+    return f"{part.name}.u"
 
 
 def _add_initial(graph: Graph, part: Part) -> str:
