@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -28,6 +28,12 @@ _PASSED_OVER = (
     layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
 )  # fmt: skip
 _ACTIVATIONS = get_args(ActivationName)
+# Why an activation of Keras stays unsupported, and what to do.
+_NO_ACTIVATIONS: Mapping[str, str] = {
+    "hard_shrink": "jumps, so that rounding could decide between two results; train with soft_shrink or relu",
+    "glu": "halves the features; use two Dense layers, one of them with a sigmoid, and Multiply",
+    "sparsemax": "sorts the numbers of a row; train with softmax",
+}
 _MERGES: Mapping[type, Any] = {
     layers.Add: "add",
     layers.Subtract: "subtract",
@@ -299,15 +305,21 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
 }
 
 
-def read_activation(layer: Any) -> ActivationName:
-    """Returns the name of the activation of a layer or a cell.
+def read_activation(layer: Any, role: Literal["activation", "recurrent_activation"] = "activation") -> ActivationName:
+    """Returns the name of an activation of a layer.
+
+    Args:
+        layer: The layer.
+        role: Which of its activations.
 
     Raises:
         ModelError: If the activation is not supported.
     """
-    name = activation_name(layer.activation)
+    name = activation_name(getattr(layer, role))
     if name not in _ACTIVATIONS:
-        raise refusal(layer, f"has the activation {name!r}; supported are {', '.join(_ACTIVATIONS)}")
+        reason = _NO_ACTIVATIONS.get(name) if isinstance(name, str) else None
+        why = f", which {reason}" if reason else f"; supported are {', '.join(_ACTIVATIONS)}"
+        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}{why}")
     activation: ActivationName = name
     return activation
 

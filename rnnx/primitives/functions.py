@@ -1,4 +1,4 @@
-"""The primitives that apply a function: the activations, softmax, the maximum, and the variance.
+"""The primitives that apply a function: the activations, softmax and its logarithm, the maximum, and the variance.
 
 No theorem gives the error of a runtime's own tanh or exp: `rnnx.primitives.activations` has what was measured.
 
@@ -15,6 +15,7 @@ from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, Activat
 from rnnx.primitives.arrays import Array
 from rnnx.primitives.float32 import SMALLEST_NORMAL, UNIT_ROUNDOFF, exp_roundoffs, function_errors, gamma
 from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
+from rnnx.primitives.powers import log
 from rnnx.primitives.tracked import Link
 
 # Keras's layer UnitNormalization divides by no less.
@@ -22,7 +23,7 @@ _LEAST_NORM = 1e-12
 
 
 def activate(name: ActivationName, x: Array) -> Array:
-    """Applies an activation to each element of `x`; softmax normalizes over the last axis.
+    """Applies an activation to each element of `x`; softmax and log_softmax normalize over the last axis.
 
     Args:
         name: The activation, as Keras names it.
@@ -36,6 +37,8 @@ def activate(name: ActivationName, x: Array) -> Array:
     """
     if name == "softmax":
         return softmax(x)
+    if name == "log_softmax":
+        return log_softmax(x)
     if name not in ACTIVATIONS:
         raise ValueError(f"activation {name!r} is not supported")
     operand = tracked(x)
@@ -88,6 +91,12 @@ def softmax(x: Array, axis: int = -1) -> Array:
         new.disturb_by(_softmax_error(probs, shifted, None, axis))
     new.add_error(_softmax_error(probs, shifted, operand.error, axis))
     return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """Returns x - log(sum(exp(x))) along an axis, computed from the differences to the largest number."""
+    shifted = x - largest(x, axis, keepdims=True)
+    return shifted - log(activate("exponential", shifted).sum(axis=axis, keepdims=True))
 
 
 def _softmax_error(probs: Array, shifted: Array, inherited: Array | None, axis: int) -> Array:

@@ -96,11 +96,20 @@ def both_directions(mode: str) -> Body:
 
 def activations(x: Any) -> Any:
     """Applies every activation, in a Dense at each position and in a layer of its own."""
-    names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax"]
+    names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax", "log_softmax"]
     x = rnn()(x)
     functions = [find_activation(name) for name in names]
     dense = [layers.Dense(2, function)(x) for function in functions]
     return last(layers.Concatenate()([*dense, *(layers.Activation(function)(x) for function in functions)]))
+
+
+def recurrences(x: Any) -> Any:
+    """Applies recurrences with activations that ONNX's operators lack, or have under another name."""
+    lstms = [("mish", "sparse_sigmoid"), ("soft_shrink", "relu6"), ("hard_tanh", "hard_silu")]
+    parts = [layers.LSTM(2, a, recurrent_activation=gates)(x) for a, gates in lstms]
+    grus = [("tanh_shrink", "sparse_plus"), ("celu", "sparse_sigmoid")]
+    parts += [layers.GRU(2, a, recurrent_activation=gates)(x) for a, gates in grus]
+    return layers.Concatenate()([*parts, *(layers.SimpleRNN(2, a)(x) for a in ("log_sigmoid", "squareplus"))])
 
 
 def merged(*merges: type[keras.Layer]) -> Body:
@@ -181,6 +190,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "softmax layer": lambda: after_last(layers.Softmax()),
     "softmax activation": lambda: after_states(layers.Activation("softmax")),
     "activations": lambda: activations,
+    "activations of recurrences": lambda: recurrences,
     "dense exponential": lambda: after_states(layers.Dense(4, "exponential")),
     "merges": lambda: merged(
         layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum
@@ -538,7 +548,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
+        (lambda x: layers.Activation("hard_shrink", name="p")(rnn()(x)), "activation 'hard_shrink', which jumps"),
         (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
         (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
