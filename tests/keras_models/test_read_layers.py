@@ -122,6 +122,25 @@ def merged(*merges: type[keras.Layer]) -> Body:
     return build
 
 
+def merged_and_read(x: Any) -> Any:
+    """Merges two and three inputs, all of them masked or not, and reads the result at masked positions too."""
+    states, unmasked = rnn()(x), layers.Reshape((-1, 4))(rnn()(x))
+    given = [[rnn()(x), states], [states, unmasked], [unmasked, states], [states, unmasked, rnn()(x)]]
+    kinds = (layers.Multiply, layers.Maximum, layers.Minimum)
+    parts = [layers.Dense(1)(kind()(inputs)) for kind in kinds for inputs in given]
+    return layers.GlobalMaxPooling1D()(layers.Concatenate()([*parts, layers.Add()([states, unmasked])]))
+
+
+def merged_with_rows(x: Any) -> Any:
+    """Merges states with one number, or one row, for all positions, as a squeeze-and-excite block does."""
+    states = rnn()(x)
+    row = layers.Dense(4, "sigmoid")(layers.GlobalMaxPooling1D()(states))
+    scaled = layers.Multiply()([states, layers.Reshape((1, 4))(row)])
+    return last(
+        layers.Concatenate()([merge()([scaled, row]) for merge in (layers.Add, layers.Subtract, layers.Maximum)])
+    )
+
+
 def adapted(axis: Any) -> keras.Layer:
     """Returns a Normalization that has seen data."""
     layer = layers.Normalization(axis=axis)
@@ -195,6 +214,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "merges": lambda: merged(
         layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum
     ),
+    "merges, read at all positions": lambda: merged_and_read,
     "merge three": lambda: lambda x: last(layers.Average()([rnn()(x), rnn()(x), layers.Multiply()([x, x, x])])),
     "add with itself": lambda: lambda x: last(layers.Add()([x, x])),
     "add half masked": lambda: half_masked(layers.Add()),
@@ -273,6 +293,8 @@ BODIES: dict[str, Callable[[], Body]] = {
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
     "prelu": lambda: after_states(layers.PReLU(shared_axes=[1])),
     "prelu, last": lambda: after_last(layers.PReLU()),
+    "prelu of each position": lambda: lambda x: last(layers.PReLU(shared_axes=[2])(layers.PReLU()(square(x)))),
+    "merges of a row with positions": lambda: merged_with_rows,
     "normalization": lambda: (
         lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
     ),
@@ -288,7 +310,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "normalization of each number": lambda: lambda x: last(adapted((1, 2))(square(x))),
     "rescaling of features": lambda: after_states(layers.Rescaling([0.3, -1.7, 2.1, 0.9], [0.0, 0.1, -0.3, 2.0])),
     "rescaling of features, no offset": lambda: after_states(layers.Rescaling(np.array([0.3, -1.7, 2.1, 0.9]))),
-    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4)),
+    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4), layers.ReLU(max_value=0.2, negative_slope=0.3)),
     "layer normalization of the time": lambda: lambda x: last(layers.LayerNormalization(axis=1)(square(x))),
     "layer normalization of all": lambda: (
         lambda x: last(layers.LayerNormalization(axis=[1, 2], center=False)(square(x)))
@@ -549,7 +571,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
         (lambda x: layers.Activation("hard_shrink", name="p")(rnn()(x)), "activation 'hard_shrink', which jumps"),
-        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
+        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0, where it jumps"),
         (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
@@ -558,9 +580,8 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             "wraps a LayerNormalization",
         ),
         (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
-        (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
+        (lambda x: layers.Add(name="p")([x, layers.ZeroPadding1D()(square(x))]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
-        (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
         (lambda x: layers.SpectralNormalization(layers.Dense(3), name="p")(rnn()(x)), "is of an unsupported class"),
         (lambda x: layers.GaussianNoise(0.1)(layers.Conv1DTranspose(3, 2, name="p")(x)), "is of an unsupported class"),
         (
