@@ -288,6 +288,9 @@ BODIES: dict[str, Callable[[], Body]] = {
         layers.ConvLSTM1D(3, 2, dilation_rate=2, go_backwards=True, use_bias=False, return_sequences=True),
         layers.Reshape((-1, 6)),
     ),
+    "recurrence of each position": lambda: after_states(
+        layers.Dense(6), layers.Reshape((-1, 3, 2)), layers.TimeDistributed(layers.LSTM(2))
+    ),
     "up sampling": lambda: after_states(layers.UpSampling1D(2)),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
