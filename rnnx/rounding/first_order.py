@@ -71,7 +71,9 @@ def rows_of_first_order(
         for node in network.nodes:
             if isinstance(node.layer, Recurrent):
                 if node.name in histories:
-                    holds &= _disturb(node, node.layer, tensors, histories[node.name], disturbed)
+                    linear = _disturb(node, node.layer, tensors, histories[node.name], disturbed)
+                    # Each position of a row is a row of a recurrence in a TimeDistributed.
+                    holds &= linear.reshape(count, -1).all(axis=-1)
             elif any(name in disturbed for name in node.inputs) and not isinstance(node.layer, Embedding):
                 disturbed[node.name] = node.layer(*(_copied(name, tensors, disturbed) for name in node.inputs))
         for name, node in network.ends.items():
