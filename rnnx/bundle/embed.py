@@ -92,7 +92,12 @@ _TARGETS = {
 }
 _TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "streams"
 # The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
-_TAGGERS = {"browser": "model", "node": "model", "python": "rnnx_tagger/model"}
+_TAGGERS = {
+    "browser": "model",
+    "java": "src/main/resources/rnnx/tagger/model",
+    "node": "model",
+    "python": "rnnx_tagger/model",
+}
 _STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
@@ -163,8 +168,9 @@ def read_snippet(target: str, task: str = "classification") -> tuple[str, str]:
     if snippet is None:
         raise UsageError(describe_unknown(target, languages()))
     name, language = snippet
-    samples = _TAGGER_SAMPLES if task == "tagging" else SAMPLES_PATH
-    lines = (samples / target / name).read_text(encoding="utf-8").splitlines()
+    # The snippets for taggers are at the top of their samples.
+    path = _TAGGER_SAMPLES / target / Path(name).name if task == "tagging" else SAMPLES_PATH / target / name
+    lines = path.read_text(encoding="utf-8").splitlines()
     marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
     if marks:
         lines = lines[marks["snippet"] + 1 : marks["end"]]
@@ -255,7 +261,7 @@ def _require_files(directory: Directory, *names: str) -> None:
 
 def _add_to(name: str, add_model: Callable[[Directory, Path], None], directory: Directory, project: Path) -> None:
     """Adds the files of a model to a new folder of a project."""
-    (project / name).mkdir()
+    (project / name).mkdir(parents=True)
     add_model(directory, project / name)
 
 

@@ -180,7 +180,9 @@ def test_a_tagger_of_every_script_has_the_table_of_characters(tmp_path: Path) ->
 def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", "--target", "python", str(BUNDLES / "words")]) == 0
     assert "Tagger.load()" in capsys.readouterr().out
-    assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 2
+    assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 0
+    assert capsys.readouterr().out.startswith("try (var tagger = Tagger.load()) {")
+    assert run(["info", "--target", "rust", str(BUNDLES / "words")]) == 2
 
 
 @pytest.mark.parametrize("target", ["node", "python"])
