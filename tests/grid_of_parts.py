@@ -125,7 +125,7 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(layers.RMSNormalization),
     ),
     "activations": (
-        *map(in_recurrence, ("sigmoid", "gelu", "silu", "selu")),
+        *map(in_recurrence, ("sigmoid", "gelu", "silu", "selu", "mish")),
         one(lambda: layers.PReLU(shared_axes=[1])),
     ),
     "cells": (of_cells(1), of_cells(2), with_first_states),
@@ -134,7 +134,7 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         lambda kind, x: keras.ops.concatenate([x[:, 1:], keras.ops.exp(-x[:, 1:])], axis=-1),
         lambda kind, x: keras.ops.einsum("btd,bsd->bts", x, x) @ x,
     ),
-    "unsupported": (in_recurrence("mish"),),
+    "unsupported": (in_recurrence("hard_shrink"),),
 }
 
 

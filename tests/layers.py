@@ -200,6 +200,7 @@ LAYERS: dict[str, Case] = {
     "ids that are there": Case(CountIds(7, is_binary=True), shape=(2, 5), reads_ids=True),
     "masking": Case(Masking(0.0)),
     "capped relu": Case(CappedReLU(0.8)),
+    "capped relu with a slope": Case(CappedReLU(0.8, 0.3)),
     "layer normalization of the time": Case(AxesNormalization((1,), draw(6), None, 1e-3), shape=(2, 6, FEATURES)),
     "layer normalization of all": Case(
         AxesNormalization((1, 2), draw(6, FEATURES), draw(6, FEATURES), 1e-3), shape=(2, 6, FEATURES)
@@ -218,6 +219,7 @@ LAYERS: dict[str, Case] = {
     "rms normalization over the time": Case(AxesRMSNormalization((1,), draw(FEATURES), 1e-3)),
     "rescaling of features": Case(FeatureRescaling(draw(FEATURES), draw(FEATURES))),
     "prelu": Case(PReLU(draw(FEATURES))),
+    "prelu of each position": Case(PReLU(draw(6, FEATURES)), shape=(2, 6, FEATURES)),
     "normalization": Case(Normalization(draw(FEATURES), np.abs(draw(FEATURES)))),
     "unit normalization": Case(UnitNormalization()),
     "rms normalization": Case(RMSNormalization(draw(FEATURES), 1e-3)),

@@ -1,7 +1,7 @@
 """Makes the table of characters of the tokenizer rule `unicode-14`, from the data of Unicode 14.0.0.
 
-`python -m tests.make_unicode_table` writes `rnnx/text/unicode-14.0.0.npz` again, and its kinds of characters for the
-page of `rnnx embed browser`. Python carries Unicode's data in its
+`python -m tests.make_unicode_table` writes `rnnx/text/unicode-14.0.0.npz` again, its kinds of characters for the page
+of `rnnx embed browser`, and all that the kits for taggers and streams read. Python carries Unicode's data in its
 module `unicodedata`: Python 3.11 has version 14.0.0, and any other version is refused. The rule never changes, so this
 runs again only if the file has to be made in another format. A newer version of Unicode would be another rule.
 """
@@ -16,10 +16,14 @@ from itertools import groupby
 import numpy as np
 
 from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.kits import CHARACTERS_NAME
+from rnnx.text.unicode_sentences import _class_of
 from rnnx.text.unicode_table import CHARACTER_COUNT, TABLE_PATH, CharacterKind, CharacterTable
+from rnnx.text.unicode_words import _shape
 
 UNICODE_VERSION = "14.0.0"
-KINDS_PATH = SAMPLES_PATH / "browser" / "unicode-14.json"
+KINDS_PATH = SAMPLES_PATH / "browser" / "page" / "unicode-14.json"
+CHARACTERS_PATH = SAMPLES_PATH / CHARACTERS_NAME
 _QUESTION, _EXCLAMATION, _APOSTROPHE = ord("?"), ord("!"), ord("'")
 _Ranges = Sequence[tuple[int, int]]
 
@@ -173,6 +177,26 @@ def format_kinds(table: CharacterTable) -> str:
     return json.dumps({"rule": "unicode-14", "marks": marks, "runs": runs}, separators=(",", ":")) + "\n"
 
 
+def format_characters(table: CharacterTable) -> str:
+    """Formats the whole table for the kits of `rnnx embed` that find words themselves.
+
+    Returns:
+        A JSON object: `runs` has the length of each run of characters that are alike, their kind, how far away the
+        replacement is, the class of the character in `rnnx.text.unicode_sentences`, and its letter in the shape of a
+        word. For these two, null is the character itself, and true is the replacement.
+    """
+
+    def describe(code: int) -> tuple[int, int, str | bool | None, str | bool | None]:
+        kind, replacement = CharacterKind(table.kinds[code]), int(table.replacements[code])
+        written = [write(chr(code), kind, chr(replacement)) for write in (_class_of, _shape)]
+        short = [None if w == chr(code) else True if w and w == chr(replacement) else w for w in written]
+        return int(kind), replacement - code if replacement else 0, short[0], short[1]
+
+    runs = [[len(list(run)), *key] for key, run in groupby(map(describe, range(CHARACTER_COUNT)))]
+    return json.dumps({"rule": "unicode-14", "runs": runs}, separators=(",", ":")) + "\n"
+
+
 if __name__ == "__main__":
     TABLE_PATH.write_bytes(make_table().to_bytes())
     KINDS_PATH.write_text(format_kinds(make_table()), encoding="utf-8")
+    CHARACTERS_PATH.write_text(format_characters(make_table()), encoding="utf-8")

@@ -45,6 +45,7 @@ DOORS = {
         "train/device.py",
         "train/language_model.py",
         "train/fast_rnn.py",
+        "train/subwords.py",
     },
     "sklearn": {"train/teacher.py"},
     "scipy": {"train/teacher.py"},

@@ -26,7 +26,7 @@ from onnx import helper, numpy_helper
 from rnnx.onnx_file.admission import IR_VERSION, OPSET
 from rnnx.primitives.activations import ACTIVATIONS
 from rnnx.reference import ActivationName
-from rnnx.rewrites.missing_functions import replace_missing
+from rnnx.rewrites.missing_functions import replace_fills, replace_missing
 from rnnx.runtime.session import Device, Session
 
 Floats = npt.NDArray[np.float32]
@@ -151,7 +151,7 @@ def to_onnx(name: ActivationName) -> Any:
     model.ir_version = IR_VERSION
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", OPSET))
-    return replace_missing(model)
+    return replace_fills(replace_missing(model))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rnnx.export.process_settings import keep_memory, without_scikit_learn
+from rnnx.export.process_settings import keep_memory, without_collections, without_unused_packages
 
 _IMPORTS = {
     "importing Keras, with TensorFlow": ("keras",),
@@ -53,7 +53,7 @@ def main(model: str) -> None:
     """Exports a model into a temporary folder, and prints a Markdown table."""
     keep_memory()
     seconds: dict[str, float] = defaultdict(float)
-    with without_scikit_learn():
+    with without_unused_packages(), without_collections():
         for stage, modules in _IMPORTS.items():
             before = time.process_time()
             for module in modules:

@@ -1,8 +1,9 @@
-"""Writes sample projects that embed the text model of a bundle, one sample per target (language or platform).
+"""Writes sample projects that embed the model of a bundle, one sample per target (language or platform).
 
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
-target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. Imports the standard
-library only.
+target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. The samples for
+taggers and for streams are in `exported/embed/taggers` and `exported/embed/streams`; a new one is an entry of
+`_TAGGERS` or `_STREAMS`. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,11 +14,25 @@ import shutil
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 from rnnx.bundle.config import CONFIG_NAME
-from rnnx.bundle.directory import GOLDEN_NAME, SAMPLES_PATH, TEXT_NAME, Directory, find_directory, read_directory
+from rnnx.bundle.directory import (
+    GOLDEN_NAME,
+    MODEL_NAME,
+    SAMPLES_PATH,
+    STREAM_NAME,
+    TEXT_NAME,
+    Directory,
+    find_directory,
+    read_directory,
+)
+from rnnx.bundle.hub_repository import add_hub_files
+from rnnx.bundle.kits import add_stream, add_tagger
 from rnnx.bundle.mlflow_folder import add_mlflow_files
+from rnnx.bundle.target_names import describe_unknown
 from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
 from rnnx.files.publish import publish
@@ -49,28 +64,52 @@ class EmbedTarget:
         snippet: The file with the few lines that run a model, and the name of its language in Markdown. The tests run
             these files as they are. None for a platform that loads a model without a program.
         add_model: Adds the files of a model to the copy of the sample.
+        needs_text: Whether the model has to have `model.text.onnx`.
+        next_step: What a user does with the project, after `cd`.
+        base: The target whose sample is copied first, if the directory of this one has only what differs.
     """
 
     snippet: tuple[str, str] | None
     add_model: Callable[[Directory, Path], None] = add_text_model
+    needs_text: bool = True
+    next_step: str = "then the two commands of its README.md"
+    base: str | None = None
 
 
 _TARGETS = {
     "browser": EmbedTarget(("snippet.mjs", "js")),
     "c": EmbedTarget(("snippet.c", "c")),
-    "cpp": EmbedTarget(("snippet.cpp", "cpp")),
+    "cpp": EmbedTarget(("snippet.cpp", "cpp"), base="c"),
     "csharp": EmbedTarget(("snippet.txt", "csharp")),
     "go": EmbedTarget(("snippet/main.go", "go")),
-    "java": EmbedTarget(("src/main/java/Snippet.java", "java")),
+    "huggingface": EmbedTarget(None, add_hub_files, needs_text=False, next_step="then hf upload USER/NAME ."),
+    "java": EmbedTarget(("Snippet.java", "java")),
     "mlflow": EmbedTarget(None, add_mlflow_files),
     "node": EmbedTarget(("snippet.mjs", "js")),
     "python": EmbedTarget(("snippet.py", "python")),
     "rust": EmbedTarget(("examples/snippet.rs", "rust")),
     "triton": EmbedTarget(None, add_triton_models),
 }
+_TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "streams"
+# The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
+_TAGGERS = {
+    "browser": "model",
+    "java": "src/main/resources/rnnx/tagger/model",
+    "node": "model",
+    "python": "rnnx_tagger/model",
+}
+_STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
-_OTHER_TASKS = {"multilabel": "gives several labels per text", "regression": "gives a number"}
-_CAN_ANSWER = {"multilabel": ("python",), "regression": ("python",)}
+_OTHER_TASKS = {
+    "multilabel": ("gives several labels per text", "shows one label"),
+    "regression": ("gives a number", "shows one label"),
+    "tagging": ("tags the words of a text", "answers whole texts"),
+}
+_CAN_ANSWER = {
+    "multilabel": ("huggingface", "python"),
+    "regression": ("huggingface", "python"),
+    "tagging": ("huggingface", *_TAGGERS),
+}
 # Files that a build leaves in the directory of a sample.
 _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxruntime", "__pycache__", "bin", "obj")
 
@@ -78,6 +117,11 @@ _NOT_COPIED = shutil.ignore_patterns("node_modules", "target", "build", "onnxrun
 def targets() -> list[str]:
     """Returns the names of the targets, sorted."""
     return sorted(_TARGETS)
+
+
+def next_step(target: str) -> str:
+    """Says what a user does with a project of one of `targets()`, after `cd`."""
+    return _TARGETS[target].next_step
 
 
 def languages() -> list[str]:
@@ -102,16 +146,16 @@ def require_answered(target: str, task: str, bundle: str | Path) -> None:
         UsageError: If it does not. The message names the targets that do.
     """
     if target not in (can := targets_of(task)):
-        raise UsageError(
-            f"{bundle}: {_OTHER_TASKS[task]}, and the sample for {target} shows one label; choose {', '.join(can)}"
-        )
+        does, shows = _OTHER_TASKS[task]
+        raise UsageError(f"{bundle}: {does}, and the sample for {target} {shows}; choose {', '.join(can)}")
 
 
-def read_snippet(target: str) -> tuple[str, str]:
-    """Reads the shortest code that computes the probabilities of a text.
+def read_snippet(target: str, task: str = "classification") -> tuple[str, str]:
+    """Reads the shortest code that computes the probabilities of a text, or that tags its words.
 
     Args:
-        target: One of `languages()`.
+        target: One of `languages()`; with a sample for this task.
+        task: `ModelConfig.task`.
 
     Returns:
         The name of the language in Markdown, and the code. If the file has lines marked `snippet` and `end`, the code
@@ -122,48 +166,103 @@ def read_snippet(target: str) -> tuple[str, str]:
     """
     snippet = _TARGETS[target].snippet if target in _TARGETS else None
     if snippet is None:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(languages())}")
+        raise UsageError(describe_unknown(target, languages()))
     name, language = snippet
-    lines = (SAMPLES_PATH / target / name).read_text(encoding="utf-8").splitlines()
+    # The snippets for taggers are at the top of their samples.
+    path = _TAGGER_SAMPLES / target / Path(name).name if task == "tagging" else SAMPLES_PATH / target / name
+    lines = path.read_text(encoding="utf-8").splitlines()
     marks = {mark: i for i, line in enumerate(lines) for mark in ("snippet", "end") if line.strip(" \t/*") == mark}
     if marks:
         lines = lines[marks["snippet"] + 1 : marks["end"]]
     return language, textwrap.dedent("\n".join(lines))
 
 
-def write_project(target: str, bundle: str | Path, out: Path) -> list[Path]:
+def write_project(target: str, bundle: str | Path, out: Path, *, streaming: bool = False) -> list[Path]:
     """Writes a project: the sample of a target, and the files of the model.
 
     Args:
         target: One of `targets()`.
         bundle: The name of a shipped model, or the path of a bundle.
         out: The directory of the project. It must not exist, or must be empty.
+        streaming: Whether the project reads a text in chunks, with `model.stream.onnx`.
 
     Returns:
         The paths of the files, relative to `out`.
 
     Raises:
-        ModelError: If the bundle is broken, or has no text model.
+        ModelError: If the bundle is broken, reads no texts although the target needs them, or lacks a file that the
+            sample needs.
         OSError: If the project cannot be written. No file is left in that case.
         UsageError: If there is no such target, if its sample cannot show the answers of the model, or if `out` is not
             empty.
     """
     if target not in _TARGETS:
-        raise UsageError(f"there is no sample for {target!r}; choose one of {', '.join(targets())}")
+        raise UsageError(describe_unknown(target, targets()))
     _require_free(out)
     directory = read_directory(find_directory(bundle))
-    require_answered(target, directory.config.task, directory.path)
-    if TEXT_NAME not in directory.files:
-        raise ModelError(
-            f"{directory.path}: {TEXT_NAME} is missing: not a text model, or exported by an old rnnx; export it again"
-        )
+    samples, add_model = _choose_samples(target, directory, streaming=streaming)
     with publish(out, _require_free) as project:
         try:
-            shutil.copytree(SAMPLES_PATH / target, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
+            for sample in samples:
+                shutil.copytree(sample, project, ignore=_NOT_COPIED, dirs_exist_ok=True)
         except shutil.Error as error:  # its argument lists (source, target, reason) for each file that failed
             raise OSError(errno.EIO, str(error.args[0][0][-1])) from error
-        _TARGETS[target].add_model(directory, project)
+        add_model(directory, project)
     return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+
+
+def _choose_samples(
+    target: str, directory: Directory, *, streaming: bool
+) -> tuple[list[Path], Callable[[Directory, Path], None]]:
+    """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
+    chosen, task = _TARGETS[target], directory.config.task
+    of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
+    if streaming:
+        _require_stream(target, directory)
+        return [_STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
+    if not chosen.needs_text:
+        return of_texts, chosen.add_model
+    match directory.config.kind:
+        case "texts":
+            require_answered(target, task, directory.path)
+            _require_files(directory, TEXT_NAME)
+            return of_texts, chosen.add_model
+        case "sentences":
+            require_answered(target, task, directory.path)
+            _require_files(directory, MODEL_NAME, GOLDEN_NAME)
+            return [_TAGGER_SAMPLES / target], partial(_add_to, _TAGGERS[target], add_tagger)
+        case "sequences":
+            raise ModelError(
+                f"{directory.path}: reads numbers or ids, not texts; see how `rnnx info` runs its {MODEL_NAME}"
+            )
+        case kind:
+            assert_never(kind)
+
+
+def _require_stream(target: str, directory: Directory) -> None:
+    """Makes sure that the sample for streams of a target exists and shows the answers of a model."""
+    config = directory.config
+    if target not in _STREAMS:
+        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(sorted(_STREAMS))}")
+    if STREAM_NAME not in directory.files:
+        raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
+    if config.kind != "texts" or config.task not in ("classification", "regression"):
+        raise UsageError(
+            f"{directory.path}: the sample for streams reads a text and gives one label or number; see how "
+            f"{STREAM_NAME} is used in rnnx/infer/README.md"
+        )
+    _require_files(directory, GOLDEN_NAME)
+
+
+def _require_files(directory: Directory, *names: str) -> None:
+    if missing := [name for name in names if name not in directory.files]:
+        raise ModelError(f"{directory.path}: {missing[0]} is missing: not exported, or by an old rnnx; export it again")
+
+
+def _add_to(name: str, add_model: Callable[[Directory, Path], None], directory: Directory, project: Path) -> None:
+    """Adds the files of a model to a new folder of a project."""
+    (project / name).mkdir(parents=True)
+    add_model(directory, project / name)
 
 
 def _require_free(out: Path) -> None:

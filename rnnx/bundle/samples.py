@@ -147,7 +147,7 @@ def tagged_samples_to_json(samples: Sequence[TaggedSample]) -> bytes:
 
 
 def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
-    """Reads samples that `tagged_samples_to_json` wrote.
+    """Reads samples that `tagged_samples_to_json` wrote, or the rows of `golden.json`.
 
     Raises:
         ModelError: If the file does not have the format of `tagged_samples_to_json`.
@@ -155,7 +155,9 @@ def tagged_samples_from_json(data: bytes) -> list[TaggedSample]:
 
     def read(row: Any) -> TaggedSample:
         return TaggedSample(
-            tuple(word.encode("utf-8", "surrogateescape") for word in row["words"]),
+            tuple(bytes.fromhex(word) for word in row["bytes"])
+            if "bytes" in row  # of `golden.json`; files from before rnnx 0.3 have `words` alone
+            else tuple(word.encode("utf-8", "surrogateescape") for word in row["words"]),
             tuple(map(str, row["tags"])),
             tuple(map(float, row["probabilities"])),
         )

@@ -25,6 +25,7 @@ from rnnx.bundle.directory import (
     write_directory,
 )
 from rnnx.bundle.embed import languages, read_snippet, targets, targets_of
+from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card_kinds import CardKind, card_kind, code
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
 from rnnx.card.usage import text_session_snippet
@@ -93,7 +94,8 @@ def save_evaluation(
         record["beside"] = [Path(given).name for given, _ in beside[1:]]
         record["side_by_side"] = [dataclasses.asdict(model) for _, model in beside]
     files = {**directory.files, EVALUATION_NAME: to_json_bytes(record, indent=2, allow_nan=True)}
-    files[CARD_NAME] = write_card(directory.config, files).encode()
+    card = write_card(directory.config, files)
+    files[CARD_NAME] = add_front_matter(card, directory.config, files, shipped_licence(directory.path)).encode()
     write_directory(directory.path, directory.config, files)
 
 

@@ -1,4 +1,4 @@
-"""The parts of a model card that depend on the kind of model, one class for each kind. Standard library only.
+"""The parts of a model card that depend on the kind of model, one class for each kind.
 
 `card_kind` chooses the class; `rnnx info` uses it too. A new kind of model is one more class here.
 """
@@ -10,13 +10,16 @@ from typing import ClassVar, assert_never
 
 from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
 from rnnx.bundle.span_tags import are_span_tags, find_spans
+from rnnx.card.split_rules import describe_bytes_rule, describe_unicode_rule
 from rnnx.card.usage import array_call, array_session_snippet, describe_inputs, describe_outputs
 
 _IDS = """\
 - The id of everything that is not in the vocabulary is 2. A batch is padded with 0 in both inputs. A sentence of more
   than {longest} words is cut into as few pieces as possible, of nearly equal length.
 
-`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against."""
+`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against. The
+words are in hexadecimal in `bytes`, so that every JSON parser can read them. `rnnx embed python .` and
+`rnnx embed node .` write a package that takes texts."""
 _WORD_RULE = (
     """\
 Words to ids, on bytes, so that it is the same in every language:
@@ -40,7 +43,7 @@ Words to ids by the rule `{rule}`, with the table of characters in `rnnx/text`:
   letter or mark, `d` for a digit, `h` for hiragana, `k` for katakana, `c` for a character of another script without
   spaces, `s` for a symbol, and any other character as it is; of equal characters in a row it keeps two, and of the
   result the first eight. `rnnx/text/unicode_words.py` has the rule.
-- A text is split by `rnnx/text/unicode_sentences.py`. Known words are found without spaces around them, and {hyphens}.
+- A text is split as below. Known words are found without spaces around them, and {hyphens}.
 """
     + _IDS
 )
@@ -258,12 +261,13 @@ class TaggerCard(CardKind):
         slots = ", ".join(f"`{slot}`" for slot in words.features)
         match words.rule:
             case "bytes":
-                return _WORD_RULE.format(slots=slots, longest=words.max_length)
+                ids = _WORD_RULE.format(slots=slots, longest=words.max_length)
+                return f"{ids}\n\n### Sentences and words\n\n{describe_bytes_rule()}"
             case "unicode-14":
                 hyphens = "a hyphen joins words" if words.joins_hyphens else "a hyphen is a word of its own"
-                return _UNICODE_WORD_RULE.format(
-                    rule=words.rule, slots=slots, longest=words.max_length, hyphens=hyphens
-                )
+                ids = _UNICODE_WORD_RULE.format(rule=words.rule, slots=slots, longest=words.max_length, hyphens=hyphens)
+                split = describe_unicode_rule(joins_hyphens=words.joins_hyphens)
+                return f"{ids}\n\n### Sentences and words\n\n{split}"
             case _:
                 assert_never(words.rule)
 

@@ -110,7 +110,7 @@ def export(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Nor are huge pages worth it: the kernel clears each of them, and the arrays of a proof fill few of them.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
-    from rnnx.export.process_settings import keep_memory, without_scikit_learn
+    from rnnx.export.process_settings import keep_memory, without_collections, without_unused_packages
 
     keep_memory()
     from rnnx.proof.progress import reported, reporting_to
@@ -123,7 +123,7 @@ def export(
         terminal.stages() as on_progress,
         reporting_to(on_progress),
     ):
-        with reported("loading TensorFlow"), without_scikit_learn():
+        with reported("loading TensorFlow"), without_unused_packages(), without_collections():
             pipeline, sources, naming = import_stage("rnnx.export.pipeline", "rnnx.export.source", "rnnx.export.names")
         texts = None if decisions is None else _read_texts(decisions, data_dir)
         names = naming.Names(

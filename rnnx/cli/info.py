@@ -37,9 +37,10 @@ def info(
 ) -> None:
     """Describe a model, and how to embed it."""
     if target is not None:
-        snippet = read_snippet(target)[1]
+        read_snippet(target)
         config = read_directory(find_directory(bundle)).config
         require_answered(target, config.task, bundle)
+        snippet = read_snippet(target, config.task)[1]
         gives_number = config.tokenizer is not None and not config.labels
         terminal.write(text_session_snippet(config) if gives_number else snippet)
         terminal.hint(f"rnnx embed {target} {bundle}")

@@ -5,6 +5,7 @@ Engines use a worker for several jobs, so the hash of the model is part of the k
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,7 +53,14 @@ def load_once(copy: ModelCopy) -> Predictor:
     rows = copy.batch_size or _rows_of_a_worker(place, copy.device)
     predictor = load(place, device=copy.device, batch_size=rows, threads=copy.threads)
     require_digest(str(place), predictor.config, copy.digest)
+    _give_back_memory()
     return predictor
+
+
+def _give_back_memory() -> None:
+    """Returns to the system what loading has freed: onnxruntime folds constants, which takes 58 MB more for `imdb`."""
+    with suppress(AttributeError, OSError, TypeError):  # only the C library of GNU has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _rows_of_a_worker(place: str | Path, device: Device) -> int | None:

@@ -23,7 +23,7 @@ from rnnx.errors import DataError
 from rnnx.infer.table_items import TableRows, cell_item
 from rnnx.infer.text_files import answer
 
-_GROUP_ROWS, _GROUP_BYTES = 1 << 16, 32 << 20  # of a row group that is written
+_GROUP_ROWS, _GROUP_BYTES = 1 << 16, 16 << 20  # of a row group that is written
 
 
 @dataclass(frozen=True)

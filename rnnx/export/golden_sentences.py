@@ -10,7 +10,6 @@ import numpy.typing as npt
 from rnnx.bundle.labels import choose_label_ids, per_label
 from rnnx.export.probes import GoldenInputs, own_texts
 from rnnx.reference import Network
-from rnnx.text.tokenizer import to_text
 from rnnx.text.word_encoder import WordEncoder, WordIds
 
 # In this order: an unknown word; capitals; invalid UTF-8 and letters outside ASCII; numbers, symbols and addresses;
@@ -52,14 +51,19 @@ def golden_sentence_inputs(encoder: WordEncoder) -> GoldenInputs:
 
 
 def golden_sentence_rows(network: Network, encoder: WordEncoder, labels: Sequence[str]) -> list[dict[str, object]]:
-    """Makes the rows of `golden.json`: the words of each sentence, their ids and features, tags and probabilities."""
+    """Makes the rows of `golden.json`: the words of each sentence, their ids and features, tags and probabilities.
+
+    `bytes` has the words in hexadecimal. In `words`, what is not UTF-8 is U+FFFD: a lone surrogate is no text, and many
+    JSON parsers refuse a file that has one.
+    """
     rows: list[dict[str, object]] = []
     for words in golden_sentences(encoder):
         encoded = encoder.encode(words)
         probs = per_label(network.predict(_as_inputs(encoded))[0])
         rows.append(
             {
-                "words": [to_text(word) for word in words],
+                "words": [word.decode("utf-8", "replace") for word in words],
+                "bytes": [word.hex() for word in words],
                 "ids": encoded.ids.tolist(),
                 "features": encoded.features.tolist(),
                 "tags": [labels[i] for i in choose_label_ids(probs)],

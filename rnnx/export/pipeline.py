@@ -27,6 +27,7 @@ from rnnx.bundle.directory import (
     require_replaceable,
     write_directory,
 )
+from rnnx.bundle.front_matter import add_front_matter
 from rnnx.bundle.metadata import METADATA_KEY, ModelMetadata
 from rnnx.card.card import write_card
 from rnnx.errors import ParityError
@@ -153,7 +154,7 @@ def export(  # noqa: PLR0913  # the last two do not touch the conversion
         collects_states=collects_states,
         tools={**source.config.tools, **tool_versions("tf2onnx", "onnx")},
     )
-    files[CARD_NAME] = write_card(config, files).encode()
+    files[CARD_NAME] = add_front_matter(write_card(config, files), config, files).encode()
     write_directory(out, config, files, None if sign is None else partial(sign, config.name))
     return Exported(out, report, {file: len(content) for file, content in files.items()})
 

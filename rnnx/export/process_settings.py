@@ -17,6 +17,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MOST_BYTES = (1 << 31) - 1
 _LARGE_ARRAY_BYTES = 1 << 30
+_UNUSED = ("sklearn", "scipy")
 
 
 def keep_memory() -> None:
@@ -37,17 +38,32 @@ def keep_memory() -> None:
 
 
 @contextmanager
-def without_scikit_learn() -> Iterator[None]:
-    """Makes imports of scikit-learn fail as if it were not installed, unless it has been imported before.
+def without_unused_packages() -> Iterator[None]:
+    """Makes imports of scikit-learn and SciPy fail as if they were not installed, unless they have been imported.
 
-    Keras imports it, and with it SciPy, for wrappers that an export does not use. That takes a fifth of the time of
-    Keras's own import. Keras does without it if it is missing. Only a command that does not need it may call this.
+    Keras and TensorFlow import them for wrappers and for sparse arrays that an export does not use. That takes a fifth
+    of the time of Keras's own import. Both do without them if they are missing. Only a command that does not need them
+    may call this.
     """
-    is_blocked = "sklearn" not in sys.modules
-    if is_blocked:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]  # Python's own way to block an import
+    blocked = [name for name in _UNUSED if name not in sys.modules]
+    for name in blocked:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to block an import
     try:
         yield
     finally:
-        if is_blocked:
-            del sys.modules["sklearn"]
+        for name in blocked:
+            del sys.modules[name]
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Does not look for garbage inside, and never again among the objects that are there at the end.
+
+    For imports: nearly all objects that they make stay. Only a command may call this.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

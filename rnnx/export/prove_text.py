@@ -8,7 +8,7 @@ from rnnx.export.probes_of_texts import make_text_batches
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, Comparison, compare_file
 from rnnx.proof.progress import track
-from rnnx.rounding.decisions import decide
+from rnnx.rounding.decisions import decide_distinct_rows
 from rnnx.runtime.session import devices_for
 from rnnx.text_form.build import TextForm
 
@@ -32,7 +32,7 @@ def prove_text_form(name: str, form: TextForm, texts: Sequence[bytes]) -> list[C
         for batch in make_text_batches(texts, tokenizer)
     ]
     stage = f"bounding the rounding errors of {name}"
-    decisions = [decide(form.network, batch.given) for batch in track(batches, stage)]
+    decisions = decide_distinct_rows(form.network, (form.network.named(batch.given) for batch in track(batches, stage)))
     candidate = Candidate(name, form.rewritten.model.SerializeToString(), form.rewritten.recipe(), form.ids)
     devices = devices_for(candidate.model)
     return [compare_file(candidate, device, form.network, batches, decisions) for device in devices]

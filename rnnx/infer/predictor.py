@@ -381,7 +381,7 @@ class Predictor:
 
     def _open(self, name: str) -> Session:
         try:
-            return Session(self._directory[name], device=self.device)
+            return Session(self._directory[name], device=self.device, has_many_shapes=name == BATCH_NAME)
         except NoKernelError:
             # An operator without a CUDA kernel, such as an RNN with relu, runs there as a Scan, step by step.
             if BATCH_NAME not in self._directory.config.files:

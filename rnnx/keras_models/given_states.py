@@ -76,7 +76,7 @@ class GivenStates:
         mask = given.get("mask")
         # Keras gives a layer no mask of its own accord if it is called with states.
         mask = getattr(x, "_keras_mask", None) if mask is None else mask
-        first = [self._add(layer, half, i) for half in halves_of(layer) for i in range(len(_sizes(half)))]
+        first = [self._add(layer, half, i) for half in halves_of(layer) for i in range(len(_shapes(half)))]
         flat = keras.tree.flatten(copied(x, initial_state=first, **({} if mask is None else {"mask": mask})))
         self.outputs.extend(flat[-len(first) :])
         return list(flat if layer.return_state else flat[: -len(first)])
@@ -84,7 +84,7 @@ class GivenStates:
     def _add(self, layer: Any, half: Any, index: int) -> Any:
         side = "" if half is layer else "_backward" if half.go_backwards else "_forward"
         prefix = f"{layer.name}{side}_{_KINDS[index]}"
-        tensor = keras.Input((_sizes(half)[index],), name=self.names.of_state(f"{prefix}_in"))
+        tensor = keras.Input(_shapes(half)[index], name=self.names.of_state(f"{prefix}_in"))
         self.states.append(GivenState(half, index, tensor.name, f"{prefix}_out"))
         self.inputs.append(tensor)
         return tensor
@@ -111,6 +111,6 @@ def returning_states(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, **wrapped} if wrapped else {**config, "return_state": True}
 
 
-def _sizes(layer: Any) -> list[int]:
-    sizes: list[int] = keras.tree.flatten(layer.cell.state_size)
-    return sizes
+def _shapes(layer: Any) -> list[tuple[int, ...]]:
+    """Returns the shape of each state of a stateful layer: a vector, or the image of a ConvLSTM."""
+    return [tuple(state.shape[1:]) for state in keras.tree.flatten(layer.states)]

@@ -54,14 +54,15 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Clip", "Concatenate", "ConvertToTensor",
-        "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu", "GetItem",
-        "Greater", "GreaterEqual", "HardSigmoid", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSigmoid",
-        "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min",
-        "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
-        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu", "Sigmoid", "Silu", "Softmax",
-        "Softplus", "Softsign", "Split", "Sqrt", "Square", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes",
-        "Tanh", "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Celu", "Clip", "Concatenate",
+        "ConvertToTensor", "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu",
+        "GetItem", "Greater", "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Less", "LessEqual",
+        "Log", "Log1p", "LogSigmoid", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul",
+        "Max", "Maximum", "Mean", "Min", "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual",
+        "OnesLike", "Pad", "Power", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
+        "Sigmoid", "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Split",
+        "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes", "Tanh", "TanhShrink",
+        "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"

@@ -32,6 +32,16 @@ _JOINING = (
     layers.Subtract,
 )  # fmt: skip
 
+# Those of them that compute other numbers in Keras 3 than in Keras 2 where the inputs are masked.
+_OF_MASKED = (layers.Maximum, layers.Minimum, layers.Multiply)
+# Layers that hand the mask on, and whose result at a position does not depend on other positions.
+_PER_POSITION = (
+    *_JOINING, layers.Activation, layers.BatchNormalization, layers.Dense, layers.Dropout, layers.LayerNormalization,
+    layers.SpatialDropout1D, layers.TimeDistributed,
+)  # fmt: skip
+# Layers that do not read masked positions.
+_HEEDS_MASK = (layers.RNN, layers.Bidirectional, layers.GlobalAveragePooling1D)
+
 
 def load_keras(data: bytes, name: str) -> keras.Model:
     """Checks the content of a `.keras` file, and loads it in the safe mode of Keras.
@@ -176,6 +186,26 @@ def _require_masks(model: keras.Model) -> None:
                     f"layer {layer.name} ({type(layer).__name__}) joins inputs of different masks, for which Keras 2 "
                     "and Keras 3 compute different masks; build the model in Keras 3, and copy the weights"
                 )
+            if given and isinstance(layer, _OF_MASKED) and _shows_masked(model, layer):
+                raise ModelError(
+                    f"layer {layer.name} ({type(layer).__name__}) joins masked inputs, for which Keras 2 and Keras 3 "
+                    "compute different numbers at masked positions, and a layer after it reads these; build the model "
+                    "in Keras 3, and copy the weights"
+                )
+
+
+def _shows_masked(model: keras.Model, layer: Any) -> bool:
+    """Whether the numbers of a layer at masked positions are an output, or may be read."""
+    if any(tensor is end for node in layer._inbound_nodes for tensor in node.output_tensors for end in model.outputs):
+        return True
+    for node in layer._outbound_nodes:
+        reader = node.operation
+        # A recurrence that is given first states has no mask.
+        if isinstance(reader, _HEEDS_MASK) and all(tensor.dtype == "bool" for tensor in node.input_tensors[1:]):
+            continue
+        if not isinstance(reader, _PER_POSITION) or _shows_masked(model, reader):
+            return True
+    return False
 
 
 def _shorten(message: str) -> str:

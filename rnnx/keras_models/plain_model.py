@@ -26,7 +26,6 @@ from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.given_states import GivenState, GivenStates, is_stateful, returning_states
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
-from rnnx.keras_models.read_conv_lstm import CONV_LSTMS
 from rnnx.keras_models.read_layers import refusal
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -73,8 +72,6 @@ def make_plain(model: keras.Model) -> PlainModel:
         return PlainModel(model)
     if any(has_cells(layer) and layer.go_backwards for layer in stateful):
         raise refusal(stateful[0], "is stateful, reads backwards, and has cells; use the layers SimpleRNN, LSTM or GRU")
-    if images := [layer for layer in stateful if type(layer) in CONV_LSTMS]:
-        raise refusal(images[0], "has stateful=True, which is not supported for images; only False is")
     if stateful and (others := [layer for layer in every if isinstance(layer, layers.RNN) and not layer.stateful]):
         raise refusal(
             others[0], f"starts anew with each call, but {stateful[0].name} is stateful; make all of them stateful"

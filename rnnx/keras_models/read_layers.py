@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 import numpy as np
@@ -28,6 +28,12 @@ _PASSED_OVER = (
     layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
 )  # fmt: skip
 _ACTIVATIONS = get_args(ActivationName)
+# Why an activation of Keras stays unsupported, and what to do.
+_NO_ACTIVATIONS: Mapping[str, str] = {
+    "hard_shrink": "jumps, so that rounding could decide between two results; train with soft_shrink or relu",
+    "glu": "halves the features; use two Dense layers, one of them with a sigmoid, and Multiply",
+    "sparsemax": "sorts the numbers of a row; train with softmax",
+}
 _MERGES: Mapping[type, Any] = {
     layers.Add: "add",
     layers.Subtract: "subtract",
@@ -94,11 +100,15 @@ def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Activation:
 
 
 def _read_relu(layer: Any, _: OpenShape) -> reference.Layer:
-    require(layer, layer.get_config(), threshold=0.0)
+    if layer.threshold:
+        raise refusal(
+            layer,
+            f"has threshold={layer.threshold!r}, where it jumps, so that rounding could decide between two results; "
+            "train with threshold=0",
+        )
     slope = float(layer.negative_slope)
     if layer.max_value is not None:
-        require(layer, layer.get_config(), negative_slope=0.0)
-        return reference.CappedReLU(float(np.float32(layer.max_value)))
+        return reference.CappedReLU(float(np.float32(layer.max_value)), slope)
     return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
 
 
@@ -115,16 +125,10 @@ def _read_normalization(layer: Any, shape: OpenShape) -> reference.Layer:
 
 
 def _read_prelu(layer: Any, shape: OpenShape) -> reference.PReLU:
-    alpha = _per_feature(layer, layer.alpha, "slope", shape)
+    alpha = float64(layer.alpha)
+    while alpha.ndim > 1 and len(alpha) == 1:
+        alpha = alpha[0]
     return reference.PReLU(-alpha if alpha.any() else alpha)
-
-
-def _per_feature(layer: Any, values: Any, name: str, shape: OpenShape) -> Array:
-    """Returns weights as `(features,)`, or `(1,)` if there is one number for all features."""
-    numbers = float64(values)
-    if numbers.size != 1 and (numbers.size != shape[-1] or numbers.shape[-1] != numbers.size):
-        raise refusal(layer, f"has a {name} for each position; only one for each feature is supported")
-    return numbers.ravel()
 
 
 def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
@@ -134,14 +138,19 @@ def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
 
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
-    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
-    # A single feature, as the weights of an attention have, is repeated for all features of another input.
-    sizes = {other[-1] for other in shapes} - {1}
-    if any(other[:-1] != shape[:-1] for other in shapes) or len(sizes) > 1:
+    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    # A single feature, as the weights of an attention have, is repeated for all features of another input. A single
+    # position, or a row of features, is repeated for all positions; what has all of these then has no mask.
+    is_repeated = len({other[:-1] for other in shapes}) > 1
+    has_masks = all(getattr(tensor, "_keras_mask", None) is not None for tensor in tensors)
+    rank = max(map(len, shapes))
+    full = [(other[0], *[1] * (rank - len(other)), *other[1:]) for other in shapes]
+    if any(len(set(sizes) - {1}) > 1 for sizes in zip(*full, strict=True)) or (is_repeated and has_masks):
         raise refusal(
             layer,
-            f"has inputs with the shapes {', '.join(map(str, shapes))}; supported are equal shapes, and a single "
-            "feature at each position",
+            f"has inputs with the shapes {', '.join(map(str, shapes))}; supported are equal shapes, axes of size 1, "
+            "and rows of features for all positions, which have no mask",
         )
     return reference.Merge(_MERGES[type(layer)])
 
@@ -299,15 +308,21 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
 }
 
 
-def read_activation(layer: Any) -> ActivationName:
-    """Returns the name of the activation of a layer or a cell.
+def read_activation(layer: Any, role: Literal["activation", "recurrent_activation"] = "activation") -> ActivationName:
+    """Returns the name of an activation of a layer.
+
+    Args:
+        layer: The layer.
+        role: Which of its activations.
 
     Raises:
         ModelError: If the activation is not supported.
     """
-    name = activation_name(layer.activation)
+    name = activation_name(getattr(layer, role))
     if name not in _ACTIVATIONS:
-        raise refusal(layer, f"has the activation {name!r}; supported are {', '.join(_ACTIVATIONS)}")
+        reason = _NO_ACTIVATIONS.get(name) if isinstance(name, str) else None
+        why = f", which {reason}" if reason else f"; supported are {', '.join(_ACTIVATIONS)}"
+        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}{why}")
     activation: ActivationName = name
     return activation
 

@@ -111,6 +111,18 @@ def _applies(function: Any) -> OperationReader:
     return lambda _: reference.ApplyFunction(function)
 
 
+def _applies_plainly(function: Any, **settings: float) -> OperationReader:
+    """Returns the reader of an operation whose settings have the values that the function has as an activation."""
+
+    def read(operation: Any) -> reference.ApplyFunction:
+        for name, value in settings.items():
+            if getattr(operation, name) != value:
+                raise refusal(operation, f"has {name}={getattr(operation, name)!r}; only {value!r} is supported")
+        return reference.ApplyFunction(function)
+
+    return read
+
+
 def _read_gelu(operation: Any) -> reference.ApplyFunction:
     return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
 
@@ -308,6 +320,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Amin": _reduces("min"),
     "Any": _reduces("max"),
     "Cast": _read_cast,
+    "Celu": _applies_plainly("celu", alpha=1.0),
     "Clip": _read_clip,
     "Cumsum": _along("cumsum"),
     "Divide": _combines("divide"),
@@ -320,6 +333,8 @@ _READERS: Mapping[str, OperationReader] = {
     "Greater": _compares("greater"),
     "GreaterEqual": _compares("greater_equal"),
     "HardSigmoid": _applies("hard_sigmoid"),
+    "HardSilu": _applies("hard_silu"),
+    "HardTanh": _applies("hard_tanh"),
     "LeakyRelu": _read_leaky_relu,
     "Less": _compares("less"),
     "LessEqual": _compares("less_equal"),
@@ -351,15 +366,20 @@ _READERS: Mapping[str, OperationReader] = {
     "Selu": _applies("selu"),
     "Sigmoid": _applies("sigmoid"),
     "Silu": _applies("silu"),
+    "SoftShrink": _applies_plainly("soft_shrink", threshold=0.5),
     "Softmax": _along("softmax"),
     "Softplus": _applies("softplus"),
     "Softsign": _applies("softsign"),
+    "SparsePlus": _applies("sparse_plus"),
+    "SparseSigmoid": _applies("sparse_sigmoid"),
     "Sqrt": _applies("sqrt"),
     "Square": _applies("square"),
+    "Squareplus": _applies_plainly("squareplus", b=4),
     "Std": _reduces("deviation"),
     "Subtract": _combines("subtract"),
     "Sum": _reduces("sum"),
     "Tanh": _applies("tanh"),
+    "TanhShrink": _applies("tanh_shrink"),
     "TrueDivide": _combines("divide"),
     "Var": _reduces("variance"),
     "Where": _read_where,

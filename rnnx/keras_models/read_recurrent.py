@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.keras_2_activations import activation_name
 from rnnx.keras_models.read_conv_lstm import CONV_LSTMS, read_conv_lstm, to_images, to_vectors
-from rnnx.keras_models.read_layers import float64, refusal, require
-from rnnx.reference import ActivationName, Node, cell_state_of, last_state_of
+from rnnx.keras_models.read_layers import float64, read_activation, refusal, require
+from rnnx.reference import Node, cell_state_of, last_state_of
 
 RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {
     layers.SimpleRNN: reference.SimpleRNN,
@@ -96,15 +95,12 @@ def _read_states(layer: Any, node: Node) -> tuple[list[Node], list[str]]:
 def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
     require(layer, layer.get_config(), stateful=False, unroll=False)
     if type(layer) in CONV_LSTMS:
-        activation, of_gates = (_recurrent_activation(layer, name) for name in ("activation", "recurrent_activation"))
-        return read_conv_lstm(layer, activation, of_gates)
+        return read_conv_lstm(layer, read_activation(layer), read_activation(layer, "recurrent_activation"))
     kind, cell = RECURRENT[type(layer)], layer.cell
     bias_shape = (2, cell.kernel.shape[1]) if getattr(cell, "reset_after", False) else cell.kernel.shape[1:]
     settings = {name: getattr(cell, name) for name in ("reset_after",) if hasattr(cell, name)}
-    for name in ("activation", "recurrent_activation"):
-        if not hasattr(cell, name):
-            continue
-        settings[name] = _recurrent_activation(layer, name)
+    if hasattr(cell, "recurrent_activation"):
+        settings["recurrent_activation"] = read_activation(layer, "recurrent_activation")
     return kind(
         kernel=float64(cell.kernel),
         recurrent_kernel=float64(cell.recurrent_kernel),
@@ -112,6 +108,7 @@ def _read_recurrent(layer: Any) -> reference.RecurrentLayer:
         return_sequences=layer.return_sequences,
         go_backwards=layer.go_backwards,
         zero_output_for_mask=layer.zero_output_for_mask,
+        activation=read_activation(layer),
         **settings,
     )
 
@@ -141,11 +138,3 @@ def read_bidirectional(layer: Any, inputs: tuple[str, ...]) -> tuple[list[Node],
         raise refusal(layer, f"has merge_mode={layer.merge_mode!r}; supported are {', '.join(_MERGES)} and None")
     merge = Node(layer.name, _MERGES[layer.merge_mode], tuple(ends))
     return [*nodes, merge], [merge.name, *states]
-
-
-def _recurrent_activation(layer: Any, role: str) -> ActivationName:
-    name = activation_name(getattr(layer, role))
-    if name not in (known := get_args(ActivationName)):
-        raise refusal(layer, f"has the {role.replace('_', ' ')} {name!r}; supported are {', '.join(known)}")
-    activation: ActivationName = name
-    return activation

@@ -1,8 +1,9 @@
 """Bounds the size of what onnxruntime computes from constants while it loads a file.
 
 A file of a kilobyte can fill any memory in this way, for example by multiplying a constant by itself a few times. The
-files of rnnx compute little from constants: the folded table of an embedding, and the words of a vocabulary. Every
-other computation on constants is refused. Sizes are upper bounds, axis by axis where the axes are known.
+files of rnnx compute little from constants: the folded table of an embedding, the words of a vocabulary, and the shape
+of a weight. Every other computation on constants is refused. Sizes are upper bounds, axis by axis where the axes are
+known.
 
 Imports the standard library only.
 """
@@ -83,6 +84,8 @@ def _shape(node: Message, operands: Sequence[Constant]) -> Shape | None:
     shapes = [operand.shape for operand in operands if operand.shape is not None]
     if operator in _SAME_SHAPE:
         return first
+    if operator == "Shape":
+        return None if first is None else (len(first),)
     values = operands[-1].values
     if operator in ("Reshape", "Unsqueeze") and (values is None or len(values) > _MAX_RANK):
         return None

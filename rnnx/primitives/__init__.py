@@ -22,7 +22,7 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
-from rnnx.primitives.functions import activate, apply, largest, maximum, norm, softmax, unit, variance
+from rnnx.primitives.functions import activate, apply, largest, log_softmax, maximum, norm, softmax, unit, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
@@ -47,6 +47,7 @@ __all__ = [
     "fold",
     "largest",
     "log",
+    "log_softmax",
     "maximum",
     "mix",
     "norm",

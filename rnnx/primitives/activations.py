@@ -1,8 +1,8 @@
 """The activations: value, derivative, largest slope, and the error that a runtime's float32 function may have.
 
 Each activation has one entry in `ACTIVATIONS`; layers and recurrences use the same entry, recurrences with the
-allowances of the recurrent operators (`in_recurrence`). Softmax has none, because it works on a whole row:
-`rnnx.primitives.functions` has it.
+allowances of the recurrent operators (`in_recurrence`). Softmax and log_softmax have none, because they work on a
+whole row: `rnnx.primitives.functions` has them.
 
 The allowances (`absolute`, `relative`, `of_input`) bound what no theorem gives: the error of a runtime's own tanh,
 sigmoid and exp, and of the functions made of them. They were measured with `python -m bench.proof.activations` over
@@ -12,18 +12,22 @@ tests/reference/test_activations.py checks the installed versions again. No CUDA
 cuda` measures them); `rnnx.primitives.float32` has NVIDIA's own figures.
 
 For functions with unbounded results, `relative` is the largest measured relative error rounded down to whole u;
-`absolute` is what remains, rounded up. The allowances of two functions are derived:
+`absolute` is what remains, rounded up. The allowances of some functions are derived:
 
 - silu is the product of x and a sigmoid. The sigmoid's 3 u are multiplied by |x| (`of_input`); `relative` covers the
   rounding of the product.
 - hard_sigmoid is a sum and a product with a rounded 1/6, or two sums and a division: 2 u and terms of second order.
-  That of Keras 2, with a rounded 0.2, is a product and a sum.
+  That of Keras 2, with a rounded 0.2, is a product and a sum. In sparse_sigmoid the product with 0.5 is exact.
+- hard_silu is the product of x and a hard_sigmoid.
+- soft_shrink is one sum. tanh_shrink is a tanh and a difference.
+- squareplus is half of x + r, with r = sqrt(x^2 + 4) <= |x| + 2. A square, a sum and a root that is off by one unit in
+  the last place make 3 u r. The last sum adds u of the result.
 
 Imports numpy only.
 
 Source: `keras.activations` of Keras 3 for the definitions. G. Klambauer et al., "Self-normalizing neural networks",
 2017 (the constants of selu); D. Hendrycks and K. Gimpel, "Gaussian error linear units", 2016 (gelu, by the error
-function).
+function); D. Misra, "Mish", 2019.
 """
 
 from __future__ import annotations
@@ -39,7 +43,9 @@ from rnnx.primitives.arrays import Array
 
 ActivationName = Literal[
     "linear", "tanh", "relu", "sigmoid", "softmax", "elu", "softplus", "softsign", "hard_sigmoid",
-    "hard_sigmoid_keras_2", "leaky_relu", "selu", "gelu", "silu", "exponential",
+    "hard_sigmoid_keras_2", "leaky_relu", "selu", "gelu", "silu", "exponential", "celu", "hard_silu", "hard_tanh",
+    "log_sigmoid", "mish", "relu6", "soft_shrink", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh_shrink",
+    "log_softmax",
 ]  # fmt: skip
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -126,16 +132,35 @@ def _gelu_slope(x: Array) -> Array:
     return np.asarray(_normal(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))
 
 
-# Each entry: value, derivative, slope, absolute, relative and, for silu, of_input. The slopes of gelu and silu are
-# rounded up: gelu is steepest at x = sqrt(2), 1.12904, and silu at x = 2.39936, 1.09984.
+def _mish_slope(x: Array) -> Array:
+    weight = np.tanh(_softplus(x))
+    return np.asarray(weight + x * _tanh_slope(weight) * _sigmoid(x))
+
+
+def _squareplus(x: Array) -> Array:
+    """Computes (x + sqrt(x^2 + 4)) / 2, without cancellation for negative x."""
+    larger = np.abs(x) + np.sqrt(x * x + 4.0)
+    return np.where(x > 0, larger / 2.0, 2.0 / larger)
+
+
+def _tanh_shrink(x: Array) -> Array:
+    """Computes x - tanh(x), near zero by its series, because the difference cancels."""
+    square = np.minimum(x * x, 1.0)
+    series = x * square * (1 / 3 - square * (2 / 15 - square * (17 / 315 - square * 62 / 2835)))
+    return np.where(np.abs(x) < 0.01, series, x - np.tanh(x))
+
+
+# Each entry: value, derivative, slope, absolute, relative and perhaps of_input. The slopes of gelu, silu and mish are
+# rounded up: gelu is steepest at x = sqrt(2), 1.12904, silu at x = 2.39936, 1.09984, and mish at x = 1.49057, 1.08850.
+_ELU = ActivationFunction(
+    lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)), 1.0, 2, 0
+)
 ACTIVATIONS: Mapping[ActivationName, ActivationFunction] = {
     "linear": ActivationFunction(lambda x: x, np.ones_like, 1.0, 0, 0),
     "tanh": ActivationFunction(np.tanh, lambda x: _tanh_slope(np.tanh(x)), 1.0, 7, 0, derivative_by_result=_tanh_slope),
     "relu": ActivationFunction(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), 1.0, 0, 0),
     "sigmoid": ActivationFunction(_sigmoid, _sigmoid_slope, 0.25, 3, 0, range=1.0),
-    "elu": ActivationFunction(
-        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))), lambda x: np.exp(np.minimum(x, 0.0)), 1.0, 2, 0
-    ),
+    "elu": _ELU,
     "softplus": ActivationFunction(_softplus, _sigmoid, 1.0, 1, 4),
     "softsign": ActivationFunction(lambda x: x / (1.0 + np.abs(x)), _softsign_slope, 1.0, 2, 0),
     "hard_sigmoid": ActivationFunction(
@@ -157,6 +182,33 @@ ACTIVATIONS: Mapping[ActivationName, ActivationFunction] = {
         lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1.0 + x * _sigmoid(-x)), 1.0999, 0, 2, 3
     ),
     "exponential": ActivationFunction(_exp, _exp, math.inf, 0, 2),
+    "celu": replace(_ELU, absolute=3),
+    "hard_silu": ActivationFunction(
+        lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0,
+        lambda x: np.where(np.abs(x) < 3.0, (2.0 * x + 3.0) / 6.0, np.where(x > 0, 1.0, 0.0)), 1.5, 0, 1, 3,
+    ),
+    "hard_tanh": ActivationFunction(
+        lambda x: np.clip(x, -1.0, 1.0), lambda x: np.where(np.abs(x) < 1.0, 1.0, 0.0), 1.0, 0, 0
+    ),
+    "log_sigmoid": ActivationFunction(lambda x: -_softplus(-x), lambda x: _sigmoid(-x), 1.0, 1, 4),
+    "mish": ActivationFunction(lambda x: x * np.tanh(_softplus(x)), _mish_slope, 1.0889, 1, 6),
+    "relu6": ActivationFunction(
+        lambda x: np.clip(x, 0.0, 6.0), lambda x: np.where((x > 0) & (x < 6.0), 1.0, 0.0), 1.0, 0, 0
+    ),
+    "soft_shrink": ActivationFunction(
+        lambda x: x - np.clip(x, -0.5, 0.5), lambda x: np.where(np.abs(x) > 0.5, 1.0, 0.0), 1.0, 0, 1
+    ),
+    "sparse_plus": ActivationFunction(
+        lambda x: np.where(x < 1.0, np.maximum(np.minimum(x, 1.0) + 1.0, 0.0) ** 2 / 4.0, x),
+        lambda x: np.clip(x + 1.0, 0.0, 2.0) / 2.0, 1.0, 0, 4,
+    ),
+    "sparse_sigmoid": ActivationFunction(
+        lambda x: np.clip(0.5 * x + 0.5, 0.0, 1.0), lambda x: np.where(np.abs(x) < 1.0, 0.5, 0.0), 0.5, 1, 0
+    ),
+    "squareplus": ActivationFunction(
+        _squareplus, lambda x: 0.5 + 0.5 * x / np.sqrt(x * x + 4.0), 1.0, 3, 1, 1.5
+    ),
+    "tanh_shrink": ActivationFunction(_tanh_shrink, lambda x: np.tanh(x) ** 2, 1.0, 7, 1),
 }  # fmt: skip
 
 # The kernels of RNN, GRU and LSTM have activations of their own. softsign is a sum and a division; elu an exp of at
@@ -168,6 +220,7 @@ _IN_RECURRENCES: Mapping[ActivationName, ActivationFunction] = {
     "tanh": replace(ACTIVATIONS["tanh"], of_small=(2, 6)),
     "softsign": replace(ACTIVATIONS["softsign"], absolute=3, relative=0),
     "elu": replace(ACTIVATIONS["elu"], absolute=8, relative=0),
+    "celu": replace(ACTIVATIONS["celu"], absolute=8, relative=0),
     "softplus": replace(ACTIVATIONS["softplus"], absolute=2, relative=8),
 }
 

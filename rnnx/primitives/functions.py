@@ -1,4 +1,4 @@
-"""The primitives that apply a function: the activations, softmax, the maximum, and the variance.
+"""The primitives that apply a function: the activations, softmax and its logarithm, the maximum, and the variance.
 
 No theorem gives the error of a runtime's own tanh or exp: `rnnx.primitives.activations` has what was measured.
 
@@ -15,6 +15,7 @@ from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, Activat
 from rnnx.primitives.arrays import Array
 from rnnx.primitives.float32 import SMALLEST_NORMAL, UNIT_ROUNDOFF, exp_roundoffs, function_errors, gamma
 from rnnx.primitives.operands import error_of, exact, links_to, settle, tracked
+from rnnx.primitives.powers import LOG_ROUNDOFFS
 from rnnx.primitives.tracked import Link
 
 # Keras's layer UnitNormalization divides by no less.
@@ -22,7 +23,7 @@ _LEAST_NORM = 1e-12
 
 
 def activate(name: ActivationName, x: Array) -> Array:
-    """Applies an activation to each element of `x`; softmax normalizes over the last axis.
+    """Applies an activation to each element of `x`; softmax and log_softmax normalize over the last axis.
 
     Args:
         name: The activation, as Keras names it.
@@ -36,6 +37,8 @@ def activate(name: ActivationName, x: Array) -> Array:
     """
     if name == "softmax":
         return softmax(x)
+    if name == "log_softmax":
+        return log_softmax(x)
     if name not in ACTIVATIONS:
         raise ValueError(f"activation {name!r} is not supported")
     operand = tracked(x)
@@ -87,6 +90,44 @@ def softmax(x: Array, axis: int = -1) -> Array:
     if operand.trace.disturb is not None:
         new.disturb_by(_softmax_error(probs, shifted, None, axis))
     new.add_error(_softmax_error(probs, shifted, operand.error, axis))
+    return new  # type: ignore[no-any-return]  # a tracked value
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """Returns x - log(sum(exp(x))) along an axis.
+
+    As in `softmax`, the result does not depend on the number that a runtime subtracts from x first. If each x_j is off
+    by at most e_j, log(sum(exp(x))) moves by at most log(sum p_j exp(e_j)), where p is the softmax. The differences to
+    the subtracted number are rounded, then the exponentials, their sum, its logarithm, and the last difference.
+    """
+    operand, values = tracked(x), exact(x)
+    axis = axis % values.ndim - values.ndim  # a derivative has one axis more in front
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, without a warning
+        shifted = values - values.max(axis=axis, keepdims=True)
+        powers = np.exp(shifted)
+    sums = powers.sum(axis=axis, keepdims=True)
+    value = np.asarray(shifted - np.log(sums))
+    if operand is None:
+        return value
+    operand.settle()
+    probs = np.asarray(powers / sums)
+
+    def transposed(g: Array, p: Array) -> Array:
+        return np.asarray(g - p * g.sum(axis=axis, keepdims=True))
+
+    def error(inherited: Array | None) -> Array:
+        own = UNIT_ROUNDOFF * np.abs(shifted)
+        own = own if inherited is None else own + inherited * (1 + UNIT_ROUNDOFF)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an infinite bound, which says nothing
+            of_sum = np.log((probs * np.exp(own)).sum(axis=axis, keepdims=True))
+        of_sum = of_sum + gamma(exp_roundoffs() + values.shape[axis] + 1.0) * 1.001  # log(1 + d) for a d of that size
+        own = own + of_sum + LOG_ROUNDOFFS * UNIT_ROUNDOFF * (np.log(sums) + of_sum)
+        return np.asarray(own + UNIT_ROUNDOFF * (np.abs(value) + own) + 2 * SMALLEST_NORMAL)
+
+    new: Any = operand.result(value, None, links=[Link(operand, transposed=transposed, recorded=probs)])
+    if operand.trace.disturb is not None:
+        new.disturb_by(error(None))
+    new.add_error(error(operand.error))
     return new  # type: ignore[no-any-return]  # a tracked value
 
 

@@ -13,7 +13,7 @@ from rnnx.primitives.operands import tracked
 from rnnx.primitives.tracked import Link, OpenSum
 
 # OpenCL allows 3 units in the last place for a logarithm, and 16 for a power.
-_LOG_ROUNDOFFS = 6
+LOG_ROUNDOFFS = 6
 _POWER_ROUNDOFFS = 32
 
 
@@ -35,7 +35,7 @@ def log(x: Array) -> Array:
             error = np.where(least > 0, value - np.log(np.where(least > 0, least, 1.0)), np.inf)
         link = Link(operand, 1.0 / operand.value)
     size = np.abs(value) if error is None else np.abs(value) + error
-    return operand.result(value, error, links=[link], terms=OpenSum(size, products=_LOG_ROUNDOFFS, operations=1))
+    return operand.result(value, error, links=[link], terms=OpenSum(size, products=LOG_ROUNDOFFS, operations=1))
 
 
 def power(x: Array, exponent: float) -> Array:

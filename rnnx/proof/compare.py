@@ -170,7 +170,8 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         batch: One row or several.
         outputs: The outputs and states of the runtime.
     """
-    own = network.forward(batch.given)
+    exact_states: dict[str, tuple[Array, ...]] = {}
+    network.forward(batch.given, histories=exact_states)
     given = network.forward(batch.given, {name: values.astype(np.float64) for name, values in outputs.states.items()})
     curves = []
     for node in network.nodes:
@@ -179,10 +180,9 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
         actual = outputs.states[node.name].astype(np.float64)
         time = actual.shape[1]
         steps = np.unique(np.geomspace(1, time, min(time, _CURVE_POINTS)).round().astype(int)) - 1
-        own_first, first = ([tensors[name].values for name in node.inputs[1:]] for tensors in (own, given))
+        first = [given[name].values for name in node.inputs[1:]]
         exact_first = [(state, np.zeros_like(state)) for state in first]
-        exact = node.layer.states(node.layer.in_order(own[node.inputs[0]]), own_first)
-        drift = np.abs(exact - actual).max(axis=(0, 2))
+        drift = np.abs(exact_states[node.name][0] - actual).max(axis=(0, 2))
         # The rounding of earlier layers does not count here: the inputs follow from the runtime's own states.
         x = given[node.inputs[0]]
         expected, bound = expect_steps(node.layer, x, np.zeros_like(x.values), actual, exact_first)

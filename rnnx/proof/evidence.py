@@ -33,7 +33,7 @@ from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
 from rnnx.reference import LSTM, Given, Input, Network, Node
 from rnnx.reference.streaming import CarriedState
 from rnnx.rounding.decisions import spread
-from rnnx.strict_json import from_json, read_fields
+from rnnx.strict_json import from_json, read_fields, to_dict
 
 EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
@@ -349,7 +349,7 @@ def _to_text(evidence: Evidence) -> str:
 
     Evidence of version 1 is written as it was when there was no other: without its version, and without cuts.
     """
-    document = dataclasses.asdict(evidence)
+    document = to_dict(evidence)
     if evidence.version == 1 and evidence.states.cuts is None:
         del document["version"], document["states"]["cuts"]
     document["figures"] = evidence.figures.document()

@@ -56,11 +56,15 @@ class ConvLSTM(LSTM):
         """The size of the hidden state as a vector."""
         return prod(self.state_image)
 
-    def gates(self, x_t: Array, h: Array) -> tuple[Array, Array, Array, Array]:
-        (rows, columns, _), leading = self.state_image, x_t.shape[:-1]
+    def read(self, x: Array) -> Array:
+        """Returns the images as they are: the gates convolve them."""
+        return x
+
+    def gates(self, read: Array, h: Array) -> tuple[Array, Array, Array, Array]:
+        (rows, columns, _), leading = self.state_image, read.shape[:-1]
         own_size = self.recurrent_kernel.shape[:2]
         own = [place(length, size, 1, 1, "same") for length, size in zip((rows, columns), own_size, strict=True)]
-        of_x = _convolve(x_t, self.image, self._axes(), self.kernel)
+        of_x = _convolve(read, self.image, self._axes(), self.kernel)
         of_h = _convolve(h, (rows, columns), (own[0], own[1]), self.recurrent_kernel)
         i, f, c, o = split(of_x + of_h + self.bias, 4)
         s = self.recurrent_activation

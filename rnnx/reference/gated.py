@@ -43,22 +43,22 @@ class LSTM(Recurrent):
 
     carried_count: ClassVar[int] = 2
 
-    def gates(self, x_t: Array, h: Array) -> tuple[Array, Array, Array, Array]:
+    def gates(self, read: Array, h: Array) -> tuple[Array, Array, Array, Array]:
         """Computes the gates of one step.
 
         Args:
-            x_t: `(..., inputs)`, the input at one position.
+            read: `(..., 4 * units)`, W x_t.
             h: `(..., units)`, the hidden state before the step.
 
         Returns:
             i, f, the candidate g(U_c h + W_c x_t + b_c), and o; each `(..., units)`.
         """
-        i, f, c, o = split(x_t @ self.kernel + h @ self.recurrent_kernel + self.bias, 4)
+        i, f, c, o = split(read + h @ self.recurrent_kernel + self.bias, 4)
         s = self.recurrent_activation
         return activate(s, i), activate(s, f), activate(self.activation, c), activate(s, o)
 
-    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
-        return self.gates(x_t, h)
+    def begin(self, read: Array, h: Array) -> tuple[Array, ...]:
+        return self.gates(read, h)
 
     def finish(self, begun: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
         """Computes the hidden state and the cell state after one step, from its gates and the cell state before it."""
@@ -107,15 +107,16 @@ class GRU(Recurrent):
 
     def step(self, x_t: Array, h: Array) -> Array:
         """Computes the state after one step from the input `(..., inputs)` and the state `(..., units)` before it."""
+        return self.begin(self.read(x_t), h)[0]
+
+    def begin(self, read: Array, h: Array) -> tuple[Array, ...]:
+        """Computes the state after one step, where `read` is W x_t, `(..., 3 * units)`."""
         input_bias, recurrent_bias = self.biases
-        x_z, x_r, x_k = split(x_t @ self.kernel + input_bias, 3)
+        x_z, x_r, x_k = split(read + input_bias, 3)
         u_z, u_r, u_k = split(self.recurrent_kernel, 3)
         d_z, d_r, d_k = split(recurrent_bias, 3)
         z = activate(self.recurrent_activation, x_z + h @ u_z + d_z)
         r = activate(self.recurrent_activation, x_r + h @ u_r + d_r)
         recalled = r * (h @ u_k + d_k) if self.reset_after else (r * h) @ u_k
         k = activate(self.activation, x_k + recalled)
-        return mix(z, h, k)  # z * h + (1 - z) * k
-
-    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
-        return (self.step(x_t, h),)
+        return (mix(z, h, k),)  # z * h + (1 - z) * k

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from rnnx.primitives import Array, Mask, concatenate, divide_by_count, exact, maximum
+from rnnx.primitives import Array, Mask, concatenate, divide_by_count, exact, maximum, where
 from rnnx.reference.tensor import Tensor
 
 Operation = Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
@@ -64,11 +64,15 @@ class Concatenate:
 
 @dataclass(frozen=True)
 class Merge:
-    """Combines inputs of the same shape elementwise: sum, difference, product, mean, maximum or minimum.
+    """Combines inputs elementwise: sum, difference, product, mean, maximum or minimum.
 
-    A single feature of one input is combined with each feature of the others.
+    An axis of size 1 is repeated, as a single feature of one input for each feature of the others. An input of fewer
+    axes has them with size 1 after the batch.
 
     A position counts if it counts in any input. If any input has no mask, neither has the result.
+
+    At a masked position of one input, a product counts it as 1, and a maximum or minimum takes the other input alone. A
+    product is 0 where all inputs are masked. A sum, a difference and a mean ignore masks.
 
     Attributes:
         operation: How to combine them; `subtract` takes two inputs.
@@ -79,28 +83,46 @@ class Merge:
     def __call__(self, *inputs: Tensor) -> Tensor:
         masks = [x.mask for x in inputs if x.mask is not None]
         mask = _any(masks) if len(masks) == len(inputs) else None
-        return Tensor(self.combine([x.values for x in inputs]), mask)
-
-    def combine(self, values: Sequence[Array]) -> Array:
-        """Combines arrays of the same shape.
-
-        Raises:
-            ValueError: If the operation is not supported.
-        """
+        rank = max(x.values.ndim for x in inputs)
+        given = [x if x.values.ndim == rank else Tensor(_with_axes(x.values, rank)) for x in inputs]
+        values = [x.values for x in given]
         match self.operation:
             case "add":
-                return reduce(lambda a, b: a + b, values)
+                return Tensor(reduce(lambda a, b: a + b, values), mask)
             case "subtract":
-                return values[0] - values[1]
+                return Tensor(values[0] - values[1], mask)
             case "multiply":
-                return reduce(lambda a, b: a * b, values)
+                product = reduce(lambda a, b: a * b, [_or_one(x) for x in given])
+                return Tensor(product if mask is None else where(mask[..., None], product, 0.0), mask)
             case "average":
-                return divide_by_count(reduce(lambda a, b: a + b, values), float(len(values)))
+                return Tensor(divide_by_count(reduce(lambda a, b: a + b, values), float(len(values))), mask)
             case "maximum":
-                return reduce(maximum, values)
+                return Tensor(_largest(given), mask)
             case "minimum":
-                return -reduce(maximum, [-x for x in values])
+                return Tensor(-_largest([Tensor(-x.values, x.mask) for x in given]), mask)
         raise ValueError(f"operation {self.operation!r} is not supported")
+
+
+def _or_one(x: Tensor) -> Array:
+    return x.values if x.mask is None else where(x.mask[..., None], x.values, 1.0)
+
+
+def _largest(inputs: Sequence[Tensor]) -> Array:
+    """Takes the larger number of two inputs after the other; at a masked position, the number of the other one."""
+    first, *others = inputs
+    largest, mask = first.values, first.mask
+    for other in others:
+        values = other.values if other.mask is None else where(other.mask[..., None], other.values, largest)
+        largest = largest if mask is None else where(mask[..., None], largest, values)
+        mask = None if mask is None or other.mask is None else mask | other.mask
+        largest = maximum(largest, values)
+    return largest
+
+
+def _with_axes(values: Array, rank: int) -> Array:
+    if values.ndim == rank:
+        return values
+    return values.reshape(len(values), *[1] * (rank - values.ndim), *values.shape[1:])
 
 
 def _any(masks: list[Mask]) -> Mask:

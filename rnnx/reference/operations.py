@@ -24,6 +24,7 @@ from rnnx.primitives import (
     exact,
     largest,
     log,
+    log_softmax,
     maximum,
     norm,
     power,
@@ -131,8 +132,7 @@ class ApplyFunction:
     """
 
     function: Literal[
-        ActivationName, "absolute", "gelu_tanh", "log", "log1p", "log_sigmoid", "negative", "reciprocal", "relu6",
-        "rsqrt", "sqrt", "square",
+        ActivationName, "absolute", "gelu_tanh", "log", "log1p", "negative", "reciprocal", "rsqrt", "sqrt", "square",
     ]  # fmt: skip
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -149,14 +149,10 @@ class ApplyFunction:
                 return log(x)
             case "log1p":
                 return log(1.0 + x)
-            case "log_sigmoid":
-                return -activate("softplus", -x)
             case "negative":
                 return -x
             case "reciprocal":
                 return _divide(1.0, x)
-            case "relu6":
-                return _clip(x, 0.0, 6.0)
             case "rsqrt":
                 return rsqrt(x)
             case "sqrt":
@@ -368,8 +364,7 @@ class ApplyAlong:
             case "softmax":
                 return Tensor(softmax(values, axis=axis))
             case "log_softmax":
-                shifted = values - largest(values, axis, keepdims=True)
-                return Tensor(shifted - log(activate("exponential", shifted).sum(axis=axis, keepdims=True)))
+                return Tensor(log_softmax(values, axis=axis))
             case "cumsum":
                 size, back = values.shape[axis], axis - values.ndim
                 last = swap(values, back, -1) if back < -1 else values

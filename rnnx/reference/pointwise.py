@@ -13,7 +13,7 @@ Source: as Keras 3 defines them (`keras.layers`, `keras.ops.nn`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from rnnx.primitives import (
 )
 from rnnx.primitives.float32 import gamma, roundoffs
 from rnnx.reference.tensor import Tensor
+from rnnx.strict_json import OMIT_DEFAULT
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +134,15 @@ class LeakyReLU:
 
 @dataclass(frozen=True)
 class CappedReLU:
-    """Returns x between 0 and `most`, 0 below, and `most` above."""
+    """Returns x between 0 and `most`, `negative_slope` * x below, and `most` above."""
 
     most: float
+    negative_slope: float = field(default=0.0, metadata=OMIT_DEFAULT)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(-maximum(-activate("relu", x.values), np.full((), -self.most)), x.mask)
+        slope = self.negative_slope
+        values = apply(LeakyReLU(slope).function, x.values) if slope else activate("relu", x.values)
+        return Tensor(-maximum(-values, np.full((), -self.most)), x.mask)
 
 
 @dataclass(frozen=True)
@@ -235,12 +239,18 @@ class PReLU:
     """Returns x where x is positive, alpha * x elsewhere.
 
     Attributes:
-        negated: `(features,)` or `(1,)`, -alpha: Keras multiplies with it, and files hold it.
+        negated: `(features,)` or `(1,)`, -alpha: Keras multiplies with it, and files hold it. With a slope for each
+            position, it is `(time, features)` or `(time, 1)`.
 
     Source: K. He et al., "Delving deep into rectifiers", 2015.
     """
 
     negated: Array
+
+    @property
+    def position_size(self) -> int:
+        """The numbers of a position."""
+        return int(self.negated.shape[-1])
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(activate("relu", x.values) + activate("relu", -x.values) * self.negated, x.mask)

@@ -25,14 +25,21 @@ Source: the definition in Li Hang, "Machine Learning Methods"; masks and layers 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.primitives import ActivationName, Array, activate, where
 from rnnx.reference.tensor import Tensor
+
+# Positions whose products with W are computed at once.
+_READ_AT_ONCE = 64
+_ALL = slice(None)
+# The rows of a batch that are read at a position; None if there are none.
+_Rows: TypeAlias = slice | npt.NDArray[np.intp] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +75,23 @@ class Recurrent(ABC):
         """The size of the hidden state."""
         return len(self.recurrent_kernel)
 
+    def read(self, x: Array) -> Array:
+        """Computes what of a step follows from the input alone: the product W x, for any number of positions at once.
+
+        Args:
+            x: `(..., inputs)`.
+
+        Returns:
+            `(..., width)`, what `begin` needs of each position.
+        """
+        return x @ self.kernel
+
     @abstractmethod
-    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
+    def begin(self, read: Array, h: Array) -> tuple[Array, ...]:
         """Computes what of a step follows from the input and the hidden state alone.
 
         Args:
-            x_t: `(..., inputs)`, the input at one position.
+            read: The result of `read` at one position.
             h: `(..., units)`, the hidden state before the step.
 
         Returns:
@@ -104,7 +122,7 @@ class Recurrent(ABC):
             The states after the step, in the same order and shapes.
         """
         h, *others = carried
-        return self.finish(self.begin(x_t, h), tuple(others))
+        return self.finish(self.begin(self.read(x_t), h), tuple(others))
 
     def in_order(self, x: Tensor) -> Tensor:
         """Returns the input in the order in which this layer reads it: reversed in time if `go_backwards`."""
@@ -112,28 +130,52 @@ class Recurrent(ABC):
             return x
         return Tensor(x.values[:, ::-1], None if x.mask is None else x.mask[:, ::-1])
 
-    def carried(self, x: Tensor, first: Sequence[Array] = ()) -> tuple[Array, ...]:
+    def carried(self, x: Tensor, first: Sequence[Array] = (), added: Sequence[Array] = ()) -> tuple[Array, ...]:
         """Runs the recurrence.
 
         Args:
             x: `(batch, time, inputs)`, in reading order (see `in_order`).
             first: The states before the first position, the hidden state h first, each `(batch, units)`; zero if empty.
+            added: What is added to each state after each step, as a disturbance, `(batch, time, units)`; nothing if
+                empty.
 
         Returns:
             The states after each position, the hidden state h first; each `(batch, time, units)`.
         """
         batch, time, _ = x.values.shape
-        states = tuple(first) or (np.zeros((batch, self.units)),) * self.carried_count
+        states = [np.array(state) for state in first] or [np.zeros((batch, self.units))] * self.carried_count
         history = tuple(np.empty((batch, time, self.units)) for _ in states)
-        for t in range(time):
-            new_states = self.advance(x.values[:, t], states)
-            if x.mask is not None:
-                is_read = x.mask[:, t, None]
-                new_states = tuple(np.where(is_read, new, old) for new, old in zip(new_states, states, strict=True))
-            states = new_states
+        for t, (rows, read) in enumerate(self._read_steps(x)):
+            if rows is not None:
+                h, *others = (state[rows] for state in states)
+                new_states = self.finish(self.begin(read, h), tuple(others))
+                if added:
+                    new_states = tuple(new + more[rows, t] for new, more in zip(new_states, added, strict=True))
+                if rows is _ALL:
+                    states = list(new_states)
+                else:
+                    states = [_replaced(state, rows, new) for state, new in zip(states, new_states, strict=True)]
             for values, state in zip(history, states, strict=True):
                 values[:, t] = state
         return history
+
+    def _read_steps(self, x: Tensor) -> Iterator[tuple[_Rows, Array]]:
+        """Yields the rows that are read at each position, and the result of `read` for them."""
+        batch, time, _ = x.values.shape
+        rows = _read_rows(x)
+        for start in range(0, time, _READ_AT_ONCE):
+            chosen = rows[start : start + _READ_AT_ONCE]
+            given = x.values[:, start : start + _READ_AT_ONCE].swapaxes(0, 1)
+            if batch == 1 or all(each is _ALL for each in chosen):
+                yield from zip(chosen, self.read(given), strict=True)
+                continue
+            # Most positions of a padded batch may be masked. Nothing is computed there.
+            all_rows = np.arange(batch)
+            indices = [all_rows[:0] if each is None else all_rows[each] for each in chosen]
+            ends = np.cumsum([len(each) for each in indices])
+            steps = np.repeat(np.arange(len(chosen)), [len(each) for each in indices])
+            read = self.read(given[steps, np.concatenate(indices)])
+            yield from zip(chosen, np.split(read, ends[:-1]), strict=True)
 
     def states(self, x: Tensor, first: Sequence[Array] = ()) -> Array:
         """Returns the hidden state h after each position of an input in reading order, `(batch, time, units)`."""
@@ -165,13 +207,37 @@ class Recurrent(ABC):
         return self.outputs(self.states(x, [state.values for state in first]), x, has_first=bool(first))
 
 
+def _read_rows(x: Tensor) -> list[_Rows]:
+    """Returns the rows of a batch that are read at each position. At the others, the state is carried over."""
+    batch, time = x.values.shape[:2]
+    if x.mask is None:
+        return [_ALL] * time
+    return [
+        _ALL if count == batch else _at_least_two(np.flatnonzero(is_read)) if count else None
+        for count, is_read in zip(x.mask.sum(axis=0).tolist(), x.mask.T, strict=True)
+    ]
+
+
+def _at_least_two(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Returns a single row twice: BLAS multiplies a vector by another function, which adds in another order."""
+    return np.repeat(rows, 2) if len(rows) == 1 else rows
+
+
+def _replaced(state: Array, rows: _Rows, new: Array) -> Array:
+    """Returns a state with new values in some rows."""
+    state = state.copy()
+    state[rows] = new
+    return state
+
+
 @dataclass(frozen=True, eq=False)
 class SimpleRNN(Recurrent):
     """The article's recurrent layer: h_t = tanh(U h_{t-1} + W x_t + b)."""
 
     def step(self, x_t: Array, h: Array) -> Array:
         """Computes the state after one step from the input `(..., inputs)` and the state `(..., units)` before it."""
-        return activate(self.activation, h @ self.recurrent_kernel + x_t @ self.kernel + self.bias)
+        return self.begin(self.read(x_t), h)[0]
 
-    def begin(self, x_t: Array, h: Array) -> tuple[Array, ...]:
-        return (self.step(x_t, h),)
+    def begin(self, read: Array, h: Array) -> tuple[Array, ...]:
+        """Computes the state after one step: tanh(U h + W x + b), where `read` is W x."""
+        return (activate(self.activation, h @ self.recurrent_kernel + read + self.bias),)

@@ -6,6 +6,7 @@ Source: as Keras 3 defines them (`keras.layers`), including the mask of the resu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -85,10 +86,16 @@ class Reshape:
     """Gives the numbers of each row another shape, in the same order; the result has no mask.
 
     Attributes:
-        shape: The new shape without the batch axis. One size may be -1; it follows from the others.
+        shape: The new shape without the batch axis. One size may be -1; it follows from the others. If it is the first,
+            each position is given another shape.
     """
 
     shape: tuple[int, ...]
+
+    @property
+    def position_size(self) -> int | None:
+        """The numbers of a position, if each of them is given another shape."""
+        return prod(self.shape[1:]) if self.shape[0] == -1 else None
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values.reshape(len(x.values), *self.shape))

@@ -1,9 +1,10 @@
-"""Replaces Erfc and Log1p, which ONNX lacks, because tf2onnx 1.17 copies TensorFlow's operators into the graph.
+"""Replaces Erfc, Expm1 and Log1p, which ONNX lacks, because tf2onnx 1.17 copies TensorFlow's operators into the graph.
 
-TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)). Delete these when tf2onnx converts both. ConstantOfShape, which
-remains of `ops.ones_like`, is replaced by Expand, and a Cast of truth values to float32 by Where.
+TensorFlow computes gelu as x / 2 erfc(-x / sqrt(2)), and Keras celu by expm1. Delete these when tf2onnx converts them.
+ConstantOfShape, which remains of `ops.ones_like`, is replaced by Expand, and a Cast of truth values to float32 by
+Where.
 
-Source: erfc(x) = 1 - erf(x) and log1p(x) = log(1 + x), by definition.
+Source: erfc(x) = 1 - erf(x), expm1(x) = exp(x) - 1 and log1p(x) = log(1 + x), by definition.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import MARKER_DOMAIN
 
-_MISSING = ("Erfc", "Log1p")
+_MISSING = ("Erfc", "Expm1", "Log1p")
 
 
 def replace_missing(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replaces every Erfc and Log1p of the main graph and of the bodies of its Loops.
+    """Replaces every Erfc, Expm1 and Log1p of the main graph and of the bodies of its Loops.
 
     Returns:
         A new model. Without them it is equal to the given one.
@@ -131,6 +132,10 @@ def _written(node: onnx.NodeProto, one: str) -> Iterator[onnx.NodeProto]:
         erf = f"{result}.erf"
         yield helper.make_node("Erf", [x], [erf], name=erf)
         yield helper.make_node("Sub", [one, erf], [result], name=result)
+    elif node.op_type == "Expm1":
+        power = f"{result}.exp"
+        yield helper.make_node("Exp", [x], [power], name=power)
+        yield helper.make_node("Sub", [power, one], [result], name=result)
     else:
         total = f"{result}.total"
         yield helper.make_node("Add", [one, x], [total], name=total)

@@ -30,7 +30,7 @@ LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
 
 MARKER_DOMAIN = "rnnx.marker"
 MARKER_TYPE = "Recurrence"
-# The activations' names in the reference and in ONNX. Two have the same operator, with other parameters.
+# The activations' names in the reference and in ONNX. Where ONNX has no such operator, the name is our own.
 ONNX_ACTIVATIONS = {
     "linear": "Affine",
     "tanh": "Tanh",
@@ -47,19 +47,41 @@ ONNX_ACTIVATIONS = {
     "silu": "Silu",
     "exponential": "Exp",
     "softmax": "Softmax",
+    "celu": "Celu",
+    "hard_silu": "HardSilu",
+    "hard_tanh": "HardTanh",
+    "log_sigmoid": "LogSigmoid",
+    "mish": "Mish",
+    "relu6": "Relu6",
+    "soft_shrink": "SoftShrink",
+    "sparse_plus": "SparsePlus",
+    "sparse_sigmoid": "SparseSigmoid",
+    "squareplus": "SquarePlus",
+    "tanh_shrink": "TanhShrink",
+    "log_softmax": "LogSoftmax",
 }
 # Of these, ONNX's recurrent operators have none; `rnnx.rewrites.step_scan` writes a recurrence that has one.
-NOT_NATIVE = frozenset({"Selu", "Gelu", "Silu", "Exp", "Softmax"})
+NOT_NATIVE = frozenset(
+    {
+        "Selu", "Gelu", "Silu", "Exp", "Softmax", "HardSilu", "HardTanh", "LogSigmoid", "Mish", "Relu6", "SoftShrink",
+        "SparsePlus", "SquarePlus", "TanhShrink", "LogSoftmax",
+    }
+)  # fmt: skip
+# These are an operator of another name, with parameters of their own.
+_OPERATORS = {"Celu": "Elu", "HardSigmoidKeras2": "HardSigmoid", "SparseSigmoid": "HardSigmoid"}
 # The activations' parameters in Keras. They are written into every file, because ONNX has other defaults.
-ALPHAS = {"Affine": 1.0, "HardSigmoid": 1 / 6, "HardSigmoidKeras2": 0.2, "Elu": 1.0, "LeakyRelu": 0.2}
-BETAS = {"Affine": 0.0, "HardSigmoid": 0.5, "HardSigmoidKeras2": 0.5}
+ALPHAS = {
+    "Affine": 1.0, "HardSigmoid": 1 / 6, "HardSigmoidKeras2": 0.2, "SparseSigmoid": 0.5, "Elu": 1.0, "Celu": 1.0,
+    "LeakyRelu": 0.2,
+}  # fmt: skip
+BETAS = {"Affine": 0.0, "HardSigmoid": 0.5, "HardSigmoidKeras2": 0.5, "SparseSigmoid": 0.5}
 # Of these, act(0) is not 0: they do not keep a state at zero while the input is zero.
-NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "HardSigmoidKeras2", "Softplus"})
+NOT_ZERO_AT_ZERO = frozenset({"Sigmoid", "HardSigmoid", "HardSigmoidKeras2", "SparseSigmoid", "Softplus"})
 
 
 def operator_of(activation: str) -> str:
     """Returns the ONNX operator of an activation that `ONNX_ACTIVATIONS` names."""
-    return activation.removesuffix("Keras2")
+    return _OPERATORS.get(activation, activation)
 
 
 def _select(new: Pattern, old: Pattern) -> Pattern:

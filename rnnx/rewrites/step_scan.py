@@ -165,16 +165,35 @@ class _Body:
         return [self._add("Add", [self._add("Mul", [z, h]), self._add("Mul", [rest, k])])]
 
     def _activate(self, activation: str | None, x: str) -> str:
+        add, number = self._add, self._number
         match activation:
             case "Affine" | None:  # with factor 1: the RNN operator's name for no activation
                 return x
             case "Silu":
-                return self._add("Mul", [x, self._add("Sigmoid", [x])])
+                return add("Mul", [x, add("Sigmoid", [x])])
+            case "HardSilu":
+                return add("Mul", [x, self._activate("HardSigmoid", x)])
+            case "Mish":
+                return add("Mul", [x, add("Tanh", [add("Softplus", [x])])])
             case "Gelu":  # x / 2 erfc(-x / sqrt(2)), as TensorFlow has it, with erfc(x) = 1 - erf(x)
-                erf = self._add("Erf", [self._add("Mul", [x, self._number(-(0.5**0.5))])])
-                return self._add(
-                    "Mul", [self._add("Mul", [x, self._number(0.5)]), self._add("Sub", [self._number(1.0), erf])]
-                )
+                erf = add("Erf", [add("Mul", [x, number(-(0.5**0.5))])])
+                return add("Mul", [add("Mul", [x, number(0.5)]), add("Sub", [number(1.0), erf])])
+            case "Relu6":
+                return self._clip(x, 0.0, 6.0)
+            case "HardTanh":
+                return self._clip(x, -1.0, 1.0)
+            case "SoftShrink":
+                return add("Sub", [x, self._clip(x, -0.5, 0.5)])
+            case "TanhShrink":
+                return add("Sub", [x, add("Tanh", [x])])
+            case "LogSigmoid":
+                return add("Neg", [add("Softplus", [add("Neg", [x])])])
+            case "SparsePlus":  # (x + 1)^2 / 4 between -1 and 1, where it is at least x
+                root = add("Add", [self._clip(x, -1.0, 1.0), number(1.0)])
+                return add("Max", [x, add("Mul", [add("Mul", [root, root]), number(0.25)])])
+            case "SquarePlus":
+                root = add("Sqrt", [add("Add", [add("Mul", [x, x]), number(4.0)])])
+                return add("Mul", [add("Add", [x, root]), number(0.5)])
         given: dict[str, Any] = {"alpha": ALPHAS.get(activation), "beta": BETAS.get(activation)}
         return self._add(
             operator_of(activation), [x], **{name: value for name, value in given.items() if value is not None}
@@ -189,6 +208,9 @@ class _Body:
     def _slice(self, value: str, start: int, end: int, axis: int = 1) -> str:
         bounds = [self._constant(f"int64_{n}", np.array([n], np.int64)) for n in (start, end, axis)]
         return self._add("Slice", [value, *bounds])
+
+    def _clip(self, value: str, least: float, most: float) -> str:
+        return self._add("Clip", [value, self._number(least), self._number(most)])
 
     def _number(self, value: float) -> str:
         return self._constant(f"number_{value}", np.array(value, np.float32))

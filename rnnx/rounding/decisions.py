@@ -149,9 +149,7 @@ def _decide_part(
 def decide_distinct_rows(
     network: Network, batches: Iterable[Mapping[str, npt.NDArray[Any]]]
 ) -> list[dict[str, Decisions]]:
-    """Decides several batches; a single row that an earlier batch holds too is decided once.
-
-    Only outputs over the time are worth the search: each of their rows costs many passes.
+    """Decides several batches; a single row that an earlier batch holds too, with the same padding, is decided once.
 
     Args:
         network: As in `decide`.
@@ -166,7 +164,7 @@ def decide_distinct_rows(
         count = len(next(iter(given.values())))
         keys = [tuple((k, v.shape[1:], v[row].tobytes()) for k, v in sorted(given.items())) for row in range(count)]
         known = rows.get(keys[0]) if count == 1 else None
-        if known is not None and all(each.values.ndim > 2 for each in decisions[known[0]].values()):
+        if known is not None:
             decisions.append({name: each.row(known[1]) for name, each in decisions[known[0]].items()})
         else:
             decisions.append(decide(network, given))

@@ -38,7 +38,7 @@ from rnnx.reference import (
     cell_state_of,
     last_state_of,
 )
-from rnnx.rounding.recurrent_bounds import at_positions, states_before
+from rnnx.rounding.recurrent_bounds import at_positions, join, parts_of, states_before
 
 _SMALL = 2.0**-20
 _COPIES = 2  # the runs of each row: disturbed in full size, and small
@@ -71,7 +71,9 @@ def rows_of_first_order(
         for node in network.nodes:
             if isinstance(node.layer, Recurrent):
                 if node.name in histories:
-                    holds &= _disturb(node, node.layer, tensors, histories[node.name], disturbed)
+                    linear = _disturb(node, node.layer, tensors, histories[node.name], disturbed)
+                    # Each position of a row is a row of a recurrence in a TimeDistributed.
+                    holds &= linear.reshape(count, -1).all(axis=-1)
             elif any(name in disturbed for name in node.inputs) and not isinstance(node.layer, Embedding):
                 disturbed[node.name] = node.layer(*(_copied(name, tensors, disturbed) for name in node.inputs))
         for name, node in network.ends.items():
@@ -96,7 +98,7 @@ def _disturb(
     noise = _step_bounds(layer, x, own, [state.values for state in first])
     copied, *copied_first = (_copied(name, tensors, disturbed) for name in node.inputs)
     copied = layer.in_order(copied)
-    history = _run(layer, copied, [state.values for state in copied_first], [_signed(values) for values in noise])
+    history = layer.carried(copied, [state.values for state in copied_first], [_signed(values) for values in noise])
     disturbed[node.name] = layer.outputs(history[0], copied, has_first=bool(first))
     for name, states in zip((last_state_of(node.name), cell_state_of(node.name)), history, strict=False):
         disturbed[name] = Tensor(states[:, -1])
@@ -118,13 +120,19 @@ def _is_read(x: Tensor) -> npt.NDArray[np.bool_]:
 
 def _step_bounds(layer: RecurrentLayer, x: Tensor, own: Sequence[Array], first: Sequence[Array]) -> list[Array]:
     """Bounds the rounding of each step from exact states, for each state; zero at masked positions."""
-    trace, is_read = Trace(in_recurrence=True), _is_read(x)
-    before = tuple(track(trace, states_before(states, *first[i : i + 1])[is_read]) for i, states in enumerate(own))
-    errors = [rounded(state).error for state in layer.advance(track(trace, x.values[is_read]), before)]
-    return [
-        np.zeros_like(states) if error is None else at_positions(is_read, error)
-        for states, error in zip(own, errors, strict=True)
-    ]
+    is_read = _is_read(x)
+    befores = [states_before(states, *first[i : i + 1]) for i, states in enumerate(own)]
+    parts: list[list[Array]] = []
+    for at in parts_of(is_read):
+        trace = Trace(in_recurrence=True)
+        after = layer.advance(track(trace, x.values[at]), tuple(track(trace, before[at]) for before in befores))
+        parts.append([_error_of(state) for state in after])
+    return [at_positions(is_read, join(errors)) for errors in zip(*parts, strict=True)]
+
+
+def _error_of(state: Array) -> Array:
+    tracked = rounded(state)
+    return np.zeros(tracked.shape) if tracked.error is None else tracked.error
 
 
 def _signed(bounds: Array) -> Array:
@@ -133,24 +141,6 @@ def _signed(bounds: Array) -> Array:
     signs = np.random.default_rng(0).choice([-1.0, 1.0], bounds.shape[1:])[::-1]
     full = bounds * signs
     return np.concatenate([full, _SMALL * full])
-
-
-def _run(layer: RecurrentLayer, x: Tensor, first: Sequence[Array], noise: Sequence[Array]) -> list[Array]:
-    """Runs a recurrence as `Recurrent.carried` does, with something added to each state after each step."""
-    shape = noise[0].shape
-    states = tuple(first) or (np.zeros((shape[0], layer.units)),) * layer.carried_count
-    history = [np.empty(shape) for _ in states]
-    for t in range(shape[1]):
-        after = tuple(
-            state + moved[:, t] for state, moved in zip(layer.advance(x.values[:, t], states), noise, strict=True)
-        )
-        if x.mask is not None:
-            is_read = x.mask[:, t, None]
-            after = tuple(np.where(is_read, new, old) for new, old in zip(after, states, strict=True))
-        states = after
-        for values, state in zip(history, states, strict=True):
-            values[:, t] = state
-    return history
 
 
 def _copied(name: str, tensors: Mapping[str, Tensor], disturbed: Mapping[str, Tensor]) -> Tensor:

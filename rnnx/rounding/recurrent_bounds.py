@@ -19,15 +19,19 @@ Source: N. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnx.primitives import Trace, track
 from rnnx.primitives.operands import rounded
 from rnnx.reference import LSTM, Array, Mask, RecurrentLayer, Tensor
 from rnnx.rounding.layer_bounds import bound_of
 
+# Of 64 numbers each: most of the arrays of one operation then stay in the cache of a core.
+_POSITIONS_AT_ONCE = 1 << 10
 # The states before the first step, h first, each `(batch, units)` with how far the runtime's may be from it.
 First: TypeAlias = Sequence[tuple[Array, Array]]
 
@@ -50,11 +54,7 @@ def expect_steps(
     x = layer.in_order(x)
     x_error = x_error[:, ::-1] if layer.go_backwards else x_error
     before, before_error = _before(states, first)
-    (expected, bound), _ = _steps(layer, x, x_error, (before, before_error), first[1:])
-    if x.mask is not None:
-        is_read = x.mask[:, :, None]
-        expected, bound = np.where(is_read, expected, before), np.where(is_read, bound, before_error)
-    return expected, bound
+    return _steps(layer, x, x_error, (before, before_error), first[1:])[0]
 
 
 def expect_cell_state(layer: LSTM, x: Tensor, x_error: Array, states: Array, first: First = ()) -> tuple[Array, Array]:
@@ -95,15 +95,10 @@ def step_bound(layer: RecurrentLayer, x_t: Array, h: Array, x_error: Array) -> A
     Returns:
         (..., units).
     """
-    (state,) = layer.finish(_begin(layer, x_t, x_error, (h, np.zeros_like(h))), ())
-    return np.asarray(bound_of(state))
-
-
-def _begin(layer: RecurrentLayer, x_t: Array, x_error: Array, h: tuple[Array, Array]) -> tuple[Array, ...]:
     trace = Trace(in_recurrence=True)
-    # Exact inputs and states are the usual case, which saves half of the work.
-    given = [track(trace, values, error if error.any() else None) for values, error in ((x_t, x_error), h)]
-    return layer.begin(*given)
+    read = track(trace, x_t, x_error if x_error.any() else None)
+    (state,) = layer.finish(layer.begin(layer.read(read), track(trace, h)), ())
+    return np.asarray(bound_of(state))
 
 
 def _steps(
@@ -119,17 +114,15 @@ def _steps(
         first_others: The other states before the first step; zero if empty.
 
     Returns:
-        The hidden states with their bounds, without meaning at masked positions; and each other state after the last
+        The hidden states with their bounds, at a masked position those before it; and each other state after the last
         step, with its bound.
     """
-    # Most positions of a padded batch may be masked. Nothing is computed there.
     is_read = np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask
-    begun = _begin(layer, x.values[is_read], x_error[is_read], (before[0][is_read], before[1][is_read]))
+    begun = _begin_all(layer, x, x_error, before, is_read)
     if layer.carried_count == 1:
-        (state,) = layer.finish(begun, ())
-        value, error = _with_error(state)
-        return (at_positions(is_read, value), at_positions(is_read, error)), []
-    shown = [tuple(at_positions(is_read, part) for part in _with_error(values)) for values in begun]
+        ((value, error),) = begun
+        return (at_positions(is_read, value, before[0]), at_positions(is_read, error, before[1])), []
+    shown = [(at_positions(is_read, value), at_positions(is_read, error)) for value, error in begun]
     expected, bound = np.empty_like(before[0]), np.empty_like(before[0])
     zero = np.zeros_like(expected[:, 0])
     others = list(first_others) or [(zero, zero)] * (layer.carried_count - 1)
@@ -139,14 +132,56 @@ def _steps(
         after = [_with_error(state) for state in layer.finish(now, tuple(track(trace, *other) for other in others))]
         others = [_unless_masked(new, old, x.mask, t) for new, old in zip(after[1:], others, strict=True)]
         expected[:, t], bound[:, t] = after[0]
-    return (expected, bound), others
+    there = is_read[:, :, None]
+    return (np.where(there, expected, before[0]), np.where(there, bound, before[1])), others
 
 
-def at_positions(is_read: Mask, values: Array) -> Array:
-    """Returns `(batch, time, ...)` with the values at the positions that are read, and zeros elsewhere."""
+def _begin_all(
+    layer: RecurrentLayer, x: Tensor, x_error: Array, before: tuple[Array, Array], is_read: Mask
+) -> list[tuple[Array, Array]]:
+    """Computes what of each step follows from the input and the hidden state, with its bounds.
+
+    Returns:
+        The states after the step, if the hidden state is the only one; otherwise the results of `Recurrent.begin`. Each
+        has the positions that are read, in their order.
+    """
+    # Exact inputs and states are the usual case, which saves half of the work.
+    errors = [error if error.any() else None for error in (x_error, before[1])]
+    parts = []
+    for at in parts_of(is_read):
+        trace = Trace(in_recurrence=True)
+        read, h = (
+            track(trace, values[at], None if error is None else error[at])
+            for values, error in zip((x.values, before[0]), errors, strict=True)
+        )
+        begun = layer.begin(layer.read(read), h)
+        parts.append([_with_error(state) for state in (layer.finish(begun, ()) if layer.carried_count == 1 else begun)])
+    return [(join([part[i][0] for part in parts]), join([part[i][1] for part in parts])) for i in range(len(parts[0]))]
+
+
+def parts_of(is_read: Mask) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Splits the positions that are read into parts so small that the arrays of their operations fit the caches.
+
+    Returns:
+        The rows and the steps of each part; one part without positions if none is read.
+    """
+    # Most positions of a padded batch may be masked. Nothing is computed there.
+    rows, steps = np.nonzero(is_read)
+    count = max(1, -(-len(rows) // _POSITIONS_AT_ONCE))
+    ends = np.linspace(0, len(rows), count + 1).round().astype(np.intp).tolist()
+    return [(rows[start:end], steps[start:end]) for start, end in pairwise(ends)]
+
+
+def join(parts: Sequence[Array]) -> Array:
+    """Joins the arrays of parts of the positions, without a copy if there is one part."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def at_positions(is_read: Mask, values: Array, others: Array | None = None) -> Array:
+    """Returns `(batch, time, ...)` with the values at the positions that are read, and `others` or zeros elsewhere."""
     if is_read.all():
         return values.reshape(*is_read.shape, *values.shape[1:])
-    spread = np.zeros((*is_read.shape, *values.shape[1:]))
+    spread = np.zeros((*is_read.shape, *values.shape[1:])) if others is None else others.copy()
     spread[is_read] = values
     return spread
 

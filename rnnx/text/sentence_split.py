@@ -36,32 +36,65 @@ _ABBREVIATIONS = (
 _PREFIXES = rb"(?i:e|co|pre|non|re|anti|multi|post|semi|sub|un|ex|mid|inter|counter|pro|bi|neo|ultra|mini)"
 _UNITS = rb"(?i:am|pm|k|m|b|bn|mm|cm|km|ft|kg|lbs?|hz|mhz|ghz|x)"
 
-_WORD = re.compile(
-    rb"|".join(
-        (
-            rb"(?:(?:https?|ftp)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]']",
-            rb"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
-            rb"[:;=]['-]?[()DPp]+" + _NOT_BEFORE_LETTER,
-            rb"(?:[A-Za-z]\.){2,}|[A-Z]\." + rb"(?=\s)|" + _ABBREVIATIONS + rb"\.",
-            rb"[0-9]+(?:[.,:/][0-9]+)*(?=" + _UNITS + _NOT_BEFORE_LETTER + rb")",
-            rb"[0-9]{3}-(?:[0-9]{3}-)?[0-9]{4}" + _NOT_BEFORE_LETTER,
-            rb"\.?[0-9]+(?:[.,:/][0-9]+)+" + _NOT_BEFORE_LETTER,
-            rb"[A-Z]+&[A-Z]+" + _NOT_BEFORE_LETTER,
-            rb"(?:" + _PREFIXES + rb"-)?" + _LETTER + rb"+(?:(?:\.|" + _APOSTROPHE + rb")" + _LETTER + rb"+)*",
-            _APOSTROPHE + rb"(?i:s|m|ll|ve|re|d)" + _NOT_BEFORE_LETTER,
-            rb"[.!?]{2,}|\xe2\x80\xa6",
-            rb"([!-/:-@\[-^`{-~])\1+",
-            rb"(" + _WIDE_SIGN + rb")\2*",
-            rb"\S",
-        )
-    )
+_PATTERNS = (
+    rb"(?:(?:https?|ftp)://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]']",
+    rb"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
+    rb"[:;=]['-]?[()DPp]+" + _NOT_BEFORE_LETTER,
+    rb"(?:[A-Za-z]\.){2,}|[A-Z]\." + rb"(?=\s)|" + _ABBREVIATIONS + rb"\.",
+    rb"[0-9]+(?:[.,:/][0-9]+)*(?=" + _UNITS + _NOT_BEFORE_LETTER + rb")",
+    rb"[0-9]{3}-(?:[0-9]{3}-)?[0-9]{4}" + _NOT_BEFORE_LETTER,
+    rb"\.?[0-9]+(?:[.,:/][0-9]+)+" + _NOT_BEFORE_LETTER,
+    rb"[A-Z]+&[A-Z]+" + _NOT_BEFORE_LETTER,
+    rb"(?:" + _PREFIXES + rb"-)?" + _LETTER + rb"+(?:(?:\.|" + _APOSTROPHE + rb")" + _LETTER + rb"+)*",
+    _APOSTROPHE + rb"(?i:s|m|ll|ve|re|d)" + _NOT_BEFORE_LETTER,
+    rb"[.!?]{2,}|\xe2\x80\xa6",
+    rb"([!-/:-@\[-^`{-~])\1+",
+    rb"(" + _WIDE_SIGN + rb")\2*",
+    rb"\S",
 )
-_ENDING = re.compile(
+_WORD = re.compile(rb"|".join(_PATTERNS))
+_BEFORE_ENDING = (
     rb"(?is)(?:.*[a-z\x80-\xff](?=n" + _APOSTROPHE + rb"t$)|.+(?=" + _APOSTROPHE + rb"(?:s|m|ll|ve|re|d)$)"
     rb"|can(?=not$)|(?:gon|wan)(?=na$)|got(?=ta$)|(?:do|does|did|ca|wo|is|was|would|could|should|has|have)(?=nt$)|i(?=m$|ve$))"
 )
+_ENDING = re.compile(_BEFORE_ENDING)
 _SENTENCE_END = re.compile(rb"[.!?]*[.!?]|\xe2\x80\xa6|\xe3\x80\x82")
 _CLOSING = frozenset((b'"', b"'", b"''", b")", b"]", b"\xe2\x80\x99", b"\xe2\x80\x9d", b"\xc2\xbb"))
+
+# The parts of the patterns that have names where the rule is written out; a part may contain the ones after it.
+_NAMED = {
+    "END": _NOT_BEFORE_LETTER,
+    "LETTER": _LETTER,
+    "SIGN": _WIDE_SIGN,
+    "APOSTROPHE": _APOSTROPHE,
+    "ABBREVIATION": _ABBREVIATIONS,
+    "PREFIX": _PREFIXES,
+    "UNIT": _UNITS,
+}
+
+
+def write_patterns() -> dict[str, list[str]]:
+    """Writes the patterns out, for programs in other languages.
+
+    Returns:
+        `space` has the white space that is not ASCII, `words` the patterns of words in their order, `before ending` the
+        one for the part of a word before an ending, and `sentence end` that of a word that ends a sentence. `names` are
+        the parts in braces, one a line.
+    """
+    names = [f"{name} = {_write(part, list(_NAMED)[i + 1 :])}" for i, (name, part) in enumerate(_NAMED.items())]
+    return {
+        "names": names,
+        "space": [_WIDE_SPACE.pattern.decode()],
+        "words": [_write(pattern, list(_NAMED)) for pattern in _PATTERNS],
+        "before ending": [_write(_BEFORE_ENDING, list(_NAMED))],
+        "sentence end": [_SENTENCE_END.pattern.decode()],
+    }
+
+
+def _write(pattern: bytes, names: list[str]) -> str:
+    for name in names:
+        pattern = pattern.replace(_NAMED[name], b"{" + name.encode() + b"}")
+    return pattern.decode()
 
 
 def split_text(text: bytes) -> Iterator[list[Word]]:

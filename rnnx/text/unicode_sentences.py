@@ -49,7 +49,7 @@ _LINE_ENDS = frozenset("\r\n")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 _ELLIPSES = frozenset("\x85\u2026")
 # Quotes and brackets that close, in ASCII, in general punctuation, and those of East Asia.
-_CLOSING = frozenset("\"')]}\u2019\u201d\u00bb\u203a\uff09\uff3d\uff5d\u300d\u300f\u3011\u300b\u3009\u3015\uff63")
+CLOSING = frozenset("\"')]}\u2019\u201d\u00bb\u203a\uff09\uff3d\uff5d\u300d\u300f\u3011\u300b\u3009\u3015\uff63")
 
 _LETTERS = f"A-Za-z0-9_{_CAPITAL}{_SMALL}{_CASELESS}"
 _LETTER, _NOT_BEFORE_LETTER = f"[{_LETTERS}]", f"(?![{_LETTERS}])"
@@ -69,6 +69,37 @@ _PATTERN = rf"""
 _SENTENCE_END = re.compile(rf"[.!?{_WIDE_MARK}]*[.!?{_WIDE_MARK}]|{_ELLIPSIS}+|{_WIDE_STOP}+")
 _IS_LETTER = re.compile(_LETTER).match
 _HYPHENS = "\\-\u2010\u2011"
+
+
+def write_patterns(*, joins_hyphens: bool) -> dict[str, list[str]]:
+    """Writes the patterns out, for programs in other languages; they match the classes of the characters of a text.
+
+    Returns:
+        `words` has the patterns of words in their order, `sentence end` that of a word that ends a sentence, and
+        `classes` the character that is written for each class outside ASCII.
+    """
+    classes = {
+        "capital letters": _CAPITAL,
+        "small letters": _SMALL,
+        "other letters and marks": _CASELESS,
+        "characters of scripts without spaces": _SINGLE,
+        "katakana": _KATAKANA,
+        "marks of scripts without spaces": _JOIN,
+        "symbols and emoji": _SYMBOL,
+        "exclamation and question marks": _WIDE_MARK,
+        "other ends of sentences": _WIDE_STOP,
+        "ellipses": _ELLIPSIS,
+    }
+    lines = _PATTERN.replace("JOINERS", _joiners(joins_hyphens=joins_hyphens)).strip().splitlines()
+    return {
+        "classes": [f"{character} {name}" for name, character in classes.items()],
+        "words": [line.strip().removeprefix("| ").replace(" | ", "|") for line in lines],
+        "sentence end": [_SENTENCE_END.pattern],
+    }
+
+
+def _joiners(*, joins_hyphens: bool) -> str:
+    return APOSTROPHE + (_HYPHENS if joins_hyphens else "")
 
 
 class _Text(NamedTuple):
@@ -108,7 +139,7 @@ class SentenceSplitter:
         self._lowered = lowered
         self._classes = WrittenCharacters(_class_of)
         self._kept = WrittenCharacters(lambda character, kind, replacement: "01"[kind != CharacterKind.DROPPED])
-        joiners = APOSTROPHE + (_HYPHENS if joins_hyphens else "")
+        joiners = _joiners(joins_hyphens=joins_hyphens)
         self._pattern = re.compile(_PATTERN.replace("JOINERS", joiners), re.VERBOSE)
 
     def split(self, text: bytes) -> Iterator[list[Word]]:
@@ -123,7 +154,7 @@ class SentenceSplitter:
         end, is_over, is_wide = 0, False, False  # of the last word; whether its marks have ended the sentence
         for first, last in self._find_words(read):
             between, of_word = read.classes[end:first], read.classes[first:last]
-            is_closing = is_over and not between and _CLOSING.issuperset(of_word)
+            is_closing = is_over and not between and CLOSING.issuperset(of_word)
             is_new = is_over and not is_closing and _begins_sentence(between, of_word[0], is_wide=is_wide)
             if sentence and (is_new or not _LINE_ENDS.isdisjoint(between)):
                 yield sentence

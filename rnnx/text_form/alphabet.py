@@ -89,8 +89,10 @@ class Alphabet:
         """
         width = count * self.per_chunk
         rest = np.zeros((len(spelled), width), np.int64)
-        for row, symbols in zip(rest, spelled, strict=True):
-            row[: len(symbols) - 1] = np.array(symbols[1:], np.int64) - self.last_alone
+        lengths = np.array([len(symbols) - 1 for symbols in spelled], np.intp)
+        symbols_after_first = np.array([symbol for symbols in spelled for symbol in symbols[1:]], np.int64)
+        columns = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rest[np.repeat(np.arange(len(spelled)), lengths), columns] = symbols_after_first - self.last_alone
         chunks = (rest.reshape(-1, count, self.per_chunk) * self.base ** np.arange(self.per_chunk)).sum(axis=2)
         firsts = np.array([symbols[0] for symbols in spelled], np.int64)
         return np.concatenate([firsts.reshape(-1, 1), chunks], axis=1)

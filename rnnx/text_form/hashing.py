@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -90,11 +91,20 @@ def find_perfect_hash(chunks: Ints, first: int) -> PerfectHash:
         chunks: (words, chunks), all rows different.
         first: The index of the first word in `slots`.
 
+    Returns:
+        The hash. It is shared, and must not be changed: an export needs it to build the tokenizer, and to check it.
+
     Raises:
         ValueError: If a thousand tries found none, which means that two rows are equal.
     """
+    return _find_perfect_hash(chunks.astype(np.int64).tobytes(), chunks.shape[1], first)
+
+
+@lru_cache(maxsize=2)
+def _find_perfect_hash(rows: bytes, width: int, first: int) -> PerfectHash:
+    chunks = np.frombuffer(rows, np.int64).reshape(-1, width)
     rng = np.random.default_rng(0)  # a fixed seed, so that a vocabulary always has the same tables
-    words, width = chunks.shape
+    words = len(chunks)
     largest = (_LIMIT - 1) // (max(_PRIMES) * width)
     for attempt in range(_MOST_TRIES):
         more = attempt % 16  # with one size only, words whose chunks differ by its multiples would always collide
@@ -125,19 +135,23 @@ def _place(groups: Ints, hashes: Ints, group_count: int, slot_count: int) -> tup
         return None  # two words have the same group and hash, so every shift puts them into the same slot
     by_group = np.argsort(groups, kind="stable")
     bounds = np.searchsorted(groups[by_group], np.arange(group_count + 1))
-    shifts, slots = np.zeros(group_count, np.int64), np.zeros(len(hashes), np.int64)
+    largest_first = np.argsort(bounds[:-1] - bounds[1:], kind="stable")
+    # Most groups have one word or two. Python's own integers take less time for these than arrays of them.
+    starts, words, ends = hashes.tolist(), by_group.tolist(), bounds.tolist()
+    shifts, slots = [0] * group_count, [0] * len(starts)
     is_free = np.ones(2 * slot_count, np.bool_)  # the slots twice, so that a window of it is every shift
-    for group in np.argsort(bounds[:-1] - bounds[1:], kind="stable"):
-        members = by_group[bounds[group] : bounds[group + 1]]
-        if not len(members):
+    for group in largest_first.tolist():
+        members = words[ends[group] : ends[group + 1]]
+        if not members:
             break
-        fits = np.ones(slot_count, np.bool_)
-        for start in hashes[members]:
-            fits &= is_free[start : start + slot_count]
+        fits, *others = (is_free[starts[word] : starts[word] + slot_count] for word in members)
+        for other in others:
+            fits = fits & other
         shift = int(fits.argmax())
         if not fits[shift]:
             return None
         shifts[group] = shift
-        slots[members] = (hashes[members] + shift) % slot_count
-        is_free[slots[members]] = is_free[slots[members] + slot_count] = False
-    return shifts, slots
+        for word in members:
+            slot = slots[word] = (starts[word] + shift) % slot_count
+            is_free[slot] = is_free[slot + slot_count] = False
+    return np.array(shifts, np.int64), np.array(slots, np.int64)

@@ -15,6 +15,7 @@ import keras
 
 from rnnx.bundle.config import ArraysConfig, ModelKind, Reading, TextRuleName, TokenizerConfig, WordsConfig
 from rnnx.errors import UsageError
+from rnnx.text.character_ngrams import NgramSettings
 from rnnx.text.word_vocabulary import VocabularySize
 from rnnx.train.budget import Budget, stretch_patience
 from rnnx.train.networks import TAGGER_FEATURES, Build, article_network, default_network, series_network, tagger_network
@@ -88,6 +89,8 @@ class TextRecipe(Recipe):
             unlabelled texts, a teacher also gives them probabilities to learn from.
         smoothing: How much of a label's probability is shared among all labels, in 0..1.
         embeddings: The file of the start weights of the words; it takes the place of the pretraining.
+        subwords: Which character n-grams words share in the training of small data that have neither unlabelled texts
+            nor such a file; None shares none.
     """
 
     kind: ClassVar[ModelKind] = "texts"
@@ -100,6 +103,7 @@ class TextRecipe(Recipe):
     pretraining_epochs: int = 0
     smoothing: float = 0.0
     embeddings: EmbeddingsFile | None = None
+    subwords: NgramSettings | None = None
 
     @property
     def reading(self) -> TokenizerConfig:
@@ -210,6 +214,7 @@ DEFAULT = TextRecipe(
     by_group=True,
     pretraining_epochs=2,
     smoothing=0.05,
+    subwords=NgramSettings(),
 )
 
 TAGGER = TaggerRecipe(

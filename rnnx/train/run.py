@@ -42,6 +42,7 @@ from rnnx.train.multilabel import multilabel
 from rnnx.train.numbers import series
 from rnnx.train.rating import rating
 from rnnx.train.recipes import DEFAULT_RECIPES, Recipe, SeriesRecipe, TaggerRecipe, TextRecipe
+from rnnx.train.subwords import with_subwords
 from rnnx.train.tagging import tagging
 from rnnx.train.task import Task
 
@@ -140,11 +141,11 @@ def make_task(dataset: AnyDataset, recipe: Recipe, seed: int) -> Task:
         case SeriesDataset(), SeriesRecipe():
             return series(dataset, recipe, seed)
         case Dataset(), TextRecipe():
-            return classification(dataset, recipe, seed)
+            return with_subwords(classification(dataset, recipe, seed))
         case LabelSetDataset(), TextRecipe():
-            return multilabel(dataset, recipe, seed)
+            return with_subwords(multilabel(dataset, recipe, seed))
         case RatingDataset(), TextRecipe():
-            return rating(dataset, recipe, seed)
+            return with_subwords(rating(dataset, recipe, seed))
     raise UsageError(
         f"recipe {recipe.name} is for {DESCRIPTIONS[recipe.kind]}, and {dataset.name} holds "
         f"{DESCRIPTIONS[dataset.kind]}; use --recipe {DEFAULT_RECIPES[dataset.kind].name}"

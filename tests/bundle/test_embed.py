@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
-from rnnx.bundle.embed import languages, read_snippet, targets, write_project
+from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
+from rnnx.bundle.kits import TEXTS_PATH, add_tagger
 from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError
+from rnnx.text.sentence_split import split_text
+from tests.make_bundles import BUNDLES
 
 
 def test_the_folder_of_samples_is_not_a_shipped_model() -> None:
@@ -64,9 +68,17 @@ def test_the_config_of_a_project_has_what_it_needs_and_no_hashes_of_other_files(
 
 def test_each_folder_of_a_sample_is_a_target() -> None:
     assert targets() == sorted(path.parent.name for path in SAMPLES_PATH.glob("*/README.md"))
-    assert set(targets()) - set(languages()) == {"mlflow", "triton"}
+    assert set(targets()) - set(languages()) == {"huggingface", "mlflow", "triton"}
     with pytest.raises(UsageError, match="there is no sample for 'triton'"):
         read_snippet("triton")
+
+
+def test_the_project_for_cpp_is_the_package_for_c_with_a_readme_of_its_own(tiny_bundle: Path, tmp_path: Path) -> None:
+    in_c = set(write_project("c", tiny_bundle, tmp_path / "c"))
+    in_cpp = set(write_project("cpp", tiny_bundle, tmp_path / "cpp"))
+    assert in_cpp == in_c | {Path("snippet.cpp")}
+    other = {path for path in in_c if (tmp_path / "c" / path).read_bytes() != (tmp_path / "cpp" / path).read_bytes()}
+    assert other == {Path("README.md")}
 
 
 def test_an_mlflow_model_names_its_loader_its_python_and_its_model(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -117,6 +129,89 @@ def test_an_existing_file_or_folder_is_kept(tiny_bundle: Path, tmp_path: Path) -
 def test_a_bundle_without_a_text_model_is_refused(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.text\.onnx is missing.*export it again"):
         write_project("python", tiny_run, tmp_path / "project")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", sorted({*targets_of("tagging")} & {*languages()}))
+def test_a_project_for_a_tagger_has_golden_vectors_that_every_parser_reads(target: str, tmp_path: Path) -> None:
+    write_project(target, BUNDLES / "words", tmp_path / "project")
+    (folder,) = (path.parent for path in (tmp_path / "project").rglob("model.onnx"))
+    for name in ("model.onnx", "vocabulary.txt"):
+        assert (folder / name).read_bytes() == (BUNDLES / "words" / name).read_bytes()
+    whole = json.loads((BUNDLES / "words" / "golden.json").read_bytes())
+    data = (folder / "golden.json").read_bytes()
+    golden = json.loads(data)
+    assert b"\\u" not in data  # a lone surrogate would be an escape
+    assert [[bytes.fromhex(word) for word in row["bytes"]] for row in golden["sentences"]] == [
+        [word.encode("utf-8", "surrogateescape") for word in row["words"]] for row in whole
+    ]
+    assert all(row["tolerance"] > 0 for row in golden["sentences"])
+    assert set(json.loads((folder / "config.json").read_bytes())) == {
+        *("name", "labels", "vocabulary_size", "words", "files"),
+    }
+
+
+def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
+    for row in json.loads(TEXTS_PATH.read_bytes()):
+        sentences = split_text(bytes.fromhex(row["bytes"]))
+        assert [[[word.start, word.end] for word in sentence] for sentence in sentences] == row["sentences"]
+
+
+@pytest.mark.parametrize("target", sorted(set(targets()) - set(targets_of("tagging"))))
+def test_other_samples_refuse_a_tagger(target: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"tags the words of a text, and the sample for {target} .*; choose .*python"):
+        write_project(target, BUNDLES / "words", tmp_path / "project")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_network_that_reads_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"series: reads numbers or ids, not texts"):
+        write_project("python", BUNDLES / "series", tmp_path / "project")
+
+
+def test_a_tagger_of_every_script_has_the_table_of_characters(tmp_path: Path) -> None:
+    bundle = read_directory(BUNDLES / "words")
+    assert bundle.config.words
+    words = dataclasses.replace(bundle.config.words, rule="unicode-14")
+    add_tagger(dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, words=words)), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_bytes())["characters"]["rule"] == "unicode-14"
+
+
+def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", "--target", "python", str(BUNDLES / "words")]) == 0
+    assert "Tagger.load()" in capsys.readouterr().out
+    assert run(["info", "--target", "java", str(BUNDLES / "words")]) == 0
+    assert capsys.readouterr().out.startswith("try (var tagger = Tagger.load()) {")
+    assert run(["info", "--target", "rust", str(BUNDLES / "words")]) == 2
+
+
+@pytest.mark.parametrize("target", ["node", "python"])
+def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(target: str, tmp_path: Path) -> None:
+    bundle = BUNDLES / "texts"
+    assert run(["embed", target, str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
+    (folder,) = (path.parent for path in (tmp_path / "project").rglob("model.stream.onnx"))
+    config = json.loads((folder / "config.json").read_bytes())
+    assert config["states"] == {"h": 8}
+    assert "characters" not in config
+    for name in ("model.stream.onnx", "vocabulary.txt"):
+        assert (folder / name).read_bytes() == (bundle / name).read_bytes()
+    golden = json.loads((folder / "golden.json").read_bytes())
+    assert len(golden) > 5
+    assert all(len(row["ids"]) < config["tokenizer"]["max_length"] and len(row["outputs"]) == 1 for row in golden)
+    assert not list((tmp_path / "project").rglob("model.text.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "said"),
+    [
+        ("java", "texts", "the sample for java reads no stream; choose node, python"),
+        ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
+        ("python", "sensor", "reads a text and gives one label or number"),
+    ],
+)
+def test_a_stream_that_no_sample_reads_is_refused(target: str, name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises((ModelError, UsageError), match=said):
+        write_project(target, BUNDLES / name, tmp_path / "project", streaming=True)
     assert not any(tmp_path.iterdir())
 
 

@@ -172,9 +172,9 @@ def test_two_layers_with_equal_weights_are_kept_apart() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([layers.LSTM(4, activation="mish", name="memory")], r"layer memory \(LSTM\) has the activation 'mish'"),
-        ([layers.GRU(4, recurrent_activation="celu", name="gru")], r"layer gru .* the recurrent activation 'celu'"),
-        ([layers.SimpleRNN(4, activation="relu6", name="rnn")], r"layer rnn .* the activation 'relu6'"),
+        ([layers.LSTM(4, activation="hard_shrink", name="memory")], r"layer memory \(LSTM\) has the activation 'hard_"),
+        ([layers.GRU(4, recurrent_activation="glu", name="gru")], r"layer gru .* the recurrent activation 'glu'"),
+        ([layers.SimpleRNN(4, activation="sparsemax", name="rnn")], r"layer rnn .* the activation 'sparsemax'"),
         ([layers.LSTM(4, unroll=True, name="memory")], r"layer memory .* unroll=True"),
         ([layers.RNN(layers.LSTMCell(4), name="wrapped")], r"layer wrapped \(RNN\) is of an unsupported class"),
     ],

@@ -41,7 +41,14 @@ def a_fixed_time() -> keras.Model:
     return keras.Model(x, [first, layers.Dense(2)(second)])
 
 
+def images_backwards() -> keras.Model:
+    x = keras.Input(batch_shape=(2, 3, 4, 1), name="x")
+    images = layers.ConvLSTM1D(2, 3, stateful=True, go_backwards=True, name="images")(x)
+    return keras.Model(x, layers.Flatten()(images))
+
+
 STATES = {
+    images_backwards: ("images_h", "images_c"),
     both_directions: ("both_forward_h", "both_forward_c", "both_backward_h", "both_backward_c", "upper_h"),
     a_fixed_time: ("a_b_forward_h", "a_b_backward_h"),
 }
@@ -55,9 +62,9 @@ def test_the_states_of_a_stateful_model_that_reads_backwards_go_in_and_out(build
     session = Session(read_directory(exported.path)[MODEL_NAME], device="cpu")
     first, *others = session.input_names
     assert others == [f"{name}_in" for name in STATES[build]]
-    states = {name: np.zeros((2, session.input_shapes[name][1]), np.float32) for name in others}
+    states = {name: np.zeros((2, *session.input_shapes[name][1:]), np.float32) for name in others}
     rng = np.random.default_rng(0)
-    for time in (3, 3, 3) if build is a_fixed_time else (3, 6, 1):  # calls in a row
+    for time in (3, 6, 1) if build is both_directions else (3, 3, 3):  # calls in a row
         shape = (2, time, *session.input_shapes[first][2:])
         x = rng.normal(size=shape).astype(np.float32)
         x = rng.integers(0, 9, shape).astype(np.int32) if build is both_directions else x

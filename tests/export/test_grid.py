@@ -37,7 +37,7 @@ def test_a_cell_is_proved(cell: Cell) -> None:
 def test_a_layer_is_proved_or_refused_with_its_reason(part: Part) -> None:
     ratio, refusal = grid_of_parts.run(part)
     if part.family == "unsupported":
-        assert "has the activation 'mish'" in refusal
+        assert "has the activation 'hard_shrink'" in refusal
         assert refusal.startswith("layer ")
         return
     assert refusal == ""

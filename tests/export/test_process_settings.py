@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
-from rnnx.export.process_settings import without_scikit_learn
+from rnnx.export.process_settings import without_unused_packages
 
 
-def test_scikit_learn_is_missing_inside_only() -> None:
-    before = sys.modules.pop("sklearn", None)
+@pytest.mark.parametrize("name", ["sklearn", "scipy"])
+def test_a_package_is_missing_inside_only(name: str) -> None:
+    before = sys.modules.pop(name, None)
     try:
-        with without_scikit_learn(), pytest.raises(ImportError):
-            import sklearn  # noqa: F401
-        assert "sklearn" not in sys.modules
+        with without_unused_packages(), pytest.raises(ImportError):
+            import_module(name)
+        assert name not in sys.modules
     finally:
         if before is not None:
-            sys.modules["sklearn"] = before
+            sys.modules[name] = before
 
 
-def test_a_scikit_learn_that_is_already_imported_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["sklearn", "scipy"])
+def test_a_package_that_is_already_imported_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     imported = object()
-    monkeypatch.setitem(sys.modules, "sklearn", imported)
-    with without_scikit_learn():
-        assert sys.modules["sklearn"] is imported
-    assert sys.modules["sklearn"] is imported
+    monkeypatch.setitem(sys.modules, name, imported)
+    with without_unused_packages():
+        assert sys.modules[name] is imported
+    assert sys.modules[name] is imported
 
 
 def test_no_garbage_is_collected_at_the_end() -> None:

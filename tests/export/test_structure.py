@@ -247,6 +247,23 @@ def test_a_stateful_model_gets_a_file_with_its_states(tmp_path: Path) -> None:
     assert load(exported.path) is not None
 
 
+def test_the_states_of_images_go_in_and_out_as_vectors(tmp_path: Path) -> None:
+    def build() -> keras.Model:
+        images = layers.ConvLSTM2D(2, (1, 2), padding="same", return_sequences=True, stateful=True, name="lower")
+        upper = layers.GRU(3, stateful=True, name="upper")
+        return keras.Sequential([keras.Input(batch_shape=(2, None, 2, 3, 1)), images, layers.Reshape((-1, 12)), upper])
+
+    model, path = save(build, tmp_path)
+    session = Session(read_directory(export(path, tmp_path / "out").path)[STREAM_NAME], device="cpu")
+    sizes = {"lower.h": 12, "lower.c": 12, "upper.h": 3}
+    states = {f"{name}_in": np.zeros((2, size), np.float32) for name, size in sizes.items()}
+    for time in (3, 1, 5):
+        x = np.random.default_rng(time).normal(size=(2, time, 2, 3, 1)).astype(np.float32)
+        answers = session.run_by_name({"x": x, **states})
+        np.testing.assert_allclose(np.asarray(model(x)), answers["values"], rtol=0, atol=2e-6)
+        states = {f"{name}_in": np.asarray(answers[f"{name}_out"], np.float32) for name in sizes}
+
+
 def half_stateful() -> keras.Model:
     lower, upper = layers.LSTM(4, return_sequences=True, stateful=True), layers.GRU(3, name="fresh")
     return keras.Sequential([keras.Input(batch_shape=(2, 3, 3)), lower, upper, layers.Dense(2)])
@@ -289,9 +306,9 @@ def test_what_cannot_be_rebuilt_is_refused_with_the_reason_and_the_remedy(tmp_pa
     with pytest.raises(ModelError, match=r'model fresh: it was never built.* keras\.Input\(\(None,\), dtype="int32"\)'):
         plain_model.make_plain(fresh)
     x = numbers()
-    inner = keras.Model(y := numbers(), layers.LSTM(4, activation="mish", name="deep")(y), name="body")
+    inner = keras.Model(y := numbers(), layers.LSTM(4, activation="hard_shrink", name="deep")(y), name="body")
     keras.Model(x, layers.Dense(1)(inner(x))).save(path)
-    with pytest.raises(ModelError, match=r"layer body\.deep \(LSTM\) has the activation 'mish'"):
+    with pytest.raises(ModelError, match=r"layer body\.deep \(LSTM\) has the activation 'hard_shrink'"):
         open_source(path)
 
 

@@ -81,6 +81,8 @@ def more_functions(x: Any) -> Any:
         ops.relu6(5 * a), ops.clip(a, -0.3, 0.4), ops.log(positive + 0.5), ops.log1p(positive), ops.rsqrt(positive),
         ops.reciprocal(positive), positive**1.7, a**2, a**3, positive**-0.5, ops.cast(a, "float32"),
         ops.ones_like(a) - a, ops.zeros_like(a) + a, ops.log_softmax(a, axis=-1), ops.normalize(a, axis=-1),
+        ops.celu(a), ops.hard_silu(3 * a), ops.hard_tanh(2 * a), ops.soft_shrink(a), ops.sparse_plus(2 * a),
+        ops.sparse_sigmoid(2 * a), ops.squareplus(a), ops.tanh_shrink(a),
     ]  # fmt: skip
     return last(ops.concatenate(parts, axis=-1))
 

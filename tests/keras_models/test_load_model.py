@@ -15,7 +15,7 @@ from keras import layers
 
 from rnnx.errors import ModelError, UsageError
 from rnnx.keras_models.file_formats import find_format
-from rnnx.keras_models.load_model import load_file, load_keras
+from rnnx.keras_models.load_model import _require_masks, load_file, load_keras
 
 pytestmark = pytest.mark.train
 
@@ -88,3 +88,28 @@ def test_what_keras_says_is_quoted_without_its_own_places(tmp_path: Path) -> Non
         load_file(found, tmp_path / "m.weights.h5")
     assert "keras.src" not in str(refused.value)
     assert "site-packages" not in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning")
+@pytest.mark.parametrize(
+    ("reader", "is_refused"),
+    [
+        (layers.LSTM(3, name="reader"), False),
+        (layers.GlobalAveragePooling1D(), False),
+        (layers.GlobalMaxPooling1D(), True),
+        (layers.Conv1D(3, 2), True),
+        (layers.Dense(3, name="reader"), True),  # an output at each position
+    ],
+)
+def test_a_product_of_masked_inputs_of_keras_2_is_refused_if_masked_positions_are_read(
+    reader: keras.Layer, is_refused: bool
+) -> None:
+    """In Keras 3 such a product is 0 at masked positions."""
+    x = layers.Embedding(9, 4, mask_zero=True)(ids := keras.Input((None,), dtype="int32"))
+    product = layers.Multiply(name="gate")([x, layers.Dense(4, "sigmoid")(x)])
+    model = keras.Model(ids, reader(layers.Dropout(0.1)(product)))
+    if is_refused:
+        with pytest.raises(ModelError, match=r"layer gate \(Multiply\) joins masked inputs"):
+            _require_masks(model)
+    else:
+        _require_masks(model)

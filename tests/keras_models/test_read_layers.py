@@ -96,11 +96,20 @@ def both_directions(mode: str) -> Body:
 
 def activations(x: Any) -> Any:
     """Applies every activation, in a Dense at each position and in a layer of its own."""
-    names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax"]
+    names = [*sorted(ACTIVATIONS.keys() - {"exponential"}), "softmax", "log_softmax"]
     x = rnn()(x)
     functions = [find_activation(name) for name in names]
     dense = [layers.Dense(2, function)(x) for function in functions]
     return last(layers.Concatenate()([*dense, *(layers.Activation(function)(x) for function in functions)]))
+
+
+def recurrences(x: Any) -> Any:
+    """Applies recurrences with activations that ONNX's operators lack, or have under another name."""
+    lstms = [("mish", "sparse_sigmoid"), ("soft_shrink", "relu6"), ("hard_tanh", "hard_silu")]
+    parts = [layers.LSTM(2, a, recurrent_activation=gates)(x) for a, gates in lstms]
+    grus = [("tanh_shrink", "sparse_plus"), ("celu", "sparse_sigmoid")]
+    parts += [layers.GRU(2, a, recurrent_activation=gates)(x) for a, gates in grus]
+    return layers.Concatenate()([*parts, *(layers.SimpleRNN(2, a)(x) for a in ("log_sigmoid", "squareplus"))])
 
 
 def merged(*merges: type[keras.Layer]) -> Body:
@@ -111,6 +120,25 @@ def merged(*merges: type[keras.Layer]) -> Body:
         return last(layers.Concatenate()([merge()([first, second]) for merge in merges]))
 
     return build
+
+
+def merged_and_read(x: Any) -> Any:
+    """Merges two and three inputs, all of them masked or not, and reads the result at masked positions too."""
+    states, unmasked = rnn()(x), layers.Reshape((-1, 4))(rnn()(x))
+    given = [[rnn()(x), states], [states, unmasked], [unmasked, states], [states, unmasked, rnn()(x)]]
+    kinds = (layers.Multiply, layers.Maximum, layers.Minimum)
+    parts = [layers.Dense(1)(kind()(inputs)) for kind in kinds for inputs in given]
+    return layers.GlobalMaxPooling1D()(layers.Concatenate()([*parts, layers.Add()([states, unmasked])]))
+
+
+def merged_with_rows(x: Any) -> Any:
+    """Merges states with one number, or one row, for all positions, as a squeeze-and-excite block does."""
+    states = rnn()(x)
+    row = layers.Dense(4, "sigmoid")(layers.GlobalMaxPooling1D()(states))
+    scaled = layers.Multiply()([states, layers.Reshape((1, 4))(row)])
+    return last(
+        layers.Concatenate()([merge()([scaled, row]) for merge in (layers.Add, layers.Subtract, layers.Maximum)])
+    )
 
 
 def adapted(axis: Any) -> keras.Layer:
@@ -181,10 +209,12 @@ BODIES: dict[str, Callable[[], Body]] = {
     "softmax layer": lambda: after_last(layers.Softmax()),
     "softmax activation": lambda: after_states(layers.Activation("softmax")),
     "activations": lambda: activations,
+    "activations of recurrences": lambda: recurrences,
     "dense exponential": lambda: after_states(layers.Dense(4, "exponential")),
     "merges": lambda: merged(
         layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum
     ),
+    "merges, read at all positions": lambda: merged_and_read,
     "merge three": lambda: lambda x: last(layers.Average()([rnn()(x), rnn()(x), layers.Multiply()([x, x, x])])),
     "add with itself": lambda: lambda x: last(layers.Add()([x, x])),
     "add half masked": lambda: half_masked(layers.Add()),
@@ -258,11 +288,16 @@ BODIES: dict[str, Callable[[], Body]] = {
         layers.ConvLSTM1D(3, 2, dilation_rate=2, go_backwards=True, use_bias=False, return_sequences=True),
         layers.Reshape((-1, 6)),
     ),
+    "recurrence of each position": lambda: after_states(
+        layers.Dense(6), layers.Reshape((-1, 3, 2)), layers.TimeDistributed(layers.LSTM(2))
+    ),
     "up sampling": lambda: after_states(layers.UpSampling1D(2)),
     "reshape": lambda: after_states(layers.Dense(6), layers.Reshape((-1, 2, 3)), layers.Reshape((-1, 6))),
     "flatten": lambda: after_last(layers.Flatten(), layers.Reshape((2, 2)), layers.Flatten()),
     "prelu": lambda: after_states(layers.PReLU(shared_axes=[1])),
     "prelu, last": lambda: after_last(layers.PReLU()),
+    "prelu of each position": lambda: lambda x: last(layers.PReLU(shared_axes=[2])(layers.PReLU()(square(x)))),
+    "merges of a row with positions": lambda: merged_with_rows,
     "normalization": lambda: (
         lambda x: last(layers.Normalization(mean=[0.3, -1.7, 2.1, 0.9], variance=[2.0, 0.1, 1, 3])(rnn()(x)))
     ),
@@ -278,7 +313,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "normalization of each number": lambda: lambda x: last(adapted((1, 2))(square(x))),
     "rescaling of features": lambda: after_states(layers.Rescaling([0.3, -1.7, 2.1, 0.9], [0.0, 0.1, -0.3, 2.0])),
     "rescaling of features, no offset": lambda: after_states(layers.Rescaling(np.array([0.3, -1.7, 2.1, 0.9]))),
-    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4)),
+    "capped relu": lambda: after_states(layers.ReLU(max_value=0.4), layers.ReLU(max_value=0.2, negative_slope=0.3)),
     "layer normalization of the time": lambda: lambda x: last(layers.LayerNormalization(axis=1)(square(x))),
     "layer normalization of all": lambda: (
         lambda x: last(layers.LayerNormalization(axis=[1, 2], center=False)(square(x)))
@@ -538,8 +573,8 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.Activation("mish", name="p")(rnn()(x)), "activation 'mish'"),
-        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0"),
+        (lambda x: layers.Activation("hard_shrink", name="p")(rnn()(x)), "activation 'hard_shrink', which jumps"),
+        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0, where it jumps"),
         (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
@@ -548,9 +583,8 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             "wraps a LayerNormalization",
         ),
         (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
-        (lambda x: layers.Add(name="p")([x, layers.GlobalMaxPooling1D(keepdims=True)(x)]), "inputs with the shapes"),
+        (lambda x: layers.Add(name="p")([x, layers.ZeroPadding1D()(square(x))]), "inputs with the shapes"),
         (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
-        (lambda x: layers.PReLU(name="p")(square(x)), "has a slope for each position"),
         (lambda x: layers.SpectralNormalization(layers.Dense(3), name="p")(rnn()(x)), "is of an unsupported class"),
         (lambda x: layers.GaussianNoise(0.1)(layers.Conv1DTranspose(3, 2, name="p")(x)), "is of an unsupported class"),
         (

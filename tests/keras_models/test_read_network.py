@@ -41,8 +41,11 @@ def test_branches_of_a_functional_model_are_joined() -> None:
     ("body", "reason"),
     [
         ([layers.RNN(layers.LSTMCell(4), name="memory")], r"layer memory \(RNN\) is of an unsupported class"),
-        ([layers.SimpleRNN(4, activation="mish", name="rnn")], r"layer rnn .* activation 'mish'"),
-        ([layers.SimpleRNN(4, activation="log_softmax", name="rnn")], r"layer rnn .* activation 'log_softmax'"),
+        (
+            [layers.SimpleRNN(4, activation="glu", name="rnn")],
+            r"layer rnn .* activation 'glu', which halves",
+        ),
+        ([layers.SimpleRNN(4, activation="sparsemax", name="rnn")], r"layer rnn .* activation 'sparsemax', which"),
         ([layers.SimpleRNN(4, unroll=True, name="rnn")], r"layer rnn .* unroll=True"),
         ([layers.SimpleRNN(4, dtype="mixed_bfloat16", name="rnn")], r"layer rnn .*mixed_bfloat16"),
         ([layers.Bidirectional(layers.RNN(layers.GRUCell(4)), name="two")], r"layer two .* wraps a RNN"),

@@ -22,11 +22,11 @@ def activation_error(name: ActivationName, x: Array, error: Array) -> Array:
 
 
 # The shift keeps the points off the corners, where a derivative is one-sided.
-POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-2.5, 2.5, 501)]) + 1e-4
+POINTS = np.concatenate([np.linspace(-30, 30, 1201), np.linspace(-3.2, 3.2, 641)]) + 1e-4
 
 
-def test_every_activation_but_softmax_has_an_entry() -> None:
-    assert set(get_args(ActivationName)) - {"softmax"} == set(NAMES)
+def test_every_elementwise_activation_has_an_entry() -> None:
+    assert set(get_args(ActivationName)) - {"softmax", "log_softmax"} == set(NAMES)
 
 
 def test_values_at_known_points() -> None:
@@ -44,11 +44,24 @@ def test_values_at_known_points() -> None:
         "gelu": [-0.15865525393145707, 0.0, third * (1 + math.erf(third / math.sqrt(2))) / 2],
         "silu": [-1 / (1 + math.e), 0.0, 0.75 * third],
         "exponential": [1 / math.e, 1.0, 3.0],
+        "celu": [1 / math.e - 1, 0.0, third],
+        "hard_silu": [-1 / 3, 0.0, third * (third + 3) / 6],
+        "hard_tanh": [-1.0, 0.0, 1.0],
+        "log_sigmoid": [-math.log(1 + math.e), -math.log(2), math.log(0.75)],
+        "mish": [-math.tanh(math.log(1 + 1 / math.e)), 0.0, third * 15 / 17],
+        "relu6": [0.0, 0.0, third],
+        "soft_shrink": [-0.5, 0.0, third - 0.5],
+        "sparse_plus": [0.0, 0.25, third],
+        "sparse_sigmoid": [0.0, 0.5, 1.0],
+        "squareplus": [(math.sqrt(5) - 1) / 2, 1.0, (third + math.sqrt(third**2 + 4)) / 2],
+        "tanh_shrink": [math.tanh(1) - 1, 0.0, third - 0.8],
     }
     for name, values in expected.items():
         np.testing.assert_allclose(values, activate(name, x), rtol=1e-15, atol=1e-16, err_msg=name)
     assert activate("relu", np.array([-1.0, 2.0])).tolist() == [0.0, 2.0]
     np.testing.assert_allclose([[0.25, 0.75]], activate("softmax", np.array([[0.0, third]])), rtol=1e-15)
+    logarithms = np.log([[0.25, 0.75]])
+    np.testing.assert_allclose(logarithms, activate("log_softmax", np.array([[0.0, third]])), rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -128,8 +128,8 @@ def test_probabilities_come_from_a_dense_with_a_sigmoid_or_a_softmax() -> None:
 
 
 def test_unsupported_activations_and_inputs_raise() -> None:
-    with pytest.raises(ValueError, match="mish"):
-        activate("mish", np.zeros(1))  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ValueError, match="glu"):
+        activate("glu", np.zeros(1))  # type: ignore[arg-type]  # wrong on purpose
     network = Network([Node("embedding", Embedding(np.zeros((4, 2)), mask_zero=False), ("ids",))])
     with pytest.raises(ValueError, match=r"0\.\.3"):
         network.predict(np.array([[4]], np.int32))

@@ -75,5 +75,5 @@ def test_a_layer_normalization_computed_by_hand() -> None:
 
 
 def test_an_unknown_activation_raises() -> None:
-    with pytest.raises(ValueError, match="mish"):
-        Activation("mish")(pair([1.0], [2.0]))  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ValueError, match="glu"):
+        Activation("glu")(pair([1.0], [2.0]))  # type: ignore[arg-type]  # wrong on purpose

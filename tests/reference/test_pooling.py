@@ -39,13 +39,14 @@ def column(*values: float) -> Array:
     [
         ("add", [5.0, 7.0, 9.0]),
         ("subtract", [-3.0, -3.0, -3.0]),
-        ("multiply", [4.0, 10.0, 18.0]),
+        ("multiply", [1.0, 0.0, 6.0]),
         ("average", [2.5, 3.5, 4.5]),
-        ("maximum", [4.0, 5.0, 6.0]),
-        ("minimum", [1.0, 2.0, 3.0]),
+        ("maximum", [1.0, 2.0, 6.0]),
+        ("minimum", [1.0, 2.0, 6.0]),
     ],
 )
 def test_a_merge_is_unmasked_where_any_input_is(operation: str, expected: list[float]) -> None:
+    """Where one input is masked, a product, a maximum and a minimum are the number of the other one."""
     layer = Merge(operation)  # type: ignore[arg-type]  # a str from the parameters
     a, b = column(1, 2, 3), column(4, 5, 6)
     given = layer(Tensor(a, FIRST), Tensor(b, SECOND))
@@ -53,6 +54,26 @@ def test_a_merge_is_unmasked_where_any_input_is(operation: str, expected: list[f
     assert given.mask is not None
     assert given.mask.tolist() == [[True, False, True]]
     assert layer(Tensor(a, FIRST), Tensor(b)).mask is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected", "unmasked"),
+    [("multiply", [4.0, 5.0, 6.0], [4.0, 10.0, 18.0]), ("maximum", [4.0, 5.0, 6.0], [4.0, 5.0, 6.0]),
+     ("minimum", [1.0, 5.0, 6.0], [1.0, 2.0, 3.0])],
+)  # fmt: skip
+def test_a_merge_ignores_what_the_mask_of_one_input_hides(
+    operation: str, expected: list[float], unmasked: list[float]
+) -> None:
+    layer = Merge(operation)  # type: ignore[arg-type]  # a str from the parameters
+    a, b = column(1, 2, 3), column(4, 5, 6)
+    for inputs in ((Tensor(a, FIRST), Tensor(b)), (Tensor(b), Tensor(a, FIRST))):
+        assert layer(*inputs).values[0, :, 0].tolist() == expected
+    assert layer(Tensor(a), Tensor(b)).values[0, :, 0].tolist() == unmasked
+
+
+def test_a_merge_repeats_a_row_for_all_positions() -> None:
+    x, row = np.arange(6.0).reshape(1, 3, 2), np.array([[10.0, 20.0]])
+    assert Merge("add")(Tensor(x), Tensor(row)).values.tolist() == [[[10.0, 21.0], [12.0, 23.0], [14.0, 25.0]]]
 
 
 def test_concatenate_treats_a_missing_mask_as_all_ones() -> None:

@@ -1,4 +1,4 @@
-"""Tests the replacement of Erfc by Erf and of Log1p by Log: operators, numbers, checker."""
+"""Tests the replacement of Erfc by Erf, of Expm1 by Exp and of Log1p by Log: operators, numbers, checker."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def test_log1p_becomes_a_logarithm() -> None:
     x = np.linspace(-0.9, 4, 101).astype(np.float32)
     (actual,) = Session(replaced.SerializeToString(), device="cpu").run({"x": x})
     np.testing.assert_allclose(np.log1p(x), actual, rtol=0, atol=1e-6)
+
+
+def test_expm1_becomes_a_power_minus_one() -> None:
+    replaced = replace_missing(model_of("Expm1"))
+    onnx.checker.check_model(replaced, full_check=True)
+    assert [node.op_type for node in replaced.graph.node] == ["Exp", "Sub"]
+    x = np.linspace(-4, 1, 101).astype(np.float32)
+    (actual,) = Session(replaced.SerializeToString(), device="cpu").run({"x": x})
+    np.testing.assert_allclose(np.expm1(x), actual, rtol=0, atol=1e-6)
 
 
 def test_a_graph_without_erfc_is_not_changed() -> None:

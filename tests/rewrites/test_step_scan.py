@@ -39,7 +39,7 @@ def marked(
     """Returns a model with one marker, and the layer of the reference that the marker means."""
     reset_after = kind == "GRU, reset after"
     weights = draw_weights(3, 4, {"LSTM": 4, "GRU": 3, "GRU, reset after": 3}.get(kind, 1), 2 if reset_after else 0)
-    if "exponential" in (activation, of_gates):  # else the states grow beyond float32
+    if {"exponential", "log_softmax"} & {activation, of_gates}:  # else the states grow beyond float32
         weights = tuple((array * 0.1).astype(np.float32) for array in weights)  # type: ignore[assignment]
     w, u, b = (array.astype(np.float64) for array in weights)
     name, gates = cast("ActivationName", activation), cast("ActivationName", of_gates)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
 from rnnx.proof.report import ParityReport
-from rnnx.reference import Dense, Input, Network, Node, SimpleRNN
+from rnnx.reference import Dense, FoldTime, Input, Network, Node, SimpleRNN, UnfoldTime
 from rnnx.rounding.decisions import decide
 
 RNG = np.random.default_rng(3)
@@ -49,6 +49,21 @@ def test_a_row_is_judged_alone_as_in_its_batch() -> None:
     together = decide(chaotic, X)["probs"].has_bound
     alone = [decide(chaotic, X[i : i + 1])["probs"].has_bound[0] for i in range(2)]
     assert together.tolist() == alone
+
+
+def test_a_recurrence_of_each_position_counts_for_the_row_that_has_it() -> None:
+    """The second row has positions of which one is amplified."""
+    rnn = SimpleRNN(KERNEL, network(4.0).recurrent_nodes["rnn"].recurrent_kernel, BIAS, "tanh", return_sequences=False)
+    nodes = [
+        Node("rows", FoldTime(), ("x",)),
+        Node("rnn", rnn, ("rows",)),
+        Node("positions", UnfoldTime(), ("rnn", "x")),
+        Node("probs", Dense(HEAD, np.zeros(1), "sigmoid"), ("positions",)),
+    ]
+    each = Network(nodes, (Input("x", "numbers", (None, 80, 2)),))
+    calm = np.full_like(X[0], 10.0)  # saturates every unit
+    decision = decide(each, np.stack([[calm, calm, calm], [calm, X[0], calm]]))["probs"]
+    assert decision.has_bound.tolist() == [True, False]
 
 
 def test_the_report_says_what_is_not_certified_and_a_wrong_step_still_fails() -> None:

@@ -41,7 +41,7 @@ def run_backend(backend: str, bundle: Path, folder: Path) -> dict[str, float | s
     for name in (MODEL_NAME, BATCH_NAME, TEXT_NAME, GOLDEN_NAME, "config.json"):
         shutil.copyfile(bundle / name, folder / name)
     port = page.free_port()
-    with page.served(f"python3 -m http.server --bind 127.0.0.1 {port}", folder, port) as url:
+    with page.served(f"{page.FILE_SERVER} {port}", folder, port) as url:
         done = subprocess.run(  # noqa: S603  # our own script
             ["node", "backends.mjs", f"{url}?backend={backend}", *BACKENDS[backend]],  # noqa: S607
             cwd=folder,

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from rnnx.bundle.directory import find_directory
 from tests.runtimes.matrix import format_matrix
-from tests.runtimes.samples import Row
+from tests.runtimes.samples import Project, Row, missing
 from tests.runtimes.tool_rows import ToolRow, format_tools
 
 ROWS: list[Row] = []
@@ -29,6 +31,19 @@ def tool_rows() -> list[ToolRow]:
 def bundles() -> list[Path]:
     """Returns the shipped bundles that read texts."""
     return [find_directory(name) for name in ("imdb", "imdb-article")]
+
+
+@pytest.fixture(scope="session")
+def project_of(bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
+    """Returns a function from a target to its project, which all tests share: it is written and built once."""
+
+    @cache
+    def build(target: str) -> Project:
+        if absent := missing(target):
+            pytest.skip(f"needs {absent}")
+        return Project(target, bundles[0], tmp_path_factory.mktemp(target) / "kit")
+
+    return build
 
 
 @pytest.fixture(scope="session")

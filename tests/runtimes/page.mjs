@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 
 const [url, executablePath, playwright, folder] = process.argv.slice(2);
 const { chromium } = createRequire(playwright)("playwright-core");
-const { texts, long, file, big } = JSON.parse(readFileSync(0, "utf8"));
+const { texts, long, wide, file, big } = JSON.parse(readFileSync(0, "utf8"));
 const seen = { errors: [], foreign: [], posts: [] };
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
@@ -86,6 +86,28 @@ seen.names = await page.evaluate(() =>
   Object.fromEntries(["text", "file", "position"].map((id) => [id, document.getElementById(id).labels[0].textContent])),
 );
 seen.live = await page.getAttribute("#answer", "aria-live");
+// What a screen reader reads out.
+seen.outline = await page.locator("body").ariaSnapshot();
+
+// Long texts on a small and a large window: nothing makes the page scroll sideways.
+seen.overflow = [];
+for (const width of [360, 1600]) {
+  await page.setViewportSize({ width, height: 900 });
+  for (const [i, text] of wide.entries()) {
+    await answerTo(() => page.fill("#text", text));
+    await settled("way", Number((await data()).answered) - 1);
+    await page.screenshot({ path: `${folder}/${width}-${i}.png`, fullPage: true });
+    seen.overflow.push(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth));
+  }
+}
+await page.focus("#position");
+await page.keyboard.press("End");
+await page.keyboard.press("ArrowLeft");
+seen.isShown = await page.evaluate(() => {
+  const [here, box] = [".here", "#words"].map((selector) => document.querySelector(selector).getBoundingClientRect());
+  return here.top >= box.top && here.bottom <= box.bottom;
+});
+await page.setViewportSize({ width: 900, height: 1150 });
 
 seen.file = await answerTo(() => dropped(file));
 seen.big = await answerTo(() => dropped(big));
@@ -102,6 +124,15 @@ await context.setOffline(false);
 await page.goto(`${url}?golden`);
 await page.waitForFunction(() => document.getElementById("golden").textContent, null, { timeout: 60000 });
 seen.golden = await page.textContent("#golden");
+
+// A model that cannot be fetched is one line on the page.
+seen.failure = await (async () => {
+  const other = await browser.newPage();
+  await other.route("**/*.onnx", (route) => route.abort());
+  await other.goto(url);
+  await other.waitForFunction(() => document.getElementById("probability").textContent, null, { timeout: 60000 });
+  return other.textContent("#answer");
+})();
 seen.version = browser.version();
 await browser.close();
 console.log(JSON.stringify(seen));

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -21,7 +22,10 @@ from rnnx.bundle.embed import write_project
 from tests.runtimes.samples import GOLDEN, Row
 
 _DRIVER = Path(__file__).parent / "page.mjs"
+# The snippet names the package as a bundler finds it.
 _SNIPPET_PAGE = (
+    '<script type=importmap>{"imports": {"onnxruntime-web/wasm": '
+    '"./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs"}}</script>'
     "<p id=said></p><script type=module>console.log = (...words) => (said.textContent = words.join(' '));"
     "await import('./snippet.mjs')</script>"
 )
@@ -37,6 +41,7 @@ _CHROMIUM_FLAGS = (
     "--virtual-time-budget=20000",
     "--dump-dom",
 )
+FILE_SERVER = "python3 -m http.server --bind 127.0.0.1"
 SCREENSHOT = "light.png"  # written into the folder that `drive` gets
 LONG_WORDS = 500
 BIG_BYTES = 1 << 20
@@ -72,22 +77,40 @@ def drive(bundle: Path, folder: Path) -> dict[str, Any]:
     tools = folder / "tools"
     tools.mkdir()
     shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
-    port = free_port()
-    assert serve.endswith(" 8000")
     (project / "snippet.html").write_text(_SNIPPET_PAGE, encoding="utf-8")
-    with served(serve.replace("8000", str(port)), project, port) as url:
+    port = free_port()
+    with served(f"{FILE_SERVER} {port}", project, port) as url:
         snippet = _dump(f"{url}snippet.html", folder / "profile")
-        done = subprocess.run(  # noqa: S603  # our own script
-            ["node", _DRIVER, url, str(_chromium()), f"{tools}/", folder],  # noqa: S607
-            input=json.dumps(visit(bundle)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+    port = free_port()
+    with served(f"{serve} -- --port {port} --strictPort", project, port) as url:
+        seen = run_driver(_DRIVER, url, tools, folder, given=visit(bundle))
+    return {**seen, "snippet": snippet}
+
+
+def run_driver(script: Path, url: str, tools: Path, *arguments: str | Path, given: object = None) -> dict[str, Any]:
+    """Runs a program that drives headless Chromium.
+
+    Args:
+        script: A program of Node.
+        url: The address of the page.
+        tools: A folder in which playwright-core is installed.
+        arguments: More arguments of the program.
+        given: Its standard input, which is written as JSON.
+
+    Returns:
+        What the program printed, which is JSON.
+    """
+    done = subprocess.run(  # noqa: S603  # our own script
+        ["node", script, url, str(_chromium()), f"{tools}/", *arguments],  # noqa: S607
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
-    return {**seen, "snippet": snippet}
+    return seen
 
 
 def _dump(url: str, profile: Path) -> str:
@@ -120,6 +143,7 @@ def visit(bundle: Path) -> dict[str, Any]:
     return {
         "texts": [row.decode() for row in rows[:5]],
         "long": " ".join((words * LONG_WORDS)[:LONG_WORDS]),
+        "wide": [f"{'A slow start. ' * 60}{'x' * 300}", "这部电影一开始有点慢但是结尾非常精彩。" * 20],
         "file": base64.b64encode(next(row for row in rows if b"\xff\xfe" in row)).decode(),
         "big": base64.b64encode(big_text()).decode(),
     }
@@ -156,10 +180,10 @@ def served(command: str, folder: Path, port: int) -> Iterator[str]:
     """Serves a folder by a command while the context is open, and gives its address."""
     url = f"http://localhost:{port}/"
     server = subprocess.Popen(  # noqa: S603  # the README's own command
-        command.split(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+        command.split(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        for _ in range(100):
+        for _ in range(600):
             try:
                 urllib.request.urlopen(url, timeout=1).close()  # a local address
                 break
@@ -167,5 +191,5 @@ def served(command: str, folder: Path, port: int) -> Iterator[str]:
                 time.sleep(0.1)
         yield url
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # npm and what it started
         server.wait(10)

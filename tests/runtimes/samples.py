@@ -25,7 +25,10 @@ NEEDS = {
     "java": (("mvn", "Maven"), ("javac", "a JDK of 17")),
     "csharp": (("dotnet", ".NET 8"),),
 }
-_HEADERS = {"c": "onnxruntime_c_api.h", "cpp": "onnxruntime_cxx_api.h"}
+# These have tests of their own, which run the golden vectors too.
+KITS = ("c", "cpp", "rust")
+_HEADER = "onnxruntime_c_api.h"
+_CPP_HEADER = "onnxruntime_cxx_api.h"  # for the snippet in C++ alone
 _LINKED = ("c", "cpp", "rust", "go")
 # The Go binding contains the C header of onnxruntime, which no package registry offers alone.
 _GO_MODULE = "github.com/yalue/onnxruntime_go@v1.27.0"
@@ -35,10 +38,14 @@ _SNIPPETS = {
     "node": "node snippet.mjs",
     "c": f"cc -std=c11 -Wall -Wextra snippet.c {_LINK}",
     "cpp": f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}",
-    "rust": "cargo run --quiet --release --example snippet",
+    "rust": "cargo run --quiet --example snippet",
     "go": "go run ./snippet",
-    "java": "mvn -q exec:java -Dexec.mainClass=Snippet",
+    "java": "java -cp 'target/lib/*' Snippet.java",
 }
+# The targets whose package contains the model. The option `--model` makes their command use another one.
+_PACKAGED = ("go", "java")
+# The golden vectors are part of the program.
+_REBUILD = {"c": "cmake --build build >/dev/null; ", "cpp": "cmake --build build >/dev/null; "}
 GOLDEN = re.compile(
     r"^onnxruntime (.+): (\d+) of (\d+) right, largest difference (\S+), (\d+) us a text$", re.MULTILINE
 )
@@ -64,8 +71,8 @@ def missing(target: str) -> str | None:
     absent = [what for program, what in NEEDS[target] if shutil.which(program) is None]
     if target in _LINKED and _library() is None:
         absent.append("onnxruntime as a shared library (pip install onnxruntime, or a release in ONNXRUNTIME_ROOT)")
-    if target in _HEADERS and not (_include(_HEADERS[target])):
-        absent.append(f"{_HEADERS[target]} (a release of onnxruntime in ONNXRUNTIME_ROOT)")
+    if target in ("c", "cpp") and not _include(_HEADER):
+        absent.append(f"{_HEADER} (a release of onnxruntime in ONNXRUNTIME_ROOT)")
     return ", ".join(absent) or None
 
 
@@ -79,6 +86,7 @@ class Project:
         blocks = re.findall(r"```sh\n(.*?)\n```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
         self.build_command, self.run_command = blocks[0].splitlines()
         self.golden_command = blocks[1]
+        self._model = folder
         self._env = dict(os.environ)
         if target in _LINKED:
             _place_onnxruntime(folder / "onnxruntime")
@@ -112,8 +120,12 @@ class Project:
 
     def use(self, bundle: Path) -> None:
         """Replaces the model that the project was written with."""
+        if self.target in _PACKAGED and self._model == self.folder:
+            self._model = self.folder / "other"
+            self._model.mkdir()
+            self.golden_command = self.golden_command.replace("--golden", "--model other --golden")
         for name in ("model.text.onnx", "golden.json", "config.json"):
-            shutil.copyfile(bundle / name, self.folder / name)
+            shutil.copyfile(bundle / name, self._model / name)
         self.bundle = bundle
 
     def answer(self) -> tuple[str, float]:
@@ -124,7 +136,7 @@ class Project:
 
     def run_snippet(self) -> float | None:
         """Returns the probability of the second label from the snippet of the card; None if no snippet is run here."""
-        if self.target not in _SNIPPETS:
+        if self.target not in _SNIPPETS or (self.target == "cpp" and not _include(_CPP_HEADER)):
             return None
         library = self.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
         done = self.shell(f"export ORT_DYLIB_PATH={library}; {_SNIPPETS[self.target]}")
@@ -133,12 +145,12 @@ class Project:
 
     def run_golden(self) -> Row:
         """Runs the golden vectors."""
-        done = self.shell(self.golden_command)
+        done = self.shell(_REBUILD.get(self.target, "") + self.golden_command)
         done.check_returncode()
         found = GOLDEN.search(done.stdout)
         assert found is not None, done.stdout
         version, right, count, difference, microseconds = found.groups()
-        name = json.loads((self.folder / "config.json").read_bytes())["name"]
+        name = json.loads((self._model / "config.json").read_bytes())["name"]
         if self.target == "wasm":  # the sample asks for the version of onnxruntime-node
             package = self.folder / "node_modules" / "onnxruntime-node" / "package.json"
             version = json.loads(package.read_bytes())["version"]
@@ -146,14 +158,22 @@ class Project:
 
     def fails_on_a_wrong_vector(self) -> bool:
         """Tells whether `--golden` reports an expected probability that is wrong by twice its tolerance."""
-        path = self.folder / "golden.json"
+        path = self._model / "golden.json"
         whole = path.read_bytes()
         rows = json.loads(whole)
         rows[-1]["text_probs"][-1] += 2 * rows[-1]["tolerance"]
         path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        done = self.shell(self.golden_command)
+        done = self.shell(_REBUILD.get(self.target, "") + self.golden_command)
         path.write_bytes(whole)
         return done.returncode != 0 and f"golden text {len(rows) - 1}" in done.stdout + done.stderr
+
+
+def run_golden_vectors(project: Project, bundle: Path) -> Row:
+    """Runs the golden vectors of a bundle, all of which must be right, alone and in a batch."""
+    project.use(bundle)
+    row = project.run_golden()
+    assert row.right == row.count == 2 * len(json.loads((bundle / "golden.json").read_bytes()))
+    return row
 
 
 def _root() -> Path | None:
@@ -172,7 +192,7 @@ def _include(header: str) -> Path | None:
     root = _root()
     if root and (root / "include" / header).is_file():
         return root / "include"
-    if header != _HEADERS["c"] or shutil.which("go") is None:
+    if header != _HEADER or shutil.which("go") is None:
         return None
     done = subprocess.run(  # noqa: S603  # our own words
         ["go", "mod", "download", "-json", _GO_MODULE],  # noqa: S607
@@ -192,9 +212,8 @@ def _place_onnxruntime(place: Path) -> None:
     (place / "lib").mkdir(parents=True)
     for name in {library.name, "libonnxruntime.so.1", "libonnxruntime.so"}:
         (place / "lib" / name).symlink_to(library)
-    for header in reversed(_HEADERS.values()):
-        if (folder := _include(header)) is not None:
-            shutil.copytree(folder, place / "include", ignore=_all_but_headers, dirs_exist_ok=True)
+    if (folder := _include(_CPP_HEADER) or _include(_HEADER)) is not None:
+        shutil.copytree(folder, place / "include", ignore=_all_but_headers)
 
 
 def _all_but_headers(folder: str, names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 import rnnx
 from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, run
 from tests.runtimes.samples import Project, missing
+from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "A wonderful film."
@@ -53,7 +54,7 @@ const predictions = await classifier.predictMany(new Set(["a", new Uint8Array(1)
 const probability: number | undefined = predictions[0]?.probs[0];
 const { label }: Prediction = await classifier.predict("a");
 // @ts-expect-error a number is no text
-await classifier.predict(5);
+await classifier.predict(5).catch(() => "refused");
 // @ts-expect-error only load makes a classifier
 new Classifier();
 console.log(labels, probability, label, new ClassifierError("a").message);
@@ -73,7 +74,7 @@ def app(kit: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit.folder).stdout.split()[-1]
     run(["npm", "init", "-y"], folder)
-    done = run([*_INSTALL, folder / packed, "esbuild@0.25", "typescript@5"], folder)
+    done = run([*_INSTALL, folder / packed, "esbuild@0.25", *WEBPACK_PACKAGES], folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -156,6 +157,21 @@ def test_a_bundled_program_uses_the_library(ending: str, app: Path, kit: Project
     for name in ("model.text.onnx", "config.json"):
         shutil.copyfile(kit.folder / name, out.parent / name)
     assert read_answer(run(["node", out], tmp_path))[0] == "pos"
+
+
+def test_webpack_checks_the_types_and_makes_assets_of_the_model(app: Path, probability: float, tmp_path: Path) -> None:
+    imported = 'import { Classifier, ClassifierError, type Prediction } from "rnnx-text-classifier";\n'
+    said = f"const one = await classifier.predict({TEXT!r});\nconsole.log(`${{one.label}}\\t${{one.probability}}`);\n"
+    (app / "program.ts").write_text(imported + TYPED + said, encoding="utf-8")
+    write_webpack(
+        app,
+        'target: "node", entry: "./program.ts", output: { path: resolve("webpack-out"), filename: "main.cjs" }, '
+        'externals: { "onnxruntime-node": "commonjs onnxruntime-node" }',
+    )
+    done = run([app / "node_modules/.bin/webpack"], app)
+    assert done.returncode == 0, done.stdout
+    assert {".cjs", ".json", ".onnx"} == {path.suffix for path in (app / "webpack-out").iterdir()}
+    require_positive(run(["node", app / "webpack-out" / "main.cjs"], tmp_path), probability)
 
 
 def test_the_types_are_those_of_both_kinds_of_modules(app: Path) -> None:

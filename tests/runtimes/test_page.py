@@ -106,6 +106,33 @@ def test_the_page_works_with_keyboard_and_screen_reader(seen: dict[str, Any]) ->
     assert seen["live"] == "polite"
 
 
+def test_a_screen_reader_hears_each_part(seen: dict[str, Any]) -> None:
+    outline = seen["outline"]
+    for part in (
+        'heading "Text in, probability out" [level=1]',
+        'textbox "Your text"',
+        'button "Open a file"',
+        'button "Clear"',
+        'region "Answer"',
+        'meter "neg"',
+        'meter "pos"',
+        'heading "How the probability of “pos” moved" [level=2]',
+        'slider "Word by word"',
+        'group "The text; stronger colour where a word moved the probability more"',
+    ):
+        assert f"- {part}" in outline, outline
+
+
+def test_a_long_text_fits_on_a_small_and_a_large_window(seen: dict[str, Any]) -> None:
+    assert len(seen["overflow"]) == 4
+    assert max(seen["overflow"]) <= 0
+    assert seen["isShown"] is True  # the word that the slider is at
+
+
+def test_a_model_that_cannot_be_fetched_is_one_line(seen: dict[str, Any]) -> None:
+    assert re.match(r"Something failed: cannot fetch \S+model\.text\S*\.onnx: ", seen["failure"])
+
+
 def test_the_page_has_a_light_and_a_dark_scheme(seen: dict[str, Any]) -> None:
     dark, light = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in seen["backgrounds"])
     assert dark < 150

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rnnx.bundle.embed import languages
 from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
-from tests.runtimes.samples import NEEDS, Project, Row, missing
+from tests.runtimes.samples import KITS, NEEDS, Project, Row, run_golden_vectors
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
@@ -18,20 +18,11 @@ def test_every_target_has_a_test() -> None:
     assert {*NEEDS, "browser"} == {*languages(), "browser"}
 
 
-def run_golden_vectors(project: Project, bundle: Path) -> Row:
-    project.use(bundle)
-    row = project.run_golden()
-    assert row.right == row.count == 2 * len(json.loads((bundle / "golden.json").read_bytes()))
-    return row
-
-
-@pytest.mark.parametrize("target", NEEDS)
+@pytest.mark.parametrize("target", [target for target in NEEDS if target not in KITS])
 def test_a_sample_gives_the_answers_of_the_reference(
-    target: str, bundles: list[Path], id_bundle: Path, matrix: list[Row], tmp_path: Path
+    target: str, project_of: Callable[[str], Project], bundles: list[Path], id_bundle: Path, matrix: list[Row]
 ) -> None:
-    if absent := missing(target):
-        pytest.skip(f"needs {absent}")
-    project = Project(target, bundles[0], tmp_path / "project")
+    project = project_of(target)
     label, probability = project.answer()
     assert label == "pos"
     assert probability > 0.9

@@ -36,7 +36,7 @@ def run_page(cases: list[tuple[TokenizerConfig, list[bytes]]]) -> dict[str, Any]
         {"tokenizer": dataclasses.asdict(config), "texts": [text.hex() for text in texts]} for config, texts in cases
     ]
     done = subprocess.run(  # noqa: S603  # our own program
-        ["node", _PROGRAM, SAMPLES_PATH / "browser"],  # noqa: S607
+        ["node", _PROGRAM, SAMPLES_PATH / "browser" / "page"],  # noqa: S607
         input=json.dumps(given),
         capture_output=True,
         text=True,

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from rnnx.text.unicode_table import TABLE_PATH, CharacterKind, load_table
-from tests.make_unicode_table import KINDS_PATH, UNICODE_VERSION, format_kinds, make_table
+from tests.make_unicode_table import (
+    CHARACTERS_PATH,
+    KINDS_PATH,
+    UNICODE_VERSION,
+    format_characters,
+    format_kinds,
+    make_table,
+)
 
 # Models are bound to the table by the name of their rule, so its bytes never change.
 SHA256 = "b3f21674b62b47adc55f77a9dfcb83afabf9eaeff9eef87492874b51a05f5448"
@@ -34,6 +41,7 @@ def test_the_script_makes_the_table_of_the_file() -> None:
 
 def test_the_page_of_the_sample_has_the_same_table() -> None:
     assert KINDS_PATH.read_text(encoding="utf-8") == format_kinds(TABLE)
+    assert CHARACTERS_PATH.read_text(encoding="utf-8") == format_characters(TABLE)
 
 
 def test_the_script_refuses_another_version_of_unicode(monkeypatch: pytest.MonkeyPatch) -> None:

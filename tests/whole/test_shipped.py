@@ -10,6 +10,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import find_directory, hash_bytes, read_directory, shipped_names
+from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card import write_card
 from rnnx.proof.verify import REFERENCE_TOLERANCE
 
@@ -34,7 +35,9 @@ def test_a_bundle_is_complete_and_proved(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_follows_from_the_other_files(name: str) -> None:
     bundle = read_directory(find_directory(name))
-    assert bundle["README.md"].decode() == write_card(bundle.config, bundle.files)
+    card = write_card(bundle.config, bundle.files)
+    card = add_front_matter(card, bundle.config, bundle.files, shipped_licence(bundle.path))
+    assert bundle["README.md"].decode() == card
     evaluation = json.loads(bundle["evaluation.json"])
     assert evaluation["model_sha256"] == hash_bytes(bundle["model.onnx"])
     count, unit = (25_094, "words") if name == "pos" else (25_000, "texts")
@@ -70,7 +73,12 @@ def test_a_bundle_can_be_exported_again(name: str, tmp_path: Path) -> None:
     assert exported.report.passed
     assert exported.report.text_count >= 13
     recorded, made = (read_directory(path)["golden.json"] for path in (find_directory(name), exported.path))
-    assert_alike(json.loads(recorded), json.loads(made))
+    rows = json.loads(made)
+    if "bytes" not in json.loads(recorded)[0]:  # `pos`, until it is exported again
+        for row in rows:
+            if "words" in row:
+                row["words"] = [bytes.fromhex(word).decode("utf-8", "surrogateescape") for word in row.pop("bytes")]
+    assert_alike(json.loads(recorded), rows)
 
 
 def assert_alike(recorded: Any, made: Any, key: str = "") -> None:

@@ -115,7 +115,9 @@ def test_golden_json_can_be_reproduced_from_the_files(bundle: Path) -> None:
     rows = json.loads(read["golden.json"])
     assert len(rows) > 20
     for row in rows:
-        encoded = encoder.encode([word.encode("utf-8", "surrogateescape") for word in row["words"]])
+        words = [bytes.fromhex(word) for word in row["bytes"]]
+        assert row["words"] == [word.decode("utf-8", "replace") for word in words]
+        encoded = encoder.encode(words)
         assert encoded.ids.tolist() == row["ids"]
         assert encoded.features.tolist() == row["features"]
         probs = session.run({"ids": encoded.ids[None], "features": encoded.features[None]})[0][0]

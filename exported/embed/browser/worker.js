@@ -1,123 +1,72 @@
-// Runs the model, so that the page never waits: first the answer for the whole text, then the way to it, word by word.
-//
-// The way is the model's own answer for every beginning of the text, a few beginnings in one batch. What was asked
-// before is kept: a word typed at the end costs one beginning more.
+// The same classifier in a Web Worker, so that the page never waits for it.
 
-import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
-import { choose, makeFinder, readFirst, readLast } from "./words.js";
+import { ClassifierError, toBytes, toFolder } from "./texts.js";
 
-const MOST_POINTS = 500;
-const BATCH = 8;
-const MOST_WORD = 60; // characters that are shown of a word
-const MOST_BETWEEN = 40; // and of what is between two words
+export { ClassifierError };
 
-ort.env.wasm.numThreads = 1; // a recurrence only loses by more
-ort.env.wasm.wasmPaths = new URL("./node_modules/onnxruntime-web/dist/", import.meta.url).href;
+export class Classifier {
+  #worker;
+  #waiting = new Map();
+  #count = 0;
+  #end = null; // why the worker no longer answers
 
-const read = async (name) => {
-  const response = await fetch(name);
-  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
-  return response;
-};
-
-let session, config, findWords, newest;
-let known = { bytes: new Uint8Array(), answers: new Map() }; // by the byte where a beginning ends
-
-/** Texts as bytes to one array of probabilities each. Rows are padded with zeros; an empty text is one zero. */
-async function predict(texts) {
-  const width = Math.max(1, ...texts.map((text) => text.length));
-  const rows = new Uint8Array(texts.length * width);
-  texts.forEach((text, i) => rows.set(text, i * width));
-  const { probs } = await session.run({ text: new ort.Tensor("uint8", rows, [texts.length, width]) });
-  const count = config.labels.length;
-  return texts.map((_, i) => Array.from(probs.data.subarray(i * count, (i + 1) * count)));
-}
-
-/** Keeps the answers for the beginnings that two texts share. */
-function keepShared(bytes) {
-  let shared = 0;
-  while (shared < bytes.length && shared < known.bytes.length && bytes[shared] === known.bytes[shared]) shared++;
-  const answers = new Map([...known.answers].filter(([end]) => end <= shared));
-  known = { bytes, answers };
-}
-
-async function answer({ id, text }) {
-  newest = id;
-  const start = performance.now();
-  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-  const [probs] = await predict([bytes]);
-  const ms = performance.now() - start;
-  const { starts, ends } = findWords(bytes);
-  postMessage({ kind: "answer", id, probs, words: ends.length, ms });
-  keepShared(bytes);
-  await follow(id, bytes, starts, ends);
-}
-
-/** Answers for the beginnings, until another text comes. */
-async function follow(id, bytes, starts, ends) {
-  const indices = choose(ends.length, MOST_POINTS);
-  // A beginning needs no more than the words that the model reads, if it reads the last ones.
-  const { max_length: most, truncation_side: side } = config.tokenizer;
-  const from = (i) => (side === "left" && i >= most ? starts[i - most + 1] : 0);
-  const missing = indices.filter((i) => !known.answers.has(ends[i]));
-  for (let k = 0; k < missing.length; k += BATCH) {
-    await new Promise((resolve) => setTimeout(resolve)); // lets the next text in
-    if (newest !== id) return;
-    const batch = missing.slice(k, k + BATCH);
-    const answers = await predict(batch.map((i) => bytes.subarray(from(i), ends[i])));
-    batch.forEach((i, n) => known.answers.set(ends[i], answers[n]));
-  }
-  if (newest !== id) return;
-  const points = indices.map((i, n) => {
-    const first = n ? ends[indices[n - 1]] : 0;
-    const word = readFirst(bytes.subarray(starts[i], ends[i]), MOST_WORD);
-    const between = readLast(bytes.subarray(first, starts[i]), MOST_BETWEEN);
-    return { index: i, word, between, probs: known.answers.get(ends[i]) };
-  });
-  const [before] = await predict([new Uint8Array()]);
-  if (newest === id) postMessage({ kind: "way", id, before, points });
-}
-
-/** The bundle's golden vectors, alone and in one batch. */
-async function golden() {
-  const rows = await (await read("golden.json")).json();
-  const texts = rows.map(({ bytes }) => Uint8Array.from(bytes.match(/../g) ?? [], (hex) => parseInt(hex, 16)));
-  const alone = [];
-  for (const text of texts) alone.push((await predict([text]))[0]);
-  const start = performance.now();
-  for (const text of texts) await predict([text]);
-  const microseconds = ((performance.now() - start) / texts.length) * 1000;
-  let largest = 0;
-  for (const [where, answers] of [["alone", alone], ["in a batch", await predict(texts)]]) {
-    for (const [i, { text_probs: expected, tolerance }] of rows.entries()) {
-      const difference = Math.max(...expected.map((p, label) => Math.abs(p - answers[i][label])));
-      if (!(difference <= tolerance)) return `golden text ${i} ${where}: off by ${difference}, more than ${tolerance}`;
-      largest = Math.max(largest, difference);
+  /** For `load`, which makes classifiers. */
+  constructor() {
+    try {
+      this.#worker = new Worker(new URL("./thread.js", import.meta.url), { type: "module", name: "rnnx-text-classifier" });
+    } catch (cause) {
+      throw new ClassifierError(`the worker of the classifier cannot be started: ${cause.message}`, { cause });
     }
+    this.#worker.onmessage = ({ data: { id, answer, error } }) => {
+      const { resolve, reject } = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) resolve(answer);
+      else reject(new ClassifierError(error));
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault?.();
+      this.#stop(`the worker of the classifier failed: ${event.message || "it could not be started"}`);
+    };
   }
-  const count = 2 * rows.length;
-  return (
-    `onnxruntime ${ort.env.versions.web}: ${count} of ${count} right, ` +
-    `largest difference ${largest.toPrecision(2)}, ${microseconds.toFixed(0)} us a text`
-  );
+
+  static async load(path) {
+    const folder = path === undefined ? undefined : toFolder(path).href;
+    const classifier = new Classifier();
+    try {
+      classifier.labels = Object.freeze(await classifier.#ask("load", folder));
+    } catch (error) {
+      classifier.#stop(error.message);
+      throw error;
+    }
+    return classifier;
+  }
+
+  async predict(text) {
+    return (await this.predictMany([text]))[0];
+  }
+
+  async predictMany(texts) {
+    if (typeof texts === "string") throw new TypeError("predictMany takes many texts; predict takes one");
+    return this.#ask("predictMany", Array.from(texts, toBytes));
+  }
+
+  async close() {
+    this.#stop("the classifier is closed");
+  }
+
+  #ask(method, argument) {
+    if (this.#end !== null) return Promise.reject(new ClassifierError(this.#end));
+    return new Promise((resolve, reject) => {
+      const id = this.#count++;
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, method, argument });
+    });
+  }
+
+  #stop(why) {
+    this.#end ??= why;
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(new ClassifierError(why));
+    this.#waiting.clear();
+  }
 }
-
-// One after the other: a session runs one text at a time.
-let queue = (async () => {
-  // onnxruntime's JavaScript does not show a file's metadata (onnxruntime #16547); the same stands in config.json.
-  config = await (await read("config.json")).json();
-  const table = config.tokenizer.rule === "unicode-14" ? await (await read("unicode-14.json")).json() : null;
-  findWords = makeFinder(config.tokenizer, table);
-  const model = await (await read("model.text.onnx")).arrayBuffer();
-  session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
-  await predict([new Uint8Array()]); // the first run prepares memory
-  postMessage({ kind: "ready", name: config.name, labels: config.labels, dataset: config.training?.dataset });
-})();
-
-const fail = (error) => postMessage({ kind: "error", message: String(error?.message ?? error) });
-queue = queue.catch(fail);
-
-onmessage = ({ data }) => {
-  newest = data.id;
-  queue = queue.then(() => (data.kind === "golden" ? golden().then((line) => postMessage({ kind: "golden", line })) : data.id === newest && answer(data))).catch(fail);
-};

@@ -1,4 +1,4 @@
-/* The shortest way from a text to its probabilities; errors are left to main.c. */
+/* The shortest way from a text to its probabilities; errors are left to src/classifier.c. */
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-module rnnx-text-classifier
+module example.com/rnnx-text-classifier
 
 go 1.22
 

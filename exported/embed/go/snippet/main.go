@@ -1,4 +1,4 @@
-// The shortest way from a text to its probabilities; errors are left to main.go.
+// The shortest way from a text to its probabilities; errors are left to classifier.go.
 package main
 
 import (

@@ -1,5 +1,5 @@
 //! The shortest way from a text to its probabilities.
-use ort::{environment::Environment, session::Session, value::Tensor};
+use ort::{session::Session, value::Tensor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let library = std::env::var("ORT_DYLIB_PATH")?;

@@ -1,0 +1,13 @@
+// For `import`: the files of the model are next to this one, for bundlers too that know new URL(..., import.meta.url).
+import library from "./tagger.cjs";
+
+export const { Tagger, TaggerError } = library;
+
+Tagger.files = () => {
+  if (!import.meta.url) throw new TaggerError("a bundle without import.meta.url: give load() the folder of the model");
+  return [
+    new URL("./model/model.onnx", import.meta.url),
+    new URL("./model/vocabulary.txt", import.meta.url),
+    new URL("./model/config.json", import.meta.url),
+  ];
+};
