@@ -87,7 +87,7 @@ class Reshape:
 
     Attributes:
         shape: The new shape without the batch axis. One size may be -1; it follows from the others. If it is the first,
-            each position is given another shape.
+            and there are others, each position is given another shape.
     """
 
     shape: tuple[int, ...]
@@ -95,7 +95,7 @@ class Reshape:
     @property
     def position_size(self) -> int | None:
         """The numbers of a position, if each of them is given another shape."""
-        return prod(self.shape[1:]) if self.shape[0] == -1 else None
+        return prod(self.shape[1:]) if self.shape[0] == -1 and len(self.shape) > 1 else None
 
     def __call__(self, x: Tensor) -> Tensor:
         return Tensor(x.values.reshape(len(x.values), *self.shape))
