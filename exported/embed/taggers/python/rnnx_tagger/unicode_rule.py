@@ -107,7 +107,7 @@ class UnicodeRule:
         end, is_over, is_wide = 0, False, False  # of the last word; whether its marks have ended the sentence
         for first, last in self._find_words(read):
             between, of_word = read.classes[end:first], read.classes[first:last]
-            is_closing = is_over and not between and of_word in _CLOSING
+            is_closing = is_over and not between and _CLOSING.issuperset(of_word)
             is_new = is_over and not is_closing and _begins_sentence(between, of_word[0], is_wide=is_wide)
             if sentence and (is_new or not _LINE_ENDS.isdisjoint(between)):
                 yield sentence

@@ -155,7 +155,7 @@ final class UnicodeRule implements Rule {
     for (Span word : findWords(read)) {
       List<String> between = read.classes.subList(end, word.start());
       List<String> ofWord = read.classes.subList(word.start(), word.end());
-      boolean isClosing = isOver && between.isEmpty() && ofWord.size() == 1 && CLOSING.contains(ofWord.get(0));
+      boolean isClosing = isOver && between.isEmpty() && ofWord.stream().allMatch(CLOSING::contains);
       boolean isNew = isOver && !isClosing && beginsSentence(between, ofWord.get(0), isWide);
       if (!sentence.isEmpty() && (isNew || between.contains("\n") || between.contains("\r"))) {
         sentences.add(sentence);
