@@ -61,7 +61,7 @@ is three spaces, and characters without a class are left out. A character of ASC
 
 {sentence_end}
 
-   A word closes it that follows without white space and has only the characters {closing}."""
+   A word closes it that follows without white space and consists of the characters {closing}."""
 _TOKENS = """\
 The ids 0, 1 and 2 are those of the special tokens `<pad>`, `<start>` and `<unknown>`, the first three lines of
 `vocabulary.txt`. No word has the id of one by its letters: a word `<pad>` of a text has the id 2."""

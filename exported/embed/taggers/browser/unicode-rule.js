@@ -102,7 +102,7 @@ class UnicodeRule {
     for (const [first, last] of this.findWords(read)) {
       const between = read.classes.slice(end, first);
       const ofWord = read.classes.slice(first, last);
-      const isClosing = isOver && !between.length && [...ofWord].every((mark) => CLOSING.has(mark));
+      const isClosing = isOver && !between.length && ofWord.every((character) => CLOSING.has(character));
       const isNew = isOver && !isClosing && beginsSentence(between, ofWord[0], isWide);
       if (sentence.length && (isNew || between.includes("\n") || between.includes("\r"))) {
         sentences.push(sentence);
