@@ -78,6 +78,7 @@ _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras
 _UP_SAMPLED = "use an UpSampling1D and a Conv1D in its place, and train the model again"
 _ADAPTIVE = "use a pooling with the size and the strides that this one has for your length, and save the model again"
 _OF_IMAGES = "change the images before they are given to the model, and build a model of the layers after it"
+_RANDOM = "it does nothing at inference; build the model without it, and copy the weights with set_weights"
 # What to do about a layer that stays unsupported.
 _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
@@ -88,9 +89,8 @@ _REMEDIES: Mapping[str, str] = {
     "ThresholdedReLU": "it jumps, so that rounding could decide between two results; train with a ReLU",
     **dict.fromkeys(("AdaptiveAveragePooling1D", "AdaptiveMaxPooling1D"), _ADAPTIVE),
     **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), _ADAPTIVE),
-    **dict.fromkeys(
-        ("CenterCrop", "RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom", "Resizing"), _OF_IMAGES
-    ),
+    **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
+    **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
