@@ -45,8 +45,8 @@ _LAYERS = frozenset(
         "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum",
         "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN",
         "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN",
-        "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "StackedRNNCells", "Subtract",
-        "TimeDistributed",
+        "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization",
+        "StackedRNNCells", "Subtract", "TimeDistributed",
         "UnitNormalization", "UpSampling1D", "ZeroPadding1D", "ZeroPadding2D",
     }
 )  # fmt: skip
@@ -75,11 +75,22 @@ _OF_VOLUMES = (
     "is one of the three, and save the model again"
 )
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
+_UP_SAMPLED = "use an UpSampling1D and a Conv1D in its place, and train the model again"
+_ADAPTIVE = "use a pooling with the size and the strides that this one has for your length, and save the model again"
+_OF_IMAGES = "change the images before they are given to the model, and build a model of the layers after it"
+_RANDOM = "it does nothing at inference; build the model without it, and copy the weights with set_weights"
 # What to do about a layer that stays unsupported.
 _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
     **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
     **dict.fromkeys(("Conv3D", "ConvLSTM3D"), _OF_VOLUMES),
+    "Conv1DTranspose": _UP_SAMPLED,
+    "EinsumDense": "use a Dense, with a Reshape after it if need be, and copy the weights with set_weights",
+    "ThresholdedReLU": "it jumps, so that rounding could decide between two results; train with a ReLU",
+    **dict.fromkeys(("AdaptiveAveragePooling1D", "AdaptiveMaxPooling1D"), _ADAPTIVE),
+    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), _ADAPTIVE),
+    **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
+    **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")

@@ -160,7 +160,8 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     """Whether the graph has anything that the reader of networks does not read."""
     operations = [node.operation for node in _nodes_of(function)]
     return (
-        any(isinstance(operation, keras.Model) or is_folded(operation) for operation in operations)
+        any(isinstance(operation, keras.Model | layers.SpectralNormalization) for operation in operations)
+        or any(map(is_folded, operations))
         or len({id(operation) for operation in operations}) < len(operations)
         or any(getattr(layer, "unroll", False) or has_cells(layer) for layer in every)
         or not isinstance(function._inputs_struct, keras.KerasTensor | list | tuple)
@@ -237,7 +238,9 @@ def _run(
         elif has_cells(operation):
             outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
         elif isinstance(operation, layers.Layer):
-            outputs = _run_copy(operation, args, kwargs, names.of_layer(prefix, operation.name))
+            # A SpectralNormalization changes the weights of its layer in training only.
+            layer = operation.layer if type(operation) is layers.SpectralNormalization else operation
+            outputs = _run_copy(layer, args, kwargs, names.of_layer(prefix, operation.name))
         else:
             name = names.of_layer(prefix, operation.name)
             outputs = keras.tree.flatten(_copy_operation(operation, name)(*args, **kwargs))
