@@ -77,18 +77,14 @@ def find_place(case: Case, right: Outputs, wrong: Outputs) -> tuple[str, float] 
     """
     ends = {end.name: name for name, end in case.network.ends.items()}
 
-    def value_of(outputs: Outputs, name: str) -> npt.NDArray[np.float32] | None:
-        shown: Mapping[str, npt.NDArray[np.float32]] = {**outputs.states, **(outputs.cuts or {})}
-        return outputs.answers[ends[name]] if name in ends else shown.get(name)
-
     def show(node: Node, expected: Array, bound: Array) -> Array | None:
-        values = value_of(right, node.name)
+        values = _value_of(case, right, node.name)
         return None if values is None else values.astype(np.float64).reshape(expected.shape)
 
     states = {name: values.astype(np.float64) for name, values in right.states.items()}
     for compared in compare_alone(case.network, case.batch.given, states, show):
         name = compared.node.name
-        a, b = value_of(right, name), value_of(wrong, name)
+        a, b = (_value_of(case, outputs, name) for outputs in (right, wrong))
         if a is None or b is None or (a.shape == b.shape and a.tobytes() == b.tobytes()):
             continue
         if a.shape != b.shape or not np.isfinite(b).all():
@@ -97,3 +93,25 @@ def find_place(case: Case, right: Outputs, wrong: Outputs) -> tuple[str, float] 
         is_state = isinstance(compared.node.layer, Recurrent)
         return ("probs" if name in ends and not is_state else name), float(ratios(moved, compared.bound).max())
     return None
+
+
+def layers_of_place(case: Case, right: Outputs, place: str) -> set[str]:
+    """Names the layers of a place: its own, and those before it that the file shows no value of.
+
+    A Dense with tanh before a maximum over time is one: the file adds the bias after the maximum.
+    """
+    inputs = {node.name: node.inputs for node in case.network.nodes}
+    found, waiting = {place}, [case.network.ends[place].name if place in case.network.ends else place]
+    while waiting:
+        for name in inputs.get(waiting.pop(), ()):
+            if name in inputs and name not in found and _value_of(case, right, name) is None:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def _value_of(case: Case, outputs: Outputs, name: str) -> npt.NDArray[np.float32] | None:
+    """Returns the value of a layer that a file shows; None if it shows none."""
+    ends = {end.name: name for name, end in case.network.ends.items()}
+    shown: Mapping[str, npt.NDArray[np.float32]] = {**outputs.states, **(outputs.cuts or {})}
+    return outputs.answers[ends[name]] if name in ends else shown.get(name)

@@ -74,7 +74,10 @@ def _prove_other(case: Case, wrong: Rewritten, right: Outputs, number: int, find
     layer, size = place
     report = prove(name, outputs, case)
     # The difference of both files has the rounding of the right one in it.
-    _count(findings, number, case, outputs, report, (name, f"{name} in {layer}, effect {size:.3g}", layer, size - 1))
+    what = f"{name} in {layer}, effect {size:.3g}"
+    if report.worst.layer in operators.layers_of_place(case, right, layer):
+        layer = report.worst.layer
+    _count(findings, number, case, outputs, report, (name, what, layer, size - 1))
 
 
 def _count(
