@@ -125,7 +125,7 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(layers.RMSNormalization),
     ),
     "activations": (
-        *map(in_recurrence, ("sigmoid", "gelu", "silu", "selu", "mish")),
+        *map(in_recurrence, ("sigmoid", "gelu", "silu", "selu")),
         one(lambda: layers.PReLU(shared_axes=[1])),
     ),
     "cells": (of_cells(1), of_cells(2), with_first_states),
