@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from rnnx.export import forms, pipeline, prove, prove_text
+from rnnx.export import forms, pipeline, prove
 from rnnx.export.convert import convert as convert_anew
 from rnnx.export.keras_states import KerasRunner
 from rnnx.export.pipeline import Exported
@@ -95,8 +95,8 @@ def shared(mutate: Callable[[Forms], None] = lambda forms: None) -> Iterator[Non
     with ExitStack() as stack:
         stack.enter_context(patch.object(pipeline, "build_forms", build))
         stack.enter_context(patch.object(prove, "KerasRunner", trace_keras))
-        # `prove` decides through `decide_distinct_rows`, which is in `decisions`.
-        for module in (decisions, prove_text, decide_once):
+        # The proofs of an export decide through `decide_distinct_rows`, which is in `decisions`.
+        for module in (decisions, decide_once):
             stack.enter_context(patch.object(module, "decide", decide))
         yield
 

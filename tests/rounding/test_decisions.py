@@ -232,3 +232,24 @@ def test_a_row_that_an_earlier_batch_holds_is_decided_once(monkeypatch: pytest.M
         np.testing.assert_allclose(other["probs"].values, one.values, rtol=1e-12)
         np.testing.assert_allclose(other["probs"].logit_bounds, one.logit_bounds, rtol=1e-12)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_one_answer_of_a_row_is_decided_once_too(mask_zero: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = bidirectional(GlobalAveragePooling1D(), 1, mask_zero=mask_zero)
+    ids = np.random.default_rng(4).integers(0, 9, (3, 6)).astype(np.int32)
+    batches = [network.named(rows) for rows in (ids, ids[1:2], ids[1:2, 1:])]
+    expected = [decide(network, given)["probs"] for given in batches]
+    decided: list[Given] = []
+
+    def record(network: Network, given: Given) -> dict[str, Decisions]:
+        decided.append(given)
+        return decide(network, given)
+
+    monkeypatch.setattr("rnnx.rounding.decisions.decide", record)
+    found = [decisions["probs"] for decisions in decide_distinct_rows(network, batches)]
+    assert len(decided) == 2  # the last batch has another padding
+    for one_by_one, shared in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one_by_one.values, shared.values, rtol=1e-12)
+        np.testing.assert_allclose(one_by_one.bounds, shared.bounds, rtol=1e-9)
+        assert np.array_equal(one_by_one.has_bound, shared.has_bound)
