@@ -240,13 +240,13 @@ def test_one_answer_of_a_row_is_decided_once_too(mask_zero: bool, monkeypatch: p
     ids = np.random.default_rng(4).integers(0, 9, (3, 6)).astype(np.int32)
     batches = [network.named(rows) for rows in (ids, ids[1:2], ids[1:2, 1:])]
     expected = [decide(network, given)["probs"] for given in batches]
-    decided = []
+    decided: list[Given] = []
 
-    def count(network: Network, given: Given) -> dict[str, Decisions]:
+    def record(network: Network, given: Given) -> dict[str, Decisions]:
         decided.append(given)
         return decide(network, given)
 
-    monkeypatch.setattr("rnnx.rounding.decisions.decide", count)
+    monkeypatch.setattr("rnnx.rounding.decisions.decide", record)
     found = [decisions["probs"] for decisions in decide_distinct_rows(network, batches)]
     assert len(decided) == 2  # the last batch has another padding
     for one_by_one, shared in zip(expected, found, strict=True):
