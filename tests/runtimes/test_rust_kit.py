@@ -12,6 +12,7 @@ from tests.runtimes.kits import (
     PROGRAMS,
     TEXT,
     read_example,
+    require_answer,
     require_command,
     require_library,
     require_refusal_of_half_a_model,
@@ -45,6 +46,7 @@ def programs(kit: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(kit.folder / "Cargo.lock", folder / "Cargo.lock")
     shutil.copyfile(PROGRAMS / "program.rs", folder / "src" / "main.rs")
     (folder / "examples").mkdir()
+    shutil.copyfile(PROGRAMS / "own_environment.rs", folder / "examples" / "own_environment.rs")
     (folder / "examples" / "example.rs").write_text(read_example(kit.folder, "rust"), encoding="utf-8")
     done = run(["cargo", "build", "--quiet", "--bins", "--examples"], folder)
     assert done.returncode == 0, done.stderr
@@ -83,6 +85,11 @@ def test_another_crate_uses_the_library(kit: Project, programs: Path, bundles: l
     require_library([programs / "app"], kit.folder, bundles[0], tmp_path)
     example = run([programs / "examples" / "example"], tmp_path)
     assert example.stdout.startswith('["neg", "pos"] Prediction { label: "pos", probability: 0.9')
+
+
+def test_a_program_gives_its_own_environment(kit: Project, programs: Path, bundles: list[Path], tmp_path: Path) -> None:
+    library = kit.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
+    require_answer(run([programs / "examples" / "own_environment", library], tmp_path), bundles[0])
 
 
 def test_the_crate_holds_the_model_and_no_built_files(kit: Project) -> None:

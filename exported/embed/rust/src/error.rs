@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClassifierError {
-    /// onnxruntime's library is missing or too old.
+    /// onnxruntime's library is missing or too old, or the program has an environment of its own.
     Runtime(String),
     /// The file cannot be read.
     Read {
@@ -31,10 +31,7 @@ pub enum ClassifierError {
 impl fmt::Display for ClassifierError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Runtime(reason) => write!(
-                out,
-                "cannot load onnxruntime: {reason}; name its library in ORT_DYLIB_PATH"
-            ),
+            Self::Runtime(reason) => write!(out, "cannot load onnxruntime: {reason}"),
             Self::Read { path, source } => write!(out, "cannot read {}: {source}", path.display()),
             Self::Model { name, reason } => write!(out, "{name} is not a whole model: {reason}"),
             Self::Run(error) => write!(out, "the model cannot be run: {error}"),

@@ -22,10 +22,10 @@ pub fn environment() -> Result<&'static Environment, ClassifierError> {
         env::set_var("ORT_DISABLE_TELEMETRY", "1"); // onnxruntime reads it when it is loaded
     }
     let environment = ort::init_from(find_library())
-        .map_err(|error| ClassifierError::Runtime(error.to_string()))?
+        .map_err(|error| ClassifierError::Runtime(format!("{error}; name its library in ORT_DYLIB_PATH")))?
         .with_telemetry(!is_telemetry_unset)
         .build()
-        .map_err(|error| ClassifierError::Runtime(error.to_string()))?;
+        .map_err(|error| ClassifierError::Runtime(format!("{error}; give yours to `load_in`")))?;
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
