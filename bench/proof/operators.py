@@ -87,11 +87,11 @@ def find_place(case: Case, right: Outputs, wrong: Outputs) -> tuple[str, float] 
         a, b = (_value_of(case, outputs, name) for outputs in (right, wrong))
         if a is None or b is None or (a.shape == b.shape and a.tobytes() == b.tobytes()):
             continue
+        place = "probs" if name in ends and not isinstance(compared.node.layer, Recurrent) else name
         if a.shape != b.shape or not np.isfinite(b).all():
-            return name, np.inf
+            return place, np.inf
         moved = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(compared.bound.shape)
-        is_state = isinstance(compared.node.layer, Recurrent)
-        return ("probs" if name in ends and not is_state else name), float(ratios(moved, compared.bound).max())
+        return place, float(ratios(moved, compared.bound).max())
     return None
 
 
