@@ -12,9 +12,9 @@ from tests.runtimes.kits import (
     PROGRAMS,
     TEXT,
     read_example,
-    require_answer,
     require_command,
     require_library,
+    require_prediction,
     require_refusal_of_half_a_model,
     run,
 )
@@ -89,7 +89,7 @@ def test_another_crate_uses_the_library(kit: Project, programs: Path, bundles: l
 
 def test_a_program_gives_its_own_environment(kit: Project, programs: Path, bundles: list[Path], tmp_path: Path) -> None:
     library = kit.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
-    require_answer(run([programs / "examples" / "own_environment", library], tmp_path), bundles[0])
+    require_prediction(run([programs / "examples" / "own_environment", library], tmp_path), bundles[0])
 
 
 def test_the_crate_holds_the_model_and_no_built_files(kit: Project) -> None:
