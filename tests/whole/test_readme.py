@@ -180,7 +180,8 @@ def test_the_results_in_the_readme_are_those_of_the_pages() -> None:
     (startup,) = (row[1] for row in documents.rows(BENCH) if row[0] == "`rnnx infer review.txt`")
     assert results["one text, the whole process"] == f"{startup} s"
     proof = documents.rows(documents.section(WRITTEN["rnnx/proof/README.md"], "How sharp it is"))
-    assert results["the proof of 3,453 wrong files"] == f"{int(proof[-1][2]):,} caught"
+    files, caught = (int(number) for number in proof[-1][1:3])
+    assert results["the proof of 5,021 wrong files"] == f"{files:,} refused, {caught:,} in the layer expected"
 
 
 def test_the_tables_on_the_pages_are_those_that_the_benchmarks_wrote() -> None:
