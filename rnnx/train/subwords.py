@@ -96,21 +96,25 @@ class SubwordEmbedding(layers.Embedding):  # type: ignore[misc]  # keras ships n
 
 
 def add_ngrams(model: keras.Model, table: NgramTable) -> keras.Model:
-    """Copies a new network, with n-grams added to its embedding, which is named `embedding`.
+    """Copies a new network, with n-grams added to the embedding of its words.
 
     Args:
-        model: The network.
+        model: The network. It is returned as it is if it has no such embedding, or several.
         table: The n-grams of its words.
     """
+    sizes = {layer.name: layer.input_dim for layer in model.layers if isinstance(layer, layers.Embedding)}
+    names = [name for name, size in sizes.items() if size == len(table.rows)]
+    if len(names) != 1:
+        return model
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        if layer.name != "embedding":
+        if layer.name != names[0]:
             return type(layer).from_config(layer.get_config())
-        sizes = {"ngram_count": table.count, "most_ngrams": table.rows.shape[1]}
-        return SubwordEmbedding.from_config({**layer.get_config(), **sizes})
+        numbers = {"ngram_count": table.count, "most_ngrams": table.rows.shape[1]}
+        return SubwordEmbedding.from_config({**layer.get_config(), **numbers})
 
     shared = keras.models.clone_model(model, clone_function=clone)
-    shared.get_layer("embedding").table.assign(table.rows)
+    shared.get_layer(names[0]).table.assign(table.rows)
     return shared
 
 
@@ -118,8 +122,10 @@ def fold_ngrams(model: keras.Model) -> keras.Model:
     """Copies a trained network, with a plain embedding that holds the sums.
 
     Args:
-        model: A network that `add_ngrams` made.
+        model: A network that `add_ngrams` made. One without n-grams is returned as it is.
     """
+    if not any(isinstance(layer, SubwordEmbedding) for layer in model.layers):
+        return model
 
     def clone(layer: keras.Layer) -> keras.Layer:
         config = layer.get_config()

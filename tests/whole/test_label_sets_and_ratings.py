@@ -183,7 +183,7 @@ def test_what_is_not_supported_says_so_in_one_line(bundle: Path, tmp_path: Path,
     for arguments, expected in (
         (["explain", "--model", str(bundle), "--label", "dull", str(text)], "--label dull"),
         (["embed", "rust", str(bundle), "--out", str(tmp_path / "p")], "the sample for rust shows one label; choose"),
-        (["info", "--target", "rust", str(bundle)], "the sample for rust shows one label; choose python"),
+        (["info", "--target", "rust", str(bundle)], "the sample for rust shows one label; choose huggingface, python"),
         (["infer", "--model", str(bundle), "-k", "2", str(text)], "-k"),
         (["infer", "--model", str(bundle), "--threshold", "0.2", str(text)], "--threshold"),
         (["diff", str(bundle), "imdb"], "imdb, CPUExecutionProvider gives a label; rnnx diff compares equal tasks"),

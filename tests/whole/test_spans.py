@@ -12,6 +12,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import rnnx
 from rnnx.bundle.directory import read_directory
+from rnnx.bundle.front_matter import without_front_matter
 from rnnx.cli import run
 from rnnx.datasets import Columns, load_sentences
 from rnnx.infer.predictions import Tagging
@@ -183,7 +184,7 @@ def test_the_card_and_info_show_the_spans(bundle: Path, names: Path, capsys: Cap
     out = capsys.readouterr().out
     assert "\nall, micro average\t" in out
     assert "\nPER\t" in out
-    card = read_directory(bundle)["README.md"].decode()
+    card = without_front_matter(read_directory(bundle)["README.md"].decode())
     assert card.startswith("# own-tagger\n\nTagger of spans: `LOC`, `PER`, from the tags `B-LOC`, `B-PER`, `I-LOC`, ")
     assert "F1 of the spans: **" in card
     assert "`rnnx evaluate own-tagger own-train.conll --save`" in card
