@@ -99,6 +99,8 @@ _TAGGERS = {
     "python": "rnnx_tagger/model",
 }
 _STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
+# A folder that is copied before the sample: the words and the steps of a stream in JavaScript.
+_STREAM_BASES = {"node": "javascript"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -219,7 +221,8 @@ def _choose_samples(
     of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
     if streaming:
         _require_stream(target, directory)
-        return [_STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
+        names = [name for name in (_STREAM_BASES.get(target), target) if name]
+        return [_STREAM_SAMPLES / name for name in names], partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
