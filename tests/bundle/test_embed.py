@@ -204,7 +204,7 @@ def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(t
 @pytest.mark.parametrize(
     ("target", "name", "said"),
     [
-        ("java", "texts", "the sample for java reads no stream; choose node, python"),
+        ("java", "texts", "the sample for java reads no stream; choose browser, node, python"),
         ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
         ("python", "sensor", "reads a text and gives one label or number"),
     ],
