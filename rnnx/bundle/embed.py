@@ -98,7 +98,12 @@ _TAGGERS = {
     "node": "model",
     "python": "rnnx_tagger/model",
 }
-_STREAMS = {"browser": "model", "node": "model", "python": "rnnx_text_stream/model"}
+_STREAMS = {
+    "browser": "model",
+    "java": "src/main/resources/rnnx/textstream/model",
+    "node": "model",
+    "python": "rnnx_text_stream/model",
+}
 # A folder that is copied before the sample: the words and the steps of a stream in JavaScript.
 _STREAM_BASES = {"browser": "javascript", "node": "javascript"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
