@@ -141,6 +141,11 @@ def targets_of(task: str) -> list[str]:
     return [target for target in targets() if target in _CAN_ANSWER.get(task, (target,))]
 
 
+def stream_targets(task: str = "classification") -> list[str]:
+    """Returns the names of the targets whose sample reads a text in chunks for a task (`ModelConfig.task`), sorted."""
+    return sorted(_STREAMS) if task in ("classification", "regression") else []
+
+
 def require_answered(target: str, task: str, bundle: str | Path) -> None:
     """Makes sure that the sample of a target shows the answers of a task.
 
@@ -251,10 +256,10 @@ def _require_stream(target: str, directory: Directory) -> None:
     """Makes sure that the sample for streams of a target exists and shows the answers of a model."""
     config = directory.config
     if target not in _STREAMS:
-        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(sorted(_STREAMS))}")
+        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(stream_targets())}")
     if STREAM_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
-    if config.kind != "texts" or config.task not in ("classification", "regression"):
+    if config.kind != "texts" or not stream_targets(config.task):
         raise UsageError(
             f"{directory.path}: the sample for streams reads a text and gives one label or number; see how "
             f"{STREAM_NAME} is used in rnnx/infer/README.md"
