@@ -173,4 +173,4 @@ async function compareGolden(model, rows) {
   return { isRight: true, line };
 }
 
-export { Steps, compareGolden, fromHex, isConfig, readTokens, toHex };
+export { Steps, compareGolden, fromHex, isConfig, readTokens };
