@@ -13,6 +13,8 @@ const session = await ort.InferenceSession.create(`${bundle}/model.stream.onnx`)
 const lines = read("vocabulary.txt").toString("latin1").split("\n");
 const vocabulary = new Map(lines.map((line, i) => [line, i]));
 
+const UNFINISHED = /[A-Za-z0-9'\x80-\xff]*(?:<(?:b(?:r(?: \/?)?)?)?)?$/;
+
 class Stream {
   held = "";
   ids = [];
@@ -26,8 +28,9 @@ class Stream {
 
   /** Reads a chunk of bytes. A word that may go on, or the beginning of `<br />`, is kept for the next one. */
   async feed(bytes, isLast = false) {
-    const text = (this.held + bytes.toString("latin1")).replaceAll("<br />", " ");
-    this.held = isLast ? "" : /[A-Za-z0-9'\x80-\xff]*(?:<(?:b(?:r(?: \/?)?)?)?)?$/.exec(text)[0];
+    const given = this.held + bytes.toString("latin1");
+    const text = tokenizer.strip_breaks ? given.replaceAll("<br />", " ") : given;
+    this.held = isLast ? "" : UNFINISHED.exec(text)[0];
     const words = text.slice(0, text.length - this.held.length).match(/[A-Za-z0-9'\x80-\xff]+/g) ?? [];
     const lowered = words.map((word) => word.replace(/[A-Z]/g, (c) => c.toLowerCase()));
     const ids = lowered.map((word) => vocabulary.get(word) ?? 2);
