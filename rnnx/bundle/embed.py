@@ -98,7 +98,14 @@ _TAGGERS = {
     "node": "model",
     "python": "rnnx_tagger/model",
 }
-_STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
+_STREAMS = {
+    "browser": "model",
+    "java": "src/main/resources/rnnx/textstream/model",
+    "node": "model",
+    "python": "rnnx_text_stream/model",
+}
+# A folder that is copied before the sample: the words and the steps of a stream in JavaScript.
+_STREAM_BASES = {"browser": "javascript", "node": "javascript"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -132,6 +139,11 @@ def languages() -> list[str]:
 def targets_of(task: str) -> list[str]:
     """Returns the names of the targets whose sample shows the answers of a task (`ModelConfig.task`), sorted."""
     return [target for target in targets() if target in _CAN_ANSWER.get(task, (target,))]
+
+
+def stream_targets(task: str = "classification") -> list[str]:
+    """Returns the names of the targets whose sample reads a text in chunks for a task (`ModelConfig.task`), sorted."""
+    return sorted(_STREAMS) if task in ("classification", "regression") else []
 
 
 def require_answered(target: str, task: str, bundle: str | Path) -> None:
@@ -219,7 +231,8 @@ def _choose_samples(
     of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
     if streaming:
         _require_stream(target, directory)
-        return [_STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
+        names = [name for name in (_STREAM_BASES.get(target), target) if name]
+        return [_STREAM_SAMPLES / name for name in names], partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
@@ -243,10 +256,10 @@ def _require_stream(target: str, directory: Directory) -> None:
     """Makes sure that the sample for streams of a target exists and shows the answers of a model."""
     config = directory.config
     if target not in _STREAMS:
-        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(sorted(_STREAMS))}")
+        raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(stream_targets())}")
     if STREAM_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
-    if config.kind != "texts" or config.task not in ("classification", "regression"):
+    if config.kind != "texts" or not stream_targets(config.task):
         raise UsageError(
             f"{directory.path}: the sample for streams reads a text and gives one label or number; see how "
             f"{STREAM_NAME} is used in rnnx/infer/README.md"

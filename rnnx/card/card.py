@@ -18,13 +18,14 @@ from rnnx.bundle.directory import (
     MODEL_NAME,
     PARITY_NAME,
     PLOT_NAME,
+    STREAM_NAME,
     TEXT_NAME,
     find_directory,
     hash_bytes,
     read_directory,
     write_directory,
 )
-from rnnx.bundle.embed import languages, read_snippet, targets, targets_of
+from rnnx.bundle.embed import languages, read_snippet, stream_targets, targets, targets_of
 from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card_kinds import CardKind, card_kind, code
 from rnnx.card.evaluation_card import describe_evaluation, describe_temperature
@@ -126,6 +127,8 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
     parts += [kind.use(), _OPENVINO]
     if TEXT_NAME in files:
         parts.append(_embed(config))
+    if STREAM_NAME in files:
+        parts.append(_chunks(config))
     parts.append("## Network\n\n" + "\n".join(f"- {line}" for line in config.architecture))
     if config.training and HISTORY_NAME in files:
         parts.append(_training(kind, config.training, json.loads(files[HISTORY_NAME]), CURVES_NAME in files))
@@ -157,6 +160,22 @@ def _embed(config: ModelConfig) -> str:
         for language, lines in [read_snippet(target)]
     )
     return f"{section}\n\n{others}\n\n`rnnx embed TARGET .` writes a complete project for each of these languages."
+
+
+def _chunks(config: ModelConfig) -> str:
+    section = (
+        f"## In chunks\n\n`{STREAM_NAME}` reads a sequence in chunks of any length. It takes the inputs of a chunk and "
+        "the states of the recurrent layers, `NAME_in` float32 (batch, units), zeros at first; it gives the outputs, "
+        "and in `NAME_out` the states for the next chunk. Skip a chunk without positions: a runtime may refuse it, and "
+        "the states stay as they are. Nothing is padded, and nothing is left out of a long sequence."
+    )
+    if config.kind != "texts":
+        return section
+    start = " Only the first chunk begins with 1." if config.tokenizer and config.tokenizer.start else ""
+    words = f"A word at the end of a chunk may go on: keep its bytes for the next chunk, until the text ends.{start}"
+    can = ", ".join(map(code, stream_targets(config.task)))
+    project = f" `rnnx embed TARGET . --streaming` writes a complete project; `TARGET` is {can}." if can else ""
+    return f"{section}\n\n{words}{project}"
 
 
 def _training(kind: CardKind, training: TrainingConfig, history: list[dict[str, Any]], has_curves: bool) -> str:

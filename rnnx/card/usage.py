@@ -5,6 +5,12 @@ from __future__ import annotations
 from rnnx.bundle.config import InputConfig, ModelConfig
 from rnnx.bundle.directory import MODEL_NAME, TEXT_NAME
 
+# onnxruntime collects telemetry from version 1.29 on, unless it finds this variable when it is imported.
+_IMPORTS = (
+    'import os; os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported\n'
+    "import numpy as np, onnxruntime as ort"
+)
+
 
 def describe_inputs(config: ModelConfig) -> list[str]:
     """Describes each input of `model.onnx`: name, dtype, shape, and the range of ids."""
@@ -30,21 +36,21 @@ def array_call(config: ModelConfig) -> str:
 def array_session_snippet(config: ModelConfig) -> str:
     """Returns the Python lines that run `model.onnx` on arrays, with onnxruntime alone."""
     return (
-        "import numpy as np, onnxruntime as ort\n"
+        f"{_IMPORTS}\n"
         f'session = ort.InferenceSession("{MODEL_NAME}", providers=["CPUExecutionProvider"])\n'
         f"answers = session.run(None, {_mapping({port.name: _array(port) for port in config.inputs})})"
     )
 
 
 def text_session_snippet(config: ModelConfig) -> str:
-    """Returns the five Python lines that run `model.text.onnx` on a text, with onnxruntime alone."""
+    """Returns the few Python lines that run `model.text.onnx` on a text, with onnxruntime alone."""
     run = (
         f'probs = session.run(["probs"], {{"text": text}})[0][0]\nprint(dict(zip({list(config.labels)}, probs)))'
         if config.labels
         else 'values = session.run(["values"], {"text": text})[0][0]\nprint(values[0])'
     )
     return (
-        "import numpy as np, onnxruntime as ort\n"
+        f"{_IMPORTS}\n"
         f'session = ort.InferenceSession("{TEXT_NAME}", providers=["CPUExecutionProvider"])\n'
         'text = np.frombuffer(b"A text.", np.uint8)[None]\n'
         f"{run}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnx.bundle.directory import DEFAULT_MODEL
-from rnnx.bundle.embed import next_step, targets, write_project
+from rnnx.bundle.embed import next_step, stream_targets, targets, write_project
 from rnnx.cli import terminal
 
 
@@ -19,7 +19,10 @@ def embed(
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="The folder of the project. [default: TARGET]")] = None,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Read a text in chunks, with model.stream.onnx: node, python.")
+        bool,
+        typer.Option(
+            "--streaming", help=f"Read a text in chunks, with model.stream.onnx: {', '.join(stream_targets())}."
+        ),
     ] = False,
 ) -> None:
     """Write a project that embeds a text model or a tagger.

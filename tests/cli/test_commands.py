@@ -60,7 +60,7 @@ def test_info_shows_labels_inputs_and_proof(capsys: Capture) -> None:
 def test_the_printed_snippets_run(capsys: Capture) -> None:
     run(["info", "imdb"])
     lines = capsys.readouterr().out.splitlines()
-    first, second = (i for i, line in enumerate(lines) if line.startswith("import "))
+    first, second, *_ = (i for i, line in enumerate(lines) if line.startswith("import "))
     for snippet, said in ((lines[first:second], "neg"), (lines[second:], "{'neg': ")):
         done = subprocess.run(  # noqa: S603  # ours
             [sys.executable, "-c", "\n".join(snippet)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, Directory, read_directory
+from rnnx.bundle.embed import write_project
 from rnnx.bundle.kits import add_stream
 from rnnx.infer.stream import Stream
 from rnnx.runtime.session import Session
@@ -22,6 +24,7 @@ from rnnx.text.ids import read_id_encoder
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 from tests.make_bundles import BUNDLES
+from tests.runtimes.kits import run
 from tests.unicode_texts import BROKEN, LINES, PIECES, draw_texts
 
 BUNDLE = BUNDLES / "texts"
@@ -70,6 +73,12 @@ def draw_chunks(count: int) -> list[Chunks]:
     return [_cut(text, sorted(rng.integers(len(text) + 1, size=rng.integers(6)).tolist())) for text in texts]
 
 
+def draw_long_text() -> bytes:
+    """Draws a megabyte of words. Text that repeats a few words would not do: the network amplifies rounding there."""
+    words = ("wonderful", "film", "the", "a", "dull", "boring", "great")
+    return " ".join(words[i] for i in np.random.default_rng(3).integers(len(words), size=200_000)).encode()
+
+
 def write_stream(rule: str, folder: Path) -> None:
     """Writes the files that a kit reads, of a model whose tokenizer has a rule."""
     add_stream(_directory(rule), folder)
@@ -90,10 +99,7 @@ def require_same_answers(rule: str, texts: Sequence[Chunks], found: Sequence[Any
             probabilities.
         errors: How the kit decodes words that are not UTF-8.
     """
-    directory = _directory(rule)
-    tokenizer = read_id_encoder(directory)
-    assert isinstance(tokenizer, Tokenizer)
-    stream = Stream(Session(directory[STREAM_NAME], device="cpu"), directory.config, tokenizer)
+    stream = open_stream(rule)
     assert len(found) == len(texts)
     for chunks, rows in zip(texts, found, strict=True):
         stream.reset()
@@ -108,6 +114,39 @@ def require_same_answers(rule: str, texts: Sequence[Chunks], found: Sequence[Any
             assert probs == pytest.approx(list(prediction.probs.values()), abs=1e-6), chunks
             assert probability == pytest.approx(prediction.probability, abs=1e-6)
             assert label == prediction.label or abs(probability - 0.5) < 1e-6
+
+
+class PythonKit:
+    """The package for Python, in which a state is saved or goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        write_project("python", BUNDLE, folder, streaming=True)
+        self._folder = folder
+
+    def save(self, chunk: str) -> str:
+        """Returns the state after a chunk, as JSON."""
+        return self._run("print(model.step(model.begin(), chunk)[0].to_json())", chunk, "").strip()
+
+    def finish(self, state: str, chunk: str) -> tuple[str, float]:
+        """Goes on from a state in JSON, and returns the label and its probability at the end of the text."""
+        code = "answer = model.finish(model.step(State.from_json(text), chunk)[0])[1]"
+        label, probability = self._run(f"{code}; print(answer.label, answer.probability)", chunk, state).split()
+        return label, float(probability)
+
+    def _run(self, code: str, chunk: str, text: str) -> str:
+        begin = "import sys; from rnnx_text_stream import State, StreamModel; model = StreamModel.load()"
+        given = "chunk, text = sys.argv[1], sys.stdin.read()"
+        done = run([sys.executable, "-B", "-c", f"{begin}; {given}; {code}", chunk], self._folder, text.encode())
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def open_stream(rule: str) -> Stream:
+    """Returns rnnx's own stream of the model whose tokenizer has a rule."""
+    directory = _directory(rule)
+    tokenizer = read_id_encoder(directory)
+    assert isinstance(tokenizer, Tokenizer)
+    return Stream(Session(directory[STREAM_NAME], device="cpu"), directory.config, tokenizer)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.runtimes.samples import missing
 from tests.runtimes.stream_texts import (
     BUNDLE,
     RULES,
+    PythonKit,
     draw_chunks,
     format_chunks,
     require_same_answers,
@@ -195,22 +195,18 @@ def test_the_types_the_command_and_the_example_are_those_of_the_package(app: Pat
     assert run(["node", "snippet.mjs"], kit).stdout.startswith("pos ")
 
 
-def test_a_state_goes_on_in_the_other_language(kit: Path, app: Path, tmp_path: Path) -> None:
-    write_project("python", BUNDLE, tmp_path / "kit", streaming=True)
-    begin = (
-        "from rnnx_text_stream import StreamModel as M; m = M.load(); print(m.step(m.begin(), 'dull won')[0].to_json())"
-    )
-    state = run([sys.executable, "-B", "-c", begin], tmp_path / "kit").stdout
+def test_a_state_goes_on_in_the_other_language(app: Path, tmp_path: Path) -> None:
+    python = PythonKit(tmp_path / "kit")
     go_on = (
         "const { StreamModel } = require('rnnx-text-stream'); StreamModel.load().then(async (model) => {"
         "const { state, answer } = await model.step(JSON.parse(require('fs').readFileSync(0, 'utf8')), 'derful film ');"
         "console.log(`${answer.words}\\n${answer.label}\\t${answer.probability}\\n${JSON.stringify(state)}`); });"
     )
     (app / "go_on.cjs").write_text(go_on, encoding="utf-8")
-    words, answer, state = run(["node", app / "go_on.cjs"], tmp_path, state.encode()).stdout.splitlines()
+    given = python.save("dull won").encode()
+    words, answer, state = run(["node", app / "go_on.cjs"], tmp_path, given).stdout.splitlines()
     (expected,) = rnnx.load(BUNDLE, device="cpu").predict(["dull wonderful film"])
     assert words == "wonderful,film"
     assert answer.split("\t")[0] == expected.label
     assert float(answer.split("\t")[1]) == pytest.approx(expected.probability, abs=1e-6)
-    back = "import sys; from rnnx_text_stream import State; print(State.from_json(sys.argv[1]).positions)"
-    assert run([sys.executable, "-B", "-c", back, state], tmp_path / "kit").stdout == "4\n"
+    assert python.finish(state, "")[1] == pytest.approx(expected.probability, abs=1e-6)

@@ -1,3 +1,4 @@
+import os; os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is imported
 import numpy as np, onnxruntime as ort
 session = ort.InferenceSession("model.text.onnx", providers=["CPUExecutionProvider"])
 text = np.frombuffer(b"A wonderful film.", np.uint8)[None]

@@ -4,6 +4,7 @@
 import { open, readFile } from "node:fs/promises";
 
 import { StreamError, StreamModel } from "./index.js";
+import { compareGolden } from "./steps.js";
 
 const USAGE = `usage: node main.js TEXT | --file PATH | --golden | --help
 
@@ -17,36 +18,9 @@ Without arguments, the text comes from the standard input, unless that is a term
 
 async function runGolden(model) {
   const rows = JSON.parse(await readFile(new URL("model/golden.json", import.meta.url), "utf8"));
-  const sizes = [1, 7, 1 << 20];
-  const start = performance.now();
-  let largest = 0;
-  for (const size of sizes) {
-    for (const [i, row] of rows.entries()) {
-      const text = Buffer.from(row.bytes, "hex");
-      const words = [];
-      let [state, answer] = [model.begin()];
-      for (let at = 0; at < text.length; at += size) {
-        ({ state, answer } = await model.step(state, text.subarray(at, at + size)));
-        words.push(...answer.words);
-      }
-      ({ state, answer } = await model.finish(state));
-      words.push(...answer.words);
-      const ids = row.ids.slice(row.ids.length - words.length);
-      const difference = Math.max(...row.outputs.map((p, k) => Math.abs(p - state.latest[k])));
-      if (String(model.toIds(words)) !== String(ids) || !(difference <= row.tolerance)) {
-        console.log(`golden text ${i} in chunks of ${size}: other words, or off by ${difference}`);
-        return 1;
-      }
-      largest = Math.max(largest, difference);
-    }
-  }
-  const count = sizes.length * rows.length;
-  const microseconds = ((performance.now() - start) / count) * 1000;
-  console.log(
-    `onnxruntime ${model.version}: ${count} of ${count} right, ` +
-      `largest difference ${largest.toPrecision(2)}, ${microseconds.toFixed(0)} us a text`,
-  );
-  return 0;
+  const { isRight, line } = await compareGolden(model, rows);
+  console.log(line);
+  return isRight ? 0 : 1;
 }
 
 /** The chunks that the arguments name: one text, or a stream of bytes; undefined if they are wrong. */

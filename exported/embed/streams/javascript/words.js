@@ -2,7 +2,6 @@
 //
 // A chunk may end anywhere, also within a character. What may go on in the next chunk is held back: a word, the
 // beginning of a character, or the beginning of a possible `<br />`. Words are binary strings, one character a byte.
-"use strict";
 
 const BREAK = [..."<br />"].map((character) => character.charCodeAt(0));
 const MOST_HELD = 1 << 16; // bytes of an unfinished word; no vocabulary has a longer one
@@ -200,4 +199,4 @@ function toBinary(bytes) {
   return parts.join("");
 }
 
-module.exports = { WordCutter, toBinary };
+export { WordCutter, toBinary };
