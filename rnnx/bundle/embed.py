@@ -3,7 +3,8 @@
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
 target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. The samples for
 taggers and for streams are in `exported/embed/taggers` and `exported/embed/streams`; a new one is an entry of
-`_TAGGERS` or `_STREAMS`. Imports the standard library only.
+`_TAGGERS` or `_STREAMS`. What both have in common for C is in `exported/embed/c_base`. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -94,11 +95,14 @@ _TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "str
 # The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
 _TAGGERS = {
     "browser": "model",
+    "c": "model",
     "java": "src/main/resources/rnnx/tagger/model",
     "node": "model",
     "python": "rnnx_tagger/model",
 }
 _STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
+# What the samples for taggers and for streams of a target have in common; it is copied first.
+_SHARED = {"c": SAMPLES_PATH / "c_base"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -217,9 +221,10 @@ def _choose_samples(
     """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
     chosen, task = _TARGETS[target], directory.config.task
     of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
+    shared = [_SHARED[target]] if target in _SHARED else []
     if streaming:
         _require_stream(target, directory)
-        return [_STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
+        return [*shared, _STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
@@ -230,7 +235,7 @@ def _choose_samples(
         case "sentences":
             require_answered(target, task, directory.path)
             _require_files(directory, MODEL_NAME, GOLDEN_NAME)
-            return [_TAGGER_SAMPLES / target], partial(_add_to, _TAGGERS[target], add_tagger)
+            return [*shared, _TAGGER_SAMPLES / target], partial(_add_to, _TAGGERS[target], add_tagger)
         case "sequences":
             raise ModelError(
                 f"{directory.path}: reads numbers or ids, not texts; see how `rnnx info` runs its {MODEL_NAME}"

@@ -157,6 +157,11 @@ def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
         assert [[[word.start, word.end] for word in sentence] for sentence in sentences] == row["sentences"]
 
 
+@pytest.mark.parametrize("name", ["cmake/onnxruntime.cmake", "src/embed.h"])
+def test_the_packages_for_c_find_onnxruntime_and_contain_files_in_the_same_way(name: str) -> None:
+    assert (SAMPLES_PATH / "c_base" / name).read_bytes() == (SAMPLES_PATH / "c" / name).read_bytes()
+
+
 @pytest.mark.parametrize("target", sorted(set(targets()) - set(targets_of("tagging"))))
 def test_other_samples_refuse_a_tagger(target: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"tags the words of a text, and the sample for {target} .*; choose .*python"):
