@@ -100,7 +100,7 @@ _TAGGERS = {
     "node": "model",
     "python": "rnnx_tagger/model",
 }
-_STREAMS = {"node": "model", "python": "rnnx_text_stream/model"}
+_STREAMS = {"c": "model", "node": "model", "python": "rnnx_text_stream/model"}
 # What the samples for taggers and for streams of a target have in common; it is copied first.
 _SHARED = {"c": SAMPLES_PATH / "c_base"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
