@@ -1,4 +1,4 @@
-"""Tests the CMake package of `rnnx embed c --streaming`: its words, answers and states, its command, and its library."""
+"""Tests the CMake package of `rnnx embed c --streaming`: its words, answers and states, command, and library."""
 
 from __future__ import annotations
 
