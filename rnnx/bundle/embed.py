@@ -96,13 +96,14 @@ _TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "str
 _TAGGERS = {
     "browser": "model",
     "c": "model",
+    "cpp": "model",
     "java": "src/main/resources/rnnx/tagger/model",
     "node": "model",
     "python": "rnnx_tagger/model",
 }
-_STREAMS = {"c": "model", "node": "model", "python": "rnnx_text_stream/model"}
+_STREAMS = {"c": "model", "cpp": "model", "node": "model", "python": "rnnx_text_stream/model"}
 # What the samples for taggers and for streams of a target have in common; it is copied first.
-_SHARED = {"c": SAMPLES_PATH / "c_base"}
+_SHARED = {"c": SAMPLES_PATH / "c_base", "cpp": SAMPLES_PATH / "c_base"}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -220,11 +221,13 @@ def _choose_samples(
 ) -> tuple[list[Path], Callable[[Directory, Path], None]]:
     """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
     chosen, task = _TARGETS[target], directory.config.task
-    of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
+    names = [name for name in (chosen.base, target) if name]
+    of_texts = [SAMPLES_PATH / name for name in names]
     shared = [_SHARED[target]] if target in _SHARED else []
     if streaming:
         _require_stream(target, directory)
-        return [*shared, _STREAM_SAMPLES / target], partial(_add_to, _STREAMS[target], add_stream)
+        folders = [*shared, *(_STREAM_SAMPLES / name for name in names)]
+        return folders, partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
@@ -235,7 +238,8 @@ def _choose_samples(
         case "sentences":
             require_answered(target, task, directory.path)
             _require_files(directory, MODEL_NAME, GOLDEN_NAME)
-            return [*shared, _TAGGER_SAMPLES / target], partial(_add_to, _TAGGERS[target], add_tagger)
+            folders = [*shared, *(_TAGGER_SAMPLES / name for name in names)]
+            return folders, partial(_add_to, _TAGGERS[target], add_tagger)
         case "sequences":
             raise ModelError(
                 f"{directory.path}: reads numbers or ids, not texts; see how `rnnx info` runs its {MODEL_NAME}"

@@ -19,7 +19,7 @@ def embed(
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="The folder of the project. [default: TARGET]")] = None,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Read a text in chunks, with model.stream.onnx: c, node, python.")
+        bool, typer.Option("--streaming", help="Read a text in chunks, with model.stream.onnx: c, cpp, node, python.")
     ] = False,
 ) -> None:
     """Write a project that embeds a text model or a tagger.

@@ -190,7 +190,7 @@ def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[
     assert run(["info", "--target", "rust", str(BUNDLES / "words")]) == 2
 
 
-@pytest.mark.parametrize("target", ["c", "node", "python"])
+@pytest.mark.parametrize("target", ["c", "cpp", "node", "python"])
 def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(target: str, tmp_path: Path) -> None:
     bundle = BUNDLES / "texts"
     assert run(["embed", target, str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
@@ -209,7 +209,7 @@ def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(t
 @pytest.mark.parametrize(
     ("target", "name", "said"),
     [
-        ("java", "texts", "the sample for java reads no stream; choose c, node, python"),
+        ("java", "texts", "the sample for java reads no stream; choose c, cpp, node, python"),
         ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
         ("python", "sensor", "reads a text and gives one label or number"),
     ],

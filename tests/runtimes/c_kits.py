@@ -41,24 +41,25 @@ def build(folder: Path, *options: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def build_app(kit: Path, package: str, program: str, folder: Path) -> Path:
+def build_app(kit: Path, package: str, program: str, samples: Path, folder: Path) -> Path:
     """Builds another project, which finds an installed package.
 
     Args:
         kit: The folder of the package, built.
         package: Its name.
         program: The name of the programs in `tests/runtimes/programs`, without suffix.
+        samples: The folder of its samples, `c` and `cpp`.
         folder: The folder of the project.
 
     Returns:
-        The build folder, with `program_c`, `program_cpp`, `example_c` and `example_cpp`, the examples of the README.
+        The build folder, with `program_c`, `program_cpp`, `example_c` and `example_cpp`, the examples of the READMEs.
     """
     done = run(["cmake", "--install", "build", "--prefix", "installed"], kit)
     assert done.returncode == 0, done.stderr
     shutil.copyfile(PROGRAMS / "CMakeLists.txt", folder / "CMakeLists.txt")
     for suffix, language in ((".c", "c"), (".cpp", "cpp")):
         shutil.copyfile((PROGRAMS / program).with_suffix(suffix), folder / f"program{suffix}")
-        (folder / f"example{suffix}").write_text(read_example(kit, language), encoding="utf-8")
+        (folder / f"example{suffix}").write_text(read_example(samples / language, language), encoding="utf-8")
     build(folder, f"-DPACKAGE={package}", f"-DCMAKE_PREFIX_PATH={kit / 'installed'}")
     return folder / "build"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
+from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.bundle.embed import write_project
 from tests.runtimes.c_kits import build, build_app, sanitizers
 from tests.runtimes.kits import BAD_TEXTS, read_answer, run
@@ -37,7 +38,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Returns the folder of the package, built."""
     with sanitizers():
         folder = tmp_path_factory.mktemp("c") / "kit"
-        write_project("c", BUNDLE, folder, streaming=True)
+        write_project("cpp", BUNDLE, folder, streaming=True)
         place_onnxruntime(folder / "onnxruntime")
         build(folder)
         yield folder
@@ -45,7 +46,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def app(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_app(kit, "rnnx_text_stream", "stream", tmp_path_factory.mktemp("app"))
+    return build_app(kit, "rnnx_text_stream", "stream", SAMPLES_PATH / "streams", tmp_path_factory.mktemp("app"))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -42,12 +42,12 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Returns the package, built as its README says."""
     with sanitizers():
-        yield Project("c", find_directory("pos"), tmp_path_factory.mktemp("c") / "kit")
+        yield Project("cpp", find_directory("pos"), tmp_path_factory.mktemp("c") / "kit")
 
 
 @pytest.fixture(scope="module")
 def app(kit: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_app(kit.folder, "rnnx_tagger", "tagger", tmp_path_factory.mktemp("app"))
+    return build_app(kit.folder, "rnnx_tagger", "tagger", SAMPLE.parent, tmp_path_factory.mktemp("app"))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -69,17 +69,18 @@ def test_the_words_and_tags_of_a_program_are_those_of_rnnx(language: str, app: P
     require_same_words(rnnx.load("pos", device="cpu"), texts, json.loads(done.stdout))
 
 
-def test_the_examples_of_the_readme_tag_a_text(app: Path, kit: Project, tmp_path: Path) -> None:
+def test_the_examples_of_the_readmes_and_the_snippets_tag_a_text(app: Path, kit: Project, tmp_path: Path) -> None:
     for language in ("c", "cpp"):
         done = run([app / f"example_{language}"], tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("They 0 4 PRON 0.9")
-    snippet = kit.folder / "build" / "snippet"
-    library = kit.folder / "onnxruntime" / "lib"
-    options = ["-std=c11", "-Iinclude", "-fsanitize=address,undefined", "snippet.c", "build/librnnx_tagger.a"]
-    done = run(["cc", *options, f"-L{library}", "-lonnxruntime", f"-Wl,-rpath,{library}", "-o", snippet], kit.folder)
-    assert done.returncode == 0, done.stderr
-    assert run([snippet], tmp_path).stdout.split()[:2] == ["They/PRON", "did/AUX"]
+    libraries, built = kit.folder / "onnxruntime" / "lib", kit.folder / "build"
+    options = ["-Iinclude", "-fsanitize=address,undefined", "build/librnnx_tagger.a", f"-L{libraries}", "-lonnxruntime"]
+    for compiler, file in (("cc", "snippet.c"), ("c++", "snippet.cpp")):
+        command: list[str | Path] = [compiler, file, *options, f"-Wl,-rpath,{libraries}", "-o", built / "snippet"]
+        done = run(command, kit.folder)
+        assert done.returncode == 0, done.stderr
+        assert run([built / "snippet"], tmp_path).stdout.split()[:2] == ["They/PRON", "did/AUX"]
 
 
 def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_folder(
