@@ -41,7 +41,8 @@ static int parse_word(reader *from, const char *word) {
 static int parse_number(reader *from, rnnx_json *value) {
   char digits[LONGEST_NUMBER + 1], *end;
   size_t size = 0;
-  while (from->at + size < from->end && size < LONGEST_NUMBER && from->at[size] && strchr("+-.0123456789eE", from->at[size])) {
+  while (from->at + size < from->end && size < LONGEST_NUMBER && from->at[size] &&
+         strchr("+-.0123456789eE", from->at[size])) {
     digits[size] = from->at[size] == '.' ? *localeconv()->decimal_point : from->at[size];
     size++;
   }

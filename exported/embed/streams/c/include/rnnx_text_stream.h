@@ -34,8 +34,8 @@ typedef struct {
   char message[1024];
 } rnnx_stream_error;
 
-/* Loads the files model.stream.onnx, vocabulary.txt and config.json in a folder; the model of this package if `folder` is
- * NULL.
+/* Loads the files model.stream.onnx, vocabulary.txt and config.json in a folder; the model of this package if `folder`
+ * is NULL.
  *
  * Sets ORT_DISABLE_TELEMETRY unless you have, so call it while no other thread reads or writes the environment. */
 rnnx_stream_model *rnnx_stream_load(const char *folder, rnnx_stream_error *error);
@@ -52,8 +52,8 @@ rnnx_stream_state *rnnx_stream_begin(const rnnx_stream_model *model, rnnx_stream
 
 /* Reads the next chunk of a text, and returns the new state; the one before stays as it is.
  *
- * A chunk is bytes, cut anywhere, also within a character of UTF-8. It may be empty. A word that may go on is held back,
- * so a chunk may finish no word. Free the answer with rnnx_stream_answer_free; it may be NULL. */
+ * A chunk is bytes, cut anywhere, also within a character of UTF-8. It may be empty. A word that may go on is held
+ * back, so a chunk may finish no word. Free the answer with rnnx_stream_answer_free; it may be NULL. */
 rnnx_stream_state *rnnx_stream_step(const rnnx_stream_model *model, const rnnx_stream_state *state, const char *chunk,
                                     size_t size, rnnx_stream_answer *answer, rnnx_stream_error *error);
 

@@ -129,7 +129,7 @@ rnnx_stream_state *rnnx_stream_state_from_json(const rnnx_stream_model *model, c
   const int failed = !state || read_state(model, parsed, state), is_json = parsed != NULL;
   rnnx_json_free(parsed);
   if (!failed) return state;
-  rnnx_fail(error ? error->message : NULL, is_json ? "this is not a state of this model" : "this is not a state: no JSON");
+  rnnx_fail(error ? error->message : NULL, "this is not a state%s", is_json ? " of this model" : ": no JSON");
   rnnx_stream_state_free(state);
   return NULL;
 }

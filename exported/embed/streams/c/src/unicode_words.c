@@ -1,7 +1,7 @@
 /* The rule `unicode-14`: words of every script, by the kinds of characters.
  *
- * A character continues the word before it if both are letters, or if it is a mark and the one before is a character of a
- * script without spaces, or such a mark. Any other character but a separator begins a word. */
+ * A character continues the word before it if both are letters, or if it is a mark and the one before is a character of
+ * a script without spaces, or such a mark. Any other character but a separator begins a word. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +68,8 @@ static int continues(int before, int kind) {
   return (kind == WORD && before == WORD) || (kind == MARK && (before == SINGLE || before == MARK));
 }
 
-int rnnx_unicode_add_words(const rnnx_characters *characters, const char *text, size_t size, rnnx_tokens *words) {
+int rnnx_stream_unicode_add_words(const rnnx_characters *characters, const char *text, size_t size,
+                                  rnnx_tokens *words) {
   character found;
   char written[4];
   int before = SEPARATOR;
@@ -116,7 +117,7 @@ static int find_last_start(const rnnx_characters *characters, const char *text, 
   return is_found;
 }
 
-size_t rnnx_unicode_find_end(const rnnx_characters *characters, const char *text, size_t size) {
+size_t rnnx_stream_unicode_find_end(const rnnx_characters *characters, const char *text, size_t size) {
   const size_t whole = size - count_unfinished(text, size);
   for (size_t near = NEAR_BYTES;; near *= 8) {
     const size_t start = whole > near ? align(text, size, whole - near) : 0;
@@ -126,14 +127,14 @@ size_t rnnx_unicode_find_end(const rnnx_characters *characters, const char *text
   }
 }
 
-size_t rnnx_unicode_shorten(const rnnx_characters *characters, char *text, size_t size, size_t most) {
+size_t rnnx_stream_unicode_shorten(const rnnx_characters *characters, char *text, size_t size, size_t most) {
   if (size <= most) return size;
   const size_t unfinished = count_unfinished(text, size), whole = size - unfinished;
   rnnx_tokens words = {0};
   char rest[3];
   size_t length = 0;
   memcpy(rest, text + whole, unfinished);
-  int failed = rnnx_unicode_add_words(characters, text, whole, &words);
+  int failed = rnnx_stream_unicode_add_words(characters, text, whole, &words);
   for (size_t k = 0; !failed && k < words.count && length < most; k++) { /* joined by spaces */
     const size_t start = rnnx_token_start(&words, k), room = most - length;
     const size_t count = words.ends[k] - start < room ? words.ends[k] - start : room;

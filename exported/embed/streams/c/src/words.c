@@ -28,8 +28,8 @@ static size_t find_end(const rnnx_cutter *cutter, const char *text, size_t size)
   for (size_t length = BREAK_BYTES - 1; cutter->strips_breaks && length > 0; length--)
     if (length <= size && !memcmp(text + size - length, BREAK, length))
       return size - length; /* a word before `<` is finished */
-  return cutter->characters.kinds ? rnnx_unicode_find_end(&cutter->characters, text, size)
-                                  : rnnx_bytes_find_end(text, size);
+  return cutter->characters.kinds ? rnnx_stream_unicode_find_end(&cutter->characters, text, size)
+                                  : rnnx_stream_bytes_find_end(text, size);
 }
 
 int rnnx_cutter_feed(const rnnx_cutter *cutter, const char *before, size_t before_size, const char *chunk, size_t size,
@@ -44,7 +44,7 @@ int rnnx_cutter_feed(const rnnx_cutter *cutter, const char *before, size_t befor
   *held_size = failed ? 0 : whole - end;
   if (!failed && *held_size > cutter->most_held)
     *held_size = cutter->characters.kinds
-                     ? rnnx_unicode_shorten(&cutter->characters, text + end, *held_size, cutter->most_held)
+                     ? rnnx_stream_unicode_shorten(&cutter->characters, text + end, *held_size, cutter->most_held)
                      : cutter->most_held;
   failed = failed || *held_size == SIZE_MAX || !(*held = malloc(*held_size + 1));
   if (!failed) memcpy(*held, text + end, *held_size);
@@ -55,8 +55,8 @@ int rnnx_cutter_feed(const rnnx_cutter *cutter, const char *before, size_t befor
 int rnnx_cutter_finish(const rnnx_cutter *cutter, char *text, size_t size, rnnx_tokens *words) {
   for (size_t i = 0; cutter->strips_breaks && i + BREAK_BYTES <= size; i++)
     if (!memcmp(text + i, BREAK, BREAK_BYTES)) memset(text + i, ' ', BREAK_BYTES);
-  return cutter->characters.kinds ? rnnx_unicode_add_words(&cutter->characters, text, size, words)
-                                  : rnnx_bytes_add_words(text, size, words);
+  return cutter->characters.kinds ? rnnx_stream_unicode_add_words(&cutter->characters, text, size, words)
+                                  : rnnx_stream_bytes_add_words(text, size, words);
 }
 
 /* The rule `bytes`: ASCII letters are lowered, and a word is a run of [a-z0-9'] and bytes from 0x80 on. */
@@ -65,7 +65,7 @@ static int is_of_word(char character) {
   return byte >= 0x80 || (lowered >= 'a' && lowered <= 'z') || (byte >= '0' && byte <= '9') || byte == '\'';
 }
 
-int rnnx_bytes_add_words(const char *text, size_t size, rnnx_tokens *words) {
+int rnnx_stream_bytes_add_words(const char *text, size_t size, rnnx_tokens *words) {
   for (size_t i = 0, end; i < size; i = end + 1) {
     for (end = i; end < size && is_of_word(text[end]);) end++;
     if (end == i) continue;
@@ -76,7 +76,7 @@ int rnnx_bytes_add_words(const char *text, size_t size, rnnx_tokens *words) {
   return 0;
 }
 
-size_t rnnx_bytes_find_end(const char *text, size_t size) {
+size_t rnnx_stream_bytes_find_end(const char *text, size_t size) {
   while (size > 0 && is_of_word(text[size - 1])) size--;
   return size;
 }

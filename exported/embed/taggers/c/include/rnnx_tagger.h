@@ -40,7 +40,7 @@ typedef struct {
   char message[1024];
 } rnnx_tagger_error;
 
-/* Loads the files model.onnx, vocabulary.txt and config.json in a folder; the model of this package if `folder` is NULL.
+/* Loads the files model.onnx, vocabulary.txt and config.json in a folder; that of this package if `folder` is NULL.
  *
  * Sets ORT_DISABLE_TELEMETRY unless you have, so call it while no other thread reads or writes the environment. */
 rnnx_tagger *rnnx_tagger_load(const char *folder, rnnx_tagger_error *error);

@@ -1,7 +1,7 @@
 /* The rule `bytes`: splits a text as English treebanks do, and gives the features of words.
  *
- * Everything is defined on bytes. A pattern takes the longest match first and then shorter ones, as a regular expression
- * does; where a shorter match cannot help, the function does not try it. */
+ * Everything is defined on bytes. A pattern takes the longest match first and then shorter ones, as a regular
+ * expression does; where a shorter match cannot help, the function does not try it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +163,7 @@ static size_t find_apostrophe(const rnnx_symbols *text, size_t start, size_t end
   return 0;
 }
 
-/* The first byte of an ending that is a word of its own, as in `did|n't`, `it|'s`, `can|not`; `end` if there is none. */
+/* The first byte of an ending that is a word of its own, as in `did|n't` and `can|not`; `end` if there is none. */
 static size_t find_cut(const rnnx_symbols *text, size_t start, size_t end) {
   static const char *const endings[] = {"s", "m", "d", "ll", "ve", "re"};
   static const char *const pairs[][2] = {{"can", "not"}, {"gon", "na"},  {"wan", "na"},   {"got", "ta"},   {"do", "nt"},

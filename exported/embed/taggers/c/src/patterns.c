@@ -42,7 +42,9 @@ size_t rnnx_match_scheme(const rnnx_symbols *text, size_t i, int any_case) {
   return 0;
 }
 
-static int is_of_host(uint32_t symbol) { return rnnx_is_ascii_letter(symbol) || rnnx_is_digit(symbol) || symbol == '-'; }
+static int is_of_host(uint32_t symbol) {
+  return rnnx_is_ascii_letter(symbol) || rnnx_is_digit(symbol) || symbol == '-';
+}
 
 static int is_of_name(uint32_t symbol) { return is_of_host(symbol) || rnnx_is_one_of(symbol, "._+"); }
 

@@ -1,7 +1,7 @@
 /* The rule `unicode-14`: splits a text of any script, and gives the features of words.
  *
- * The table in config.json says of each character how it is lowered, and its classes for splitting and for the shape of a
- * word. Bytes that are not UTF-8 are the characters of their own numbers. */
+ * The table in config.json says of each character how it is lowered, and its classes for splitting and for the shape of
+ * a word. Bytes that are not UTF-8 are the characters of their own numbers. */
 #include "unicode_rule.h"
 
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static int begins_sentence(uint32_t initial, int is_apart, int is_wide) {
   return is_apart && initial != SMALL && !rnnx_is_small(initial);
 }
 
-static int add_word(const rnnx_line *line, const rnnx_symbols *text, size_t start, size_t end, size_t offset, progress *now,
-                    rnnx_spans *spans) {
+static int add_word(const rnnx_line *line, const rnnx_symbols *text, size_t start, size_t end, size_t offset,
+                    progress *now, rnnx_spans *spans) {
   const int is_apart = now->end < start;
   const int closes = now->is_over && !is_apart && rnnx_skip(text, start, is_closing) >= end;
   int is_new = !now->has_words || (now->is_over && !closes && begins_sentence(text->at[start], is_apart, now->is_wide));

@@ -38,7 +38,7 @@ struct rnnx_unicode_rule {
   int joins_hyphens;
 };
 
-/* The characters of a line, and of those that are not dropped: lowered, their classes, and where each starts and ends. */
+/* The characters of a line, and of those that are not dropped: lowered, their classes, where each starts and ends. */
 typedef struct {
   uint32_t *codes, *lowered, *classes;
   size_t *starts, *ends, count;

@@ -20,8 +20,8 @@ static int is_join(uint32_t symbol) { return symbol == JOIN; }
 static int is_of_katakana(uint32_t symbol) { return symbol == KATAKANA || symbol == JOIN; }
 
 static int is_of_address(uint32_t symbol) {
-  return !rnnx_unicode_is_space(symbol) && !rnnx_is_one_of(symbol, "<>\"") && symbol != SINGLE && !is_of_katakana(symbol) &&
-         symbol != WIDE_MARK && symbol != WIDE_STOP && symbol != ELLIPSIS;
+  return !rnnx_unicode_is_space(symbol) && !rnnx_is_one_of(symbol, "<>\"") && symbol != SINGLE &&
+         !is_of_katakana(symbol) && symbol != WIDE_MARK && symbol != WIDE_STOP && symbol != ELLIPSIS;
 }
 
 /* (?i:(?:https?|ftp)://|www\.)ADDRESS*(?<![.,;:!?)\]']) */
