@@ -3,7 +3,8 @@
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
 target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. The samples for
 taggers and for streams are in `exported/embed/taggers` and `exported/embed/streams`; a new one is an entry of
-`_TAGGERS` or `_STREAMS`. Imports the standard library only.
+`_TAGGERS` or `_STREAMS`. What both have in common for C is in `exported/embed/c_base`. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import errno
 import json
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,18 +95,27 @@ _TAGGER_SAMPLES, _STREAM_SAMPLES = SAMPLES_PATH / "taggers", SAMPLES_PATH / "str
 # The folder in the sample for taggers, or for streams, of each target that gets the files of the model.
 _TAGGERS = {
     "browser": "model",
+    "c": "model",
+    "cpp": "model",
     "java": "src/main/resources/rnnx/tagger/model",
     "node": "model",
     "python": "rnnx_tagger/model",
 }
 _STREAMS = {
     "browser": "model",
+    "c": "model",
+    "cpp": "model",
     "java": "src/main/resources/rnnx/textstream/model",
     "node": "model",
     "python": "rnnx_text_stream/model",
 }
-# A folder that is copied before the sample: the words and the steps of a stream in JavaScript.
-_STREAM_BASES = {"browser": "javascript", "node": "javascript"}
+# What samples of a target have in common, which is copied first: those for taggers and streams, and those for streams.
+_SHARED = {"c": SAMPLES_PATH / "c_base", "cpp": SAMPLES_PATH / "c_base"}
+_STREAM_SHARED = {
+    **_SHARED,
+    "browser": _STREAM_SAMPLES / "javascript",
+    "node": _STREAM_SAMPLES / "javascript",
+}
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
     "multilabel": ("gives several labels per text", "shows one label"),
@@ -228,11 +238,12 @@ def _choose_samples(
 ) -> tuple[list[Path], Callable[[Directory, Path], None]]:
     """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
     chosen, task = _TARGETS[target], directory.config.task
-    of_texts = [SAMPLES_PATH / name for name in (chosen.base, target) if name]
+    names = [name for name in (chosen.base, target) if name]
+    of_texts = [SAMPLES_PATH / name for name in names]
     if streaming:
         _require_stream(target, directory)
-        names = [name for name in (_STREAM_BASES.get(target), target) if name]
-        return [_STREAM_SAMPLES / name for name in names], partial(_add_to, _STREAMS[target], add_stream)
+        folders = [*_first(_STREAM_SHARED, target), *(_STREAM_SAMPLES / name for name in names)]
+        return folders, partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
     match directory.config.kind:
@@ -243,13 +254,19 @@ def _choose_samples(
         case "sentences":
             require_answered(target, task, directory.path)
             _require_files(directory, MODEL_NAME, GOLDEN_NAME)
-            return [_TAGGER_SAMPLES / target], partial(_add_to, _TAGGERS[target], add_tagger)
+            folders = [*_first(_SHARED, target), *(_TAGGER_SAMPLES / name for name in names)]
+            return folders, partial(_add_to, _TAGGERS[target], add_tagger)
         case "sequences":
             raise ModelError(
                 f"{directory.path}: reads numbers or ids, not texts; see how `rnnx info` runs its {MODEL_NAME}"
             )
         case kind:
             assert_never(kind)
+
+
+def _first(shared: Mapping[str, Path], target: str) -> list[Path]:
+    """Returns the folder that is copied first, if there is one."""
+    return [shared[target]] if target in shared else []
 
 
 def _require_stream(target: str, directory: Directory) -> None:

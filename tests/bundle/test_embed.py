@@ -157,6 +157,11 @@ def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
         assert [[[word.start, word.end] for word in sentence] for sentence in sentences] == row["sentences"]
 
 
+@pytest.mark.parametrize("name", ["cmake/onnxruntime.cmake", "src/embed.h"])
+def test_the_packages_for_c_find_onnxruntime_and_contain_files_in_the_same_way(name: str) -> None:
+    assert (SAMPLES_PATH / "c_base" / name).read_bytes() == (SAMPLES_PATH / "c" / name).read_bytes()
+
+
 @pytest.mark.parametrize("target", sorted(set(targets()) - set(targets_of("tagging"))))
 def test_other_samples_refuse_a_tagger(target: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"tags the words of a text, and the sample for {target} .*; choose .*python"):
@@ -185,7 +190,7 @@ def test_the_snippet_of_a_tagger_uses_its_library(capsys: pytest.CaptureFixture[
     assert run(["info", "--target", "rust", str(BUNDLES / "words")]) == 2
 
 
-@pytest.mark.parametrize("target", ["browser", "java", "node", "python"])
+@pytest.mark.parametrize("target", ["browser", "c", "cpp", "java", "node", "python"])
 def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(target: str, tmp_path: Path) -> None:
     bundle = BUNDLES / "texts"
     assert run(["embed", target, str(bundle), "--streaming", "--out", str(tmp_path / "project")]) == 0
@@ -204,7 +209,7 @@ def test_a_project_for_a_stream_has_the_sizes_of_its_states_and_texts_that_fit(t
 @pytest.mark.parametrize(
     ("target", "name", "said"),
     [
-        ("go", "texts", "the sample for go reads no stream; choose browser, java, node, python"),
+        ("go", "texts", "the sample for go reads no stream; choose browser, c, cpp, java, node, python"),
         ("python", "words", r"no model\.stream\.onnx: export it with --streaming"),
         ("python", "sensor", "reads a text and gives one label or number"),
     ],

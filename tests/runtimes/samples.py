@@ -89,7 +89,7 @@ class Project:
         self._model = folder
         self._env = dict(os.environ)
         if target in _LINKED:
-            _place_onnxruntime(folder / "onnxruntime")
+            place_onnxruntime(folder / "onnxruntime")
         if target == "python":
             subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)  # noqa: S603
             self._env |= {"VIRTUAL_ENV": str(folder / ".venv"), "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}"}
@@ -209,7 +209,7 @@ def _include(header: str) -> Path | None:
     return folder if folder and (folder / header).is_file() else None
 
 
-def _place_onnxruntime(place: Path) -> None:
+def place_onnxruntime(place: Path) -> None:
     """Arranges libraries and headers as in a release."""
     library = _library()
     assert library is not None
