@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.export.probes import GoldenInputs
+from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.evidence import (
     SAMPLE_SIZES,
@@ -70,15 +71,39 @@ def longest_row(inputs: GoldenInputs) -> NamedArrays:
     return max((given for _, given in inputs.values()), key=_time)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class GoldenVectors:
+    """Golden inputs with the answers of the reference, which all forms of a model share.
+
+    Attributes:
+        inputs: The golden inputs by name.
+        answers: The answers of the float64 reference, without the batch, by the name of the input.
+    """
+
+    inputs: GoldenInputs
+    answers: Mapping[str, NamedArrays]
+
+    @staticmethod
+    def of(network: Network, inputs: GoldenInputs) -> GoldenVectors:
+        """Runs golden inputs through the reference, one by one."""
+        return GoldenVectors(
+            inputs,
+            {
+                name: {key: values[0] for key, values in network.answers(given).items()}
+                for name, (_, given) in inputs.items()
+            },
+        )
+
+
 def finish(
-    form: Rewritten, network: Network, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]
+    form: Rewritten, network: Network, golden: GoldenVectors, report: ParityReport, properties: Mapping[str, str]
 ) -> bytes:
     """Writes the metadata and the evidence into a form.
 
     Args:
         form: A form that was proved.
         network: The reference of that form.
-        inputs: The golden inputs.
+        golden: The golden inputs, with the answers of that reference.
         report: The proof.
         properties: The other metadata, by key.
 
@@ -88,7 +113,7 @@ def finish(
     Raises:
         ModelError: If one of the Keras weights is not stored in the file.
     """
-    return _finish(form, network, inputs, report, properties, None)
+    return _finish(form, network, golden, report, properties, None)
 
 
 def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, properties: Mapping[str, str]) -> bytes:
@@ -97,13 +122,14 @@ def finish_text(form: TextForm, inputs: GoldenInputs, report: ParityReport, prop
     Only golden inputs that come from a text are recorded.
     """
     texts = {name: row for name, row in inputs.items() if row[0] is not None}
-    return _finish(form.rewritten, form.network, texts, report, {**properties, **form.properties}, form.ids)
+    golden = GoldenVectors.of(form.network, texts)
+    return _finish(form.rewritten, form.network, golden, report, {**properties, **form.properties}, form.ids)
 
 
 def _finish(
     form: Rewritten,
     network: Network,
-    inputs: GoldenInputs,
+    golden: GoldenVectors,
     report: ParityReport,
     properties: Mapping[str, str],
     ids_value: str | None,
@@ -113,12 +139,12 @@ def _finish(
     Args:
         form: A form that was proved.
         network: The reference of that form.
-        inputs: The golden inputs.
+        golden: The golden inputs, with the answers of that reference.
         report: The proof.
         properties: The other metadata, by key.
         ids_value: The name of the value that has the ids in a text form; None for other forms.
     """
-    model = form.model.SerializeToString()
+    model = admit(form.model.SerializeToString())
     session = Session(model, device="cpu")
 
     def run(text: bytes | None, given: NamedArrays) -> NamedArrays:
@@ -127,10 +153,8 @@ def _finish(
         return {name: answers[name][0] for name in network.ends}
 
     parsed = parse_model(model)
-    results = {
-        name: ({key: values[0] for key, values in network.answers(given).items()}, run(text, given))
-        for name, (text, given) in inputs.items()
-    }
+    inputs = golden.inputs
+    results = {name: (golden.answers[name], run(text, given)) for name, (text, given) in inputs.items()}
     evidence = Evidence(
         network.inputs,
         record_network(network, parsed),

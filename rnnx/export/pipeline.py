@@ -33,7 +33,7 @@ from rnnx.card.card import write_card
 from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
 from rnnx.export.forms import build_forms, read_steps
-from rnnx.export.golden import data_sets, finish, finish_text, longest_row
+from rnnx.export.golden import GoldenVectors, data_sets, finish, finish_text, longest_row
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
@@ -204,7 +204,8 @@ def _finish_forms(
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
     properties = _properties(source.config, source.network, source.files.get(VOCABULARY_NAME))
     with reported("writing the evidence"):
-        finished = {file: finish(form, source.network, golden, report, properties) for file, form in forms.items()}
+        vectors = GoldenVectors.of(source.network, golden)
+        finished = {file: finish(form, source.network, vectors, report, properties) for file, form in forms.items()}
         if text_form:
             finished[TEXT_NAME] = finish_text(text_form, golden, report, properties)
     for file, data in finished.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
@@ -80,14 +79,18 @@ def _unicode_traps(words: Sequence[bytes], length: int, *, marks: bool) -> dict[
 def _respell(words: Sequence[bytes], *, marks: bool) -> Iterator[bytes]:
     """Writes each character by the next of those that it replaces, with the next dropped character after it."""
     table = load_table(marks=marks)
-    spellings: defaultdict[int, list[str]] = defaultdict(list)
-    for code in np.flatnonzero(table.replacements).tolist():
-        spellings[int(table.replacements[code])].append(chr(code))
-    next_of = {chr(code): cycle(codes) for code, codes in spellings.items()}
+    codes = np.flatnonzero(table.replacements)
+    replacements = table.replacements[codes]
+    decoded = [word.decode(errors="ignore") for word in words]
+    next_of = {
+        letter: cycle(map(chr, spellings))
+        for letter in sorted(set().union(*decoded))
+        if (spellings := codes[replacements == ord(letter)].tolist())
+    }
     dropped = cycle(chr(code) for code in np.flatnonzero(table.kinds == CharacterKind.DROPPED).tolist())
-    for word in words:
+    for word in decoded:
         # Of a word that is no token, other characters than these are left out.
-        letters = [letter for letter in word.decode(errors="ignore") if letter in next_of]
+        letters = [letter for letter in word if letter in next_of]
         yield "".join(next(next_of[letter]) + next(dropped) for letter in letters).encode()
 
 

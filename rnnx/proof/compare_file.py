@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError
+from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
 from rnnx.proof.chunked import Streamed, compare_chunks
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, joined_reports, trace_drift
@@ -97,6 +98,7 @@ def compare_file(
         DeviceError: If the device is not available.
         ModelError: If onnxruntime cannot load or run the file.
     """
+    candidate = dataclasses.replace(candidate, model=admit(candidate.model))
     session = Session(candidate.model, device=device)
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]

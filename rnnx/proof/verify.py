@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rnnx.bundle.directory import Directory
 from rnnx.bundle.metadata import METADATA_KEY, read_metadata
 from rnnx.errors import ModelError
+from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
@@ -90,6 +91,7 @@ def verify_file(
 def _verify(
     name: str, data: bytes, devices: Sequence[Device], reader: IdEncoder | None, directory: Directory | None
 ) -> Verification:
+    data = admit(data)
     model = parse_model(data)
     properties = read_properties(model)
     evidence = read_evidence(properties, model)
