@@ -31,8 +31,9 @@ _EXACT = frozenset(
 )  # fmt: skip
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
-    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D, layers.CategoryEncoding, layers.Discretization,
-    layers.IntegerLookup, Fold, Unfold,
+    layers.RepeatVector, layers.ZeroPadding1D, layers.ZeroPadding2D, layers.UpSampling1D, layers.Cropping1D,
+    layers.Cropping2D, layers.Concatenate, layers.MaxPooling1D, layers.MaxPooling2D, layers.CategoryEncoding,
+    layers.Discretization, layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
 
 
