@@ -369,4 +369,9 @@ LAYERS |= {
     "division by the deviation of all": Case(
         DeviationNormalization((1, 2), draw(6, FEATURES), 1e-3), shape=(2, 6, FEATURES)
     ),
+    "attention of pairs": Case(
+        Attention(0.6, 2, "replace", pairs=(1, 0, 1, 1, 1, 0), pair_sizes=(1, 6)), 2, shape=(2, 6, FEATURES)
+    ),
+    "attention in a window": Case(Attention(0.6, 3, "remove", window=2), 2),
+    "attention weights of pairs": Case(AttentionWeights(0.6, 1, "replace", has_pairs=True), 3, shape=(2, 6, FEATURES)),
 }

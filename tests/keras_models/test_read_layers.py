@@ -429,7 +429,13 @@ def worst(report: RuntimeReport) -> float:
     return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
 
 
-@pytest.mark.parametrize("name", ["batch normalization", "layer normalization, last", "batch normalization, last"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "batch normalization", "layer normalization, last", "batch normalization, last", "transposed, strides",
+        "einsum dense, each head", "division by the deviation",
+    ],
+)  # fmt: skip
 def test_every_changed_weight_exceeds_the_bound(name: str) -> None:
     """In both forms, each weight tensor is changed by a hundredth, and an epsilon by a factor of three."""
     model = make(BODIES[name](), mask_zero=True)
@@ -452,8 +458,12 @@ def test_every_changed_weight_exceeds_the_bound(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["batch normalization", "batch normalization twice", "layer normalization", "elu layer"]
-)
+    "name",
+    [
+        "batch normalization", "batch normalization twice", "layer normalization", "elu layer", "transposed",
+        "einsum dense, heads", "einsum dense, each head",
+    ],
+)  # fmt: skip
 def test_the_file_holds_every_weight_bit_for_bit(name: str) -> None:
     model = make(BODIES[name](), mask_zero=True)
     network = read_network(model)
@@ -611,10 +621,18 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             "has an explicit mask; only the masks that Keras propagates",
         ),
         (
-            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 1, 1), bool)),
-            "has an explicit attention_mask",
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 3, 3), bool)),
+            "has a constant attention_mask of the shape (1, 3, 3) for None queries and None keys; it should be "
+            "(queries, keys) of a fixed time: for an open time, use use_causal_mask=True or sliding_window",
         ),
-        (lambda x: layers.MultiHeadAttention(2, 2, sliding_window=2, name="p")(x, x), "sliding_window=2"),
+        (
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=layers.Dot(2)([x, rnn()(x)])),
+            "has an attention_mask of computed numbers, where rounding could decide; compute it from inputs",
+        ),
+        (
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=(ids_of(x) > 0)[:, None, None]),
+            "has an attention_mask of (None, 1, 1, None); it should be (batch, queries, keys)",
+        ),
         (
             lambda x: layers.Flatten()(
                 layers.MultiHeadAttention(2, 2, output_shape=(2, 2), name="p")(square(x), square(x))
