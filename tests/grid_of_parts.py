@@ -102,6 +102,8 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(lambda: layers.Conv1D(4, 2, padding="causal", dilation_rate=2, groups=2)),
         one(lambda: layers.SeparableConv1D(5, 2)),
         one(lambda: layers.DepthwiseConv1D(2, padding="same")),
+        one(lambda: layers.Conv1DTranspose(4, 3, strides=2, padding="same", activation="relu")),
+        at_each_position(lambda: layers.Conv2DTranspose(2, 2, strides=(2, 1)), lambda: layers.UpSampling2D(2)),
         at_each_position(lambda: layers.Conv2D(3, 2, padding="same"), lambda: layers.MaxPooling2D(2)),
     ),
     "pooling and moves": (
@@ -110,6 +112,8 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(layers.GlobalMaxPooling1D),
         one(layers.GlobalAveragePooling1D),
         one(lambda: layers.UpSampling1D(2), lambda: layers.Cropping1D(1)),
+        lambda kind, x: layers.Concatenate(axis=1)([x, kind(_UNITS, return_sequences=True)(x)]),
+        at_each_position(lambda: layers.AdaptiveMaxPooling2D((2, 3))),
     ),
     "attention": (
         of_itself(layers.Attention),
@@ -123,10 +127,14 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(lambda: layers.GroupNormalization(2)),
         one(layers.UnitNormalization),
         one(layers.RMSNormalization),
+        one(lambda: layers.LayerNormalization(rms_scaling=True)),
     ),
     "activations": (
         *map(in_recurrence, ("sigmoid", "gelu", "silu", "selu")),
         one(lambda: layers.PReLU(shared_axes=[1])),
+    ),
+    "products with weights": (
+        one(lambda: layers.EinsumDense("btd,dhe->bthe", (None, 2, 3), bias_axes="he"), lambda: layers.Reshape((-1, 6))),
     ),
     "cells": (of_cells(1), of_cells(2), with_first_states),
     "operations": (

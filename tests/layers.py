@@ -12,6 +12,8 @@ from rnnx.reference import (
     GRU,
     LSTM,
     Activation,
+    AdaptivePooling1D,
+    AdaptivePooling2D,
     AdditiveAttention,
     AdditiveWeights,
     ApplyAlong,
@@ -37,13 +39,18 @@ from rnnx.reference import (
     CombineTensors,
     Compare,
     Concatenate,
+    ConcatenateAxis,
     Conv1D,
+    Conv1DTranspose,
     Conv2D,
+    Conv2DTranspose,
     ConvLSTM,
     CountIds,
     Dense,
+    DeviationNormalization,
     Dot,
     Einsum,
+    EinsumDense,
     Embedding,
     FeatureRescaling,
     Fill,
@@ -85,6 +92,7 @@ from rnnx.reference import (
     UnfoldTime,
     UnitNormalization,
     UpSampling1D,
+    UpSampling2D,
     ZeroPadding1D,
     ZeroPadding2D,
 )
@@ -148,6 +156,7 @@ LAYERS: dict[str, Case] = {
     "maximum": Case(Merge("maximum"), 2),
     "minimum": Case(Merge("minimum"), 2),
     "concatenate": Case(Concatenate(), 2),
+    "concatenate in time": Case(ConcatenateAxis(1), 2),
     "mean": Case(GlobalAveragePooling1D(keepdims=True)),
     "max": Case(GlobalMaxPooling1D(keepdims=True)),
     "average pooling": Case(Pooling1D("average", 3, 2, is_padded=True)),
@@ -333,4 +342,36 @@ RECURRENT_LAYERS: dict[str, RecurrentLayer] = {
     "simple, gelu": SimpleRNN(draw(FEATURES, 4), draw(4, 4), draw(4), "gelu", return_sequences=True),
     **{f"{name}, softmax": draw_cell(name, FEATURES, 4, recurrent_activation="softmax") for name in CELLS},
     **{f"{name}, silu": draw_cell(name, FEATURES, 4, activation="silu") for name in CELLS},
+}
+
+# These are drawn last, so that the others keep their numbers.
+LAYERS |= {
+    "transposed convolution": Case(Conv1DTranspose(draw(3, 4, FEATURES), draw(4), "tanh", 2)),
+    "transposed convolution, cut": Case(Conv1DTranspose(draw(3, 4, FEATURES), draw(4), "relu", 2, is_padded=True)),
+    "transposed convolution, longer": Case(Conv1DTranspose(draw(2, 4, FEATURES), draw(4), "linear", 3, added=2)),
+    "image, transposed convolution": Case(
+        Conv2DTranspose(draw(3, 2, 4, 2), draw(4), "gelu", (2, 1), is_padded=True), shape=IMAGES
+    ),
+    "image, transposed convolution, longer": Case(
+        Conv2DTranspose(draw(2, 2, 3, 2), draw(3), strides=(3, 2), added=(1, 0)), shape=IMAGES
+    ),
+    "image up sampling": Case(UpSampling2D((2, 3)), shape=IMAGES),
+    "adaptive average pooling": Case(AdaptivePooling1D("average", 3)),
+    "adaptive max pooling": Case(AdaptivePooling1D("maximum", 4)),
+    "adaptive image pooling": Case(AdaptivePooling2D("average", (2, 2)), shape=IMAGES),
+    "adaptive image max pooling": Case(AdaptivePooling2D("maximum", (3, 4)), shape=IMAGES),
+    "einsum dense": Case(EinsumDense(draw(FEATURES, 2, 3), draw(2, 3), "tanh", "btd", "dhe", "bthe")),
+    "einsum dense over the time": Case(
+        EinsumDense(draw(3, 6), draw(3), "linear", "btd", "st", "bds"), shape=(2, 6, FEATURES)
+    ),
+    "einsum dense, a matrix each": Case(EinsumDense(draw(FEATURES, 3), np.zeros(1), "relu", "btd", "de", "btde")),
+    "division by the deviation": Case(DeviationNormalization((2,), draw(FEATURES), 1e-3)),
+    "division by the deviation of all": Case(
+        DeviationNormalization((1, 2), draw(6, FEATURES), 1e-3), shape=(2, 6, FEATURES)
+    ),
+    "attention of pairs": Case(
+        Attention(0.6, 2, "replace", pairs=(1, 0, 1, 1, 1, 0), pair_sizes=(1, 6)), 2, shape=(2, 6, FEATURES)
+    ),
+    "attention in a window": Case(Attention(0.6, 3, "remove", window=2), 2),
+    "attention weights of pairs": Case(AttentionWeights(0.6, 1, "replace", has_pairs=True), 3, shape=(2, 6, FEATURES)),
 }

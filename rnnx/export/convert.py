@@ -25,6 +25,7 @@ from rnnx._version import __version__
 from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.plain_encodings import plain_encodings
+from rnnx.export.plain_equations import plain_equations
 from rnnx.export.separate_axes import separate_axes
 from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
@@ -35,6 +36,7 @@ from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
+from rnnx.rewrites.transposed import write_output_padding
 
 # Pooling needs ReduceSum with its axes as an input, which opset 13 introduced. Nothing needs a later opset.
 # IR version 8 is the newest that every onnxruntime since 1.10 loads.
@@ -64,7 +66,10 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     # on a GPU contains cuDNN operators that tf2onnx cannot convert (tf2onnx #2359).
     convolutions = plain_convolutions(model, tf.nn.convolution)
     normalizations = unfolded_normalizations(model, network, _add_zeros)
-    traced = (whole_sequences(model), convolutions, normalizations, plain_encodings(model), constant_statistics(model))
+    traced = (
+        whole_sequences(model), convolutions, normalizations, plain_encodings(model), plain_equations(model),
+        constant_statistics(model),
+    )  # fmt: skip
     with tf.device("/CPU:0"), ExitStack() as settings:
         for setting in traced:
             settings.enter_context(setting)
@@ -78,7 +83,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
     proto = restore_statistics(
-        replace_missing(replace_einsums(write_split_sizes(proto))), list(_normalizations(network))
+        replace_missing(replace_einsums(write_output_padding(write_split_sizes(proto)))), list(_normalizations(network))
     )
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)

@@ -35,19 +35,21 @@ _MAX_LEVELS = 100
 # and classes without a module.
 _LAYERS = frozenset(
     {
-        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
-        "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional",
-        "CategoryEncoding", "Concatenate", "Conv1D", "Conv2D", "ConvLSTM1D", "ConvLSTM2D", "Cropping1D",
-        "Cropping2D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "ELU",
-        "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
-        "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization",
-        "GroupQueryAttention", "Identity", "InputLayer", "IntegerLookup", "LSTM", "LSTMCell",
-        "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum",
-        "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN",
-        "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN",
-        "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization",
-        "StackedRNNCells", "Subtract", "TimeDistributed",
-        "UnitNormalization", "UpSampling1D", "ZeroPadding1D", "ZeroPadding2D",
+        "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",
+        "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "Add", "AdditiveAttention", "AlphaDropout",
+        "Attention", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization",
+        "Bidirectional", "CategoryEncoding", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
+        "Conv2DTranspose", "ConvLSTM1D", "ConvLSTM2D", "Cropping1D", "Cropping2D", "Dense",
+        "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "ELU", "EinsumDense",
+        "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
+        "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+        "GroupNormalization", "GroupQueryAttention", "Identity", "InputLayer", "IntegerLookup", "LSTM",
+        "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D",
+        "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute",
+        "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D",
+        "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+        "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
+        "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
     }
 )  # fmt: skip
 # Operations between layers (`rnnx.keras_models.read_operations`). Keras 3 writes the computation of a mask into the
@@ -75,8 +77,6 @@ _OF_VOLUMES = (
     "is one of the three, and save the model again"
 )
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
-_UP_SAMPLED = "use an UpSampling1D and a Conv1D in its place, and train the model again"
-_ADAPTIVE = "use a pooling with the size and the strides that this one has for your length, and save the model again"
 _OF_IMAGES = "change the images before they are given to the model, and build a model of the layers after it"
 _RANDOM = "it does nothing at inference; build the model without it, and copy the weights with set_weights"
 # What to do about a layer that stays unsupported.
@@ -84,11 +84,7 @@ _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
     **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
     **dict.fromkeys(("Conv3D", "ConvLSTM3D"), _OF_VOLUMES),
-    "Conv1DTranspose": _UP_SAMPLED,
-    "EinsumDense": "use a Dense, with a Reshape after it if need be, and copy the weights with set_weights",
     "ThresholdedReLU": "it jumps, so that rounding could decide between two results; train with a ReLU",
-    **dict.fromkeys(("AdaptiveAveragePooling1D", "AdaptiveMaxPooling1D"), _ADAPTIVE),
-    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), _ADAPTIVE),
     **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
     **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),

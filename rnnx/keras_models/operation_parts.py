@@ -5,6 +5,7 @@ Imports Keras.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -20,6 +21,9 @@ from rnnx.reference import Array
 # Turns an operation into its layer of the reference, or into one layer for each of its outputs.
 OperationReader: TypeAlias = Callable[[Any], reference.Layer | list[reference.Layer]]
 
+# The evidence of a file has them as text.
+MOST_CONSTANTS = 1 << 14
+
 # The operations that round nothing.
 _EXACT = frozenset(
     {
@@ -31,8 +35,9 @@ _EXACT = frozenset(
 )  # fmt: skip
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
-    layers.RepeatVector, layers.ZeroPadding1D, layers.UpSampling1D, layers.CategoryEncoding, layers.Discretization,
-    layers.IntegerLookup, Fold, Unfold,
+    layers.RepeatVector, layers.ZeroPadding1D, layers.ZeroPadding2D, layers.UpSampling1D, layers.Cropping1D,
+    layers.Cropping2D, layers.Concatenate, layers.MaxPooling1D, layers.MaxPooling2D, layers.CategoryEncoding,
+    layers.Discretization, layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
 
 
@@ -93,7 +98,16 @@ def _values_read(layer: Any) -> list[Any]:
 
 def masks_read(layer: Any) -> list[Any]:
     """Returns the masks that a layer computes with, as a Softmax does; those of other layers are masks of positions."""
+    if type(layer) in (layers.MultiHeadAttention, layers.GroupQueryAttention):
+        pairs = call_arguments(layer).get("attention_mask")
+        return [pairs] if isinstance(pairs, keras.KerasTensor) else []
     return keras.tree.flatten(layer.input)[1:] if type(layer) is layers.Softmax else []
+
+
+def call_arguments(layer: Any) -> dict[str, Any]:
+    """Returns the arguments of the only call of a layer by name."""
+    arguments = layer._inbound_nodes[0].arguments
+    return dict(inspect.signature(layer.call).bind(*arguments.args, **arguments.kwargs).arguments)
 
 
 def operations_of_masks(operations: list[Any]) -> set[int]:

@@ -7,7 +7,6 @@ values, the attention of all heads, and a Dense of what it gives. So each of its
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.keras_models.explicit_masks import is_same_mask, mask_input
+from rnnx.keras_models.operation_parts import MOST_CONSTANTS, call_arguments, is_exact
 from rnnx.keras_models.read_layers import float64, refusal, require
 from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
@@ -40,11 +40,12 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
     Raises:
         ModelError: If a setting is not supported.
     """
-    arguments = _arguments(layer)
+    arguments = call_arguments(layer)
     if arguments.get("training"):
         raise refusal(layer, "is called with training=True, so that its dropout is random")
     is_causal = bool(arguments.get("use_causal_mask"))
-    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    pairs = arguments.get("attention_mask") if type(layer) in _OF_HEADS else None
+    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool" or tensor is pairs]
     name_of = {id(tensor): name for tensor, name in zip(tensors, inputs, strict=True)}
     masks: Any
     if type(layer) in _OF_HEADS:
@@ -69,19 +70,15 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
                 names = (*names[:-1], nodes[-1].name)
     gives_weights = bool(arguments.get("return_attention_scores"))
     if type(layer) in _OF_HEADS:
-        read, ends = _read_heads(layer, names, is_causal=is_causal, gives_weights=gives_weights)
+        settings = {"is_causal": is_causal, **_read_pairs(layer, pairs)}
+        of_pairs = name_of[id(pairs)] if settings.get("has_pairs") else None
+        read, ends = _read_heads(layer, names, of_pairs, settings, gives_weights=gives_weights)
         return [*nodes, *read], ends
     weights, attention = _read_one_head(layer, is_causal=is_causal)
     read = [Node(layer.name, attention, names)]
     if gives_weights:
         read.append(Node(f"{layer.name}.weights", weights, names))
     return [*nodes, *read], [node.name for node in read]
-
-
-def _arguments(layer: Any) -> dict[str, Any]:
-    """Returns the arguments of the only call of a layer by name."""
-    arguments = layer._inbound_nodes[0].arguments
-    return dict(inspect.signature(layer.call).bind(*arguments.args, **arguments.kwargs).arguments)
 
 
 def _mask_sources(layer: Any, given: list[Any], masks: list[Any], ports: Mapping[str, Input]) -> dict[str, str]:
@@ -102,6 +99,40 @@ def _mask_sources(layer: Any, given: list[Any], masks: list[Any], ports: Mapping
             raise refusal(layer, _EXPLICIT)
         sources[role] = name
     return sources
+
+
+def _read_pairs(layer: Any, pairs: Any) -> dict[str, Any]:
+    """Reads which keys each query reads: `sliding_window`, and `attention_mask`, which is computed or constant.
+
+    Raises:
+        ModelError: If it is computed with rounding, or does not fit.
+    """
+    window = getattr(layer, "_sliding_window", getattr(layer, "sliding_window", None))
+    settings: dict[str, Any] = {} if window is None else {"window": int(window)}
+    if pairs is None:
+        return settings
+    query, value = (call_arguments(layer)[name].shape[1] for name in ("query", "value"))
+    if isinstance(pairs, keras.KerasTensor):
+        if len(pairs.shape) != 3:
+            raise refusal(layer, f"has an attention_mask of {pairs.shape}; it should be (batch, queries, keys)")
+        if not is_exact(pairs):
+            raise refusal(
+                layer,
+                "has an attention_mask of computed numbers, where rounding could decide; compute it from inputs of the "
+                "model by comparisons",
+            )
+        return {**settings, "has_pairs": True}
+    values = np.asarray(keras.ops.convert_to_numpy(pairs)) != 0
+    sizes = values.shape[1:] if values.ndim == 3 and len(values) == 1 else values.shape
+    if len(sizes) != 2 or any(size not in (1, time) for size, time in zip(sizes, (query, value), strict=True)):
+        raise refusal(
+            layer,
+            f"has a constant attention_mask of the shape {values.shape} for {query} queries and {value} keys; it "
+            "should be (queries, keys) of a fixed time: for an open time, use use_causal_mask=True or sliding_window",
+        )
+    if values.size > MOST_CONSTANTS:
+        raise refusal(layer, f"has an attention_mask of more than {MOST_CONSTANTS:,} constants; use a shorter time")
+    return {**settings, "pairs": tuple(values.ravel().astype(int).tolist()), "pair_sizes": sizes}
 
 
 def _own_masks(given: list[Any]) -> list[Any]:
@@ -130,13 +161,18 @@ def _read_one_head(layer: Any, *, is_causal: bool) -> tuple[reference.Layer, ref
 
 
 def _read_heads(
-    layer: Any, names: tuple[str, ...], *, is_causal: bool, gives_weights: bool
+    layer: Any, names: tuple[str, ...], of_pairs: str | None, settings: dict[str, Any], *, gives_weights: bool
 ) -> tuple[list[Node], list[str]]:
-    """Returns the parts of an attention of several heads as nodes, and the node of each output."""
-    arguments = _arguments(layer)
-    require(layer, layer.get_config(), use_gate=False, sliding_window=None)
-    if arguments.get("attention_mask") is not None:
-        raise refusal(layer, "has an explicit attention_mask; only the masks that Keras propagates are supported")
+    """Returns the parts of an attention of several heads as nodes, and the node of each output.
+
+    Args:
+        layer: The attention.
+        names: The nodes of its queries, values, and keys if they are given.
+        of_pairs: The node that says which keys each query reads; None if there is none.
+        settings: Those of the attention that say which keys are read.
+        gives_weights: Whether its weights are an output, too.
+    """
+    require(layer, layer.get_config(), use_gate=False)
     is_grouped = type(layer) is layers.GroupQueryAttention
     if not is_grouped and tuple(layer.attention_axes) != (1,):
         raise refusal(layer, f"has attention_axes={layer.attention_axes!r}; only the time is supported")
@@ -163,12 +199,17 @@ def _read_heads(
         if is_grouped
         else (layer._inverse_sqrt_key_dim, layer.num_heads)
     )
-    settings = (float(scale), int(heads), masking, is_causal)
-    nodes.append(Node(f"{layer.name}.heads", reference.Attention(*settings), read))
+    read = (*read, of_pairs) if of_pairs else read
+    whole = reference.Attention(float(scale), int(heads), masking, **settings)
+    nodes.append(Node(f"{layer.name}.heads", whole, read))
     nodes.append(Node(layer.name, _projection(projections["output"], 2), (nodes[-1].name,)))
     ends: list[str] = [layer.name]
     if gives_weights:
-        nodes.append(Node(f"{layer.name}.weights", reference.AttentionWeights(*settings), read))
+        nodes.append(
+            Node(
+                f"{layer.name}.weights", reference.AttentionWeights(float(scale), int(heads), masking, **settings), read
+            )
+        )
         ends.append(nodes[-1].name)
     return nodes, ends
 

@@ -47,6 +47,61 @@ def read_convolution(
     return reference.Conv2D(kernel, bias, activation, (down, across), (rows, columns), layer.padding, int(groups))
 
 
+def read_transposed(
+    layer: Any, kernel: Array, bias: Array | None, activation: ActivationName, refuse: Refuse
+) -> reference.Conv1DTranspose | reference.Conv2DTranspose:
+    """Reads a Conv1DTranspose or a Conv2DTranspose.
+
+    Args:
+        layer: The layer of Keras.
+        kernel: Its kernel: `(size, outputs, inputs)`; of a Conv2DTranspose with two sizes.
+        bias: Its bias; None if it has none.
+        activation: Its activation.
+        refuse: Makes the error.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    require_channels_last(layer, refuse)
+    if max(_numbers(layer.dilation_rate)) > 1:
+        raise refuse(
+            layer,
+            f"has dilation_rate={layer.dilation_rate!r}, which TensorFlow does not compute on a CPU; train with "
+            "dilation_rate=1",
+        )
+    strides, is_padded = _numbers(layer.strides), layer.padding == "same"
+    added = None if layer.output_padding is None else _numbers(layer.output_padding)
+    bias = np.zeros(kernel.shape[-2]) if bias is None else bias
+    if len(strides) == 1:
+        first = None if added is None else added[0]
+        return reference.Conv1DTranspose(kernel, bias, activation, strides[0], is_padded, first)
+    both = None if added is None else (added[0], added[1])
+    return reference.Conv2DTranspose(kernel, bias, activation, (strides[0], strides[1]), is_padded, both)
+
+
+def read_adaptive_pooling(layer: Any, shape: tuple[int | None, ...], refuse: Refuse) -> reference.Layer:
+    """Reads a pooling that gives a fixed number of windows.
+
+    Raises:
+        ModelError: If a setting is not supported.
+    """
+    require_channels_last(layer, refuse)
+    operation: Literal["average", "maximum"] = "maximum" if "Max" in type(layer).__name__ else "average"
+    counts = _numbers(layer.output_size)
+    if None in shape[1:-1]:
+        raise refuse(layer, "reads a variable time, which Keras itself cannot pool; use a fixed time")
+    # Keras takes the means of windows that are one position longer than needed too, and fails if there is none.
+    if any(-(-(size or 0) // count) >= (size or 0) for size, count in zip(shape[1:-1], counts, strict=True)):
+        raise refuse(
+            layer,
+            f"has output_size={layer.output_size!r} for an input of {shape[1:-1]}, with which Keras itself fails in "
+            "TensorFlow; for a size of 1, use a global pooling with keepdims=True",
+        )
+    if len(counts) == 1:
+        return reference.AdaptivePooling1D(operation, counts[0])
+    return reference.AdaptivePooling2D(operation, (counts[0], counts[1]))
+
+
 def read_pooling(layer: Any, operation: Literal["average", "maximum"], refuse: Refuse) -> reference.Layer:
     """Reads a pooling over windows of one or two axes.
 

@@ -1,7 +1,7 @@
 """Turns Keras's layers that prepare numbers for a model into layers of the reference, or refuses them with a reason.
 
-They find bins, look up ids and make vectors of ids. They decide by comparing numbers, so they may only read inputs of
-the model. Imports Keras.
+They find bins, look up ids, make vectors of ids, and mask positions. They decide by comparing numbers, so they may only
+read inputs of the model, or what other layers move without rounding it. Imports Keras.
 """
 
 from __future__ import annotations
@@ -51,6 +51,23 @@ def read_encoding(layer: Any, inputs: tuple[str, ...]) -> list[Node]:
         Node(name, part, inputs if i == 0 else (names[i - 1],))
         for i, (name, part) in enumerate(zip(names, parts, strict=True))
     ]
+
+
+def read_masking(layer: Any) -> reference.Masking:
+    """Reads a Masking.
+
+    Raises:
+        ModelError: If it reads computed numbers, or rows without positions.
+    """
+    if not is_exact(layer.input):
+        raise refusal(
+            layer,
+            "masks a computed value, where rounding could decide; only what comes from an input or an Embedding "
+            "unchanged may be masked: put the Masking in front of the layers that compute",
+        )
+    if len(layer.input.shape) < 3:
+        raise refusal(layer, "masks rows, which have no positions; remove it, and copy the weights with set_weights")
+    return reference.Masking(float(np.float32(layer.mask_value)))
 
 
 def depth_of(layer: Any) -> int:

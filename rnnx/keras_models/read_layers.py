@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
+from string import ascii_letters
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
@@ -17,7 +18,13 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.folding import is_per_position
 from rnnx.keras_models.keras_2_activations import activation_name
-from rnnx.keras_models.read_convolutions import read_convolution, read_pooling, require_channels_last
+from rnnx.keras_models.read_convolutions import (
+    read_adaptive_pooling,
+    read_convolution,
+    read_pooling,
+    read_transposed,
+    require_channels_last,
+)
 from rnnx.keras_models.read_normalizations import NORMALIZATIONS, read_normalization
 from rnnx.keras_models.reverse_time import ReverseTime
 from rnnx.reference import ActivationName, Array
@@ -34,6 +41,10 @@ _NO_ACTIVATIONS: Mapping[str, str] = {
     "glu": "halves the features; use two Dense layers, one of them with a sigmoid, and Multiply",
     "sparsemax": "sorts the numbers of a row; train with softmax",
 }
+_ADAPTIVE_POOLINGS = (
+    layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling1D,
+    layers.AdaptiveMaxPooling2D,
+)  # fmt: skip
 _MERGES: Mapping[type, Any] = {
     layers.Add: "add",
     layers.Subtract: "subtract",
@@ -80,16 +91,6 @@ def _read_embedding(layer: Any, _: OpenShape) -> reference.Embedding:
     return reference.Embedding(float64(layer.embeddings), layer.mask_zero)
 
 
-def _read_masking(layer: Any, _: OpenShape) -> reference.Masking:
-    origin = layer.input._keras_history.operation
-    if not isinstance(origin, layers.InputLayer | layers.Embedding):
-        raise refusal(
-            layer,
-            "masks a computed value, where rounding could decide; only an input or an Embedding may be masked",
-        )
-    return reference.Masking(float(np.float32(layer.mask_value)))
-
-
 def _read_dense(layer: Any, _: OpenShape) -> reference.Dense:
     bias = float64(layer.bias) if layer.use_bias else np.zeros(layer.units)
     return reference.Dense(float64(layer.kernel), bias, read_activation(layer))
@@ -131,10 +132,21 @@ def _read_prelu(layer: Any, shape: OpenShape) -> reference.PReLU:
     return reference.PReLU(-alpha if alpha.any() else alpha)
 
 
-def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate:
-    if layer.axis not in (-1, len(shape) - 1):
-        raise refusal(layer, f"concatenates along axis {layer.axis}; only the last axis is supported")
-    return reference.Concatenate()
+def _read_concatenate(layer: Any, shape: OpenShape) -> reference.Concatenate | reference.ConcatenateAxis:
+    axis = int(layer.axis) % len(shape)
+    if axis == len(shape) - 1:
+        return reference.Concatenate()
+    if axis == 0:
+        raise refusal(layer, "concatenates rows of the batch; only the other axes are supported")
+    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
+    is_masked = any(getattr(tensor, "_keras_mask", None) is not None for tensor in tensors)
+    if is_masked and (axis, len(shape)) != (1, 3):
+        raise refusal(
+            layer,
+            f"concatenates inputs with a mask along axis {axis} of {len(shape)}; only the time of sequences may have "
+            "one: put a Reshape to the same shape, which drops the mask, in front of it",
+        )
+    return reference.ConcatenateAxis(axis)
 
 
 def _read_merge(layer: Any, shape: OpenShape) -> reference.Merge:
@@ -192,6 +204,52 @@ def _read_image_pooling(layer: Any, _: OpenShape) -> reference.Reduce:
 def _read_convolution(layer: Any, _: OpenShape) -> reference.Conv1D | reference.Conv2D:
     bias = float64(layer.bias) if layer.use_bias else None
     return read_convolution(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
+
+
+def _read_transposed(layer: Any, _: OpenShape) -> reference.Conv1DTranspose | reference.Conv2DTranspose:
+    bias = float64(layer.bias) if layer.use_bias else None
+    return read_transposed(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
+
+
+def _read_adaptive_pooling(layer: Any, shape: OpenShape) -> reference.Layer:
+    return read_adaptive_pooling(layer, shape, refusal)
+
+
+def _read_image_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling2D:
+    require_channels_last(layer, refusal)
+    require(layer, layer.get_config(), interpolation="nearest")
+    rows, columns = layer.size
+    return reference.UpSampling2D((int(rows), int(columns)))
+
+
+def _read_einsum_dense(layer: Any, shape: OpenShape) -> reference.EinsumDense:
+    given, weights, result = letters_of(layer.equation, len(shape))
+    is_plain = all(len(set(word)) == len(word) for word in (given, weights, result))
+    summed_alone = set(given) - set(weights) - set(result)
+    if not is_plain or given[0] != result[:1] or given[0] in weights or summed_alone:
+        raise refusal(
+            layer,
+            f"has the equation {layer.equation!r:.60}; supported is a product of which the batch is the first axis, "
+            "with each letter once in a word, and every axis of the input in the kernel or in the result",
+        )
+    kernel = float64(layer.kernel)
+    bias = np.zeros(1) if layer.bias is None else float64(layer.bias)
+    return reference.EinsumDense(kernel, bias, read_activation(layer), given, weights, result)
+
+
+def letters_of(equation: str, rank: int) -> tuple[str, str, str]:
+    """Returns the letters of the input, the kernel and the result of an EinsumDense; dots become letters, too.
+
+    Args:
+        equation: Its equation.
+        rank: The number of axes of its input.
+    """
+    equation = equation.replace(" ", "")
+    operands, _, result = equation.partition("->")
+    given, _, weights = operands.partition(",")
+    free = [letter for letter in ascii_letters if letter not in equation]
+    dots = "".join(free[: rank - len(given.replace("...", ""))])
+    return given.replace("...", dots), weights, result.replace("...", dots)
 
 
 def _read_zero_padding(layer: Any, _: OpenShape) -> reference.ZeroPadding1D:
@@ -271,7 +329,6 @@ def _read_dot(layer: Any, _: OpenShape) -> reference.Dot:
 
 _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Embedding: _read_embedding,
-    layers.Masking: _read_masking,
     layers.Dense: _read_dense,
     layers.Activation: _read_activation_layer,
     layers.ReLU: _read_relu,
@@ -293,6 +350,11 @@ _READERS: Mapping[type, Callable[[Any, OpenShape], reference.Layer]] = {
     layers.Conv2D: _read_convolution,
     layers.DepthwiseConv1D: _read_convolution,
     layers.DepthwiseConv2D: _read_convolution,
+    layers.Conv1DTranspose: _read_transposed,
+    layers.Conv2DTranspose: _read_transposed,
+    **dict.fromkeys(_ADAPTIVE_POOLINGS, _read_adaptive_pooling),
+    layers.UpSampling2D: _read_image_up_sampling,
+    layers.EinsumDense: _read_einsum_dense,
     layers.ZeroPadding2D: _read_image_padding,
     layers.Cropping1D: _read_cropping,
     layers.Cropping2D: _read_cropping,

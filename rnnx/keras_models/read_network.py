@@ -18,7 +18,7 @@ from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
-from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding
+from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding, read_masking
 from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
@@ -145,6 +145,8 @@ def _read_layer(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input])
         return read_attention(layer, inputs, ports)
     if type(layer) is layers.Softmax:
         return [Node(layer.name, read_softmax(layer, inputs), inputs)], [layer.name]
+    if type(layer) is layers.Masking:
+        return [Node(layer.name, read_masking(layer), inputs)], [layer.name]
     if type(layer) in ENCODINGS:
         return read_encoding(layer, inputs), [layer.name]
     if type(layer) in SEPARABLE:

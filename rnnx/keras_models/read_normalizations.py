@@ -53,8 +53,8 @@ def read_normalization(layer: Any, shape: tuple[int | None, ...], refuse: _Refus
             reference.BatchNormalization(*settings) if is_last else reference.AxisBatchNormalization(*settings, *axes)
         )
     if type(layer) is layers.LayerNormalization:
-        if getattr(layer, "rms_scaling", False):
-            raise refuse(layer, "has rms_scaling=True; only False is supported")
+        if getattr(layer, "rms_scaling", False):  # it divides by the deviation, and has no beta
+            return reference.DeviationNormalization(axes, _weight(layer.gamma), float(layer.epsilon))
         gamma, beta = _scale_and_center(layer)
         if is_last:
             return reference.LayerNormalization(gamma, beta, float(layer.epsilon))

@@ -81,8 +81,9 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
             # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought
             part = sought.ravel() if whole.ndim == 1 else part
-            if sought.ndim == 1 < whole.ndim and whole.size == sought.size:
-                part, whole = sought, whole.ravel()  # the bias of several heads, which are an axis of their own
+            if sought.ndim != whole.ndim > 1 and whole.size == sought.size:
+                # The bias of several heads, which are an axis of their own, or weights of several axes as a matrix.
+                part, whole = sought.ravel(), whole.ravel()
             start = _position(part, whole)
             if start is not None:
                 return dataclasses.replace(record, initializer=name, start=start, is_transposed=is_transposed)

@@ -10,13 +10,13 @@ Imports numpy only. Import the layers and the network from here.
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.conv_lstm import ConvLSTM
-from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
-from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
-from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
+from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
+from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
 from rnnx.reference.network import (
     INPUT_NAME,
     NUMBERS_NAME,
@@ -61,7 +61,15 @@ from rnnx.reference.pointwise import (
     RMSNormalization,
     UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
+from rnnx.reference.pooling import (
+    AdaptivePooling1D,
+    AdaptivePooling2D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    LastPosition,
+    Pooling1D,
+    Pooling2D,
+)
 from rnnx.reference.recurrent import Recurrent, SimpleRNN
 from rnnx.reference.reshaping import (
     FoldTime,
@@ -70,6 +78,7 @@ from rnnx.reference.reshaping import (
     Reverse,
     UnfoldTime,
     UpSampling1D,
+    UpSampling2D,
     ZeroPadding1D,
     ZeroPadding2D,
 )
@@ -80,6 +89,7 @@ from rnnx.reference.statistics import (
     AxesUnitNormalization,
     AxisBatchNormalization,
     AxisGroupNormalization,
+    DeviationNormalization,
     FeatureRescaling,
     GroupNormalization,
 )
@@ -95,6 +105,8 @@ __all__ = [
     "VALUES_NAME",
     "Activation",
     "ActivationName",
+    "AdaptivePooling1D",
+    "AdaptivePooling2D",
     "AdditiveAttention",
     "AdditiveWeights",
     "ApplyAlong",
@@ -120,13 +132,18 @@ __all__ = [
     "CombineTensors",
     "Compare",
     "Concatenate",
+    "ConcatenateAxis",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "ConvLSTM",
     "CountIds",
     "Dense",
+    "DeviationNormalization",
     "Dot",
     "Einsum",
+    "EinsumDense",
     "Embedding",
     "FeatureRescaling",
     "Fill",
@@ -179,6 +196,7 @@ __all__ = [
     "UnfoldTime",
     "UnitNormalization",
     "UpSampling1D",
+    "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "activate",

@@ -13,13 +13,14 @@ Keras 3 (`keras.layers.Attention`, `AdditiveAttention`, `MultiHeadAttention`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from rnnx.primitives import Array, Mask, activate, exact, fold, maximum, rsqrt, softmax, swap, where
 from rnnx.reference.tensor import Tensor
+from rnnx.strict_json import OMIT_DEFAULT
 
 # What Keras's Attention subtracts from the score of a masked key. Float32 numbers of this size are 64 apart, so the
 # difference is -1e9 itself unless the score is large; a computed score is not off by as much as the rest.
@@ -27,6 +28,8 @@ _MASKED_BY = 1e9
 _ABSORBED = 16.0
 # What the scores of masked keys are replaced by in Keras's MultiHeadAttention: far below any score.
 _MASKED_SCORE = -1e30
+# A comparison gives 0 or 1.
+_TRUE = 0.5
 # The smallest norm by which Keras divides.
 _SMALLEST_NORM = 1e-7
 
@@ -80,24 +83,34 @@ class AttentionWeights:
         heads: Into how many equal parts the features are split; each part has weights of its own.
         masking: What a mask does. With "subtract", it is that of the values; otherwise those of all inputs count.
         is_causal: Whether a query reads no key after its own position.
+        has_pairs: Whether the last input says which keys each query reads, `(batch, queries, keys)`; an axis may have
+            the size 1. It is exact, as the result of a comparison, and a query reads a key where it is above 1/2.
+        pairs: The same for every row, as numbers 0 and 1, in the order of `pair_sizes`; empty for none.
+        pair_sizes: The numbers of queries and of keys of `pairs`; an axis may have the size 1.
+        window: A query reads the keys that are less than so many positions away; None for all.
     """
 
     scale: float
     heads: int = 1
     masking: MaskEffect = "subtract"
     is_causal: bool = False
+    has_pairs: bool = field(default=False, metadata=OMIT_DEFAULT)
+    pairs: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    pair_sizes: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    window: int | None = field(default=None, metadata=OMIT_DEFAULT)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         return Tensor(self.weights(*inputs))
 
-    def weights(self, query: Tensor, value: Tensor, *keys: Tensor) -> Array:
+    def weights(self, query: Tensor, value: Tensor, *others: Tensor) -> Array:
         """Computes the weights."""
+        keys, given = (others[:-1], others[-1:]) if self.has_pairs else (others, ())
         (key,) = keys or (value,)
         scores = fold(self.split(query.values) @ swap(self.split(key.values)), np.asarray(self.scale))
-        is_read = self.masks(query, value, key)
+        is_read = self.masks(query, value, key, *given)
         return masked_softmax(scores, is_read if self.heads == 1 or is_read is None else is_read[:, None], self.masking)
 
-    def masks(self, query: Tensor, value: Tensor, key: Tensor) -> Mask | None:
+    def masks(self, query: Tensor, value: Tensor, key: Tensor, *given: Tensor) -> Mask | None:
         """Says which keys a query reads, in a shape that fits `(batch, queries, keys)`; None means all."""
         masks: list[Mask] = []
         if value.mask is not None:
@@ -108,6 +121,12 @@ class AttentionWeights:
             masks.append(key.mask[:, None, :])
         if self.is_causal:
             masks.append(np.tri(query.values.shape[1], key.values.shape[1], dtype=np.bool_)[None])
+        masks += [np.asarray(exact(pairs.values) > _TRUE) for pairs in given]
+        if self.pairs:
+            masks.append(np.asarray(self.pairs, np.bool_).reshape(1, *self.pair_sizes))
+        if self.window is not None:
+            first, second = np.arange(query.values.shape[1]), np.arange(key.values.shape[1])
+            masks.append((np.abs(first[:, None] - second) < self.window)[None])
         return np.asarray(np.logical_and.reduce(np.broadcast_arrays(*masks))) if masks else None
 
     def split(self, x: Array) -> Array:

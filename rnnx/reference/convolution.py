@@ -102,6 +102,94 @@ class Conv2D:
         return Tensor(activate(self.activation, image))
 
 
+@dataclass(frozen=True, eq=False)
+class Conv1DTranspose:
+    """A transposed convolution: each position adds V x to the places of a window; then activation(the sums + c).
+
+    The windows of the positions are `stride` places apart, so that the result is about `stride` times as long.
+
+    Attributes:
+        kernel: `(size, outputs, inputs)`, V for each place of the window.
+        bias: `(outputs,)`, c.
+        activation: The activation.
+        stride: Places from the start of one window to the start of the next.
+        is_padded: Whether places are cut off at both ends (Keras's `same`), an odd number with one more at the end.
+        added: Keras's `output_padding`: how much longer the result is than the least length; None takes the length that
+            Keras takes without it.
+    """
+
+    kernel: Array
+    bias: Array
+    activation: ActivationName = "linear"
+    stride: int = 1
+    is_padded: bool = False
+    added: int | None = None
+
+    @property
+    def position_size(self) -> int:
+        """The features at each position of the input, which the shape of the kernel alone does not say."""
+        return int(self.kernel.shape[2])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        places = place_transposed(x.values.shape[1], len(self.kernel), self.stride, self.added, is_cut=self.is_padded)
+        sums = _convolve(x.values, places, self.kernel.swapaxes(-1, -2), self.bias, groups=1)
+        return Tensor(activate(self.activation, sums))
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2DTranspose:
+    """A transposed convolution of images `(batch, height, width, features)`: as `Conv1DTranspose`, over two axes.
+
+    Attributes:
+        kernel: `(height, width, outputs, inputs)`, V for each place of the window.
+        bias: `(outputs,)`, c.
+        activation: The activation.
+        strides: Rows, and columns, from the start of one window to the start of the next.
+        is_padded: As in `Conv1DTranspose`, for both axes.
+        added: As in `Conv1DTranspose`, for rows and columns.
+    """
+
+    kernel: Array
+    bias: Array
+    activation: ActivationName = "linear"
+    strides: tuple[int, int] = (1, 1)
+    is_padded: bool = False
+    added: tuple[int, int] | None = None
+
+    @property
+    def position_size(self) -> int:
+        """The features at each place of the input, which the shape of the kernel alone does not say."""
+        return int(self.kernel.shape[3])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, rows, columns, features = x.values.shape
+        down, across = (
+            place_transposed(length, size, stride, added, is_cut=self.is_padded)
+            for length, size, stride, added in zip(
+                (rows, columns), self.kernel.shape[:2], self.strides, self.added or (None, None), strict=True
+            )
+        )
+        flat = x.values.reshape(batch, rows * columns, features)
+        kernel = self.kernel.reshape(-1, *self.kernel.shape[2:]).swapaxes(-1, -2)
+        sums = _convolve(flat, in_grid(down, across, columns), kernel, self.bias, groups=1)
+        image = sums.reshape(batch, len(down.index), len(across.index), self.kernel.shape[2])
+        return Tensor(activate(self.activation, image))
+
+
+def place_transposed(time: int, size: int, stride: int, added: int | None, *, is_cut: bool) -> Windows:
+    """Returns which position each place of the result reads at each place of the window; see `Conv1DTranspose`."""
+    whole = (time - 1) * stride + size
+    if is_cut:
+        count = time * stride if added is None else (time - 1) * stride + size % 2 + added
+    else:
+        count = whole + (max(stride - size, 0) if added is None else added)
+    before = max(whole - count, 0) // 2 if is_cut else 0
+    steps = np.arange(count)[:, None] + before - np.arange(size)
+    index = steps // stride
+    is_there = (steps % stride == 0) & (index >= 0) & (index < time)
+    return Windows(np.clip(index, 0, time - 1), is_there)
+
+
 def place(time: int, size: int, stride: int, dilation: int, padding: ConvolutionPadding) -> Windows:
     """Returns the windows of a convolution over an axis of `time` positions."""
     span = (size - 1) * dilation + 1

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
 from rnnx.reference.conv_lstm import ConvLSTM
-from rnnx.reference.convolution import Conv1D, Conv2D
+from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
-from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
-from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
+from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
+from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
 from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
@@ -45,7 +45,15 @@ from rnnx.reference.pointwise import (
     RMSNormalization,
     UnitNormalization,
 )
-from rnnx.reference.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, LastPosition, Pooling1D, Pooling2D
+from rnnx.reference.pooling import (
+    AdaptivePooling1D,
+    AdaptivePooling2D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    LastPosition,
+    Pooling1D,
+    Pooling2D,
+)
 from rnnx.reference.recurrent import SimpleRNN
 from rnnx.reference.reshaping import (
     FoldTime,
@@ -54,6 +62,7 @@ from rnnx.reference.reshaping import (
     Reverse,
     UnfoldTime,
     UpSampling1D,
+    UpSampling2D,
     ZeroPadding1D,
     ZeroPadding2D,
 )
@@ -64,6 +73,7 @@ from rnnx.reference.statistics import (
     AxesUnitNormalization,
     AxisBatchNormalization,
     AxisGroupNormalization,
+    DeviationNormalization,
     FeatureRescaling,
     GroupNormalization,
 )
@@ -80,8 +90,15 @@ Layer: TypeAlias = (
     | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange
     | MultiplyMatrix | MultiplyTensors | Einsum
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
-    | PReLU | Normalization | UnitNormalization | RMSNormalization
+    | DeviationNormalization | PReLU | Normalization | UnitNormalization | RMSNormalization
     | AxisGroupNormalization | AxesUnitNormalization | AxesRMSNormalization
     | FindBin | LookUp | OneHot | CountIds
     | Softmax | AxesSoftmax | Dot | AttentionWeights | Attention | AdditiveWeights | AdditiveAttention
+    | ConcatenateAxis
+    | Conv1DTranspose
+    | Conv2DTranspose
+    | AdaptivePooling1D
+    | AdaptivePooling2D
+    | UpSampling2D
+    | EinsumDense
 )  # fmt: skip

@@ -2,16 +2,17 @@
 
 They read no mask, and their results have none, as in Keras.
 
-Source: as Keras 3 defines them (`keras.ops.matmul`, `keras.ops.einsum`).
+Source: as Keras 3 defines them (`keras.ops.matmul`, `keras.ops.einsum`, `keras.layers.EinsumDense`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from rnnx.primitives import Array
+from rnnx.primitives import ActivationName, Array, activate
 from rnnx.reference.items import in_order
 from rnnx.reference.tensor import Tensor
 
@@ -39,6 +40,57 @@ class MultiplyTensors:
     def __call__(self, *inputs: Tensor) -> Tensor:
         first, second = inputs
         return Tensor(first.values @ second.values)
+
+
+@dataclass(frozen=True, eq=False)
+class EinsumDense:
+    """Multiplies the input by weights, sums over some axes, and adds a bias: activation(V x + c).
+
+    Attributes:
+        kernel: The weights V, with an axis for each letter of `of_kernel`.
+        bias: c, in a shape that fits the last axes of the result.
+        activation: The activation.
+        of_input: The letters of the axes of the input. The first one is that of the batch.
+        of_kernel: Those of the kernel. Each is in the input or in the result.
+        of_result: Those of the result, in which the batch is the first one too.
+    """
+
+    kernel: Array
+    bias: Array
+    activation: ActivationName
+    of_input: str
+    of_kernel: str
+    of_result: str
+
+    def __call__(self, x: Tensor) -> Tensor:
+        a, b, z = self.of_input, self.of_kernel, self.of_result
+        if x.values.ndim != len(a):
+            raise ValueError(f"the input has {x.values.ndim} axes, not {len(a)}")
+        size = dict(zip(b, self.kernel.shape, strict=True))
+        given = dict(zip(a, x.values.shape, strict=True))
+        if any(size.get(letter, length) != length for letter, length in given.items()):
+            raise ValueError(f"an input of the shape {x.values.shape} does not fit a kernel of {self.kernel.shape}")
+        size |= given
+        batch, *rows = [letter for letter in z if letter not in b]
+        both = [letter for letter in z if letter in a and letter in b]
+        summed = [letter for letter in a if letter not in z]
+        columns = [letter for letter in z if letter not in a]
+
+        def in_groups(values: Array, letters: str, *groups: list[str]) -> Array:
+            order = tuple(letters.index(letter) for group in groups for letter in group)
+            return in_order(values, order).reshape(*(prod(size[letter] for letter in group) for group in groups))
+
+        left = in_groups(x.values, a, [batch], rows, *([both] if both else []), summed)
+        if both:  # a matrix of its own for each of these
+            product = left.reshape(*left.shape[:-1], 1, left.shape[-1]) @ in_groups(
+                self.kernel, b, both, summed, columns
+            )
+        else:
+            product = left @ in_groups(self.kernel, b, summed, columns)
+        whole = [batch, *rows, *both, *columns]
+        product = product.reshape(*(size[letter] for letter in whole))
+        sums = in_order(product, tuple(whole.index(letter) for letter in z)) + self.bias
+        return Tensor(activate(self.activation, sums))
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,33 @@ class Concatenate:
 
 
 @dataclass(frozen=True)
+class ConcatenateAxis:
+    """Concatenates several inputs along another axis than the features, as one sequence after the other.
+
+    Sequences keep their masks: a position counts if it counts in the input that it comes from. Every position of an
+    input without a mask counts. If no input has a mask, neither has the result.
+
+    Attributes:
+        axis: The axis; that of the batch is 0, and that of the time is 1.
+
+    Raises:
+        ValueError: If an input has a mask, and the axis is not the time of sequences `(batch, time, features)`.
+    """
+
+    axis: int
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        arrays = [x.values for x in inputs]
+        values = concatenate(arrays, self.axis - arrays[0].ndim)
+        if all(x.mask is None for x in inputs):
+            return Tensor(values)
+        if self.axis != 1 or values.ndim != 3:
+            raise ValueError(f"a mask of positions does not fit values that are concatenated along axis {self.axis}")
+        masks = [np.ones(x.values.shape[:2], np.bool_) if x.mask is None else x.mask for x in inputs]
+        return Tensor(values, np.concatenate(masks, axis=1))
+
+
+@dataclass(frozen=True)
 class Merge:
     """Combines inputs elementwise: sum, difference, product, mean, maximum or minimum.
 

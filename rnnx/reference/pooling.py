@@ -139,6 +139,53 @@ class Pooling2D:
         return Tensor(pooled.reshape(batch, len(down.index), len(across.index), features))
 
 
+@dataclass(frozen=True)
+class AdaptivePooling1D:
+    """Takes the maximum or the mean of each feature over a fixed number of windows, which cover the whole sequence.
+
+    Window i of n begins at position floor(i time / n), and ends in front of position ceil((i + 1) time / n). So windows
+    may overlap by a position, and one may be a position longer than another.
+
+    Attributes:
+        operation: What is taken of a window.
+        count: The number of windows.
+    """
+
+    operation: Literal["average", "maximum"]
+    count: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(_pool(self.operation, x.values, _divide(x.values.shape[1], self.count)))
+
+
+@dataclass(frozen=True)
+class AdaptivePooling2D:
+    """Pools images `(batch, height, width, features)` to a fixed size: as `AdaptivePooling1D`, over two axes.
+
+    Attributes:
+        operation: What is taken of a window.
+        counts: The numbers of windows over the rows, and over the columns.
+    """
+
+    operation: Literal["average", "maximum"]
+    counts: tuple[int, int]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, rows, columns, features = x.values.shape
+        down, across = _divide(rows, self.counts[0]), _divide(columns, self.counts[1])
+        flat = x.values.reshape(batch, rows * columns, features)
+        pooled = _pool(self.operation, flat, in_grid(down, across, columns))
+        return Tensor(pooled.reshape(batch, *self.counts, features))
+
+
+def _divide(time: int, count: int) -> Windows:
+    """Returns windows that divide an axis of `time` positions, each as long as the longest one."""
+    first = np.arange(count) * time // count
+    end = -(-(np.arange(count) + 1) * time // count)  # rounded up
+    index = first[:, None] + np.arange((end - first).max())
+    return Windows(np.clip(index, 0, time - 1), index < end[:, None])
+
+
 def _place(time: int, size: int, stride: int, *, is_padded: bool) -> Windows:
     """Returns the windows over an axis of `time` positions."""
     # -(-a // b) is a / b, rounded up.

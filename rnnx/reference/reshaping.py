@@ -72,6 +72,25 @@ class UpSampling1D:
 
 
 @dataclass(frozen=True)
+class UpSampling2D:
+    """Repeats each place of images `(batch, height, width, features)`.
+
+    Attributes:
+        sizes: How often rows, and columns, are repeated.
+    """
+
+    sizes: tuple[int, int]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, rows, columns, features = x.values.shape
+        down, across = np.repeat(np.arange(rows), self.sizes[0]), np.repeat(np.arange(columns), self.sizes[1])
+        index = (down[:, None] * columns + across).reshape(-1, 1)
+        flat = x.values.reshape(batch, rows * columns, features)
+        taken = windows(flat, index, np.ones(index.shape, np.bool_))[:, :, 0]
+        return Tensor(taken.reshape(batch, len(down), len(across), features))
+
+
+@dataclass(frozen=True)
 class RepeatVector:
     """Repeats the features `(batch, features)` at each of `count` positions, `(batch, count, features)`."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnx.primitives import Array, fold, rsqrt, swap, unit
+from rnnx.primitives import Array, fold, rsqrt, swap, unit, variance
 from rnnx.reference.items import in_order, require_axes
 from rnnx.reference.operations import Reduce
 from rnnx.reference.pointwise import BatchNormalization, LayerNormalization
@@ -42,6 +42,29 @@ class AxesNormalization:
         whole = [size if axis in self.axes else 1 for axis, size in enumerate(sizes)]
         values = values if self.gamma is None else fold(values, self.gamma.reshape(whole))
         return Tensor(values if self.beta is None else values + self.beta.reshape(whole), x.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviationNormalization:
+    """Divides by the deviation over some axes and subtracts no mean: x / sqrt(variance + epsilon) * gamma.
+
+    So does Keras's LayerNormalization with `rms_scaling=True`. Its variance is that around the mean.
+
+    Attributes:
+        axes: The axes, in order, all of a fixed size; that of the batch is 0.
+        gamma: The factors, in the shape of these axes.
+        epsilon: A small number that is added to the variance.
+    """
+
+    axes: tuple[int, ...]
+    gamma: Array
+    epsilon: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        require_axes(x, *self.axes)
+        values = _as_one(x.values, self.axes, lambda rows: _over_deviation(rows, self.epsilon))
+        whole = [size if axis in self.axes else 1 for axis, size in enumerate(x.values.shape)]
+        return Tensor(fold(values, self.gamma.reshape(whole)), x.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +186,10 @@ def _as_one(x: Array, axes: tuple[int, ...], function: Callable[[Array], Array])
     shape = turned.shape
     values = function(turned.reshape(*shape[: -len(axes)], -1)).reshape(*shape)
     return in_order(values, tuple(order.index(axis) for axis in range(rank)))
+
+
+def _over_deviation(x: Array, epsilon: float) -> Array:
+    return x * rsqrt(variance(x, x.mean(axis=-1, keepdims=True)) + epsilon)
 
 
 def _standardized(x: Array, epsilon: float) -> Array:

@@ -9,6 +9,8 @@ Source: the definition of Einsum in ONNX.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -34,7 +36,7 @@ def replace_einsums(model: onnx.ModelProto) -> onnx.ModelProto:
         if len(letters) != 2 or not all(letter.isalpha() for letter in "".join((*letters, result))):
             continue
         is_replaced = (
-            _multiply_by_weights(graph, node, letters, result)
+            _multiply_by_weights(graph, node, letters, result) or _multiply_in_any_order(graph, node, letters, result)
             if graph.constant(node.input[1]) is not None
             else _multiply(graph, node, letters, result)
         )
@@ -64,6 +66,34 @@ def _multiply_by_weights(graph: Graph, node: onnx.NodeProto, letters: list[str],
     product = graph.add("MatMul", [left, matrix], f"{name}.product")
     sizes = graph.shared([*[0] * len(kept), *weights.shape[len(summed) :]])
     graph.add_node(helper.make_node("Reshape", [product, sizes], [name], name=name))
+    return True
+
+
+def _multiply_in_any_order(graph: Graph, node: onnx.NodeProto, letters: list[str], result: str) -> bool:
+    """Replaces x W with axes in any order; letters of x, W and the result have a matrix of W each."""
+    x, w = letters
+    weights = graph.constant(node.input[1])
+    rows = [letter for letter in result if letter not in w]
+    both = [letter for letter in result if letter in x and letter in w]
+    summed = [letter for letter in x if letter not in result]
+    columns = [letter for letter in result if letter not in x]
+    if weights is None or {*w} != {*both, *summed, *columns} or {*x} != {*rows, *both, *summed}:
+        return False
+    name, size = node.output[0], dict(zip(w, weights.shape, strict=True))
+    sizes_of_both, count = [size[letter] for letter in both], prod(size[letter] for letter in summed)
+    of_row = [*sizes_of_both, 1, count] if both else [count]
+    left = _in_order(graph, node.input[0], f"{name}.left", x, [*rows, *both, *summed])
+    left = graph.add("Reshape", [left, graph.shared([*[0] * len(rows), *of_row])], f"{name}.joined")
+    # The file has Keras's weights as they are, and runtimes reorder them once.
+    right = _in_order(graph, node.input[1], f"{name}.right", w, [*both, *summed, *columns])
+    matrix = [*sizes_of_both, count, prod(size[letter] for letter in columns)]
+    right = graph.add("Reshape", [right, graph.shared(matrix)], f"{name}.matrix")
+    product = graph.add("MatMul", [left, right], f"{name}.product")
+    sizes = [*[0] * len(rows), *sizes_of_both, *(size[letter] for letter in columns)]
+    product = graph.add("Reshape", [product, graph.shared(sizes)], f"{name}.split")
+    order = [*rows, *both, *columns]
+    perm = [order.index(letter) for letter in result]
+    graph.add_node(helper.make_node("Transpose", [product], [name], name=name, perm=perm))
     return True
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from tests.keras_models.parts import Body, last, rnn, square
@@ -78,6 +79,23 @@ def read_again(x: Any) -> Any:
     return layers.Concatenate()([attention, last(states)])
 
 
+def pairs_of_ids(x: Any) -> Any:
+    """Says that a query reads the keys with a smaller id, or its own."""
+    ids = x._keras_history.operation.input
+    return ids[:, :, None] >= ids[:, None, :]
+
+
+def with_pairs(layer: Any, pairs: Callable[[Any], Any], of: Any = None, **settings: Any) -> Body:
+    """Applies an attention of several heads, with an attention mask, to the states of recurrences."""
+
+    def build(x: Any) -> Any:
+        given = (of or rnn())(x)
+        result = layer(given, rnn()(given), attention_mask=pairs(x), **settings)
+        return last(result)
+
+    return build
+
+
 BODIES_OF_ATTENTION: dict[str, Callable[[], Body]] = {
     "attention by hand": lambda: attention_by_hand,
     "attention by hand, any length": lambda: attention_of_any_length,
@@ -105,6 +123,13 @@ BODIES_OF_ATTENTION: dict[str, Callable[[], Body]] = {
     ),
     "heads, causal": lambda: attended(layers.MultiHeadAttention(2, 3), use_causal_mask=True),
     "heads, half masked": lambda: attended(layers.MultiHeadAttention(2, 3), is_half_masked=True),
+    "heads, pairs of ids": lambda: with_pairs(layers.MultiHeadAttention(2, 3), pairs_of_ids),
+    "heads, pairs of ids, causal": lambda: with_pairs(
+        layers.MultiHeadAttention(2, 3, dropout=0.1), pairs_of_ids, use_causal_mask=True
+    ),
+    "heads, constant pairs": lambda: with_pairs(layers.MultiHeadAttention(2, 3), lambda x: np.tri(4), of=square),
+    "heads, a window": lambda: attended(layers.MultiHeadAttention(2, 3, sliding_window=2)),
+    "grouped heads, pairs of ids": lambda: with_pairs(layers.GroupQueryAttention(3, 4, 2), pairs_of_ids),
     "heads, residual": lambda: residual,
     "heads, read again": lambda: read_again,
     "grouped heads": lambda: attended(layers.GroupQueryAttention(3, 4, 2)),

@@ -23,3 +23,32 @@ def last(x: Any) -> Any:
 def square(x: Any) -> Any:
     """Returns four positions of four features, which makes the time fixed."""
     return layers.Reshape((4, 4))(layers.Dense(16)(last(x)))
+
+
+def after_states(*body: keras.Layer) -> Body:
+    """Puts layers between two recurrences."""
+
+    def build(x: Any) -> Any:
+        for layer in [rnn(), *body]:
+            x = layer(x)
+        return last(x)
+
+    return build
+
+
+def after_last(*body: keras.Layer) -> Body:
+    """Puts layers after the last state."""
+
+    def build(x: Any) -> Any:
+        for layer in [layers.SimpleRNN(4), *body]:
+            x = layer(x)
+        return x
+
+    return build
+
+
+def after_images(*body: keras.Layer, is_masked: bool = True) -> Body:
+    """Applies layers to an image at each position, between two recurrences."""
+    each = [layers.TimeDistributed(layer) for layer in (layers.Reshape((3, 4, 2)), *body)]
+    unmasked = [] if is_masked else [layers.Reshape((-1, 24))]
+    return after_states(layers.Dense(24), *unmasked, *each)

@@ -40,7 +40,8 @@ from tests.conversions import build_forms, decide
 from tests.keras_files import through_file
 from tests.keras_models.attention_bodies import BODIES_OF_ATTENTION
 from tests.keras_models.operation_bodies import BODIES_OF_OPERATIONS
-from tests.keras_models.parts import Body, last, rnn, square
+from tests.keras_models.parts import Body, after_images, after_last, after_states, last, rnn, square
+from tests.keras_models.time_and_image_bodies import BODIES_OF_TIME_AND_IMAGES
 
 pytestmark = [
     pytest.mark.train,
@@ -61,33 +62,9 @@ def branches(layer: keras.Layer) -> Body:
     return lambda x: last(layer([rnn()(x), rnn()(x)]))
 
 
-def after_states(*body: keras.Layer) -> Body:
-    """Puts layers between two recurrences."""
-
-    def build(x: Any) -> Any:
-        for layer in [rnn(), *body]:
-            x = layer(x)
-        return last(x)
-
-    return build
-
-
-def after_last(*body: keras.Layer) -> Body:
-    """Puts layers after the last state."""
-
-    def build(x: Any) -> Any:
-        for layer in [layers.SimpleRNN(4), *body]:
-            x = layer(x)
-        return x
-
-    return build
-
-
-def after_images(*body: keras.Layer, is_masked: bool = True) -> Body:
-    """Applies layers to an image at each position, between two recurrences."""
-    each = [layers.TimeDistributed(layer) for layer in (layers.Reshape((3, 4, 2)), *body)]
-    unmasked = [] if is_masked else [layers.Reshape((-1, 24))]
-    return after_states(layers.Dense(24), *unmasked, *each)
+def images(x: Any) -> Any:
+    """Returns an image of two rows."""
+    return layers.Reshape((2, 2, 4))(square(x))
 
 
 def both_directions(mode: str) -> Body:
@@ -321,6 +298,10 @@ BODIES: dict[str, Callable[[], Body]] = {
     "layer normalization of all": lambda: (
         lambda x: last(layers.LayerNormalization(axis=[1, 2], center=False)(square(x)))
     ),
+    "division by the deviation": lambda: after_states(layers.LayerNormalization(rms_scaling=True)),
+    "division by the deviation of all": lambda: (
+        lambda x: last(layers.LayerNormalization(axis=[1, 2], rms_scaling=True)(square(x)))
+    ),
     "batch normalization of positions": lambda: lambda x: last(layers.BatchNormalization(axis=1)(square(x))),
     "batch normalization of positions, plain": lambda: (
         lambda x: last(layers.BatchNormalization(axis=1, scale=False)(square(x)))
@@ -363,7 +344,7 @@ BODIES: dict[str, Callable[[], Body]] = {
         lambda x: layers.Flatten()(layers.Permute((3, 1, 2))(layers.Reshape((2, 4, 2))(square(x))))
     ),
 }
-BODIES |= BODIES_OF_OPERATIONS | BODIES_OF_ATTENTION
+BODIES |= BODIES_OF_OPERATIONS | BODIES_OF_ATTENTION | BODIES_OF_TIME_AND_IMAGES
 # Layers that look at a mask are tested without one too.
 CASES = [(name, True) for name in BODIES] + [
     (name, False)
@@ -448,7 +429,13 @@ def worst(report: RuntimeReport) -> float:
     return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
 
 
-@pytest.mark.parametrize("name", ["batch normalization", "layer normalization, last", "batch normalization, last"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "batch normalization", "layer normalization, last", "batch normalization, last", "transposed, strides",
+        "einsum dense, each head", "division by the deviation",
+    ],
+)  # fmt: skip
 def test_every_changed_weight_exceeds_the_bound(name: str) -> None:
     """In both forms, each weight tensor is changed by a hundredth, and an epsilon by a factor of three."""
     model = make(BODIES[name](), mask_zero=True)
@@ -471,8 +458,12 @@ def test_every_changed_weight_exceeds_the_bound(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["batch normalization", "batch normalization twice", "layer normalization", "elu layer"]
-)
+    "name",
+    [
+        "batch normalization", "batch normalization twice", "layer normalization", "elu layer", "transposed",
+        "einsum dense, heads", "einsum dense, each head",
+    ],
+)  # fmt: skip
 def test_the_file_holds_every_weight_bit_for_bit(name: str) -> None:
     model = make(BODIES[name](), mask_zero=True)
     network = read_network(model)
@@ -573,7 +564,6 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             lambda x: layers.Softmax(name="p")(square(x), mask=square(x)),
             "has a mask of computed numbers, where rounding could decide",
         ),
-        (lambda x: layers.LayerNormalization(rms_scaling=True, name="p")(rnn()(x)), "rms_scaling=True"),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
         (lambda x: layers.Activation("hard_shrink", name="p")(rnn()(x)), "activation 'hard_shrink', which jumps"),
@@ -587,17 +577,62 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         ),
         (lambda x: layers.Rescaling(np.ones((4, 4)), name="p")(square(x)), "for each position"),
         (lambda x: layers.Add(name="p")([x, layers.ZeroPadding1D()(square(x))]), "inputs with the shapes"),
-        (lambda x: layers.Concatenate(axis=1, name="p")([rnn()(x), rnn()(x)]), "concatenates along axis 1"),
-        (lambda x: layers.GaussianNoise(0.1)(layers.Conv1DTranspose(3, 2, name="p")(x)), "is of an unsupported class"),
+        (
+            lambda x: layers.Concatenate(axis=0, name="p")([rnn()(x), rnn()(x)]),
+            "concatenates rows of the batch; only the other axes",
+        ),
+        (lambda x: layers.Flatten()(layers.CenterCrop(1, 1, name="p")(images(x))), "is of an unsupported class"),
+        (
+            lambda x: layers.Conv1DTranspose(3, 2, dilation_rate=2, name="p")(rnn()(x)),
+            "has dilation_rate=(2,), which TensorFlow does not compute on a CPU; train with dilation_rate=1",
+        ),
+        (
+            lambda x: layers.Conv1DTranspose(3, 2, data_format="channels_first", name="p")(square(x)),
+            "has data_format='channels_first'; only 'channels_last' is supported: build the model with it",
+        ),
+        (
+            lambda x: layers.AdaptiveMaxPooling1D(1, name="p")(square(x)),
+            "has output_size=(1,) for an input of (4,), with which Keras itself fails in TensorFlow; for a size of 1",
+        ),
+        (
+            lambda x: layers.AdaptiveAveragePooling1D(2, name="p")(rnn()(x)),
+            "reads a variable time, which Keras itself cannot pool; use a fixed time",
+        ),
+        (
+            lambda x: layers.Flatten()(layers.UpSampling2D(2, interpolation="bilinear", name="p")(images(x))),
+            "has interpolation='bilinear'; only 'nearest' is supported",
+        ),
+        (
+            lambda x: layers.EinsumDense("abc,cd->bad", (None, 4), name="p")(square(x)),
+            "has the equation 'abc,cd->bad'; supported is a product of which the batch is the first axis",
+        ),
+        (
+            lambda x: layers.EinsumDense("abc,d->abd", (4, 2), name="p")(square(x)),
+            "every axis of the input in the kernel or in the result",
+        ),
+        (
+            lambda x: layers.Reshape((-1, 16))(
+                layers.Concatenate(axis=2, name="p")([layers.Masking()(layers.Reshape((-1, 2, 2))(x))] * 4)
+            ),
+            "concatenates inputs with a mask along axis 2 of 4",
+        ),
         (
             lambda x: layers.Attention(name="p")([rnn()(x), layers.Reshape((-1, 4))(x)], mask=[None, x._keras_mask]),
             "has an explicit mask; only the masks that Keras propagates",
         ),
         (
-            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 1, 1), bool)),
-            "has an explicit attention_mask",
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 3, 3), bool)),
+            "has a constant attention_mask of the shape (1, 3, 3) for None queries and None keys; it should be "
+            "(queries, keys) of a fixed time: for an open time, use use_causal_mask=True or sliding_window",
         ),
-        (lambda x: layers.MultiHeadAttention(2, 2, sliding_window=2, name="p")(x, x), "sliding_window=2"),
+        (
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=layers.Dot(2)([x, rnn()(x)])),
+            "has an attention_mask of computed numbers, where rounding could decide; compute it from inputs",
+        ),
+        (
+            lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=(ids_of(x) > 0)[:, None, None]),
+            "has an attention_mask of (None, 1, 1, None); it should be (batch, queries, keys)",
+        ),
         (
             lambda x: layers.Flatten()(
                 layers.MultiHeadAttention(2, 2, output_shape=(2, 2), name="p")(square(x), square(x))
