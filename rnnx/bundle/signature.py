@@ -26,6 +26,8 @@ from rnnx.files.read import read_file
 _PREDICATE = "https://model_signing/signature/v1.0"
 _MOST_BYTES = 1 << 20  # of a signature, a key or a certificate; a signature has about 200 bytes a file
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_PRIVATE = b"PRIVATE KEY-----"
+_ENCRYPTED = b"ENCRYPTED"  # in the first line of PKCS #8, and in a header of the older form
 
 
 def sign_files(name: str, files: Mapping[str, bytes], key: Path, certificate: Path | None = None) -> bytes:
@@ -45,7 +47,12 @@ def sign_files(name: str, files: Mapping[str, bytes], key: Path, certificate: Pa
         UsageError: If the key or the certificate cannot be used.
     """
     signing, hashing = _import("model_signing.signing"), _import("model_signing.hashing")
-    require_key(key)
+    if _ENCRYPTED in require_key(key):
+        # Certificates and their keys have no password in the library, and there may be nobody to ask for one.
+        raise UsageError(
+            f"{key}: the private key has a password, and rnnx takes one without; write such a key, which only you can "
+            f"read, and delete it after the export: (umask 077; openssl pkey -in {key} -out plain.pem)"
+        )
     config = signing.Config()
     try:
         if certificate is None:
@@ -100,6 +107,11 @@ def check_signature(folder: Path, key: Path) -> dict[str, str]:
     """
     verifying, hashing = _import("model_signing.verifying"), _import("model_signing.hashing")
     data = require_key(key)
+    if _PRIVATE in data:
+        raise UsageError(
+            f"{key}: a private key, and a signature is checked with the public one: openssl pkey -in {key} -pubout "
+            "-out key.pub"
+        )
     config = verifying.Config()
     try:
         if _CERTIFICATE in data:

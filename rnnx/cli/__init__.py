@@ -18,6 +18,7 @@ from rnnx.cli import terminal
 from rnnx.cli.examples import epilog
 from rnnx.cli.grouped_help import GroupedCommand
 from rnnx.cli.interrupts import interruption
+from rnnx.cli.memory_limit import guard_memory
 from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
     DeviceError,
@@ -82,6 +83,7 @@ def _root(
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    guard_memory()
     interruption.install()
     sys.exit(run(sys.argv[1:]))
 

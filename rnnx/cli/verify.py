@@ -15,6 +15,7 @@ import typer
 from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.memory_limit import find_memory_limit
 from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.errors import ParityError
 
@@ -55,7 +56,9 @@ def verify(
         return verify_file(name, files[name], [device.value], reader, directory)
 
     with terminal.stages() as on_progress, reporting_to(on_progress):
-        found = [prove(name) for name in files] if _is_memory_limited() else _in_threads(prove, files)
+        # Under a limit, the C library may have no heap for another thread, and Python 3.11 does not come back from a
+        # thread that lacks the memory to handle an exception.
+        found = [prove(name) for name in files] if find_memory_limit() else _in_threads(prove, files)
     if as_json:
         terminal.write_json(
             [
@@ -86,19 +89,6 @@ def _in_threads(prove: Callable[[str], Verification], names: Iterable[str]) -> l
         # Each has a context of its own, with the callback for the progress.
         runs = [pool.submit(copy_context().run, prove, name) for name in names]
         return [run.result() for run in runs]
-
-
-def _is_memory_limited() -> bool:
-    """Whether `ulimit -v` limits this process.
-
-    Then the C library may have no heap for another thread, and Python 3.11 does not come back from a thread that lacks
-    the memory to handle an exception.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits
-        return False
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _verdict(checked: Verification) -> str:

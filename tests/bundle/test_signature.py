@@ -184,6 +184,26 @@ def test_a_key_that_is_none_is_refused(signed: Path, keys: tuple[Path, Path], tm
             sign_files("x", {"x": b""}, key)
 
 
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_a_key_with_a_password_is_refused_with_a_way_out(
+    signed: Path, tmp_path: Path, form: serialization.PrivateFormat, capsys: Capture
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, form, serialization.BestAvailableEncryption(b"secret"))
+    )
+    with pytest.raises(UsageError, match="the private key has a password") as refused:
+        sign_files("x", {"x": b""}, locked)
+    assert f"openssl pkey -in {locked} -out plain.pem" in str(refused.value)
+    assert run(["verify", str(signed), "--key", str(locked)]) == 2
+    assert "locked.pem: a private key, and a signature is checked with the public one" in capsys.readouterr().err
+    if shutil.which("openssl"):
+        command = ["openssl", "pkey", "-in", str(locked), "-passin", "pass:secret", "-out", str(tmp_path / "plain.pem")]
+        subprocess.run(command, check=True)  # noqa: S603  # a fixed command
+        assert sign_files("x", {"config.json": b""}, tmp_path / "plain.pem")
+
+
 def make_certificate(
     name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None, issuer_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:

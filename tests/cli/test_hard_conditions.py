@@ -175,6 +175,9 @@ def test_a_limit_of_memory_is_one_line_that_names_it(
         (LONG_COMMANDS[1], 'exec "$@" >/dev/full', 1, "error: stdout: No space left on device"),
         (LONG_COMMANDS[0], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
         (LONG_COMMANDS[1], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
+        # With this, TensorFlow is imported, and then ends the process.
+        (LONG_COMMANDS[0], 'ulimit -v 1600000; exec "$@"', 1, "error: too little memory"),
+        (LONG_COMMANDS[1], 'ulimit -v 1600000; exec "$@"', 1, "error: too little memory"),
     ],
 )
 def test_training_and_export_work_under_hard_conditions(

@@ -222,6 +222,32 @@ def test_a_changed_keras_file_is_read_or_refused(fuzz: Fuzz, data: st.DataObject
     fuzz.run(Job((), {"a.keras": new}, reader="keras"), (OK, MODEL))
 
 
+def _as_hdf5(data: bytes, config: bytes) -> bytes:
+    """Writes a `.keras` file as a whole model in HDF5, in which each layer has a group under its name."""
+    import h5py
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, h5py.File(packed, "w") as file:
+        file.attrs["keras_version"] = "3.13.2"
+        file.attrs["model_config"] = config
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
+            weights.copy(weights["layers"], file, "model_weights")
+    return packed.getvalue()
+
+
+@fuzzed(500)
+@given(st.data(), st.booleans())
+def test_a_changed_hdf5_file_is_read_or_refused(fuzz: Fuzz, data: st.DataObject, is_config: bool) -> None:
+    keras_file = fuzz.files["texts"]["model.keras"]
+    with zipfile.ZipFile(io.BytesIO(keras_file)) as archive:
+        config = archive.read("config.json")
+    if is_config:
+        new = _as_hdf5(keras_file, data.draw(edited_json(json.loads(config))))
+    else:
+        new = data.draw(mangled(_as_hdf5(keras_file, config)))
+    fuzz.run(Job((), {"a.h5": new}, reader="hdf5"), (OK, MODEL))
+
+
 _SAMPLES: dict[str, Any] = {
     "texts": [{"text": "a great film", "label": "pos", "probability": 0.9}] * 2,
     "words": [{"words": ["a", "cat"], "tags": ["DET", "NOUN"], "probabilities": [0.9, 0.8]}],

@@ -1,0 +1,93 @@
+"""Knows the limit of memory of this process (`ulimit -v`), and says in one line that it was too low.
+
+TensorFlow, onnxruntime, OpenBLAS and the C++ library end the process where they lack memory (SIGABRT), and nothing of
+ours runs after that. So a limited command runs in a child, and its parent says what happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import NoReturn
+
+from rnnx.cli import terminal
+from rnnx.errors import LowMemoryError
+
+_FAILED = 1
+# The signals that a user or a supervisor sends to the parent, which are for the child.
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+# The signals by which a library ends a process that lacks memory: of its own accord, and by reading what is not there.
+_ENDED_BY_A_LIBRARY = ("SIGABRT", "SIGSEGV", "SIGBUS")
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+def find_memory_limit() -> int | None:
+    """Returns the limit of the address space in bytes; None if there is none, or the system has no such limits."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def guard_memory() -> None:
+    """Goes on in a child if the memory is limited; to be called before there are threads.
+
+    The parent does not return: it passes signals on, and ends as the child ends. If a library has ended the child, it
+    says that there was too little memory, and exits with 1.
+    """
+    limit = find_memory_limit()
+    if limit is None:
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a parent may have had it ignored, and then nobody can wait
+    forwarded = {getattr(signal, name) for name in _FORWARDED}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, forwarded | {signal.SIGCHLD})
+    try:
+        child = os.fork()
+    except OSError:  # there is not even memory for that
+        child = 0
+    else:
+        if child == 0:
+            _die_with_the_parent()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    _end(_wait(child, forwarded), limit)
+
+
+def _die_with_the_parent() -> None:
+    """Makes sure that a kill of the parent, which it cannot pass on, ends the child too."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):  # only Linux has it
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _wait(child: int, forwarded: set[signal.Signals]) -> int:
+    """Passes signals on to the child until it has ended, and returns its exit code; it is negative for a signal."""
+    while True:
+        received = signal.sigwaitinfo(forwarded | {signal.SIGCHLD})
+        if received.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+        # A terminal sends Ctrl-C to the parent and the child; what a process sends has a code of at most 0.
+        elif received.si_code <= 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, received.si_signo)
+
+
+def _end(code: int, limit: int) -> NoReturn:
+    """Ends this process as its child has ended."""
+    if code < 0 and signal.Signals(-code).name in _ENDED_BY_A_LIBRARY:
+        terminal.prepare()
+        terminal.error(str(LowMemoryError(f"finish within {limit / 1e9:.1f} GB of address space")))
+        code = _FAILED
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 128 - code)

@@ -1,0 +1,95 @@
+"""Tests that a process which a library ends under a limit of memory says so, and otherwise ends as without a limit.
+
+Each command is a few lines of Python, in a process of its own whose address space is limited.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v")
+
+BEGIN = """
+import os, resource, signal, sys, time
+from rnnx.cli.memory_limit import guard_memory
+
+resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, resource.RLIM_INFINITY))
+guard_memory()
+"""
+TELL_AND_WAIT = "print(os.getpid(), flush=True)\ntime.sleep(60)\n"
+
+
+def begin(work: str) -> subprocess.Popen[str]:
+    """Starts a limited process that does some work."""
+    # The work may end by a signal, which must leave no dump of the process.
+    code = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n" + BEGIN + work
+    return subprocess.Popen(  # noqa: S603  # our own code
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("work", ["os.abort()", "os.kill(os.getpid(), signal.SIGSEGV)"])
+def test_a_process_that_a_library_ends_says_that_it_lacked_memory(work: str) -> None:
+    process = begin(work)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert error == (
+        "error: too little memory to finish within 2.0 GB of address space; free some, or raise the limit (ulimit -v)\n"
+    )
+
+
+@pytest.mark.parametrize(("work", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), signal.SIGTERM)", -15)])
+def test_any_other_end_is_that_of_the_process(work: str, code: int) -> None:
+    process = begin(work)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == code
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_signals_reach_the_process_that_works() -> None:
+    work = "try:\n    print(0, flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    sys.exit(130)\n"
+    process = begin(work)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 130
+
+
+def test_a_kill_ends_the_process_that_works() -> None:
+    process = begin(TELL_AND_WAIT)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    assert child != process.pid
+    process.kill()
+    process.communicate(timeout=60)
+    for _ in range(1000):
+        if not is_running(child):
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the process runs on without its parent")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"  # nobody may have waited for it yet
+
+
+def test_a_process_without_a_limit_has_no_child() -> None:
+    code = "import os\nbefore = os.getpid()\nfrom rnnx.cli.memory_limit import guard_memory\nguard_memory()\n"
+    done = subprocess.run(  # noqa: S603  # our own code
+        ["bash", "-c", 'ulimit -v unlimited 2>/dev/null; exec "$@"', "x", sys.executable, "-c",  # noqa: S607
+         code + "assert os.getpid() == before"], check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
