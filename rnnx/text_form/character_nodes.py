@@ -1,4 +1,4 @@
-"""Decodes bytes into symbols by ONNX operators, as the rule `unicode-14` reads them.
+"""Decodes bytes into symbols by ONNX operators, as the rules `unicode-14` and `unicode-14-marks` read them.
 
 A table gives the symbol of each ASCII byte, which is all that most bytes need. The others are decoded one by one: the
 bytes that begin a sequence of UTF-8, and each `<` if `<br />` is to be replaced. Of each, the bytes that follow are
