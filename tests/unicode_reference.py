@@ -1,4 +1,4 @@
-"""The rules `unicode-14` and `unicode-14-marks` character by character, as it is defined: slow, and independent of `rnnx.text.unicode_rule`."""
+"""The rules `unicode-14` and `unicode-14-marks` character by character: slow, and independent of the fast form."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict
 
     Returns:
         Batches with the texts and the traps, with every word of the vocabulary, and with words that differ from one of
-        the vocabulary by a byte; then each trap alone, and a text of a megabyte. For a rule that reads characters there is
-        one more batch, with characters outside ASCII.
+        the vocabulary by a byte; then each trap alone, and a text of a megabyte. For a rule that reads characters
+        there is one more batch, with characters outside ASCII.
     """
     length = tokenizer.config.max_length
     words = tokenizer.vocabulary.tokens[len(SPECIAL_TOKENS) :]
