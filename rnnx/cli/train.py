@@ -164,8 +164,8 @@ def train(
         RuleName | None,
         typer.Option(
             help="How texts become words: unicode-14 (every script), unicode-14-marks (punctuation marks are "
-            "words, too), or bytes (lower-cases ASCII, splits at ASCII characters). [default: unicode-14; bytes for the "
-            "recipe article]"
+            "words, too), or bytes (lower-cases ASCII, splits at ASCII characters). [default: unicode-14; bytes for "
+            "the recipe article]"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,

@@ -28,7 +28,7 @@ _TRAP_TEXTS = (
     b"the film is great " * 150,
 )
 # For the rules that read characters, in this order: scripts without spaces, with marks; scripts with capitals and
-# vowel signs; other forms of letters and emoji; sequences of UTF-8 that are cut, too long or no character, between letters.
+# vowel signs; other forms of letters and emoji; sequences of UTF-8 that are cut, too long or no character.
 _UNICODE_TEXTS = (
     "这部电影很好看，ｇｏｏｄ！この映画はよかったです。หนังเรื่องนี้ดีมาก".encode(),
     "Очень ПЛОХОЙ фильм, ΩΡΑΙΟΣ κόσμος, الكِتَابُ جَمِيلٌ, Ärger über die GROẞE Straße, 영화가 좋다".encode(),
