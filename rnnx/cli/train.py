@@ -164,8 +164,8 @@ def train(
         RuleName | None,
         typer.Option(
             help="How texts become words: unicode-14 (every script), unicode-14-marks (punctuation marks are "
-            "words, too), or bytes (lower-cases ASCII, splits at ASCII characters). [default: unicode-14; bytes for "
-            "the recipe article]"
+            "words, too), or bytes (lower-cases ASCII, splits at ASCII characters). [default: unicode-14; "
+            "unicode-14-marks if marks help with these labels; bytes for the recipe article]"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
@@ -244,13 +244,18 @@ def train(
         )
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data = _load(dataset, None if task is None else task.value, data_dir, columns, form)
-        recipes, fitting, runs, options, devices = import_stage(
-            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
+        recipes, fitting, runs, options, devices, rules = import_stage(
+            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device", "choose_rule"))
         )
         devices.choose_device(device.value)
         chosen: Recipe = recipes.find_recipe(recipe or None, data.kind)
         if tokenizer is not None:
             chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
+        elif isinstance(chosen.reading, TokenizerConfig):
+            rule = rules.choose_rule(data, chosen.reading)
+            if rule != chosen.reading.rule:
+                terminal.note(f"punctuation marks say much about the labels, so they are words: --tokenizer {rule}")
+                chosen = recipes.with_tokenizer_rule(chosen, rule)
         changes = options.Options(
             units=units,
             depth=depth,
