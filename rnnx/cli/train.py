@@ -244,18 +244,12 @@ def train(
         )
         form = TableForm(delimiter, encoding, has_header, quotes, skip_bad_rows)
         data = _load(dataset, None if task is None else task.value, data_dir, columns, form)
-        recipes, fitting, runs, options, devices, rules = import_stage(
-            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device", "choose_rule"))
+        recipes, fitting, runs, options, devices = import_stage(
+            *(f"rnnx.train.{name}" for name in ("recipes", "fit", "run", "options", "device"))
         )
         devices.choose_device(device.value)
         chosen: Recipe = recipes.find_recipe(recipe or None, data.kind)
-        if tokenizer is not None:
-            chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
-        elif isinstance(chosen.reading, TokenizerConfig):
-            rule = rules.choose_rule(data, chosen.reading)
-            if rule != chosen.reading.rule:
-                terminal.note(f"punctuation marks say much about the labels, so they are words: --tokenizer {rule}")
-                chosen = recipes.with_tokenizer_rule(chosen, rule)
+        chosen = _with_rule(chosen, tokenizer, data)
         changes = options.Options(
             units=units,
             depth=depth,
@@ -314,6 +308,22 @@ def train(
         return 130
     terminal.hint(f"rnnx export {place}")
     return None
+
+
+def _with_rule(recipe: Recipe, tokenizer: RuleName | None, data: AnyDataset) -> Recipe:
+    """The recipe with the rule that the user named, or else with the one that fits the data, which is said."""
+    from rnnx.train.choose_rule import choose_rule
+    from rnnx.train.recipes import with_tokenizer_rule
+
+    if tokenizer is not None:
+        return with_tokenizer_rule(recipe, tokenizer.value)
+    if not isinstance(recipe.reading, TokenizerConfig):
+        return recipe
+    rule = choose_rule(data, recipe.reading)
+    if rule == recipe.reading.rule:
+        return recipe
+    terminal.note(f"punctuation marks say much about these labels, so they are words: --tokenizer {rule}")
+    return with_tokenizer_rule(recipe, rule)
 
 
 def _load(

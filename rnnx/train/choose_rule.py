@@ -21,6 +21,7 @@ from rnnx.datasets import AnyDataset, Dataset, LabelSetDataset
 from rnnx.text.rules import find_rule
 
 _LEAST_GAIN = 0.02
+_LEAST_TEXTS = 400  # of fewer, two points would be a handful of texts
 _MOST_TEXTS, _MOST_BYTES = 8_000, 1_000  # of the beginning of each text; more take longer and say the same
 _MOST_LABELS = 200
 _FOLDS = 4
@@ -38,20 +39,19 @@ def choose_rule(data: AnyDataset, config: TokenizerConfig) -> TextRuleName:
     """Chooses between the rules `unicode-14` and `unicode-14-marks`.
 
     Args:
-        data: The training data. For others than texts with labels, and for more than 200 labels, nothing changes.
+        data: The training data. For others than texts with labels, for fewer than 400 texts and for more than 200
+            labels, nothing changes.
         config: The settings of the recipe. Another rule than `unicode-14` is kept.
 
     Returns:
         The rule to train with.
     """
-    if (
-        config.rule != "unicode-14"
-        or not isinstance(data, Dataset | LabelSetDataset)
-        or len(data.labels) > _MOST_LABELS
-    ):
+    if config.rule != "unicode-14" or not isinstance(data, Dataset | LabelSetDataset):
+        return config.rule
+    count = len(data.train.texts)
+    if count < _LEAST_TEXTS or len(data.labels) > _MOST_LABELS:
         return config.rule
     # Of many texts, evenly spaced ones, because a file may be sorted by label.
-    count = len(data.train.texts)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_TEXTS)).astype(np.int64))
     if isinstance(data, Dataset):
         has_label = data.train.label_ids[chosen, None] == np.arange(len(data.labels))

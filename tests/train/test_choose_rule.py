@@ -65,7 +65,10 @@ def test_ratings_and_too_many_labels_change_nothing(monkeypatch: pytest.MonkeyPa
     assert choose_rule(Dataset.from_pairs("faces", draw(MARKS)), CONFIG) == "unicode-14"
 
 
-@pytest.mark.parametrize("texts", [[b""], [b"", b"!"], [b"a"] * 3])
-def test_texts_with_hardly_any_words_are_no_problem(texts: list[bytes]) -> None:
-    pairs = [(text, str(i % 2)) for i, text in enumerate(texts)]
-    assert choose_rule(Dataset.from_pairs("few", pairs), CONFIG) in ("unicode-14", "unicode-14-marks")
+def test_a_few_texts_change_nothing() -> None:
+    assert choose_rule(Dataset.from_pairs("few", draw(MARKS, 399)), CONFIG) == "unicode-14"
+
+
+def test_texts_without_words_change_nothing() -> None:
+    pairs = [(b"" if i % 3 else b"one", str(i % 2)) for i in range(400)]
+    assert choose_rule(Dataset.from_pairs("empty", pairs), CONFIG) == "unicode-14"
