@@ -1,4 +1,4 @@
-"""Makes the table of characters of the tokenizer rule `unicode-14`, from the data of Unicode 14.0.0.
+"""Makes the table of characters of the tokenizer rules of texts of every script, from the data of Unicode 14.0.0.
 
 `python -m tests.make_unicode_table` writes `rnnx/text/unicode-14.0.0.npz` again, its kinds of characters for the page
 of `rnnx embed browser`, and all that the kits for taggers and streams read. Python carries Unicode's data in its
@@ -24,7 +24,7 @@ from rnnx.text.unicode_words import _shape
 UNICODE_VERSION = "14.0.0"
 KINDS_PATH = SAMPLES_PATH / "browser" / "page" / "unicode-14.json"
 CHARACTERS_PATH = SAMPLES_PATH / CHARACTERS_NAME
-_QUESTION, _EXCLAMATION, _APOSTROPHE = ord("?"), ord("!"), ord("'")
+_QUESTION, _EXCLAMATION, _APOSTROPHE, _QUOTE, _DASH = map(ord, "?!'\"-")
 _Ranges = Sequence[tuple[int, int]]
 
 # The bytes 80 to 9F, read as Windows-1252, as HTML reads them. Windows-1252 leaves five of them undefined.
@@ -48,6 +48,8 @@ _DROPPED: _Ranges = (
 # which belong to the letter.
 _VOWELLED: _Ranges = ((0x590, 0x5FF), (0x600, 0x652), (0x656, 0x6FF))
 _TATWEEL = 0x640
+_QUOTES = frozenset(map(ord, "\u00ab\u00bb\u201c\u201d\u201e\u201f\u2033\u301d\u301e"))
+_DASHES = frozenset((*range(0x2010, 0x2016), 0x2212))
 _APOSTROPHES = frozenset({0xB4, 0x2BC, 0x2018, 0x2019, 0x201B, 0x2032, 0xFF07})
 _MARKS = {
     **dict.fromkeys((0x37E, 0x61F, 0x203D, 0x2753, 0x2754), _QUESTION),
@@ -84,7 +86,7 @@ _SYMBOLS: _Ranges = ((0x2190, 0x2BFF), (0x3030, 0x3030), (0x1F000, 0x1FAFF))
 
 
 def make_table() -> CharacterTable:
-    """Classifies every character below U+32400, with `!` and `?` as tokens.
+    """Classifies every character below U+32400, with punctuation and symbols as marks.
 
     Raises:
         RuntimeError: If the running Python has another version of Unicode's data.
@@ -129,6 +131,10 @@ def _replace_once(code: int) -> int:
         return _APOSTROPHE
     if code in _MARKS:
         return _MARKS[code]
+    if code in _QUOTES:
+        return _QUOTE
+    if code in _DASHES:
+        return _DASH
     character = chr(code)
     if unicodedata.category(character) == "Nd":
         return ord("0") + unicodedata.decimal(character)
@@ -145,8 +151,6 @@ def _kind_of(code: int) -> CharacterKind:
     """Returns the kind of a character that is its own replacement."""
     if _is_in(code, [_SURROGATES]):
         return CharacterKind.SEPARATOR
-    if code in (_QUESTION, _EXCLAMATION):
-        return CharacterKind.ALONE
     if code == _APOSTROPHE:
         return CharacterKind.WORD
     if _is_dropped(code):
@@ -158,7 +162,7 @@ def _kind_of(code: int) -> CharacterKind:
         return CharacterKind.JOIN if category[0] == "M" else CharacterKind.SINGLE
     if category == "So" and _is_in(code, _SYMBOLS):
         return CharacterKind.ALONE
-    return CharacterKind.SEPARATOR
+    return CharacterKind.MARK if category[0] in "PS" else CharacterKind.SEPARATOR
 
 
 def _is_in(code: int, ranges: _Ranges) -> bool:
@@ -170,15 +174,15 @@ def format_kinds(table: CharacterTable) -> str:
 
     Returns:
         A JSON object: `runs` has the length and the kind of each run of characters of one kind, and `marks` the
-        characters that are separators unless `tokenizer.marks` is true.
+        characters that are tokens of the rule `unicode-14` if `tokenizer.marks` is true.
     """
     runs = [[len(list(run)), kind] for kind, run in groupby(table.kinds.tolist())]
-    marks = np.flatnonzero(table.kinds != table.without_marks().kinds).tolist()
+    marks = np.flatnonzero(table.with_marks("!?").kinds != table.with_marks("").kinds).tolist()
     return json.dumps({"rule": "unicode-14", "marks": marks, "runs": runs}, separators=(",", ":")) + "\n"
 
 
 def format_characters(table: CharacterTable) -> str:
-    """Formats the whole table for the kits of `rnnx embed` that find words themselves.
+    """Formats the table of the rule `unicode-14`, with `!` and `?` as tokens, for the kits that find words themselves.
 
     Returns:
         A JSON object: `runs` has the length of each run of characters that are alike, their kind, how far away the
@@ -199,4 +203,4 @@ def format_characters(table: CharacterTable) -> str:
 if __name__ == "__main__":
     TABLE_PATH.write_bytes(make_table().to_bytes())
     KINDS_PATH.write_text(format_kinds(make_table()), encoding="utf-8")
-    CHARACTERS_PATH.write_text(format_characters(make_table()), encoding="utf-8")
+    CHARACTERS_PATH.write_text(format_characters(make_table().with_marks("!?")), encoding="utf-8")

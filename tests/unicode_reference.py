@@ -1,9 +1,10 @@
-"""The rule `unicode-14` character by character, as it is defined: slow, and independent of `rnnx.text.unicode_rule`."""
+"""The rules `unicode-14` and `unicode-14-marks` character by character: slow, and independent of the fast form."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rnnx.bundle.config import TextRuleName
 from rnnx.text.unicode_table import CHARACTER_COUNT, CharacterKind, load_table
 
 Located = tuple[bytes, int, int]
@@ -33,11 +34,13 @@ def decode(text: bytes) -> Iterator[tuple[int, int, int]]:
         at += size
 
 
-def locate(text: bytes, *, strip_breaks: bool = True, marks: bool = False) -> list[Located]:
+def locate(
+    text: bytes, *, strip_breaks: bool = True, marks: bool = False, rule: TextRuleName = "unicode-14"
+) -> list[Located]:
     """Returns the tokens of a text with the position of each, `text[start:end]`."""
     if strip_breaks:
         text = text.replace(b"<br />", b"      ")
-    table = load_table(marks=marks)
+    table = load_table(rule, marks=marks)
     tokens: list[Located] = []
     before = CharacterKind.SEPARATOR
     for number, start, end in decode(text):
@@ -58,6 +61,8 @@ def locate(text: bytes, *, strip_breaks: bool = True, marks: bool = False) -> li
     return tokens
 
 
-def tokenize(text: bytes, *, strip_breaks: bool = True, marks: bool = False) -> list[bytes]:
+def tokenize(
+    text: bytes, *, strip_breaks: bool = True, marks: bool = False, rule: TextRuleName = "unicode-14"
+) -> list[bytes]:
     """Returns the tokens of a text."""
-    return [word for word, _, _ in locate(text, strip_breaks=strip_breaks, marks=marks)]
+    return [word for word, _, _ in locate(text, strip_breaks=strip_breaks, marks=marks, rule=rule)]

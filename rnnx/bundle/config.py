@@ -43,7 +43,7 @@ def require_printable(labels: Sequence[str]) -> None:
 
 
 # The rules that find the tokens of a text. The name has the version of Unicode, since a newer table is another rule.
-TextRuleName: TypeAlias = Literal["bytes", "unicode-14"]
+TextRuleName: TypeAlias = Literal["bytes", "unicode-14", "unicode-14-marks"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.max_length <= 1_000_000:
             raise ValueError(f"tokenizer.max_length should be in 1..1000000, not {self.max_length}")
-        if self.marks and self.rule == "bytes":
-            raise ValueError("tokenizer.marks is not supported by the rule bytes, only by unicode-14")
+        if self.marks and self.rule != "unicode-14":
+            raise ValueError(f"tokenizer.marks is not supported by the rule {self.rule}, only by unicode-14")
 
 
 # The rules that find the words of a sentence and their features.

@@ -276,6 +276,11 @@ def _require_stream(target: str, directory: Directory) -> None:
         raise UsageError(f"the sample for {target} reads no stream; choose {', '.join(stream_targets())}")
     if STREAM_NAME not in directory.files:
         raise ModelError(f"{directory.path}: no {STREAM_NAME}: export it with --streaming")
+    if config.tokenizer is not None and config.tokenizer.rule == "unicode-14-marks":
+        raise UsageError(
+            f"{directory.path}: finds words by the rule unicode-14-marks, which the samples for streams do not have; "
+            "leave --streaming out, or train with --tokenizer unicode-14"
+        )
     if config.kind != "texts" or not stream_targets(config.task):
         raise UsageError(
             f"{directory.path}: the sample for streams reads a text and gives one label or number; see how "

@@ -162,6 +162,8 @@ class TextCard(CardKind):
                 "0x80."
             )
         marks = "; `!` and `?` are words" if t.marks else ""
+        if t.rule == "unicode-14-marks":
+            marks = "; each punctuation mark and symbol is a word"
         return (
             f"Tokenizer, the rule `{t.rule}` of rnnx: {breaks}letters of every script are lowered; a word is a run of "
             "letters and digits, or one character of a script without spaces, or an emoji"

@@ -84,8 +84,8 @@ def export(
     tokenizer: Annotated[
         RuleName | None,
         typer.Option(
-            help="With --vocabulary: how texts become words: unicode-14 (every script), or bytes. [default: the rule "
-            "of the run or bundle that the file is from, else bytes]"
+            help="With --vocabulary: how texts become words: unicode-14 (every script), unicode-14-marks, or "
+            "bytes. [default: the rule of the run or bundle that the file is from, else bytes]"
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The name of the bundle. [default: that of the model]")] = None,

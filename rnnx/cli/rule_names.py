@@ -10,3 +10,4 @@ class RuleName(StrEnum):
 
     BYTES = "bytes"
     UNICODE_14 = "unicode-14"
+    UNICODE_14_MARKS = "unicode-14-marks"

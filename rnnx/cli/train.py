@@ -163,8 +163,9 @@ def train(
     tokenizer: Annotated[
         RuleName | None,
         typer.Option(
-            help="How texts become words: unicode-14 (every script), or bytes (lower-cases ASCII, splits at ASCII "
-            "characters). [default: unicode-14; bytes for the recipe article]"
+            help="How texts become words: unicode-14 (every script), unicode-14-marks (punctuation marks are "
+            "words, too), or bytes (lower-cases ASCII, splits at ASCII characters). [default: unicode-14; "
+            "unicode-14-marks if marks help with these labels; bytes for the recipe article]"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run. [default: runs/DATASET-RECIPE]")] = None,
@@ -248,8 +249,7 @@ def train(
         )
         devices.choose_device(device.value)
         chosen: Recipe = recipes.find_recipe(recipe or None, data.kind)
-        if tokenizer is not None:
-            chosen = recipes.with_tokenizer_rule(chosen, tokenizer.value)
+        chosen = _with_rule(chosen, tokenizer, data)
         changes = options.Options(
             units=units,
             depth=depth,
@@ -308,6 +308,22 @@ def train(
         return 130
     terminal.hint(f"rnnx export {place}")
     return None
+
+
+def _with_rule(recipe: Recipe, tokenizer: RuleName | None, data: AnyDataset) -> Recipe:
+    """The recipe with the rule that the user named, or else with the one that fits the data, which is said."""
+    from rnnx.train.choose_rule import choose_rule
+    from rnnx.train.recipes import with_tokenizer_rule
+
+    if tokenizer is not None:
+        return with_tokenizer_rule(recipe, tokenizer.value)
+    if not isinstance(recipe.reading, TokenizerConfig):
+        return recipe
+    rule = choose_rule(data, recipe.reading)
+    if rule == recipe.reading.rule:
+        return recipe
+    terminal.note(f"punctuation marks say much about these labels, so they are words: --tokenizer {rule}")
+    return with_tokenizer_rule(recipe, rule)
 
 
 def _load(

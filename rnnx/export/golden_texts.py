@@ -27,8 +27,8 @@ _TRAP_TEXTS = (
     b"GREAT Film",
     b"the film is great " * 150,
 )
-# For the rule `unicode-14`, in this order: scripts without spaces, with marks; scripts with capitals and vowel signs;
-# other forms of letters and emoji; sequences of UTF-8 that are cut, too long or no character, between letters.
+# For the rules that read characters, in this order: scripts without spaces, with marks; scripts with capitals and
+# vowel signs; other forms of letters and emoji; sequences of UTF-8 that are cut, too long or no character.
 _UNICODE_TEXTS = (
     "这部电影很好看，ｇｏｏｄ！この映画はよかったです。หนังเรื่องนี้ดีมาก".encode(),
     "Очень ПЛОХОЙ фильм, ΩΡΑΙΟΣ κόσμος, الكِتَابُ جَمِيلٌ, Ärger über die GROẞE Straße, 영화가 좋다".encode(),
@@ -39,7 +39,7 @@ _UNICODE_TEXTS = (
 
 def golden_texts(rule: TextRuleName) -> list[bytes]:
     """Returns rnnx's own texts and traps. A user's texts are never used, because golden vectors are published."""
-    return [*own_texts(), *_TRAP_TEXTS, *(_UNICODE_TEXTS if rule == "unicode-14" else ())]
+    return [*own_texts(), *_TRAP_TEXTS, *(_UNICODE_TEXTS if rule != "bytes" else ())]
 
 
 def golden_text_inputs(network: Network, tokenizer: Tokenizer) -> GoldenInputs:

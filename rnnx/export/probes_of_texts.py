@@ -8,7 +8,7 @@ from itertools import cycle, islice
 import numpy as np
 
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer
-from rnnx.text.unicode_table import CharacterKind, load_table
+from rnnx.text.unicode_table import CharacterKind, CharacterTable, load_table
 
 _NEAR_COUNT = 2000
 _MEGABYTE = 1 << 20
@@ -29,8 +29,8 @@ def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict
 
     Returns:
         Batches with the texts and the traps, with every word of the vocabulary, and with words that differ from one of
-        the vocabulary by a byte; then each trap alone, and a text of a megabyte. For the rule `unicode-14` there is one
-        more batch, with characters outside ASCII.
+        the vocabulary by a byte; then each trap alone, and a text of a megabyte. For a rule that reads characters
+        there is one more batch, with characters outside ASCII.
     """
     length = tokenizer.config.max_length
     words = tokenizer.vocabulary.tokens[len(SPECIAL_TOKENS) :]
@@ -40,8 +40,8 @@ def make_text_batches(texts: Sequence[bytes], tokenizer: Tokenizer) -> list[dict
     near_words = {f"near {line[0]!r}": b" ".join(line) for line in _lines(_near(words), length)}
     alone = [{f"{name}, alone": text} for name, text in traps.items()]
     batches = [mixed, every_word, near_words, *alone, {"a megabyte": (b"the film " * _MEGABYTE)[:_MEGABYTE]}]
-    if tokenizer.config.rule == "unicode-14":
-        batches.append(_unicode_traps(words, length, marks=tokenizer.config.marks))
+    if tokenizer.config.rule != "bytes":
+        batches.append(_unicode_traps(words, length, load_table(tokenizer.config.rule, marks=tokenizer.config.marks)))
     return batches
 
 
@@ -67,18 +67,17 @@ def _traps(words: Sequence[bytes], length: int) -> dict[str, bytes]:
     }
 
 
-def _unicode_traps(words: Sequence[bytes], length: int, *, marks: bool) -> dict[str, bytes]:
+def _unicode_traps(words: Sequence[bytes], length: int, table: CharacterTable) -> dict[str, bytes]:
     """Makes texts with other spellings of the words, and with characters of every kind and broken ones in words."""
     some = words[:: max(len(words) // _NEAR_COUNT, 1)]
-    respelled = {f"respelled {line[0]!r}": b" ".join(line) for line in _lines(_respell(some, marks=marks), length)}
+    respelled = {f"respelled {line[0]!r}": b" ".join(line) for line in _lines(_respell(some, table), length)}
     return {
         f"{word!r} with others": b" ".join(word + other + word for other in _OTHERS) for word in words[:20]
     } | respelled
 
 
-def _respell(words: Sequence[bytes], *, marks: bool) -> Iterator[bytes]:
+def _respell(words: Sequence[bytes], table: CharacterTable) -> Iterator[bytes]:
     """Writes each character by the next of those that it replaces, with the next dropped character after it."""
-    table = load_table(marks=marks)
     codes = np.flatnonzero(table.replacements)
     replacements = table.replacements[codes]
     decoded = [word.decode(errors="ignore") for word in words]

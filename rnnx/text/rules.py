@@ -20,9 +20,9 @@ def _make_rule(name: TextRuleName, marks: bool) -> TextRule:  # two fields of a 
     match name:
         case "bytes":
             return BYTE_RULE
-        case "unicode-14":
+        case "unicode-14" | "unicode-14-marks":
             from rnnx.text.unicode_rule import UnicodeRule  # other models do not need the table
 
-            return UnicodeRule(marks=marks)
+            return UnicodeRule(name, marks=marks)
         case _:
             assert_never(name)

@@ -1,8 +1,8 @@
-"""The rule `unicode-14`: tokens of every script, found by the kinds of characters in `rnnx.text.unicode_table`.
+"""The rules `unicode-14` and `unicode-14-marks`: tokens of every script, by the kinds in `rnnx.text.unicode_table`.
 
 A character continues the token before it if both are WORD, or if it is JOIN and the one before is SINGLE or JOIN. Any
 other character except a SEPARATOR begins a token. DROPPED characters are not there. A token is written with the
-replacements of its characters, in UTF-8.
+replacements of its characters, in UTF-8. `unicode-14-marks` differs only in its table: each mark is a token there.
 
 Bytes that are not UTF-8 are read one by one, as the character of their own number, and those of 0x80 to 0x9F as in
 Windows-1252. An encoded surrogate (ED A0..BF xx) is a separator.
@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import TextRuleName
 from rnnx.text.byte_rule import TO_WORDS
 from rnnx.text.rule import Spans, TextRule, strip_line_breaks
 from rnnx.text.unicode_table import CHARACTER_COUNT, CharacterKind, CharacterTable, load_table
 
-_MARKS = (b"!", b"?")
-_TO_WORDS_AND_MARKS = bytes(byte if bytes([byte]) in _MARKS else mapped for byte, mapped in enumerate(TO_WORDS))
+_ASCII = 0x80
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 # Python decodes a byte that is not UTF-8 to its number plus this, if it is asked for "surrogateescape".
@@ -64,17 +64,19 @@ class _Characters(NamedTuple):
 
 
 class UnicodeRule(TextRule):
-    """The rule `unicode-14`."""
+    """The rule `unicode-14`, or `unicode-14-marks`."""
 
-    def __init__(self, *, marks: bool) -> None:
+    def __init__(self, name: TextRuleName = "unicode-14", *, marks: bool) -> None:
         """Reads the table.
 
         Args:
-            marks: Whether `!` and `?` are tokens.
+            name: The name of the rule; not `bytes`.
+            marks: Whether `!` and `?` are tokens in the rule `unicode-14`.
         """
-        table = load_table(marks=marks)
-        self._marks = _MARKS if marks else ()
-        self._to_words = _TO_WORDS_AND_MARKS if marks else TO_WORDS
+        table = load_table(name, marks=marks)
+        kept = bytes(np.flatnonzero(table.kinds[:_ASCII] == CharacterKind.ALONE).tolist())
+        self._mark = re.compile(b"[" + re.escape(kept) + b"]") if kept else None
+        self._to_words = bytes(byte if byte in kept else mapped for byte, mapped in enumerate(TO_WORDS))
         self._written = _WrittenCharacters(table)
         self._kinds = np.append(table.kinds, np.uint8(CharacterKind.SEPARATOR))  # the last one is for all others
         self._write_short = lru_cache(_SHORT_RUNS)(self._write)
@@ -85,8 +87,8 @@ class UnicodeRule(TextRule):
             text = strip_line_breaks(text)
         if not text.isascii():
             text = _NOT_ASCII.sub(self._write_match, text)
-        for mark in self._marks:
-            text = text.replace(mark, b" " + mark + b" ")
+        if self._mark:
+            text = self._mark.sub(rb" \g<0> ", text)
         return text.translate(self._to_words)
 
     def locate(self, text: bytes, *, strip_breaks: bool) -> Spans:

@@ -1,4 +1,4 @@
-"""The table of characters of the tokenizer rule `unicode-14`: the kind of each character, and what replaces it.
+"""The table of characters of the tokenizer rules `unicode-14` and `unicode-14-marks`: their kinds and replacements.
 
 The table is data of the package, made once from Unicode 14.0.0, so that every Python gives the same words.
 `tests/make_unicode_table.py` makes the file. Imports NumPy only.
@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import TextRuleName
+
 # Every character from this one on is a separator.
 CHARACTER_COUNT = 0x32400
 TABLE_PATH = Path(__file__).with_name("unicode-14.0.0.npz")
@@ -30,6 +32,7 @@ class CharacterKind(IntEnum):
         SINGLE: A character of a script without spaces. It begins a token.
         ALONE: An emoji or a symbol. It is a whole token.
         DROPPED: The text is read as if the character were not there.
+        MARK: Punctuation or a symbol, in the file of the table only. `load_table` makes it ALONE or a SEPARATOR.
     """
 
     SEPARATOR = 0
@@ -38,6 +41,7 @@ class CharacterKind(IntEnum):
     SINGLE = 3
     ALONE = 4
     DROPPED = 5
+    MARK = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +78,29 @@ class CharacterTable:
         replacements = np.where(is_in_token, np.arange(CHARACTER_COUNT, dtype=np.int32) + shifts, 0).astype(np.int32)
         return cls(kinds, replacements)
 
-    def without_marks(self) -> CharacterTable:
-        """Returns the table in which `!` and `?`, and the characters that they replace, are separators."""
-        is_mark = (self.replacements == ord("!")) | (self.replacements == ord("?"))
-        kinds = np.where(is_mark, CharacterKind.SEPARATOR, self.kinds).astype(np.uint8)
-        return CharacterTable(kinds, np.where(is_mark, 0, self.replacements).astype(np.int32))
+    def with_marks(self, kept: str | None = None) -> CharacterTable:
+        """Returns the table in which each MARK is a token.
+
+        Args:
+            kept: Only those that are replaced by one of these characters; the others are separators. None for all.
+        """
+        is_mark = self.kinds == CharacterKind.MARK
+        is_kept = is_mark if kept is None else is_mark & np.isin(self.replacements, [ord(mark) for mark in kept])
+        kinds = np.where(is_mark, CharacterKind.SEPARATOR, self.kinds)
+        kinds = np.where(is_kept, CharacterKind.ALONE, kinds).astype(np.uint8)
+        return CharacterTable(kinds, np.where(is_mark & ~is_kept, 0, self.replacements).astype(np.int32))
 
 
 @cache
-def load_table(*, marks: bool = False) -> CharacterTable:
+def load_table(rule: TextRuleName = "unicode-14", *, marks: bool = False) -> CharacterTable:
     """Reads the table from the package. The arrays are read-only.
 
     Args:
-        marks: Whether `!` and `?` are tokens, as `TokenizerConfig.marks` says. They are separators otherwise.
+        rule: A rule that reads characters. In `unicode-14-marks`, all marks are tokens.
+        marks: Whether `!` and `?` are tokens in `unicode-14`, as `TokenizerConfig.marks` says.
     """
-    table = CharacterTable.from_bytes(TABLE_PATH.read_bytes())
-    if not marks:
-        table = table.without_marks()
+    whole = CharacterTable.from_bytes(TABLE_PATH.read_bytes())
+    table = whole.with_marks(None if rule == "unicode-14-marks" else "!?" if marks else "")
     for array in (table.kinds, table.replacements):
         array.setflags(write=False)
     return table

@@ -1,4 +1,4 @@
-"""Numbers the characters of a vocabulary of the rule `unicode-14`, so that each character has one number.
+"""Numbers the characters of a vocabulary of a rule with characters, so that each character has one number.
 
 A number is a symbol. The symbols are in this order: 0 for all separators; ALONE characters, of which 1 is the end of a
 row; WORD, JOIN and SINGLE characters; a mark for bytes that are not there, and one for bytes that have to be decoded.
@@ -151,6 +151,6 @@ def spell_vocabulary(vocabulary: Vocabulary, config: TokenizerConfig) -> Spelled
     """
     rule = find_rule(config)
     words = [word if rule.find_wrong([word]) is None else b"" for word in vocabulary.tokens]
-    alphabet = make_alphabet(words, load_table(marks=config.marks))
+    alphabet = make_alphabet(words, load_table(config.rule, marks=config.marks))
     spelled = [[alphabet.known[character] for character in word.decode()] for word in words]
     return SpelledVocabulary(alphabet, spelled)

@@ -1,4 +1,4 @@
-"""Decodes bytes into symbols by ONNX operators, as the rule `unicode-14` reads them.
+"""Decodes bytes into symbols by ONNX operators, as the rules `unicode-14` and `unicode-14-marks` read them.
 
 A table gives the symbol of each ASCII byte, which is all that most bytes need. The others are decoded one by one: the
 bytes that begin a sequence of UTF-8, and each `<` if `<br />` is to be replaced. Of each, the bytes that follow are
@@ -29,6 +29,9 @@ _DIVISORS = np.array([[256, 1, 1, 1], [32, 64, 1, 1], [16, 64, 64, 1], [8, 64, 6
 _WEIGHTS = np.array([[1, 0, 0, 0], [64, 1, 0, 0], [64**2, 64, 1, 0], [64**3, 64**2, 64, 1], [0, 0, 0, 0]], np.int32)
 # The bytes that a character takes, counted from its first; the `b` and `r` of a line break are taken with its `<`.
 _TAKEN = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 2, 2], [0, 1, 2, 3], [0, 1, 2, 2]], np.int64)
+# If `/` and `>` are tokens, all bytes of a line break are taken.
+_TAKEN_WITH_MARKS = np.pad(_TAKEN, ((0, 0), (0, 2)), "edge")
+_TAKEN_WITH_MARKS[_LINE_BREAK] = np.arange(len(BREAK))
 
 # The classes of the first byte, and the most bytes of a sequence that each class begins.
 _LEADS = ((0xC2, 0xE0), (0xE0, 0xE1), (0xE1, 0xF0), (0xF0, 0xF1), (0xF1, 0xF4), (0xF4, 0xF5))
@@ -67,7 +70,9 @@ def add_symbols(graph: GraphBuilder, wide: str, alphabet: Alphabet, *, strip_bre
     if strip_breaks:
         window = graph.slice(window, "rnnx.text.sequence", {1: (0, _WEIGHTS.shape[1])})
     symbol = _add_symbol_of_code(graph, _add_code(graph, window, form), alphabet)
-    taken = add("Gather", [graph.add_constant("rnnx.text.taken_of_forms", _TAKEN), form], "taken", axis=0)
+    takes_marks = strip_breaks and alphabet.symbols[BREAK[-1]] > 0
+    taken_of_forms = graph.add_constant("rnnx.text.taken_of_forms", _TAKEN_WITH_MARKS if takes_marks else _TAKEN)
+    taken = add("Gather", [taken_of_forms, form], "taken", axis=0)
     is_first = add("Equal", [taken, graph.shared(0, np.int64)], "is_first_byte")
     written = add("Where", [is_first, symbol, graph.shared(alphabet.gone)], "written")
     to_places = add("Reshape", [add("Add", [place, taken], "taken_places"), graph.shared([-1])], "written_places")

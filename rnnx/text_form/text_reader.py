@@ -33,7 +33,7 @@ def add_text_reader(graph: GraphBuilder, tokenizer: Tokenizer) -> tuple[str, dic
     match config.rule:
         case "bytes":
             return add_tokenizer(graph, TEXT_NAME, vocabulary, config), {}
-        case "unicode-14":
+        case "unicode-14" | "unicode-14-marks":
             spelled = spell_vocabulary(vocabulary, config)
             return add_unicode_tokenizer(graph, TEXT_NAME, spelled, config), {ALPHABET_KEY: spelled.alphabet.letters}
         case _:

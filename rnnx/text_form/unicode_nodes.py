@@ -1,4 +1,4 @@
-"""Writes the tokenizer of the rule `unicode-14` as ONNX operators that compute exactly the same ids from bytes.
+"""Writes the rules `unicode-14` and `unicode-14-marks` as ONNX operators that compute exactly the same ids from bytes.
 
 The rows of a batch are joined end to end, with `END_BYTE` before the first and after each. The bytes become symbols
 (`rnnx.text_form.character_nodes`), and those that are not needed are removed. A character and the one before it decide

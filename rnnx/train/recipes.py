@@ -268,11 +268,13 @@ def with_tokenizer_rule(recipe: Recipe, rule: TextRuleName) -> Recipe:
     """Returns a recipe for texts or tagged words with another rule that finds the words.
 
     Raises:
-        UsageError: If the recipe is for sequences.
+        UsageError: If the recipe is for sequences, or for tagged words and the rule for texts only.
     """
     if isinstance(recipe, TextRecipe):
         return dataclasses.replace(recipe, tokenizer=dataclasses.replace(recipe.tokenizer, rule=rule))
     if isinstance(recipe, TaggerRecipe):
+        if rule == "unicode-14-marks":
+            raise UsageError("--tokenizer unicode-14-marks is for labelled texts; use unicode-14, with all marks in it")
         return dataclasses.replace(recipe, words=dataclasses.replace(recipe.words, rule=rule))
     raise UsageError(f"--tokenizer is for texts, not for {recipe.kind}; leave it out with the recipe {recipe.name}")
 

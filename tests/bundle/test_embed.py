@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnx.bundle import embed
 from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
 from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
 from rnnx.bundle.kits import TEXTS_PATH, add_tagger
@@ -218,6 +219,15 @@ def test_a_stream_that_no_sample_reads_is_refused(target: str, name: str, said: 
     with pytest.raises((ModelError, UsageError), match=said):
         write_project(target, BUNDLES / name, tmp_path / "project", streaming=True)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_stream_by_a_rule_that_the_samples_do_not_have_is_refused() -> None:
+    directory = read_directory(BUNDLES / "texts")
+    assert directory.config.tokenizer is not None
+    tokenizer = dataclasses.replace(directory.config.tokenizer, rule="unicode-14-marks")
+    changed = dataclasses.replace(directory, config=dataclasses.replace(directory.config, tokenizer=tokenizer))
+    with pytest.raises(UsageError, match="unicode-14-marks, which the samples for streams do not have"):
+        embed._require_stream("python", changed)
 
 
 def test_the_command_writes_a_project_or_names_the_targets(

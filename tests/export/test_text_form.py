@@ -229,8 +229,9 @@ def unicode_source(tiny_source: Source) -> Source:
     return _with_rule(tiny_source, "unicode-14")
 
 
-def test_a_text_form_with_the_rule_of_every_script_is_proved(unicode_source: Source) -> None:
-    form = _build(unicode_source)
+@pytest.mark.parametrize("rule", ["unicode-14", "unicode-14-marks"])
+def test_a_text_form_with_a_rule_of_every_script_is_proved(rule: TextRuleName, tiny_source: Source) -> None:
+    form = _build(_with_rule(tiny_source, rule))
     (comparison,) = prove_text_form(TEXT_NAME, form, [b"the film was great", "it’s café".encode()])  # noqa: RUF001
     assert comparison.report.passed
     assert all(way.passed for way in comparison.invariance)

@@ -41,7 +41,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("rule", ["bytes", "unicode-14"])
+@pytest.mark.parametrize("rule", ["bytes", "unicode-14", "unicode-14-marks"])
 @given(pieces=PIECES, has_start=st.booleans(), strip_breaks=st.booleans())
 def test_a_text_in_pieces_is_encoded_as_the_whole(
     side: Literal["left", "right"], rule: TextRuleName, pieces: list[bytes], has_start: bool, strip_breaks: bool

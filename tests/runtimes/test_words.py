@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.export.golden_texts import golden_texts
 from rnnx.text.rules import find_rule
@@ -26,6 +26,11 @@ _PROGRAM = Path(__file__).parent / "words.mjs"
 PLAIN = TokenizerConfig(400, True, False, "batch", "left", "left")
 BREAKS = dataclasses.replace(PLAIN, strip_breaks=True)
 BOOLS = (False, True)
+READINGS: tuple[tuple[TextRuleName, bool], ...] = (
+    ("unicode-14", False),
+    ("unicode-14", True),
+    ("unicode-14-marks", False),
+)
 
 
 def run_page(cases: list[tuple[TokenizerConfig, list[bytes]]]) -> dict[str, Any]:
@@ -57,8 +62,8 @@ def every_character() -> list[bytes]:
 def test_the_words_are_those_of_each_rule() -> None:
     texts = [*golden_texts("unicode-14"), *LINES, *draw_texts(np.random.default_rng(5), 3_000, 12), *every_character()]
     unicode_configs = [
-        dataclasses.replace(PLAIN, strip_breaks=strip_breaks, rule="unicode-14", marks=marks)
-        for strip_breaks, marks in itertools.product(BOOLS, BOOLS)
+        dataclasses.replace(PLAIN, strip_breaks=strip_breaks, rule=rule, marks=marks)
+        for strip_breaks, (rule, marks) in itertools.product(BOOLS, READINGS)
     ]
     cases = [(config, texts) for config in (PLAIN, BREAKS, *unicode_configs)]
     for (config, _), found in zip(cases, run_page(cases)["found"], strict=True):

@@ -41,7 +41,7 @@ def require_same(tokenizer: Tokenizer, texts: list[bytes]) -> None:
 
 @given(
     st.lists(TEXTS, max_size=12),
-    st.sampled_from(["bytes", "unicode-14"]),
+    st.sampled_from(["bytes", "unicode-14", "unicode-14-marks"]),
     st.integers(1, 6),
     st.sampled_from(["left", "right"]),
     st.booleans(),

@@ -1,4 +1,4 @@
-"""Tests that the rule `unicode-14` finds the tokens of its definition, in any bytes."""
+"""Tests that the rules `unicode-14` and `unicode-14-marks` find the tokens of their definition, in any bytes."""
 # ruff: noqa: RUF001  # characters that look like others are what is tested
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.errors import ModelError
 from rnnx.infer.text_stream import TextStream
 from rnnx.text.rules import find_rule
@@ -21,7 +21,11 @@ from tests import unicode_reference
 CONFIG = TokenizerConfig(5, True, True, "batch", "left", "left", "unicode-14")
 WITH_MARKS = TokenizerConfig(5, True, True, "batch", "left", "left", "unicode-14", marks=True)
 RULE = find_rule(CONFIG)
+ALL_MARKS = TokenizerConfig(5, True, True, "batch", "left", "left", "unicode-14-marks")
 BOOLS = [True, False]
+# The name of each rule, and whether `!` and `?` are tokens nevertheless.
+READINGS: list[tuple[TextRuleName, bool]] = [("unicode-14", True), ("unicode-14", False), ("unicode-14-marks", False)]
+Reading = tuple[TextRuleName, bool]
 # Characters of each kind, breaks and nearly breaks, and the bytes with which the rule writes for itself.
 CHARACTERS = [
     *"aB9'!? .<>/\0\x01\x02\t\n",
@@ -52,37 +56,38 @@ TEXTS = st.one_of(
 )
 
 
-def config_of(*, strip_breaks: bool, marks: bool) -> TokenizerConfig:
-    return TokenizerConfig(5, True, strip_breaks, "batch", "left", "left", "unicode-14", marks=marks)
+def config_of(reading: Reading, *, strip_breaks: bool) -> TokenizerConfig:
+    return TokenizerConfig(5, True, strip_breaks, "batch", "left", "left", *reading)
 
 
-def assert_as_defined(text: bytes, *, strip_breaks: bool, marks: bool) -> None:
-    rule = find_rule(config_of(strip_breaks=strip_breaks, marks=marks))
-    expected = unicode_reference.locate(text, strip_breaks=strip_breaks, marks=marks)
+def assert_as_defined(text: bytes, reading: Reading, *, strip_breaks: bool) -> None:
+    rule = find_rule(config_of(reading, strip_breaks=strip_breaks))
+    name, marks = reading
+    expected = unicode_reference.locate(text, strip_breaks=strip_breaks, marks=marks, rule=name)
     assert tokenize(text, strip_breaks=strip_breaks, rule=rule) == [word for word, _, _ in expected]
     assert rule.locate(text, strip_breaks=strip_breaks).tolist() == [[start, end] for _, start, end in expected]
 
 
-@given(TEXTS, st.booleans(), st.booleans())
-def test_tokens_and_positions_follow_the_definition(text: bytes, strip_breaks: bool, marks: bool) -> None:
-    assert_as_defined(text, strip_breaks=strip_breaks, marks=marks)
+@given(TEXTS, st.booleans(), st.sampled_from(READINGS))
+def test_tokens_and_positions_follow_the_definition(text: bytes, strip_breaks: bool, reading: Reading) -> None:
+    assert_as_defined(text, reading, strip_breaks=strip_breaks)
 
 
-@pytest.mark.parametrize(("strip_breaks", "marks"), list(itertools.product(BOOLS, BOOLS)))
-def test_random_texts_follow_the_definition(strip_breaks: bool, marks: bool) -> None:
+@pytest.mark.parametrize(("strip_breaks", "reading"), list(itertools.product(BOOLS, READINGS)))
+def test_random_texts_follow_the_definition(strip_breaks: bool, reading: Reading) -> None:
     rng = np.random.default_rng(14)
     for _ in range(3000):
         pieces = [PIECES[i] for i in rng.integers(0, len(PIECES), rng.integers(0, 14))]
         pieces += [chr(code).encode("utf-8", "surrogatepass") for code in rng.integers(0, 0x33000, 4)]
         rng.shuffle(pieces)
-        assert_as_defined(b"".join(pieces), strip_breaks=strip_breaks, marks=marks)
-        assert_as_defined(rng.bytes(12), strip_breaks=strip_breaks, marks=marks)
+        assert_as_defined(b"".join(pieces), reading, strip_breaks=strip_breaks)
+        assert_as_defined(rng.bytes(12), reading, strip_breaks=strip_breaks)
 
 
-@pytest.mark.parametrize("marks", BOOLS)
-def test_every_character_between_two_letters_follows_the_definition(marks: bool) -> None:
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_character_between_two_letters_follows_the_definition(reading: Reading) -> None:
     text = b"".join(b"a%sb " % chr(code).encode("utf-8", "surrogatepass") for code in range(CHARACTER_COUNT + 0x100))
-    assert_as_defined(text, strip_breaks=False, marks=marks)
+    assert_as_defined(text, reading, strip_breaks=False)
 
 
 def test_characters_after_the_table_are_separators() -> None:
@@ -91,9 +96,9 @@ def test_characters_after_the_table_are_separators() -> None:
     assert tokenize(text, strip_breaks=False, rule=RULE) == [b"a", b"b"] * len(codes)
 
 
-@given(TEXTS, st.booleans())
-def test_a_token_is_a_text_of_this_one_token(text: bytes, marks: bool) -> None:
-    rule = find_rule(config_of(strip_breaks=True, marks=marks))
+@given(TEXTS, st.sampled_from(READINGS))
+def test_a_token_is_a_text_of_this_one_token(text: bytes, reading: Reading) -> None:
+    rule = find_rule(config_of(reading, strip_breaks=True))
     for token in tokenize(text, strip_breaks=True, rule=rule):
         assert tokenize(token, strip_breaks=True, rule=rule) == [token]
         token.decode()
@@ -138,6 +143,33 @@ def test_marks_are_tokens_only_if_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Ну вот :(( А так :)))", "ну вот : ( ( а так : ) ) )"),
+        ("@user #Merkel: 100%!", "@ user # merkel : 100 % !"),
+        ("«да», „ja“, “yes” ″x″", '" да " , " ja " , " yes " " x "'),  # quotation marks are one, as apostrophes are
+        ("not bad—at all – 3−2 e-mail…", "not bad - at all - 3 - 2 e - mail …"),  # and dashes, too
+        ("很好吃！没有（cheese）。", "很 好 吃 ! 没 有 ( cheese ) 。"),
+        ("कि।क ؟ ،", "कि । क ? ،"),
+        ("don’t <3 a_b\0c\td", "don't < 3 a _ b c d"),  # an apostrophe is in a word; control characters separate
+        ("good<br />!<br / ><", "good ! < br / > <"),
+        ("(\u200d)\u2060!\xa0? €5 ™ ½+½", "( ) ! ? € 5 ™ ½ + ½"),
+    ],
+)
+def test_each_mark_is_a_token_of_the_rule_with_marks(text: str, tokens: str) -> None:
+    rule = find_rule(ALL_MARKS)
+    assert tokenize(text.encode(), strip_breaks=True, rule=rule) == tokens.encode().split(b" ")
+    without = tokenize(text.encode(), strip_breaks=True, rule=RULE)
+    is_mark = {token: not tokenize(token, strip_breaks=True, rule=RULE) for token in tokens.encode().split(b" ")}
+    assert without == [token for token in tokens.encode().split(b" ") if not is_mark[token]]  # all else is equal
+
+
+def test_only_the_rule_that_drops_marks_can_keep_two_of_them() -> None:
+    with pytest.raises(ValueError, match="not supported by the rule unicode-14-marks, only by unicode-14"):
+        config_of(("unicode-14-marks", True), strip_breaks=True)
+
+
+@pytest.mark.parametrize(
     "straight",
     [
         "I don't like this film, and it isn't my friend's fault.",
@@ -176,22 +208,24 @@ def feed_all(config: TokenizerConfig, pieces: list[bytes]) -> list[bytes]:
     return [*(word for piece in pieces for word in stream.feed(piece)), *stream.finish()]
 
 
-@given(text=TEXTS, strip_breaks=st.booleans(), marks=st.booleans())
-def test_a_stream_gives_the_words_of_the_whole_at_every_cut(text: bytes, strip_breaks: bool, marks: bool) -> None:
-    config = config_of(strip_breaks=strip_breaks, marks=marks)
+@given(text=TEXTS, strip_breaks=st.booleans(), reading=st.sampled_from(READINGS))
+def test_a_stream_gives_the_words_of_the_whole_at_every_cut(text: bytes, strip_breaks: bool, reading: Reading) -> None:
+    config = config_of(reading, strip_breaks=strip_breaks)
     expected = tokenize(text, strip_breaks=strip_breaks, rule=find_rule(config))
     for cut in range(len(text) + 1):
         assert feed_all(config, [text[:cut], text[cut:]]) == expected
     assert feed_all(config, [bytes([byte]) for byte in text]) == expected
 
 
-@pytest.mark.parametrize("marks", BOOLS)
-def test_a_stream_of_random_pieces_gives_the_words_of_the_whole(marks: bool) -> None:
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_stream_of_random_pieces_gives_the_words_of_the_whole(reading: Reading) -> None:
     rng = np.random.default_rng(15)
-    config = config_of(strip_breaks=True, marks=marks)
+    config = config_of(reading, strip_breaks=True)
+    name, marks = reading
     for _ in range(1000):
         pieces = [PIECES[i] for i in rng.integers(0, len(PIECES), rng.integers(0, 30))]
-        assert feed_all(config, pieces) == unicode_reference.tokenize(b"".join(pieces), marks=marks)
+        expected = unicode_reference.tokenize(b"".join(pieces), marks=marks, rule=name)
+        assert feed_all(config, pieces) == expected
 
 
 @pytest.mark.parametrize("unit", ["é", "好\u3099", "\u0e31", "\u200d", "a\u200d", "한", "x", "😀", "好"])
@@ -204,7 +238,7 @@ def test_a_stream_finds_the_end_of_long_runs(unit: str) -> None:
 
 
 def test_a_stream_returns_a_token_when_it_is_finished() -> None:
-    config = config_of(strip_breaks=True, marks=False)
+    config = CONFIG
     stream = TextStream(Tokenizer(config, Vocabulary((*SPECIAL_TOKENS, b"film"), find_rule(config))))
     assert stream.feed("很好".encode()) == ["很".encode()]
     assert stream.held == "好".encode()  # a mark may follow

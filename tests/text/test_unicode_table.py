@@ -1,4 +1,4 @@
-"""Tests the table of characters of the rule `unicode-14`: its file, its origin, and what the rule says of it."""
+"""Tests the table of characters of `unicode-14` and `unicode-14-marks`: its file, its origin, and the rules."""
 # ruff: noqa: RUF001  # characters that look like others are what is tested
 
 import hashlib
@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from rnnx.text.unicode_table import TABLE_PATH, CharacterKind, load_table
+from rnnx.text.unicode_table import CHARACTER_COUNT, TABLE_PATH, CharacterKind, CharacterTable, load_table
 from tests.make_unicode_table import (
     CHARACTERS_PATH,
     KINDS_PATH,
@@ -18,8 +18,14 @@ from tests.make_unicode_table import (
 )
 
 # Models are bound to the table by the name of their rule, so its bytes never change.
-SHA256 = "b3f21674b62b47adc55f77a9dfcb83afabf9eaeff9eef87492874b51a05f5448"
+SHA256 = "cf7d8eb24a8fed83f7f29e266ded6154b6d989920fb6fc3956b3f70dd3ef3331"
+# The kinds and replacements of the rule `unicode-14`, by `TokenizerConfig.marks`.
+UNICODE_14_SHA256 = {
+    False: "42054b15e25515fd59b73cd28bdfbc3ad9d6df843bf197d0849444bc51f66702",
+    True: "e372f3a693b2dd315f0e47e74c595faf8f989a1df37f68ddcba8e94b911f40cb",
+}
 TABLE = load_table(marks=True)
+ALL_MARKS = load_table("unicode-14-marks")
 
 
 def kind_and_replacement(character: str) -> tuple[CharacterKind, str]:
@@ -32,15 +38,41 @@ def test_the_file_is_the_pinned_one() -> None:
     assert hashlib.sha256(TABLE_PATH.read_bytes()).hexdigest() == SHA256
 
 
+@pytest.mark.parametrize("marks", [True, False])
+def test_the_rule_unicode_14_reads_the_table_that_it_always_had(marks: bool) -> None:
+    table = load_table(marks=marks)
+    content = table.kinds.astype(np.uint8).tobytes() + table.replacements.astype("<i4").tobytes()
+    assert hashlib.sha256(content).hexdigest() == UNICODE_14_SHA256[marks]
+
+
 @pytest.mark.skipif(unicodedata.unidata_version != UNICODE_VERSION, reason="this Python has another version of Unicode")
 def test_the_script_makes_the_table_of_the_file() -> None:
-    made = make_table()
-    np.testing.assert_array_equal(TABLE.kinds, made.kinds)
-    np.testing.assert_array_equal(TABLE.replacements, made.replacements)
+    made, read = make_table(), CharacterTable.from_bytes(TABLE_PATH.read_bytes())
+    np.testing.assert_array_equal(read.kinds, made.kinds)
+    np.testing.assert_array_equal(read.replacements, made.replacements)
+
+
+def test_the_rule_with_marks_differs_in_separators_only() -> None:
+    without = load_table()
+    is_mark = ALL_MARKS.kinds != without.kinds
+    assert set(without.kinds[is_mark]) == {CharacterKind.SEPARATOR}
+    assert set(ALL_MARKS.kinds[is_mark]) == {CharacterKind.ALONE}
+    np.testing.assert_array_equal(ALL_MARKS.replacements[~is_mark], without.replacements[~is_mark])
+    assert bytes(np.flatnonzero(is_mark[:0x80]).tolist()) == b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != UNICODE_VERSION, reason="this Python has another version of Unicode")
+def test_a_mark_is_punctuation_or_a_symbol() -> None:
+    without = load_table()
+    for code in np.flatnonzero((without.kinds == CharacterKind.SEPARATOR) & (np.arange(CHARACTER_COUNT) >= 0xA0)):
+        replacement = chr(ALL_MARKS.replacements[code])
+        is_mark = ALL_MARKS.kinds[code] == CharacterKind.ALONE
+        assert is_mark == (unicodedata.category(chr(code))[0] in "PS"), hex(code)
+        assert not is_mark or unicodedata.category(replacement)[0] in "PS", hex(code)
 
 
 def test_the_page_of_the_sample_has_the_same_table() -> None:
-    assert KINDS_PATH.read_text(encoding="utf-8") == format_kinds(TABLE)
+    assert KINDS_PATH.read_text(encoding="utf-8") == format_kinds(CharacterTable.from_bytes(TABLE_PATH.read_bytes()))
     assert CHARACTERS_PATH.read_text(encoding="utf-8") == format_characters(TABLE)
 
 
@@ -50,9 +82,8 @@ def test_the_script_refuses_another_version_of_unicode(monkeypatch: pytest.Monke
         make_table()
 
 
-@pytest.mark.parametrize("marks", [True, False])
-def test_a_replacement_is_its_own_replacement_and_has_the_same_kind(marks: bool) -> None:
-    table = load_table(marks=marks)
+@pytest.mark.parametrize("table", [load_table(), TABLE, ALL_MARKS])
+def test_a_replacement_is_its_own_replacement_and_has_the_same_kind(table: CharacterTable) -> None:
     is_in_token = (table.kinds != CharacterKind.SEPARATOR) & (table.kinds != CharacterKind.DROPPED)
     replacements = table.replacements[is_in_token]
     np.testing.assert_array_equal(table.replacements[replacements], replacements)

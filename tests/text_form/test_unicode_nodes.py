@@ -1,4 +1,4 @@
-"""Tests that the graph of the rule `unicode-14` gives the ids of `rnnx.text.tokenizer`, for any bytes."""
+"""Tests that the graphs of `unicode-14` and `unicode-14-marks` give the ids of `rnnx.text.tokenizer`, for any bytes."""
 # ruff: noqa: RUF001  # characters that look like others are what is tested
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.onnx_file.graph_builder import RecordedGraph
 from rnnx.runtime.session import Session
 from rnnx.text.rules import find_rule
@@ -37,9 +37,15 @@ pytestmark = pytest.mark.train
 BOOLS = (False, True)
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 PAD_TO: tuple[Literal["batch", "max_length"], ...] = ("batch", "max_length")
+# The name of each rule, and whether `!` and `?` are tokens nevertheless.
+READINGS: tuple[tuple[TextRuleName, bool], ...] = (
+    ("unicode-14", False),
+    ("unicode-14", True),
+    ("unicode-14-marks", False),
+)
 CONFIGS = [
-    TokenizerConfig(*fields[:-1], rule="unicode-14", marks=fields[-1])
-    for fields in itertools.product((1, 4), BOOLS, BOOLS, PAD_TO, SIDES, SIDES, BOOLS)
+    TokenizerConfig(*fields[:-1], *fields[-1])
+    for fields in itertools.product((1, 4), BOOLS, BOOLS, PAD_TO, SIDES, SIDES, READINGS)
 ]
 PLAIN = TokenizerConfig(400, False, False, "batch", "right", "right", rule="unicode-14")
 TEXTS = st.one_of(
@@ -105,18 +111,20 @@ def test_ids_equal_those_of_the_tokenizer_for_any_bytes(
 
 
 @pytest.mark.parametrize("strip_breaks", BOOLS)
-@pytest.mark.parametrize("marks", BOOLS)
-def test_ids_equal_those_of_the_tokenizer_for_thousands_of_texts(strip_breaks: bool, marks: bool) -> None:
-    config = TokenizerConfig(400, True, strip_breaks, "batch", "left", "left", rule="unicode-14", marks=marks)
+@pytest.mark.parametrize(("rule", "marks"), READINGS)
+def test_ids_equal_those_of_the_tokenizer_for_thousands_of_texts(
+    strip_breaks: bool, rule: TextRuleName, marks: bool
+) -> None:
+    config = TokenizerConfig(400, True, strip_breaks, "batch", "left", "left", rule, marks)
     tokenizer, session = tokenizer_and_session(config)
     texts = draw_texts(np.random.default_rng(7), 5000, 40)
     for start in range(0, len(texts), 50):
         assert_same_ids(tokenizer, session, texts[start : start + 50])
 
 
-@pytest.mark.parametrize("marks", BOOLS)
-def test_lines_of_many_languages_get_the_same_ids(marks: bool) -> None:
-    config = dataclasses.replace(PLAIN, marks=marks)
+@pytest.mark.parametrize(("rule", "marks"), READINGS)
+def test_lines_of_many_languages_get_the_same_ids(rule: TextRuleName, marks: bool) -> None:
+    config = dataclasses.replace(PLAIN, rule=rule, marks=marks)
     vocabulary = Vocabulary.build(LINES, 1000, strip_breaks=False, rule=find_rule(config))
     tokenizer, session = Tokenizer(config, vocabulary), session_of(vocabulary, config)
     changed = [line.decode().swapcase().encode() for line in LINES]
@@ -138,10 +146,11 @@ def test_a_vocabulary_of_more_than_256_characters_gets_the_same_ids() -> None:
     assert_same_ids(tokenizer, session, [characters.encode(), "w1 w2 w3 一丁".encode(), characters[::-3].encode()])
 
 
-@pytest.mark.parametrize("marks", BOOLS)
-def test_every_character_between_letters_gets_the_same_ids(marks: bool) -> None:
-    config = TokenizerConfig(512, False, True, "batch", "right", "right", rule="unicode-14", marks=marks)
-    tokenizer, session = tokenizer_and_session(config, (*WORDS, "ab", "a'b", "aab", "azb", "a9b", "b", "aσb", "o", "?"))
+@pytest.mark.parametrize(("rule", "marks"), READINGS)
+def test_every_character_between_letters_gets_the_same_ids(rule: TextRuleName, marks: bool) -> None:
+    config = TokenizerConfig(512, False, True, "batch", "right", "right", rule, marks)
+    words = (*WORDS, "ab", "a'b", "aab", "azb", "a9b", "b", "aσb", "o", "?", ":", "(", '"', "-", "…", "。", "<", "€")
+    tokenizer, session = tokenizer_and_session(config, words)
     characters = [chr(code).encode(errors="surrogatepass") for code in range(0x110000)]
     assert len(characters) > 5 * CHARACTER_COUNT
     texts = [

@@ -11,7 +11,17 @@ from keras import layers
 
 from rnnx.bundle.config import ModelKind
 from rnnx.errors import UsageError
-from rnnx.train.recipes import ARTICLE, DEFAULT, RECIPES, SERIES, TAGGER, Recipe, TextRecipe, find_recipe
+from rnnx.train.recipes import (
+    ARTICLE,
+    DEFAULT,
+    RECIPES,
+    SERIES,
+    TAGGER,
+    Recipe,
+    TextRecipe,
+    find_recipe,
+    with_tokenizer_rule,
+)
 
 pytestmark = pytest.mark.train
 
@@ -94,3 +104,9 @@ def test_every_recipe_is_registered_and_reads_as_its_kind_of_model_does() -> Non
         "tagger": ("sentences", "WordsConfig"),
         "series": ("sequences", "ArraysConfig"),
     }
+
+
+def test_the_rule_with_marks_is_for_labelled_texts() -> None:
+    assert with_tokenizer_rule(DEFAULT, "unicode-14-marks").tokenizer.rule == "unicode-14-marks"
+    with pytest.raises(UsageError, match="unicode-14-marks is for labelled texts; use unicode-14"):
+        with_tokenizer_rule(TAGGER, "unicode-14-marks")

@@ -1,9 +1,9 @@
 // Where the words of a text are, in bytes. For drawing alone: the model finds its words itself.
 //
-// The rules are those of rnnx.text, by the name in config.json: `bytes`, or `unicode-14` with the kinds of the
-// characters in unicode-14.json.
+// The rules are those of rnnx.text, by the name in config.json: `bytes`, or `unicode-14` and `unicode-14-marks` with the
+// kinds of the characters in unicode-14.json. A MARK is a whole word or a separator, as the rule says.
 
-const [SEPARATOR, WORD, JOIN, SINGLE, , DROPPED] = [0, 1, 2, 3, 4, 5];
+const [SEPARATOR, WORD, JOIN, SINGLE, ALONE, DROPPED, MARK] = [0, 1, 2, 3, 4, 5, 6];
 const BREAK = [..."<br />"].map((c) => c.charCodeAt(0));
 const LOWER_A = 0x61;
 
@@ -12,13 +12,15 @@ const isBreakAt = (bytes, i) => bytes[i] === BREAK[0] && BREAK.every((b, k) => b
 /**
  * Makes the function that finds the words of a text, as two arrays: where each starts, and where each ends.
  *
- * `tokenizer` is that of config.json, and `table` is unicode-14.json, which only the rule `unicode-14` needs.
+ * `tokenizer` is that of config.json, and `table` is unicode-14.json, which the rule `bytes` does not need.
  */
 export function makeFinder(tokenizer, table) {
   const { rule = "bytes", strip_breaks: stripBreaks, marks = false } = tokenizer;
   if (rule === "bytes") return (bytes) => findWords(bytes, stripBreaks, readByte);
-  if (rule !== "unicode-14") throw new Error(`this page does not know the tokenizer rule ${rule}`);
-  const readCharacter = makeCharacterReader(table, marks);
+  if (rule !== "unicode-14" && rule !== "unicode-14-marks") {
+    throw new Error(`this page does not know the tokenizer rule ${rule}`);
+  }
+  const readCharacter = makeCharacterReader(table, rule === "unicode-14-marks", marks);
   return (bytes) => findWords(bytes, stripBreaks, readCharacter);
 }
 
@@ -53,9 +55,12 @@ function readByte(bytes, i) {
   return [isWord ? WORD : SEPARATOR, i + 1];
 }
 
-function makeCharacterReader(table, marks) {
-  const kinds = Uint8Array.from(table.runs.flatMap(([length, kind]) => Array(length).fill(kind)));
-  if (!marks) for (const mark of table.marks) kinds[mark] = SEPARATOR;
+function makeCharacterReader(table, allMarks, someMarks) {
+  const kindOfMarks = allMarks ? ALONE : SEPARATOR;
+  const kinds = Uint8Array.from(
+    table.runs.flatMap(([length, kind]) => Array(length).fill(kind === MARK ? kindOfMarks : kind)),
+  );
+  if (someMarks) for (const mark of table.marks) kinds[mark] = ALONE;
   return (bytes, i) => {
     const [code, end] = decode(bytes, i);
     return [code < kinds.length ? kinds[code] : SEPARATOR, end];
