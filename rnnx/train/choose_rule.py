@@ -32,7 +32,7 @@ class _Words(NamedTuple):
 
     texts: npt.NDArray[np.int64]
     words: npt.NDArray[np.int64]
-    count: int
+    word_count: int
 
 
 def choose_rule(data: AnyDataset, config: TokenizerConfig) -> TextRuleName:
@@ -108,8 +108,9 @@ def _log_odds(
     """Computes the logarithm of each label's probability, without a common part, or its log-odds: `(texts, labels)`."""
 
     def log_shares(is_counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        counts = 1 + np.bincount(words.words[is_counted[words.texts]], minlength=words.count)
-        return np.log(counts / counts.sum())
+        counts = 1 + np.bincount(words.words[is_counted[words.texts]], minlength=words.word_count)
+        shares: npt.NDArray[np.float64] = np.log(counts / counts.sum())
+        return shares
 
     columns = []
     learned = is_learned.sum()

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.export.find_cuts import with_cuts
-from rnnx.export.golden import finish
+from rnnx.export.golden import GoldenVectors, finish
 from rnnx.export.probes import GoldenInputs, make_array_traps
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof import compare_file as compared
@@ -65,7 +65,7 @@ def finished(form: Rewritten = FORM) -> bytes:
     """Writes the evidence of a form into it, as an export does."""
     golden: GoldenInputs = {name: (None, given) for name, given in make_array_traps(NETWORK).items()}
     report = ParityReport(0, len(golden), 5, (compare(form),), unit="sequences")
-    return finish(form, NETWORK, golden, report, {})
+    return finish(form, NETWORK, GoldenVectors.of(NETWORK, golden), report, {})
 
 
 def rewritten(data: bytes, change: Callable[[Any, Evidence], Evidence]) -> bytes:

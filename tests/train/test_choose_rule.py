@@ -58,7 +58,7 @@ def test_a_recipe_with_another_rule_keeps_it(rule: TextRuleName) -> None:
 
 
 def test_ratings_and_too_many_labels_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    stars = {"happy": "5", "sad": "1", "calm": "3"}
+    stars = {"happy": 5.0, "sad": 1.0, "calm": 3.0}
     ratings = RatingDataset.from_pairs("stars", [(text, stars[label]) for text, label in draw(MARKS)])
     assert choose_rule(ratings, CONFIG) == "unicode-14"
     monkeypatch.setattr(module, "_MOST_LABELS", 2)

@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 from keras import layers
 
-from rnnx.bundle.config import ModelKind
+from rnnx.bundle.config import ModelKind, TokenizerConfig
 from rnnx.errors import UsageError
 from rnnx.train.recipes import (
     ARTICLE,
@@ -107,6 +107,8 @@ def test_every_recipe_is_registered_and_reads_as_its_kind_of_model_does() -> Non
 
 
 def test_the_rule_with_marks_is_for_labelled_texts() -> None:
-    assert with_tokenizer_rule(DEFAULT, "unicode-14-marks").tokenizer.rule == "unicode-14-marks"
+    reading = with_tokenizer_rule(DEFAULT, "unicode-14-marks").reading
+    assert isinstance(reading, TokenizerConfig)
+    assert reading.rule == "unicode-14-marks"
     with pytest.raises(UsageError, match="unicode-14-marks is for labelled texts; use unicode-14"):
         with_tokenizer_rule(TAGGER, "unicode-14-marks")
