@@ -20,6 +20,7 @@ from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.datasets import AnyDataset, Dataset, LabelSetDataset
 from rnnx.text.rules import find_rule
 
+_RULES: tuple[TextRuleName, TextRuleName] = ("unicode-14", "unicode-14-marks")
 _LEAST_GAIN = 0.02
 _LEAST_TEXTS = 400  # of fewer, two points would be a handful of texts
 _MOST_TEXTS, _MOST_BYTES = 8_000, 1_000  # of the beginning of each text; more take longer and say the same
@@ -64,7 +65,7 @@ def choose_rule(data: AnyDataset, config: TokenizerConfig) -> TextRuleName:
             has_label,
             is_one=isinstance(data, Dataset),
         )
-        for rule in ("unicode-14", "unicode-14-marks")
+        for rule in _RULES
     )
     return "unicode-14-marks" if with_marks - without >= _LEAST_GAIN else "unicode-14"
 
