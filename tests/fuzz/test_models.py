@@ -229,7 +229,7 @@ def _as_hdf5(data: bytes, config: bytes) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, h5py.File(packed, "w") as file:
         file.attrs["keras_version"] = "3.13.2"
-        file.attrs["model_config"] = config
+        file.attrs["model_config"] = config.replace(b"\0", b"0")  # an attribute has no zero bytes
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
             weights.copy(weights["layers"], file, "model_weights")
     return packed.getvalue()
