@@ -54,17 +54,22 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Celu", "Clip", "Concatenate",
-        "ConvertToTensor", "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu",
-        "GetItem", "Greater", "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Less", "LessEqual",
-        "Log", "Log1p", "LogSigmoid", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul",
-        "Max", "Maximum", "Mean", "Min", "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual",
-        "OnesLike", "Pad", "Power", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
-        "Sigmoid", "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Split",
-        "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes", "Tanh", "TanhShrink",
-        "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Arcsinh", "Arctan", "Cast", "Celu", "Clip",
+        "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos", "Cosh", "Cumsum", "Deg2rad",
+        "Divide", "Dot", "Einsum", "Elu", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fabs", "Flip",
+        "Gelu", "GetItem", "Greater", "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu",
+        "Less", "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "LogicalAnd",
+        "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum",
+        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
+        "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
+        "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus",
+        "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
+        "Subtract", "Sum", "Swapaxes", "Tan", "Tanh", "TanhShrink", "Tile", "Transpose", "TrueDivide",
+        "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
+# An operation that `keras.activations.relu(x)` makes of its own.
+_ACTIVATIONS = (("keras.src.activations.activations", "ReLU"),)
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
 _HASHES = (
     "it hashes its input as text, which no operator of ONNX does; build a model of the layers after it, whose input is "
@@ -268,6 +273,8 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
             "with layers of Keras, and save the model again"
         )
     if module is None and class_name in _PLAIN:
+        return
+    if (module, class_name) in _ACTIVATIONS:
         return
     if (module or "").startswith("keras.src.ops."):
         if class_name not in _OPERATIONS:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnx import reference
-from rnnx.keras_models.operation_parts import OperationReader, arguments_of, axes_of, inputs_of
+from rnnx.keras_models.operation_parts import OperationReader, Reading, arguments_of, axes_of, inputs_of
 from rnnx.keras_models.read_layers import read_shape, refusal
 from rnnx.reference import Selection
 
@@ -74,7 +74,7 @@ def _read_flip(operation: Any) -> reference.GetItem:
     return reference.GetItem(tuple(Selection("slice", step=-1) if i in axes else _WHOLE for i in range(1, rank)))
 
 
-def _read_split(operation: Any) -> list[reference.Layer]:
+def _read_split(operation: Any) -> list[Reading]:
     """Reads a part of an axis for each output."""
     axis, size = _fixed_axis(operation, operation.axis, "splits")
     given = operation.indices_or_sections
@@ -89,7 +89,7 @@ def _read_split(operation: Any) -> list[reference.Layer]:
     ]
 
 
-def _read_unstack(operation: Any) -> list[reference.Layer]:
+def _read_unstack(operation: Any) -> list[Reading]:
     axis, size = _fixed_axis(operation, operation.axis, "unstacks")
     return [reference.GetItem((*[_WHOLE] * (axis - 1), Selection("index", i))) for i in range(size)]
 

@@ -7,6 +7,7 @@ operation; those that move numbers are in `read_items`. Imports Keras.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import pi
 from typing import Any
 
 import keras
@@ -15,8 +16,10 @@ import numpy as np
 from rnnx import reference
 from rnnx.keras_models.operation_parts import (
     OperationReader,
+    Reading,
     arguments_of,
     axes_of,
+    chain,
     constant_of,
     inputs_of,
     is_exact,
@@ -47,26 +50,26 @@ _EXCHANGED: Mapping[Any, Any] = {
 }
 
 
-def read_operation(operation: Any) -> list[reference.Layer]:
-    """Turns an operation into its layer of the reference, or into one for each of its outputs.
+def read_operation(operation: Any) -> list[Reading]:
+    """Turns an operation into what it is in the reference: a layer, or a chain of them, for each of its outputs.
 
     Raises:
         ModelError: If the operation, or one of its settings, is not supported.
     """
     name = type(operation).__name__
     reader = _READERS.get(name)
-    if reader is None or not type(operation).__module__.startswith("keras.src.ops."):
+    if reader is None or not type(operation).__module__.startswith(("keras.src.ops.", "keras.src.activations.")):
         raise refusal(operation, "is of an unsupported class")
     for tensor in (*inputs_of(operation), *outputs_of(operation)):
         if tensor.dtype not in (_TYPES if name in _OF_ANY_TYPE else _TYPES[:1]):
             raise refusal(operation, f"computes with numbers of type {tensor.dtype}; only float32 is supported")
     if any(len(tensor.shape) < 1 for tensor in outputs_of(operation)):
         raise refusal(operation, "has a result without the axis of the batch, which is not supported")
-    layers = reader(operation)
-    layers = layers if isinstance(layers, list) else [layers]
-    if len(layers) != len(outputs_of(operation)):
+    readings = reader(operation)
+    readings = readings if isinstance(readings, list) else [readings]
+    if len(readings) != len(outputs_of(operation)):
         raise refusal(operation, f"has {len(outputs_of(operation))} outputs, which is not supported")
-    return layers
+    return readings
 
 
 def _combines(name: Any) -> OperationReader:
@@ -111,24 +114,40 @@ def _applies(function: Any) -> OperationReader:
     return lambda _: reference.ApplyFunction(function)
 
 
-def _applies_plainly(function: Any, **settings: float) -> OperationReader:
-    """Returns the reader of an operation whose settings have the values that the function has as an activation."""
-
-    def read(operation: Any) -> reference.ApplyFunction:
-        for name, value in settings.items():
-            if getattr(operation, name) != value:
-                raise refusal(operation, f"has {name}={getattr(operation, name)!r}; only {value!r} is supported")
-        return reference.ApplyFunction(function)
-
-    return read
-
-
 def _read_gelu(operation: Any) -> reference.ApplyFunction:
     return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
 
 
+def _read_relu(operation: Any) -> Reading:
+    """Reads the operation that `keras.activations.relu` makes, with its slope and its largest value."""
+    if operation.threshold:
+        raise refusal(
+            operation,
+            f"has threshold={operation.threshold!r}, where it jumps, so that rounding could decide between two "
+            "results; train with threshold=0",
+        )
+    slope, most = float(operation.negative_slope), operation.max_value
+    relu = reference.ApplyWithNumber("leaky_relu", slope) if slope else reference.ApplyFunction("relu")
+    cap = [] if most is None else [reference.CombineNumber("minimum", float(np.float32(most)), is_first=False)]
+    return chain([relu, *cap])
+
+
+def _applies_with(function: Any, setting: str) -> OperationReader:
+    """Returns the reader of an operation whose setting is the number of the function; rounded as Keras does."""
+    return lambda operation: reference.ApplyWithNumber(function, float(np.float32(getattr(operation, setting))))
+
+
+def _multiplies(number: float) -> OperationReader:
+    return lambda _: reference.CombineNumber("multiply", number, is_first=False)
+
+
 def _read_leaky_relu(operation: Any) -> reference.ApplyWithNumber:
     return reference.ApplyWithNumber("leaky_relu", float(operation.negative_slope))
+
+
+def _read_celu(operation: Any) -> reference.Layer:
+    alpha = float(np.float32(operation.alpha))
+    return reference.ApplyFunction("celu") if alpha == 1 else reference.ApplyWithNumber("celu", alpha)
 
 
 def _read_elu(operation: Any) -> reference.ApplyWithNumber:
@@ -319,16 +338,29 @@ _READERS: Mapping[str, OperationReader] = {
     "Amax": _reduces("max"),
     "Amin": _reduces("min"),
     "Any": _reduces("max"),
+    "Arcsinh": _applies("arcsinh"),
+    "Arctan": _applies("arctan"),
     "Cast": _read_cast,
-    "Celu": _applies_plainly("celu", alpha=1.0),
+    "Celu": _read_celu,
     "Clip": _read_clip,
+    # TensorFlow returns real numbers themselves, with their mask.
+    "Conj": lambda _: reference.Activation("linear"),
+    "Conjugate": lambda _: reference.Activation("linear"),
+    "Copy": _applies("linear"),
+    "Cos": _applies("cos"),
+    "Cosh": _applies("cosh"),
     "Cumsum": _along("cumsum"),
+    "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),
     "Dot": _read_dot,
     "Einsum": _read_einsum,
     "Elu": _read_elu,
     "Equal": _compares("equal"),
+    "Erf": _applies("erf"),
+    "Erfc": _applies("erfc"),
     "Exp": _applies("exponential"),
+    "Expm1": _applies("expm1"),
+    "Fabs": _applies("absolute"),
     "Gelu": _read_gelu,
     "Greater": _compares("greater"),
     "GreaterEqual": _compares("greater_equal"),
@@ -339,7 +371,9 @@ _READERS: Mapping[str, OperationReader] = {
     "Less": _compares("less"),
     "LessEqual": _compares("less_equal"),
     "Log": _applies("log"),
+    "Log10": _applies("log10"),
     "Log1p": _applies("log1p"),
+    "Log2": _applies("log2"),
     "LogSigmoid": _applies("log_sigmoid"),
     "LogSoftmax": _along("log_softmax"),
     "LogicalAnd": _combines("minimum"),
@@ -359,6 +393,9 @@ _READERS: Mapping[str, OperationReader] = {
     "NotEqual": _compares("not_equal"),
     "OnesLike": _fills(1.0),
     "Power": _read_power,
+    "Rad2deg": _multiplies(180.0 / pi),
+    "ReLU": _read_relu,
+    "Real": lambda _: reference.Activation("linear"),
     "Reciprocal": _applies("reciprocal"),
     "Relu": _applies("relu"),
     "Relu6": _applies("relu6"),
@@ -366,7 +403,9 @@ _READERS: Mapping[str, OperationReader] = {
     "Selu": _applies("selu"),
     "Sigmoid": _applies("sigmoid"),
     "Silu": _applies("silu"),
-    "SoftShrink": _applies_plainly("soft_shrink", threshold=0.5),
+    "Sin": _applies("sin"),
+    "Sinh": _applies("sinh"),
+    "SoftShrink": _applies_with("soft_shrink", "threshold"),
     "Softmax": _along("softmax"),
     "Softplus": _applies("softplus"),
     "Softsign": _applies("softsign"),
@@ -374,10 +413,12 @@ _READERS: Mapping[str, OperationReader] = {
     "SparseSigmoid": _applies("sparse_sigmoid"),
     "Sqrt": _applies("sqrt"),
     "Square": _applies("square"),
-    "Squareplus": _applies_plainly("squareplus", b=4),
+    "Squareplus": _applies_with("squareplus", "b"),
     "Std": _reduces("deviation"),
+    "StopGradient": _applies("linear"),
     "Subtract": _combines("subtract"),
     "Sum": _reduces("sum"),
+    "Tan": _applies("tan"),
     "Tanh": _applies("tanh"),
     "TanhShrink": _applies("tanh_shrink"),
     "TrueDivide": _combines("divide"),

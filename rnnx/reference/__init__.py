@@ -9,6 +9,7 @@ Imports numpy only. Import the layers and the network from here.
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
+from rnnx.reference.choices import Choose, ChooseByConstants, Compare, Fill
 from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
@@ -35,14 +36,10 @@ from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
     ApplyWithNumber,
-    Choose,
-    ChooseByConstants,
     Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    Compare,
-    Fill,
     Reduce,
 )
 from rnnx.reference.pointwise import (

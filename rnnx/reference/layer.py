@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
+from rnnx.reference.choices import Choose, ChooseByConstants, Compare, Fill
 from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
@@ -19,14 +20,10 @@ from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
     ApplyWithNumber,
-    Choose,
-    ChooseByConstants,
     Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    Compare,
-    Fill,
     Reduce,
 )
 from rnnx.reference.pointwise import (

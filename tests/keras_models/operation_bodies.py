@@ -87,6 +87,33 @@ def more_functions(x: Any) -> Any:
     return last(ops.concatenate(parts, axis=-1))
 
 
+def elementary_functions(x: Any) -> Any:
+    """Applies the elementary functions that are no activations, and those that leave numbers as they are."""
+    a = rnn()(x)
+    ops = keras.ops
+    positive = ops.exp(a)
+    parts = [
+        ops.erf(a), ops.erfc(a), ops.sin(3 * a), ops.cos(3 * a), ops.tan(a), ops.arctan(5 * a), ops.arcsinh(5 * a),
+        ops.sinh(a), ops.cosh(a), ops.expm1(a), ops.log2(positive + 0.5), ops.log10(positive), ops.deg2rad(30 * a),
+        ops.rad2deg(0.01 * a), ops.copy(a), ops.stop_gradient(a), ops.real(a), ops.conj(a),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def activations_of_tensors(x: Any) -> Any:
+    """Calls activations as functions of a tensor, with their settings."""
+    a = rnn()(x)
+    functions = keras.activations
+    parts = [
+        functions.relu(a), functions.relu(a, negative_slope=0.2), functions.relu(a, max_value=0.3),
+        functions.relu(a, negative_slope=0.1, max_value=0.5), functions.relu(8 * a, max_value=6.0),
+        functions.elu(a, alpha=0.4), functions.gelu(a, approximate=True), functions.celu(a, alpha=0.4),
+        functions.squareplus(a, b=2), functions.soft_shrink(a, threshold=0.2), functions.leaky_relu(a, 0.1),
+        functions.tanh_shrink(a), functions.softmax(a), functions.log_softmax(a), functions.exponential(a),
+    ]  # fmt: skip
+    return last(keras.ops.concatenate(parts, axis=-1))
+
+
 def more_reductions(x: Any) -> Any:
     """Reduces axes in further ways, to a single number of each row, too."""
     a = rnn()(x)
@@ -206,6 +233,8 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "functions": lambda: functions,
     "moves": lambda: moves,
     "functions, more": lambda: more_functions,
+    "functions, elementary": lambda: elementary_functions,
+    "activations of tensors": lambda: activations_of_tensors,
     "reductions, more": lambda: more_reductions,
     "moves, more": lambda: more_moves,
     "moves in time": lambda: moves_in_time,
@@ -216,6 +245,9 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
     "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),
     "softmax, then layers that read a mask": lambda: all_readers(lambda a: keras.ops.softmax(a, axis=-1)),
+    "stop_gradient, then layers that read a mask": lambda: all_readers(keras.ops.stop_gradient),
+    "real, then a layer that reads a mask": lambda: lambda x: layers.LSTM(3)(keras.ops.real(rnn()(x))),
+    "relu of activations, then layers that read a mask": lambda: all_readers(keras.activations.relu),
     "relu, then layers that read a mask": lambda: all_readers(keras.ops.relu),
     "product, then layers that read a mask": lambda: all_readers(lambda a: a @ np.full((4, 3), 0.3, np.float32)),
     "sum, then layers that read a mask": lambda: all_readers(lambda a: a + 0.5),
