@@ -54,18 +54,19 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Arcsinh", "Arctan", "Cast", "Celu", "Clip",
-        "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos", "Cosh", "Cumsum", "Deg2rad",
-        "Divide", "Dot", "Einsum", "Elu", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fabs", "Flip",
-        "Gelu", "GetItem", "Greater", "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu",
-        "Less", "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "LogicalAnd",
-        "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum",
-        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power",
-        "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "ArraySplit",
+        "Average", "Cast", "Celu", "Clip", "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos",
+        "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
+        "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Greater",
+        "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
+        "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
+        "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",
+        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power", "Prod",
+        "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
         "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus",
         "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
-        "Subtract", "Sum", "Swapaxes", "Tan", "Tanh", "TanhShrink", "Tile", "Transpose", "TrueDivide",
-        "Unstack", "Var", "Where", "ZerosLike",
+        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
+        "Tril", "Triu", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 # An operation that `keras.activations.relu(x)` makes of its own.
@@ -97,6 +98,27 @@ _REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
     **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
+}
+_JUMPS = "it jumps, so that rounding could decide between two results"
+_IN_LAYER = "use the layer of Keras that does the same, and save the model again"
+_OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
+_NO_NUMBER = "replace what is not a number before the model reads it"
+# What to do about an operation that stays unsupported.
+_REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
+    **dict.fromkeys(("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), _JUMPS),
+    **dict.fromkeys(("HardShrink", "Threshold"), f"{_JUMPS}; use soft_shrink or relu, and train the model again"),
+    **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
+    **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
+    **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
+    **dict.fromkeys(("Kron", "Outer", "Vdot", "Vstack"), _OF_BATCH),
+    "Inner": "use ops.matmul or ops.tensordot, and save the model again",
+    "OneHot": "use an Embedding whose weights are np.eye(n), or a CategoryEncoding, and save the model again",
+    **dict.fromkeys(
+        ("Isfinite", "Isinf", "Isnan", "NanToNum"), "replace what is not a number before the model reads it"
+    ),
+    **dict.fromkeys(("Diagonal", "Trace"), "multiply by np.eye(n), and sum over an axis"),
+    "BroadcastTo": "use ops.repeat or ops.tile, or an operation that repeats an axis of size 1 by itself",
+    "Slice": "use x[:, 2:5], which keeps the batch",
 }
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
@@ -278,7 +300,8 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
         return
     if (module or "").startswith("keras.src.ops."):
         if class_name not in _OPERATIONS:
-            raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; nothing was exported")
+            remedy = _REMEDIES_OF_OPERATIONS.get(class_name, "nothing was exported")
+            raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; {remedy}")
         return
     if module == "keras.layers" or (module or "").startswith("keras.src.layers."):
         if class_name not in _LAYERS:

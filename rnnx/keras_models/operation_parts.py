@@ -26,18 +26,19 @@ class Chain:
     layers: tuple[reference.Layer, ...]
 
 
-Reading: TypeAlias = reference.Layer | Chain
+LayerOrChain: TypeAlias = reference.Layer | Chain
 # Turns an operation into its layer of the reference, or into one reading for each of its outputs.
-OperationReader: TypeAlias = Callable[[Any], Reading | list[Reading]]
+OperationReader: TypeAlias = Callable[[Any], LayerOrChain | list[LayerOrChain]]
 
 # The operations that round nothing.
 _EXACT = frozenset(
     {
-        "Abs", "Absolute", "All", "Any", "Cast", "Concatenate", "Copy", "Equal", "ExpandDims", "Fabs", "Flip",
-        "GetItem", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr",
-        "Max", "Maximum", "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu",
-        "Repeat", "Reshape", "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Tile",
-        "Transpose", "Unstack", "ZerosLike",
+        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
+        "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
+        "Hsplit", "Hstack", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum",
+        "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
+        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "Tile", "Transpose", "Tril",
+        "Triu", "Unstack", "ZerosLike",
     }
 )  # fmt: skip
 _EXACT_LAYERS = (
@@ -47,7 +48,7 @@ _EXACT_LAYERS = (
 )  # fmt: skip
 
 
-def chain(layers: Sequence[reference.Layer]) -> Reading:
+def chain(layers: Sequence[reference.Layer]) -> LayerOrChain:
     """Returns layers that are computed one after the other; one that does nothing if there are none."""
     if len(layers) == 1:
         return layers[0]

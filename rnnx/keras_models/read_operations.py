@@ -15,8 +15,8 @@ import numpy as np
 
 from rnnx import reference
 from rnnx.keras_models.operation_parts import (
+    LayerOrChain,
     OperationReader,
-    Reading,
     arguments_of,
     axes_of,
     chain,
@@ -27,6 +27,7 @@ from rnnx.keras_models.operation_parts import (
 )
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
 _OF_ANY_TYPE = frozenset(
@@ -50,7 +51,7 @@ _EXCHANGED: Mapping[Any, Any] = {
 }
 
 
-def read_operation(operation: Any) -> list[Reading]:
+def read_operation(operation: Any) -> list[LayerOrChain]:
     """Turns an operation into what it is in the reference: a layer, or a chain of them, for each of its outputs.
 
     Raises:
@@ -118,7 +119,7 @@ def _read_gelu(operation: Any) -> reference.ApplyFunction:
     return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
 
 
-def _read_relu(operation: Any) -> Reading:
+def _read_relu(operation: Any) -> LayerOrChain:
     """Reads the operation that `keras.activations.relu` makes, with its slope and its largest value."""
     if operation.threshold:
         raise refusal(
@@ -242,22 +243,58 @@ def _fills(number: float) -> OperationReader:
     return lambda _: reference.Fill(number)
 
 
+def _read_full_like(operation: Any) -> reference.Fill:
+    arguments = arguments_of(operation)
+    if len(arguments) < 2 or isinstance(arguments[1], keras.KerasTensor) or np.size(arguments[1]) != 1:
+        raise refusal(operation, "fills with computed numbers, or several; only a number is supported")
+    return reference.Fill(float(constant_of(arguments[1]).reshape(())))
+
+
 def _reduces(name: Any) -> OperationReader:
-    def read(operation: Any) -> reference.Reduce:
-        if getattr(operation, "initial", None) is not None:
-            raise refusal(operation, "has an initial value, which is not supported")
+    def read(operation: Any) -> LayerOrChain:
         axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
-        return reference.Reduce(name, axes, bool(operation.keepdims))
+        reduced = reference.Reduce(name, axes, bool(getattr(operation, "keepdims", False)))
+        initial = getattr(operation, "initial", None)
+        if initial is None:
+            return reduced
+        if np.size(initial) != 1 or isinstance(initial, keras.KerasTensor):
+            raise refusal(operation, "has computed initial values, or several; only a number is supported")
+        number = float(np.float32(np.reshape(initial, ())))
+        combined: Any = {"max": "maximum", "min": "minimum"}[name]
+        return chain([reduced, reference.CombineNumber(combined, number, is_first=False)])
 
     return read
 
 
-def _read_norm(operation: Any) -> reference.Reduce:
+def _read_norm(operation: Any) -> LayerOrChain:
     rank = len(inputs_of(operation)[0].shape)
     axes = axes_of(operation, operation.axis, rank, "reduces")
+    if operation.ord == 1 and len(axes) == 1:
+        return chain([reference.ApplyFunction("absolute"), reference.Reduce("sum", axes, bool(operation.keepdims))])
     if operation.ord not in ((None, 2) if len(axes) == 1 else (None, "fro")):
-        raise refusal(operation, f"has ord={operation.ord!r}; only the root of the sum of squares is supported")
+        raise refusal(
+            operation, f"has ord={operation.ord!r}; only the root of the sum of squares, and 1 over one axis, are "
+            "supported"
+        )  # fmt: skip
     return reference.Reduce("norm", axes, bool(operation.keepdims))
+
+
+def _read_moments(operation: Any) -> list[LayerOrChain]:
+    axes = axes_of(operation, operation.axes, len(inputs_of(operation)[0].shape), "reduces")
+    return [reference.Reduce(name, axes, bool(operation.keepdims)) for name in ("mean", "variance")]
+
+
+def _axis_and_size(operation: Any) -> tuple[int, int | None]:
+    shape = inputs_of(operation)[0].shape
+    (axis,) = axes_of(operation, operation.axis, len(shape), "works along")
+    return axis, shape[axis]
+
+
+def _read_diff(operation: Any) -> LayerOrChain:
+    axis, size = _axis_and_size(operation)
+    if operation.n < 1 or (size is not None and size <= operation.n):
+        raise refusal(operation, f"has n={operation.n!r}, which leaves nothing of an axis of size {size}")
+    return chain([reference.ApplyAlong("differences", axis)] * int(operation.n))
 
 
 def _along(name: Any) -> OperationReader:
@@ -280,57 +317,9 @@ def _read_normalize(operation: Any) -> reference.ApplyAlong:
     return reference.ApplyAlong("normalize", axis, float(least))
 
 
-def _read_matmul(operation: Any) -> reference.Layer:
-    first, second = arguments_of(operation)[:2]
-    tensors = inputs_of(operation)
-    if len(tensors) == 2:
-        shapes = [tuple(tensor.shape) for tensor in tensors]
-        if len(shapes[0]) < 3 or len(shapes[0]) != len(shapes[1]) or shapes[0][1:-2] != shapes[1][1:-2]:
-            raise refusal(
-                operation,
-                f"multiplies tensors of the shapes {shapes[0]} and {shapes[1]}; only a matrix of each row, with the "
-                "same axes in front of it, is supported",
-            )
-        return reference.MultiplyTensors()
-    is_first = tensors[0] is second
-    matrix = constant_of(first if is_first else second)
-    if matrix.ndim != 2 or (is_first and len(second.shape) < 3):
-        raise refusal(operation, f"multiplies by constants of the shape {matrix.shape}; only a matrix is supported")
-    return reference.MultiplyMatrix(matrix, is_first)
-
-
-def _read_dot(operation: Any) -> reference.Layer:
-    if isinstance(arguments_of(operation)[1], keras.KerasTensor):
-        raise refusal(operation, "multiplies by a computed tensor; use ops.matmul or ops.einsum")
-    return _read_matmul(operation)
-
-
-def _read_einsum(operation: Any) -> reference.Einsum:
-    tensors = inputs_of(operation)
-    equation = operation.subscripts.replace(" ", "")
-    operands, _, result = equation.partition("->")
-    letters = operands.split(",")
-    is_plain = all(len(set(word)) == len(word) and word.isalpha() for word in (*letters, result))
-    if len(tensors) != 2 or len(arguments_of(operation)) != 2 or len(letters) != 2 or not result or not is_plain:
-        raise refusal(
-            operation, f"has the equation {equation!r:.60}; only two computed tensors, a letter for each axis, and a "
-            "result are supported"
-        )  # fmt: skip
-    first, second = letters
-    batch = {word[0] for word in (first, second, result)}
-    alone = (set(first) ^ set(second)) - set(result)
-    sizes = dict(zip(first, tensors[0].shape, strict=True))
-    repeated = [each for each, size in zip(second, tensors[1].shape, strict=True) if sizes.get(each, size) != size]
-    if len(batch) != 1 or alone or repeated:
-        raise refusal(
-            operation, f"has the equation {equation!r:.60}; supported is a product of matrices, of which the batch is "
-            "the first axis"
-        )  # fmt: skip
-    return reference.Einsum(first, second, result)
-
-
 _READERS: Mapping[str, OperationReader] = {
     **READERS_OF_ITEMS,
+    **READERS_OF_PRODUCTS,
     "Abs": _applies("absolute"),
     "Absolute": _applies("absolute"),
     "Add": _combines("add"),
@@ -352,8 +341,6 @@ _READERS: Mapping[str, OperationReader] = {
     "Cumsum": _along("cumsum"),
     "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),
-    "Dot": _read_dot,
-    "Einsum": _read_einsum,
     "Elu": _read_elu,
     "Equal": _compares("equal"),
     "Erf": _applies("erf"),
@@ -380,7 +367,6 @@ _READERS: Mapping[str, OperationReader] = {
     "LogicalNot": lambda _: reference.Compare("equal", 0.0),
     "LogicalOr": _combines("maximum"),
     "Logsumexp": _reduces("log_sum_exp"),
-    "Matmul": _read_matmul,
     "Max": _reduces("max"),
     "Maximum": _combines("maximum"),
     "Mean": _reduces("mean"),
@@ -425,4 +411,10 @@ _READERS: Mapping[str, OperationReader] = {
     "Var": _reduces("variance"),
     "Where": _read_where,
     "ZerosLike": _fills(0.0),
+    "Moments": _read_moments,
+    "Diff": _read_diff,
+    "Prod": _reduces("product"),
+    "Ptp": _reduces("range"),
+    "Logaddexp": _combines("log_add_exp"),
+    "FullLike": _read_full_like,
 }

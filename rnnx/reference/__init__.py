@@ -14,7 +14,7 @@ from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, TakePlaces, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
@@ -171,6 +171,7 @@ __all__ = [
     "SimpleRNN",
     "Softmax",
     "TakeMask",
+    "TakePlaces",
     "Tensor",
     "Transpose",
     "UnfoldTime",

@@ -13,7 +13,7 @@ from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv2D
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, TakePlaces, Transpose
 from rnnx.reference.matrices import Einsum, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, Merge, TakeMask
 from rnnx.reference.operations import (
@@ -74,7 +74,7 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
-    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange
+    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange | TakePlaces
     | MultiplyMatrix | MultiplyTensors | Einsum
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | PReLU | Normalization | UnitNormalization | RMSNormalization

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from math import log as log_of
 from math import pi
 from math import sqrt as sqrt_of
@@ -42,7 +42,7 @@ from rnnx.reference.items import require_axes
 from rnnx.reference.pointwise import ELU, LeakyReLU
 from rnnx.reference.tensor import Tensor
 
-Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "log_add_exp"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,9 @@ def _combine(operation: Arithmetic, a: Array, b: Array) -> Array:
             return maximum(a, b)
         case "minimum":
             return -maximum(-a, -b)
+        case "log_add_exp":
+            difference = a - b
+            return maximum(a, b) + log(1.0 + activate("exponential", -maximum(difference, -difference)))
     raise ValueError(f"operation {operation!r} is not supported")
 
 
@@ -225,12 +228,12 @@ class Reduce:
 
     Attributes:
         operation: The mean, the sum, the largest, the least, the variance (of the numbers themselves, not of a sample),
-            its root, the root of the sum of squares, or log(sum(exp(x))).
+            its root, the root of the sum of squares, log(sum(exp(x))), the product, or the largest less the least.
         axes: The axes, none of which is the batch.
         keepdims: Whether they stay, with size 1.
     """
 
-    operation: Literal["mean", "sum", "max", "min", "variance", "deviation", "norm", "log_sum_exp"]
+    operation: Literal["mean", "sum", "max", "min", "variance", "deviation", "norm", "log_sum_exp", "product", "range"]
     axes: tuple[int, ...]
     keepdims: bool
 
@@ -261,11 +264,22 @@ class Reduce:
             case "log_sum_exp":
                 most = self._largest(x)
                 return log(self._sum(activate("exponential", x - most))) + most
+            case "product":
+                return self._product(x)
+            case "range":
+                return self._largest(x) + self._largest(-x)
         raise ValueError(f"operation {self.operation!r} is not supported")
 
     def _sum(self, x: Array) -> Array:
         for axis in self.axes:
             x = x.sum(axis=axis, keepdims=True)
+        return x
+
+    def _product(self, x: Array) -> Array:
+        # One after the other: no other order rounds more.
+        for axis in self.axes:
+            parts = [x[(*[slice(None)] * axis, slice(i, i + 1))] for i in range(x.shape[axis])]
+            x = reduce(lambda a, b: a * b, parts)
         return x
 
     def _mean(self, x: Array) -> Array:
@@ -290,13 +304,13 @@ class ApplyAlong:
     """Applies a function to the numbers along an axis.
 
     Attributes:
-        function: `softmax`, `log_softmax`, `cumsum` for running sums, or `normalize`, which divides by the root of the
-            sum of squares.
+        function: `softmax`, `log_softmax`, `cumsum` for running sums, `differences` of neighbours, or `normalize`,
+            which divides by the root of the sum of squares.
         axis: The axis.
         least: The least number by which `normalize` divides.
     """
 
-    function: Literal["softmax", "log_softmax", "cumsum", "normalize"]
+    function: Literal["softmax", "log_softmax", "cumsum", "differences", "normalize"]
     axis: int
     least: float = 0.0
 
@@ -313,6 +327,11 @@ class ApplyAlong:
                 last = swap(values, back, -1) if back < -1 else values
                 sums = last @ np.triu(np.ones((size, size)))
                 return Tensor(swap(sums, back, -1) if back < -1 else sums)
+            case "differences":
+                if values.shape[axis] < 2:
+                    raise ValueError("an axis of one element has no differences")
+                before = (slice(None),) * axis
+                return Tensor(values[(*before, slice(1, None))] - values[(*before, slice(None, -1))])
             case "normalize":
                 squares = (values * values).sum(axis=axis, keepdims=True)
                 least = np.full(squares.shape, self.least**2)

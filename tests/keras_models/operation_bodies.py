@@ -152,6 +152,31 @@ def moves_in_time(x: Any) -> Any:
     return ops.concatenate([last(part) for part in parts], axis=-1)
 
 
+def further_moves(x: Any) -> Any:
+    """Moves numbers in the ways that few models use."""
+    a = rnn()(x)
+    ops = keras.ops
+    first, second, third = ops.array_split(a, 3, axis=-1)
+    parts = [
+        ops.take(a, [0, 2], axis=-1), ops.take(a, np.array([3, 1, 1]), axis=2), ops.take(a, -1, axis=2)[:, :, None],
+        first, second - third, ops.append(a, a, axis=-1), ops.dstack([a, -a]), ops.full_like(a, 0.3) * a,
+        ops.pad(a, [[0, 0], [0, 0], [1, 2]], mode="reflect"),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def further_moves_in_time(x: Any) -> Any:
+    """Moves positions of an open time, several axes at once, and parts of rows and of squares."""
+    a, row, b = rnn()(x), layers.SimpleRNN(4)(x), square(x)
+    ops = keras.ops
+    parts = [
+        ops.hstack([a, 2 * a]), ops.fliplr(a), ops.tile(a, [1, 2, 3]), ops.roll(a, (1, 2), axis=(1, 2)),
+        ops.pad(a, [[0, 0], [1, 2], [0, 1]], constant_values=0.5), ops.tril(b), ops.triu(b, 1), ops.tril(b, 1),
+        ops.take(a, [0, -1], axis=1),
+    ]  # fmt: skip
+    return ops.concatenate([*(last(part) for part in parts), *ops.hsplit(row, [1, 3])], axis=-1)
+
+
 def constants_of_any_shape(x: Any) -> Any:
     """Combines tensors with constants of several shapes."""
     rng = np.random.default_rng(3)
@@ -184,6 +209,38 @@ def einsums(x: Any) -> Any:
         ops.einsum("btd,bde->bte", b, ops.einsum("btd,bte->bde", a, b))[:, -1],
         last(layers.Reshape((-1, 4))(both)),
     ]
+    return ops.concatenate(parts, axis=-1)
+
+
+def products_with_constants(x: Any) -> Any:
+    """Multiplies by constants, in the ways of einsum, tensordot and dot."""
+    a = rnn()(x)
+    ops = keras.ops
+    rng = np.random.default_rng(4)
+    row, matrix, wide = (rng.normal(size=size).astype(np.float32) for size in ((4,), (4, 3), (4, 2, 3)))
+    heads = ops.einsum("btd,dhk->bthk", a, wide)
+    parts = [
+        ops.einsum("btd,de->bte", a, matrix), ops.einsum("de,btd->bte", matrix, a), ops.einsum("btd,d->btd", a, row),
+        ops.einsum("...d,de->...e", a, matrix), ops.einsum("btd,d->bt", a, row)[:, :, None],
+        ops.einsum("bthk,dhk->btd", heads, wide), ops.tensordot(a, matrix, axes=1),
+        ops.tensordot(a, matrix, axes=[[2], [0]]), ops.dot(a, row)[:, :, None], ops.matmul(a, row)[:, :, None],
+        ops.einsum("btd,ed->bte", a, np.ascontiguousarray(matrix.T)),
+    ]  # fmt: skip
+    turned = last(ops.einsum("btd,te->bed", square(x), matrix))
+    return ops.concatenate([last(ops.concatenate(parts, axis=-1)), turned], axis=-1)
+
+
+def further_reductions(x: Any) -> Any:
+    """Reduces axes in the ways that few models use."""
+    a = rnn()(x)
+    ops = keras.ops
+    mean, variance = ops.moments(a, axes=[1])
+    parts = [
+        ops.prod(a, axis=-1, keepdims=True)[:, -1], ops.ptp(a, axis=1),
+        ops.average(a, axis=1), ops.norm(a, ord=1, axis=1), ops.max(a, axis=1, initial=0.3), mean, variance,
+        last(ops.diff(ops.pad(a, [[0, 0], [2, 0], [0, 0]]), n=2, axis=1)), last(ops.diff(a)),
+        last(ops.logaddexp(a, -2 * a)),
+    ]  # fmt: skip
     return ops.concatenate(parts, axis=-1)
 
 
@@ -238,8 +295,12 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "reductions, more": lambda: more_reductions,
     "moves, more": lambda: more_moves,
     "moves in time": lambda: moves_in_time,
+    "moves, further": lambda: further_moves,
+    "moves in time, further": lambda: further_moves_in_time,
     "constants of any shape": lambda: constants_of_any_shape,
     "products": lambda: products,
+    "products with constants": lambda: products_with_constants,
+    "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
