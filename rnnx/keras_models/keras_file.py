@@ -102,10 +102,13 @@ _REMEDIES: Mapping[str, str] = {
 _JUMPS = "it jumps, so that rounding could decide between two results"
 _IN_LAYER = "use the layer of Keras that does the same, and save the model again"
 _OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
+_BEFORE = "compute it before the model, and give it to the model as an input"
 _NO_NUMBER = "replace what is not a number before the model reads it"
 # What to do about an operation that stays unsupported.
 _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
-    **dict.fromkeys(("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), _JUMPS),
+    **dict.fromkeys(
+        ("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), f"{_JUMPS}; {_BEFORE}"
+    ),
     **dict.fromkeys(("HardShrink", "Threshold"), f"{_JUMPS}; use soft_shrink or relu, and train the model again"),
     **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
     **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
@@ -120,6 +123,7 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     "BroadcastTo": "use ops.repeat or ops.tile, or an operation that repeats an axis of size 1 by itself",
     "Slice": "use x[:, 2:5], which keeps the batch",
 }
+_NOT_FINITE = re.compile(rb"[:\[,]\s*(-?Infinity|NaN)\s*[,\]}]")
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
 _PLAIN = ("__keras_tensor__", "__tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
@@ -209,7 +213,16 @@ def read_config(text: bytes | str, version: str | None) -> dict[str, Any]:
     if len(text) > MAX_BYTES[CONFIG]:
         limit = MAX_BYTES[CONFIG] >> 20
         raise ModelError(f"its config has {len(text):,} bytes; at most {limit} MB are supported")
-    config = parse_json(text.encode() if isinstance(text, str) else text)
+    data = text.encode() if isinstance(text, str) else text
+    try:
+        config = parse_json(data)
+    except ValueError as error:
+        if (found := _NOT_FINITE.search(data)) is None:
+            raise
+        raise ModelError(
+            f"a setting of a layer or an operation is {found[1].decode()}, which is not supported; use a finite "
+            "number, or ops.max(ops.abs(x), axis) for ops.norm(x, ord=inf)"
+        ) from error
     _check_depth(config)
     if is_keras_2(version) or _lacks_modules(config):
         config = to_keras_3(config, version)
