@@ -7,6 +7,8 @@ result.
 
     python -m bench.proof.activations [--stride 16] [NAME ...]
 
+The elementary functions of `rnnx.primitives.elementary`, such as sin and erf, are measured in the same way.
+
 With `--device cuda` it measures onnxruntime's operators on the card and what cuDNN computes inside a recurrence: tanh
 as an RNN of one unit and one step with W = 1 and R = 0; sigmoid as the update gate of such a GRU, which starts at 1.
 """
@@ -24,13 +26,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rnnx.onnx_file.admission import IR_VERSION, OPSET
-from rnnx.primitives.activations import ACTIVATIONS
-from rnnx.reference import ActivationName
+from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction
+from rnnx.primitives.elementary import FUNCTIONS
 from rnnx.rewrites.missing_functions import replace_fills, replace_missing
 from rnnx.runtime.session import Device, Session
 
 Floats = npt.NDArray[np.float32]
 
+_ENTRIES: dict[Any, ActivationFunction] = {**ACTIVATIONS, **FUNCTIONS}
 _UNIT_ROUNDOFF = 2.0**-24
 _RELATIVE = range(7)
 _SMALLEST, _LARGEST = (
@@ -42,7 +45,7 @@ _SMALLEST, _LARGEST = (
 def main() -> None:
     """Measures every activation and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=[name for name in ACTIVATIONS if name not in ("linear", "relu")])
+    parser.add_argument("names", nargs="*", default=[name for name in _ENTRIES if name not in ("linear", "relu")])
     parser.add_argument("--stride", type=int, default=1, help="measure every n-th number of the inner range")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
@@ -54,7 +57,7 @@ def main() -> None:
             print(f"| {name} | {runtime} | {' | '.join(f'{error:.2f}' for error in worst)} |", flush=True)
 
 
-def measure(name: ActivationName, stride: int, device: Device = "cpu") -> dict[str, npt.NDArray[np.float64]]:
+def measure(name: str, stride: int, device: Device = "cpu") -> dict[str, npt.NDArray[np.float64]]:
     """Measures the largest errors of each runtime.
 
     Returns:
@@ -63,10 +66,10 @@ def measure(name: ActivationName, stride: int, device: Device = "cpu") -> dict[s
     runtimes = load_runtimes(name) if device == "cpu" else load_on_cuda(name)
     worst = {runtime: np.zeros(len(_RELATIVE)) for runtime in runtimes}
     for x in blocks(stride):
-        expected = ACTIVATIONS[name].value(x.astype(np.float64))
+        expected = _ENTRIES[name].value(x.astype(np.float64))
         for runtime, run in runtimes.items():
             error, size = np.abs(run(x) - expected) / _UNIT_ROUNDOFF, np.abs(expected)
-            error = error - ACTIVATIONS[name].of_input * np.abs(x.astype(np.float64))
+            error = error - _ENTRIES[name].of_input * np.abs(x.astype(np.float64))
             error = np.where((size > _LARGEST) | (size < _SMALLEST), 0.0, error)
             worst[runtime] = np.maximum(worst[runtime], [(error - units * size).max() for units in _RELATIVE])
     return worst
@@ -81,14 +84,12 @@ def blocks(stride: int) -> Iterator[Floats]:
             yield (bits | sign).view(np.float32)
 
 
-def load_runtimes(name: ActivationName) -> dict[str, Any]:
+def load_runtimes(name: str) -> dict[str, Any]:
     """Returns the functions of onnxruntime and TensorFlow that compute an activation, by the runtime's name."""
     import onnxruntime
     import tensorflow as tf
 
-    from rnnx.keras_models.keras_2_activations import find_activation
-
-    function = find_activation(name)
+    function = _find(name)
     model = to_onnx(name)
     session = Session(model.SerializeToString(), device="cpu")
     operators = "+".join(node.op_type for node in model.graph.node)
@@ -98,7 +99,7 @@ def load_runtimes(name: ActivationName) -> dict[str, Any]:
     }
 
 
-def load_on_cuda(name: ActivationName) -> dict[str, Any]:
+def load_on_cuda(name: str) -> dict[str, Any]:
     """Returns the functions that compute an activation on the card, by the runtime's name."""
     import onnxruntime
 
@@ -111,6 +112,15 @@ def load_on_cuda(name: ActivationName) -> dict[str, Any]:
         recurrence = Session(one_unit(operator), device="cuda")
         runtimes[f"cuDNN, {operator}"] = lambda x: run_one_unit(recurrence, x)
     return runtimes
+
+
+def _find(name: str) -> Any:
+    """Returns Keras's function."""
+    import keras
+
+    from rnnx.keras_models.keras_2_activations import find_activation
+
+    return getattr(keras.ops, name) if name in FUNCTIONS else find_activation(name)
 
 
 def one_unit(operator: str) -> bytes:
@@ -135,14 +145,12 @@ def run_one_unit(recurrence: Session, x: Floats) -> Floats:
     return recurrence.run({"x": given, "h0": np.ones_like(given)})[0].ravel()
 
 
-def to_onnx(name: ActivationName) -> Any:
+def to_onnx(name: str) -> Any:
     """Converts an activation to the operators that tf2onnx writes for it."""
     import tensorflow as tf
     import tf2onnx
 
-    from rnnx.keras_models.keras_2_activations import find_activation
-
-    function = find_activation(name)
+    function = _find(name)
     signature = [tf.TensorSpec((None,), tf.float32, name="x")]
     with tf.device("/CPU:0"):
         traced = tf.function(function, input_signature=signature)

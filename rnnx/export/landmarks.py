@@ -18,11 +18,12 @@ from rnnx.reference import (
     Rearrange,
     Reshape,
     TakeMask,
+    TakePlaces,
     Transpose,
 )
 
 # The layers that pass the numbers of an input on as they are.
-_PASSING = (FoldTime, GetItem, Masking, Rearrange, Reshape, TakeMask, Transpose)
+_PASSING = (FoldTime, GetItem, Masking, Rearrange, Reshape, TakeMask, TakePlaces, Transpose)
 # Layers that compute with the numbers are not given larger ones.
 _MOST = 1e6
 

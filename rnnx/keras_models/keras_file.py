@@ -56,17 +56,23 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Cast", "Celu", "Clip", "Concatenate",
-        "ConvertToTensor", "Cumsum", "Divide", "Dot", "Einsum", "Elu", "Equal", "Exp", "ExpandDims", "Flip", "Gelu",
-        "GetItem", "Greater", "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Less", "LessEqual",
-        "Log", "Log1p", "LogSigmoid", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp", "Matmul",
-        "Max", "Maximum", "Mean", "Min", "Minimum", "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual",
-        "OnesLike", "Pad", "Power", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
-        "Sigmoid", "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Split",
-        "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "Subtract", "Sum", "Swapaxes", "Tanh", "TanhShrink",
-        "Tile", "Transpose", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "ArraySplit",
+        "Average", "Cast", "Celu", "Clip", "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos",
+        "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
+        "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Greater",
+        "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
+        "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
+        "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",
+        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power", "Prod",
+        "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
+        "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus",
+        "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
+        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
+        "Tril", "Triu", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
+# An operation that `keras.activations.relu(x)` makes of its own.
+_ACTIVATIONS = (("keras.src.activations.activations", "ReLU"),)
 _TEXTS = "the model should read ids or numbers; build a model of the layers after it, and export that"
 _HASHES = (
     "it hashes its input as text, which no operator of ONNX does; build a model of the layers after it, whose input is "
@@ -89,6 +95,31 @@ _REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
     **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
 }
+_JUMPS = "it jumps, so that rounding could decide between two results"
+_IN_LAYER = "use the layer of Keras that does the same, and save the model again"
+_OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
+_BEFORE = "compute it before the model, and give it to the model as an input"
+_NO_NUMBER = "replace what is not a number before the model reads it"
+# What to do about an operation that stays unsupported.
+_REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), f"{_JUMPS}; {_BEFORE}"
+    ),
+    **dict.fromkeys(("HardShrink", "Threshold"), f"{_JUMPS}; use soft_shrink or relu, and train the model again"),
+    **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
+    **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
+    **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
+    **dict.fromkeys(("Kron", "Outer", "Vdot", "Vstack"), _OF_BATCH),
+    "Inner": "use ops.matmul or ops.tensordot, and save the model again",
+    "OneHot": "use an Embedding whose weights are np.eye(n), or a CategoryEncoding, and save the model again",
+    **dict.fromkeys(
+        ("Isfinite", "Isinf", "Isnan", "NanToNum"), "replace what is not a number before the model reads it"
+    ),
+    **dict.fromkeys(("Diagonal", "Trace"), "multiply by np.eye(n), and sum over an axis"),
+    "BroadcastTo": "use ops.repeat or ops.tile, or an operation that repeats an axis of size 1 by itself",
+    "Slice": "use x[:, 2:5], which keeps the batch",
+}
+_NOT_FINITE = re.compile(rb"[:\[,]\s*(-?Infinity|NaN)\s*[,\]}]")
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
 _PLAIN = ("__keras_tensor__", "__tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
@@ -178,7 +209,16 @@ def read_config(text: bytes | str, version: str | None) -> dict[str, Any]:
     if len(text) > MAX_BYTES[CONFIG]:
         limit = MAX_BYTES[CONFIG] >> 20
         raise ModelError(f"its config has {len(text):,} bytes; at most {limit} MB are supported")
-    config = parse_json(text.encode() if isinstance(text, str) else text)
+    data = text.encode() if isinstance(text, str) else text
+    try:
+        config = parse_json(data)
+    except ValueError as error:
+        if (found := _NOT_FINITE.search(data)) is None:
+            raise
+        raise ModelError(
+            f"a setting of a layer or an operation is {found[1].decode()}, which is not supported; use a finite "
+            "number, or ops.max(ops.abs(x), axis) for ops.norm(x, ord=inf)"
+        ) from error
     _check_depth(config)
     if is_keras_2(version) or _lacks_modules(config):
         config = to_keras_3(config, version)
@@ -265,9 +305,12 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
         )
     if module is None and class_name in _PLAIN:
         return
+    if (module, class_name) in _ACTIVATIONS:
+        return
     if (module or "").startswith("keras.src.ops."):
         if class_name not in _OPERATIONS:
-            raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; nothing was exported")
+            remedy = _REMEDIES_OF_OPERATIONS.get(class_name, "nothing was exported")
+            raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; {remedy}")
         return
     if module == "keras.layers" or (module or "").startswith("keras.src.layers."):
         if class_name not in _LAYERS:

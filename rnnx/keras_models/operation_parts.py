@@ -6,7 +6,8 @@ Imports Keras.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import keras
@@ -18,8 +19,17 @@ from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
 
-# Turns an operation into its layer of the reference, or into one layer for each of its outputs.
-OperationReader: TypeAlias = Callable[[Any], reference.Layer | list[reference.Layer]]
+
+@dataclass(frozen=True)
+class Chain:
+    """Several layers, each of which reads the one before it, that compute one output of an operation together."""
+
+    layers: tuple[reference.Layer, ...]
+
+
+LayerOrChain: TypeAlias = reference.Layer | Chain
+# Turns an operation into its layer of the reference, or into one reading for each of its outputs.
+OperationReader: TypeAlias = Callable[[Any], LayerOrChain | list[LayerOrChain]]
 
 # The evidence of a file has them as text.
 MOST_CONSTANTS = 1 << 14
@@ -27,10 +37,12 @@ MOST_CONSTANTS = 1 << 14
 # The operations that round nothing.
 _EXACT = frozenset(
     {
-        "Abs", "Absolute", "All", "Any", "Cast", "Concatenate", "Equal", "ExpandDims", "Flip", "GetItem", "Greater",
-        "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min",
-        "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu", "Repeat", "Reshape", "Roll", "Split",
-        "Squeeze", "Stack", "Swapaxes", "Tile", "Transpose", "Unstack", "ZerosLike",
+        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
+        "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
+        "Hsplit", "Hstack", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum",
+        "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
+        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "Tile", "Transpose", "Tril",
+        "Triu", "Unstack", "ZerosLike",
     }
 )  # fmt: skip
 _EXACT_LAYERS = (
@@ -39,6 +51,13 @@ _EXACT_LAYERS = (
     layers.Cropping2D, layers.Concatenate, layers.MaxPooling1D, layers.MaxPooling2D, layers.CategoryEncoding,
     layers.Discretization, layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
+
+
+def chain(layers: Sequence[reference.Layer]) -> LayerOrChain:
+    """Returns layers that are computed one after the other; one that does nothing if there are none."""
+    if len(layers) == 1:
+        return layers[0]
+    return Chain(tuple(layers)) if layers else reference.ApplyFunction("linear")
 
 
 def is_operation(layer: Any) -> bool:

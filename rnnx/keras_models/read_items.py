@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from rnnx import reference
-from rnnx.keras_models.operation_parts import OperationReader, arguments_of, axes_of, inputs_of
+from rnnx.keras_models.operation_parts import LayerOrChain, OperationReader, arguments_of, axes_of, chain, inputs_of
 from rnnx.keras_models.read_layers import read_shape, refusal
 from rnnx.reference import Selection
 
 _WHOLE = Selection("slice")
 # The positions of an open time that a part may need; those that a network needs are found in `rnnx.reference.shapes`.
 _ENOUGH = 30
+# Of a matrix; the evidence of a file has them as text.
+_MOST_PLACES = 1 << 14
 
 
 def _read_get_item(operation: Any) -> reference.GetItem:
@@ -68,28 +71,97 @@ def _read_squeeze(operation: Any) -> reference.GetItem:
     return reference.GetItem(tuple(Selection("index", 0) if i in axes else _WHOLE for i in range(1, len(shape))))
 
 
+def _read_take(operation: Any) -> LayerOrChain:
+    """Reads `ops.take` at constant places of one axis."""
+    x, places = arguments_of(operation)[:2]
+    if not isinstance(x, keras.KerasTensor) or isinstance(places, keras.KerasTensor):
+        raise refusal(operation, "takes at computed places; only constant ones are supported, or an Embedding for ids")
+    if operation.axis is None or np.ndim(places) > 1:
+        raise refusal(operation, "should take at the places of a list, or at one place, along one axis")
+    (axis,) = axes_of(operation, operation.axis, len(x.shape), "takes of")
+    size = x.shape[axis]
+    most = _ENOUGH if size is None else size
+    found = [int(place) for place in np.ravel(places)]
+    if not found or not all(-most <= place < most for place in found):
+        raise refusal(operation, f"takes at {found!r:.60}, which an axis of size {size} does not have")
+    if np.ndim(places) == 0:
+        return reference.GetItem((*[_WHOLE] * (axis - 1), Selection("index", found[0])))
+    return reference.TakePlaces(axis, tuple(found))
+
+
+def _read_append(operation: Any) -> reference.Join:
+    if len(inputs_of(operation)) < 2 or operation.axis is None:
+        raise refusal(operation, "should append a computed tensor along one axis")
+    (axis,) = axes_of(operation, operation.axis, len(operation.output.shape), "appends along")
+    return reference.Join(axis, is_stacked=False)
+
+
+def _joins_along(axis: int) -> OperationReader:
+    """Returns the reader of a concatenation along an axis that the name of the operation says."""
+
+    def read(operation: Any) -> reference.Join:
+        if len(inputs_of(operation)) < len(arguments_of(operation)[0]) or len(operation.output.shape) <= axis:
+            raise refusal(operation, "should join computed tensors that have this axis; use ops.concatenate")
+        axes_of(operation, axis, len(operation.output.shape), "joins inputs along")
+        return reference.Join(axis, is_stacked=False)
+
+    return read
+
+
+def _read_fliplr(operation: Any) -> reference.GetItem:
+    return reference.GetItem((Selection("slice", step=-1),))
+
+
+def _read_array_split(operation: Any) -> list[LayerOrChain]:
+    """Reads parts of nearly the same size."""
+    axis, size = _fixed_axis(operation, operation.axis, "splits")
+    given = operation.indices_or_sections
+    parts = np.array_split(np.arange(size), given if isinstance(given, int) else list(given))
+    if not all(len(part) for part in parts):
+        raise refusal(operation, f"splits an axis of size {size} at {given}, which leaves nothing of a part")
+    before = (_WHOLE,) * (axis - 1)
+    return [reference.GetItem((*before, Selection("slice", int(part[0]), int(part[-1]) + 1))) for part in parts]
+
+
+def _keeps_triangle(*, is_lower: bool) -> OperationReader:
+    def read(operation: Any) -> reference.ChooseByConstants:
+        sizes = inputs_of(operation)[0].shape[-2:]
+        if len(inputs_of(operation)[0].shape) < 3 or None in sizes or np.prod(sizes) > _MOST_PLACES:
+            raise refusal(operation, f"should keep a part of matrices of a fixed size, of at most {_MOST_PLACES:,}")
+        ones = np.ones(sizes, int)
+        kept = np.tril(ones, operation.k) if is_lower else np.triu(ones, operation.k)
+        return reference.ChooseByConstants(tuple(map(int, kept.ravel())), tuple(map(int, sizes)), 0.0)
+
+    return read
+
+
 def _read_flip(operation: Any) -> reference.GetItem:
     rank = len(operation.output.shape)
     axes = axes_of(operation, operation.axis, rank, "flips")
     return reference.GetItem(tuple(Selection("slice", step=-1) if i in axes else _WHOLE for i in range(1, rank)))
 
 
-def _read_split(operation: Any) -> list[reference.Layer]:
-    """Reads a part of an axis for each output."""
-    axis, size = _fixed_axis(operation, operation.axis, "splits")
-    given = operation.indices_or_sections
-    count = given if isinstance(given, int) else 0
-    starts = [i * (size // count) for i in range(count)] if count else [0, *(int(end) for end in given)]
-    ends = [*starts[1:], size]
-    if any(start >= end for start, end in zip(starts, ends, strict=True)) or ends[-1] > size:
-        raise refusal(operation, f"splits an axis of size {size} at {given}; give places in order, within the axis")
-    before = (_WHOLE,) * (axis - 1)
-    return [
-        reference.GetItem((*before, Selection("slice", start, end))) for start, end in zip(starts, ends, strict=True)
-    ]
+def _splits(axis: int | None = None) -> OperationReader:
+    """Returns the reader of a split along an axis; None takes that of the operation."""
+
+    def read(operation: Any) -> list[LayerOrChain]:
+        along, size = _fixed_axis(operation, operation.axis if axis is None else axis, "splits")
+        given = operation.indices_or_sections
+        count = given if isinstance(given, int) else 0
+        starts = [i * (size // count) for i in range(count)] if count else [0, *(int(end) for end in given)]
+        ends = [*starts[1:], size]
+        if any(start >= end for start, end in zip(starts, ends, strict=True)) or ends[-1] > size:
+            raise refusal(operation, f"splits an axis of size {size} at {given}; give places in order, within the axis")
+        before = (_WHOLE,) * (along - 1)
+        return [
+            reference.GetItem((*before, Selection("slice", start, end)))
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    return read
 
 
-def _read_unstack(operation: Any) -> list[reference.Layer]:
+def _read_unstack(operation: Any) -> list[LayerOrChain]:
     axis, size = _fixed_axis(operation, operation.axis, "unstacks")
     return [reference.GetItem((*[_WHOLE] * (axis - 1), Selection("index", i))) for i in range(size)]
 
@@ -148,64 +220,87 @@ def _read_reshape(operation: Any) -> reference.Reshape:
     return read_shape(operation, inputs_of(operation)[0].shape, operation.output.shape)
 
 
-def _read_repeat(operation: Any) -> reference.Rearrange:
-    repeats = np.ravel(operation.repeats)
+def _read_repeat(operation: Any) -> LayerOrChain:
+    repeats = [int(count) for count in np.ravel(operation.repeats)]
     if operation.axis is None or len(repeats) > 1 or repeats[0] < 1:
-        raise refusal(operation, "should repeat each element of one axis a fixed number of times")
+        raise refusal(
+            operation, "should repeat each element of one axis a fixed number of times; ops.take repeats some of them"
+        )
     (axis,) = axes_of(operation, operation.axis, len(operation.output.shape), "repeats")
-    return reference.Rearrange("repeat", axis, int(repeats[0]))
+    return reference.Rearrange("repeat", axis, repeats[0])
 
 
-def _read_tile(operation: Any) -> reference.Rearrange:
+def _read_tile(operation: Any) -> LayerOrChain:
     rank = len(inputs_of(operation)[0].shape)
     repeats = [int(count) for count in np.ravel(operation.repeats)]
     repeats = [1] * (rank - len(repeats)) + repeats
-    tiled = [axis for axis, count in enumerate(repeats) if count != 1]
-    if len(repeats) > rank or 0 in tiled or len(tiled) > 1 or min(repeats) < 1:
-        raise refusal(operation, f"has repeats={operation.repeats!r:.60}; only one axis of each row may be tiled")
-    axis = tiled[0] if tiled else rank - 1
-    return reference.Rearrange("tile", axis, repeats[axis])
+    if len(repeats) > rank or repeats[0] != 1 or min(repeats) < 1:
+        raise refusal(operation, f"has repeats={operation.repeats!r:.60}; only axes of each row may be tiled")
+    return chain([reference.Rearrange("tile", axis, count) for axis, count in enumerate(repeats) if count > 1])
 
 
-def _read_roll(operation: Any) -> reference.Rearrange:
+def _read_roll(operation: Any) -> LayerOrChain:
     axes: Any = [] if operation.axis is None else np.ravel(operation.axis)
-    if len(axes) != 1 or np.size(operation.shift) != 1:
-        raise refusal(operation, "should move the elements of one axis")
-    (axis,) = axes_of(operation, int(axes[0]), len(operation.output.shape), "rolls")
-    return reference.Rearrange("roll", axis, int(np.ravel(operation.shift)[0]))
-
-
-def _read_pad(operation: Any) -> reference.Pad:
-    _, *values = arguments_of(operation)
+    if len(axes) == 0:
+        raise refusal(operation, "should move the elements along axes of each row; give an axis")
+    shifts = np.broadcast_to(np.ravel(operation.shift), len(axes))
     rank = len(operation.output.shape)
+    return chain(
+        [
+            reference.Rearrange("roll", axes_of(operation, int(axis), rank, "rolls")[0], int(shift))
+            for axis, shift in zip(axes, shifts, strict=True)
+        ]
+    )
+
+
+def _read_pad(operation: Any) -> LayerOrChain:
+    _, *values = arguments_of(operation)
+    shape = inputs_of(operation)[0].shape
     widths = [tuple(map(int, width)) for width in operation.pad_width]
-    widths = widths * rank if len(widths) == 1 else widths
-    padded = [axis for axis, width in enumerate(widths) if any(width)]
-    if operation.mode != "constant":
-        raise refusal(operation, f"has mode={operation.mode!r}; only 'constant' is supported")
-    if len(padded) > 1 or 0 in padded or min(min(width) for width in widths) < 0:
-        raise refusal(operation, f"has pad_width={operation.pad_width!r:.80}; only one axis of each row may be padded")
-    axis = padded[0] if padded else rank - 1
-    number = 0.0 if not values or values[0] is None else float(np.float32(values[0]))
-    before, after = widths[axis]
-    return reference.Pad(axis, before, after, number)
+    widths = widths * len(shape) if len(widths) == 1 else widths
+    if any(widths[0]) or min(min(width) for width in widths) < 0:
+        raise refusal(operation, f"has pad_width={operation.pad_width!r:.80}; only axes of each row may be padded")
+    padded = [(axis, *width) for axis, width in enumerate(widths) if any(width)]
+    if operation.mode == "constant":
+        number = 0.0 if not values or values[0] is None else float(np.float32(values[0]))
+        return chain([reference.Pad(axis, before, after, number) for axis, before, after in padded])
+    if operation.mode != "reflect" or any(shape[axis] is None for axis, *_ in padded):
+        raise refusal(
+            operation,
+            f"has mode={operation.mode!r}; only 'constant' is supported, and 'reflect' along axes of a fixed size",
+        )
+    return chain(
+        [
+            reference.TakePlaces(axis, tuple(map(int, np.pad(np.arange(shape[axis]), (before, after), mode="reflect"))))
+            for axis, before, after in padded
+        ]
+    )
 
 
 READERS_OF_ITEMS: Mapping[str, OperationReader] = {
+    "Append": _read_append,
+    "ArraySplit": _read_array_split,
     "Concatenate": _joins(is_stacked=False),
+    "Dstack": _joins_along(2),
     "ExpandDims": _read_expand_dims,
     "Flip": _read_flip,
+    "Fliplr": _read_fliplr,
     "GetItem": _read_get_item,
+    "Hsplit": _splits(1),
+    "Hstack": _joins_along(1),
     "Moveaxis": _read_move,
     "Pad": _read_pad,
     "Repeat": _read_repeat,
     "Reshape": _read_reshape,
     "Roll": _read_roll,
-    "Split": _read_split,
+    "Split": _splits(),
     "Squeeze": _read_squeeze,
     "Stack": _joins(is_stacked=True),
     "Swapaxes": _read_swap,
+    "Take": _read_take,
     "Tile": _read_tile,
     "Transpose": _read_transpose,
+    "Tril": _keeps_triangle(is_lower=True),
+    "Triu": _keeps_triangle(is_lower=False),
     "Unstack": _read_unstack,
 }

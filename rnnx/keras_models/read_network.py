@@ -16,7 +16,7 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
-from rnnx.keras_models.operation_parts import is_operation
+from rnnx.keras_models.operation_parts import Chain, is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
 from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding, read_masking
 from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
@@ -131,9 +131,7 @@ def _require_choice(node: Node) -> None:
 def _read_layer(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input]) -> tuple[list[Node], list[str]]:
     """Returns the nodes of a layer or an operation, and the node of each of its outputs."""
     if is_operation(layer):
-        read = read_operation(layer)
-        nodes = [Node(f"{layer.name}.{i}" if i else layer.name, part, inputs) for i, part in enumerate(read)]
-        return nodes, [node.name for node in nodes]
+        return _read_operation(layer, inputs)
     if layer.dtype_policy.name != "float32":
         raise refusal(layer, f"computes in {layer.dtype_policy.name}; only float32 is supported")
     # The exact type, because a subclass may compute anything.
@@ -155,3 +153,16 @@ def _read_layer(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input])
         moved = reference.FoldTime() if type(layer) is Fold else reference.UnfoldTime()
         return [Node(layer.name, moved, inputs)], [layer.name]
     return [Node(layer.name, read_layer(layer), inputs)], [layer.name]
+
+
+def _read_operation(operation: Any, inputs: tuple[str, ...]) -> tuple[list[Node], list[str]]:
+    nodes: list[Node] = []
+    ends = []
+    for i, reading in enumerate(read_operation(operation)):
+        name, reads = f"{operation.name}.{i}" if i else operation.name, inputs
+        parts = reading.layers if isinstance(reading, Chain) else (reading,)
+        for k, part in enumerate(parts, start=1):
+            nodes.append(Node(name if k == len(parts) else f"{name}.part{k}", part, reads))
+            reads = (nodes[-1].name,)
+        ends.append(name)
+    return nodes, ends

@@ -7,6 +7,7 @@ operation; those that move numbers are in `read_items`. Imports Keras.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import pi
 from typing import Any
 
 import keras
@@ -14,9 +15,12 @@ import numpy as np
 
 from rnnx import reference
 from rnnx.keras_models.operation_parts import (
+    MOST_CONSTANTS,
+    LayerOrChain,
     OperationReader,
     arguments_of,
     axes_of,
+    chain,
     constant_of,
     inputs_of,
     is_exact,
@@ -24,6 +28,7 @@ from rnnx.keras_models.operation_parts import (
 )
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
 _OF_ANY_TYPE = frozenset(
@@ -33,8 +38,6 @@ _OF_ANY_TYPE = frozenset(
         "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
 )  # fmt: skip
-# The evidence of a file has them as text.
-_MOST_CONSTANTS = 1 << 14
 _TYPES = ("float32", "bool", "int32", "int64")
 # The comparison that says the same with its operands exchanged.
 _EXCHANGED: Mapping[Any, Any] = {
@@ -47,26 +50,26 @@ _EXCHANGED: Mapping[Any, Any] = {
 }
 
 
-def read_operation(operation: Any) -> list[reference.Layer]:
-    """Turns an operation into its layer of the reference, or into one for each of its outputs.
+def read_operation(operation: Any) -> list[LayerOrChain]:
+    """Turns an operation into what it is in the reference: a layer, or a chain of them, for each of its outputs.
 
     Raises:
         ModelError: If the operation, or one of its settings, is not supported.
     """
     name = type(operation).__name__
     reader = _READERS.get(name)
-    if reader is None or not type(operation).__module__.startswith("keras.src.ops."):
+    if reader is None or not type(operation).__module__.startswith(("keras.src.ops.", "keras.src.activations.")):
         raise refusal(operation, "is of an unsupported class")
     for tensor in (*inputs_of(operation), *outputs_of(operation)):
         if tensor.dtype not in (_TYPES if name in _OF_ANY_TYPE else _TYPES[:1]):
             raise refusal(operation, f"computes with numbers of type {tensor.dtype}; only float32 is supported")
     if any(len(tensor.shape) < 1 for tensor in outputs_of(operation)):
         raise refusal(operation, "has a result without the axis of the batch, which is not supported")
-    layers = reader(operation)
-    layers = layers if isinstance(layers, list) else [layers]
-    if len(layers) != len(outputs_of(operation)):
+    readings = reader(operation)
+    readings = readings if isinstance(readings, list) else [readings]
+    if len(readings) != len(outputs_of(operation)):
         raise refusal(operation, f"has {len(outputs_of(operation))} outputs, which is not supported")
-    return layers
+    return readings
 
 
 def _combines(name: Any) -> OperationReader:
@@ -111,24 +114,40 @@ def _applies(function: Any) -> OperationReader:
     return lambda _: reference.ApplyFunction(function)
 
 
-def _applies_plainly(function: Any, **settings: float) -> OperationReader:
-    """Returns the reader of an operation whose settings have the values that the function has as an activation."""
-
-    def read(operation: Any) -> reference.ApplyFunction:
-        for name, value in settings.items():
-            if getattr(operation, name) != value:
-                raise refusal(operation, f"has {name}={getattr(operation, name)!r}; only {value!r} is supported")
-        return reference.ApplyFunction(function)
-
-    return read
-
-
 def _read_gelu(operation: Any) -> reference.ApplyFunction:
     return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
 
 
+def _read_relu(operation: Any) -> LayerOrChain:
+    """Reads the operation that `keras.activations.relu` makes, with its slope and its largest value."""
+    if operation.threshold:
+        raise refusal(
+            operation,
+            f"has threshold={operation.threshold!r}, where it jumps, so that rounding could decide between two "
+            "results; train with threshold=0",
+        )
+    slope, most = float(operation.negative_slope), operation.max_value
+    relu = reference.ApplyWithNumber("leaky_relu", slope) if slope else reference.ApplyFunction("relu")
+    cap = [] if most is None else [reference.CombineNumber("minimum", float(np.float32(most)), is_first=False)]
+    return chain([relu, *cap])
+
+
+def _applies_with(function: Any, setting: str) -> OperationReader:
+    """Returns the reader of an operation whose setting is the number of the function; rounded as Keras does."""
+    return lambda operation: reference.ApplyWithNumber(function, float(np.float32(getattr(operation, setting))))
+
+
+def _multiplies(number: float) -> OperationReader:
+    return lambda _: reference.CombineNumber("multiply", number, is_first=False)
+
+
 def _read_leaky_relu(operation: Any) -> reference.ApplyWithNumber:
     return reference.ApplyWithNumber("leaky_relu", float(operation.negative_slope))
+
+
+def _read_celu(operation: Any) -> reference.Layer:
+    alpha = float(np.float32(operation.alpha))
+    return reference.ApplyFunction("celu") if alpha == 1 else reference.ApplyWithNumber("celu", alpha)
 
 
 def _read_elu(operation: Any) -> reference.ApplyWithNumber:
@@ -201,11 +220,11 @@ def _read_constant_choice(operation: Any, condition: Any, others: list[Any]) -> 
     sizes = sizes[1:] if len(sizes) == len(x.shape) and sizes[0] == 1 else sizes
     whole = tuple(x.shape[1:])[-len(sizes) :] if sizes else ()
     fits = len(sizes) < len(x.shape) and all(size in (1, own) for size, own in zip(sizes, whole, strict=True))
-    if condition.size != np.prod(sizes) or not fits or condition.size > _MOST_CONSTANTS:
+    if condition.size != np.prod(sizes) or not fits or condition.size > MOST_CONSTANTS:
         raise refusal(
             operation,
             f"chooses by constants of the shape {condition.shape}, which are not those of one row of {x.shape}, or "
-            f"more than {_MOST_CONSTANTS:,}",
+            f"more than {MOST_CONSTANTS:,}",
         )
     values = tuple(int(value != 0) for value in condition.ravel())
     return reference.ChooseByConstants(values, sizes, float(constant_of(number).reshape(())), is_first)
@@ -223,22 +242,58 @@ def _fills(number: float) -> OperationReader:
     return lambda _: reference.Fill(number)
 
 
+def _read_full_like(operation: Any) -> reference.Fill:
+    arguments = arguments_of(operation)
+    if len(arguments) < 2 or isinstance(arguments[1], keras.KerasTensor) or np.size(arguments[1]) != 1:
+        raise refusal(operation, "fills with computed numbers, or several; only a number is supported")
+    return reference.Fill(float(constant_of(arguments[1]).reshape(())))
+
+
 def _reduces(name: Any) -> OperationReader:
-    def read(operation: Any) -> reference.Reduce:
-        if getattr(operation, "initial", None) is not None:
-            raise refusal(operation, "has an initial value, which is not supported")
+    def read(operation: Any) -> LayerOrChain:
         axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
-        return reference.Reduce(name, axes, bool(operation.keepdims))
+        reduced = reference.Reduce(name, axes, bool(getattr(operation, "keepdims", False)))
+        initial = getattr(operation, "initial", None)
+        if initial is None:
+            return reduced
+        if np.size(initial) != 1 or isinstance(initial, keras.KerasTensor):
+            raise refusal(operation, "has computed initial values, or several; only a number is supported")
+        number = float(np.float32(np.reshape(initial, ())))
+        combined: Any = {"max": "maximum", "min": "minimum"}[name]
+        return chain([reduced, reference.CombineNumber(combined, number, is_first=False)])
 
     return read
 
 
-def _read_norm(operation: Any) -> reference.Reduce:
+def _read_norm(operation: Any) -> LayerOrChain:
     rank = len(inputs_of(operation)[0].shape)
     axes = axes_of(operation, operation.axis, rank, "reduces")
+    if operation.ord == 1 and len(axes) == 1:
+        return chain([reference.ApplyFunction("absolute"), reference.Reduce("sum", axes, bool(operation.keepdims))])
     if operation.ord not in ((None, 2) if len(axes) == 1 else (None, "fro")):
-        raise refusal(operation, f"has ord={operation.ord!r}; only the root of the sum of squares is supported")
+        raise refusal(
+            operation, f"has ord={operation.ord!r}; only the root of the sum of squares, and 1 over one axis, are "
+            "supported"
+        )  # fmt: skip
     return reference.Reduce("norm", axes, bool(operation.keepdims))
+
+
+def _read_moments(operation: Any) -> list[LayerOrChain]:
+    axes = axes_of(operation, operation.axes, len(inputs_of(operation)[0].shape), "reduces")
+    return [reference.Reduce(name, axes, bool(operation.keepdims)) for name in ("mean", "variance")]
+
+
+def _axis_and_size(operation: Any) -> tuple[int, int | None]:
+    shape = inputs_of(operation)[0].shape
+    (axis,) = axes_of(operation, operation.axis, len(shape), "works along")
+    return axis, shape[axis]
+
+
+def _read_diff(operation: Any) -> LayerOrChain:
+    axis, size = _axis_and_size(operation)
+    if operation.n < 1 or (size is not None and size <= operation.n):
+        raise refusal(operation, f"has n={operation.n!r}, which leaves nothing of an axis of size {size}")
+    return chain([reference.ApplyAlong("differences", axis)] * int(operation.n))
 
 
 def _along(name: Any) -> OperationReader:
@@ -261,57 +316,9 @@ def _read_normalize(operation: Any) -> reference.ApplyAlong:
     return reference.ApplyAlong("normalize", axis, float(least))
 
 
-def _read_matmul(operation: Any) -> reference.Layer:
-    first, second = arguments_of(operation)[:2]
-    tensors = inputs_of(operation)
-    if len(tensors) == 2:
-        shapes = [tuple(tensor.shape) for tensor in tensors]
-        if len(shapes[0]) < 3 or len(shapes[0]) != len(shapes[1]) or shapes[0][1:-2] != shapes[1][1:-2]:
-            raise refusal(
-                operation,
-                f"multiplies tensors of the shapes {shapes[0]} and {shapes[1]}; only a matrix of each row, with the "
-                "same axes in front of it, is supported",
-            )
-        return reference.MultiplyTensors()
-    is_first = tensors[0] is second
-    matrix = constant_of(first if is_first else second)
-    if matrix.ndim != 2 or (is_first and len(second.shape) < 3):
-        raise refusal(operation, f"multiplies by constants of the shape {matrix.shape}; only a matrix is supported")
-    return reference.MultiplyMatrix(matrix, is_first)
-
-
-def _read_dot(operation: Any) -> reference.Layer:
-    if isinstance(arguments_of(operation)[1], keras.KerasTensor):
-        raise refusal(operation, "multiplies by a computed tensor; use ops.matmul or ops.einsum")
-    return _read_matmul(operation)
-
-
-def _read_einsum(operation: Any) -> reference.Einsum:
-    tensors = inputs_of(operation)
-    equation = operation.subscripts.replace(" ", "")
-    operands, _, result = equation.partition("->")
-    letters = operands.split(",")
-    is_plain = all(len(set(word)) == len(word) and word.isalpha() for word in (*letters, result))
-    if len(tensors) != 2 or len(arguments_of(operation)) != 2 or len(letters) != 2 or not result or not is_plain:
-        raise refusal(
-            operation, f"has the equation {equation!r:.60}; only two computed tensors, a letter for each axis, and a "
-            "result are supported"
-        )  # fmt: skip
-    first, second = letters
-    batch = {word[0] for word in (first, second, result)}
-    alone = (set(first) ^ set(second)) - set(result)
-    sizes = dict(zip(first, tensors[0].shape, strict=True))
-    repeated = [each for each, size in zip(second, tensors[1].shape, strict=True) if sizes.get(each, size) != size]
-    if len(batch) != 1 or alone or repeated:
-        raise refusal(
-            operation, f"has the equation {equation!r:.60}; supported is a product of matrices, of which the batch is "
-            "the first axis"
-        )  # fmt: skip
-    return reference.Einsum(first, second, result)
-
-
 _READERS: Mapping[str, OperationReader] = {
     **READERS_OF_ITEMS,
+    **READERS_OF_PRODUCTS,
     "Abs": _applies("absolute"),
     "Absolute": _applies("absolute"),
     "Add": _combines("add"),
@@ -319,16 +326,27 @@ _READERS: Mapping[str, OperationReader] = {
     "Amax": _reduces("max"),
     "Amin": _reduces("min"),
     "Any": _reduces("max"),
+    "Arcsinh": _applies("arcsinh"),
+    "Arctan": _applies("arctan"),
     "Cast": _read_cast,
-    "Celu": _applies_plainly("celu", alpha=1.0),
+    "Celu": _read_celu,
     "Clip": _read_clip,
+    # TensorFlow returns real numbers themselves, with their mask.
+    "Conj": lambda _: reference.Activation("linear"),
+    "Conjugate": lambda _: reference.Activation("linear"),
+    "Copy": _applies("linear"),
+    "Cos": _applies("cos"),
+    "Cosh": _applies("cosh"),
     "Cumsum": _along("cumsum"),
+    "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),
-    "Dot": _read_dot,
-    "Einsum": _read_einsum,
     "Elu": _read_elu,
     "Equal": _compares("equal"),
+    "Erf": _applies("erf"),
+    "Erfc": _applies("erfc"),
     "Exp": _applies("exponential"),
+    "Expm1": _applies("expm1"),
+    "Fabs": _applies("absolute"),
     "Gelu": _read_gelu,
     "Greater": _compares("greater"),
     "GreaterEqual": _compares("greater_equal"),
@@ -339,14 +357,15 @@ _READERS: Mapping[str, OperationReader] = {
     "Less": _compares("less"),
     "LessEqual": _compares("less_equal"),
     "Log": _applies("log"),
+    "Log10": _applies("log10"),
     "Log1p": _applies("log1p"),
+    "Log2": _applies("log2"),
     "LogSigmoid": _applies("log_sigmoid"),
     "LogSoftmax": _along("log_softmax"),
     "LogicalAnd": _combines("minimum"),
     "LogicalNot": lambda _: reference.Compare("equal", 0.0),
     "LogicalOr": _combines("maximum"),
     "Logsumexp": _reduces("log_sum_exp"),
-    "Matmul": _read_matmul,
     "Max": _reduces("max"),
     "Maximum": _combines("maximum"),
     "Mean": _reduces("mean"),
@@ -359,6 +378,9 @@ _READERS: Mapping[str, OperationReader] = {
     "NotEqual": _compares("not_equal"),
     "OnesLike": _fills(1.0),
     "Power": _read_power,
+    "Rad2deg": _multiplies(180.0 / pi),
+    "ReLU": _read_relu,
+    "Real": lambda _: reference.Activation("linear"),
     "Reciprocal": _applies("reciprocal"),
     "Relu": _applies("relu"),
     "Relu6": _applies("relu6"),
@@ -366,7 +388,9 @@ _READERS: Mapping[str, OperationReader] = {
     "Selu": _applies("selu"),
     "Sigmoid": _applies("sigmoid"),
     "Silu": _applies("silu"),
-    "SoftShrink": _applies_plainly("soft_shrink", threshold=0.5),
+    "Sin": _applies("sin"),
+    "Sinh": _applies("sinh"),
+    "SoftShrink": _applies_with("soft_shrink", "threshold"),
     "Softmax": _along("softmax"),
     "Softplus": _applies("softplus"),
     "Softsign": _applies("softsign"),
@@ -374,14 +398,22 @@ _READERS: Mapping[str, OperationReader] = {
     "SparseSigmoid": _applies("sparse_sigmoid"),
     "Sqrt": _applies("sqrt"),
     "Square": _applies("square"),
-    "Squareplus": _applies_plainly("squareplus", b=4),
+    "Squareplus": _applies_with("squareplus", "b"),
     "Std": _reduces("deviation"),
+    "StopGradient": _applies("linear"),
     "Subtract": _combines("subtract"),
     "Sum": _reduces("sum"),
+    "Tan": _applies("tan"),
     "Tanh": _applies("tanh"),
     "TanhShrink": _applies("tanh_shrink"),
     "TrueDivide": _combines("divide"),
     "Var": _reduces("variance"),
     "Where": _read_where,
     "ZerosLike": _fills(0.0),
+    "Moments": _read_moments,
+    "Diff": _read_diff,
+    "Prod": _reduces("product"),
+    "Ptp": _reduces("range"),
+    "Logaddexp": _combines("log_add_exp"),
+    "FullLike": _read_full_like,
 }

@@ -12,6 +12,7 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
 | `log`, `power` | `powers` |
 | the activations and their allowances | `activations` |
+| other functions, such as sin and erf | `elementary` |
 
 A new primitive is a function in one of these files. Given plain arrays it returns NumPy's result; given tracked ones it
 calls `Tracked.result` with the value, the inherited error, the links for the backward pass, and the terms if it is a
@@ -22,6 +23,7 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
+from rnnx.primitives.elementary import FUNCTIONS, FunctionName
 from rnnx.primitives.functions import activate, apply, largest, log_softmax, maximum, norm, softmax, unit, variance
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
@@ -33,9 +35,11 @@ from rnnx.primitives.tracked import Trace, Tracked
 
 __all__ = [
     "ACTIVATIONS",
+    "FUNCTIONS",
     "ActivationFunction",
     "ActivationName",
     "Array",
+    "FunctionName",
     "Mask",
     "Trace",
     "Tracked",

@@ -9,11 +9,12 @@ Imports numpy only. Import the layers and the network from here.
 
 from rnnx.primitives import ActivationName, Array, Mask, activate
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
+from rnnx.reference.choices import Choose, ChooseByConstants, Compare, Fill
 from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, Transpose
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, TakePlaces, Transpose
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
@@ -35,14 +36,10 @@ from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
     ApplyWithNumber,
-    Choose,
-    ChooseByConstants,
     Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    Compare,
-    Fill,
     Reduce,
 )
 from rnnx.reference.pointwise import (
@@ -191,6 +188,7 @@ __all__ = [
     "SimpleRNN",
     "Softmax",
     "TakeMask",
+    "TakePlaces",
     "Tensor",
     "Transpose",
     "UnfoldTime",

@@ -118,6 +118,28 @@ class Rearrange:
 
 
 @dataclass(frozen=True)
+class TakePlaces:
+    """Takes the elements of an axis at some places, in their order; a place may be taken several times.
+
+    Attributes:
+        axis: The axis.
+        places: The places; negative ones are counted from the end.
+    """
+
+    axis: int
+    places: tuple[int, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        require_axes(x, self.axis)
+        size = x.values.shape[self.axis]
+        places = np.array(self.places)
+        if (places >= size).any() or (places < -size).any():
+            raise ValueError(f"the input has no such place: an axis of size {size}")
+        index = np.where(places < 0, places + size, places)
+        return Tensor(_take(x.values, self.axis, index, np.ones(len(index), np.bool_), 0.0))
+
+
+@dataclass(frozen=True)
 class Pad:
     """Adds elements at both ends of an axis.
 

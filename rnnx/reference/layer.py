@@ -8,25 +8,22 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from rnnx.reference.attention import AdditiveAttention, AdditiveWeights, Attention, AttentionWeights, Dot
+from rnnx.reference.choices import Choose, ChooseByConstants, Compare, Fill
 from rnnx.reference.conv_lstm import ConvLSTM
 from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
-from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Transpose
+from rnnx.reference.items import GetItem, Join, Pad, Rearrange, TakePlaces, Transpose
 from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
 from rnnx.reference.operations import (
     ApplyAlong,
     ApplyFunction,
     ApplyWithNumber,
-    Choose,
-    ChooseByConstants,
     Clip,
     CombineConstants,
     CombineNumber,
     CombineTensors,
-    Compare,
-    Fill,
     Reduce,
 )
 from rnnx.reference.pointwise import (
@@ -87,7 +84,7 @@ Layer: TypeAlias = (
     | GlobalMaxPooling1D | Pooling1D | ZeroPadding1D | RepeatVector | Reshape | Dense | Activation | LeakyReLU | ELU
     | UpSampling1D | Rescaling | BatchNormalization | LayerNormalization
     | GetItem | CombineTensors | CombineNumber | CombineConstants | ApplyFunction | Reduce | Join | Transpose
-    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange
+    | ApplyAlong | ApplyWithNumber | Choose | ChooseByConstants | Clip | Compare | Fill | Pad | Rearrange | TakePlaces
     | MultiplyMatrix | MultiplyTensors | Einsum
     | CappedReLU | AxesNormalization | AxisBatchNormalization | FeatureRescaling | GroupNormalization
     | DeviationNormalization | PReLU | Normalization | UnitNormalization | RMSNormalization

@@ -2,26 +2,31 @@
 
 Keras writes `a + b` and `ops.mean(x, axis=1)` into a model as operations between its layers. They read no mask, and
 their results have none. Axes are counted from the batch, which is axis 0. `items` has the operations that move numbers,
-and `matrices` those that multiply matrices.
+`matrices` those that multiply matrices, and `choices` those that compare and choose.
 
 Source: as Keras 3 defines them (`keras.ops`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
+from math import log as log_of
 from math import pi
 from math import sqrt as sqrt_of
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from rnnx.primitives import (
+    FUNCTIONS,
     ActivationName,
     Array,
+    FunctionName,
     activate,
+    apply,
     divide_by_count,
-    exact,
     largest,
     log,
     log_softmax,
@@ -32,14 +37,12 @@ from rnnx.primitives import (
     softmax,
     sqrt,
     swap,
-    where,
 )
 from rnnx.reference.items import require_axes
 from rnnx.reference.pointwise import ELU, LeakyReLU
 from rnnx.reference.tensor import Tensor
 
-Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
-Relation = Literal["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"]
+Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "log_add_exp"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ def _combine(operation: Arithmetic, a: Array, b: Array) -> Array:
             return maximum(a, b)
         case "minimum":
             return -maximum(-a, -b)
+        case "log_add_exp":
+            difference = a - b
+            return maximum(a, b) + log(1.0 + activate("exponential", -maximum(difference, -difference)))
     raise ValueError(f"operation {operation!r} is not supported")
 
 
@@ -126,62 +132,78 @@ def _divide(a: Any, b: Any) -> Array:
 
 @dataclass(frozen=True)
 class ApplyFunction:
-    """Applies a function to each element: an activation but softmax, or one of those below.
+    """Applies a function to each element: an activation but softmax, an elementary function, or one of those below.
 
     `gelu_tanh` is the approximation of gelu that `keras.ops.gelu` computes unless it is told otherwise.
     """
 
     function: Literal[
-        ActivationName, "absolute", "gelu_tanh", "log", "log1p", "negative", "reciprocal", "rsqrt", "sqrt", "square",
+        ActivationName, FunctionName, "absolute", "cosh", "erfc", "expm1", "gelu_tanh", "log", "log10", "log1p", "log2",
+        "negative", "reciprocal", "rsqrt", "sinh", "sqrt", "square", "tan",
     ]  # fmt: skip
 
     def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(self._apply(x.values))
+        apply_it = _FUNCTIONS.get(self.function)
+        return Tensor(
+            activate(cast(ActivationName, self.function), x.values) if apply_it is None else apply_it(x.values)
+        )
 
-    def _apply(self, x: Array) -> Array:
-        match self.function:
-            case "absolute":
-                return maximum(x, -x)
-            case "gelu_tanh":
-                inner = (x + 0.044715 * power(x, 3.0)) * np.sqrt(2 / pi)
-                return 0.5 * x * (1.0 + activate("tanh", inner))
-            case "log":
-                return log(x)
-            case "log1p":
-                return log(1.0 + x)
-            case "negative":
-                return -x
-            case "reciprocal":
-                return _divide(1.0, x)
-            case "rsqrt":
-                return rsqrt(x)
-            case "sqrt":
-                return sqrt(x)
-            case "square":
-                return x * x
-        return activate(self.function, x)
+
+def _gelu_tanh(x: Array) -> Array:
+    inner = (x + 0.044715 * power(x, 3.0)) * np.sqrt(2 / pi)
+    return 0.5 * x * (1.0 + activate("tanh", inner))
+
+
+# The functions that are no activations.
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    **{name: partial(apply, function) for name, function in FUNCTIONS.items()},
+    "absolute": lambda x: maximum(x, -x),
+    "cosh": lambda x: (activate("exponential", x) + activate("exponential", -x)) * 0.5,
+    "erfc": lambda x: 1.0 - apply(FUNCTIONS["erf"], x),
+    "expm1": lambda x: activate("exponential", x) - 1.0,
+    "gelu_tanh": _gelu_tanh,
+    "log": log,
+    "log10": lambda x: log(x) * (1.0 / log_of(10.0)),
+    "log1p": lambda x: log(1.0 + x),
+    "log2": lambda x: log(x) * (1.0 / log_of(2.0)),
+    "negative": lambda x: -x,
+    "reciprocal": lambda x: _divide(1.0, x),
+    "rsqrt": rsqrt,
+    "sinh": lambda x: (activate("exponential", x) - activate("exponential", -x)) * 0.5,
+    "sqrt": sqrt,
+    "square": lambda x: x * x,
+    "tan": lambda x: _divide(apply(FUNCTIONS["sin"], x), apply(FUNCTIONS["cos"], x)),
+}
 
 
 @dataclass(frozen=True)
 class ApplyWithNumber:
-    """Applies a function that has a parameter to each element: `elu`, `leaky_relu`, or a power.
+    """Applies a function that has a parameter to each element, such as `elu`, `leaky_relu`, or a power.
 
     Attributes:
         function: Which.
-        number: The scale of the exponential, the slope below zero, or the exponent.
+        number: The scale of the exponential, the slope below zero, the exponent, what `squareplus` adds to the square,
+            or half the width in which `soft_shrink` is 0.
     """
 
-    function: Literal["elu", "leaky_relu", "power"]
+    function: Literal["celu", "elu", "leaky_relu", "power", "soft_shrink", "squareplus"]
     number: float
 
     def __call__(self, x: Tensor) -> Tensor:
         match self.function:
+            case "celu":
+                below = activate("exponential", -activate("relu", -x.values) * (1.0 / self.number)) - 1.0
+                return Tensor(activate("relu", x.values) + below * self.number)
             case "elu":
                 return Tensor(ELU(self.number)(x).values)
             case "leaky_relu":
                 return Tensor(LeakyReLU(self.number)(x).values)
             case "power":
                 return Tensor(power(x.values, self.number))
+            case "soft_shrink":
+                return Tensor(x.values - _clip(x.values, -self.number, self.number))
+            case "squareplus":
+                return Tensor((x.values + sqrt(x.values * x.values + self.number)) * 0.5)
         raise ValueError(f"function {self.function!r} is not supported")
 
 
@@ -201,93 +223,17 @@ def _clip(x: Array, least: Any, most: Any) -> Array:
 
 
 @dataclass(frozen=True)
-class Compare:
-    """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
-
-    The inputs are exact, so that no rounding decides.
-
-    Attributes:
-        comparison: How.
-        number: The number; None if there are two inputs.
-    """
-
-    comparison: Relation
-    number: float | None = None
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        a, *others = (exact(x.values) for x in inputs)
-        b = others[0] if others else np.float64(self.number or 0.0)
-        compare = getattr(np, self.comparison)
-        # What is not a number stays visible.
-        return Tensor(np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b).astype(np.float64)))
-
-
-@dataclass(frozen=True)
-class Choose:
-    """Takes numbers where a condition, its first input, is 1, and others where it is 0.
-
-    The condition is exact, as the result of a comparison.
-
-    Attributes:
-        first: The number that is taken where the condition is 1; None if it is an input.
-        second: The number that is taken elsewhere; None if it is an input.
-    """
-
-    first: float | None = None
-    second: float | None = None
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        condition, *others = (x.values for x in inputs)
-        given = exact(condition)
-        rest = iter(others)
-        a, b = (next(rest) if number is None else np.float64(number) for number in (self.first, self.second))
-        chosen = where(given != 0, a, b)
-        return Tensor(where(np.isnan(given), np.nan, chosen) if np.isnan(given).any() else chosen)
-
-
-@dataclass(frozen=True)
-class ChooseByConstants:
-    """Takes the numbers of its input where a constant is 1, and a number where it is 0, as a causal mask does.
-
-    Attributes:
-        condition: The constants of a row, one after the other.
-        sizes: Their shape; an axis of size 1 is repeated.
-        number: The number.
-        is_first: Whether the number is taken where the constant is 1 instead.
-    """
-
-    condition: tuple[int, ...]
-    sizes: tuple[int, ...]
-    number: float
-    is_first: bool = False
-
-    def __call__(self, x: Tensor) -> Tensor:
-        is_taken = (np.reshape(self.condition, self.sizes) != 0) != self.is_first
-        return Tensor(where(np.broadcast_to(is_taken, x.values.shape), x.values, self.number))
-
-
-@dataclass(frozen=True)
-class Fill:
-    """Replaces each element by a number."""
-
-    number: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return Tensor(where(np.ones(x.values.shape, np.bool_), self.number, x.values))
-
-
-@dataclass(frozen=True)
 class Reduce:
     """Combines the numbers over some axes; a mask is ignored.
 
     Attributes:
         operation: The mean, the sum, the largest, the least, the variance (of the numbers themselves, not of a sample),
-            its root, the root of the sum of squares, or log(sum(exp(x))).
+            its root, the root of the sum of squares, log(sum(exp(x))), the product, or the largest less the least.
         axes: The axes, none of which is the batch.
         keepdims: Whether they stay, with size 1.
     """
 
-    operation: Literal["mean", "sum", "max", "min", "variance", "deviation", "norm", "log_sum_exp"]
+    operation: Literal["mean", "sum", "max", "min", "variance", "deviation", "norm", "log_sum_exp", "product", "range"]
     axes: tuple[int, ...]
     keepdims: bool
 
@@ -318,11 +264,22 @@ class Reduce:
             case "log_sum_exp":
                 most = self._largest(x)
                 return log(self._sum(activate("exponential", x - most))) + most
+            case "product":
+                return self._product(x)
+            case "range":
+                return self._largest(x) + self._largest(-x)
         raise ValueError(f"operation {self.operation!r} is not supported")
 
     def _sum(self, x: Array) -> Array:
         for axis in self.axes:
             x = x.sum(axis=axis, keepdims=True)
+        return x
+
+    def _product(self, x: Array) -> Array:
+        # One after the other: no other order rounds more.
+        for axis in self.axes:
+            parts = [x[(*[slice(None)] * axis, slice(i, i + 1))] for i in range(x.shape[axis])]
+            x = reduce(lambda a, b: a * b, parts)
         return x
 
     def _mean(self, x: Array) -> Array:
@@ -347,13 +304,13 @@ class ApplyAlong:
     """Applies a function to the numbers along an axis.
 
     Attributes:
-        function: `softmax`, `log_softmax`, `cumsum` for running sums, or `normalize`, which divides by the root of the
-            sum of squares.
+        function: `softmax`, `log_softmax`, `cumsum` for running sums, `differences` of neighbours, or `normalize`,
+            which divides by the root of the sum of squares.
         axis: The axis.
         least: The least number by which `normalize` divides.
     """
 
-    function: Literal["softmax", "log_softmax", "cumsum", "normalize"]
+    function: Literal["softmax", "log_softmax", "cumsum", "differences", "normalize"]
     axis: int
     least: float = 0.0
 
@@ -370,6 +327,11 @@ class ApplyAlong:
                 last = swap(values, back, -1) if back < -1 else values
                 sums = last @ np.triu(np.ones((size, size)))
                 return Tensor(swap(sums, back, -1) if back < -1 else sums)
+            case "differences":
+                if values.shape[axis] < 2:
+                    raise ValueError("an axis of one element has no differences")
+                before = (slice(None),) * axis
+                return Tensor(values[(*before, slice(1, None))] - values[(*before, slice(None, -1))])
             case "normalize":
                 squares = (values * values).sum(axis=axis, keepdims=True)
                 least = np.full(squares.shape, self.least**2)

@@ -33,7 +33,12 @@ def replace_einsums(model: onnx.ModelProto) -> onnx.ModelProto:
         equation = next(attribute.s for attribute in node.attribute if attribute.name == "equation").decode()
         operands, _, result = equation.replace(" ", "").partition("->")
         letters = operands.split(",")
-        if len(letters) != 2 or not all(letter.isalpha() for letter in "".join((*letters, result))):
+        if len(letters) == 2 and graph.constant(node.input[0]) is not None:  # weights come second
+            letters.reverse()
+            node.input[:] = node.input[::-1]
+        if len(letters) != 2 or not all(letter.isalpha() for letter in "".join((*letters, result)).replace("...", "")):
+            continue
+        if "..." in operands and graph.constant(node.input[1]) is None:
             continue
         is_replaced = (
             _multiply_by_weights(graph, node, letters, result) or _multiply_in_any_order(graph, node, letters, result)
@@ -47,25 +52,68 @@ def replace_einsums(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _multiply_by_weights(graph: Graph, node: onnx.NodeProto, letters: list[str], result: str) -> bool:
-    """Replaces x W: the last axes of x are the first ones of W, and the result has the others in their order."""
+    """Replaces x W: some axes of x are summed over, and the result has the other ones of W in their place.
+
+    The weights are stored as the matrix of the axes that are summed over and of those that are not. Without any of
+    them, each number of x is multiplied by one of the weights.
+    """
     x, w = letters
     weights = graph.constant(node.input[1])
-    summed = [letter for letter in w if letter in x]
-    kept, columns = x[: len(x) - len(summed)], w[len(summed) :]
-    if weights is None or x != kept + "".join(summed) or w != "".join(summed) + columns or result != kept + columns:
+    summed = [letter for letter in x if letter in w and letter not in result]
+    columns = [letter for letter in w if letter not in x]
+    kept = x if not summed else "".join(letter for letter in x if letter not in summed)
+    if weights is None or {*kept, *columns} != set(result):
         return False
     name = node.output[0]
-    inputs = int(np.prod(weights.shape[: len(summed)]))
-    matrix = graph.add_constant(f"{name}.weights", weights.reshape(inputs, -1))
-    left = node.input[0]
+    if not summed and not columns:
+        return x == result and _multiply_each(graph, node, x, w)
+    is_ellipsis = "..." in x
+    if not summed or set(w) != {*summed, *columns} or (is_ellipsis and (len(summed) > 1 or len(columns) != 1)):
+        return False
+    inputs = int(np.prod([weights.shape[w.index(letter)] for letter in summed]))
+    ordered = weights.transpose([w.index(letter) for letter in (*summed, *columns)])
+    matrix = graph.add_constant(f"{name}.weights", ordered.reshape(inputs, -1))
+    if is_ellipsis:
+        if not x.endswith(summed[0]) or result != kept + columns[0]:
+            return False
+        graph.add_node(helper.make_node("MatMul", [node.input[0], matrix], [name], name=name))
+        return True
+    left = _in_order(graph, node.input[0], f"{name}.left", x, [*kept, *summed])
     if len(summed) > 1:
         left = graph.add("Reshape", [left, graph.shared([*[0] * len(kept), inputs])], f"{name}.joined")
-    if len(columns) == 1:
+    order = kept + "".join(columns)
+    perm = [order.index(letter) for letter in result]
+    is_ordered = perm == sorted(perm)
+    if len(columns) == 1 and is_ordered:
         graph.add_node(helper.make_node("MatMul", [left, matrix], [name], name=name))
         return True
-    product = graph.add("MatMul", [left, matrix], f"{name}.product")
-    sizes = graph.shared([*[0] * len(kept), *weights.shape[len(summed) :]])
-    graph.add_node(helper.make_node("Reshape", [product, sizes], [name], name=name))
+    value = graph.add("MatMul", [left, matrix], f"{name}.product")
+    if not columns:
+        squeezed = name if is_ordered else f"{name}.squeezed"
+        axes = graph.shared([len(kept)])
+        graph.add_node(helper.make_node("Squeeze", [value, axes], [squeezed], name=squeezed))
+        if is_ordered:
+            return True
+        value = squeezed
+    if len(columns) > 1:
+        sizes = graph.shared([*[0] * len(kept), *ordered.shape[len(summed) :]])
+        if is_ordered:
+            graph.add_node(helper.make_node("Reshape", [value, sizes], [name], name=name))
+            return True
+        value = graph.add("Reshape", [value, sizes], f"{name}.parted")
+    graph.add_node(helper.make_node("Transpose", [value], [name], name=name, perm=perm))
+    return True
+
+
+def _multiply_each(graph: Graph, node: onnx.NodeProto, x: str, w: str) -> bool:
+    weights = graph.constant(node.input[1])
+    if weights is None or "..." in x:
+        return False
+    ordered = weights.transpose([w.index(letter) for letter in x if letter in w])
+    sizes = [weights.shape[w.index(letter)] if letter in w else 1 for letter in x[x.index(min(w, key=x.index)) :]]
+    name = node.output[0]
+    numbers = graph.add_constant(f"{name}.weights", ordered.reshape(sizes))
+    graph.add_node(helper.make_node("Mul", [node.input[0], numbers], [name], name=name))
     return True
 
 

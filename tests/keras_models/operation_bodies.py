@@ -87,6 +87,33 @@ def more_functions(x: Any) -> Any:
     return last(ops.concatenate(parts, axis=-1))
 
 
+def elementary_functions(x: Any) -> Any:
+    """Applies the elementary functions that are no activations, and those that leave numbers as they are."""
+    a = rnn()(x)
+    ops = keras.ops
+    positive = ops.exp(a)
+    parts = [
+        ops.erf(a), ops.erfc(a), ops.sin(3 * a), ops.cos(3 * a), ops.tan(a), ops.arctan(5 * a), ops.arcsinh(5 * a),
+        ops.sinh(a), ops.cosh(a), ops.expm1(a), ops.log2(positive + 0.5), ops.log10(positive), ops.deg2rad(30 * a),
+        ops.rad2deg(0.01 * a), ops.copy(a), ops.stop_gradient(a), ops.real(a), ops.conj(a),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def activations_of_tensors(x: Any) -> Any:
+    """Calls activations as functions of a tensor, with their settings."""
+    a = rnn()(x)
+    functions = keras.activations
+    parts = [
+        functions.relu(a), functions.relu(a, negative_slope=0.2), functions.relu(a, max_value=0.3),
+        functions.relu(a, negative_slope=0.1, max_value=0.5), functions.relu(8 * a, max_value=6.0),
+        functions.elu(a, alpha=0.4), functions.gelu(a, approximate=True), functions.celu(a, alpha=0.4),
+        functions.squareplus(a, b=2), functions.soft_shrink(a, threshold=0.2), functions.leaky_relu(a, 0.1),
+        functions.tanh_shrink(a), functions.softmax(a), functions.log_softmax(a), functions.exponential(a),
+    ]  # fmt: skip
+    return last(keras.ops.concatenate(parts, axis=-1))
+
+
 def more_reductions(x: Any) -> Any:
     """Reduces axes in further ways, to a single number of each row, too."""
     a = rnn()(x)
@@ -125,6 +152,31 @@ def moves_in_time(x: Any) -> Any:
     return ops.concatenate([last(part) for part in parts], axis=-1)
 
 
+def further_moves(x: Any) -> Any:
+    """Moves numbers in the ways that few models use."""
+    a = rnn()(x)
+    ops = keras.ops
+    first, second, third = ops.array_split(a, 3, axis=-1)
+    parts = [
+        ops.take(a, [0, 2], axis=-1), ops.take(a, np.array([3, 1, 1]), axis=2), ops.take(a, -1, axis=2)[:, :, None],
+        first, second - third, ops.append(a, a, axis=-1), ops.dstack([a, -a]), ops.full_like(a, 0.3) * a,
+        ops.pad(a, [[0, 0], [0, 0], [1, 2]], mode="reflect"),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
+def further_moves_in_time(x: Any) -> Any:
+    """Moves positions of an open time, several axes at once, and parts of rows and of squares."""
+    a, row, b = rnn()(x), layers.SimpleRNN(4)(x), square(x)
+    ops = keras.ops
+    parts = [
+        ops.hstack([a, 2 * a]), ops.fliplr(a), ops.tile(a, [1, 2, 3]), ops.roll(a, (1, 2), axis=(1, 2)),
+        ops.pad(a, [[0, 0], [1, 2], [0, 1]], constant_values=0.5), ops.tril(b), ops.triu(b, 1), ops.tril(b, 1),
+        ops.take(a, [0, -1], axis=1),
+    ]  # fmt: skip
+    return ops.concatenate([*(last(part) for part in parts), *ops.hsplit(row, [1, 3])], axis=-1)
+
+
 def constants_of_any_shape(x: Any) -> Any:
     """Combines tensors with constants of several shapes."""
     rng = np.random.default_rng(3)
@@ -157,6 +209,38 @@ def einsums(x: Any) -> Any:
         ops.einsum("btd,bde->bte", b, ops.einsum("btd,bte->bde", a, b))[:, -1],
         last(layers.Reshape((-1, 4))(both)),
     ]
+    return ops.concatenate(parts, axis=-1)
+
+
+def products_with_constants(x: Any) -> Any:
+    """Multiplies by constants, in the ways of einsum, tensordot and dot."""
+    a = rnn()(x)
+    ops = keras.ops
+    rng = np.random.default_rng(4)
+    row, matrix, wide = (rng.normal(size=size).astype(np.float32) for size in ((4,), (4, 3), (4, 2, 3)))
+    heads = ops.einsum("btd,dhk->bthk", a, wide)
+    parts = [
+        ops.einsum("btd,de->bte", a, matrix), ops.einsum("de,btd->bte", matrix, a), ops.einsum("btd,d->btd", a, row),
+        ops.einsum("...d,de->...e", a, matrix), ops.einsum("btd,d->bt", a, row)[:, :, None],
+        ops.einsum("bthk,dhk->btd", heads, wide), ops.tensordot(a, matrix, axes=1),
+        ops.tensordot(a, matrix, axes=[[2], [0]]), ops.dot(a, row)[:, :, None], ops.matmul(a, row)[:, :, None],
+        ops.einsum("btd,ed->bte", a, np.ascontiguousarray(matrix.T)),
+    ]  # fmt: skip
+    turned = last(ops.einsum("btd,te->bed", square(x), matrix))
+    return ops.concatenate([last(ops.concatenate(parts, axis=-1)), turned], axis=-1)
+
+
+def further_reductions(x: Any) -> Any:
+    """Reduces axes in the ways that few models use."""
+    a = rnn()(x)
+    ops = keras.ops
+    mean, variance = ops.moments(a, axes=[1])
+    parts = [
+        ops.prod(a, axis=-1, keepdims=True)[:, -1], ops.ptp(a, axis=1),
+        ops.average(a, axis=1), ops.norm(a, ord=1, axis=1), ops.max(a, axis=1, initial=0.3), mean, variance,
+        last(ops.diff(ops.pad(a, [[0, 0], [2, 0], [0, 0]]), n=2, axis=1)), last(ops.diff(a)),
+        last(ops.logaddexp(a, -2 * a)),
+    ]  # fmt: skip
     return ops.concatenate(parts, axis=-1)
 
 
@@ -206,16 +290,25 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "functions": lambda: functions,
     "moves": lambda: moves,
     "functions, more": lambda: more_functions,
+    "functions, elementary": lambda: elementary_functions,
+    "activations of tensors": lambda: activations_of_tensors,
     "reductions, more": lambda: more_reductions,
     "moves, more": lambda: more_moves,
     "moves in time": lambda: moves_in_time,
+    "moves, further": lambda: further_moves,
+    "moves in time, further": lambda: further_moves_in_time,
     "constants of any shape": lambda: constants_of_any_shape,
     "products": lambda: products,
+    "products with constants": lambda: products_with_constants,
+    "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
     "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),
     "softmax, then layers that read a mask": lambda: all_readers(lambda a: keras.ops.softmax(a, axis=-1)),
+    "stop_gradient, then layers that read a mask": lambda: all_readers(keras.ops.stop_gradient),
+    "real, then a layer that reads a mask": lambda: lambda x: layers.LSTM(3)(keras.ops.real(rnn()(x))),
+    "relu of activations, then layers that read a mask": lambda: all_readers(keras.activations.relu),
     "relu, then layers that read a mask": lambda: all_readers(keras.ops.relu),
     "product, then layers that read a mask": lambda: all_readers(lambda a: a @ np.full((4, 3), 0.3, np.float32)),
     "sum, then layers that read a mask": lambda: all_readers(lambda a: a + 0.5),

@@ -19,7 +19,7 @@ from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
 from rnnx.keras_models import keras_file, plain_cells, read_attention, read_layers, read_network, read_recurrent
-from rnnx.keras_models.keras_file import clean_keras_file
+from rnnx.keras_models.keras_file import clean_keras_file, read_config
 from rnnx.keras_models.load_model import load_keras
 from rnnx.keras_models.read_encodings import ENCODINGS
 from rnnx.keras_models.reverse_time import ReverseTime
@@ -274,3 +274,8 @@ def test_an_input_of_a_huge_fixed_size_is_refused(shape: list[int | None]) -> No
     model = keras.Sequential([keras.Input(shape[1:]), layers.GlobalAveragePooling1D(name="pool")])
     with pytest.raises(ModelError, match="an axis of a fixed size of more than 1,048,576"):
         read_network.read_network(model)
+
+
+def test_a_setting_that_is_not_finite_is_named_and_the_file_is_not_called_damaged() -> None:
+    with pytest.raises(ModelError, match=r"is -Infinity, which is not supported; use a finite number"):
+        read_config('{"class_name": "Functional", "config": {"ord": -Infinity}}', "3.15.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -10,13 +11,17 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
+import onnx
 from keras import layers
 from keras.src.ops import core, linalg, nn
 from keras.src.ops import numpy as operations
+from onnx import numpy_helper
 
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
+from tests.conversions import build_forms
 from tests.keras_models.parts import Body, last, rnn, square
+from tests.keras_models.test_read_layers import BODIES, compare, make, worst
 
 pytestmark = [
     pytest.mark.train,
@@ -33,7 +38,11 @@ pytestmark = [
         (lambda x: operations.GetItem(name="p")(rnn()(x), (slice(1, None),)), "takes some rows of the batch"),
 (lambda x: operations.Sum((1, 2), name="p")(rnn()(x)), "gives a single number of each row"),
         (lambda x: operations.Mean(0, name="p")(rnn()(x)), "reduces the batch"),
-        (lambda x: operations.Max(1, initial=0.0, name="p")(rnn()(x)), "has an initial value"),
+        (lambda x: operations.Average(1, name="p")(square(x), np.ones(4, np.float32)), "has weights; use ops.sum("),
+        (lambda x: operations.Tensordot(1, name="p")(np.ones((2, 4), np.float32), rnn()(x)), "should multiply a comp"),
+        (lambda x: operations.Einsum("btd,tde->bte", name="p")(square(x), np.ones((4, 4, 2), "f4")), "of its own"),
+        (lambda x: operations.Einsum("btd->bd", name="p")(rnn()(x)), "use ops.sum or ops.transpose"),
+        (lambda x: operations.Diff(4, 1, name="p")(square(x)), "leaves nothing of an axis of size 4"),
         (lambda x: operations.Add(name="p")(rnn()(x), layers.GlobalMaxPooling1D()(x)), "add an axis, as x[:, None]"),
         (lambda x: operations.Add(name="p")(square(x), np.ones((2, 4, 4), np.float32)), "not those of one row of"),
         (lambda x: operations.Transpose((1, 0, 2), name="p")(rnn()(x)), "moves the batch to another axis"),
@@ -42,21 +51,25 @@ pytestmark = [
         (lambda x: operations.Matmul(name="p")(square(x), np.ones((1, 4, 4), np.float32)), "of the shape (1, 4, 4)"),
         (lambda x: operations.Dot(name="p")(square(x), square(x))[:, 0], "use ops.matmul or ops.einsum"),
         (lambda x: operations.Einsum("btd,bsd->ts", name="p")(square(x), square(x)), "of which the batch is the"),
-        (lambda x: operations.Einsum("btd->bt", name="p")(square(x)), "only two computed tensors"),
+        (lambda x: operations.Einsum("bd,btd,btd->bt", name="p")(rnn()(x)[:, 0], x, rnn()(x)), "write several einsums"),
         (lambda x: operations.Where(name="p")(x > 0, x, np.zeros((4,), np.float32)), "constants of the shape (4,)"),
         (lambda x: operations.Greater(name="p")(rnn()(x), 0.0) | (x > 0), "rounding could decide"),
         (lambda x: operations.Split(2, 1, name="p")(rnn()(x))[0], "splits a variable time"),
-        (lambda x: operations.Pad(((0, 0), (1, 1), (1, 1)), name="p")(rnn()(x)), "only one axis of each row"),
+        (lambda x: operations.Pad(((1, 0), (1, 1), (1, 1)), name="p")(rnn()(x)), "only axes of each row"),
         (lambda x: operations.Pad(((0, 0), (1, 1), (0, 0)), "reflect", name="p")(rnn()(x)), "mode='reflect'"),
-        (lambda x: operations.Tile([2, 1, 1], name="p")(rnn()(x)), "only one axis of each row may be tiled"),
-        (lambda x: operations.Repeat([1, 2, 3, 4], 2, name="p")(rnn()(x)), "should repeat each element"),
-        (lambda x: operations.Roll(1, name="p")(rnn()(x)), "should move the elements of one axis"),
+        (lambda x: operations.Pad(((0, 0), (1, 1), (0, 0)), "symmetric", name="p")(square(x)), "mode='symmetric'"),
+        (lambda x: operations.Tile([2, 1, 1], name="p")(rnn()(x)), "only axes of each row may be tiled"),
+        (lambda x: operations.Repeat(2, None, name="p")(square(x)), "should repeat each element"),
+        (lambda x: operations.Roll(1, name="p")(rnn()(x)), "give an axis"),
+        (lambda x: operations.Take(2, name="p")(rnn()(x), [0, 4]), "takes at [0, 4], which an axis of size 4"),
+        (lambda x: operations.Triu(name="p")(rnn()(x)), "matrices of a fixed size"),
+        (lambda x: operations.ArraySplit(5, 2, name="p")(rnn()(x))[0], "leaves nothing of a part"),
         (lambda x: operations.Power(name="p")(rnn()(x), rnn()(x)), "has a computed exponent"),
         (lambda x: core.Cast("float16", name="p")(rnn()(x)), "numbers of type float16"),
         (lambda x: core.Cast("int32", name="p")(rnn()(x)), "turns numbers of type float32 into int32"),
-        (lambda x: linalg.Norm(1, 2, name="p")(rnn()(x)), "has ord=1"),
+        (lambda x: linalg.Norm(3, 2, name="p")(rnn()(x)), "has ord=3"),
         (lambda x: nn.Softmax((1, 2), name="p")(rnn()(x)), "only one axis is supported"),
-        (lambda x: operations.Prod(1, name="p")(rnn()(x)), "is of an unsupported class"),
+        (lambda x: operations.Cumprod(1, name="p")(rnn()(x)), "is of an unsupported class"),
     ],
 )  # fmt: skip
 def test_an_unsupported_operation_is_refused_by_name_and_reason(body: Body, reason: str) -> None:
@@ -66,3 +79,28 @@ def test_an_unsupported_operation_is_refused_by_name_and_reason(body: Body, reas
     model = keras.Model(ids, x if len(x.shape) < 3 else last(x))
     with pytest.raises(ModelError, match=rf"layer p \(.*{re.escape(reason)}.*; nothing was exported"):
         read_network(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "operators"),
+    [
+        ("functions, elementary", {"Sin": "Cos", "Erf": "Tanh", "Atan": "Tanh", "Asinh": "Atan", "Sinh": "Tan"}),
+        ("reductions, further", {"ReduceProd": "ReduceSum", "Max": "Min"}),
+    ],
+)
+def test_a_wrong_operator_exceeds_the_bound(name: str, operators: dict[str, str]) -> None:
+    model = make(BODIES[name](), mask_zero=True)
+    network = read_network(model)
+    rewritten = build_forms(model, network)["model.onnx"]
+    for right, wrong in operators.items():
+        mutant = onnx.ModelProto.FromString(rewritten.model.SerializeToString())
+        node = next(node for node in mutant.graph.node if node.op_type == right)
+        node.op_type = wrong
+        if wrong == "ReduceSum":  # its axes are an input
+            axes = next(attribute.ints for attribute in node.attribute if attribute.name == "axes")
+            mutant.graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), "mutant.axes"))
+            node.input.append("mutant.axes")
+            kept = [attribute for attribute in node.attribute if attribute.name != "axes"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+        assert worst(compare(network, dataclasses.replace(rewritten, model=mutant))) > 1, right

@@ -41,6 +41,11 @@ def model_of(equation: str, *, has_weights: bool) -> onnx.ModelProto:
     [
         ("abc,cde->abde", True),
         ("abcd,cde->abe", True),
+        ("abc,c->ab", True),
+        ("abc,ec->abe", True),
+        ("abc,bd->adc", True),
+        ("abc,cd->adb", True),
+        ("abc,cde->adeb", True),
         ("abcd,ascd->acbs", False),
         ("ascd,abcd->acbs", False),
         ("acbs,ascd->abcd", False),
@@ -65,10 +70,22 @@ def test_an_einsum_becomes_a_product(equation: str, *, has_weights: bool) -> Non
     np.testing.assert_allclose(expected, actual, rtol=0, atol=1e-5)
     if has_weights:
         stored = [numpy_helper.to_array(tensor) for tensor in replaced.graph.initializer]
-        assert any(np.array_equal(values.ravel(), y.ravel()) and values.ndim == 2 for values in stored)
+        matrix = y if equation != "abc,ec->abe" else y.T
+        assert any(np.array_equal(values.ravel(), matrix.ravel()) and values.ndim == 2 for values in stored)
 
 
-@pytest.mark.parametrize("equation", ["abc,cd->adb", "abc,abd->cd", "abc,abc->ab"])
+@pytest.mark.parametrize("equation", ["abc,c->abc", "abc,b->abc", "...c,cd->...d"])
+def test_an_einsum_of_weights_of_each_element_or_with_an_ellipsis_is_replaced(equation: str) -> None:
+    model = model_of(equation.replace("...", "ab"), has_weights=True)
+    model.graph.node[0].attribute[0].s = equation.encode()
+    replaced = replace_einsums(model)
+    assert [node.op_type for node in replaced.graph.node] == ["Mul" if "..." not in equation else "MatMul"]
+    x, y = (draw(letters) for letters in equation.replace("...", "ab").partition("->")[0].split(","))
+    (actual,) = Session(replaced.SerializeToString(), device="cpu").run_by_name({"x": x}).values()
+    np.testing.assert_allclose(np.einsum(equation, x, y), actual, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("equation", ["abc,abd->abd", "abc,abc->ab"])
 def test_another_einsum_is_left_as_it_is(equation: str) -> None:
     assert [node.op_type for node in replace_einsums(model_of(equation, has_weights=True)).graph.node] == ["Einsum"]
 

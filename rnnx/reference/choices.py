@@ -1,0 +1,94 @@
+"""The operations of functional models that compare and choose, in NumPy, in float64. Imports numpy only.
+
+They read no mask, and their results have none. What they decide by is exact, so that no rounding decides.
+
+Source: as Keras 3 defines them (`keras.ops`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rnnx.primitives import exact, where
+from rnnx.reference.tensor import Tensor
+
+Relation = Literal["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
+
+    The inputs are exact, so that no rounding decides.
+
+    Attributes:
+        comparison: How.
+        number: The number; None if there are two inputs.
+    """
+
+    comparison: Relation
+    number: float | None = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        a, *others = (exact(x.values) for x in inputs)
+        b = others[0] if others else np.float64(self.number or 0.0)
+        compare = getattr(np, self.comparison)
+        # What is not a number stays visible.
+        return Tensor(np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b).astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Takes numbers where a condition, its first input, is 1, and others where it is 0.
+
+    The condition is exact, as the result of a comparison.
+
+    Attributes:
+        first: The number that is taken where the condition is 1; None if it is an input.
+        second: The number that is taken elsewhere; None if it is an input.
+    """
+
+    first: float | None = None
+    second: float | None = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        condition, *others = (x.values for x in inputs)
+        given = exact(condition)
+        rest = iter(others)
+        a, b = (next(rest) if number is None else np.float64(number) for number in (self.first, self.second))
+        chosen = where(given != 0, a, b)
+        return Tensor(where(np.isnan(given), np.nan, chosen) if np.isnan(given).any() else chosen)
+
+
+@dataclass(frozen=True)
+class ChooseByConstants:
+    """Takes the numbers of its input where a constant is 1, and a number where it is 0, as a causal mask does.
+
+    Attributes:
+        condition: The constants of a row, one after the other.
+        sizes: Their shape; an axis of size 1 is repeated.
+        number: The number.
+        is_first: Whether the number is taken where the constant is 1 instead.
+    """
+
+    condition: tuple[int, ...]
+    sizes: tuple[int, ...]
+    number: float
+    is_first: bool = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        is_taken = (np.reshape(self.condition, self.sizes) != 0) != self.is_first
+        return Tensor(where(np.broadcast_to(is_taken, x.values.shape), x.values, self.number))
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Replaces each element by a number."""
+
+    number: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return Tensor(where(np.ones(x.values.shape, np.bool_), self.number, x.values))
