@@ -102,7 +102,6 @@ FAMILIES: Mapping[str, tuple[Build, ...]] = {
         one(lambda: layers.Conv1D(4, 2, padding="causal", dilation_rate=2, groups=2)),
         one(lambda: layers.SeparableConv1D(5, 2)),
         one(lambda: layers.DepthwiseConv1D(2, padding="same")),
-        one(lambda: layers.Conv1DTranspose(4, 3, strides=2, padding="same", activation="relu")),
         at_each_position(lambda: layers.Conv2DTranspose(2, 2, strides=(2, 1)), lambda: layers.UpSampling2D(2)),
         at_each_position(lambda: layers.Conv2D(3, 2, padding="same"), lambda: layers.MaxPooling2D(2)),
     ),

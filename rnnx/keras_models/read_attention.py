@@ -128,7 +128,7 @@ def _read_pairs(layer: Any, pairs: Any) -> dict[str, Any]:
         raise refusal(
             layer,
             f"has a constant attention_mask of the shape {values.shape} for {query} queries and {value} keys; it "
-            "should be (queries, keys) of a fixed time: for an open time, use use_causal_mask=True or sliding_window",
+            "should be (queries, keys) of a fixed time: for an open time, use use_causal_mask=True",
         )
     if values.size > MOST_CONSTANTS:
         raise refusal(layer, f"has an attention_mask of more than {MOST_CONSTANTS:,} constants; use a shorter time")
@@ -172,7 +172,7 @@ def _read_heads(
         settings: Those of the attention that say which keys are read.
         gives_weights: Whether its weights are an output, too.
     """
-    require(layer, layer.get_config(), use_gate=False)
+    require(layer, layer.get_config(), use_gate=False, sliding_window=None)
     is_grouped = type(layer) is layers.GroupQueryAttention
     if not is_grouped and tuple(layer.attention_axes) != (1,):
         raise refusal(layer, f"has attention_axes={layer.attention_axes!r}; only the time is supported")

@@ -206,7 +206,10 @@ def _read_convolution(layer: Any, _: OpenShape) -> reference.Conv1D | reference.
     return read_convolution(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
 
 
-def _read_transposed(layer: Any, _: OpenShape) -> reference.Conv1DTranspose | reference.Conv2DTranspose:
+def _read_transposed(layer: Any, shape: OpenShape) -> reference.Conv1DTranspose | reference.Conv2DTranspose:
+    if None in shape[1:-1] and max(layer.strides) > 1:
+        # tf2onnx cuts the result by a Max of sizes, which the proof takes for a hidden branch.
+        raise refusal(layer, f"has strides={layer.strides!r} and reads a variable time; use a fixed time, or strides=1")
     bias = float64(layer.bias) if layer.use_bias else None
     return read_transposed(layer, float64(layer.kernel), bias, read_activation(layer), refusal)
 

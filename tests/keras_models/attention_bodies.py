@@ -128,7 +128,6 @@ BODIES_OF_ATTENTION: dict[str, Callable[[], Body]] = {
         layers.MultiHeadAttention(2, 3, dropout=0.1), pairs_of_ids, use_causal_mask=True
     ),
     "heads, constant pairs": lambda: with_pairs(layers.MultiHeadAttention(2, 3), lambda x: np.tri(4), of=square),
-    "heads, a window": lambda: attended(layers.MultiHeadAttention(2, 3, sliding_window=2)),
     "grouped heads, pairs of ids": lambda: with_pairs(layers.GroupQueryAttention(3, 4, 2), pairs_of_ids),
     "heads, residual": lambda: residual,
     "heads, read again": lambda: read_again,

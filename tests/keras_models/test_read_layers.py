@@ -623,7 +623,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
         (
             lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 3, 3), bool)),
             "has a constant attention_mask of the shape (1, 3, 3) for None queries and None keys; it should be "
-            "(queries, keys) of a fixed time: for an open time, use use_causal_mask=True or sliding_window",
+            "(queries, keys) of a fixed time: for an open time, use use_causal_mask=True",
         ),
         (
             lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=layers.Dot(2)([x, rnn()(x)])),
@@ -633,6 +633,7 @@ def test_several_ids_at_each_position_are_embedded_side_by_side() -> None:
             lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=(ids_of(x) > 0)[:, None, None]),
             "has an attention_mask of (None, 1, 1, None); it should be (batch, queries, keys)",
         ),
+        (lambda x: layers.MultiHeadAttention(2, 2, sliding_window=2, name="p")(x, x), "sliding_window=2"),
         (
             lambda x: layers.Flatten()(
                 layers.MultiHeadAttention(2, 2, output_shape=(2, 2), name="p")(square(x), square(x))

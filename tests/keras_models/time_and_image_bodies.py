@@ -33,15 +33,14 @@ BODIES_OF_TIME_AND_IMAGES: dict[str, Callable[[], Body]] = {
         )
     ),
     "transposed": lambda: after_states(layers.Conv1DTranspose(5, 3, activation="tanh")),
-    "transposed, strides": lambda: after_states(layers.Conv1DTranspose(5, 3, strides=2, padding="same")),
-    "transposed, strides longer than the window": lambda: after_states(
-        layers.Conv1DTranspose(5, 2, strides=3, use_bias=False)
+    "transposed, strides": lambda: (
+        lambda x: last(layers.Conv1DTranspose(5, 3, strides=2, padding="same")(square(rnn()(x))))
     ),
-    "transposed, output padding": lambda: after_states(
-        layers.Conv1DTranspose(5, 3, strides=3, output_padding=1, activation="gelu")
+    "transposed, strides longer than the window": lambda: (
+        lambda x: last(layers.Conv1DTranspose(5, 2, strides=3, use_bias=False)(square(x)))
     ),
-    "transposed, output padding of the same": lambda: after_states(
-        layers.Conv1DTranspose(5, 3, strides=2, padding="same", output_padding=0)
+    "transposed, output padding": lambda: (
+        lambda x: last(layers.Conv1DTranspose(5, 3, strides=3, output_padding=1, activation="gelu")(square(x)))
     ),
     "transposed, of a fixed time": lambda: (
         lambda x: last(
