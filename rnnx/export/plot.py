@@ -35,7 +35,7 @@ def plot_proof(report: ParityReport) -> bytes:
         axes.set(xscale="log", yscale="log", title=layer, xlabel="position", ylabel="difference of the state")
         axes.grid(visible=True, alpha=0.3)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
-    return _write_png(figure)
+    return write_png(figure)
 
 
 def plot_difference(report: DiffReport) -> bytes:
@@ -51,14 +51,14 @@ def plot_difference(report: DiffReport) -> bytes:
     axes.set(yscale="log", xlabel="position", ylabel="largest difference of a state", title=" and ".join(report.names))
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
-    return _write_png(figure)
+    return write_png(figure)
 
 
-def _write_png(figure: Figure) -> bytes:
+def write_png(figure: Figure) -> bytes:
     """Draws a figure as a PNG.
 
     To find the layout, `savefig` draws the whole figure once before it draws it for the file. The layout alone is
-    enough, and gives the same bytes.
+    enough, and gives the same bytes. The figure loses its layout engine.
     """
     FigureCanvasAgg(figure)
     if engine := figure.get_layout_engine():
