@@ -29,7 +29,7 @@ def test_inherited_errors_stay_within_the_bound(name: str) -> None:
     rng = np.random.default_rng(1)
     for size in (1e-6, 1e-3):
         for _ in range(20):
-            inputs = [Tensor(on_grid(case.draw(rng), 20), rng.random((2, 5)) < 0.7) for _ in range(case.count)]
+            inputs = [Tensor(on_grid(case.draw(rng), 20), rng.random(case.shape[:2]) < 0.7) for _ in range(case.count)]
             largest = 0.0 if case.reads_ids else size
             errors = [on_grid(rng.uniform(0, largest, case.shape), 40) for _ in range(case.count)]
             moved = [
