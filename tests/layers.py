@@ -242,7 +242,6 @@ LAYERS: dict[str, Case] = {
     "number minus x": Case(CombineNumber("subtract", 0.5, is_first=True)),
     "x over a number": Case(CombineNumber("divide", -3.0, is_first=False)),
     "x times constants": Case(CombineConstants("multiply", draw(FEATURES), is_first=False)),
-    "x over constants": Case(CombineConstants("divide", draw(FEATURES), is_first=False)),
     "absolute": Case(ApplyFunction("absolute")),
     "negative": Case(ApplyFunction("negative")),
     "square": Case(ApplyFunction("square")),

@@ -27,7 +27,13 @@ from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.plain_encodings import plain_encodings
 from rnnx.export.plain_equations import plain_equations
 from rnnx.export.separate_axes import separate_axes
-from rnnx.export.tracing import constant_statistics, plain_convolutions, unfolded_normalizations, whole_sequences
+from rnnx.export.tracing import (
+    constant_statistics,
+    known_sizes,
+    plain_convolutions,
+    unfolded_normalizations,
+    whole_sequences,
+)
 from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.canonical_names import make_canonical
@@ -68,7 +74,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     normalizations = unfolded_normalizations(model, network, _add_zeros)
     traced = (
         whole_sequences(model), convolutions, normalizations, plain_encodings(model), plain_equations(model),
-        constant_statistics(model),
+        constant_statistics(model), known_sizes(model),
     )  # fmt: skip
     with tf.device("/CPU:0"), ExitStack() as settings:
         for setting in traced:

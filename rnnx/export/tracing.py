@@ -89,6 +89,47 @@ def _call_convolution(layer: Any, convolve: Callable[..., Any]) -> Callable[...,
 
 
 @contextmanager
+def known_sizes(model: keras.Model) -> Iterator[None]:
+    """Computes each Conv1DTranspose over images one row high, of the sizes that Keras knows.
+
+    A recurrence puts out a fixed time as an open one in the trace, and TensorFlow's operation for one axis hides the
+    sizes. Then tf2onnx writes nodes that compute how much of the result is cut, and that look like a hidden branch.
+    Delete this when it takes the sizes from Keras.
+    """
+    transposed = [layer for layer in model.layers if type(layer) is layers.Conv1DTranspose]
+    for layer in transposed:
+        layer.call = _call_over_images(layer)
+    try:
+        yield
+    finally:
+        for layer in transposed:
+            del layer.call
+
+
+def _call_over_images(layer: Any) -> Callable[..., Any]:
+    """Returns a `call` that gives the images their one row, as an axis before the time."""
+    shapes = {tuple(node.input_tensors[0].shape) for node in layer._inbound_nodes}
+
+    def call(inputs: Any) -> Any:
+        if len(shapes) == 1:
+            inputs.set_shape(*shapes)
+        added = layer.output_padding and (0, *layer.output_padding)
+        outputs = keras.ops.conv_transpose(
+            keras.ops.expand_dims(inputs, 1),
+            keras.ops.expand_dims(layer.kernel, 0),
+            strides=(1, *layer.strides),
+            padding=layer.padding,
+            output_padding=added,
+            data_format=layer.data_format,
+        )
+        outputs = keras.ops.squeeze(outputs, 1)
+        outputs = keras.ops.add(outputs, layer.bias) if layer.use_bias else outputs
+        return outputs if layer.activation is None else layer.activation(outputs)
+
+    return call
+
+
+@contextmanager
 def unfolded_normalizations(model: keras.Model, network: Network, add_zeros: Callable[[Any], Any]) -> Iterator[None]:
     """Keeps each BatchNormalization apart from a convolution of images without bias before it.
 

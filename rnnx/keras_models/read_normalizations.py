@@ -93,8 +93,13 @@ def _read_normalization(layer: Any) -> reference.Layer:
     mean = _per_row(_weight(layer.mean))
     if layer.invert:
         return reference.FeatureRescaling(_per_row(deviation.astype(np.float64)), mean)
-    inverse = (np.float32(1) / deviation).astype(np.float32)
-    return reference.Normalization(mean, _per_row(inverse.astype(np.float64)))
+    return reference.Normalization(mean, _per_row(inverse_of(deviation)))
+
+
+def inverse_of(divisors: Array) -> Array:
+    """Returns what files hold in place of divisors. TensorFlow computes it, and does not round to the nearest."""
+    inverse = keras.ops.reciprocal(np.asarray(divisors, np.float32))
+    return np.asarray(keras.ops.convert_to_numpy(inverse)).astype(np.float64)
 
 
 def _per_row(values: Array) -> Array:

@@ -28,6 +28,7 @@ from rnnx.keras_models.operation_parts import (
 )
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.read_normalizations import inverse_of
 from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
@@ -93,6 +94,11 @@ def _combines(name: Any) -> OperationReader:
             )
         while len(constants) == 1:
             constants = constants[0]
+        if name == "divide" and not is_first:
+            inverse = inverse_of(constants)
+            if not np.isfinite(inverse).all():
+                raise refusal(operation, "divides by 0; divide by other numbers")
+            return reference.Normalization(np.zeros_like(inverse), inverse)
         return reference.CombineConstants(name, constants, is_first)
 
     return read

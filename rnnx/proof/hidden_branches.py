@@ -33,6 +33,7 @@ _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Pow", "Sum"})
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "RNN", "LSTM", "GRU", "Scan"})
 _LAYOUT = frozenset({"Expand", "Pad", "Reshape", "Slice", "Squeeze", "Tile", "Unsqueeze"})
 _FLOATS, _BOOL = (1, 10, 11), 9  # types of a Cast
+_LEAST_MASKING = 1e9  # Keras adds -1e9 to the scores of an attention where a mask is not set
 _MOST_STEP = 1  # the largest integer, in absolute value, that positions and lengths are compared with
 
 
@@ -91,7 +92,8 @@ def _result(
         return read[0]  # the other inputs set the shape
     if Influence.NUMBERS in together:
         return Influence.NUMBERS
-    is_far = bool(together) and _largest(node, constants) > _MOST_STEP
+    is_masking = operator == "Mul" and Influence.PRESENCE in together and _largest(node, constants) >= _LEAST_MASKING
+    is_far = bool(together) and _largest(node, constants) > _MOST_STEP and not is_masking
     if operator in _ARITHMETIC and (is_far or Influence.IDS in together):
         return together | Influence.SHIFTED
     return together

@@ -115,9 +115,10 @@ def format_known_parts(digests: Iterable[str]) -> str:
 
 
 def _decides_itself(evidence: Evidence) -> bool:
-    """Whether the network has a layer of `_OPERATIONS`, or reads a mask."""
+    """Whether the network has a layer of `_OPERATIONS`, counts positions for a causal attention, or reads a mask."""
     has_masks = any(port.kind == "mask" for port in evidence.inputs)
-    return has_masks or not _OPERATIONS.isdisjoint(layer.kind for layer in evidence.layers)
+    is_causal = any(layer.settings.get("is_causal") for layer in evidence.layers)
+    return has_masks or is_causal or not _OPERATIONS.isdisjoint(layer.kind for layer in evidence.layers)
 
 
 def _id_values(evidence: Evidence) -> frozenset[str]:

@@ -97,9 +97,6 @@ class CombineConstants:
         return self.constants.shape[-1] if self.constants.shape[-1] > 1 else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.operation == "divide" and not self.is_first:
-            # As above: up to two roundings.
-            return Tensor(divide_by_count(x.values * np.sign(self.constants), np.abs(self.constants)))
         operands = [self.constants, x.values] if self.is_first else [x.values, self.constants]
         return Tensor(_combine(self.operation, *operands))
 

@@ -262,16 +262,17 @@ class Normalization:
 
     Attributes:
         mean: `(features,)` or `(1,)`.
-        inverse: As mean: 1 / deviation, rounded to float32. The deviation is the square root of the variance, at least
-            1e-7. Files hold its inverse, because TensorFlow turns a division by constants into a product.
+        inverse: As mean: 1 / deviation in float32, to one unit in the last place. The deviation is the square root of
+            the variance, at least 1e-7. Files hold its inverse, because TensorFlow turns a division by constants into
+            a product.
     """
 
     mean: Array
     inverse: Array
 
     def __call__(self, x: Tensor) -> Tensor:
-        # Keras divides, which is one rounding more than the product.
-        return Tensor(fold(x.values - self.mean, weights(self.inverse, x.values) * 1.0), x.mask)
+        # Keras divides. Of the inverse, a unit in the last place is two roundings.
+        return Tensor(fold(x.values - self.mean, weights(self.inverse, x.values) * 1.0 * 1.0), x.mask)
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,20 @@ from keras import layers
 from onnx import numpy_helper
 
 from rnnx.errors import ModelError
+from rnnx.export.golden import GoldenVectors, finish
 from rnnx.export.pipeline import export
+from rnnx.export.probes import make_array_traps
 from rnnx.keras_models.keras_2_activations import find_activation
 from rnnx.keras_models.load_model import load_keras
 from rnnx.keras_models.plain_model import make_plain
 from rnnx.keras_models.read_network import read_network
-from rnnx.onnx_file.messages import parse_model
+from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.primitives.activations import ACTIVATIONS
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.proof.evidence import LayerRecord, read_reference, record_network
-from rnnx.proof.report import RuntimeReport
+from rnnx.proof.evidence import LayerRecord, read_evidence, read_reference, record_network
+from rnnx.proof.report import ParityReport, RuntimeReport
+from rnnx.proof.structure import check_structure
 from rnnx.proof.verify import verify_file
 from rnnx.reference import Network, Tensor
 from rnnx.rewrites.replace import Rewritten
@@ -48,6 +51,8 @@ pytestmark = [
     # Pooling and reshaping layers drop a mask, which these tests intend.
     pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
     pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
+    # Keras's own, in ops.tensordot.
+    pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"),
 ]
 
 # One row each: zeros in front, at the end, between, nowhere, at all positions but one, and everywhere.
@@ -408,6 +413,16 @@ def test_reference_keras_and_both_forms_agree(name: str, mask_zero: bool) -> Non
         ratios = {layer.layer: layer.ratio for layer in report.layers}
         assert not report.problems
         assert all(ratio is not None and ratio < 0.5 for ratio in ratios.values())
+        require_no_hidden_branch(network, rewritten, report)
+
+
+def require_no_hidden_branch(network: Network, rewritten: Rewritten, report: RuntimeReport) -> None:
+    """Makes sure that the check of the structure accepts the form as an export writes it."""
+    name, inputs = next(iter(make_array_traps(network).items()))
+    golden = GoldenVectors.of(network, {name: (None, inputs)})
+    data = finish(rewritten, network, golden, ParityReport(0, 1, 6, (report,), unit="sequences"), {})
+    model = parse_model(data)
+    assert check_structure("model.onnx", data, read_evidence(read_properties(model), model), None).part_count
 
 
 @pytest.mark.parametrize("is_multiplied", [False, True])

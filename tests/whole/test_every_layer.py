@@ -220,7 +220,7 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         "square plus", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled",
         "transposed convolution", "transposed convolution, cut", "transposed convolution, longer",
         "unit vectors", "up sampling", "variance", "vectors of ids", "vectors of ids, squeezed",
-        "x over a number", "x over constants", "x times constants", "zero padding",
+        "x over a number", "x times constants", "zero padding",
     }  # fmt: skip
 
 
