@@ -39,7 +39,7 @@ def guard_memory() -> None:
     says that there was too little memory, and exits with 1.
     """
     limit = find_memory_limit()
-    if limit is None:
+    if limit is None or not hasattr(signal, "sigwaitinfo"):  # macOS has none
         return
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a parent may have had it ignored, and then nobody can wait
     forwarded = {getattr(signal, name) for name in _FORWARDED}
