@@ -242,7 +242,7 @@ def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_recurrent.RECURRENT}
     read |= {layers.Bidirectional, layers.InputLayer, *read_attention.ATTENTIONS, *read_layers.SEPARABLE}
     read |= {layers.RNN, layers.StackedRNNCells, *plain_cells._LAYERS, layers.Softmax, *ENCODINGS}
-    read |= {layers.SpectralNormalization}
+    read |= {layers.SpectralNormalization, layers.Masking}
     read -= {ReverseTime}  # a layer of rnnx, which no file may hold
     # Files name a class as `keras.layers` does.
     public = {layers.GroupQueryAttention: "GroupQueryAttention"}
