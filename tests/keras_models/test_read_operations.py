@@ -65,6 +65,7 @@ pytestmark = [
         (lambda x: operations.Triu(name="p")(rnn()(x)), "matrices of a fixed size"),
         (lambda x: operations.ArraySplit(5, 2, name="p")(rnn()(x))[0], "leaves nothing of a part"),
         (lambda x: operations.Power(name="p")(rnn()(x), rnn()(x)), "has a computed exponent"),
+        (lambda x: operations.Divide(name="p")(rnn()(x), np.array([1, 0, 2, 3], np.float32)), "divides by 0"),
         (lambda x: core.Cast("float16", name="p")(rnn()(x)), "numbers of type float16"),
         (lambda x: core.Cast("int32", name="p")(rnn()(x)), "turns numbers of type float32 into int32"),
         (lambda x: linalg.Norm(3, 2, name="p")(rnn()(x)), "has ord=3"),
