@@ -31,6 +31,7 @@ from rnnx.errors import (
 )
 from rnnx.onnx_file.admission import require_admissible
 from rnnx.runtime.cuda import find_load_error, find_problems
+from rnnx.runtime.fork_gate import FORK_GATE
 
 try:
     import onnxruntime as ort
@@ -133,7 +134,8 @@ class Session:
             raise DeviceError(f"this session was opened before this process was forked: {_AFTER_FORK}")
         try:
             given = batch if isinstance(batch, Mapping) else {self.input_names[0]: batch}
-            outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
+            with FORK_GATE:
+                outputs: list[npt.NDArray[np.float32]] = self._session.run(None, given)
         except Exception as error:  # onnxruntime's exceptions share no other base
             if self.device == "cuda" and any(sign in str(error) for sign in _GPU_FAILURES):
                 reason = one_line(error)
@@ -154,7 +156,8 @@ class Session:
 def _open(model: bytes, options: Any, providers: Any = ("CPUExecutionProvider",)) -> Any:
     # With its fallback, onnxruntime would open a new session on the CPU if the provider failed, on load or in a run.
     try:
-        return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
+        with FORK_GATE:
+            return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no other base
         if lacks_memory(error):
             raise LowMemoryError("load the model") from error
