@@ -33,10 +33,10 @@ def test_the_readme_of_a_sample_has_two_commands_and_a_golden_check() -> None:
 
 
 @pytest.mark.parametrize("target", languages())
-def test_a_snippet_has_five_to_eight_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_snippet_has_five_to_nine_lines(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     language, lines = read_snippet(target)
     assert language
-    assert 5 <= len(lines.splitlines()) <= 8
+    assert 5 <= len(lines.splitlines()) <= 9
     assert "model.text.onnx" in lines
     assert not lines.startswith((" ", "\t"))
     assert run(["info", "--target", target]) == 0
@@ -156,11 +156,6 @@ def test_the_golden_texts_of_taggers_have_the_sentences_of_the_rule() -> None:
     for row in json.loads(TEXTS_PATH.read_bytes()):
         sentences = split_text(bytes.fromhex(row["bytes"]))
         assert [[[word.start, word.end] for word in sentence] for sentence in sentences] == row["sentences"]
-
-
-@pytest.mark.parametrize("name", ["cmake/onnxruntime.cmake", "src/embed.h"])
-def test_the_packages_for_c_find_onnxruntime_and_contain_files_in_the_same_way(name: str) -> None:
-    assert (SAMPLES_PATH / "c_base" / name).read_bytes() == (SAMPLES_PATH / "c" / name).read_bytes()
 
 
 @pytest.mark.parametrize("target", sorted(set(targets()) - set(targets_of("tagging"))))
