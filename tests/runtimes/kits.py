@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,8 +88,22 @@ def require_prediction(done: subprocess.CompletedProcess[str], bundle: Path, tex
     require_answer(done, expected.label, expected.probability)
 
 
+def require_no_telemetry(command: Command, folder: Path) -> None:
+    """Runs a command in an empty home, without settings and without CI's variables: onnxruntime leaves nothing there.
+
+    With telemetry, which onnxruntime collects on Linux from version 1.29 on, it would.
+    """
+    home = folder / "home"
+    home.mkdir()
+    kept = [f"{name}={value}" for name, value in os.environ.items() if name in ("PATH", "LANG")]
+    done = run(["env", "-i", *kept, f"HOME={home}", *command], home)
+    assert done.returncode == 0, done.stderr
+    assert not list(home.iterdir())
+
+
 def require_command(command: Command, bundle: Path, folder: Path) -> None:
     """Runs a command in all the ways that its help lists, and in wrong ones."""
+    require_no_telemetry([*command, TEXT], folder)
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     for arguments in ([TEXT], ["--", TEXT], ["--file", "text.txt"]):
         require_prediction(run([*command, *arguments], folder), bundle)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,15 +33,16 @@ _CPP_HEADER = "onnxruntime_cxx_api.h"  # for the snippet in C++ alone
 _LINKED = ("c", "cpp", "rust", "go")
 # The Go binding contains the C header of onnxruntime, which no package registry offers alone.
 _GO_MODULE = "github.com/yalue/onnxruntime_go@v1.27.0"
-_LINK = "-Ionnxruntime/include -Lonnxruntime/lib -lonnxruntime -Wl,-rpath,onnxruntime/lib -o snippet && ./snippet"
+_LINK = "-Ionnxruntime/include -Lonnxruntime/lib -lonnxruntime -Wl,-rpath,onnxruntime/lib -o built_snippet"
+# How the snippet of the card is built, and how it is run. The one in Java says that the variable has to be set.
 _SNIPPETS = {
-    "python": "python snippet.py",
-    "node": "node snippet.mjs",
-    "c": f"cc -std=c11 -Wall -Wextra snippet.c {_LINK}",
-    "cpp": f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}",
-    "rust": "cargo run --quiet --example snippet",
-    "go": "go run ./snippet",
-    "java": "java -cp 'target/lib/*' Snippet.java",
+    "python": ("", "python snippet.py"),
+    "node": ("", "node snippet.mjs"),
+    "c": (f"cc -std=c11 -Wall -Wextra snippet.c {_LINK}", "./built_snippet"),
+    "cpp": (f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}", "./built_snippet"),
+    "rust": ("cargo build --quiet --example snippet", "target/debug/examples/snippet"),
+    "go": ("go build -o built_snippet ./snippet", "./built_snippet"),
+    "java": ("", "ORT_DISABLE_TELEMETRY=1 java -cp 'target/lib/*' Snippet.java"),
 }
 # The targets whose package contains the model. The option `--model` makes their command use another one.
 _PACKAGED = ("go", "java")
@@ -139,12 +141,19 @@ class Project:
         return label, float(probability)
 
     def run_snippet(self) -> float | None:
-        """Returns the probability of the second label from the snippet of the card; None if no snippet is run here."""
+        """Returns the probability of the second label from the snippet of the card; None if no snippet is run here.
+
+        It runs in an empty home, without settings. onnxruntime, whose telemetry it switches off, leaves nothing there.
+        """
         if self.target not in _SNIPPETS or (self.target == "cpp" and not _include(_CPP_HEADER)):
             return None
         library = self.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
-        done = self.shell(f"export ORT_DYLIB_PATH={library}; {_SNIPPETS[self.target]}")
-        done.check_returncode()
+        build, run = _SNIPPETS[self.target]
+        self.shell(build).check_returncode()
+        with tempfile.TemporaryDirectory() as home:
+            done = self.shell(f'env -i PATH="$PATH" HOME={home} ORT_DYLIB_PATH={library} {run}')
+            done.check_returncode()
+            assert not list(Path(home).iterdir())
         return float(done.stdout.split()[-1].rstrip("]"))
 
     def run_golden(self) -> Row:

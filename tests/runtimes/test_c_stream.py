@@ -14,7 +14,7 @@ import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.bundle.embed import write_project
 from tests.runtimes.c_kits import build, build_app, sanitizers
-from tests.runtimes.kits import BAD_TEXTS, read_answer, run
+from tests.runtimes.kits import BAD_TEXTS, read_answer, require_no_telemetry, run
 from tests.runtimes.samples import missing, place_onnxruntime
 from tests.runtimes.stream_texts import BUNDLE, RULES, draw_chunks, require_same_answers, write_stream
 
@@ -101,6 +101,7 @@ def test_a_state_of_another_language_goes_on_and_back(kit: Path, app: Path, tmp_
 
 def test_the_command_answers_a_text_and_after_each_line(kit: Path, tmp_path: Path) -> None:
     main: list[str | Path] = [kit / "build" / "rnnx-text-stream"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(f"{TEXT}\n", encoding="utf-8")
     expected = rnnx.load(BUNDLE, device="cpu").predict([TEXT, "A wonderful film"])
     lines = [f"{answer.label}\t{answer.probability:.6f}" for answer in expected]

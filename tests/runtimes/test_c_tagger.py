@@ -13,7 +13,7 @@ import pytest
 import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from tests.runtimes.c_kits import build_app, compile_program, sanitizers
-from tests.runtimes.kits import BAD_TEXTS, run
+from tests.runtimes.kits import BAD_TEXTS, require_no_telemetry, run
 from tests.runtimes.samples import Project
 from tests.runtimes.tagger_texts import (
     RULES,
@@ -87,6 +87,7 @@ def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_fo
     kit: Project, tmp_path: Path
 ) -> None:
     main: list[str | Path] = [kit.folder / "build" / "rnnx-tagger"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     answers = [
         run([*main, TEXT], tmp_path),

@@ -11,7 +11,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import read_example, run
+from tests.runtimes.kits import read_example, require_no_telemetry, run
 from tests.runtimes.samples import missing
 from tests.runtimes.stream_texts import (
     BUNDLE,
@@ -164,6 +164,7 @@ def test_a_state_goes_on_in_the_other_language(kit: Path, tmp_path: Path) -> Non
 
 def test_the_command_answers_a_text_and_after_each_line(kit: Path, tmp_path: Path) -> None:
     main: list[str | Path] = ["java", "-jar", kit / "target" / "rnnx-text-stream.jar"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(f"{TEXT}\n", encoding="utf-8")
     expected = rnnx.load(BUNDLE, device="cpu").predict([TEXT, "A wonderful film"])
     lines = [f"{answer.label}\t{answer.probability:.6f}" for answer in expected]

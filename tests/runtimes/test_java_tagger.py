@@ -13,7 +13,7 @@ import pytest
 import rnnx
 from rnnx.bundle.directory import find_directory
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import read_example, run
+from tests.runtimes.kits import read_example, require_no_telemetry, run
 from tests.runtimes.samples import missing
 from tests.runtimes.tagger_texts import (
     RULES,
@@ -117,6 +117,7 @@ def test_the_words_and_tags_of_a_program_are_those_of_rnnx(kit: Path, tmp_path: 
 
 def test_the_command_and_the_examples_tag_a_text(kit: Path, tmp_path: Path) -> None:
     main: list[str | Path] = ["java", "-jar", kit / "target" / "rnnx-tagger.jar"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     answers = [run([*main, TEXT], tmp_path), run([*main, "--file", "text.txt"], tmp_path)]
     answers += [run([*main, "--", TEXT], tmp_path), run(main, tmp_path, TEXT.encode())]

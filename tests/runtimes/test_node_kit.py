@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, run
+from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, require_no_telemetry, run
 from tests.runtimes.samples import Project, missing
 from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
@@ -94,6 +94,7 @@ def test_the_command_reads_a_word_a_file_and_the_standard_input_from_any_folder(
     kit: Project, probability: float, tmp_path: Path
 ) -> None:
     main: list[str | Path] = ["node", kit.folder / "main.js"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     answers = [
         run([*main, TEXT], tmp_path),

@@ -10,7 +10,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import read_example, run
+from tests.runtimes.kits import read_example, require_no_telemetry, run
 from tests.runtimes.samples import missing
 from tests.runtimes.stream_texts import (
     BUNDLE,
@@ -123,6 +123,7 @@ def test_a_program_that_requires_the_package_uses_its_model(app: Path, tmp_path:
 
 def test_the_command_answers_a_text_and_after_each_line(kit: Path, tmp_path: Path) -> None:
     main: list[str | Path] = ["node", kit / "main.js"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(f"{TEXT}\n", encoding="utf-8")
     expected = rnnx.load(BUNDLE, device="cpu").predict([TEXT, "A wonderful film"])
     lines = [f"{answer.label}\t{answer.probability:.6f}" for answer in expected]

@@ -11,7 +11,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
-from tests.runtimes.kits import BAD_TEXTS, read_example, run
+from tests.runtimes.kits import BAD_TEXTS, read_example, require_no_telemetry, run
 from tests.runtimes.samples import Project, missing
 from tests.runtimes.tagger_texts import (
     RULES,
@@ -117,6 +117,7 @@ def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_fo
     kit: Project, tmp_path: Path
 ) -> None:
     main: list[str | Path] = ["node", kit.folder / "main.js"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     answers = [
         run([*main, TEXT], tmp_path),

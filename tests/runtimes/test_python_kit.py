@@ -12,7 +12,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, run
+from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, require_no_telemetry, run
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "A wonderful film."
@@ -84,6 +84,7 @@ def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_fo
     kit: Path, probability: float, tmp_path: Path
 ) -> None:
     main: list[str | Path] = [sys.executable, kit / "main.py"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     require_positive(run([*main, TEXT], tmp_path), probability)
     require_positive(run([*main, "--", TEXT], tmp_path), probability)

@@ -13,7 +13,7 @@ import pytest
 import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import BAD_TEXTS, read_example, run
+from tests.runtimes.kits import BAD_TEXTS, read_example, require_no_telemetry, run
 from tests.runtimes.tagger_texts import (
     RULES,
     draw_tagger_texts,
@@ -98,6 +98,7 @@ def test_the_words_and_tags_are_those_of_rnnx(kit: Path) -> None:
 
 def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_folder(kit: Path, tmp_path: Path) -> None:
     main: list[str | Path] = [sys.executable, kit / "main.py"]
+    require_no_telemetry([*main, TEXT], tmp_path)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     answers = [
         run([*main, TEXT], tmp_path),

@@ -1,6 +1,8 @@
 /* The shortest way from a text to its probabilities; errors are left to src/classifier.c. */
+#define _POSIX_C_SOURCE 200809L
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int main(void) {
@@ -12,10 +14,11 @@ int main(void) {
   OrtSession *session;
   OrtValue *input = NULL, *output = NULL;
   float *probs;
-  ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "snippet", &env);
   ort->CreateSessionOptions(&options);
   ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory);
   /* snippet */
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* before CreateEnv */
+  ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "snippet", &env);
   char text[] = "A wonderful film.";
   int64_t shape[] = {1, (int64_t)strlen(text)};
   ort->CreateSession(env, "model.text.onnx", options, &session);

@@ -1,13 +1,15 @@
 // The shortest way from a text to its probabilities.
 #include <onnxruntime_cxx_api.h>
 
+#include <cstdlib>
 #include <iostream>
 
 int main() {
-  Ort::Env env;
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
   const char *const inputs[] = {"text"}, *const outputs[] = {"probs"};
   // snippet
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);  // before an Ort::Env is made
+  Ort::Env env;
   Ort::Session session(env, ORT_TSTR("model.text.onnx"), Ort::SessionOptions{});
   std::string text = "A wonderful film.";
   const std::int64_t shape[] = {1, static_cast<std::int64_t>(text.size())};

@@ -26,6 +26,11 @@ func start() error {
 	if err := ort.InitializeEnvironment(); err != nil {
 		return &ClassifierError{"cannot load onnxruntime from " + library + "; name it in ORT_DYLIB_PATH", err}
 	}
+	if os.Getenv("ORT_DISABLE_TELEMETRY") == "1" { // on Windows, nothing is sent until a session is made
+		if err := ort.DisableTelemetry(); err != nil {
+			return &ClassifierError{"cannot switch the telemetry of onnxruntime off", err}
+		}
+	}
 	return nil
 }
 

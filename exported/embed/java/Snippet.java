@@ -9,6 +9,7 @@ import java.util.Map;
 public final class Snippet {
   public static void main(String[] arguments) throws Exception {
     // snippet
+    // Start the program with ORT_DISABLE_TELEMETRY=1: from 1.29 on, onnxruntime collects telemetry on Linux.
     var environment = OrtEnvironment.getEnvironment();
     var session = environment.createSession("model.text.onnx");
     byte[] text = "A wonderful film.".getBytes("UTF-8");

@@ -62,13 +62,26 @@ static char *read_file(const char *path, size_t *size, rnnx_classifier_error *er
   return data;
 }
 
+/* Starts onnxruntime without telemetry, unless ORT_DISABLE_TELEMETRY is set. */
+static int create_environment(rnnx_classifier *classifier, rnnx_classifier_error *error) {
+  const int is_unset = !getenv("ORT_DISABLE_TELEMETRY");
+  const OrtApi *ort = classifier->ort;
+#ifndef _WIN32
+  if (is_unset) setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* read when the environment is made */
+#endif
+  return check(ort, ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "rnnx", &classifier->env), "onnxruntime", error) ||
+                 /* for Windows, where nothing is sent until a session is made */
+                 (is_unset && check(ort, ort->DisableTelemetryEvents(classifier->env), "onnxruntime", error))
+             ? -1
+             : 0;
+}
+
 static int create_session(rnnx_classifier *classifier, const char *model, size_t size, const char *what,
                           rnnx_classifier_error *error) {
   const OrtApi *ort = classifier->ort;
   OrtSessionOptions *options = NULL;
   const int failed =
-      check(ort, ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "rnnx", &classifier->env), "onnxruntime", error) ||
-      check(ort, ort->CreateSessionOptions(&options), "onnxruntime", error) ||
+      create_environment(classifier, error) || check(ort, ort->CreateSessionOptions(&options), "onnxruntime", error) ||
       check(ort, ort->SetIntraOpNumThreads(options, 1), "onnxruntime", error) || /* a recurrence only loses by more */
       check(ort, ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &classifier->memory), "onnxruntime",
             error) ||
@@ -100,9 +113,6 @@ static int load(rnnx_classifier *classifier, const char *model, size_t size, con
                 rnnx_classifier_error *error) {
   char what[512];
   snprintf(what, sizeof what, "%s is not a whole model", name);
-#ifndef _WIN32
-  setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* onnxruntime reads it when its environment is made */
-#endif
   classifier->ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
   if (!classifier->ort)
     return fail(error, "onnxruntime %s is older than its headers", OrtGetApiBase()->GetVersionString());

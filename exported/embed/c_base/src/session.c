@@ -15,18 +15,28 @@ static int check(const OrtApi *ort, OrtStatus *status, const char *what, char *m
   return -1;
 }
 
+/* Starts onnxruntime without telemetry, unless ORT_DISABLE_TELEMETRY is set. */
+static int create_environment(rnnx_session *session, char *message) {
+  const int is_unset = !getenv("ORT_DISABLE_TELEMETRY");
+  const OrtApi *ort = session->ort;
+#ifndef _WIN32
+  if (is_unset) setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* read when the environment is made */
+#endif
+  return check(ort, ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "rnnx", &session->env), "onnxruntime", message) ||
+                 /* for Windows, where nothing is sent until a session is made */
+                 (is_unset && check(ort, ort->DisableTelemetryEvents(session->env), "onnxruntime", message))
+             ? -1
+             : 0;
+}
+
 int rnnx_session_open(rnnx_session *session, const rnnx_file *file, char *message) {
   char what[512];
   OrtSessionOptions *options = NULL;
   snprintf(what, sizeof what, "%s is not a whole model", file->name);
-#ifndef _WIN32
-  setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* onnxruntime reads it when its environment is made */
-#endif
   const OrtApi *ort = session->ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
   if (!ort) return rnnx_fail(message, "onnxruntime %s is older than its headers", rnnx_session_version());
   const int failed =
-      check(ort, ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "rnnx", &session->env), "onnxruntime", message) ||
-      check(ort, ort->CreateSessionOptions(&options), "onnxruntime", message) ||
+      create_environment(session, message) || check(ort, ort->CreateSessionOptions(&options), "onnxruntime", message) ||
       check(ort, ort->SetIntraOpNumThreads(options, 1), "onnxruntime", message) || /* a recurrence only loses by more */
       check(ort, ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &session->memory), "onnxruntime",
             message) ||

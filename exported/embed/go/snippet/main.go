@@ -10,10 +10,9 @@ import (
 
 func main() {
 	ort.SetSharedLibraryPath(os.Getenv("ORT_DYLIB_PATH"))
-	if err := ort.InitializeEnvironment(); err != nil {
-		panic(err)
-	}
 	// snippet
+	os.Setenv("ORT_DISABLE_TELEMETRY", "1") // before onnxruntime starts
+	_ = ort.InitializeEnvironment()
 	text := []byte("A wonderful film.")
 	session, _ := ort.NewDynamicAdvancedSession("model.text.onnx", []string{"text"}, []string{"probs"}, nil)
 	input, _ := ort.NewTensor(ort.NewShape(1, int64(len(text))), text)
