@@ -14,24 +14,12 @@ from rnnx.bundle.embed import write_project
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch
 from tests.runtimes import page
+from tests.runtimes.bundlers import BUNDLERS, PAGE_PACKAGES, build_pages
 from tests.runtimes.kits import break_model, copy_model, read_example, run
-from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 
 _HERE = Path(__file__).parent
-_POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src data:"
-_HTML = f"""<!doctype html>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<link rel="icon" href="data:,">
-<script type="module" src="./%s"></script>
-"""
-_TOOLS = ("vite@8", *WEBPACK_PACKAGES, "playwright-core@1")
-BUNDLERS = {
-    "vite": ["vite", "build", "--base", "./", "--outDir", "vite-out", "--minify", "false"],
-    "webpack": ["webpack"],
-}
 THREADS = ("page", "worker")
 
 
@@ -50,15 +38,10 @@ def seen(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit).stdout.split()[-1]
     page.shell("npm init -y && npm pkg set type=module", folder)
-    page.shell(f"npm install --no-fund --no-audit --prefer-offline ./{packed} {' '.join(_TOOLS)}", folder)
+    page.shell(f"npm install --no-fund --no-audit --prefer-offline ./{packed} {' '.join(PAGE_PACKAGES)}", folder)
     shutil.copyfile(_HERE / "program.ts", folder / "program.ts")
     (folder / "example.js").write_text(read_example(kit, "js"), encoding="utf-8")
-    (folder / "index.html").write_text(_HTML % "program.ts", encoding="utf-8")
-    write_webpack(folder, 'entry: "./program.ts", output: { path: resolve("webpack-out") }')
-    for command in BUNDLERS.values():
-        done = run([folder / "node_modules/.bin" / command[0], *command[1:]], folder)
-        assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "webpack-out" / "index.html").write_text(_HTML % "main.js", encoding="utf-8")
+    build_pages(folder)
     write_models(kit, folder)
     port = page.free_port()
     with page.served(f"{page.FILE_SERVER} {port}", folder, port) as url:

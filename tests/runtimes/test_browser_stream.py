@@ -1,4 +1,4 @@
-"""Tests the package of `rnnx embed browser --streaming`: its library in a build of Vite, and its page, in Chromium."""
+"""Tests the package of `rnnx embed browser --streaming`: its library in builds of Vite and webpack, and its page."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import rnnx
 from rnnx.bundle.embed import write_project
 from tests.runtimes import page
+from tests.runtimes.bundlers import BUNDLERS, PAGE_PACKAGES, build_pages
 from tests.runtimes.kits import read_example, run
 from tests.runtimes.stream_texts import (
     BUNDLE,
@@ -27,14 +28,6 @@ from tests.runtimes.stream_texts import (
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 _HERE = Path(__file__).parent
-_POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src data:"
-_HTML = f"""<!doctype html>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<link rel="icon" href="data:,">
-<script type="module" src="./program.ts"></script>
-"""
-_CHECKS = ["--noEmit", "--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"]
 # What a visitor types and pastes: a word that is not finished, an end that goes on, and a change in the middle.
 _TYPED = (
     "A wonder",
@@ -73,29 +66,28 @@ def state(python: PythonKit) -> str:
 
 
 @pytest.fixture(scope="module")
-def program(kit: Path, state: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Builds another project, with the package as a registry would deliver it, and returns what its page said."""
+def pages(kit: Path, state: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Builds another project, with the package as a registry would deliver it, and returns what its pages said."""
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit).stdout.split()[-1]
     page.shell("npm init -y && npm pkg set type=module", folder)
-    tools = "vite@8 typescript@5 playwright-core@1"
-    page.shell(f"npm install --no-fund --no-audit --prefer-offline ./{packed} {tools}", folder)
+    page.shell(f"npm install --no-fund --no-audit --prefer-offline ./{packed} {' '.join(PAGE_PACKAGES)}", folder)
     shutil.copyfile(_HERE / "stream_program.ts", folder / "program.ts")
     (folder / "example.js").write_text(read_example(kit, "js"), encoding="utf-8")
-    (folder / "index.html").write_text(_HTML, encoding="utf-8")
-    for command in (
-        ["tsc", *_CHECKS, "--allowJs", "--skipLibCheck", "program.ts"],
-        ["vite", "build", "--base", "./", "--outDir", "vite-out", "--minify", "false"],
-    ):
-        done = run([folder / "node_modules/.bin" / command[0], *command[1:]], folder)
-        assert done.returncode == 0, done.stdout + done.stderr
+    build_pages(folder)
     _write_models(folder)
     (folder / "texts.json").write_bytes(format_chunks(draw_chunks(1_000)))
     (folder / "long.txt").write_bytes(draw_long_text())
     (folder / "state.json").write_text(state, encoding="utf-8")
     port = page.free_port()
     with page.served(f"{page.FILE_SERVER} {port}", folder, port) as url:
-        found: dict[str, Any] = page.run_driver(_HERE / "programs.mjs", url, folder, "vite-out/")["vite-out/"]
+        return page.run_driver(_HERE / "programs.mjs", url, folder, *(f"{name}-out/" for name in BUNDLERS))
+
+
+@pytest.fixture(scope="module", params=BUNDLERS)
+def program(request: pytest.FixtureRequest, pages: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the page of one bundler said."""
+    found: dict[str, Any] = pages[f"{request.param}-out/"]
     assert found["errors"] == []
     assert "error" not in found["finished"], found["finished"]
     return found
@@ -136,7 +128,7 @@ def test_a_program_goes_on_from_a_saved_state_and_reads_empty_and_long_texts(
 
 
 def test_each_mistake_is_one_clear_error(program: dict[str, Any]) -> None:
-    errors = program["finished"]["errors"]
+    errors = dict(program["finished"]["errors"])
     for name, start, said in (
         ("absent", "StreamError: cannot fetch http://localhost:", "absent/"),
         ("model", "StreamError: http://localhost:", "half%20model/model.stream.onnx is not a whole model"),

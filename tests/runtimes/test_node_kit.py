@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import rnnx
+from tests.runtimes.bundlers import WEBPACK_PACKAGES, build_for_node
 from tests.runtimes.kits import BAD_TEXTS, break_model, copy_model, read_answer, read_example, require_no_telemetry, run
 from tests.runtimes.samples import Project, missing
-from tests.runtimes.webpack import WEBPACK_PACKAGES, write_webpack
 
 pytestmark = [pytest.mark.runtimes, pytest.mark.slow]
 TEXT = "A wonderful film."
@@ -164,15 +164,7 @@ def test_webpack_checks_the_types_and_makes_assets_of_the_model(app: Path, proba
     imported = 'import { Classifier, ClassifierError, type Prediction } from "rnnx-text-classifier";\n'
     said = f"const one = await classifier.predict({TEXT!r});\nconsole.log(`${{one.label}}\\t${{one.probability}}`);\n"
     (app / "program.ts").write_text(imported + TYPED + said, encoding="utf-8")
-    write_webpack(
-        app,
-        'target: "node", entry: "./program.ts", output: { path: resolve("webpack-out"), filename: "main.cjs" }, '
-        'externals: { "onnxruntime-node": "commonjs onnxruntime-node" }',
-    )
-    done = run([app / "node_modules/.bin/webpack"], app)
-    assert done.returncode == 0, done.stdout
-    assert {".cjs", ".json", ".onnx"} == {path.suffix for path in (app / "webpack-out").iterdir()}
-    require_positive(run(["node", app / "webpack-out" / "main.cjs"], tmp_path), probability)
+    require_positive(run(["node", build_for_node(app)], tmp_path), probability)
 
 
 def test_the_types_are_those_of_both_kinds_of_modules(app: Path) -> None:
