@@ -63,10 +63,13 @@ def pre_process(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Runs onnxruntime's `quantize_dynamic`."""
+    """Runs onnxruntime's `quantize_dynamic`, with weights of 7 bits.
+
+    With 8 bits, its default, sums of products overflow on processors without VNNI: `pos` was 0.065 off there.
+    """
     from onnxruntime.quantization import quantize_dynamic
 
-    return _through_file(lambda path: quantize_dynamic(model, path))
+    return _through_file(lambda path: quantize_dynamic(model, path, reduce_range=True))
 
 
 def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
