@@ -10,7 +10,8 @@ import pytest
 
 import rnnx
 from rnnx.bundle.embed import write_project
-from tests.runtimes.kits import read_example, require_no_telemetry, run
+from tests.runtimes.bundlers import WEBPACK_PACKAGES, build_for_node
+from tests.runtimes.kits import read_answer, read_example, require_no_telemetry, run
 from tests.runtimes.samples import missing
 from tests.runtimes.stream_texts import (
     BUNDLE,
@@ -64,6 +65,7 @@ PROGRAMS = {
     "program.cjs": 'const { StreamModel, StreamError } = require("rnnx-text-stream");\n'
     f"(async () => {{{_STREAM}}})();",
 }
+_IMPORT = 'import { type Answer, type State, StreamError, StreamModel } from "rnnx-text-stream";\n'
 _TYPED = """
 const model: StreamModel = await StreamModel.load();
 const begun: State = model.begin();
@@ -96,7 +98,7 @@ def app(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit).stdout.split()[-1]
     run(["npm", "init", "-y"], folder)
-    done = run([*_INSTALL, folder / packed, "typescript@5"], folder)
+    done = run([*_INSTALL, folder / packed, *WEBPACK_PACKAGES], folder)
     assert done.returncode == 0, done.stderr
     for name, program in PROGRAMS.items():
         (folder / name).write_text(program, encoding="utf-8")
@@ -119,6 +121,23 @@ def test_a_program_that_requires_the_package_uses_its_model(app: Path, tmp_path:
     done = run(["node", app / "program.cjs"], tmp_path, format_chunks(texts))
     assert done.returncode == 0, done.stderr
     require_same_answers("bytes", texts, json.loads(done.stdout), "replace")
+
+
+def test_webpack_checks_the_types_and_makes_assets_of_the_model(app: Path, tmp_path: Path) -> None:
+    (app / "program.ts").write_text(
+        f"""{_IMPORT}
+const model: StreamModel = await StreamModel.load();
+const read: {{ state: State }} = await model.step(model.begin(), {TEXT!r});
+const answer: Answer = (await model.finish(read.state)).answer;
+// @ts-expect-error a number is no text
+await model.step(read.state, 5).catch((error) => console.log(error instanceof TypeError, error instanceof StreamError));
+console.log(`${{answer.label}}\\t${{answer.probability}}`);
+""",
+        encoding="utf-8",
+    )
+    (expected,) = rnnx.load(BUNDLE, device="cpu").predict([TEXT])
+    label, probability = read_answer(run(["node", build_for_node(app)], tmp_path))
+    assert (label, probability) == (expected.label, pytest.approx(expected.probability, abs=1e-6))
 
 
 def test_the_command_answers_a_text_and_after_each_line(kit: Path, tmp_path: Path) -> None:
@@ -183,9 +202,8 @@ def test_a_broken_model_is_one_line(name: str, size: float, said: str, kit: Path
 
 
 def test_the_types_the_command_and_the_example_are_those_of_the_package(app: Path, kit: Path, tmp_path: Path) -> None:
-    imported = 'import { type Answer, type State, StreamError, StreamModel } from "rnnx-text-stream";\n'
-    (app / "typed.mts").write_text(f"{imported}{_TYPED}", encoding="utf-8")
-    (app / "typed.cts").write_text(f"{imported}export async function use() {{{_TYPED}}}", encoding="utf-8")
+    (app / "typed.mts").write_text(f"{_IMPORT}{_TYPED}", encoding="utf-8")
+    (app / "typed.cts").write_text(f"{_IMPORT}export async function use() {{{_TYPED}}}", encoding="utf-8")
     strict = ["--noEmit", "--strict", "--skipLibCheck", "--noUncheckedIndexedAccess", "--target", "es2022"]
     done = run([app / "node_modules/.bin/tsc", *strict, "--module", "node16", "typed.mts", "typed.cts"], app)
     assert done.returncode == 0, done.stdout

@@ -11,6 +11,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import SAMPLES_PATH, find_directory
+from tests.runtimes.bundlers import WEBPACK_PACKAGES, build_for_node
 from tests.runtimes.kits import BAD_TEXTS, read_example, require_no_telemetry, run
 from tests.runtimes.samples import Project, missing
 from tests.runtimes.tagger_texts import (
@@ -49,6 +50,7 @@ PROGRAMS = {
     "program.mjs": f'import {{ Tagger, TaggerError }} from "rnnx-tagger";\n{_REQUIRE}{_TAG}',
     "program.cjs": f'const {{ Tagger, TaggerError }} = require("rnnx-tagger");\n(async () => {{{_TAG}}})();',
 }
+_IMPORT = 'import { Tagger, TaggerError, type Sentence, type Word } from "rnnx-tagger";\n'
 _TYPED = """
 const tagger: Tagger = await Tagger.load();
 const tags: readonly string[] = tagger.tags;
@@ -76,7 +78,7 @@ def app(kit: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit.folder).stdout.split()[-1]
     run(["npm", "init", "-y"], folder)
-    done = run([*_INSTALL, folder / packed, "esbuild@0.25", "typescript@5"], folder)
+    done = run([*_INSTALL, folder / packed, "esbuild@0.25", *WEBPACK_PACKAGES], folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -111,6 +113,22 @@ def test_a_bundled_program_uses_the_library(app: Path, kit: Project, tmp_path: P
     shutil.copytree(kit.folder / "model", out.parent / "model")
     done = run(["node", out], tmp_path, b"[]")
     assert (done.returncode, done.stdout) == (0, "[]"), done.stderr
+
+
+def test_webpack_checks_the_types_and_makes_assets_of_the_model(app: Path, tmp_path: Path) -> None:
+    (app / "program.ts").write_text(
+        f"""{_IMPORT}
+const tagger: Tagger = await Tagger.load();
+const first: Sentence | undefined = (await tagger.tag({TEXT!r}))[0];
+// @ts-expect-error a number is no text
+await tagger.tag(5).catch((error) => console.log(error instanceof TypeError, error instanceof TaggerError));
+console.log(first?.map((word: Word) => word.tag).join());
+""",
+        encoding="utf-8",
+    )
+    done = run(["node", build_for_node(app)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "PRON,AUX,PART,VERB,PRON,PUNCT"
 
 
 def test_the_command_reads_an_argument_a_file_and_the_standard_input_from_any_folder(
@@ -186,9 +204,8 @@ def test_a_broken_model_is_one_line(name: str, size: float, said: str, kit: Proj
 
 
 def test_the_types_are_those_of_both_kinds_of_modules(app: Path) -> None:
-    imported = 'import { Tagger, TaggerError, type Sentence, type Word } from "rnnx-tagger";\n'
-    (app / "typed.mts").write_text(f"{imported}{_TYPED}", encoding="utf-8")
-    (app / "typed.cts").write_text(f"{imported}export async function use() {{{_TYPED}}}", encoding="utf-8")
+    (app / "typed.mts").write_text(f"{_IMPORT}{_TYPED}", encoding="utf-8")
+    (app / "typed.cts").write_text(f"{_IMPORT}export async function use() {{{_TYPED}}}", encoding="utf-8")
     strict = ["--noEmit", "--strict", "--skipLibCheck", "--noUncheckedIndexedAccess", "--target", "es2022"]
     done = run([app / "node_modules/.bin/tsc", *strict, "--module", "node16", "typed.mts", "typed.cts"], app)
     assert done.returncode == 0, done.stdout
