@@ -40,7 +40,7 @@ _SNIPPETS = {
     "node": ("", "node snippet.mjs"),
     "c": (f"cc -std=c11 -Wall -Wextra snippet.c {_LINK}", "./built_snippet"),
     "cpp": (f"c++ -std=c++17 -Wall -Wextra snippet.cpp {_LINK}", "./built_snippet"),
-    "rust": ("cargo build --quiet --example snippet", "target/debug/examples/snippet"),
+    "rust": ("cargo build --quiet --example snippet", '"${CARGO_TARGET_DIR:-target}"/debug/examples/snippet'),
     "go": ("go build -o built_snippet ./snippet", "./built_snippet"),
     "java": ("", "ORT_DISABLE_TELEMETRY=1 java -cp 'target/lib/*' Snippet.java"),
 }

@@ -137,7 +137,8 @@ console.log(`${{answer.label}}\\t${{answer.probability}}`);
     )
     (expected,) = rnnx.load(BUNDLE, device="cpu").predict([TEXT])
     label, probability = read_answer(run(["node", build_for_node(app)], tmp_path))
-    assert (label, probability) == (expected.label, pytest.approx(expected.probability, abs=1e-6))
+    assert label == expected.label
+    assert probability == pytest.approx(expected.probability, abs=1e-6)
 
 
 def test_the_command_answers_a_text_and_after_each_line(kit: Path, tmp_path: Path) -> None:
