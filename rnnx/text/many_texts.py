@@ -137,7 +137,8 @@ class WordTable:
     def _differ(self, ids: Ids, first: _Pieces, second: _Pieces) -> npt.NDArray[np.bool_]:
         """Whether each word is another one than that of the id."""
         pairs = self._pairs.take(ids).view(np.uint64)
-        return (pairs[::2] != first) | (pairs[1::2] != second)
+        is_other: npt.NDArray[np.bool_] = (pairs[::2] != first) | (pairs[1::2] != second)
+        return is_other
 
     def _hash(self, first: _Pieces, second: _Pieces) -> _Positions:
         """Returns the slot at which the search for each word begins."""
