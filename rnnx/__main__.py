@@ -1,5 +1,6 @@
 """The entry point of `python -m rnnx` and of the program `rnnx`; it handles Ctrl-C during the first imports."""
 
+import gc
 import signal
 import sys
 
@@ -18,7 +19,12 @@ def main() -> None:
 
         if is_handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        cli.main()
+        try:
+            cli.main()
+        finally:
+            # Before it ends, Python looks through all objects twice, for those that only refer to each other. The
+            # memory goes back to the operating system anyway, so the objects that are left are kept out of that.
+            gc.freeze()
     # `cli` answers its own errors. This is for its import, and for what little memory does outside of a command: Python
     # raises a MemoryError, or an error of nearly any other type.
     except Exception as error:

@@ -6,6 +6,7 @@ room imports typer and rich, and only this file chooses exit codes.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ from rnnx.errors import (
 
 OK, FAILED, USAGE, PARITY, UNTRUSTED, DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 BROKEN_PIPE = 141  # the exit code that a shell reports for a program ended by SIGPIPE
+
+_OBJECTS_PER_COLLECTION = 10_000
 
 _EXIT_CODES: dict[type[RnnxError], int] = {
     UsageError: USAGE,
@@ -83,6 +86,9 @@ def _root(
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    # Imports and answers make many objects, and hardly any that only refer to each other. Python would look for those
+    # whenever it has 700 more objects.
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     guard_memory()
     interruption.install()
     sys.exit(run(sys.argv[1:]))

@@ -13,11 +13,14 @@ _MARKS = (
     (b"\xff\xd8\xff", "an image"),
     (b"\x1f\x8b", "a packed file (.gz)"),
 )
+_ALL_MARKS = tuple(mark for mark, _ in _MARKS)
 
 
 def name_document(head: bytes) -> str | None:
     """Says what a file is, by its first bytes, if it is neither a text nor a table; None if it may be one."""
-    return next((what for mark, what in _MARKS if head.startswith(mark)), None)
+    if not head.startswith(_ALL_MARKS):  # nearly always, and a line of a file is asked too
+        return None
+    return next(what for mark, what in _MARKS if head.startswith(mark))
 
 
 def is_address(name: str) -> bool:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 STDIN = "-"
 # Items of at most this much memory are answered together, however few they are.
 _WINDOW_BYTES = 32 << 20
+# The first window is this part of a whole one, and each further one twice as large as the one before, until they are
+# whole. So the cores begin to compute early, and the first answers come early.
+_FIRST_WINDOW = 1 / 8
 _CHUNK_BYTES = 1 << 16
 # So much of a line that cannot be read is skipped to find the next line. A file of zeros has none.
 _MOST_SKIPPED_BYTES = 256 << 20
@@ -196,13 +199,15 @@ def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item] | N
     """
     window: list[Item] = []
     size = 0
+    count = max(1, int(most * _FIRST_WINDOW))
     for item in items:
         if item is not None:
             window.append(item)
             size += item.size_bytes
-        if window and (item is None or len(window) == most or size > _WINDOW_BYTES):
+        if window and (item is None or len(window) == count or size > _WINDOW_BYTES):
             yield window
             window, size = [], 0
+            count = min(2 * count, most)
         if item is None:
             yield None
     if window:

@@ -80,9 +80,10 @@ class ManyTextsEncoder:
 class WordTable:
     """A hash table of the words of a vocabulary that is searched for many words at once.
 
-    A word starts at the slot that its hash names, or at the next free one after it. The slots hold the words
-    themselves, so that a found word is the word that was searched for. Words of more than 16 bytes are few, and are
-    looked up one by one.
+    A word is in the slot that its hash names, or in the next free one after it. A slot has the id of its word, and the
+    words are in the order of their ids, so that a found word is compared with the one that was searched for. The ids
+    are small, and the frequent words are next to each other, so that what is read most stays in the cache of a core.
+    Words of more than 16 bytes are few, and are looked up one by one.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -100,12 +101,12 @@ class WordTable:
         # In the order of the hashes, each word moves to the slot after the word before it, if its own slot is taken.
         places = np.maximum.accumulate(slots[order] - index) + index
         size = (1 << bits) + len(words) + 1  # wherever the words move, the last slot is free: every search ends
-        self._first = np.zeros(size, np.uint64)
-        self._second = np.zeros(size, np.uint64)
         self._ids = np.full(size, UNKNOWN_ID, np.int32)
-        self._first[places] = first[order]
-        self._second[places] = second[order]
         self._ids[places] = word_ids[order]
+        # Both integers of each word; zeros for the special tokens, long words, and so for a free slot.
+        pairs = np.zeros((len(vocabulary), 2), np.uint64)
+        pairs[word_ids, 0], pairs[word_ids, 1] = first, second
+        self._pairs = pairs.view(np.complex128).ravel()  # one item for both, because only whole items are taken quickly
 
     def find(self, words: bytes) -> tuple[Ids, _Positions]:
         """Finds the words of a text.
@@ -120,18 +121,24 @@ class WordTable:
         first, second = _read_words(data, starts, lengths)
         slots = self._hash(first, second)
         ids = self._ids.take(slots)
-        searched = np.flatnonzero((self._first.take(slots) != first) | (self._second.take(slots) != second))
+        searched = np.flatnonzero(self._differ(ids, first, second))
         while (searched := searched[ids[searched] != UNKNOWN_ID]).size:  # the slot has another word: try the next one
             slots[searched] += 1
-            places = slots[searched]
-            ids[searched] = self._ids[places]
-            searched = searched[(self._first[places] != first[searched]) | (self._second[places] != second[searched])]
+            found = self._ids[slots[searched]]
+            ids[searched] = found
+            searched = searched[self._differ(found, first[searched], second[searched])]
         is_long = np.flatnonzero(lengths > _MOST_BYTES)
         ends = (starts + lengths)[is_long].tolist()
         ids[is_long] = self._vocabulary.encode(
             words[start:end] for start, end in zip(starts[is_long].tolist(), ends, strict=True)
         )
         return ids, starts
+
+    def _differ(self, ids: Ids, first: _Pieces, second: _Pieces) -> npt.NDArray[np.bool_]:
+        """Whether each word is another one than that of the id."""
+        pairs = self._pairs.take(ids).view(np.uint64)
+        is_other: npt.NDArray[np.bool_] = (pairs[::2] != first) | (pairs[1::2] != second)
+        return is_other
 
     def _hash(self, first: _Pieces, second: _Pieces) -> _Positions:
         """Returns the slot at which the search for each word begins."""
