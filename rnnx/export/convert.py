@@ -75,7 +75,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     normalizations = unfolded_normalizations(model, network, _add_zeros)
     traced = (
         whole_sequences(model), convolutions, normalizations, plain_encodings(model), plain_equations(model),
-        constant_statistics(model), known_sizes(model), separate_constants(model),
+        constant_statistics(model), known_sizes(model),
+        separate_constants(model, tf.debugging.check_numerics),
     )  # fmt: skip
     with tf.device("/CPU:0"), ExitStack() as settings:
         for setting in traced:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 from keras.src.ops.numpy import Add, Divide, Multiply, Subtract, TrueDivide
 
@@ -181,11 +180,12 @@ def constant_statistics(model: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def separate_constants(model: keras.Model) -> Iterator[None]:
+def separate_constants(model: keras.Model, check: Callable[..., Any]) -> Iterator[None]:
     """Keeps the constants of operations that follow one another apart.
 
     TensorFlow computes x / a / b as a product with one constant, and moves constants into a BatchNormalization. Then
-    the constants of the model are not in the file. It moves nothing through a check of numbers, which tf2onnx drops.
+    the constants of the model are not in the file. It moves nothing through a check of numbers (`check`), which tf2onnx
+    drops.
     """
     operations = list(model._operations)
     combining = {id(operation) for operation in operations if _combines_constants(operation)}
@@ -204,7 +204,7 @@ def separate_constants(model: keras.Model) -> Iterator[None]:
         )
     ]
     for operation in checked:
-        operation.call = _checked(operation.call)
+        operation.call = _checked(operation.call, check)
     try:
         yield
     finally:
@@ -218,8 +218,8 @@ def _combines_constants(operation: Any) -> bool:
     return is_arithmetic and all(len(node.input_tensors) == 1 for node in operation._inbound_nodes)
 
 
-def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(call: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*given: Any, **settings: Any) -> Any:
-        return tf.debugging.check_numerics(call(*given, **settings), "separate constants")
+        return check(call(*given, **settings), "separate constants")
 
     return checked
