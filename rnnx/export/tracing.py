@@ -187,7 +187,7 @@ def separate_constants(model: keras.Model, check: Callable[..., Any]) -> Iterato
     the constants of the model are not in the file. It moves nothing through a check of numbers (`check`), which tf2onnx
     drops.
     """
-    operations = list(model._operations)
+    operations = list(getattr(model, "_operations", model.layers))  # a Sequential has layers alone
     combining = {id(operation) for operation in operations if _combines_constants(operation)}
     read_by: dict[int, list[Any]] = {}
     for operation in operations:
