@@ -383,7 +383,7 @@ LAYERS |= {
     "einsum dense over the time": Case(
         EinsumDense(draw(3, 6), draw(3), "linear", "btd", "st", "bds"), shape=(2, 6, FEATURES)
     ),
-    "einsum dense, a matrix each": Case(EinsumDense(draw(FEATURES, 3), np.zeros(1), "relu", "btd", "de", "btde")),
+    "einsum dense, a matrix each": Case(EinsumDense(draw(FEATURES, 3), np.array([-0.75]), "relu", "btd", "de", "btde")),
     "division by the deviation": Case(DeviationNormalization((2,), draw(FEATURES), 1e-3)),
     "division by the deviation of all": Case(
         DeviationNormalization((1, 2), draw(6, FEATURES), 1e-3), shape=(2, 6, FEATURES)

@@ -31,6 +31,7 @@ from rnnx.export.tracing import (
     constant_statistics,
     known_sizes,
     plain_convolutions,
+    separate_constants,
     unfolded_normalizations,
     whole_sequences,
 )
@@ -75,6 +76,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     traced = (
         whole_sequences(model), convolutions, normalizations, plain_encodings(model), plain_equations(model),
         constant_statistics(model), known_sizes(model),
+        separate_constants(model, tf.debugging.check_numerics),
     )  # fmt: skip
     with tf.device("/CPU:0"), ExitStack() as settings:
         for setting in traced:

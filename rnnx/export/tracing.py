@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 from keras import layers
+from keras.src.ops.numpy import Add, Divide, Multiply, Subtract, TrueDivide
 
 from rnnx.reference import BatchNormalization, Network
 
@@ -176,3 +177,49 @@ def constant_statistics(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, mean, variance in layers_and_statistics:
             layer.mean, layer.variance = mean, variance
+
+
+@contextmanager
+def separate_constants(model: keras.Model, check: Callable[..., Any]) -> Iterator[None]:
+    """Keeps the constants of operations that follow one another apart.
+
+    TensorFlow computes x / a / b as a product with one constant, and moves constants into a BatchNormalization. Then
+    the constants of the model are not in the file. It moves nothing through a check of numbers (`check`), which tf2onnx
+    drops.
+    """
+    operations = list(getattr(model, "_operations", model.layers))  # a Sequential has layers alone
+    combining = {id(operation) for operation in operations if _combines_constants(operation)}
+    read_by: dict[int, list[Any]] = {}
+    for operation in operations:
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                read_by.setdefault(id(tensor._keras_history.operation), []).append(operation)
+    checked = [
+        operation
+        for operation in operations
+        if (id(operation) in combining or type(operation) is layers.Normalization)
+        and any(
+            id(reader) in combining or type(reader) in (layers.BatchNormalization, layers.Normalization)
+            for reader in read_by.get(id(operation), ())
+        )
+    ]
+    for operation in checked:
+        operation.call = _checked(operation.call, check)
+    try:
+        yield
+    finally:
+        for operation in checked:
+            del operation.call
+
+
+def _combines_constants(operation: Any) -> bool:
+    """Whether an operation adds, subtracts, multiplies or divides a tensor and constants."""
+    is_arithmetic = type(operation) in (Add, Subtract, Multiply, Divide, TrueDivide)
+    return is_arithmetic and all(len(node.input_tensors) == 1 for node in operation._inbound_nodes)
+
+
+def _checked(call: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*given: Any, **settings: Any) -> Any:
+        return check(call(*given, **settings), "separate constants")
+
+    return checked

@@ -3,8 +3,9 @@
 The padding is marked: its numbers are NaN, and so is the row of id 0 in each table. Whatever reads them gives NaN. A
 mask that is an input does not count it. A
 layer may also read padding without reading its numbers, as a mean that counts the positions. So the outputs for a
-sequence must be the same with padding in front and at the end as without. The weights are drawn at random, so that this
-does not depend on those of one model.
+sequence must be the same with padding in front and at the end as without. A relu hides what it reads if its input is
+negative everywhere. So the network is run with its own weights, and with several that are drawn: with biases that are
+positive, with any signs, and with large ones, which exceed the constants of the network.
 
 Source: as Keras 3 defines the layers (`keras.layers`), what becomes of a mask included.
 """
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 _TIMES = (1, 3)
 _PADDING = 2
 _ROWS = 16
-_DRAWS = 3
 _IDS = 4
+# How weights are drawn: whether all biases are positive, and how large the matrices are.
+_DRAWS = ((True, 1.0), (False, 1.0), (False, 16.0))
 
 
 def reads_padding(network: Network) -> bool:
@@ -38,20 +40,24 @@ def reads_padding(network: Network) -> bool:
     Args:
         network: Its inputs should have an open time, since others cannot be padded.
     """
-    for draw in range(_DRAWS):
+    for draw in range(1 + len(_DRAWS)):
         rng = np.random.default_rng(draw)
-        drawn = replace(network, nodes=[replace(node, layer=_drawn(node.layer, rng)) for node in network.nodes])
+        how = _DRAWS[draw - 1] if draw else None
+        drawn = replace(network, nodes=[replace(node, layer=_marked(node.layer, how, rng)) for node in network.nodes])
         for time in _TIMES:
             given = {port.name: _content(port, time, rng) for port in network.inputs}
             try:
-                if any(_differs(drawn, given, *padding) for padding in ((_PADDING, 0), (0, _PADDING))):
+                # Large weights may overflow, with padding and without.
+                may_overflow = how is not None and how[1] > 1
+                if any(_differs(drawn, given, side, may_overflow) for side in ((_PADDING, 0), (0, _PADDING))):
                     return True
             except (ValueError, IndexError):  # a layer cannot read so short a sequence, or not of any length
                 return True
     return False
 
 
-def _differs(network: Network, given: dict[str, Array], before: int, after: int) -> bool:
+def _differs(network: Network, given: dict[str, Array], padding: tuple[int, int], may_overflow: bool) -> bool:
+    before, after = padding
     padded = {
         name: np.pad(
             values,
@@ -67,7 +73,7 @@ def _differs(network: Network, given: dict[str, Array], before: int, after: int)
         other = others[name]
         if other.shape != values.shape:  # the output has the time of the input
             other = other[:, before : before + time]
-        if other.shape != values.shape or not np.allclose(other, values, rtol=1e-9, atol=1e-12):
+        if other.shape != values.shape or not np.allclose(other, values, rtol=1e-9, atol=1e-12, equal_nan=may_overflow):
             return True
     return False
 
@@ -84,14 +90,22 @@ def _content(port: Input, time: int, rng: np.random.Generator) -> Array:
     return drawn.astype(np.float64)
 
 
-def _drawn(layer: Any, rng: np.random.Generator) -> Any:
-    """Returns the layer with other weights of the same signs, so that a variance stays positive."""
+def _marked(layer: Any, how: tuple[bool, float] | None, rng: np.random.Generator) -> Any:
+    """Returns the layer with the row of id 0 marked; with its own weights, or with others that are drawn.
+
+    Weights without a negative number stay positive, because they may be variances.
+    """
     if isinstance(layer, Embedding):
-        table = rng.normal(size=(_IDS, layer.table.shape[1]))
+        rows = layer.table[np.arange(_IDS) % len(layer.table)]
+        table = rng.normal(size=rows.shape) if how else rows
         table[0] = np.nan
         return replace(layer, table=table)
-    drawn = {
-        name: np.where(values < 0, -1.0, 1.0) * rng.uniform(0.5, 1.5, values.shape) / len(values)
-        for name, values in weights_of(layer).items()
-    }
+    if how is None:
+        return layer
+    is_positive, size = how
+    drawn = {}
+    for name, values in weights_of(layer).items():
+        sizes = rng.uniform(0.5, 1.5, values.shape) / len(values) * (size if values.ndim > 1 else 1.0)
+        keeps_sign = (values >= 0).all() or (is_positive and values.ndim == 1)
+        drawn[name] = sizes if keeps_sign else sizes * rng.choice((-1.0, 1.0), values.shape)
     return replace(layer, **drawn)

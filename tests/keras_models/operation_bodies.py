@@ -212,6 +212,14 @@ def einsums(x: Any) -> Any:
     return ops.concatenate(parts, axis=-1)
 
 
+def constants_in_a_row(x: Any) -> Any:
+    """Combines with constants several times in a row, which TensorFlow would join."""
+    first, second = np.array([0.7, -1.9, 2.3, 0.4], np.float32), np.array([1.3, 0.6, -0.8, 2.1], np.float32)
+    quotients = layers.BatchNormalization()(rnn()(x) / first / second / 3.0)
+    normalized = layers.Normalization(mean=first, variance=second * second)(rnn()(x))
+    return last(quotients * second * first + (normalized / second - first - second))
+
+
 def products_with_constants(x: Any) -> Any:
     """Multiplies by constants, in the ways of einsum, tensordot and dot."""
     a = rnn()(x)
@@ -298,6 +306,7 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "moves, further": lambda: further_moves,
     "moves in time, further": lambda: further_moves_in_time,
     "constants of any shape": lambda: constants_of_any_shape,
+    "constants in a row": lambda: constants_in_a_row,
     "products": lambda: products,
     "products with constants": lambda: products_with_constants,
     "reductions, further": lambda: further_reductions,
