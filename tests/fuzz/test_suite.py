@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,18 @@ def test_a_misbehaviour_is_noticed(name: str, fuzz: Fuzz, monkeypatch: pytest.Mo
     with pytest.raises(AssertionError, match=SEEN[name]) as seen:
         fuzz.run(Job((), {"a": b"text"}, reader=name), (OK,))
     assert f"reader '{name}'" in str(seen.value)
+
+
+def test_a_process_that_starts_too_late_does_not_answer_the_jobs_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = worker.Worker(tmp_path)
+    reads, fails = Job((), {"a": b"text"}, reader="texts"), Job((), {"a": b"text"}, reader="log")
+    with monkeypatch.context() as late:
+        late.setattr(worker, "_START_S", 0.0)
+        with pytest.raises(AssertionError, match="did not start in 0"):
+            own.run(reads)
+    expected = own.run(fails)
+    assert own.run(reads) != expected
+    assert own.run(fails) == expected
+    own.stop()

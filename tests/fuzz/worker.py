@@ -21,6 +21,8 @@ DEADLINE_S = 10.0
 _PATIENCE = 12
 # The limit of the address space. The process alone takes about 1 GiB, and files of some kilobytes need little more.
 _MOST_MEMORY_BYTES = 4 << 30
+# How long a process may take to start, when it imports all that the commands import.
+_START_S = 120
 # A new process after so many jobs keeps what they leave in it (sessions, caches) below the limit.
 _JOBS_PER_PROCESS = 4000
 
@@ -94,7 +96,9 @@ class Worker:
         self._process.start()
         theirs.close()
         self._jobs_left = _JOBS_PER_PROCESS
-        assert self._connection.poll(120), "the worker did not start"
+        if not self._connection.poll(_START_S):
+            # Otherwise what it says later would be taken for the answer to a job.
+            raise AssertionError(f"the worker did not start in {_START_S} s ({self.stop()})")
         self._connection.recv()
 
     def _last_words(self) -> str:
