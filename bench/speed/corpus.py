@@ -5,10 +5,10 @@ answers the same 8 files, in fresh processes, and its answers are compared with 
 columns, the labels, and the probabilities bit for bit.
 
     python -m bench.speed.corpus REVIEWS.txt [--rows 100000] [--workers 2] [--engines local,ray,spark]
-        [--formats parquet,jsonl] [--kills 5]
+        [--formats parquet,jsonl] [--executors 1] [--kills 5]
 
-Ray runs on this machine. Spark runs a standalone master and workers with a CPU each, all of them processes of this
-program. `--kills N` kills the main process of each engine at N random moments, and checks that the same command
+Ray runs on this machine. Spark runs a standalone master and executors, which share the CPUs, all of them processes of
+this program. `--kills N` kills the main process of each engine at N random moments, and checks that the same command
 finishes.
 """
 
@@ -56,10 +56,10 @@ _SPARK = """
 import sys
 from pyspark.sql import SparkSession
 from rnnx.engines.spark import SparkPredictor
-out, workers, kind, *paths = sys.argv[1:]
+out, executors, cores, kind, *paths = sys.argv[1:]
 java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # in a job of minutes, more compiling does not pay
 spark = (
-    SparkSession.builder.master(f"local-cluster[{workers},1,1024]").config("spark.ui.enabled", "false")
+    SparkSession.builder.master(f"local-cluster[{executors},{cores},1024]").config("spark.ui.enabled", "false")
     .config("spark.executor.memory", "1g").config("spark.driver.extraJavaOptions", java)
     .config("spark.executor.extraJavaOptions", java).getOrCreate()
 )
@@ -102,13 +102,15 @@ def answers(folder: Path, kind: str) -> pa.Table:
     return table.set_column(len(_COLUMNS) - 1, "probability", bits).replace_schema_metadata(None).sort_by("id")
 
 
-def command(engine: str, kind: str, workers: int, out: Path, paths: list[str]) -> list[str]:
+def command(engine: str, kind: str, given: argparse.Namespace, out: Path, paths: list[str]) -> list[str]:
     """The words of the command that answers the files."""
+    workers = given.workers
     match engine:
         case "plain":
             return [sys.executable, "-c", _PLAIN, str(out), str(workers), *paths]
         case "spark":
-            return [sys.executable, "-c", _SPARK, str(out), str(workers), kind, *paths]
+            cores = max(1, workers // given.executors)
+            return [sys.executable, "-c", _SPARK, str(out), str(given.executors), str(cores), kind, *paths]
     words = [sys.executable, "-m", "rnnx", "infer", *paths, "--text-column", "review", "--engine", engine]
     return [*words, "--workers", str(workers), "--out", str(out)]
 
@@ -144,7 +146,7 @@ def measure(given: argparse.Namespace, kind: str, folder: Path) -> Iterator[str]
         out = folder / f"{engine}-{kind}"
         if engine == "plain":
             out.mkdir()
-        seconds, used = run(command(engine, kind, given.workers, out, paths), environment())
+        seconds, used = run(command(engine, kind, given, out, paths), environment())
         found = answers(out, kind)
         expected = expected or found
         if found["id"].to_pylist() != list(range(given.rows)) or not found.equals(expected):
@@ -154,7 +156,7 @@ def measure(given: argparse.Namespace, kind: str, folder: Path) -> Iterator[str]
         yield f"| {' | '.join(cells)} | {used.worker_mb:.0f} | {'' if engine == 'plain' else 'equal'} |"
         for kill in range(given.kills if engine != "plain" else 0):
             again = folder / f"{engine}-{kind}-{kill}"
-            words = command(engine, kind, given.workers, again, paths)
+            words = command(engine, kind, given, again, paths)
             kill_at_random(words, seconds)
             run(words, environment())
             left = [path.name for path in again.iterdir() if path.name.endswith(".rnnx") or path.name == "_temporary"]
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engines", default="local")
     parser.add_argument("--formats", default="parquet")
+    parser.add_argument("--executors", type=int, default=1, help="the executors of Spark, each of them one JVM")
     parser.add_argument("--kills", type=int, default=0)
     given = parser.parse_args()
     print("| engine | format | rows | seconds | processor seconds | over plain | largest worker, MB | answers |")

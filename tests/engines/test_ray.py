@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,14 @@ import pytest
 
 import rnnx
 from tests.engines.corpora import require_answers, require_odd_answers, write_corpus, write_lines, write_odd_texts
+from tests.engines.kills import kill, moments
 
 pytest.importorskip("ray", reason="needs the [ray] extra")
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]  # Ray's own warnings
 
 ROOT = Path(rnnx.__file__).parents[1]
 ROWS = 2000
-KILLS = int(os.environ.get("RNNX_KILLS", "1"))
+Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +117,10 @@ def workers_of(mark: str, title: bytes = b"ray::_run_task") -> list[int]:
     return found
 
 
-def is_killed(pid: int) -> bool:
-    """Kills a process; False if it had ended before."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", moments(1))
 @pytest.mark.parametrize("victim", ["worker", "driver"])
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(
-    cluster: dict[str, str], tmp_path: Path, victim: str, moment: int
+    cluster: dict[str, str], tmp_path: Path, record_property: Record, victim: str, moment: int
 ) -> None:
     rows = 8000
     paths = write_corpus(tmp_path / "in", rows, 8)
@@ -145,11 +135,11 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     # All tasks together take a second or more.
     time.sleep(random.Random(moment).uniform(0, 0.5))  # noqa: S311  # no secret
     if victim == "worker":
-        while not any(map(is_killed, workers_of(cluster["RNNX_TEST"]))):
+        while not any(kill(pid, "Ray worker", record_property) for pid in workers_of(cluster["RNNX_TEST"])):
             assert process.poll() is None, "no worker was met"
         assert process.wait(180) == 0, log.read_text(encoding="utf-8")
     else:
-        process.kill()
+        kill(process.pid, "Ray main process", record_property)
         process.wait()
         time.sleep(1)
         code, message = infer(cluster, tmp_path / "out", *paths, "--workers", 2)
@@ -172,8 +162,10 @@ parquet.write_table(pyarrow.concat_tables(ray.get(answers.to_arrow_refs())), out
 """
 
 
-@pytest.mark.parametrize("moment", range(KILLS))
-def test_a_kill_of_an_actor_loses_and_doubles_nothing(cluster: dict[str, str], tmp_path: Path, moment: int) -> None:
+@pytest.mark.parametrize("moment", moments(1))
+def test_a_kill_of_an_actor_loses_and_doubles_nothing(
+    cluster: dict[str, str], tmp_path: Path, record_property: Record, moment: int
+) -> None:
     rows = 8000
     write_corpus(tmp_path / "in", rows, 8)
     (tmp_path / "out").mkdir()
@@ -186,7 +178,6 @@ def test_a_kill_of_an_actor_loses_and_doubles_nothing(cluster: dict[str, str], t
         assert time.monotonic() < end, log.read_text(encoding="utf-8")
         time.sleep(0.05)
     time.sleep(random.Random(moment).uniform(0, 2))  # noqa: S311  # no secret
-    with suppress(ProcessLookupError):
-        os.kill(actors[0], signal.SIGKILL)
+    kill(actors[0], "Ray actor", record_property)
     assert process.wait(180) == 0, log.read_text(encoding="utf-8")
     require_answers(tmp_path / "out", rows)

@@ -31,11 +31,13 @@ from tests.engines.corpora import (
     write_lines,
     write_odd_texts,
 )
+from tests.engines.kills import kill, moments
 
 pa = pytest.importorskip("pyarrow", reason="needs the [tables] extra")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the [tables] extra")
 
 Capture = pytest.CaptureFixture[str]
+Record = Callable[[str, object], None]
 ROOT = Path(rnnx.__file__).parents[1]
 
 
@@ -281,15 +283,12 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-KILLS = int(os.environ.get("RNNX_KILLS", "2"))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", moments(2))
 @pytest.mark.parametrize("victim", ["worker", "driver"])
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(
-    tmp_path: Path, capsys: Capture, victim: str, moment: int
+    tmp_path: Path, capsys: Capture, record_property: Record, victim: str, moment: int
 ) -> None:
     rows = 8000
     write_corpus(tmp_path / "in", rows, 8)
@@ -299,12 +298,11 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     workers = workers_of(process)
     time.sleep(random.Random(moment).uniform(0, 5))  # noqa: S311  # no secret
     if victim == "worker":
-        if is_running(workers[0]):
-            os.kill(workers[0], signal.SIGKILL)
+        kill(workers[0], "local worker", record_property)
         assert process.wait(120) == 0, log.read_text(encoding="utf-8")
         assert f"computed {rows:,} rows" in log.read_text(encoding="utf-8")
     else:
-        process.kill()
+        kill(process.pid, "local main process", record_property)
         process.wait()
         wait_until(lambda: not any(map(is_running, workers)), seconds=10)
         kept = sum(parquet.read_metadata(path).num_rows for path in (tmp_path / "out").glob("[!.]*.parquet"))

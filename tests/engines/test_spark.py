@@ -21,6 +21,7 @@ import pytest
 
 import rnnx
 from tests.engines.corpora import require_answers, write_corpus, write_lines
+from tests.engines.kills import kill, moments
 
 pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytestmark = [
@@ -30,7 +31,7 @@ pytestmark = [
 
 ROOT = Path(rnnx.__file__).parents[1]
 ROWS = 2000
-KILLS = int(os.environ.get("RNNX_KILLS", "1"))
+Record = Callable[[str, object], None]
 SECONDS = 240
 # Spark's own records next to the files of an answer.
 MARKS = re.compile(r"_SUCCESS|\..*\.crc")
@@ -181,6 +182,14 @@ def require_finished(process: subprocess.Popen[bytes], folder: Path, rows: int) 
     require_answers(folder / "out", rows)
 
 
+def kill_driver(process: subprocess.Popen[bytes], record: Record) -> None:
+    """Kills the Python process, and the one of Java that it drives."""
+    if process.poll() is None:
+        kill(process.pid, "Spark driver", record)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 @pytest.mark.parametrize("form", ["archive", "jsonl"])
 def test_each_row_is_answered_once_as_by_predict(cluster: Cluster, tmp_path: Path, form: str) -> None:
     model, reviews = "imdb", tmp_path / "in"
@@ -195,10 +204,10 @@ def test_each_row_is_answered_once_as_by_predict(cluster: Cluster, tmp_path: Pat
 VICTIMS = {"worker": b"pyspark.daemon", "executor": b"CoarseGrainedExecutorBackend"}
 
 
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", moments(1))
 @pytest.mark.parametrize("victim", ["worker", "executor", "driver"])
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(
-    cluster: Cluster, tmp_path: Path, victim: str, moment: int
+    cluster: Cluster, tmp_path: Path, record_property: Record, victim: str, moment: int
 ) -> None:
     rows = 8000
     write_corpus(tmp_path / "in", rows, 8)
@@ -211,10 +220,9 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     wait_until(lambda: found() or process.poll() is not None, 90)
     time.sleep(random.Random(moment).uniform(0, 6))  # noqa: S311  # no secret
     if victim == "driver":
-        os.killpg(process.pid, signal.SIGKILL)  # the Python process, and the one of Java that it drives
-        process.wait()
+        kill_driver(process, record_property)
         process = run_driver(cluster, tmp_path, tmp_path / "in")
     else:
         for pid in found()[:1]:
-            os.kill(pid, signal.SIGKILL)
+            kill(pid, f"Spark {victim}", record_property)
     require_finished(process, tmp_path, rows)
