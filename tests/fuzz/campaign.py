@@ -29,13 +29,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz import test_inputs, test_models
 from tests.fuzz.checks import Fuzz
-from tests.fuzz.conftest import IN_CI, TOTAL, slim
+from tests.fuzz.conftest import OF_COUNTS, TOTAL, slim
 from tests.fuzz.worker import Worker
 from tests.make_bundles import BUNDLES
 from tests.text_form import test_tokenizer_nodes, test_unicode_nodes
 
-# In one round, every target gets this part of its inputs in CI.
-_ROUNDS_PER_CI = 20
+# In one round, every target gets this part of the inputs that it promises out of 20 000.
+_ROUNDS = 20
 # The inputs of a comparison of tokenizers, for every 20 000 inputs.
 _TEXTS = 2000
 
@@ -101,14 +101,14 @@ def find_targets(fuzz: Fuzz) -> list[Target]:
         return run
 
     found = [
-        Target(name, -(-test.fuzz_count * IN_CI // TOTAL // _ROUNDS_PER_CI), named(test))
+        Target(name, -(-test.fuzz_count * OF_COUNTS // TOTAL // _ROUNDS), named(test))
         for module in (test_inputs, test_models)
         for name, test in vars(module).items()
         if hasattr(test, "fuzz_count")
     ]
     for module in (test_tokenizer_nodes, test_unicode_nodes):
         test = module.test_ids_equal_those_of_the_tokenizer_for_any_bytes
-        found.append(Target(module.__name__.rpartition(".")[2], _TEXTS // _ROUNDS_PER_CI, _bind(test)))
+        found.append(Target(module.__name__.rpartition(".")[2], _TEXTS // _ROUNDS, _bind(test)))
     return found
 
 

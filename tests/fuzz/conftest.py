@@ -1,6 +1,6 @@
 """Sets the profile of the fuzz suite, and provides its bundles and its worker.
 
-In CI, the 20 000 inputs are the same in each run. A failure there is therefore caused by the change under test, and the
+In CI, the 10 000 inputs are the same in each run. A failure there is therefore caused by the change under test, and the
 same command shows it again on any machine. `RNNX_FUZZ=200000` runs that many inputs, drawn at random each time. A
 failure prints the blob of hypothesis, and its files are kept together with the command that reads them.
 """
@@ -23,8 +23,10 @@ from tests.fuzz.checks import Fuzz
 from tests.fuzz.worker import Worker
 from tests.make_bundles import BUNDLES
 
-IN_CI = 20_000
+IN_CI = 10_000
 TOTAL = int(os.environ.get("RNNX_FUZZ", str(IN_CI)))
+# What the counts of the tests add up to.
+OF_COUNTS = 20_000
 IS_RANDOM = "RNNX_FUZZ" in os.environ
 # Networks from texts to labels, words to tags, numbers to labels, numbers to numbers, and ids to tags.
 NAMES = ("texts", "words", "series", "sensor", "ids")
@@ -33,11 +35,11 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 def fuzzed(count: int) -> Callable[[T], T]:
-    """Decorates a test with the number of inputs that it runs, out of the 20 000 in CI.
+    """Decorates a test with the number of inputs that it runs, out of 20 000 of all tests.
 
-    If `RNNX_FUZZ` asks for more inputs, every test runs proportionally more.
+    For the inputs in CI, or as many as `RNNX_FUZZ` asks for, every test runs proportionally fewer or more.
     """
-    scaled = -(-count * TOTAL // IN_CI)
+    scaled = -(-count * TOTAL // OF_COUNTS)
 
     def decorate(test: T) -> T:
         test.fuzz_count = scaled  # type: ignore[attr-defined]

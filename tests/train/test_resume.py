@@ -183,7 +183,7 @@ def test_kills_at_random_moments_do_not_change_the_run(tmp_path: Path, recipe: s
     table = tmp_path / "texts.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *((t.decode(), label) for t, label in make_texts(600, 1))])
-    arguments = [str(table), "--epochs", "24", "--recipe", recipe, "--out"]
+    arguments = [str(table), "--epochs", "12", "--recipe", recipe, "--out"]
     start(["--help"], tmp_path / "help.log").join()  # this starts the server that later trainings fork from
     began = time.monotonic()
     whole = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")

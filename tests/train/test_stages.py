@@ -204,7 +204,7 @@ def is_in(stage: str, place: Path, log: Path) -> bool:
 def test_kills_in_every_stage_do_not_change_the_run(tmp_path: Path) -> None:
     """`rnnx train` gets SIGKILL in each stage in turn; after a kill in all three, one training may finish."""
     data = write_reviews(tmp_path / "reviews", 400, 200)
-    arguments = [str(data), "--epochs", "6", "--out"]
+    arguments = [str(data), "--epochs", "4", "--out"]
     start(["--help"], tmp_path / "help.log").join()  # this starts the server that later trainings fork from
     first = start(["train", *arguments, str(tmp_path / "whole")], tmp_path / "whole.log")
     first.join()
