@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -117,8 +118,8 @@ def _fast_optimizers() -> Iterator[None]:
 
     tf2onnx copies so often in order to continue without an optimizer that fails. It writes the message so often for no
     reason: no optimizer reads it, and `make_model` writes it once more. Both take longer than all optimizers. Here they
-    run on one copy. If one of them fails, tf2onnx optimizes the original in its own way. Delete this when tf2onnx
-    copies only if it has to, and writes only the finished graph.
+    run on one copy, and nodes are not counted for its log. If an optimizer fails, tf2onnx optimizes the original in its
+    own way. Delete this when tf2onnx copies and counts only if it has to, and writes only the finished graph.
     """
     optimize_graph = tf2onnx.optimizer.optimize_graph
 
@@ -126,21 +127,31 @@ def _fast_optimizers() -> Iterator[None]:
         optimizers = dict(tf2onnx.optimizer._get_optimizers()) if optimizers is None else optimizers
         # It names values after addresses in memory; `rnnx.rewrites.einsum` replaces an Einsum instead.
         optimizers.pop("einsum_optimizer", None)
-        update_proto = tf2onnx.graph.Graph.update_proto
-        tf2onnx.graph.Graph.update_proto = lambda graph: None
         try:
-            return optimize_graph(copy.deepcopy(graph), False, optimizers)
+            with (
+                _replaced_method("update_proto", lambda graph: None),
+                _replaced_method("dump_node_statistics", lambda graph, **settings: Counter()),
+            ):
+                return optimize_graph(copy.deepcopy(graph), False, optimizers)
         except Exception:  # noqa: BLE001  # an optimizer may fail in any way
-            tf2onnx.graph.Graph.update_proto = update_proto
             return optimize_graph(graph, catch_errors, optimizers)
-        finally:
-            tf2onnx.graph.Graph.update_proto = update_proto
 
     tf2onnx.optimizer.optimize_graph = optimize
     try:
         yield
     finally:
         tf2onnx.optimizer.optimize_graph = optimize_graph
+
+
+@contextmanager
+def _replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replaces a method of tf2onnx's graphs."""
+    original = getattr(tf2onnx.graph.Graph, name)
+    setattr(tf2onnx.graph.Graph, name, function)
+    try:
+        yield
+    finally:
+        setattr(tf2onnx.graph.Graph, name, original)
 
 
 def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
