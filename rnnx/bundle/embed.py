@@ -3,8 +3,8 @@
 A project holds the sample, the model and its golden vectors. The samples are in `exported/embed/`, one directory per
 target, next to the shipped models. A new target is such a directory and one entry of `_TARGETS`. The samples for
 taggers and for streams are in `exported/embed/taggers` and `exported/embed/streams`; a new one is an entry of
-`_TAGGERS` or `_STREAMS`. What both have in common for C is in `exported/embed/c_base`. Imports the standard library
-only.
+`_TAGGERS` or `_STREAMS`. All samples for C share `exported/embed/c_base`, and those for taggers and streams
+`exported/embed/c_words`. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import json
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,12 +109,14 @@ _STREAMS = {
     "node": "model",
     "python": "rnnx_text_stream/model",
 }
-# What samples of a target have in common, which is copied first: those for taggers and streams, and those for streams.
-_SHARED = {"c": SAMPLES_PATH / "c_base", "cpp": SAMPLES_PATH / "c_base"}
+# What samples of a target have in common, which is copied first: those for texts, for taggers, and for streams.
+_C_BASE, _C_WORDS = SAMPLES_PATH / "c_base", SAMPLES_PATH / "c_words"
+_TEXT_SHARED = {"c": (_C_BASE,), "cpp": (_C_BASE,)}
+_TAGGER_SHARED = {"c": (_C_BASE, _C_WORDS), "cpp": (_C_BASE, _C_WORDS)}
 _STREAM_SHARED = {
-    **_SHARED,
-    "browser": _STREAM_SAMPLES / "javascript",
-    "node": _STREAM_SAMPLES / "javascript",
+    **_TAGGER_SHARED,
+    "browser": (_STREAM_SAMPLES / "javascript",),
+    "node": (_STREAM_SAMPLES / "javascript",),
 }
 # What a model does whose answers not every sample can show, by its task, and the targets that can.
 _OTHER_TASKS = {
@@ -239,10 +241,10 @@ def _choose_samples(
     """Chooses the folders that are copied for a kind of model, and what adds the files of a model to them."""
     chosen, task = _TARGETS[target], directory.config.task
     names = [name for name in (chosen.base, target) if name]
-    of_texts = [SAMPLES_PATH / name for name in names]
+    of_texts = [*_TEXT_SHARED.get(target, ()), *(SAMPLES_PATH / name for name in names)]
     if streaming:
         _require_stream(target, directory)
-        folders = [*_first(_STREAM_SHARED, target), *(_STREAM_SAMPLES / name for name in names)]
+        folders = [*_STREAM_SHARED.get(target, ()), *(_STREAM_SAMPLES / name for name in names)]
         return folders, partial(_add_to, _STREAMS[target], add_stream)
     if not chosen.needs_text:
         return of_texts, chosen.add_model
@@ -254,7 +256,7 @@ def _choose_samples(
         case "sentences":
             require_answered(target, task, directory.path)
             _require_files(directory, MODEL_NAME, GOLDEN_NAME)
-            folders = [*_first(_SHARED, target), *(_TAGGER_SAMPLES / name for name in names)]
+            folders = [*_TAGGER_SHARED.get(target, ()), *(_TAGGER_SAMPLES / name for name in names)]
             return folders, partial(_add_to, _TAGGERS[target], add_tagger)
         case "sequences":
             raise ModelError(
@@ -262,11 +264,6 @@ def _choose_samples(
             )
         case kind:
             assert_never(kind)
-
-
-def _first(shared: Mapping[str, Path], target: str) -> list[Path]:
-    """Returns the folder that is copied first, if there is one."""
-    return [shared[target]] if target in shared else []
 
 
 def _require_stream(target: str, directory: Directory) -> None:

@@ -13,9 +13,10 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.reference import Network
 from rnnx.reference.shapes import least_time, output_shapes
 from rnnx.text.rules import find_rule
-from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
+from rnnx.text.tokenizer import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, Vocabulary
 
 DEFAULT_LENGTH = 400
+_ALSO_UNKNOWN = (b"<unk>", b"[UNK]")  # how others call the token `<unknown>`
 _MARKS = frozenset({b"!", b"?"})  # words of the rule unicode-14, if a vocabulary has them
 
 TextSide = Literal["left", "right"]
@@ -27,7 +28,7 @@ class Names:
 
     Attributes:
         vocabulary: One token per line: line N has the token of id N - 1, and the first three lines are `<pad>`,
-            `<start>` and `<unknown>`. None for a network that does not read texts.
+            `<start>` and `<unknown>`, `<unk>` or `[UNK]`. None for a network that does not read texts.
         labels: The labels in the order of the outputs; None to number them.
         max_length: The largest number of ids of a text; 400 if None.
         padding_side: The side on which texts were padded in training.
@@ -110,7 +111,7 @@ def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokeniz
             raise UsageError("options for texts were given without a vocabulary; add --vocabulary FILE")
         return None
     config = _tokenizer_config(network, names)
-    vocabulary = Vocabulary.from_bytes(names.vocabulary.replace(b"\r\n", b"\n"), find_rule(config))
+    vocabulary = Vocabulary.from_bytes(_with_our_names(names.vocabulary), find_rule(config))
     first, *others = network.inputs
     if others or first.kind != "ids" or first.shape != (None,):
         read = ", ".join(f"{port.name} {port.kind} {port.shape}" for port in network.inputs)
@@ -133,6 +134,14 @@ def read_tokenizer_of(network: Network, task: TaskKind, names: Names) -> Tokeniz
             f"max-length: the network needs at least {least} ids; texts of {config.max_length} are too short for it"
         )
     return Tokenizer(config, vocabulary)
+
+
+def _with_our_names(data: bytes) -> bytes:
+    """Returns a user's vocabulary with the line ends and the name of the unknown token that a bundle has."""
+    lines = data.replace(b"\r\n", b"\n").split(b"\n")
+    if len(lines) > UNKNOWN_ID and lines[UNKNOWN_ID] in _ALSO_UNKNOWN:
+        lines[UNKNOWN_ID] = SPECIAL_TOKENS[UNKNOWN_ID]
+    return b"\n".join(lines)
 
 
 def _tokenizer_config(network: Network, names: Names) -> TokenizerConfig:

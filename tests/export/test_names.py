@@ -92,6 +92,7 @@ def test_the_rule_of_a_run_or_bundle_is_taken_with_its_vocabulary(tmp_path: Path
 
 
 def test_a_network_without_a_mask_is_padded_as_it_was_trained(tmp_path: Path, vocabulary: str) -> None:
+    Path(vocabulary).write_text(VOCABULARY.replace("<unknown>", "<unk>").replace("\n", "\r\n"), encoding="utf-8")
     model = build(tmp_path / "mine.keras", layers.Dense(1, activation="sigmoid"), mask=False)
     (tmp_path / "labels.txt").write_text("no\nyes\n", encoding="utf-8")
     arguments = ["export", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "out"), "--vocabulary", vocabulary]
@@ -100,6 +101,9 @@ def test_a_network_without_a_mask_is_padded_as_it_was_trained(tmp_path: Path, vo
     (prediction,) = rnnx.load(tmp_path / "out").predict(["good film"])
     expected = float(model(np.array([[3, 5, 0, 0, 0, 0]])).numpy()[0, 0])
     assert prediction.probs["yes"] == pytest.approx(expected, abs=1e-6)
+    # The unknown token has other names elsewhere; a bundle has one.
+    assert "<unk>" in Path(vocabulary).read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "vocabulary.txt").read_text(encoding="utf-8") == VOCABULARY
 
 
 def test_a_keras_file_with_labels_alone_reads_ids(tmp_path: Path, capsys: Capture) -> None:

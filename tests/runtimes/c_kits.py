@@ -19,8 +19,8 @@ from tests.runtimes.samples import missing
 
 STRICT = "-Wall -Wextra -Wpedantic -Werror"
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-_BASE = SAMPLES_PATH / "c_base" / "src"
-_SHARED = ("errors.c", "files.c", "json.c", "tokens.c", "utf8.c", "vocabulary.c")
+_BASE, _WORDS = SAMPLES_PATH / "c_base" / "src", SAMPLES_PATH / "c_words" / "src"
+_SHARED = (*(_BASE / name for name in ("errors.c", "files.c", "json.c", "utf8.c")), *sorted(_WORDS.glob("*.c")))
 
 
 @contextmanager
@@ -68,7 +68,8 @@ def compile_program(source: Path, sample: Path, names: tuple[str, ...], out: Pat
     """Compiles a program with some source files of a sample, which need no onnxruntime."""
     if shutil.which("cc") is None:
         pytest.skip("needs a C compiler")
-    files = [source, *(sample / "src" / name for name in names), *(_BASE / name for name in _SHARED)]
-    options = ["-std=c11", "-O1", "-g", *STRICT.split(), *SANITIZED.split(), f"-I{_BASE}", f"-I{sample / 'src'}"]
+    files = [source, *(sample / "src" / name for name in names), *_SHARED]
+    includes = [f"-I{folder}" for folder in (_BASE, _WORDS, sample / "src")]
+    options = ["-std=c11", "-O1", "-g", *STRICT.split(), *SANITIZED.split(), *includes]
     done = run(["cc", *options, *files, "-o", out], out.parent)
     assert done.returncode == 0, done.stderr

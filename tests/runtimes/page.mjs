@@ -116,6 +116,7 @@ seen.chosen = await answerTo(() =>
 );
 seen.empty = await answerTo(() => page.click("#clear"));
 seen.emptyWay = await page.isVisible("#way");
+seen.emptyFacts = await page.textContent("#facts");
 
 await context.setOffline(true);
 seen.offline = await answerTo(() => page.fill("#text", texts[0]));
@@ -131,7 +132,10 @@ seen.failure = await (async () => {
   await other.route("**/*.onnx", (route) => route.abort());
   await other.goto(url);
   await other.waitForFunction(() => document.getElementById("probability").textContent, null, { timeout: 60000 });
-  return other.textContent("#answer");
+  const first = await other.textContent("#answer");
+  await other.fill("#text", "a text");
+  await other.waitForTimeout(500);
+  return [first, await other.textContent("#answer")];
 })();
 seen.version = browser.version();
 await browser.close();

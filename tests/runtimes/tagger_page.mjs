@@ -1,30 +1,15 @@
-// Serves the built page of a tagger, opens it in headless Chromium, and prints as JSON what it showed.
+// Opens the page of a tagger in headless Chromium, and prints as JSON what it showed.
 //
-//   node tagger_page.mjs BUILD CHROMIUM PLAYWRIGHT FOLDER < ["text", ...]
+//   node tagger_page.mjs URL CHROMIUM PLAYWRIGHT FOLDER < ["text", ...]
 
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import { extname, join } from "node:path";
 
-const [build, executablePath, playwright, folder] = process.argv.slice(2);
+const [url, executablePath, playwright, folder] = process.argv.slice(2);
 const { chromium } = createRequire(playwright)("playwright-core");
 const texts = JSON.parse(readFileSync(0, "utf8"));
-const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
 
-const server = createServer((request, response) => {
-  const path = new URL(request.url, "http://localhost").pathname.replace(/\/$/, "/index.html");
-  try {
-    const body = readFileSync(join(build, path));
-    response.writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream" }).end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const url = `http://127.0.0.1:${server.address().port}/`;
-
-const seen = { errors: [], foreign: [], answers: [], widths: [] };
+const seen = { errors: [], foreign: [], answers: [], facts: [], widths: [] };
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const page = await browser.newPage({ viewport: { width: 1000, height: 900 } });
 page.on("console", (message) => message.type() === "error" && seen.errors.push(message.text()));
@@ -39,13 +24,19 @@ async function settle(after) {
 
 await page.goto(url);
 await settle(0);
-for (const [name, size] of [["large", [1000, 900]], ["small", [360, 740]]]) {
-  await page.setViewportSize({ width: size[0], height: size[1] });
-  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-  seen.widths.push(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+async function look(name) {
+  for (const width of [1280, 360]) {
+    await page.setViewportSize({ width, height: 740 });
+    await page.screenshot({ path: `${folder}/${width}-${name}.png`, fullPage: true });
+    seen.widths.push(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  }
 }
-await page.emulateMedia({ colorScheme: "dark" });
-await page.screenshot({ path: `${folder}/dark.png`, fullPage: true });
+await look("light");
+seen.unlabelled = await page.evaluate(() =>
+  [...document.querySelectorAll("input, textarea, button")]
+    .filter((field) => !field.labels?.length && !field.textContent.trim())
+    .map((field) => field.outerHTML),
+);
 for (const text of texts) {
   const before = await answered();
   await page.fill("#text", text);
@@ -53,10 +44,22 @@ for (const text of texts) {
   const words = await page.evaluate(() => JSON.parse(document.documentElement.dataset.words));
   const shown = await page.evaluate(() => [...document.querySelectorAll(".written")].map((word) => word.textContent));
   seen.answers.push({ words, shown });
+  seen.facts.push(await page.textContent("#facts"));
 }
+await page.emulateMedia({ colorScheme: "dark" });
+await look("dark");
 await page.goto(`${url}?golden`);
 await page.waitForFunction(() => !document.querySelector("#golden").hidden, null, { timeout: 60000 });
 seen.golden = await page.textContent("#golden");
+
+// A model that cannot be fetched is one line on the page, which stays when something is typed.
+const other = await browser.newPage();
+await other.route("**/*.onnx", (route) => route.abort());
+await other.goto(url);
+await other.waitForFunction(() => document.querySelector("#facts").textContent.startsWith("Something failed"), null, { timeout: 60000 });
+seen.failures = [await other.textContent("#facts")];
+await other.fill("#text", "a text");
+await other.waitForTimeout(500);
+seen.failures.push(await other.textContent("#facts"));
 await browser.close();
-server.close();
 console.log(JSON.stringify(seen));

@@ -66,12 +66,19 @@ def state(python: PythonKit) -> str:
 
 
 @pytest.fixture(scope="module")
-def pages(kit: Path, state: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Builds another project, with the package as a registry would deliver it, and returns what its pages said."""
+def app(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of another project, with the package as a registry would deliver it."""
     folder = tmp_path_factory.mktemp("app")
     packed = run(["npm", "pack", "--pack-destination", folder], kit).stdout.split()[-1]
     page.shell("npm init -y && npm pkg set type=module", folder)
     page.shell(f"npm install --no-fund --no-audit --prefer-offline ./{packed} {' '.join(PAGE_PACKAGES)}", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(kit: Path, app: Path, state: str) -> dict[str, Any]:
+    """Builds the other project by each bundler, and returns what its pages said."""
+    folder = app
     shutil.copyfile(_HERE / "stream_program.ts", folder / "program.ts")
     (folder / "example.js").write_text(read_example(kit, "js"), encoding="utf-8")
     build_pages(folder)
@@ -156,18 +163,15 @@ def test_the_package_holds_the_library_alone(kit: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen(kit: Path, state: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(kit: Path, app: Path, state: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Builds and serves the page as its README says, and returns what a visitor saw."""
     folder = tmp_path_factory.mktemp("page")
     project = shutil.copytree(kit, folder / "kit")
-    tools = folder / "tools"
-    tools.mkdir()
-    page.shell("npm install --no-fund --no-audit", project)
-    page.shell("npm init -y && npm install --no-fund --no-audit playwright-core@1", tools)
+    page.shell("npm install --no-fund --no-audit --prefer-offline", project)
     given = {"texts": _TYPED, "state": state, "goes_on": "derful film", "files": [text.hex() for text in _FILES]}
     port = page.free_port()
     with page.served(f"npm start -- --port {port} --strictPort", project, port) as url:
-        return page.run_driver(_HERE / "stream_page.mjs", url, tools, folder, given=given)
+        return page.run_driver(_HERE / "stream_page.mjs", url, app, folder, given=given)
 
 
 def test_the_page_shows_the_answers_of_rnnx_while_a_text_grows_and_changes(seen: dict[str, Any]) -> None:
@@ -208,7 +212,13 @@ def test_the_golden_texts_are_right_and_nothing_is_sent(seen: dict[str, Any], ki
     assert f": {count} of {count} right, largest difference " in seen["golden"]
     assert (seen["errors"], seen["foreign"]) == ([], [])
     assert seen["widths"] == [True] * 4  # nothing is cut off in a large or a small window
-    assert seen["failure"].startswith("Something failed: cannot fetch http://localhost:")
+
+
+def test_a_model_that_cannot_be_fetched_stays_the_error_of_the_page(seen: dict[str, Any]) -> None:
+    """The page said `Cannot read properties of undefined` to a text that was typed after it."""
+    first, later = seen["failures"]
+    assert first.startswith("Something failed: cannot fetch http://localhost:")
+    assert later == first
 
 
 def _finish(text: bytes) -> tuple[str, float]:

@@ -40,7 +40,9 @@ const handlers = {
     $("probability").textContent = percent(probs[best]);
     showBars(probs);
     const shown = performance.now() - sentAt;
-    $("facts").textContent = `${words.toLocaleString("en")} words, answered in ${shown.toFixed(0)} ms (model ${ms.toFixed(1)} ms)`;
+    $("answer").classList.remove("failed");
+    const read = words ? `${words.toLocaleString("en")} word${words === 1 ? "" : "s"}` : "No word yet: this is the answer to an empty text";
+    $("facts").textContent = `${read}; answered in ${shown.toFixed(0)} ms (model ${ms.toFixed(1)} ms)`;
     if (labels.length > MOST_BARS) $("facts").textContent += `; the ${MOST_BARS} most probable of ${labels.length} labels`;
     Object.assign(document.documentElement.dataset, { answered: id, ms: shown.toFixed(1), probs: JSON.stringify(probs) });
     if (!words) showWay(null);
@@ -58,8 +60,11 @@ const handlers = {
   },
 
   error({ message }) {
+    $("answer").classList.add("failed");
     $("label").textContent = "Something failed:";
     $("probability").textContent = message;
+    $("facts").textContent = "";
+    showWay(null);
   },
 };
 worker.onmessage = ({ data }) => handlers[data.kind](data);

@@ -1,15 +1,12 @@
-#define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <onnxruntime_c_api.h>
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "embed.h"
-#include "labels.h"
+#include "errors.h"
+#include "json.h"
 #include "rnnx_text_classifier.h"
+#include "session.h"
 
 RNNX_EMBED(rnnx_model, RNNX_MODEL_FILE);
 
@@ -17,128 +14,43 @@ enum {
   MOST_BYTES = 1 << 20, /* of a batch: a long text does not widen the rows of many short ones */
   MOST_TEXTS = 1024     /* of a batch */
 };
-#define MODEL "model.text.onnx"
 
 struct rnnx_classifier {
-  const OrtApi *ort;
-  OrtEnv *env;
-  OrtSession *session;
-  OrtMemoryInfo *memory;
+  rnnx_session session;
   char **labels;
   size_t label_count;
 };
 
-/* Writes a message and returns -1. */
-static int fail(rnnx_classifier_error *error, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  if (error) vsnprintf(error->message, sizeof error->message, format, arguments);
-  va_end(arguments);
-  return -1;
+static char *message_of(rnnx_classifier_error *error) { return error ? error->message : NULL; }
+
+/* The file says itself what its outputs mean. */
+static int read_labels(rnnx_classifier *classifier, const char *name, char *message) {
+  char *text;
+  if (rnnx_session_read_metadata(&classifier->session, "rnnx", &text, message)) return -1;
+  rnnx_json *about = text ? rnnx_json_parse(text, strlen(text)) : NULL;
+  const rnnx_json *labels = rnnx_json_get(about, "labels", RNNX_LIST);
+  classifier->label_count = labels ? labels->count : 0;
+  classifier->labels = classifier->label_count ? rnnx_json_copy_strings(labels) : NULL;
+  rnnx_json_free(about);
+  free(text);
+  return classifier->labels ? 0 : rnnx_fail(message, "%s: its metadata has no labels", name);
 }
 
-/* Returns 0 if onnxruntime did what it was asked for; otherwise writes its message after `what`. */
-static int check(const OrtApi *ort, OrtStatus *status, const char *what, rnnx_classifier_error *error) {
-  if (!status) return 0;
-  fail(error, "%s: %s", what, ort->GetErrorMessage(status));
-  ort->ReleaseStatus(status);
-  return -1;
-}
-
-/* Reads a file into memory of its own; NULL on failure. */
-static char *read_file(const char *path, size_t *size, rnnx_classifier_error *error) {
-  FILE *file = fopen(path, "rb");
-  char *data = NULL;
-  long length = -1;
-  errno = file ? 0 : errno;
-  if (file && !fseek(file, 0, SEEK_END) && (length = ftell(file)) >= 0 && !fseek(file, 0, SEEK_SET) &&
-      (data = malloc((size_t)length + 1)) && fread(data, 1, (size_t)length, file) != (size_t)length) {
-    free(data);
-    data = NULL;
-  }
-  if (!data) fail(error, "cannot read %s: %s", path, errno ? strerror(errno) : "it ends too early");
-  if (file) fclose(file);
-  *size = data ? (size_t)length : 0;
-  return data;
-}
-
-/* Starts onnxruntime without telemetry, unless ORT_DISABLE_TELEMETRY is set. */
-static int create_environment(rnnx_classifier *classifier, rnnx_classifier_error *error) {
-  const int is_unset = !getenv("ORT_DISABLE_TELEMETRY");
-  const OrtApi *ort = classifier->ort;
-#ifndef _WIN32
-  if (is_unset) setenv("ORT_DISABLE_TELEMETRY", "1", 1); /* read when the environment is made */
-#endif
-  return check(ort, ort->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "rnnx", &classifier->env), "onnxruntime", error) ||
-                 /* for Windows, where nothing is sent until a session is made */
-                 (is_unset && check(ort, ort->DisableTelemetryEvents(classifier->env), "onnxruntime", error))
+static int load(rnnx_classifier *classifier, const char *folder, rnnx_file *file, char *message) {
+  const size_t size = (size_t)(rnnx_model_end - rnnx_model);
+  return rnnx_file_read(file, folder, "model.text.onnx", rnnx_model, size, message) ||
+                 rnnx_session_open(&classifier->session, file, message) ||
+                 read_labels(classifier, file->name, message)
              ? -1
              : 0;
 }
 
-static int create_session(rnnx_classifier *classifier, const char *model, size_t size, const char *what,
-                          rnnx_classifier_error *error) {
-  const OrtApi *ort = classifier->ort;
-  OrtSessionOptions *options = NULL;
-  const int failed =
-      create_environment(classifier, error) || check(ort, ort->CreateSessionOptions(&options), "onnxruntime", error) ||
-      check(ort, ort->SetIntraOpNumThreads(options, 1), "onnxruntime", error) || /* a recurrence only loses by more */
-      check(ort, ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &classifier->memory), "onnxruntime",
-            error) ||
-      check(ort, ort->CreateSessionFromArray(classifier->env, model, size, options, &classifier->session), what, error);
-  if (options) ort->ReleaseSessionOptions(options);
-  return failed ? -1 : 0;
-}
-
-/* The file says itself what its outputs mean. */
-static int read_metadata(rnnx_classifier *classifier, const char *what, rnnx_classifier_error *error) {
-  const OrtApi *ort = classifier->ort;
-  OrtModelMetadata *metadata = NULL;
-  OrtAllocator *allocator = NULL;
-  char *json = NULL;
-  const int failed =
-      check(ort, ort->GetAllocatorWithDefaultOptions(&allocator), what, error) ||
-      check(ort, ort->SessionGetModelMetadata(classifier->session, &metadata), what, error) ||
-      check(ort, ort->ModelMetadataLookupCustomMetadataMap(metadata, allocator, "rnnx", &json), what, error);
-  if (json) {
-    classifier->labels = rnnx_read_labels(json, &classifier->label_count);
-    allocator->Free(allocator, json);
-  }
-  if (metadata) ort->ReleaseModelMetadata(metadata);
-  if (failed) return -1;
-  return classifier->labels ? 0 : fail(error, "%s: its metadata has no labels", what);
-}
-
-static int load(rnnx_classifier *classifier, const char *model, size_t size, const char *name,
-                rnnx_classifier_error *error) {
-  char what[512];
-  snprintf(what, sizeof what, "%s is not a whole model", name);
-  classifier->ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-  if (!classifier->ort)
-    return fail(error, "onnxruntime %s is older than its headers", OrtGetApiBase()->GetVersionString());
-  if (create_session(classifier, model, size, what, error)) return -1;
-  return read_metadata(classifier, what, error);
-}
-
 rnnx_classifier *rnnx_classifier_load(const char *folder, rnnx_classifier_error *error) {
+  char *message = message_of(error);
+  rnnx_file file = {0};
   rnnx_classifier *classifier = calloc(1, sizeof *classifier);
-  const size_t room = (folder ? strlen(folder) : 0) + sizeof "/" MODEL;
-  char *path = malloc(room), *data = NULL;
-  size_t size = (size_t)(rnnx_model_end - rnnx_model);
-  int failed = -1;
-  if (!classifier || !path) {
-    fail(error, "out of memory");
-  } else if (folder) {
-    snprintf(path, room, "%s/%s", folder, MODEL);
-    data = read_file(path, &size, error);
-    failed = data ? load(classifier, data, size, path, error) : -1;
-  } else if (size) {
-    failed = load(classifier, rnnx_model, size, MODEL, error);
-  } else {
-    fail(error, "this program was built without a model: load it from a folder");
-  }
-  free(data);
-  free(path);
+  const int failed = classifier ? load(classifier, folder, &file, message) : rnnx_fail(message, "out of memory");
+  rnnx_file_free(&file);
   if (!failed) return classifier;
   rnnx_classifier_free(classifier);
   return NULL;
@@ -146,10 +58,8 @@ rnnx_classifier *rnnx_classifier_load(const char *folder, rnnx_classifier_error 
 
 void rnnx_classifier_free(rnnx_classifier *classifier) {
   if (!classifier) return;
-  rnnx_free_labels(classifier->labels, classifier->label_count);
-  if (classifier->memory) classifier->ort->ReleaseMemoryInfo(classifier->memory);
-  if (classifier->session) classifier->ort->ReleaseSession(classifier->session);
-  if (classifier->env) classifier->ort->ReleaseEnv(classifier->env);
+  rnnx_session_close(&classifier->session);
+  rnnx_json_free_strings(classifier->labels, classifier->label_count);
   free(classifier);
 }
 
@@ -159,36 +69,20 @@ const char *const *rnnx_classifier_labels(const rnnx_classifier *classifier) {
   return (const char *const *)classifier->labels;
 }
 
-const char *rnnx_classifier_runtime_version(void) { return OrtGetApiBase()->GetVersionString(); }
+const char *rnnx_classifier_runtime_version(void) { return rnnx_session_version(); }
 
 /* Runs rows of bytes, and copies the probabilities. */
-static int run(const rnnx_classifier *classifier, uint8_t *rows, size_t count, size_t width, float *probs,
-               rnnx_classifier_error *error) {
-  const OrtApi *ort = classifier->ort;
-  const char *const input_names[] = {"text"}, *const output_names[] = {"probs"}, *what = "the model cannot be run";
-  const int64_t shape[] = {(int64_t)count, (int64_t)width};
-  OrtValue *text = NULL, *output = NULL;
-  OrtTensorTypeAndShapeInfo *info = NULL;
-  size_t size = 0;
-  void *data = NULL;
-  int failed = check(ort,
-                     ort->CreateTensorWithDataAsOrtValue(classifier->memory, rows, count * width, shape, 2,
-                                                         ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, &text),
-                     what, error) ||
-               check(ort,
-                     ort->Run(classifier->session, NULL, input_names, (const OrtValue *const *)&text, 1, output_names,
-                              1, &output),
-                     what, error) ||
-               check(ort, ort->GetTensorTypeAndShape(output, &info), what, error) ||
-               check(ort, ort->GetTensorShapeElementCount(info, &size), what, error) ||
-               check(ort, ort->GetTensorMutableData(output, &data), what, error);
-  if (!failed && size != count * classifier->label_count)
-    failed = fail(error, "%s: its labels are not those of its output", what);
-  if (!failed) memcpy(probs, data, size * sizeof *probs);
-  if (info) ort->ReleaseTensorTypeAndShapeInfo(info);
-  if (output) ort->ReleaseValue(output);
-  if (text) ort->ReleaseValue(text);
-  return failed ? -1 : 0;
+static int run(const rnnx_classifier *classifier, const uint8_t *rows, size_t count, size_t width, float *probs,
+               char *message) {
+  const rnnx_input input = {.name = "text", .bytes = rows, .shape = {(int64_t)count, (int64_t)width}, .rank = 2};
+  rnnx_output output = {.name = "probs"};
+  if (rnnx_session_run(&classifier->session, &input, 1, &output, 1, message)) return -1;
+  const int failed = output.count != count * classifier->label_count
+                         ? rnnx_fail(message, "the labels of the model are not those of its output")
+                         : 0;
+  if (!failed) memcpy(probs, output.data, output.count * sizeof *probs);
+  free(output.data);
+  return failed;
 }
 
 int rnnx_classifier_compute_probs(const rnnx_classifier *classifier, const rnnx_text *texts, size_t count, float *probs,
@@ -197,10 +91,10 @@ int rnnx_classifier_compute_probs(const rnnx_classifier *classifier, const rnnx_
   if (!count) return 0;
   for (size_t i = 0; i < count; i++) width = texts[i].size > width ? texts[i].size : width;
   uint8_t *rows = calloc(count, width);
-  if (!rows) return fail(error, "out of memory");
+  if (!rows) return rnnx_fail(message_of(error), "out of memory");
   for (size_t i = 0; i < count; i++)
     if (texts[i].size) memcpy(rows + i * width, texts[i].bytes, texts[i].size);
-  const int failed = run(classifier, rows, count, width, probs, error);
+  const int failed = run(classifier, rows, count, width, probs, message_of(error));
   free(rows);
   return failed;
 }
@@ -254,7 +148,7 @@ int rnnx_classifier_predict_many(const rnnx_classifier *classifier, const rnnx_t
   item *items = malloc(count * sizeof *items);
   rnnx_text *batch = malloc(most * sizeof *batch);
   float *batch_probs = malloc(most * classifier->label_count * sizeof *batch_probs);
-  int failed = items && batch && batch_probs ? 0 : fail(error, "out of memory");
+  int failed = items && batch && batch_probs ? 0 : rnnx_fail(message_of(error), "out of memory");
   if (!failed) {
     for (size_t i = 0; i < count; i++) items[i] = (item){texts[i], i};
     qsort(items, count, sizeof *items, compare_sizes);

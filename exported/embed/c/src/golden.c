@@ -1,12 +1,14 @@
 #include "golden.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "embed.h"
+#include "json.h"
 
 RNNX_EMBED(rnnx_golden, RNNX_GOLDEN_FILE);
 
@@ -16,33 +18,19 @@ typedef struct {
   double *probs, tolerance;
 } golden;
 
-/* Within a JSON string a quote is escaped, so these keys are found where they are keys alone. */
-static const char *find_value(const char *json, const char *key) {
-  const char *at = strstr(json, key);
-  return at ? at + strlen(key) : NULL;
-}
-
-static int read_digit(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
-
-/* Reads the row that starts at a text of hexadecimal digits; returns where it ends, or NULL. */
-static const char *read_row(const char *json, size_t label_count, golden *row) {
-  const size_t size = strcspn(json, "\"") / 2;
-  char *bytes = malloc(size + 1);
+/* Reads a row; returns whether it has a text, a probability for each label, and a tolerance. */
+static int read_row(const rnnx_json *json, size_t label_count, golden *row) {
+  const rnnx_json *probs = rnnx_json_get(json, "text_probs", RNNX_LIST);
+  const rnnx_json *tolerance = rnnx_json_get(json, "tolerance", RNNX_NUMBER);
+  row->text.bytes = rnnx_json_read_hex(rnnx_json_get(json, "bytes", RNNX_STRING), &row->text.size);
   row->probs = malloc(label_count * sizeof *row->probs);
-  row->text = (rnnx_text){bytes, size};
-  if (!bytes || !row->probs) return NULL;
-  for (size_t i = 0; i < size; i++) bytes[i] = (char)(16 * read_digit(json[2 * i]) + read_digit(json[2 * i + 1]));
-  json = find_value(json, "\"text_probs\":");
-  json = json ? strchr(json, '[') : NULL;
-  for (size_t i = 0; json && i < label_count; i++) {
-    char *end;
-    row->probs[i] = strtod(json + 1, &end);
-    end += strspn(end, " \r\n");
-    json = *end == (i + 1 < label_count ? ',' : ']') ? end : NULL; /* as many as labels */
+  if (!row->text.bytes || !row->probs || !tolerance || !probs || probs->count != label_count) return 0;
+  row->tolerance = tolerance->number;
+  for (size_t i = 0; i < label_count; i++) {
+    if (probs->items[i].kind != RNNX_NUMBER) return 0;
+    row->probs[i] = probs->items[i].number;
   }
-  json = json ? find_value(json, "\"tolerance\":") : NULL;
-  row->tolerance = json ? strtod(json, NULL) : 0;
-  return json;
+  return 1;
 }
 
 /* Compares probabilities with those of a row; returns whether they are near enough. */
@@ -89,29 +77,26 @@ static int compare_all(const rnnx_classifier *classifier, const golden *rows, co
 }
 
 int rnnx_run_golden(const rnnx_classifier *classifier) {
-  static const char key[] = "\"bytes\": \"";
   const size_t labels = rnnx_classifier_label_count(classifier);
-  size_t count = 0, most = 0;
-  for (const char *at = rnnx_golden; (at = find_value(at, key));) most++;
-  golden *rows = calloc(most + 1, sizeof *rows);
-  rnnx_text *texts = calloc(most + 1, sizeof *texts);
-  float *probs = calloc((most + 1) * labels, sizeof *probs);
-  const char *json = rnnx_golden;
+  rnnx_json *json = rnnx_json_parse(rnnx_golden, (size_t)(rnnx_golden_end - rnnx_golden));
+  const size_t count = json && json->kind == RNNX_LIST ? json->count : 0;
+  golden *rows = calloc(count + 1, sizeof *rows);
+  rnnx_text *texts = calloc(count + 1, sizeof *texts);
+  float *probs = calloc((count + 1) * labels, sizeof *probs);
   int is_right = rows && texts && probs;
-  while (is_right && (json = find_value(json, key))) {
-    json = read_row(json, labels, &rows[count]);
-    texts[count] = rows[count].text;
-    count++;
-    is_right = json != NULL;
+  for (size_t i = 0; is_right && i < count; i++) {
+    is_right = read_row(&json->items[i], labels, &rows[i]);
+    texts[i] = rows[i].text;
   }
   if (is_right)
     is_right = compare_all(classifier, rows, texts, count, probs);
   else
     fprintf(stderr, "error: golden.json has no probability for each label\n");
   for (size_t i = 0; rows && i < count; i++) {
-    free((char *)rows[i].text.bytes);
+    free((char *)(uintptr_t)rows[i].text.bytes);
     free(rows[i].probs);
   }
+  rnnx_json_free(json);
   free(rows);
   free(texts);
   free(probs);

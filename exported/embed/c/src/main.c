@@ -1,18 +1,9 @@
 /* The command around the library. */
-#define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef _WIN32
-#include <fcntl.h>
-#include <io.h>
-#define isatty _isatty
-#define fileno _fileno
-#else
-#include <unistd.h>
-#endif
 
+#include "arguments.h"
 #include "golden.h"
 #include "rnnx_text_classifier.h"
 
@@ -25,41 +16,6 @@ static const char usage[] =
     "  --golden      compares with golden.json; exits with 1 at the first difference\n"
     "\n"
     "Without arguments, the text comes from the standard input, unless that is a terminal.\n";
-
-static int is_option(const char *word) {
-  return word[0] == '-' && !word[strspn(word, "-abcdefghijklmnopqrstuvwxyz")];
-}
-
-/* Reads a stream to its end, in memory of its own. */
-static int read_all(FILE *file, char **data, size_t *size) {
-  size_t room = 0, got;
-  *data = NULL;
-  *size = 0;
-  do {
-    if (*size == room) {
-      room = room ? 2 * room : 1 << 16;
-      char *more = realloc(*data, room);
-      if (!more) return -1;
-      *data = more;
-    }
-    got = fread(*data + *size, 1, room - *size, file);
-    *size += got;
-  } while (got);
-  return ferror(file) ? -1 : 0;
-}
-
-/* Reads a file; NULL is the standard input. */
-static int read_file(const char *path, char **data, size_t *size) {
-#ifdef _WIN32
-  if (!path) _setmode(_fileno(stdin), _O_BINARY);
-#endif
-  FILE *file = path ? fopen(path, "rb") : stdin;
-  *data = NULL;
-  const int failed = !file || read_all(file, data, size);
-  if (failed) fprintf(stderr, "error: %s: %s\n", path ? path : "the standard input", strerror(errno));
-  if (file && path) fclose(file);
-  return failed;
-}
 
 static int print_answer(const char *text, size_t size) {
   rnnx_classifier_error error;
@@ -86,19 +42,19 @@ static int check_golden(void) {
 static int print_answer_of_file(const char *path) {
   char *data;
   size_t size;
-  const int failed = read_file(path, &data, &size) || print_answer(data, size);
+  const int failed = rnnx_read_input(path, &data, &size) || print_answer(data, size);
   free(data);
   return failed;
 }
 
 int main(int count, char **words) {
   const char *first = count > 1 ? words[1] : NULL;
-  if (!first && !isatty(fileno(stdin))) return print_answer_of_file(NULL);
+  if (!first && !rnnx_is_terminal()) return print_answer_of_file(NULL);
   if (count == 2 && (!strcmp(first, "--help") || !strcmp(first, "-h"))) return fputs(usage, stdout) < 0;
   if (count == 2 && !strcmp(first, "--golden")) return check_golden();
   if (count == 3 && !strcmp(first, "--file")) return print_answer_of_file(strcmp(words[2], "-") ? words[2] : NULL);
   if (count == 3 && !strcmp(first, "--")) return print_answer(words[2], strlen(words[2]));
-  if (count == 2 && !is_option(first)) return print_answer(first, strlen(first));
+  if (count == 2 && !rnnx_is_option(first)) return print_answer(first, strlen(first));
   fputs(usage, stderr);
   return 2;
 }

@@ -60,17 +60,43 @@ int rnnx_session_require_inputs(const rnnx_session *session, size_t count) {
              : 0;
 }
 
+int rnnx_session_read_metadata(const rnnx_session *session, const char *key, char **value, char *message) {
+  static const char what[] = "the metadata of the model";
+  const OrtApi *ort = session->ort;
+  OrtModelMetadata *metadata = NULL;
+  OrtAllocator *allocator = NULL;
+  char *found = NULL;
+  *value = NULL;
+  int failed = check(ort, ort->GetAllocatorWithDefaultOptions(&allocator), what, message) ||
+               check(ort, ort->SessionGetModelMetadata(session->session, &metadata), what, message) ||
+               check(ort, ort->ModelMetadataLookupCustomMetadataMap(metadata, allocator, key, &found), what, message);
+  if (found) {
+    *value = malloc(strlen(found) + 1);
+    if (*value)
+      memcpy(*value, found, strlen(found) + 1);
+    else
+      failed = rnnx_fail(message, "out of memory");
+    allocator->Free(allocator, found);
+  }
+  if (metadata) ort->ReleaseModelMetadata(metadata);
+  return failed ? -1 : 0;
+}
+
 static int make_tensor(const rnnx_session *session, const rnnx_input *input, OrtValue **value, const char *what,
                        char *message) {
   const OrtApi *ort = session->ort;
   static float nothing[1];
-  const void *data = input->floats ? (const void *)input->floats : (const void *)input->ids;
-  size_t count = 1;
-  for (size_t i = 0; i < input->rank; i++) count *= (size_t)input->shape[i];
+  const ONNXTensorElementDataType type = input->floats  ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+                                         : input->bytes ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+                                                        : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+  const void *data = input->floats  ? (const void *)input->floats
+                     : input->bytes ? (const void *)input->bytes
+                                    : (const void *)input->ids;
+  size_t size = input->bytes ? 1 : 4;
+  for (size_t i = 0; i < input->rank; i++) size *= (size_t)input->shape[i];
   return check(ort,
-               ort->CreateTensorWithDataAsOrtValue(
-                   session->memory, data ? (void *)(uintptr_t)data : nothing, 4 * count, input->shape, input->rank,
-                   input->floats ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, value),
+               ort->CreateTensorWithDataAsOrtValue(session->memory, data ? (void *)(uintptr_t)data : nothing, size,
+                                                   input->shape, input->rank, type, value),
                what, message);
 }
 

@@ -15,11 +15,13 @@ typedef struct {
   OrtMemoryInfo *memory;
 } rnnx_session;
 
-/* An array that a model takes: of float32, or of int32. */
+/* An array that a model takes: of float32, of int32 or of uint8. The other two pointers are NULL; an empty array of
+ * int32 may be NULL, too. */
 typedef struct {
   const char *name;
   const float *floats;
-  const int32_t *ids; /* if `floats` is NULL */
+  const int32_t *ids;
+  const uint8_t *bytes;
   int64_t shape[3];
   size_t rank;
 } rnnx_input;
@@ -38,6 +40,9 @@ void rnnx_session_close(rnnx_session *session);
 
 /* Returns 0 if the model has exactly this number of inputs. */
 int rnnx_session_require_inputs(const rnnx_session *session, size_t count);
+
+/* Reads a value of the model's metadata into memory of its own; NULL if there is none. Returns 0 or -1. */
+int rnnx_session_read_metadata(const rnnx_session *session, const char *key, char **value, char *message);
 
 enum { RNNX_MOST_PORTS = 64 };
 

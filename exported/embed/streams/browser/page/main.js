@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module" });
 const MOST_BARS = 5;
-const MOST_HELD = 40; // characters that are shown
+const MOST_HELD = 40; // characters of an unfinished word, or of the words of a piece, that are shown
 
 let sent = 0; // the number of the last text
 let labels = [];
@@ -23,6 +23,17 @@ function make(name, className, ...content) {
 const percent = (p) => `${(100 * p).toFixed(1)}\u00a0%`;
 const plain = (number) => String(Number(number.toPrecision(6)));
 const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
+function shorten(text) {
+  const cut = [...text].slice(0, MOST_HELD).join("");
+  return cut === text ? text : `${cut}…`;
+}
+
+/** Shows what is known of the text, or why there is no answer. */
+function say(line, isFailed = false) {
+  $("facts").textContent = line;
+  $("facts").classList.toggle("failed", isFailed);
+}
 
 /** A label and its probability, or the number of a model that gives one. */
 function describe({ label, probability, number }) {
@@ -49,7 +60,7 @@ function showBars(probs) {
 }
 
 function makePiece({ words: { first, count }, probs, ...answer }) {
-  const written = make("bdi", "written", first.join(" "));
+  const written = make("bdi", "written", shorten(first.join(" ")));
   const rest = count > first.length ? [make("span", "quiet", ` … ${many(count, "word")}`)] : [];
   const piece = make("div", "piece", make("span", "", written, ...rest));
   piece.append(answer.number === undefined ? makeMeter(probs.length === 2 ? probs[1] : Math.max(...probs)) : make("span", ""));
@@ -60,13 +71,14 @@ function makePiece({ words: { first, count }, probs, ...answer }) {
 function showPieces(pieces, count) {
   $("pieces").replaceChildren(...pieces.map(makePiece).reverse());
   $("pieces").start = count;
-  $("more").textContent = count > pieces.length ? `The last ${pieces.length} of ${count.toLocaleString("en")} pieces.` : "";
+  $("bar-of").hidden = !count;
+  const more = count > pieces.length ? `The last ${pieces.length} of ${count.toLocaleString("en")} pieces.` : "";
+  $("more").textContent = count ? more : "No piece yet.";
 }
 
 /** Says what waits, and what the answer would be without another piece. */
 function showEnd(held, end) {
-  const cut = [...held].slice(0, MOST_HELD).join("");
-  const waits = held ? ["Waits for its end: ", make("bdi", "held", `“${cut}${cut === held ? "" : "…"}”`), ". "] : [];
+  const waits = held ? ["Waits for its end: ", make("bdi", "held", `“${shorten(held)}”`), ". "] : [];
   $("end").replaceChildren(...waits, ...(isAnswer(end) ? ["If the text ended here: ", ...describe(end), "."] : []));
 }
 
@@ -87,7 +99,7 @@ const handlers = {
     showEnd(held, end);
     showPieces(pieces, count);
     const time = isRead ? `; answered in ${ms.toFixed(1)} ms` : "; reading …";
-    $("facts").textContent = `${many(words, "word")} read${time}`;
+    say(`${many(words, "word")} read${time}`);
     if (isRead) Object.assign(document.documentElement.dataset, { answered: id, now: JSON.stringify({ now, end, held, words, count }) });
   },
 
@@ -110,7 +122,7 @@ const handlers = {
   },
 
   error({ message }) {
-    $("facts").textContent = `Something failed: ${message}`;
+    say(`Something failed: ${message}`, true);
   },
 };
 worker.onmessage = ({ data }) => handlers[data.kind](data);

@@ -96,15 +96,15 @@ async function act(data) {
 
 const fail = (error) => postMessage({ kind: "error", message: String(error?.message ?? error) });
 
-// One after the other: each piece needs the state after the one before it.
-let queue = StreamModel.load().then((loaded) => {
-  model = loaded;
+const loaded = StreamModel.load().then((found) => {
+  model = found;
   restart(model.begin());
   postMessage({ kind: "ready", name: config.name, labels: model.labels });
 });
-queue = queue.catch(fail);
+// One after the other: each piece needs the state after the one before it.
+let queue = loaded.catch(fail);
 
 onmessage = ({ data }) => {
   if (data.id !== undefined) newest = data.id;
-  queue = queue.then(() => act(data)).catch(fail);
+  queue = queue.then(() => loaded).then(() => act(data)).catch(fail);
 };

@@ -21,6 +21,14 @@ function ask(text) {
   worker.postMessage({ kind: "text", id: sent, text });
 }
 
+const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
+/** Shows what is known of the text, or why there is no answer. */
+function say(line, isFailed = false) {
+  $("facts").textContent = line;
+  $("facts").classList.toggle("failed", isFailed);
+}
+
 /** The colours of tags are evenly spaced, so that any set of tags has them. */
 const hue = (tag) => Math.round((360 * Math.max(0, tags.indexOf(tag))) / tags.length);
 
@@ -79,11 +87,15 @@ const handlers = {
     showTags(words);
     showSentences(sentences);
     const shown = performance.now() - sentAt;
-    const [count, lines] = [words.length.toLocaleString("en"), sentences.length.toLocaleString("en")];
     const cut = words.length > MOST_WORDS ? `, the first ${MOST_WORDS.toLocaleString("en")} below` : "";
-    $("facts").textContent =
-      `${count} words in ${lines} sentences${cut}; answered in ${shown.toFixed(0)} ms (model ${ms.toFixed(1)} ms). ` +
-      "A word with a dashed edge has a tag that is less than 90\u00a0% probable.";
+    const isUnsure = words.some(({ probability }) => probability < UNSURE);
+    say(
+      words.length
+        ? `${many(words.length, "word")} in ${many(sentences.length, "sentence")}${cut}; ` +
+            `answered in ${shown.toFixed(0)} ms (model ${ms.toFixed(1)} ms).` +
+            (isUnsure ? " A word with a dashed edge has a tag that is less than 90\u00a0% probable." : "")
+        : "No word yet.",
+    );
     Object.assign(document.documentElement.dataset, { answered: id, words: JSON.stringify(sentences.slice(0, 50)) });
   },
 
@@ -93,13 +105,20 @@ const handlers = {
   },
 
   error({ message }) {
-    $("facts").textContent = `Something failed: ${message}`;
+    say(`Something failed: ${message}`, true);
+    showTags([]);
+    showSentences([]);
   },
 };
 worker.onmessage = ({ data }) => handlers[data.kind](data);
 worker.onerror = (event) => handlers.error({ message: event.message || "the worker could not be started" });
 
-$("text").addEventListener("input", () => ask($("text").value));
+const HINT = $("hint").textContent;
+
+$("text").addEventListener("input", () => {
+  $("hint").textContent = HINT;
+  ask($("text").value);
+});
 $("clear").addEventListener("click", () => {
   $("text").value = "";
   $("text").dispatchEvent(new Event("input"));
@@ -111,6 +130,6 @@ $("file").addEventListener("change", async ({ target }) => {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const text = new TextDecoder().decode(bytes.subarray(0, MOST_SHOWN));
   $("text").value = bytes.length > MOST_SHOWN ? `${text}…` : text;
-  $("hint").textContent = `${file.name}: ${bytes.length.toLocaleString("en")} bytes, read as a whole.`;
+  $("hint").textContent = `${file.name}: ${many(bytes.length, "byte")}, read as a whole.`;
   ask(bytes);
 });

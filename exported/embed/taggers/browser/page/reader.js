@@ -51,12 +51,12 @@ async function compare() {
 
 const fail = (error) => postMessage({ kind: "error", message: String(error?.message ?? error) });
 
-// One after the other: a session runs one text at a time.
-let queue = Tagger.load().then((loaded) => {
-  tagger = loaded;
+const loaded = Tagger.load().then((model) => {
+  tagger = model;
   postMessage({ kind: "ready", name: config.name, tags: tagger.tags });
 });
-queue = queue.catch(fail);
+// One after the other: a session runs one text at a time.
+let queue = loaded.catch(fail);
 
 onmessage = ({ data }) => {
   if (data.kind === "text") newest = data.id;
@@ -64,5 +64,5 @@ onmessage = ({ data }) => {
     if (data.kind === "golden") postMessage({ kind: "golden", line: await compare() });
     else if (data.id === newest) await answer(data);
   };
-  queue = queue.then(act).catch(fail);
+  queue = queue.then(() => loaded).then(act).catch(fail);
 };
