@@ -59,7 +59,7 @@ _OPERATIONS = frozenset(
         "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "ArraySplit",
         "Average", "Cast", "Celu", "Clip", "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos",
         "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
-        "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Greater",
+        "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Glu", "Greater",
         "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
         "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
         "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",

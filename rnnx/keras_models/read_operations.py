@@ -354,6 +354,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Expm1": _applies("expm1"),
     "Fabs": _applies("absolute"),
     "Gelu": _read_gelu,
+    "Glu": _along("glu"),
     "Greater": _compares("greater"),
     "GreaterEqual": _compares("greater_equal"),
     "HardSigmoid": _applies("hard_sigmoid"),

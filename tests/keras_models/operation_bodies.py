@@ -252,6 +252,12 @@ def further_reductions(x: Any) -> Any:
     return ops.concatenate(parts, axis=-1)
 
 
+def gated_halves(x: Any) -> Any:
+    """Multiplies one half of the features, or of the positions, by a sigmoid of the other one."""
+    gated = keras.activations.glu(layers.Dense(6)(rnn()(x)))
+    return layers.Concatenate()([last(gated), last(keras.ops.glu(square(x), axis=1))])
+
+
 def ids_of(x: Any) -> Any:
     """Returns the ids that an embedding has looked up."""
     return x._keras_history.operation.input
@@ -311,6 +317,7 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "products with constants": lambda: products_with_constants,
     "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
+    "gated halves": lambda: gated_halves,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
     "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),

@@ -444,6 +444,27 @@ def worst(report: RuntimeReport) -> float:
     return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
 
 
+def exchange_halves(graph: onnx.GraphProto) -> None:
+    """Exchanges the outputs of each Split before a sigmoid."""
+    gates = {node.input[0] for node in graph.node if node.op_type == "Sigmoid"}
+    for node in graph.node:
+        if node.op_type == "Split" and gates & set(node.output):
+            node.output[:] = node.output[::-1]
+
+
+def test_exchanged_halves_are_found_in_the_layer_after_them() -> None:
+    model = make(BODIES["gated halves"](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        before = rewritten.model.SerializeToString()
+        exchange_halves(rewritten.model.graph)
+        assert rewritten.model.SerializeToString() != before
+        report = compare(network, rewritten)
+        assert report.worst.ratio is not None
+        assert report.worst.ratio > 1
+        assert report.worst.layer in {node.name for node in network.nodes[-4:]}
+
+
 @pytest.mark.parametrize(
     "name",
     [
