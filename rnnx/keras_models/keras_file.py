@@ -63,8 +63,8 @@ _OPERATIONS = frozenset(
         "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
         "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
         "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",
-        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OnesLike", "Pad", "Power", "Prod",
-        "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
+        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power",
+        "Prod", "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
         "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus",
         "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
         "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
@@ -111,7 +111,6 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
     **dict.fromkeys(("Kron", "Outer", "Vdot", "Vstack"), _OF_BATCH),
     "Inner": "use ops.matmul or ops.tensordot, and save the model again",
-    "OneHot": "use an Embedding whose weights are np.eye(n), or a CategoryEncoding, and save the model again",
     **dict.fromkeys(
         ("Isfinite", "Isinf", "Isnan", "NanToNum"), "replace what is not a number before the model reads it"
     ),

@@ -26,6 +26,7 @@ from rnnx.keras_models.operation_parts import (
     is_exact,
     outputs_of,
 )
+from rnnx.keras_models.read_encodings import read_one_hot
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_layers import refusal
 from rnnx.keras_models.read_normalizations import inverse_of
@@ -35,8 +36,8 @@ from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 _OF_ANY_TYPE = frozenset(
     {
         "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
-        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OnesLike", "Subtract",
-        "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike",
+        "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
 )  # fmt: skip
 _TYPES = ("float32", "bool", "int32", "int64")
@@ -383,6 +384,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Norm": _read_norm,
     "Normalize": _read_normalize,
     "NotEqual": _compares("not_equal"),
+    "OneHot": read_one_hot,
     "OnesLike": _fills(1.0),
     "Power": _read_power,
     "Rad2deg": _multiplies(180.0 / pi),

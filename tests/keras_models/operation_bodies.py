@@ -263,6 +263,14 @@ def ids_of(x: Any) -> Any:
     return x._keras_history.operation.input
 
 
+def vectors_of_ids(x: Any) -> Any:
+    """Makes vectors of ids, of which some are out of range, beside an Embedding of them."""
+    ops = keras.ops
+    vectors = ops.one_hot(ids_of(x), 9)
+    whole = ops.cast(ops.one_hot(ids_of(x), 3, dtype="int32"), "float32")
+    return last(ops.concatenate([rnn()(x), vectors, whole], axis=-1))
+
+
 def mean_by_hand(x: Any) -> Any:
     """Averages over the positions that are not padding, as people write it."""
     ops = keras.ops
@@ -318,6 +326,7 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
     "gated halves": lambda: gated_halves,
+    "vectors of ids": lambda: vectors_of_ids,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
     "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),
