@@ -17,7 +17,7 @@ from rnnx.reference import Array, Given, NamedArrays, Network
 from rnnx.rounding.row_parts import row_parts
 
 # Makes a batch of a length, with numbers of a scale.
-Draw: TypeAlias = Callable[[int, float], NamedArrays]
+DrawBatch: TypeAlias = Callable[[int, float], NamedArrays]
 
 # States may be squared and summed by the layers after them, which must not overflow either: 2**16 squares of this size
 # sum to 2**128.
@@ -53,7 +53,7 @@ def finite_rows(network: Network, given: Given) -> npt.NDArray[np.bool_]:
     return np.concatenate(found)
 
 
-def find_finite_size(network: Network, length: int, shortest: int, draw: Draw) -> tuple[int, float, int]:
+def find_finite_size(network: Network, length: int, shortest: int, draw: DrawBatch) -> tuple[int, float, int]:
     """Finds the size of inputs on which a network stays finite: halves the length, and then lowers the scale.
 
     Args:
@@ -76,14 +76,16 @@ def find_finite_size(network: Network, length: int, shortest: int, draw: Draw) -
         sizes += [(lengths[-1], scale) for scale in _SCALES]
     count = 0
     for size, scale in sizes:
-        is_finite = finite_rows(network, draw(size, scale))
+        given = draw(size, scale)
+        is_finite = finite_rows(network, given)
         if is_finite.all():
             break
         count += int((~is_finite).sum())
     if not is_finite.any():
+        steps = max(values.shape[1] for values in given.values())
         raise ModelError(
-            f"the network overflows float32 on all inputs that were tried, down to {size} steps, so there is nothing "
-            "to prove; a bounded activation such as tanh keeps a recurrence finite"
+            f"the network overflows float32 on all inputs that were tried, of {steps} steps and more, so there is "
+            "nothing to prove; a bounded activation such as tanh keeps a recurrence finite"
         )
     return size, scale, count
 

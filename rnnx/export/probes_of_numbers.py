@@ -7,7 +7,7 @@ embedding, every number at which a layer decides, and masks of many shapes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 
 _ROWS = 16
 _ROWS_TRIED = 4
+_MOST_TIMES_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class ProbeSize:
         length: The time of most sequences; an input with a fixed time keeps that.
         scale: The standard deviation of most numbers.
         overflow_count: The inputs that were tried before, on which the network is not finite in float32.
+        row_count: How many rows are drawn: the more, the shorter they are, as a weight counts in few steps then.
     """
 
     length: int
     scale: float = 1.0
     overflow_count: int = 0
+    row_count: int = _ROWS
 
 
 def find_probe_size(network: Network, length: int) -> ProbeSize:
@@ -52,11 +55,13 @@ def find_probe_size(network: Network, length: int) -> ProbeSize:
         _count_some_position(network, rows.values())
         return network.named(_batch(rows).given)
 
-    return ProbeSize(*find_finite_size(network, max(length, least), 2 * least, draw))
+    length = max(length, least)
+    size = ProbeSize(*find_finite_size(network, length, 2 * least, draw))
+    return replace(size, row_count=_ROWS * min(length // size.length, _MOST_TIMES_ROWS))
 
 
 def make_number_probes(
-    network: Network, length: int, times_longest: int, scale: float = 1.0
+    network: Network, length: int, times_longest: int, scale: float = 1.0, row_count: int = _ROWS
 ) -> tuple[tuple[ProbeBatch, ...], ProbeBatch]:
     """Makes the probes.
 
@@ -65,6 +70,7 @@ def make_number_probes(
         length: The time of most sequences; an input with a fixed time keeps that.
         times_longest: How many times as long the sequence for the drift is.
         scale: The standard deviation of most numbers.
+        row_count: How many rows the first batch has besides the traps.
 
     Returns:
         The batches (one of many rows, one with every id, and each trap alone), and the long batch.
@@ -73,7 +79,7 @@ def make_number_probes(
     length = max(length, least_time(network))
     traps = make_number_traps(network, length, scale)
     landmarks = find_landmarks(network)
-    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, scale, landmarks)) for i in range(_ROWS)}
+    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, scale, landmarks)) for i in range(row_count)}
     long = _draw(network, times_longest * length, _normal(rng, scale, landmarks))
     _count_some_position(network, [*rows.values(), long])
     shapes = _shapes(rows["row 1"])

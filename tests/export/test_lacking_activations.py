@@ -129,6 +129,13 @@ def test_a_growing_recurrence_is_proved_where_it_is_finite(recurrence: type[kera
     assert verified.overflow_count == exported.report.overflow_count > 0
 
 
+def test_one_weight_off_is_found_in_a_growing_recurrence(tmp_path: Path) -> None:
+    path = tmp_path / "grows.keras"
+    growing(layers.LSTM).save(path)
+    with pytest.raises(ParityError, match=r"model\.onnx.* layer bidirectional\w*\.backward\b.*nothing was published"):
+        exports_after(corrupt(".backward", ".R"), path, tmp_path / "out")
+
+
 def test_softplus_of_large_numbers_is_finite_in_a_recurrence(tmp_path: Path) -> None:
     path = tmp_path / "softplus.keras"
     model = keras.Sequential([numbers("x"), layers.SimpleRNN(3, activation="softplus"), layers.Dense(2)])
