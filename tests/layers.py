@@ -290,6 +290,8 @@ LAYERS: dict[str, Case] = {
     "log softmax": Case(ApplyAlong("log_softmax", 2)),
     "running sum": Case(ApplyAlong("cumsum", 1)),
     "running sum of features": Case(ApplyAlong("cumsum", 2)),
+    "sorted": Case(ApplyAlong("sort", 1)),
+    "sorted features": Case(ApplyAlong("sort", 2)),
     "gated halves": Case(ApplyAlong("glu", 1), shape=(2, 6, FEATURES)),
     "gated halves of features": Case(ApplyAlong("glu", 2)),
     "unit vectors": Case(ApplyAlong("normalize", 2, 1e-7)),

@@ -65,7 +65,7 @@ _OPERATIONS = frozenset(
         "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",
         "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power",
         "Prod", "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
-        "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus",
+        "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "Sort", "SparsePlus",
         "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
         "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
         "Tril", "Triu", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
@@ -115,6 +115,7 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
         ("Isfinite", "Isinf", "Isnan", "NanToNum"), "replace what is not a number before the model reads it"
     ),
     **dict.fromkeys(("Diagonal", "Trace"), "multiply by np.eye(n), and sum over an axis"),
+    "TopK": "use ops.sort(x, axis=-1)[..., -k:], whose numbers are the k largest; the places of them jump",
     "BroadcastTo": "use ops.repeat or ops.tile, or an operation that repeats an axis of size 1 by itself",
     "Slice": "use x[:, 2:5], which keeps the batch",
 }

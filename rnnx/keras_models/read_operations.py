@@ -315,6 +315,12 @@ def _along(name: Any) -> OperationReader:
     return read
 
 
+def _read_sort(operation: Any) -> LayerOrChain | list[LayerOrChain]:
+    if operation.axis is None:
+        raise refusal(operation, "has axis=None, which would mix the rows of the batch; only other axes are supported")
+    return _along("sort")(operation)
+
+
 def _read_normalize(operation: Any) -> reference.ApplyAlong:
     (axis,) = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
     if operation.order != 2:
@@ -403,6 +409,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Softmax": _along("softmax"),
     "Softplus": _applies("softplus"),
     "Softsign": _applies("softsign"),
+    "Sort": _read_sort,
     "SparsePlus": _applies("sparse_plus"),
     "SparseSigmoid": _applies("sparse_sigmoid"),
     "Sqrt": _applies("sqrt"),

@@ -258,6 +258,15 @@ def gated_halves(x: Any) -> Any:
     return layers.Concatenate()([last(gated), last(keras.ops.glu(square(x), axis=1))])
 
 
+def sorted_numbers(x: Any) -> Any:
+    """Sorts the features, and takes the two largest numbers of each feature of an open time."""
+    a = rnn()(x)
+    ops = keras.ops
+    over_time = ops.sort(ops.transpose(ops.pad(a, [[0, 0], [1, 0], [0, 0]]), (0, 2, 1)), axis=-1)
+    along_time = ops.sort(a, axis=1)[:, -1]
+    return layers.Concatenate()([last(ops.sort(a)), along_time, over_time[..., -1], over_time[..., -2]])
+
+
 def ids_of(x: Any) -> Any:
     """Returns the ids that an embedding has looked up."""
     return x._keras_history.operation.input
@@ -325,6 +334,7 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "products with constants": lambda: products_with_constants,
     "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
+    "sorted numbers": lambda: sorted_numbers,
     "gated halves": lambda: gated_halves,
     "vectors of ids": lambda: vectors_of_ids,
     "mean by hand": lambda: mean_by_hand,

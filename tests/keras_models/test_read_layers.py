@@ -475,6 +475,19 @@ def exchange_halves(graph: onnx.GraphProto) -> None:
             node.output[:] = node.output[::-1]
 
 
+def test_numbers_in_descending_order_are_found() -> None:
+    model = make(BODIES["sorted numbers"](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        sorts = [node for node in rewritten.model.graph.node if node.op_type == "TopK"]
+        assert len(sorts) == 3
+        assert worst(compare(network, rewritten)) < 0.5
+        for node in sorts:
+            node.attribute.append(onnx.helper.make_attribute("largest", 0))
+            assert worst(compare(network, rewritten)) > 1
+            del node.attribute[-1]
+
+
 def test_exchanged_halves_are_found_in_the_layer_after_them() -> None:
     model = make(BODIES["gated halves"](), mask_zero=True)
     network = read_network(model)

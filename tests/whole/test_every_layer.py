@@ -217,7 +217,7 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         "rms normalization over the time", "rolled", "running sum", "running sum of features",
         "simple, backwards", "sine", "soft shrink", "softmax of all", "softmax of all, masked",
         "softmax over the time", "softmax over the time, masked", "softmax without a mask", "square",
-        "square plus", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled",
+        "sorted", "sorted features", "square plus", "stack", "sum of features", "sum of two", "tanh without a mask", "tiled",
         "transposed convolution", "transposed convolution, cut", "transposed convolution, longer",
         "unit vectors", "up sampling", "variance", "vectors of ids", "vectors of ids, squeezed",
         "x over a number", "x times constants", "zero padding",
