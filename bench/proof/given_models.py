@@ -35,9 +35,11 @@ def try_model(model: Path, answers: Path, out: Path, *, is_stateful: bool) -> tu
         return f"FAILED | | | {type(error).__name__}: {error}", np.inf
     ratio, unknown = verify(out)
     stream = out / "model.stream.onnx"
-    difference = compare(
-        stream if is_stateful and stream.exists() else out / "model.onnx", answers, is_stateful=is_stateful
-    )
+    path = stream if is_stateful and stream.exists() else out / "model.onnx"
+    try:
+        difference = compare(path, answers, is_stateful=is_stateful)
+    except Exception as error:  # noqa: BLE001  # onnxruntime has no class of errors; what it does not run is a failure
+        return f"FAILED | | {ratio:.3f} | {type(error).__name__}: {error}", np.inf
     said = f"unknown nodes: {', '.join(unknown)}" if unknown else ""
     return f"proved | {difference:.1e} | {ratio:.3f} | {said}", difference
 

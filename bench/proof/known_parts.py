@@ -8,7 +8,8 @@ taken for right.
 
 `--layers` reads the models of `tests/keras_models` instead, which have every layer that is exported. Each is converted,
 and compared with the reference as its test does; the parts of a file that is not within the bound are left out. It
-needs the `[train]` extra, and takes some minutes.
+needs the `[train]` extra, and takes an hour or so; `--first NUMBER` goes on at the case with that number, which it
+prints before each one.
 """
 
 from __future__ import annotations
@@ -64,15 +65,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--layers", action="store_true")
+    parser.add_argument("--first", type=int, default=1, help="the number of the first case of --layers")
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     known = set(known_digests())
     if options.layers:
         from tests.keras_models.test_read_layers import CASES
 
-        for name, mask_zero in CASES:
+        for number, (name, mask_zero) in enumerate(CASES[options.first - 1 :], options.first):
             found = collect_from_layers(name, mask_zero=mask_zero)
-            print(f"{name}{', masked' * mask_zero}: {len(found)} parts, {len(found - known)} new", flush=True)
+            case = f"{number} of {len(CASES)}: {name}{', masked' * mask_zero}"
+            print(f"{case}: {len(found)} parts, {len(found - known)} new", flush=True)
             known |= found
             if options.save:
                 _LIST.write_text(format_known_parts(known), encoding="ascii")

@@ -216,8 +216,9 @@ def _proof(kind: CardKind, parity: dict[str, Any], has_plot: bool) -> str:
         f"| {way['runtime']} | {way['way']} | {'the same bits' if way['has_same_bits'] else way['max_abs_diff']} |"
         for way in parity.get("invariance", ())
     )
+    long = "a long sequence" if "overflow_count" in parity else "a sequence four times as long as the model reads"
     plot = (
-        "\n\nThe states over a sequence four times as long as the model reads: the difference that each step adds, "
+        f"\n\nThe states over {long}: the difference that each step adds, "
         "with its rounding bound, and how far the states have moved from the exact ones.\n\n"
         f"![Difference of the states over the steps, with the bound]({PLOT_NAME})"
         if has_plot

@@ -108,7 +108,7 @@ def _verdict(checked: Verification) -> str:
     return (
         f"{checked.file}: verified: the largest difference of a step from the float64 reference is "
         f"{worst.worst.ratio:.3f} of the float32 rounding bound (layer {worst.worst.layer}); {bits}"
-        f"{checked.report.uncertified}"
+        f"{checked.report.uncertified}{checked.report.overflow}"
     )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from rnnx.export.finite import finite_rows
 from rnnx.export.probes_of_numbers import make_number_traps
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.proof.compare import ratios
@@ -185,7 +186,9 @@ def _make_inputs(network: Network) -> NamedArrays:
     rows = [trap for trap, shape in zip(traps, shapes, strict=True) if shape == shapes[0]]
     if any(len(rows) in shape for shape in shapes[0].values()):
         rows = rows[1:]
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    given = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    is_finite = finite_rows(network, given)
+    return {name: values[is_finite] for name, values in given.items()} if is_finite.any() else given
 
 
 def _find_length(network: Network) -> int:

@@ -37,7 +37,7 @@ from rnnx.export.golden import GoldenVectors, data_sets, finish, finish_text, lo
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
-from rnnx.export.probes import GoldenInputs
+from rnnx.export.probes import GoldenInputs, only_finite, only_finite_golden
 from rnnx.export.prove import prove
 from rnnx.export.prove_text import prove_text_form
 from rnnx.export.source import Source, open_source
@@ -136,7 +136,7 @@ def export(  # noqa: PLR0913  # the last two do not touch the conversion
         report = dataclasses.replace(report, decisions=compared)
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
-    golden = source.kind.golden_inputs(source.network)
+    golden = only_finite_golden(source.network, source.kind.golden_inputs(source.network))
     finished = _finish_forms(source, forms, text_form, golden, report)
     on_stage(f"publishing {out}")
     with reported("plotting, and writing golden vectors"):
@@ -172,8 +172,11 @@ def prove_source(
         forms: The forms by file name.
         texts: Real texts, which are probes of a text classifier.
         on_stage: Called with the reason if Keras has to run step by step.
+
+    Raises:
+        ModelError: If the network overflows float32 on all inputs that were tried.
     """
-    probes = source.kind.make_probes(source.network, texts)
+    probes = only_finite(source.network, source.kind.make_probes(source.network, texts))
     report = prove(source.model, source.network, forms, probes, on_stage, source.plain)
     problems = source.recorded_problems(report.runtimes[0].max_abs_diff)
     return dataclasses.replace(report, problems=tuple(problems), unit=source.config.kind)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
+from keras.src.ops.nn import OneHot as OneHotOperation
 
 from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding
 from rnnx.reference import CountIds, FindBin, LookUp, OneHot
@@ -25,13 +26,20 @@ from rnnx.reference import CountIds, FindBin, LookUp, OneHot
 def plain_encodings(model: keras.Model) -> Iterator[None]:
     """Makes each encoding of a model compute with operators that ONNX has."""
     found = [layer for layer in model.layers if type(layer) in ENCODINGS]
+    operations = [part for part in getattr(model, "_operations", ()) if type(part) is OneHotOperation]
     for layer in found:
         layer.call = _call_parts(layer)
+    for operation in operations:
+        operation.call = _call_one_hot(operation)
     try:
         yield
     finally:
-        for layer in found:
-            del layer.call
+        for part in (*found, *operations):
+            del part.call
+
+
+def _call_one_hot(operation: Any) -> Callable[..., Any]:
+    return lambda x: tf.cast(_one_hot(tf.cast(x, tf.float32), operation.num_classes), operation.dtype)
 
 
 def _call_parts(layer: Any) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ Owns what both kinds of networks share, and rows of ids. Arrays of any shape are
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,9 +14,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
+from rnnx.errors import ModelError
+from rnnx.export.finite import finite_rows
+from rnnx.export.probes_of_numbers import find_probe_size, make_number_probes, make_number_traps
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import NamedArrays, Network
+from rnnx.reference.shapes import least_time
 from rnnx.text.tokenizer import START_ID, UNKNOWN_ID, Ids, Tokenizer
 
 # By the name of a golden vector: its text (or its words, one per line) if it has one, and its padded inputs.
@@ -35,11 +39,13 @@ class IdFormat:
         longest: The number of ids in the longest row.
         vocabulary_size: Ids are below this number.
         pad: Pads rows to a batch `(batch, time)`.
+        overflow_count: Longer rows that were tried, and on which the network is not finite in float32.
     """
 
     longest: int
     vocabulary_size: int
     pad: Callable[[Sequence[Ids]], Ids]
+    overflow_count: int = 0
 
     @classmethod
     def of_texts(cls, tokenizer: Tokenizer) -> IdFormat:
@@ -49,7 +55,8 @@ class IdFormat:
     @classmethod
     def of_input(cls, network: Network) -> IdFormat:
         """Returns the format for a network without a tokenizer, which has no longest text."""
-        return cls(_DEFAULT_LENGTH, network.inputs[0].size, _pad_in_front)
+        size = find_probe_size(network, _DEFAULT_LENGTH)
+        return cls(size.length, network.inputs[0].size, _pad_in_front, size.overflow_count)
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,16 @@ class Probes:
         text_count: The number of rows that come from texts, or from recorded sentences or sequences.
         trap_count: The number of all other rows.
         long_batch: One row of four times the longest length that the model reads; used for the drift only.
+        overflow_count: The inputs that were tried, and on which the network is not finite in float32.
+        real_names: The names of the rows that come from texts or recorded examples.
     """
 
     batches: tuple[ProbeBatch, ...]
     text_count: int
     trap_count: int
     long_batch: ProbeBatch
+    overflow_count: int = 0
+    real_names: frozenset[str] = frozenset()
 
     @property
     def longest(self) -> int:
@@ -100,7 +111,7 @@ def make_id_probes(ids: IdFormat, real: Mapping[str, Ids]) -> Probes:
         min(3, ids.vocabulary_size - 1), ids.vocabulary_size, (1, _DRIFT_LENGTHS * ids.longest)
     )
     long_batch = ProbeBatch(words.astype(np.int32), (f"{_DRIFT_LENGTHS} times the longest",))
-    return Probes(tuple(batches), len(real), trap_count, long_batch)
+    return Probes(tuple(batches), len(real), trap_count, long_batch, ids.overflow_count, frozenset(real))
 
 
 def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
@@ -110,9 +121,68 @@ def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
         network: The reference, which describes the inputs.
         real: Batches of recorded sequences or sentences.
     """
-    drawn, long_batch = make_number_probes(network, _DEFAULT_LENGTH, _DRIFT_LENGTHS)
+    size = find_probe_size(network, _DEFAULT_LENGTH)
+    drawn, long_batch = make_number_probes(network, size.length, _DRIFT_LENGTHS, size.scale, size.row_count)
     real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
-    return Probes((*drawn, *real), real_count, trap_count, long_batch)
+    real_names = frozenset(name for batch in real for name in batch.names)
+    return Probes((*drawn, *real), real_count, trap_count, long_batch, size.overflow_count, real_names)
+
+
+def only_finite(network: Network, probes: Probes) -> Probes:
+    """Leaves out the probes on which a network overflows float32, and shortens the long one.
+
+    Raises:
+        ModelError: If nothing but zeros is left.
+    """
+    batches = []
+    left_out: list[str] = []
+    for batch in probes.batches:
+        is_finite = finite_rows(network, batch.given)
+        left_out += [name for name, is_kept in zip(batch.names, is_finite, strict=True) if not is_kept]
+        if is_finite.any():
+            batches.append(_take(network, batch, np.flatnonzero(is_finite)))
+    if not any(values.any() for batch in batches for values in network.named(batch.given).values()):
+        raise ModelError(
+            "the network overflows float32 on all inputs that were tried but zeros, so there is nothing to prove; a "
+            "bounded activation such as tanh keeps a recurrence finite"
+        )
+    real_count = sum(name in probes.real_names for name in left_out)
+    return dataclasses.replace(
+        probes,
+        batches=tuple(batches),
+        text_count=probes.text_count - real_count,
+        trap_count=probes.trap_count - (len(left_out) - real_count),
+        long_batch=_finite_start(network, probes.long_batch) or _take(network, batches[0], np.array([0])),
+        overflow_count=probes.overflow_count + len(left_out),
+    )
+
+
+def only_finite_golden(network: Network, golden: GoldenInputs) -> GoldenInputs:
+    """Leaves out the golden inputs on which a network overflows float32."""
+    return {name: row for name, row in golden.items() if finite_rows(network, row[1]).all()}
+
+
+def _finite_start(network: Network, batch: ProbeBatch) -> ProbeBatch | None:
+    """Halves the time of a batch until a network stays finite; None if it does not."""
+    open_time = [port.name for port in network.inputs if None in port.shape]
+    given, names = network.named(batch.given), batch.names
+    shortest = least_time(network)
+    while not finite_rows(network, given).all():
+        longest = max((given[name].shape[1] for name in open_time), default=0)
+        if longest < 2 * shortest:
+            return None
+        given |= {name: given[name][:, : max(given[name].shape[1] // 2, shortest)] for name in open_time}
+        names = tuple(f"{longest // 2} steps" for _ in names)
+    return ProbeBatch(given, names, batch.texts)
+
+
+def _take(network: Network, batch: ProbeBatch, rows: npt.NDArray[np.intp]) -> ProbeBatch:
+    """Takes some rows of a batch."""
+    if len(rows) == len(batch.names):
+        return batch
+    texts = None if batch.texts is None else tuple(batch.texts[i] for i in rows)
+    given = {name: values[rows] for name, values in network.named(batch.given).items()}
+    return ProbeBatch(given, tuple(batch.names[i] for i in rows), texts)
 
 
 def stack_by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBatch]:
@@ -128,7 +198,8 @@ def stack_by_shape(sequences: Sequence[npt.NDArray[np.float32]]) -> list[ProbeBa
 
 def make_array_traps(network: Network) -> dict[str, NamedArrays]:
     """Returns the traps of a network that reads arrays, by name; each is a batch of one."""
-    return make_number_traps(network, _DEFAULT_LENGTH)
+    size = find_probe_size(network, _DEFAULT_LENGTH)
+    return make_number_traps(network, size.length, size.scale)
 
 
 def reads_rows_of_ids(network: Network) -> bool:

@@ -7,11 +7,13 @@ embedding, every number at which a layer decides, and masks of many shapes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.export.finite import find_finite_size
 from rnnx.export.landmarks import find_landmarks
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Array, Dense, Input, NamedArrays, Network, SimpleRNN
@@ -21,25 +23,64 @@ from rnnx.reference.shapes import inputs_by_time, least_time, zeros
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 
 _ROWS = 16
+_ROWS_TRIED = 4
+_MOST_TIMES_ROWS = 32
 
 
-def make_number_probes(network: Network, length: int, times_longest: int) -> tuple[tuple[ProbeBatch, ...], ProbeBatch]:
+@dataclass(frozen=True)
+class ProbeSize:
+    """The size of most probes of a network.
+
+    Attributes:
+        length: The time of most sequences; an input with a fixed time keeps that.
+        scale: The standard deviation of most numbers.
+        overflow_count: The inputs that were tried before, on which the network is not finite in float32.
+        row_count: How many rows are drawn: the more, the shorter they are, as a weight counts in few steps then.
+    """
+
+    length: int
+    scale: float = 1.0
+    overflow_count: int = 0
+    row_count: int = _ROWS
+
+
+def find_probe_size(network: Network, length: int) -> ProbeSize:
+    """Finds the largest size, up to a length, at which a network stays finite in float32 (`rnnx.export.finite`)."""
+    least = least_time(network)
+    landmarks = find_landmarks(network)
+
+    def draw(time: int, scale: float) -> NamedArrays:
+        normal = _normal(np.random.default_rng(5), scale, landmarks)
+        rows = {f"row {i + 1}": _draw(network, time, normal) for i in range(_ROWS_TRIED)}
+        _count_some_position(network, rows.values())
+        return network.named(_batch(rows).given)
+
+    length = max(length, least)
+    size = ProbeSize(*find_finite_size(network, length, 2 * least, draw))
+    return replace(size, row_count=_ROWS * min(length // size.length, _MOST_TIMES_ROWS))
+
+
+def make_number_probes(
+    network: Network, length: int, times_longest: int, scale: float = 1.0, row_count: int = _ROWS
+) -> tuple[tuple[ProbeBatch, ...], ProbeBatch]:
     """Makes the probes.
 
     Args:
         network: The reference, which describes the inputs.
         length: The time of most sequences; an input with a fixed time keeps that.
         times_longest: How many times as long the sequence for the drift is.
+        scale: The standard deviation of most numbers.
+        row_count: How many rows the first batch has besides the traps.
 
     Returns:
         The batches (one of many rows, one with every id, and each trap alone), and the long batch.
     """
     rng = np.random.default_rng(3)
     length = max(length, least_time(network))
-    traps = make_number_traps(network, length)
+    traps = make_number_traps(network, length, scale)
     landmarks = find_landmarks(network)
-    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, 1.0, landmarks)) for i in range(_ROWS)}
-    long = _draw(network, times_longest * length, _normal(rng, 1.0, landmarks))
+    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, scale, landmarks)) for i in range(row_count)}
+    long = _draw(network, times_longest * length, _normal(rng, scale, landmarks))
     _count_some_position(network, [*rows.values(), long])
     shapes = _shapes(rows["row 1"])
     mixed = {**rows, **{name: given for name, given in traps.items() if _shapes(given) == shapes}}
@@ -48,18 +89,19 @@ def make_number_probes(network: Network, length: int, times_longest: int) -> tup
     return tuple(batches), _batch({f"{times_longest} times the longest": long})
 
 
-def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
+def make_number_traps(network: Network, length: int, scale: float = 1.0) -> dict[str, NamedArrays]:
     """Returns inputs that are made to find errors of a conversion, by name; each is a batch of one.
 
     Args:
         network: The reference, which describes the inputs.
         length: The time of most of them; an input with a fixed time keeps that.
+        scale: The standard deviation of most numbers.
     """
     rng = np.random.default_rng(0)
     shortest = least_time(network)
     length = max(length, shortest)
     landmarks = find_landmarks(network)
-    normal = _normal(rng, 1.0, landmarks)
+    normal = _normal(rng, scale, landmarks)
     third = length // 3
     traps = {
         "zeros": _draw(network, length, _constant(0.0)),
@@ -67,8 +109,8 @@ def make_number_traps(network: Network, length: int) -> dict[str, NamedArrays]:
         "one step more": _draw(network, shortest + 1, normal),
         "half": _draw(network, max(length // 2, shortest), normal),
         "where the first layer is most sensitive": _draw(network, length, _sensitive(network, normal)),
-        "large": _draw(network, length, _normal(rng, 10.0, landmarks)),
-        "small": _draw(network, length, _normal(rng, 1e-3, landmarks)),
+        "large": _draw(network, length, _normal(rng, 10 * scale, landmarks)),
+        "small": _draw(network, length, _normal(rng, 1e-3 * scale, landmarks)),
         "the highest id, and jumps": _draw(network, length, _jumps(landmarks)),
         "zeros in front": _blank(_draw(network, length, normal), slice(0, third)),
         "zeros at the end": _blank(_draw(network, length, normal), slice(third, None)),

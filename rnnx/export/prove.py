@@ -76,4 +76,5 @@ def prove(
         invariance=tuple(invariance),
         drift=tuple(drift),
         precision=precision,
+        overflow_count=probes.overflow_count,
     )

@@ -40,7 +40,7 @@ _EXACT = frozenset(
         "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
         "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
         "Hsplit", "Hstack", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum",
-        "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
+        "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OneHot", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
         "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "Tile", "Transpose", "Tril",
         "Triu", "Unstack", "ZerosLike",
     }

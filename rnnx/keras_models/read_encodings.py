@@ -53,6 +53,24 @@ def read_encoding(layer: Any, inputs: tuple[str, ...]) -> list[Node]:
     ]
 
 
+def read_one_hot(operation: Any) -> reference.OneHot:
+    """Reads the operation `ops.one_hot`.
+
+    Raises:
+        ModelError: If it reads computed numbers, or a setting is not supported.
+    """
+    x = operation.input
+    if not is_exact(x):
+        raise refusal(operation, "reads computed numbers, where rounding could decide; only ids may decide")
+    if operation.sparse or operation.axis not in (-1, len(x.shape)):
+        raise refusal(
+            operation, "has sparse=True or an axis before the last; only vectors along the last axis are supported"
+        )
+    if (depth := int(operation.num_classes)) < 1:
+        raise refusal(operation, f"has num_classes={depth}; it should be at least 1")
+    return reference.OneHot(depth)
+
+
 def read_masking(layer: Any) -> reference.Masking:
     """Reads a Masking.
 

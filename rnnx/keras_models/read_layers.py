@@ -38,7 +38,7 @@ _ACTIVATIONS = get_args(ActivationName)
 # Why an activation of Keras stays unsupported, and what to do.
 _NO_ACTIVATIONS: Mapping[str, str] = {
     "hard_shrink": "jumps, so that rounding could decide between two results; train with soft_shrink or relu",
-    "glu": "halves the features; use two Dense layers, one of them with a sigmoid, and Multiply",
+    "glu": "halves the features; call keras.activations.glu(x) between two layers of a functional model instead",
     "sparsemax": "sorts the numbers of a row; train with softmax",
 }
 _ADAPTIVE_POOLINGS = (

@@ -73,7 +73,10 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     ends = read_outputs(model, source, output_names)
     nodes = _without_unread(nodes, ends.values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
-        raise ModelError(f"model {model.name}: it has no recurrent layer")
+        raise ModelError(
+            f"model {model.name}: it has no recurrent layer, and rnnx exports recurrent networks; Keras itself exports "
+            'it: model.export("model.onnx", format="onnx")'
+        )
     by_name = {node.name: node for node in nodes}
     for name in ends.values():
         _require_choice(by_name[name])

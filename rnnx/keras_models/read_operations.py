@@ -26,6 +26,7 @@ from rnnx.keras_models.operation_parts import (
     is_exact,
     outputs_of,
 )
+from rnnx.keras_models.read_encodings import read_one_hot
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_layers import refusal
 from rnnx.keras_models.read_normalizations import inverse_of
@@ -35,8 +36,8 @@ from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 _OF_ANY_TYPE = frozenset(
     {
         "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
-        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OnesLike", "Subtract",
-        "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike",
+        "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
 )  # fmt: skip
 _TYPES = ("float32", "bool", "int32", "int64")
@@ -314,6 +315,12 @@ def _along(name: Any) -> OperationReader:
     return read
 
 
+def _read_sort(operation: Any) -> LayerOrChain | list[LayerOrChain]:
+    if operation.axis is None:
+        raise refusal(operation, "has axis=None, which would mix the rows of the batch; only other axes are supported")
+    return _along("sort")(operation)
+
+
 def _read_normalize(operation: Any) -> reference.ApplyAlong:
     (axis,) = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
     if operation.order != 2:
@@ -354,6 +361,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Expm1": _applies("expm1"),
     "Fabs": _applies("absolute"),
     "Gelu": _read_gelu,
+    "Glu": _along("glu"),
     "Greater": _compares("greater"),
     "GreaterEqual": _compares("greater_equal"),
     "HardSigmoid": _applies("hard_sigmoid"),
@@ -382,6 +390,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Norm": _read_norm,
     "Normalize": _read_normalize,
     "NotEqual": _compares("not_equal"),
+    "OneHot": read_one_hot,
     "OnesLike": _fills(1.0),
     "Power": _read_power,
     "Rad2deg": _multiplies(180.0 / pi),
@@ -400,6 +409,7 @@ _READERS: Mapping[str, OperationReader] = {
     "Softmax": _along("softmax"),
     "Softplus": _applies("softplus"),
     "Softsign": _applies("softsign"),
+    "Sort": _read_sort,
     "SparsePlus": _applies("sparse_plus"),
     "SparseSigmoid": _applies("sparse_sigmoid"),
     "Sqrt": _applies("sqrt"),

@@ -39,7 +39,7 @@ OPERATORS = frozenset(
         "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal",
         "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence",
         "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Sin", "Sinh", "Size", "Slice", "Softmax",
-        "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "Transpose",
+        "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "TopK", "Transpose",
         "Unsqueeze", "Where",
     }
 )  # fmt: skip

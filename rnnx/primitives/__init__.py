@@ -24,7 +24,18 @@ Imports numpy only.
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
 from rnnx.primitives.elementary import FUNCTIONS, FunctionName
-from rnnx.primitives.functions import activate, apply, largest, log_softmax, maximum, norm, softmax, unit, variance
+from rnnx.primitives.functions import (
+    activate,
+    apply,
+    largest,
+    log_softmax,
+    maximum,
+    norm,
+    softmax,
+    sort,
+    unit,
+    variance,
+)
 from rnnx.primitives.moves import concatenate, pad, repeat, split, swap, where, windows
 from rnnx.primitives.operands import exact
 from rnnx.primitives.operators import track
@@ -60,6 +71,7 @@ __all__ = [
     "repeat",
     "rsqrt",
     "softmax",
+    "sort",
     "split",
     "sqrt",
     "swap",

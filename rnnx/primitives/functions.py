@@ -174,6 +174,31 @@ def largest(x: Array, axis: int, *, keepdims: bool = False) -> Array:
     return operand.result(value, error, links=[Link(operand, transposed=transposed)])
 
 
+def sort(x: Array, axis: int) -> Array:
+    """Sorts the numbers along an axis in ascending order. It does not round.
+
+    If no number is off by more than its error e, the i-th smallest lies between the i-th smallest of x - e and of
+    x + e, whatever numbers a runtime exchanged that are nearly equal.
+    """
+    operand = tracked(x)
+    if operand is None:
+        return np.sort(x, axis=axis)
+    operand.settle()
+    axis = axis % operand.ndim - operand.ndim
+    values, error = operand.value, None
+    order = values.argsort(axis=axis, kind="stable")
+    value = np.take_along_axis(values, order, axis)
+    if operand.error is not None:
+        above, below = np.sort(values + operand.error, axis), np.sort(values - operand.error, axis)
+        error = np.maximum(above - value, value - below)
+    places = order.argsort(axis=axis)
+
+    def transposed(g: Array) -> Array:
+        return np.take_along_axis(g, np.broadcast_to(places, g.shape), axis)
+
+    return operand.result(value, error, links=[Link(operand, transposed=transposed)])
+
+
 def maximum(a: Array, b: Array) -> Array:
     """Takes the larger of two numbers, elementwise. It does not round; of equal numbers, it is the first."""
     operand = tracked(a, b)

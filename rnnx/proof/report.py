@@ -197,6 +197,7 @@ class ParityReport:
         decisions: The labels of a data set, if a data set was given.
         unit: What `text_count` counts: `texts`, `sentences` or `sequences`.
         precision: How far Keras is from the files, if it computes in another precision than float32.
+        overflow_count: Inputs that were tried and left out, because the network itself is not finite in float32 there.
     """
 
     text_count: int
@@ -209,15 +210,18 @@ class ParityReport:
     decisions: DecisionsReport | None = None
     unit: str = "texts"
     precision: PrecisionReport | None = None
+    overflow_count: int = 0
 
     def document(self) -> dict[str, Any]:
-        """Returns the report as JSON data, without `precision` and counts of uncertified probes if there are none."""
+        """Returns the report as JSON data, without `precision` and counts that are 0 as a rule if there are none."""
         fields = dataclasses.asdict(self)
         for runtime in fields["runtimes"]:
             if not runtime["uncertified_count"]:
                 del runtime["uncertified_count"]
         if self.precision is None:
             del fields["precision"]
+        if not self.overflow_count:
+            del fields["overflow_count"]
         return fields
 
     @property
@@ -238,7 +242,17 @@ class ParityReport:
             f"between any runtime's step and the float64 reference is {worst.worst.ratio:.3f} of the float32 rounding "
             f"bound ({worst.runtime}, layer {worst.worst.layer})"
             f"{'' if is_decided else '; rounding could change every label, so no label was compared'}"
-            f"{self.uncertified}"
+            f"{self.uncertified}{self.overflow}"
+        )
+
+    @property
+    def overflow(self) -> str:
+        """On which inputs the network has no finite answer, to be added to a verdict: empty if there are none."""
+        if not self.overflow_count:
+            return ""
+        return (
+            f"; on {self.overflow_count} longer or larger inputs the network itself overflows float32, in Keras too, "
+            f"so they were left out: proved are sequences of up to {self.longest} steps"
         )
 
     @property

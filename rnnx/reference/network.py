@@ -181,6 +181,17 @@ class Network:
             ValueError: If the input is so short that a layer gives nothing for it.
         """
         outputs = {name: Tensor(values.astype(np.float64)) for name, values in self.named(given).items()}
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite never passes a comparison
+            self._add_outputs(outputs, states, histories)
+        return outputs
+
+    def _add_outputs(
+        self,
+        outputs: dict[str, Tensor],
+        states: Mapping[str, Array] | None,
+        histories: dict[str, tuple[Array, ...]] | None,
+    ) -> None:
+        """Adds the output of each node to those of the inputs; see `forward`."""
         shown = self.shown_states
         read = {name for node in self.nodes for name in node.inputs}
         for node in self.nodes:
@@ -204,7 +215,6 @@ class Network:
                 outputs[node.name] = node.layer(*inputs)
             if 0 in outputs[node.name].values.shape[1:]:
                 raise ValueError(f"layer {node.name} gives nothing for so short an input")
-        return outputs
 
     def answers(self, given: Given) -> dict[str, Array]:
         """Runs the network and returns its outputs by name."""

@@ -35,6 +35,7 @@ from rnnx.primitives import (
     power,
     rsqrt,
     softmax,
+    sort,
     sqrt,
     swap,
 )
@@ -301,13 +302,14 @@ class ApplyAlong:
     """Applies a function to the numbers along an axis.
 
     Attributes:
-        function: `softmax`, `log_softmax`, `cumsum` for running sums, `differences` of neighbours, or `normalize`,
-            which divides by the root of the sum of squares.
+        function: `softmax`, `log_softmax`, `cumsum` for running sums, `differences` of neighbours, `normalize`, which
+            divides by the root of the sum of squares, `glu`, the first half times the sigmoid of the second one, or
+            `sort`, in ascending order.
         axis: The axis.
         least: The least number by which `normalize` divides.
     """
 
-    function: Literal["softmax", "log_softmax", "cumsum", "differences", "normalize"]
+    function: Literal["softmax", "log_softmax", "cumsum", "differences", "normalize", "glu", "sort"]
     axis: int
     least: float = 0.0
 
@@ -333,4 +335,10 @@ class ApplyAlong:
                 squares = (values * values).sum(axis=axis, keepdims=True)
                 least = np.full(squares.shape, self.least**2)
                 return Tensor(values * rsqrt(maximum(squares, least)))
+            case "sort":
+                return Tensor(sort(values, axis))
+            case "glu":
+                before, half = (slice(None),) * axis, values.shape[axis] // 2
+                gate = activate("sigmoid", values[(*before, slice(half, None))])
+                return Tensor(values[(*before, slice(half))] * gate)
         raise ValueError(f"function {self.function!r} is not supported")

@@ -67,7 +67,18 @@ def model_of_vectors() -> keras.Model:
     return keras.Model([codes, floats, tags, row], layers.Dense(2)(layers.Concatenate()([x, counts, known])))
 
 
-MODELS: dict[str, Callable[[], keras.Model]] = {"ids": model_of_ids, "vectors": model_of_vectors}
+def model_of_letters() -> keras.Model:
+    """Makes vectors of ids by an operation, as a network of letters does."""
+    letters = keras.Input((None,), dtype="int32", name="letters")
+    states = layers.LSTM(3, return_sequences=True)(keras.ops.one_hot(letters, 9))
+    return keras.Model(letters, layers.Dense(9, "softmax")(states))
+
+
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "ids": model_of_ids,
+    "vectors": model_of_vectors,
+    "letters": model_of_letters,
+}
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -93,6 +104,7 @@ MUTANTS = {
     "a boundary one float lower": ("vectors", 2.0, float(np.nextafter(np.float32(2), np.float32(0)))),
     "another number in the vocabulary": ("ids", 70000.0, 70001.0),
     "another negative number in the vocabulary": ("vectors", -12.0, -11.0),
+    "the vector of another letter": ("letters", 7.0, 6.0),
 }
 
 

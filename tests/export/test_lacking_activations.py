@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 from keras import layers
 
-from rnnx.bundle.directory import MODEL_NAME, STREAM_NAME, read_directory
+from rnnx.bundle.directory import CARD_NAME, MODEL_NAME, STREAM_NAME, read_directory
 from rnnx.errors import ParityError
 from rnnx.proof.verify import verify_file
 from rnnx.runtime.session import Session
@@ -101,3 +101,46 @@ def test_one_weight_off_is_found_in_its_layer(layer: str, suffix: str, tmp_path:
     model.save(path)
     with pytest.raises(ParityError, match=rf"model\.onnx.* layer {layer}\b.*nothing was published"):
         exports_after(corrupt(layer, suffix), path, tmp_path / "out")
+
+
+def growing(recurrence: type[keras.Layer]) -> keras.Model:
+    """Returns a model whose states overflow float32 on long sequences."""
+    keras.utils.set_random_seed(3)
+    given = {} if recurrence is layers.SimpleRNN else {"recurrent_activation": "relu"}
+    rnn = layers.Bidirectional(recurrence(4, activation="relu", return_sequences=True, **given))
+    model = keras.Sequential([numbers("x"), rnn, layers.SimpleRNN(3, activation="elu"), layers.Dense(2)])
+    for weights in rnn.weights:
+        weights.assign(2 * np.asarray(weights))
+    return model
+
+
+@pytest.mark.parametrize("recurrence", [layers.SimpleRNN, layers.LSTM])
+def test_a_growing_recurrence_is_proved_where_it_is_finite(recurrence: type[keras.Layer], tmp_path: Path) -> None:
+    path = tmp_path / "grows.keras"
+    growing(recurrence).save(path)
+    exported = export(path, tmp_path / "out")
+    said = f"in Keras too, so they were left out: proved are sequences of up to {exported.report.longest} steps"
+    assert exported.report.longest < 100
+    assert exported.report.verdict.endswith(said)
+    bundle = read_directory(exported.path)
+    assert said in bundle[CARD_NAME].decode()
+    verified = verify_file(MODEL_NAME, bundle[MODEL_NAME], ["cpu"]).report
+    assert verified.passed
+    assert verified.overflow_count == exported.report.overflow_count > 0
+
+
+def test_one_weight_off_is_found_in_a_growing_recurrence(tmp_path: Path) -> None:
+    path = tmp_path / "grows.keras"
+    growing(layers.LSTM).save(path)
+    with pytest.raises(ParityError, match=r"model\.onnx.* layer bidirectional\w*\.backward\b.*nothing was published"):
+        exports_after(corrupt(".backward", ".R"), path, tmp_path / "out")
+
+
+def test_softplus_of_large_numbers_is_finite_in_a_recurrence(tmp_path: Path) -> None:
+    path = tmp_path / "softplus.keras"
+    model = keras.Sequential([numbers("x"), layers.SimpleRNN(3, activation="softplus"), layers.Dense(2)])
+    model.save(path)
+    exported = export(path, tmp_path / "out")
+    x = np.full((1, 1, 3), 1000, np.float32) * [1, -1, 1]
+    answers = Session(read_directory(exported.path)[MODEL_NAME], device="cpu").run_by_name({"x": x.astype(np.float32)})
+    np.testing.assert_allclose(np.asarray(model(x)), answers["values"], rtol=1e-6)

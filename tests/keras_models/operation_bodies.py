@@ -252,9 +252,32 @@ def further_reductions(x: Any) -> Any:
     return ops.concatenate(parts, axis=-1)
 
 
+def gated_halves(x: Any) -> Any:
+    """Multiplies one half of the features, or of the positions, by a sigmoid of the other one."""
+    gated = keras.activations.glu(layers.Dense(6)(rnn()(x)))
+    return layers.Concatenate()([last(gated), last(keras.ops.glu(square(x), axis=1))])
+
+
+def sorted_numbers(x: Any) -> Any:
+    """Sorts the features, and takes the two largest numbers of each feature of an open time."""
+    a = rnn()(x)
+    ops = keras.ops
+    over_time = ops.sort(ops.transpose(ops.pad(a, [[0, 0], [1, 0], [0, 0]]), (0, 2, 1)), axis=-1)
+    along_time = ops.sort(a, axis=1)[:, -1]
+    return layers.Concatenate()([last(ops.sort(a)), along_time, over_time[..., -1], over_time[..., -2]])
+
+
 def ids_of(x: Any) -> Any:
     """Returns the ids that an embedding has looked up."""
     return x._keras_history.operation.input
+
+
+def vectors_of_ids(x: Any) -> Any:
+    """Makes vectors of ids, of which some are out of range, beside an Embedding of them."""
+    ops = keras.ops
+    vectors = ops.one_hot(ids_of(x), 9)
+    whole = ops.cast(ops.one_hot(ids_of(x), 3, dtype="int32"), "float32")
+    return last(ops.concatenate([rnn()(x), vectors, whole], axis=-1))
 
 
 def mean_by_hand(x: Any) -> Any:
@@ -311,6 +334,9 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "products with constants": lambda: products_with_constants,
     "reductions, further": lambda: further_reductions,
     "einsums": lambda: einsums,
+    "sorted numbers": lambda: sorted_numbers,
+    "gated halves": lambda: gated_halves,
+    "vectors of ids": lambda: vectors_of_ids,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
     "tanh, then layers that read a mask": lambda: all_readers(keras.ops.tanh),

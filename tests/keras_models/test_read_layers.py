@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from rnnx.errors import ModelError
 from rnnx.export.golden import GoldenVectors, finish
 from rnnx.export.pipeline import export
-from rnnx.export.probes import make_array_traps
+from rnnx.export.probes import make_array_probes, make_array_traps
 from rnnx.keras_models.keras_2_activations import find_activation
 from rnnx.keras_models.load_model import load_keras
 from rnnx.keras_models.plain_model import make_plain
@@ -31,6 +31,7 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.primitives.activations import ACTIVATIONS
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
+from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.evidence import LayerRecord, read_evidence, read_reference, record_network
 from rnnx.proof.report import ParityReport, RuntimeReport
 from rnnx.proof.structure import check_structure
@@ -442,6 +443,62 @@ def test_a_batch_normalization_that_was_never_trained_is_exported(is_multiplied:
 def worst(report: RuntimeReport) -> float:
     """Returns the largest ratio of a layer; infinity if a value is not a number."""
     return max(np.inf if layer.ratio is None else layer.ratio for layer in report.layers)
+
+
+def test_constants_in_a_row_of_a_sequential_stay_in_the_file() -> None:
+    """TensorFlow would join them, so that the file would have neither; a Sequential lists its layers in its own way."""
+    rng = np.random.default_rng(5)
+    mean, variance = rng.normal(size=3).astype(np.float32), rng.uniform(0.5, 2, 3).astype(np.float32)
+    scaled = [layers.Normalization(mean=mean, variance=variance), layers.Normalization(mean=-mean, variance=variance)]
+    body = [*scaled, layers.BatchNormalization(), layers.SimpleRNN(3), layers.Dense(1, "sigmoid", name="head")]
+    model = through_file(keras.Sequential([keras.Input((None, 3)), *body]))
+    norm = model.layers[2]
+    norm.set_weights([rng.uniform(0.5, 2, 3) for _ in norm.get_weights()])
+    plain = make_plain(model).model
+    assert isinstance(plain, keras.Sequential)
+    network = read_network(plain)
+    probes = make_array_probes(network, ())
+    batch = probes.batches[0]
+    expected = [decide(network, network.named(batch.given))]
+    for file, form in build_forms(plain, network).items():
+        candidate = Candidate(file, form.model.SerializeToString(), form.recipe(), carried=form.carried)
+        report = compare_file(candidate, "cpu", network, [batch], expected).report
+        assert report.passed
+        record_network(network, parse_model(candidate.model))  # finds every constant, or raises
+
+
+def exchange_halves(graph: onnx.GraphProto) -> None:
+    """Exchanges the outputs of each Split before a sigmoid."""
+    gates = {node.input[0] for node in graph.node if node.op_type == "Sigmoid"}
+    for node in graph.node:
+        if node.op_type == "Split" and gates & set(node.output):
+            node.output[:] = node.output[::-1]
+
+
+def test_numbers_in_descending_order_are_found() -> None:
+    model = make(BODIES["sorted numbers"](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        sorts = [node for node in rewritten.model.graph.node if node.op_type == "TopK"]
+        assert len(sorts) == 3
+        assert worst(compare(network, rewritten)) < 0.5
+        for node in sorts:
+            node.attribute.append(onnx.helper.make_attribute("largest", 0))
+            assert worst(compare(network, rewritten)) > 1
+            del node.attribute[-1]
+
+
+def test_exchanged_halves_are_found_in_the_layer_after_them() -> None:
+    model = make(BODIES["gated halves"](), mask_zero=True)
+    network = read_network(model)
+    for rewritten in build_forms(model, network).values():
+        before = rewritten.model.SerializeToString()
+        exchange_halves(rewritten.model.graph)
+        assert rewritten.model.SerializeToString() != before
+        report = compare(network, rewritten)
+        assert report.worst.ratio is not None
+        assert report.worst.ratio > 1
+        assert report.worst.layer in {node.name for node in network.nodes[-4:]}
 
 
 @pytest.mark.parametrize(

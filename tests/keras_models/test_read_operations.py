@@ -21,7 +21,7 @@ from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
 from tests.conversions import build_forms
 from tests.keras_models.parts import Body, last, rnn, square
-from tests.keras_models.test_read_layers import BODIES, compare, make, worst
+from tests.keras_models.test_read_layers import BODIES, compare, ids_of, make, worst
 
 pytestmark = [
     pytest.mark.train,
@@ -61,6 +61,9 @@ pytestmark = [
         (lambda x: operations.Tile([2, 1, 1], name="p")(rnn()(x)), "only axes of each row may be tiled"),
         (lambda x: operations.Repeat(2, None, name="p")(square(x)), "should repeat each element"),
         (lambda x: operations.Roll(1, name="p")(rnn()(x)), "give an axis"),
+        (lambda x: operations.Sort(None, name="p")(rnn()(x)), "mix the rows of the batch"),
+        (lambda x: nn.OneHot(3, dtype="float32", name="p")(rnn()(x))[:, 0], "where rounding could decide; only ids"),
+        (lambda x: nn.OneHot(3, 1, "float32", name="p")(ids_of(x))[:, 0], "an axis before the last"),
         (lambda x: operations.Take(2, name="p")(rnn()(x), [0, 4]), "takes at [0, 4], which an axis of size 4"),
         (lambda x: operations.Triu(name="p")(rnn()(x)), "matrices of a fixed size"),
         (lambda x: operations.ArraySplit(5, 2, name="p")(rnn()(x))[0], "leaves nothing of a part"),
