@@ -1,9 +1,9 @@
 """Adds a linear model of the words to a trained network, if the held-out texts say that both together are better.
 
-A network of small training data is unsure about words that it saw rarely, and a logistic regression is not. The
-votes of each word (`rnnx.train.word_votes`) become a second Embedding, as wide as the network has outputs. Their mean
-over the text is added to the logits: it is one more input of the last Dense, whose kernel is the identity for it. So
-the exported model is an ordinary one, and the votes of the unknown word are 0.
+On small data a logistic regression of words is often as good as a network, and right about other texts. The votes of
+each word (`rnnx.train.word_votes`) become a second Embedding, as wide as the network has outputs. Their sum over the
+text, divided by the root of its length, is added to the logits: it is one more input of the last Dense, whose kernel is
+the identity for it. The votes of padding and of the unknown word are 0.
 
 The regression learns from the training texts, and the network has learned them by heart by then. So how much the votes
 count is fitted on the held-out texts: z = a z_network + b z_votes with the lowest cross entropy. Whether they are added
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from rnnx.text.tokenizer import Ids, TokenList
+from rnnx.text.tokenizer import PAD_ID, Ids, TokenList
 from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.class_weights import balance
 from rnnx.train.recipes import LinearSettings, TextRecipe
@@ -35,6 +35,20 @@ _FOLDS = 5
 # The network's logits keep a part, so that their ratio to the votes is finite.
 _LEAST_SHARE, _MOST_SHARE = 2.0**-6, 2.0**4
 _THRESHOLDS = np.arange(1, 100) / 100
+
+
+class _Judged(NamedTuple):
+    """How good the held-out texts say that a network is.
+
+    Attributes:
+        score: The accuracy, or the micro F1 at the best common threshold if a text may have several labels.
+        loss: The mean cross entropy in nats.
+        is_right: Whether each label that was given, or not given, is right.
+    """
+
+    score: float
+    loss: float
+    is_right: npt.NDArray[np.bool_]
 
 
 class _Part(NamedTuple):
@@ -107,15 +121,19 @@ def _fit(
     alone, together = (
         _judge(both, held_out, is_softmax=is_softmax, has_votes=has_votes) for has_votes in (False, True)
     )
+    changed = together.is_right.astype(np.int64) - alone.is_right
+    # The loss decides. It falls by a known amount, where the labels of a few hundred texts are right or wrong by chance:
+    # only if more of them get wrong than chance explains (one standard error), the votes are left out all the same.
+    is_harmless = -changed.sum() <= np.sqrt(np.abs(changed).sum())
     share, weight = _fit_shares(both, held_out, is_softmax=is_softmax)
     ratio = weight / share
     figures = {
-        "is_used": bool(ratio > 0 and together[1] < alone[1] and together[0] >= alone[0]),
+        "is_used": bool(ratio > 0 and together.loss < alone.loss and is_harmless),
         "weight": ratio,
-        "validation_without": alone[0],
-        "validation_with": together[0],
-        "validation_loss_without": alone[1],
-        "validation_loss_with": together[1],
+        "validation_without": alone.score,
+        "validation_with": together.score,
+        "validation_loss_without": alone.loss,
+        "validation_loss_with": together.loss,
     }
     return {
         "votes": (ratio * votes.by_word).astype(np.float32),
@@ -124,11 +142,11 @@ def _fit(
 
 
 def add_votes(model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> keras.Model:
-    """Returns a network that adds the mean votes of the words of a text to the logits of another.
+    """Returns a network that adds the votes of the words of a text, over the root of its length, to another's logits.
 
     Args:
         model: A network of ids `(batch, time)` that ends in a Dense with sigmoid or softmax; 0 is padding.
-        votes: `(words, outputs)`.
+        votes: `(words, outputs)`; those of id 0 are 0.
         bias: `(outputs,)`, added to that of the Dense.
 
     Raises:
@@ -137,9 +155,10 @@ def add_votes(model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDAr
     head = require_head(model)
     kernel, own_bias = head.get_weights()
     (ids,) = model.inputs
-    lookup = layers.Embedding(*votes.shape, mask_zero=True, name="votes")
-    mean = layers.GlobalAveragePooling1D(name="mean_votes")(lookup(ids))
-    joined = layers.Concatenate(name="pooled_and_votes")([head.input, mean])
+    lookup = layers.Embedding(*votes.shape, name="votes")
+    length = keras.ops.sum(keras.ops.cast(ids != PAD_ID, "float32"), axis=1, keepdims=True)
+    cast = keras.ops.sum(lookup(ids), axis=1) / keras.ops.sqrt(length)
+    joined = layers.Concatenate(name="pooled_and_votes")([head.input, cast])
     last = layers.Dense(head.units, activation=head.activation, name=head.name)
     extended = keras.Model(ids, last(joined), name=model.name)
     lookup.set_weights([votes])
@@ -166,7 +185,7 @@ def _take(source: BatchSource, outputs: int, is_balanced: bool, settings: Linear
     return _Part([texts.rows[i] for i in chosen], targets, weights[chosen].astype(np.float64))
 
 
-def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> tuple[float, float]:
+def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> _Judged:
     """Judges each held-out text with shares that were fitted without its fold.
 
     Args:
@@ -174,9 +193,6 @@ def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> t
         part: The held-out texts.
         is_softmax: Whether the outputs are those of a softmax.
         has_votes: Whether the votes may count.
-
-    Returns:
-        The accuracy, or the micro F1 at the best common threshold if a text may have several labels; and the mean loss.
     """
     from rnnx.train.word_votes import losses, to_probs
 
@@ -193,14 +209,16 @@ def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> t
     elif logits.shape[1] == 1:
         is_right = (logits[:, 0] >= 0) == (part.targets[:, 0] > 0)
     else:
-        return _best_f1(to_probs(logits, is_softmax=False), part.targets > 0), loss
-    return float(np.average(is_right, weights=part.weights)), loss
+        return _judge_label_sets(to_probs(logits, is_softmax=False), part.targets > 0, loss)
+    return _Judged(float(np.average(is_right, weights=part.weights)), loss, is_right)
 
 
-def _best_f1(probs: Floats, has_label: npt.NDArray[np.bool_]) -> float:
-    """The highest micro F1 over common thresholds."""
+def _judge_label_sets(probs: Floats, has_label: npt.NDArray[np.bool_], loss: float) -> _Judged:
+    """Takes the common threshold with the highest micro F1."""
     given = [probs >= threshold for threshold in _THRESHOLDS]
-    return max(float(2 * (is_given & has_label).sum() / max(is_given.sum() + has_label.sum(), 1)) for is_given in given)
+    f1 = [float(2 * (is_given & has_label).sum() / max(is_given.sum() + has_label.sum(), 1)) for is_given in given]
+    best = int(np.argmax(f1))
+    return _Judged(f1[best], loss, (given[best] == has_label).ravel())
 
 
 def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool = True) -> tuple[float, float]:

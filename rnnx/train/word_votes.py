@@ -1,13 +1,15 @@
 """Fits a logistic regression of the words of texts and of their character n-grams. Needs NumPy and SciPy.
 
-The regression reads the mean over the positions of a text: x = 1/T sum_t e(w_t), where e(w) has a one for the word and
-one for each n-gram of it, times their inverse document frequencies. So the logits are W x + b = 1/T sum_t v(w_t) + b,
-where v(w) = W e(w) are the votes of a word for each label. The vocabulary is fixed, so the votes are all that is kept.
+The regression reads x = sum_t e(w_t) / sqrt(T) over the T positions of a text, where e(w) has a one for the word and
+one for each n-gram of it, times their inverse document frequencies. If all words differ, x has the same length for
+every text, as tf-idf has it; with the mean, long texts would say too little (0.744 instead of 0.758 on held-out rows of
+GermEval 2018). The logits are W x + b = sum_t v(w_t) / sqrt(T) + b, where v(w) = W e(w) are the votes of a word for
+each label. The vocabulary is fixed, so the votes are all that is kept.
 
 Nothing of the size of texts times n-grams is stored: the matrix of the words in the texts and that of the n-grams in
 the words are multiplied with the weights one after the other.
 
-Source: Joulin et al., Bag of Tricks for Efficient Text Classification, EACL 2017 (the mean of words and n-grams).
+Source: Joulin et al., Bag of Tricks for Efficient Text Classification, EACL 2017 (a linear model of words and n-grams).
 """
 
 from __future__ import annotations
@@ -47,12 +49,12 @@ class Votes:
 
 
 def count_words(rows: Sequence[Ids], vocabulary_size: int) -> scipy.sparse.csr_matrix:
-    """Computes how often each known word is in a text, divided by the positions of the text; `(texts, words)`."""
+    """Computes how often a text has each known word, divided by the root of its positions; `(texts, words)`."""
     ids = np.concatenate(rows)
     lengths = np.array([len(row) for row in rows])
     text = np.repeat(np.arange(len(rows)), lengths)
     is_known = ids >= len(SPECIAL_TOKENS)
-    shares = 1 / np.maximum(lengths, 1)
+    shares = 1 / np.sqrt(np.maximum(lengths, 1))
     text = text[is_known]
     return scipy.sparse.csr_matrix((shares[text], (text, ids[is_known])), (len(rows), vocabulary_size))
 

@@ -51,7 +51,7 @@ def whole(reviews: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_the_mean_votes_of_the_words_are_added_to_the_logits(outputs: int) -> None:
+def test_the_votes_of_the_words_are_added_to_the_logits(outputs: int) -> None:
     keras.utils.set_random_seed(1)
     activation = "sigmoid" if outputs == 1 else "softmax"
     model = default_network(7, outputs, activation)
@@ -66,7 +66,7 @@ def test_the_mean_votes_of_the_words_are_added_to_the_logits(outputs: int) -> No
         probs = np.asarray(probs, np.float64)
         return np.log(probs / (1 - probs)) if outputs == 1 else np.log(probs) - np.log(probs).mean(1, keepdims=True)
 
-    added = np.array([votes[row].mean(axis=0) + bias for row in rows], np.float64)
+    added = np.array([votes[row].sum(axis=0) / np.sqrt(len(row)) + bias for row in rows], np.float64)
     added -= 0 if outputs == 1 else added.mean(axis=1, keepdims=True)
     actual = logits(extended.predict_on_batch(ids))
     assert actual == pytest.approx(logits(model.predict_on_batch(ids)) + added, abs=256 * UNIT_ROUNDOFF * 8)

@@ -29,9 +29,9 @@ def drawn(texts: int, outputs: int) -> tuple[list[npt.NDArray[np.int32]], npt.ND
 def test_words_are_counted_by_position() -> None:
     counts = count_words(ROWS, len(TOKENS)).toarray()
     expected = np.zeros((4, 7))
-    expected[0, 3] = 2 / 4
-    expected[1, 4] = 1 / 2
-    expected[2, [4, 5]] = 1 / 3
+    expected[0, 3] = 2 / np.sqrt(4)
+    expected[1, 4] = 1 / np.sqrt(2)
+    expected[2, [4, 5]] = 1 / np.sqrt(3)
     assert counts == pytest.approx(expected)
 
 
