@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -28,7 +28,8 @@ from rnnx.train.recipes import LinearSettings, TextRecipe
 from rnnx.train.task import Extended, Preparation, Task
 from rnnx.train.temperature import find_logits, require_head
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from rnnx.train.word_votes import Floats
 
 _STAGE = "linear-part"
 _FOLDS = 5
@@ -122,8 +123,8 @@ def _fit(
         _judge(both, held_out, is_softmax=is_softmax, has_votes=has_votes) for has_votes in (False, True)
     )
     changed = together.is_right.astype(np.int64) - alone.is_right
-    # The loss decides. It falls by a known amount, where the labels of a few hundred texts are right or wrong by chance:
-    # only if more of them get wrong than chance explains (one standard error), the votes are left out all the same.
+    # The loss decides, because which of a few hundred labels are right is largely chance. Only if more of them get
+    # wrong than chance explains (one standard error), the votes are left out all the same.
     is_harmless = -changed.sum() <= np.sqrt(np.abs(changed).sum())
     share, weight = _fit_shares(both, held_out, is_softmax=is_softmax)
     ratio = weight / share
