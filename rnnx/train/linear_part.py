@@ -183,7 +183,7 @@ def _take(source: BatchSource, outputs: int, is_balanced: bool, settings: Linear
         targets = texts.label_ids[chosen, None].astype(np.float64)
     else:
         targets = np.eye(outputs)[texts.label_ids[chosen]]
-    return _Part([texts.rows[i] for i in chosen], targets, weights[chosen].astype(np.float64))
+    return _Part([texts.rows[int(i)] for i in chosen], targets, weights[chosen].astype(np.float64))
 
 
 def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> _Judged:

@@ -34,8 +34,8 @@ UNIT_ROUNDOFF = 2.0**-24
 
 def slow_recipe(**changes: Any) -> TextRecipe:
     """A recipe whose network learns next to nothing in its single epoch."""
-    slow = {"epochs": 1, "optimizer": lambda steps: keras.optimizers.SGD(1e-3), "batch_size": 64}
-    return dataclasses.replace(tiny_recipe("default"), **slow, **changes)
+    recipe = dataclasses.replace(tiny_recipe("default"), **changes)
+    return dataclasses.replace(recipe, epochs=1, batch_size=64, optimizer=lambda steps: keras.optimizers.SGD(1e-3))
 
 
 @pytest.fixture(scope="module")
