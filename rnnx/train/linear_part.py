@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _STAGE = "linear-part"
 _FOLDS = 5
-# The network's logits keep a part, so that their ratio to the votes is finite.
+# Nothing is multiplied by more than this, and the network keeps a part.
 _LEAST_SHARE, _MOST_SHARE = 2.0**-6, 2.0**4
 _THRESHOLDS = np.arange(1, 100) / 100
 
@@ -90,7 +90,8 @@ def _extend(model: keras.Model, preparation: Preparation, *, task: Task, setting
             checkpoint.save(_STAGE, 1, arrays, figures)
     if not figures["is_used"]:
         return Extended(model, {"linear_part": figures})
-    return Extended(add_votes(model, arrays["votes"], arrays["bias"]), {"linear_part": figures})
+    extended = add_votes(model, arrays["votes"], arrays["bias"], share=figures["network_weight"])
+    return Extended(extended, {"linear_part": figures})
 
 
 def _fit(
@@ -127,34 +128,37 @@ def _fit(
     # wrong than chance explains (one standard error), the votes are left out all the same.
     is_harmless = -changed.sum() <= np.sqrt(np.abs(changed).sum())
     share, weight = _fit_shares(both, held_out, is_softmax=is_softmax)
-    ratio = weight / share
     figures = {
-        "is_used": bool(ratio > 0 and together.loss < alone.loss and is_harmless),
-        "weight": ratio,
+        "is_used": bool(weight > 0 and together.loss < alone.loss and is_harmless),
+        "network_weight": share,
+        "votes_weight": weight,
         "validation_without": alone.score,
         "validation_with": together.score,
         "validation_loss_without": alone.loss,
         "validation_loss_with": together.loss,
     }
     return {
-        "votes": (ratio * votes.by_word).astype(np.float32),
-        "bias": (ratio * votes.bias).astype(np.float32),
+        "votes": (weight * votes.by_word).astype(np.float32),
+        "bias": (weight * votes.bias).astype(np.float32),
     }, figures
 
 
-def add_votes(model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> keras.Model:
+def add_votes(
+    model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], *, share: float = 1.0
+) -> keras.Model:
     """Returns a network that adds the votes of the words of a text, over the root of its length, to another's logits.
 
     Args:
         model: A network of ids `(batch, time)` that ends in a Dense with sigmoid or softmax; 0 is padding.
         votes: `(words, outputs)`; those of id 0 are 0.
         bias: `(outputs,)`, added to that of the Dense.
+        share: What the network's own logits are multiplied by.
 
     Raises:
         ModelError: If it does not end in such a layer.
     """
     head = require_head(model)
-    kernel, own_bias = head.get_weights()
+    kernel, own_bias = (share * np.asarray(weight, np.float64) for weight in head.get_weights())
     (ids,) = model.inputs
     lookup = layers.Embedding(*votes.shape, name="votes")
     length = keras.ops.sum(keras.ops.cast(ids != PAD_ID, "float32"), axis=1, keepdims=True)
@@ -163,7 +167,7 @@ def add_votes(model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDAr
     last = layers.Dense(head.units, activation=head.activation, name=head.name)
     extended = keras.Model(ids, last(joined), name=model.name)
     lookup.set_weights([votes])
-    last.set_weights([np.concatenate([kernel, np.eye(head.units, dtype=kernel.dtype)]), own_bias + bias])
+    last.set_weights([np.concatenate([kernel, np.eye(head.units)]), own_bias + bias])
     return extended
 
 

@@ -58,7 +58,7 @@ def test_the_votes_of_the_words_are_added_to_the_logits(outputs: int) -> None:
     rng = np.random.default_rng(2)
     votes, bias = rng.normal(0, 3, (7, outputs)).astype(np.float32), rng.normal(0, 1, outputs).astype(np.float32)
     votes[:3] = 0
-    extended = add_votes(model, votes, bias)
+    extended = add_votes(model, votes, bias, share=0.5)
     rows = [[1, 3, 6, 6], [1, 2, 4, 2], [1]]
     ids = np.array([[0] * (6 - len(row)) + row for row in rows], np.int32)
 
@@ -69,7 +69,7 @@ def test_the_votes_of_the_words_are_added_to_the_logits(outputs: int) -> None:
     added = np.array([votes[row].sum(axis=0) / np.sqrt(len(row)) + bias for row in rows], np.float64)
     added -= 0 if outputs == 1 else added.mean(axis=1, keepdims=True)
     actual = logits(extended.predict_on_batch(ids))
-    assert actual == pytest.approx(logits(model.predict_on_batch(ids)) + added, abs=256 * UNIT_ROUNDOFF * 8)
+    assert actual == pytest.approx(logits(model.predict_on_batch(ids)) / 2 + added, abs=256 * UNIT_ROUNDOFF * 8)
     copied = keras.Model.from_config(extended.get_config())
     copied.set_weights(extended.get_weights())
     assert copied.predict_on_batch(ids).tobytes() == extended.predict_on_batch(ids).tobytes()
