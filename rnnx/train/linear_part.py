@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 _STAGE = "linear-part"
 _FOLDS = 5
-# Nothing is multiplied by more than this, and the network keeps a part.
-_LEAST_SHARE, _MOST_SHARE = 2.0**-6, 2.0**4
+# The network keeps a part. Where all held-out texts are right, the loss falls without end as the shares grow, and every
+# probability would be 0 or 1; a temperature has such a limit, too.
+_LEAST_SHARE, _MOST_SHARE, _MOST_VOTES = 2.0**-6, 1.0, 2.0
 _THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -162,8 +163,8 @@ def add_votes(
     (ids,) = model.inputs
     lookup = layers.Embedding(*votes.shape, name="votes")
     length = keras.ops.sum(keras.ops.cast(ids != PAD_ID, "float32"), axis=1, keepdims=True)
-    cast = keras.ops.sum(lookup(ids), axis=1) / keras.ops.sqrt(length)
-    joined = layers.Concatenate(name="pooled_and_votes")([head.input, cast])
+    summed = keras.ops.sum(lookup(ids), axis=1) / keras.ops.sqrt(length)
+    joined = layers.Concatenate(name="pooled_and_votes")([head.input, summed])
     last = layers.Dense(head.units, activation=head.activation, name=head.name)
     extended = keras.Model(ids, last(joined), name=model.name)
     lookup.set_weights([votes])
@@ -239,6 +240,6 @@ def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool 
         count = len(part.targets)
         return float(loss) / count, np.tensordot(both, slopes, 2) / count
 
-    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_SHARE if has_votes else 0)]
+    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_VOTES if has_votes else 0)]
     found = minimize(lose, [1.0, 0.5 if has_votes else 0.0], jac=True, method="L-BFGS-B", bounds=bounds)
     return float(found.x[0]), float(found.x[1])

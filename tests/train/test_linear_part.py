@@ -13,10 +13,16 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 import keras
+import onnxruntime
 
-from rnnx.bundle.directory import METRICS_NAME, read_directory
+import rnnx
+from rnnx.bundle.directory import METRICS_NAME, VOCABULARY_NAME, read_directory
 from rnnx.card.card import write_card
 from rnnx.datasets import Dataset, load_any
+from rnnx.export.pipeline import export
+from rnnx.infer.explain import load_explainer
+from rnnx.text.rules import find_rule
+from rnnx.text.tokenizer import Tokenizer, Vocabulary, to_batch
 from rnnx.train import linear_part, word_votes
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.linear_part import add_votes
@@ -48,6 +54,13 @@ def whole(reviews: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """Trains without an interruption; the run is read only."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     return out, train(reviews, slow_recipe(), out, seed=3, observer=Observer())
+
+
+def make_tokenizer(run: Path) -> Tokenizer:
+    directory = read_directory(run)
+    config = directory.config.tokenizer
+    assert config is not None
+    return Tokenizer(config, Vocabulary.from_bytes(directory[VOCABULARY_NAME], find_rule(config)))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -91,6 +104,27 @@ def test_a_network_that_has_learned_nothing_gets_it(whole: tuple[Path, Fit]) -> 
     assert (
         f"their accuracy is {part['validation_with']:.4f} with it, and {part['validation_without']:.4f} without" in card
     )
+
+
+@pytest.mark.slow
+def test_it_is_exported_with_its_text_form_and_explained(whole: tuple[Path, Fit], tmp_path: Path) -> None:
+    run, fitted = whole
+    export(run, tmp_path / "bundle")
+    texts = [b"a wonderful film", b"the plot was dull, awful and wooden", b"zebra", b""]
+    tokenizer = make_tokenizer(run)
+    ids = tokenizer.pad([tokenizer.encode(text).ids for text in texts])
+    expected = np.asarray(fitted.model.predict_on_batch(ids))[:, 0]
+    predictor = rnnx.load(tmp_path / "bundle")
+    actual = [prediction.probs["pos"] for prediction in predictor.predict([text.decode() for text in texts])]
+    assert actual == pytest.approx(expected, abs=1e-5)
+    session = onnxruntime.InferenceSession(tmp_path / "bundle" / "model.text.onnx", providers=["CPUExecutionProvider"])
+    (of_text,) = session.run(None, {session.get_inputs()[0].name: to_batch(texts)})
+    assert of_text[:, 1] == pytest.approx(actual, abs=1e-5)
+    explainer = load_explainer(tmp_path / "bundle", device="cpu")
+    (prediction,) = explainer.predictor.predict(["the film was wonderful zebra"])
+    words = explainer.explain(b"the film was wonderful zebra", prediction, "pos").words
+    assert max(words, key=lambda word: word.effect).word == "wonderful"
+    assert not words[-1].is_known
 
 
 def test_it_is_left_out_where_it_does_not_help(reviews: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
