@@ -35,7 +35,7 @@ _STAGE = "linear-part"
 _FOLDS = 5
 # The network keeps a part. Where all held-out texts are right, the loss falls without end as the shares grow, and every
 # probability would be 0 or 1; a temperature has such a limit, too.
-_LEAST_SHARE, _MOST_SHARE, _MOST_VOTES = 2.0**-6, 1.0, 2.0
+_LEAST_SHARE, _MOST_SHARE = 2.0**-6, 1.0
 _THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -240,6 +240,6 @@ def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool 
         count = len(part.targets)
         return float(loss) / count, np.tensordot(both, slopes, 2) / count
 
-    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_VOTES if has_votes else 0)]
+    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_SHARE if has_votes else 0)]
     found = minimize(lose, [1.0, 0.5 if has_votes else 0.0], jac=True, method="L-BFGS-B", bounds=bounds)
     return float(found.x[0]), float(found.x[1])

@@ -121,9 +121,10 @@ def test_it_is_exported_with_its_text_form_and_explained(whole: tuple[Path, Fit]
     (of_text,) = session.run(None, {session.get_inputs()[0].name: to_batch(texts)})
     assert of_text[:, 1] == pytest.approx(actual, abs=1e-5)
     explainer = load_explainer(tmp_path / "bundle", device="cpu")
-    (prediction,) = explainer.predictor.predict(["the film was wonderful zebra"])
-    words = explainer.explain(b"the film was wonderful zebra", prediction, "pos").words
-    assert max(words, key=lambda word: word.effect).word == "wonderful"
+    text = b"the film was wonderful and the plot awful zebra"
+    (prediction,) = explainer.predictor.predict([text.decode()])
+    words = explainer.explain(text, prediction, "pos").words
+    assert max(words, key=lambda word: abs(word.effect)).word in ("wonderful", "awful")
     assert not words[-1].is_known
 
 
