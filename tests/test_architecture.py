@@ -48,7 +48,7 @@ DOORS = {
         "train/subwords.py",
     },
     "sklearn": {"train/teacher.py"},
-    "scipy": {"train/teacher.py"},
+    "scipy": {"train/linear_part.py", "train/teacher.py", "train/word_votes.py"},
     "pyarrow": {"engines", "datasets/arrow_rows.py", "datasets/table_files.py", "datasets/table_writers.py"},
     "ray": {"engines/ray_tasks.py"},
     "pyspark": {"engines/model_copies.py", "engines/spark.py"},

@@ -47,6 +47,23 @@ def describe_evaluation(kind: CardKind, record: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def describe_linear_part(part: dict[str, Any], score: str, unit: str) -> str:
+    """Describes the linear model of the words that was added to the network.
+
+    Args:
+        part: `linear_part` of `metrics.json`; it should be in use.
+        score: The name of the validation score.
+        unit: What was validated on, in the plural.
+    """
+    return (
+        "After the epochs, the same command added a linear model of the words to the logits: a logistic regression "
+        "of the words of the training texts and of their character n-grams, which the network has as one vote of each "
+        f"word for each label. How much they count was fitted on the validation {unit}. Judged with weights that were "
+        f"fitted on the others, their {score} is {part['validation_with']:.4f} with it, and "
+        f"{part['validation_without']:.4f} without."
+    )
+
+
 def describe_temperature(metrics: dict[str, Any], unit: str) -> str:
     """Describes how the temperature in the head changed the validation figures.
 

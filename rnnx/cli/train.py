@@ -122,6 +122,10 @@ class Teller:
             terminal.note(f"stopped early: validation has not improved for {flat} epochs")
         if len(fitted.history) >= self._first_epoch:
             terminal.note(f"{self._which(len(fitted.history))} took {in_words(self._ended - self._began)}")
+        part = fitted.additions.get("linear_part")
+        if part and part["is_used"]:
+            scores = f"{part['validation_with']:.4f} instead of {part['validation_without']:.4f}"
+            terminal.note(f"a linear model of the words was added: validation {fitted.best.name} {scores}")
 
     def _which(self, last: int) -> str:
         if last == self._first_epoch:
@@ -284,10 +288,12 @@ def train(
                 teller.on_interrupt()
                 raise
         teller.on_end(fitted)
+    part = fitted.additions.get("linear_part")
     best = {
         "run": str(place),
         **fitted.best.figures(),
         **(fitted.held_out.figures() if fitted.held_out else {}),
+        **({"validation_with_linear_part": part["validation_with"]} if part and part["is_used"] else {}),
         "is_interrupted": fitted.is_interrupted,
         "ending": fitted.ending,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -22,7 +22,7 @@ from rnnx.train.fast_rnn import hasten
 from rnnx.train.held_out import HeldOut, measure_held_out
 from rnnx.train.pace import Pace
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
-from rnnx.train.task import Conclusion, Preparation, Score, StageProgress, Task
+from rnnx.train.task import Conclusion, Extended, Preparation, Score, StageProgress, Task
 
 _STAGE = "fit"
 # The first steps of a process are not timed, because TensorFlow traces and allocates memory in them.
@@ -120,6 +120,7 @@ class Fit:
         unknown_share: `Task.unknown_share`.
         conclusion: What the held-out examples say about the network; None if the score says enough.
         held_out: How good the network is on the held-out part; None if it gives no labels.
+        additions: `Extended.figures`.
     """
 
     model: keras.Model
@@ -130,6 +131,7 @@ class Fit:
     unknown_share: float = 0.0
     conclusion: Conclusion | None = None
     held_out: HeldOut | None = None
+    additions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def span_f1(self) -> float | None:
@@ -200,14 +202,22 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
     for network in (kept, model):
         network.set_weights(keeper.best_weights)
     is_early = keeper.is_out_of_patience and len(keeper.history) < recipe.epochs
+    finished = task.finish(kept)
+    extended = Extended(finished, {})
+    if task.extend and not is_interrupted:
+        try:
+            extended = task.extend(finished, Preparation(seed, checkpoint, observer.on_stage))
+        except KeyboardInterrupt:
+            is_interrupted = True
     return Fit(
-        task.finish(kept),
+        extended.model,
         tuple(keeper.history),
         keeper.best,
         is_interrupted,
         is_stopped_early=is_early and not is_interrupted,
         unknown_share=task.unknown_share,
-        held_out=_measure(task, model),
+        held_out=_measure(task, model if extended.model is finished else extended.model),
+        additions=extended.figures,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
 import keras
@@ -34,6 +34,27 @@ class EmbeddingsFile:
 
     path: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class LinearSettings:
+    """A linear model of words that is added to a trained network, if it helps (`rnnx.train.linear_part`).
+
+    Attributes:
+        ngrams: The character n-grams of its words.
+        inverse_penalty: The inverse strength of the penalty on its squared weights.
+        least_held_out: With fewer held-out texts, chance would decide whether it helps.
+        most_weights: The most weights while it is fitted; with more, n-grams are left out, and then the whole model.
+        most_words: Of longer training data, evenly spaced texts are read. Words are counted as often as they occur.
+        most_targets: The same for texts times labels.
+    """
+
+    ngrams: NgramSettings = field(default_factory=NgramSettings)
+    inverse_penalty: float = 4.0
+    least_held_out: int = 100
+    most_weights: int = 1_500_000
+    most_words: int = 20_000_000
+    most_targets: int = 8_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +112,7 @@ class TextRecipe(Recipe):
         embeddings: The file of the start weights of the words; it takes the place of the pretraining.
         subwords: Which character n-grams words share in the training of small data that have neither unlabelled texts
             nor such a file; None shares none.
+        linear: The linear model of words that is added to the network at the end; None adds none.
     """
 
     kind: ClassVar[ModelKind] = "texts"
@@ -104,6 +126,7 @@ class TextRecipe(Recipe):
     smoothing: float = 0.0
     embeddings: EmbeddingsFile | None = None
     subwords: NgramSettings | None = None
+    linear: LinearSettings | None = None
 
     @property
     def reading(self) -> TokenizerConfig:
@@ -215,6 +238,7 @@ DEFAULT = TextRecipe(
     pretraining_epochs=2,
     smoothing=0.05,
     subwords=NgramSettings(),
+    linear=LinearSettings(),
 )
 
 TAGGER = TaggerRecipe(

@@ -38,6 +38,7 @@ from rnnx.train.classification import classification
 from rnnx.train.curves import draw_curves
 from rnnx.train.fit import Fit, Observer, fit
 from rnnx.train.identity import identify
+from rnnx.train.linear_part import with_linear_part
 from rnnx.train.multilabel import multilabel
 from rnnx.train.numbers import series
 from rnnx.train.rating import rating
@@ -98,6 +99,7 @@ def _train(
     metrics = {**fitted.best.figures(), "is_interrupted": fitted.is_interrupted, "ending": fitted.ending}
     if fitted.held_out is not None:
         metrics |= fitted.held_out.figures()
+    metrics |= fitted.additions
     if task.calibrate is not None:
         tempered = task.calibrate(fitted.model)
         fitted, metrics = dataclasses.replace(fitted, model=tempered.model), {**metrics, **tempered.figures()}
@@ -141,9 +143,9 @@ def make_task(dataset: AnyDataset, recipe: Recipe, seed: int) -> Task:
         case SeriesDataset(), SeriesRecipe():
             return series(dataset, recipe, seed)
         case Dataset(), TextRecipe():
-            return with_subwords(classification(dataset, recipe, seed))
+            return with_linear_part(with_subwords(classification(dataset, recipe, seed)))
         case LabelSetDataset(), TextRecipe():
-            return with_subwords(multilabel(dataset, recipe, seed))
+            return with_linear_part(with_subwords(multilabel(dataset, recipe, seed)))
         case RatingDataset(), TextRecipe():
             return with_subwords(rating(dataset, recipe, seed))
     raise UsageError(

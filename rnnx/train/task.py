@@ -60,6 +60,19 @@ class Preparation:
 
 
 @dataclass(frozen=True)
+class Extended:
+    """A trained network to which something may have been added.
+
+    Attributes:
+        model: The network.
+        figures: What was added and what the held-out examples say about it, by name, as `metrics.json` holds it.
+    """
+
+    model: keras.Model
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Conclusion:
     """What the held-out examples say about the network that the run keeps.
 
@@ -96,6 +109,7 @@ class Task:
         prepare: Runs before the epochs: sets start weights of the network and returns what the epochs read in place
             of `parts[0]`; None if nothing has to be prepared.
         finish: Makes the network that the run keeps from the trained network.
+        extend: Adds something to this network, if the held-out part says that it helps; None if there is nothing.
         unknown_share: The share of the held-out texts in which no word is known, in 0..1; 0 for other kinds of data.
         measure_spans: Measures the F1 of the held-out spans, in 0..1; None if the tags are not those of spans.
         calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
@@ -116,6 +130,7 @@ class Task:
     unlabelled: Sequence[bytes] = ()
     prepare: Callable[[keras.Model, Preparation], BatchSource] | None = None
     finish: Callable[[keras.Model], keras.Model] = lambda model: model
+    extend: Callable[[keras.Model, Preparation], Extended] | None = None
     calibrate: Callable[[keras.Model], Tempered] | None = None
     conclude: Callable[[keras.Model], Conclusion] | None = None
     unknown_share: float = 0.0

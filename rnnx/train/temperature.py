@@ -158,26 +158,51 @@ def require_head(model: keras.Model) -> keras.layers.Dense:
     return head
 
 
+def find_logits(model: keras.Model, source: BatchSource, batch_size: int) -> Logits:
+    """Computes the logits of the last layer for the examples of a source, `(count, outputs)`, in the source's order.
+
+    Args:
+        model: A network that ends in a Dense with sigmoid or softmax.
+        source: The examples.
+        batch_size: The number of examples that run together.
+
+    Raises:
+        ModelError: If the network does not end in such a layer, or a logit is not finite.
+    """
+    order, logits, _ = _run(model, source, batch_size)
+    sorted_back = np.empty_like(logits)
+    sorted_back[order] = logits
+    return sorted_back
+
+
 def _logits(model: keras.Model, source: BatchSource, batch_size: int) -> tuple[Logits, npt.NDArray[np.integer]]:
     """Computes the logits `(count, labels)` and the label ids `(count,)`, with the shortest examples first."""
+    _, logits, targets = _run(model, source, batch_size)
+    if logits.shape[1] == 1:
+        logits = np.hstack([np.zeros_like(logits), logits])
+    return logits, targets[:, 0]
+
+
+def _run(
+    model: keras.Model, source: BatchSource, batch_size: int
+) -> tuple[npt.NDArray[np.intp], Logits, npt.NDArray[Any]]:
+    """Returns the order of the examples, the shortest first, and in this order their logits and their targets."""
     head = require_head(model)
     body = keras.Model(model.inputs, head.input)
     body.jit_compile = False  # XLA would compile again for each length of a batch
     order = np.argsort(source.lengths, kind="stable")
-    states, label_ids = [], []
+    states, found = [], []
     for start in range(0, len(order), batch_size):
         inputs, targets, *_ = source.stack(order[start : start + batch_size])
         states.append(np.asarray(body.predict_on_batch(inputs), np.float64))
-        label_ids.append(targets[:, 0])
+        found.append(targets)
     kernel, *bias = (np.asarray(weight, np.float64) for weight in head.get_weights())
     logits = np.concatenate(states) @ kernel + (bias[0] if bias else 0)
     if strange := int((~np.isfinite(logits)).any(axis=1).sum()):
         raise ModelError(
             f"model {model.name} gives no finite number for {strange} of {len(logits)} validation examples"
         )
-    if logits.shape[1] == 1:
-        logits = np.hstack([np.zeros_like(logits), logits])
-    return logits, np.concatenate(label_ids)
+    return order, logits, np.concatenate(found)
 
 
 def _softmax(logits: Logits) -> Logits:
