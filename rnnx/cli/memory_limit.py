@@ -1,7 +1,8 @@
 """Knows the limit of memory of this process (`ulimit -v`), and says in one line that it was too low.
 
-TensorFlow, onnxruntime, OpenBLAS and the C++ library end the process where they lack memory (SIGABRT), the dynamic
-linker where it lacks some for a library or for a thread's variables, and nothing of ours runs after that. So a limited command runs in a child, and its parent says what happened.
+TensorFlow, onnxruntime, OpenBLAS and the C++ library end the process where they lack memory (SIGABRT), as the dynamic
+linker does for a library or the variables of a thread, and nothing of ours runs after that. So a limited command runs
+in a child, and its parent says what happened.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _FAILED = 1
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 # The signals by which a library ends a process that lacks memory: of its own accord, and by reading what is not there.
 _ENDED_BY_A_LIBRARY = ("SIGABRT", "SIGSEGV", "SIGBUS")
-# The exit code of the dynamic linker's own errors (_dl_fatal_printf in glibc's elf/dl-misc.c); no command of ours has it.
+# The exit code of the dynamic linker's own errors (glibc's `_dl_fatal_printf`). No command of ours has it.
 _ENDED_BY_THE_LINKER = 127
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
