@@ -86,8 +86,8 @@ def one_line(error: BaseException | None, most: int = 300) -> str:
     return " ".join(str(error).split())[:most]
 
 
-# Parts of the messages of Python, the dynamic loader, the C++ library, NumPy, TensorFlow and onnxruntime. Where Python
-# has no memory for its own MemoryError, it says that an error has no exception.
+# Parts of the messages of Python, the dynamic loader, the C++ library, NumPy, TensorFlow, protobuf, onnxruntime. Where
+# Python has no memory for its own MemoryError, it says that an error has no exception.
 _NO_MEMORY: tuple[str, ...] = (
     "error return without exception set",
     "without setting an exception",
@@ -103,6 +103,7 @@ _NO_MEMORY += (
     "Failed to allocate memory",
     "OOM when allocating",
     "thread constructor failed",
+    "Failed to serialize proto",
 )
 
 

@@ -19,7 +19,7 @@ from rnnx.cli import terminal
 from rnnx.cli.examples import epilog
 from rnnx.cli.grouped_help import GroupedCommand
 from rnnx.cli.interrupts import interruption
-from rnnx.cli.memory_limit import guard_memory
+from rnnx.cli.memory_limit import find_memory_limit, guard_memory
 from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
     DeviceError,
@@ -154,6 +154,9 @@ def _call(arguments: list[str]) -> int:
     except (_PARSER_ERROR, RnnxError, OSError, terminal.StdoutError) as error:
         if interruption.has_come and isinstance(error, MissingExtraError):
             return INTERRUPTED
+        # Under a limit, a library that reads or converts a model may be what lacked memory, and not the model.
+        if find_memory_limit() is not None and not isinstance(error, LowMemoryError) and lacks_memory(error):
+            raise LowMemoryError from error
         raise
     # Ctrl-C inside a library may surface as any exception: extension modules turn it into errors of their own, and no
     # list of them exists. The same is true of a lack of memory. Every other exception goes on.

@@ -1,12 +1,13 @@
 """Knows the limit of memory of this process (`ulimit -v`), and says in one line that it was too low.
 
-TensorFlow, onnxruntime, OpenBLAS and the C++ library end the process where they lack memory (SIGABRT), as the dynamic
-linker does for a library or the variables of a thread, and nothing of ours runs after that. So a limited command runs
-in a child, and its parent says what happened.
+Where they lack memory, TensorFlow, onnxruntime and the C++ library end the process by a signal, OpenBLAS with 1 and the
+dynamic linker with 127. Nothing of ours runs after that. So a limited command runs in a child, which tells its parent
+when it ends by itself. Where it has not, the parent says what happened.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -20,8 +21,6 @@ _FAILED = 1
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 # The signals by which a library ends a process that lacks memory: of its own accord, and by reading what is not there.
 _ENDED_BY_A_LIBRARY = ("SIGABRT", "SIGSEGV", "SIGBUS")
-# The exit code of the dynamic linker's own errors (glibc's `_dl_fatal_printf`). No command of ours has it.
-_ENDED_BY_THE_LINKER = 127
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
@@ -38,8 +37,8 @@ def find_memory_limit() -> int | None:
 def guard_memory() -> None:
     """Goes on in a child if the memory is limited; to be called before there are threads.
 
-    The parent does not return: it passes signals on, and ends as the child ends. If a library has ended the child, it
-    says that there was too little memory, and exits with 1.
+    The parent does not return: it passes signals on, and ends as the child ends. If a library has ended the child, the
+    parent says that there was too little memory, and exits with 1.
     """
     limit = find_memory_limit()
     if limit is None or not hasattr(signal, "sigwaitinfo"):  # macOS has none
@@ -47,6 +46,7 @@ def guard_memory() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a parent may have had it ignored, and then nobody can wait
     forwarded = {getattr(signal, name) for name in _FORWARDED}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, forwarded | {signal.SIGCHLD})
+    told, telling = os.pipe()
     try:
         child = os.fork()
     except OSError:  # there is not even memory for that
@@ -54,10 +54,18 @@ def guard_memory() -> None:
     else:
         if child == 0:
             _die_with_the_parent()
+            # Python calls this where it ends, whatever the reason, and a library that ends the process does not.
+            atexit.register(os.write, telling, b".")
     if child == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
-    _end(_wait(child, forwarded), limit)
+    code = _wait(child, forwarded)
+    os.set_blocking(told, False)
+    try:
+        ended_by_itself = bool(os.read(told, 1))
+    except BlockingIOError:
+        ended_by_itself = False
+    _end(code, limit, ended_by_itself=ended_by_itself)
 
 
 def _die_with_the_parent() -> None:
@@ -82,9 +90,9 @@ def _wait(child: int, forwarded: set[signal.Signals]) -> int:
                 os.kill(child, received.si_signo)
 
 
-def _end(code: int, limit: int) -> NoReturn:
+def _end(code: int, limit: int, *, ended_by_itself: bool) -> NoReturn:
     """Ends this process as its child has ended."""
-    if code == _ENDED_BY_THE_LINKER or (code < 0 and signal.Signals(-code).name in _ENDED_BY_A_LIBRARY):
+    if not ended_by_itself if code >= 0 else signal.Signals(-code).name in _ENDED_BY_A_LIBRARY:
         terminal.prepare()
         terminal.error(str(LowMemoryError(f"finish within {limit / 1e9:.1f} GB of address space")))
         code = _FAILED
