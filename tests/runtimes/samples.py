@@ -140,13 +140,17 @@ class Project:
         label, probability = self.shell(self.run_command).stdout.strip().splitlines()[-1].split("\t")
         return label, float(probability)
 
-    def run_snippet(self) -> float | None:
-        """Returns the probability of the second label from the snippet of the card; None if no snippet is run here.
+    def lacks_for_snippet(self) -> str:
+        """Returns what keeps the snippet of the card from being run here; empty if nothing does."""
+        if self.target not in _SNIPPETS:
+            return f"a way to run snippets in {self.target}"
+        return _CPP_HEADER if self.target == "cpp" and not _include(_CPP_HEADER) else ""
+
+    def run_snippet(self) -> float:
+        """Returns the probability of the second label from the snippet of the card.
 
         It runs in an empty home, without settings. onnxruntime, whose telemetry it switches off, leaves nothing there.
         """
-        if self.target not in _SNIPPETS or (self.target == "cpp" and not _include(_CPP_HEADER)):
-            return None
         library = self.folder / "onnxruntime" / "lib" / "libonnxruntime.so"
         build, run = _SNIPPETS[self.target]
         self.shell(build).check_returncode()

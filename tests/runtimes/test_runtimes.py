@@ -26,7 +26,8 @@ def test_a_sample_gives_the_answers_of_the_reference(
     label, probability = project.answer()
     assert label == "pos"
     assert probability > 0.9
-    assert project.run_snippet() in (None, pytest.approx(probability, abs=1e-5))
+    if not project.lacks_for_snippet():
+        assert project.run_snippet() == pytest.approx(probability, abs=1e-5)
     for bundle in (*bundles, id_bundle):
         matrix.append(run_golden_vectors(project, bundle))
         assert project.fails_on_a_wrong_vector()
