@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.errors import ModelError
-from rnnx.reference import Array, Given, NamedArrays, Network
+from rnnx.reference import GRU, LSTM, Array, Given, NamedArrays, Network, RecurrentLayer, SimpleRNN
 from rnnx.rounding.row_parts import row_parts
 
 # Makes a batch of a length, with numbers of a scale.
@@ -24,10 +24,15 @@ DrawBatch: TypeAlias = Callable[[int, float], NamedArrays]
 _LARGEST_STATE = 2.0**56
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
 _SCALES = (0.1, 0.01, 1e-3)
+# Activations with values in 0..1, and in -1..1.
+_GATES = frozenset(("sigmoid", "hard_sigmoid"))
+_BOUNDED = _GATES | {"tanh", "softsign", "hard_tanh"}
 
 
 def finite_rows(network: Network, given: Given) -> npt.NDArray[np.bool_]:
     """Says for which rows of a batch every state and every output of a layer stays within the range of float32.
+
+    A network whose recurrences cannot grow is not run.
 
     Args:
         network: The reference.
@@ -37,6 +42,8 @@ def finite_rows(network: Network, given: Given) -> npt.NDArray[np.bool_]:
         `(batch,)`
     """
     named = network.named(given)
+    if not any(_may_grow(layer) for layer in network.recurrent_nodes.values()):
+        return np.ones(len(next(iter(named.values()))), np.bool_)
     found = []
     for part in row_parts(named):
         inputs = {name: values[part] for name, values in named.items()}
@@ -88,6 +95,19 @@ def find_finite_size(network: Network, length: int, shortest: int, draw: DrawBat
             "nothing to prove; a bounded activation such as tanh keeps a recurrence finite"
         )
     return size, scale, count
+
+
+def _may_grow(layer: RecurrentLayer) -> bool:
+    """Says whether the states of a recurrence may grow faster than its steps.
+
+    With gates in 0..1 and bounded activations, h is bounded, and each step adds at most 1 to the cell state.
+    """
+    match layer:
+        case SimpleRNN():
+            return layer.activation not in _BOUNDED
+        case GRU() | LSTM():
+            return layer.activation not in _BOUNDED or layer.recurrent_activation not in _GATES
+    return True
 
 
 def _within(values: Array, largest: float, rows: int) -> npt.NDArray[np.bool_]:
