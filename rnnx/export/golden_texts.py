@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rnnx.bundle.config import TextRuleName
 from rnnx.bundle.labels import choose_label_ids, per_label
+from rnnx.export.finite import finite_rows
 from rnnx.export.probes import GoldenInputs, own_texts
 from rnnx.primitives.float32 import UNIT_ROUNDOFF
 from rnnx.reference import OUTPUT_NAME, Network
@@ -62,9 +63,7 @@ def golden_text_rows(
         text_form: The text form if there is one; its answers are added.
     """
     rows: list[dict[str, object]] = []
-    for text in golden_texts(tokenizer.config.rule):
-        ids = tokenizer.encode(text).ids
-        padded = tokenizer.pad([ids])
+    for text, ids, padded in _finite_texts(network, tokenizer):
         probs = network.predict(padded)
         (row,) = per_label(probs)
         label_id = int(choose_label_ids(row))
@@ -84,13 +83,20 @@ def golden_text_rows(
 def golden_rating_rows(network: Network, tokenizer: Tokenizer, text_form: TextForm | None) -> list[dict[str, object]]:
     """Makes the rows of `golden.json` of a model that gives a text a number; arguments as for `golden_text_rows`."""
     rows: list[dict[str, object]] = []
-    for text in golden_texts(tokenizer.config.rule):
-        ids = tokenizer.encode(text).ids
-        padded = tokenizer.pad([ids])
+    for text, ids, padded in _finite_texts(network, tokenizer):
         ((value,),) = network.predict(padded)
         answer = {} if text_form is None else _text_answer(text_form, text, padded)
         rows.append({"text": to_text(text), "ids": ids.tolist(), "value": float(value), **answer})
     return rows
+
+
+def _finite_texts(network: Network, tokenizer: Tokenizer) -> Iterator[tuple[bytes, Ids, Ids]]:
+    """Yields each golden text on which a network does not overflow float32, its ids, and these as a batch."""
+    for text in golden_texts(tokenizer.config.rule):
+        ids = tokenizer.encode(text).ids
+        padded = tokenizer.pad([ids])
+        if finite_rows(network, padded).all():
+            yield text, ids, padded
 
 
 def _text_answer(form: TextForm, text: bytes, ids: Ids) -> dict[str, object]:

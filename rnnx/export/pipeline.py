@@ -189,11 +189,12 @@ def _last_form(forms: Mapping[str, Rewritten]) -> Rewritten:
 
 def _add_text_form(report: ParityReport, form: TextForm, texts: Sequence[bytes]) -> ParityReport:
     """Proves the text form, and adds the result to the report of the other forms."""
-    comparisons = prove_text_form(TEXT_NAME, form, texts)
+    comparisons, overflow_count = prove_text_form(TEXT_NAME, form, texts)
     return dataclasses.replace(
         report,
         runtimes=(*report.runtimes, *(comparison.report for comparison in comparisons)),
         invariance=(*report.invariance, *(way for comparison in comparisons for way in comparison.invariance)),
+        overflow_count=report.overflow_count + overflow_count,
     )
 
 

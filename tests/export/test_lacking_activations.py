@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ pytest.importorskip("tensorflow", reason="needs the [train] extra")
 import keras
 from keras import layers
 
-from rnnx.bundle.directory import CARD_NAME, MODEL_NAME, STREAM_NAME, read_directory
+from rnnx.bundle.directory import CARD_NAME, GOLDEN_NAME, MODEL_NAME, STREAM_NAME, TEXT_NAME, read_directory
+from rnnx.cli import run
 from rnnx.errors import ParityError
+from rnnx.export.golden_texts import golden_texts
 from rnnx.proof.verify import verify_file
 from rnnx.runtime.session import Session
 from tests.conversions import export
@@ -127,6 +130,25 @@ def test_a_growing_recurrence_is_proved_where_it_is_finite(recurrence: type[kera
     verified = verify_file(MODEL_NAME, bundle[MODEL_NAME], ["cpu"]).report
     assert verified.passed
     assert verified.overflow_count == exported.report.overflow_count > 0
+
+
+def test_texts_on_which_a_recurrence_grows_too_far_are_left_out(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    large = keras.initializers.RandomNormal(stddev=5.0)
+    rnn = layers.LSTM(8, activation="relu", kernel_initializer=large, recurrent_initializer=large)
+    body = [layers.Embedding(30, 8, mask_zero=True), rnn, layers.Dense(2, activation="softmax")]
+    keras.Sequential([ids("ids"), *body]).save(tmp_path / "grows.keras")
+    words = ["<pad>", "<start>", "<unknown>", "the", "a", "good", "bad", "film", "and", *map("w{}".format, range(21))]
+    (tmp_path / "words.txt").write_text("\n".join(words), encoding="utf-8")
+    command = ["export", str(tmp_path / "grows.keras"), "--vocabulary", str(tmp_path / "words.txt")]
+    assert run([*command, "--labels", "neg,pos", "--out", str(tmp_path / "out")]) == 0
+    bundle = read_directory(tmp_path / "out")
+    verified = verify_file(TEXT_NAME, bundle[TEXT_NAME], ["cpu"]).report
+    assert verified.passed
+    assert verified.overflow_count > 0
+    rows = json.loads(bundle[GOLDEN_NAME])
+    assert 0 < len(rows) < len(golden_texts("bytes"))
+    assert np.isfinite([row["text_probs"] for row in rows]).all()
 
 
 def test_one_weight_off_is_found_in_a_growing_recurrence(tmp_path: Path) -> None:
