@@ -137,8 +137,10 @@ def test_an_lstm_after_a_simple_rnn_stays_an_operator() -> None:
 def test_a_simple_rnn_with_each_activation_computes_the_same(activation: str, mask_zero: bool) -> None:
     rnn = layers.SimpleRNN(3, activation=activation, return_sequences=True)
     counted = assert_computes_the_same(build(rnn, layers.SimpleRNN(2, activation=activation), mask_zero=mask_zero))
-    assert counted["model.onnx"]["RNN"] == 2
-    assert counted["model.batch.onnx"]["Scan"] in (1, 2)
+    # With softplus, onnxruntime's own operator gives infinity for large numbers, so there is one form, without it.
+    assert counted["model.onnx"]["RNN"] == (0 if activation == "softplus" else 2)
+    assert list(counted.values())[-1]["Scan"] in (1, 2)
+    assert ("model.batch.onnx" in counted) == (activation != "softplus")
 
 
 @pytest.mark.parametrize("kind", CELL_KINDS)
