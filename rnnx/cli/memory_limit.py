@@ -54,7 +54,7 @@ def guard_memory() -> None:
     else:
         if child == 0:
             _die_with_the_parent()
-            # Python calls this where it ends, whatever the reason, and a library that ends the process does not.
+            # Python calls this when it ends, whatever the reason. A library that ends the process does not.
             atexit.register(os.write, telling, b".")
     if child == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

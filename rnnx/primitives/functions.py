@@ -178,7 +178,7 @@ def sort(x: Array, axis: int) -> Array:
     """Sorts the numbers along an axis in ascending order. It does not round.
 
     If no number is off by more than its error e, the i-th smallest lies between the i-th smallest of x - e and of
-    x + e, whatever numbers a runtime exchanged that are nearly equal.
+    x + e, even if a runtime exchanges numbers that are nearly equal.
     """
     operand = tracked(x)
     if operand is None:
