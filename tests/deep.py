@@ -48,7 +48,7 @@ def make_network() -> Network:
 
 def make_form() -> Rewritten:
     """Writes the network as an export does, without its cuts."""
-    from rnnx.rewrites.replace import replace_loops
+    from rnnx.rewrites.replace import replace_recurrences
     from rnnx.rewrites.rnn_form import write_rnn
     from tests.rewrites.graphs import add_marker, parse
 
@@ -76,4 +76,4 @@ def make_form() -> Rewritten:
     ends = {"minus_one": np.array([-1]), "end": np.array([2**31 - 1]), "time_axis": np.array([0])}
     model = parse(text, **constants, **ends)
     add_marker(model, "lstm", LSTM_WEIGHTS, operator="LSTM", x="turned", recurrent_activation="Sigmoid")
-    return replace_loops(model, write_rnn)
+    return replace_recurrences(model, write_rnn)

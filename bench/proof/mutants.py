@@ -17,7 +17,7 @@ from rnnx.proof.compare import Outputs
 from rnnx.reference import Array, SimpleRNN, Tensor
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import Recurrence
-from rnnx.rewrites.replace import Rewritten, Written, replace_loops
+from rnnx.rewrites.replace import Rewritten, Written, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rounding.recurrent_bounds import step_bound
 
@@ -167,7 +167,7 @@ def build_mutant(converted: onnx.ModelProto, case: Case, mutant: Mutant) -> Rewr
             ],
         )
 
-    form = replace_loops(converted, write)
+    form = replace_recurrences(converted, write)
     if mutant.name == "a wrong initial state":
         node = next(node for node in form.model.graph.node if node.name == case.layer)
         units = len(case.network.recurrent_nodes[case.layer].bias)

@@ -41,7 +41,7 @@ from rnnx.export.convert import convert
 from rnnx.proof.report import LayerReport, RuntimeReport
 from rnnx.reference import SimpleRNN
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.replace import replace_loops
+from rnnx.rewrites.replace import replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 
@@ -56,7 +56,7 @@ def failing_layers(report: RuntimeReport) -> Iterator[LayerReport]:
 def prove_right_files(case: Case, number: int, converted: onnx.ModelProto, findings: Findings) -> None:
     """Proves both forms of a network; each of them has to pass."""
     for name, write in FORMS.items():
-        outputs = run(replace_loops(converted, write), case)
+        outputs = run(replace_recurrences(converted, write), case)
         report = prove(name, outputs, case)
         findings.ratios[name].append(report.worst.ratio or 1e300)
         findings.whole.append(report.layers[-1].ratio or 0.0)

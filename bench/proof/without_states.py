@@ -13,14 +13,14 @@ from rnnx.export.forms import build_forms
 from rnnx.proof.compare import Outputs
 from rnnx.proof.report import RuntimeReport
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.replace import Rewritten, replace_loops
+from rnnx.rewrites.replace import Rewritten, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 
 
 def prove_deep(case: Case, number: int, rng: Rng, findings: Findings) -> None:
     """Proves a right file of a network with layers without states, and a file in which one of their weights is off."""
     converted = remove_negative_ids(convert(case.model, case.network))
-    form = with_cuts(replace_loops(converted, write_rnn), case.network)
+    form = with_cuts(replace_recurrences(converted, write_rnn), case.network)
     report = prove("deep", run(form, case), case)
     findings.ratios["model.onnx, layers without states"].append(report.worst.ratio or 1e300)
     if not report.passed:

@@ -68,12 +68,12 @@ def _run(session: Session, ids: Ids) -> Floats:
 def _form(converted: onnx.ModelProto, steps: int) -> bytes:
     """Rewrites the Scan form with so many steps per iteration."""
     from rnnx.rewrites import unrolled
-    from rnnx.rewrites.replace import replace_loops
+    from rnnx.rewrites.replace import replace_recurrences
     from rnnx.rewrites.scan_form import write_scan
 
     before, unrolled.STEPS = unrolled.STEPS, steps
     try:
-        data: bytes = replace_loops(converted, partial(write_scan, unrolls=steps > 1)).model.SerializeToString()
+        data: bytes = replace_recurrences(converted, partial(write_scan, unrolls=steps > 1)).model.SerializeToString()
     finally:
         unrolled.STEPS = before
     return data

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -36,14 +36,13 @@ from rnnx.export.tracing import (
     unfolded_normalizations,
     whole_sequences,
 )
-from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network, Recurrent
+from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.canonical_names import make_canonical
 from rnnx.rewrites.einsum import replace_einsums
-from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
 from rnnx.rewrites.normalization import Statistics, restore_statistics
-from rnnx.rewrites.recurrence import MARKER_DOMAIN, Recurrence, read_loops
+from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.rewrites.transposed import write_output_padding
 
 # Pooling needs ReduceSum with its axes as an input, which opset 13 introduced. Nothing needs a later opset.
@@ -57,10 +56,10 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
 
     Args:
         model: The Keras model.
-        network: The reference of the same model. Its recurrent layers give the loops and markers their names.
+        network: The reference of the same model. Its recurrent layers give the markers their names.
 
     Returns:
-        A checked graph. Each recurrent layer is either a Loop or a marker node (`rnnx.export.markers`).
+        A checked graph. Each recurrent layer is a marker node (`rnnx.export.markers`).
 
     Raises:
         ModelError: If tf2onnx cannot convert the model, onnx's checker refuses the result, or a recurrent layer is
@@ -91,6 +90,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
                 )
         except Exception as error:  # tf2onnx raises errors of any type
             raise ModelError(f"tf2onnx cannot convert the model: {one_line(error)}") from error
+    if loops := [node.name for node in proto.graph.node if node.op_type in ("If", "Loop", "Scan")]:
+        raise ModelError(f"tf2onnx left a loop or a branch in the graph: {', '.join(loops)}; please report this model")
     proto = restore_statistics(
         replace_missing(replace_einsums(write_output_padding(write_split_sizes(proto)))), list(_normalizations(network))
     )
@@ -99,7 +100,8 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     _name_dimensions(proto.graph, network)
     make_canonical(proto.graph)
     names = fill_markers(proto, model, network)
-    _name_loops(proto.graph, {name: layer for name, layer in network.recurrent_nodes.items() if name not in names})
+    if missing := network.recurrent_nodes.keys() - names:
+        raise ModelError(f"the converted graph has no {', '.join(sorted(missing))}; please report this model")
     proto.ir_version = IR_VERSION
     del proto.opset_import[:]  # tf2onnx also lists ai.onnx.ml, which the graph does not use and the checker refuses
     proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
@@ -187,27 +189,6 @@ def check(proto: onnx.ModelProto) -> None:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"onnx's checker refuses the graph: {one_line(error)}") from error
-
-
-def _name_loops(graph: onnx.GraphProto, layers: Mapping[str, Recurrent]) -> None:
-    """Gives each Loop the name of the layer whose weights it has, compared bit for bit."""
-    unmatched = dict(layers)
-    for loop, recurrence in read_loops(Graph(graph)):
-        matches = (name for name, layer in unmatched.items() if _has_weights_of(recurrence, layer))
-        name = next(matches, None)
-        if name is not None:
-            loop.name = name
-            del unmatched[name]
-    if unmatched:
-        raise ModelError(f"the converted graph has no loop for {', '.join(unmatched)}; please report this model")
-
-
-def _has_weights_of(recurrence: Recurrence, layer: Recurrent) -> bool:
-    """Whether the weights of a Loop equal those of a layer, bit for bit."""
-    return all(
-        np.array_equal(getattr(layer, name), getattr(recurrence, name))
-        for name in ("kernel", "recurrent_kernel", "bias")
-    )
 
 
 def _rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -16,7 +16,7 @@ from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.equal_weights import has_equal_layers, merge_equal_weights
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.missing_functions import replace_fills, replace_truth_casts
-from rnnx.rewrites.replace import Rewritten, replace_loops
+from rnnx.rewrites.replace import Rewritten, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan import count_states, has_native_steps
 from rnnx.rewrites.scan_form import write_scan
@@ -42,7 +42,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
         ModelError: If part of the model cannot be converted or rewritten, or onnx's checker refuses a form.
     """
     converted = remove_negative_ids(convert(model, network))
-    forms = {MODEL_NAME: replace_loops(converted, write_rnn), BATCH_NAME: _write_scans(converted)}
+    forms = {MODEL_NAME: replace_recurrences(converted, write_rnn), BATCH_NAME: _write_scans(converted)}
     if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
         del forms[BATCH_NAME]
     if streaming:
@@ -60,8 +60,8 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
 
 def _write_scans(converted: onnx.ModelProto) -> Rewritten:
     """Writes each SimpleRNN as a Scan, unrolled unless a node reads all states of an unrolled Scan as one value."""
-    unrolled = replace_loops(converted, partial(write_scan, unrolls=True))
-    return replace_loops(converted, write_scan) if is_put_together(Graph(unrolled.model.graph)) else unrolled
+    unrolled = replace_recurrences(converted, partial(write_scan, unrolls=True))
+    return replace_recurrences(converted, write_scan) if is_put_together(Graph(unrolled.model.graph)) else unrolled
 
 
 def read_steps(form: onnx.ModelProto) -> tuple[int, bool]:

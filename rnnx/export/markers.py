@@ -1,9 +1,10 @@
 """Marks recurrent layers in a trace: while a model is traced, a layer emits one marker operation in place of its loop.
 
-tf2onnx converts a GRU, and any masked layer, to a Loop whose body differs with every setting. But the reference already
-says what the layer computes. So during the trace the layer's `inner_loop` emits one opaque TensorFlow operation, whose
-inputs are the sequence and the mask as Keras's own loop would read them. tf2onnx converts it to one node. That node is
-given the weights and settings of the reference here, and `rnnx.rewrites` replaces it with the native operator.
+tf2onnx converts a SimpleRNN, a GRU, and any masked layer, to a Loop whose body differs with every setting, and takes
+most of its time for it. But the reference already says what the layer computes. So during the trace the layer's
+`inner_loop` emits one opaque TensorFlow operation, whose inputs are the sequence and the mask as Keras's own loop would
+read them. tf2onnx converts it to one node. That node is given the weights and settings of the reference here, and
+`rnnx.rewrites` replaces it with the native operator. What Keras computes, for the proof, is not traced in this way.
 """
 
 from __future__ import annotations
@@ -22,23 +23,9 @@ from rnnx.errors import ModelError
 from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.reference import GRU, LSTM, ConvLSTM, Network, RecurrentLayer, SimpleRNN, cell_state_of, last_state_of
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.recurrence import LOOP_ACTIVATIONS, MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
+from rnnx.rewrites.recurrence import MARKER_DOMAIN, MARKER_TYPE, ONNX_ACTIVATIONS
 
 TF_TYPE = "PyFunc"
-
-
-def is_marked(layer: RecurrentLayer, keras_layer: Any, *, has_first: bool = False) -> bool:
-    """Whether a layer is marked.
-
-    A SimpleRNN that starts at zero and does not return its state, with an activation that `rnnx.rewrites` reads from a
-    Loop, is not marked: its Loop is converted by tf2onnx and then recognized.
-    """
-    return (
-        has_first
-        or keras_layer.return_state
-        or not isinstance(layer, SimpleRNN)
-        or ONNX_ACTIVATIONS[layer.activation] not in LOOP_ACTIVATIONS
-    )
 
 
 @contextmanager
@@ -53,7 +40,7 @@ def marked(model: keras.Model, network: Network) -> Iterator[None]:
     chosen = []
     for index, (name, layer) in enumerate(recurrent_layers(model)):
         has_first = name in nodes and len(nodes[name].inputs) > 1
-        if name in nodes and is_marked(network.recurrent_nodes[name], layer, has_first=has_first):
+        if name in nodes:
             chosen.append((index, layer))
             layer.inner_loop = _emit(layer, index, has_first=has_first, shown=_shown(network, name))
     try:

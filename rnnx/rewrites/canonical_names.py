@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,12 @@ _MOST_SHOWN = 8  # numbers of a constant that are in its name
 
 
 def make_canonical(graph: onnx.GraphProto) -> None:
-    """Sorts and renames the nodes and constants of a graph, and of the bodies in it; the graph is changed in place."""
+    """Sorts and renames the nodes and constants of a graph, which is changed in place. Its nodes have no bodies."""
     _sort(graph)
     names = _Names({value.name for value in (*graph.input, *graph.output)})
-    _name_constants(graph, names, set())
+    _name_constants(graph, names)
     merged = _possibly_merged(graph)
-    # The order in a body is not always the same, so its names come last; the rewrites replace the Loops.
-    inner = [node for outer in graph.node for body in _bodies(outer) for node in _every_node(body)]
-    for node in (*graph.node, *inner):
+    for node in graph.node:
         if merged & set(node.output):
             names.add(node.name, f"{node.op_type}__0")
             for i, name in enumerate(node.output):
@@ -75,36 +73,13 @@ def _possibly_merged(graph: onnx.GraphProto) -> set[str]:
 
     Equal nodes become one, which is then read more than once, unless their readers became one as well.
     """
-    nodes = list(_every_node(graph))
-    counts = Counter(name for node in nodes for name in node.input)
-    for inner in (graph, *(body for node in nodes for body in _bodies(node))):
-        counts.update(output.name for output in inner.output)
+    counts = Counter(name for node in graph.node for name in node.input)
+    counts.update(output.name for output in graph.output)
     merged = {name for name, count in counts.items() if count > 1}
-    for node in reversed(nodes):
+    for node in reversed(graph.node):
         if merged & set(node.output):
             merged |= set(node.input)
-            for body in _bodies(node):
-                merged |= {output.name for output in body.output}
     return merged - {value.name for value in (*graph.input, *graph.output)}
-
-
-def _every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yields the nodes of a graph, each followed by those of its bodies."""
-    for node in graph.node:
-        yield node
-        for body in _bodies(node):
-            yield from _every_node(body)
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
-
-
-def _reads(node: onnx.NodeProto) -> list[str]:
-    """Returns the values that a node reads, in order, and those that its bodies read, by name."""
-    inner = {name for body in _bodies(node) for each in body.node for name in _reads(each)}
-    inner |= {output.name for body in _bodies(node) for output in body.output}
-    return [*node.input, *sorted(inner, key=lambda name: (_COUNTER.sub("", name), name))]
 
 
 def _sort(graph: onnx.GraphProto) -> None:
@@ -118,24 +93,21 @@ def _sort(graph: onnx.GraphProto) -> None:
             if place is None or place in order:
                 stack.pop()
                 continue
-            waiting = [name for name in _reads(graph.node[place]) if producers.get(name, place) not in {place, *order}]
+            waiting = [name for name in graph.node[place].input if producers.get(name, place) not in {place, *order}]
             if waiting:
                 stack.append(waiting[0])
             else:
                 order[place] = None
                 stack.pop()
     nodes = [onnx.NodeProto.FromString(graph.node[i].SerializeToString()) for i in order]
-    for node in nodes:
-        for body in _bodies(node):
-            _sort(body)
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _name_constants(graph: onnx.GraphProto, names: _Names, outer: set[str]) -> None:
+def _name_constants(graph: onnx.GraphProto, names: _Names) -> None:
     """Names the constants; of equal ones that are no weights, one is kept."""
     readers: dict[str, list[str]] = {}
-    for node in _every_node(graph):
+    for node in graph.node:
         for i, name in enumerate(node.input):
             readers.setdefault(name, []).append(f"{node.name}/{i}")
     kept: dict[str, onnx.TensorProto] = {}
@@ -147,15 +119,11 @@ def _name_constants(graph: onnx.GraphProto, names: _Names, outer: set[str]) -> N
             names.add(tensor.name, read_by[0] if len(read_by) > 1 else tensor.name)
         else:
             names.set(tensor.name, _content_name(array))
-        if names.new[tensor.name] not in outer:
-            kept.setdefault(names.new[tensor.name], tensor)
+        kept.setdefault(names.new[tensor.name], tensor)
     del graph.initializer[:]
     for name in sorted(kept):
         kept[name].name = name
         graph.initializer.append(kept[name])
-    for node in graph.node:
-        for body in _bodies(node):
-            _name_constants(body, names, outer | kept.keys())
 
 
 def _sort_key(tensor: onnx.TensorProto, readers: Mapping[str, list[str]]) -> tuple[str, str]:
@@ -176,7 +144,3 @@ def _rename(graph: onnx.GraphProto, names: _Names) -> None:
         node.input[:] = [names.new.get(name, name) for name in node.input]
         node.output[:] = [names.new.get(name, name) for name in node.output]
         node.name = names.new.get(node.name, node.name)
-        for body in _bodies(node):
-            for value in (*body.input, *body.output):
-                value.name = names.new.get(value.name, value.name)
-            _rename(body, names)

@@ -2,17 +2,15 @@
 
 The library for this is onnx-ir. Version 1.1.0 was tried, on 548 forms of 135 converted graphs (onnx 1.23.2, tf2onnx
 1.17.0), and it installs next to every TensorFlow that rnnx supports. But `clean` on top of it changes the bytes, and so
-the digest, of every form: its `RemoveUnusedNodesPass` keeps the nodes that only bodies of removed Loops read (18 to 20
-in the model `imdb`), and even with a workaround for that, its topological sort gives another order in 449 forms. It
-adds 0.3 s to the import and 87 MB to the installation, nearly all of it sympy. It would replace about 35 lines of this
-file: the matcher would stay, because the patterns of onnxscript 0.7.2 do not skip Identity nodes and do not resolve the
-values that a Loop carries unchanged. Ours stays until a later onnx-ir removes the same nodes and keeps their order.
+the digest, of most forms: its topological sort gives another order in 449 of them. It adds 0.3 s to the import and 87
+MB to the installation, nearly all of it sympy. It would replace about 35 lines of this file: the matcher would stay,
+because the patterns of onnxscript 0.7.2 do not skip Identity nodes. Ours stays until a later onnx-ir keeps the order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,13 +52,9 @@ class Graph(GraphBuilder):
 
     Attributes:
         proto: The graph; it is changed in place.
-        outer: The enclosing graph, if this one is the body of a Loop.
-        names: Maps names of values in a body to the outer values that they equal.
     """
 
     proto: onnx.GraphProto
-    outer: Graph | None = None
-    names: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._producers = {name: node for node in self.proto.node for name in node.output if name}
@@ -71,11 +65,8 @@ class Graph(GraphBuilder):
         return self._producers.get(value)
 
     def constant(self, value: str) -> np.ndarray[Any, Any] | None:
-        """Returns the constant of that name, from here or from an enclosing graph, or None if there is none."""
-        value = self.names.get(value, value)
-        if value in self._constants:
-            return numpy_helper.to_array(self._constants[value])
-        return self.outer.constant(value) if self.outer else None
+        """Returns the constant of that name, or None if there is none."""
+        return numpy_helper.to_array(self._constants[value]) if value in self._constants else None
 
     def match(self, value: str, pattern: Pattern) -> Bindings | None:
         """Matches a value and the nodes that make it against a pattern; Identity nodes are skipped.
@@ -184,7 +175,7 @@ class Graph(GraphBuilder):
 
 
 def _read_by(node: onnx.NodeProto) -> list[str]:
-    """Returns the values that a node reads, in the bodies of Loops too.
+    """Returns the values that a node reads, in the bodies of Scans too.
 
     Names inside a body are in the list as well. They do no harm, since no node outside has them as outputs.
     """

@@ -123,8 +123,7 @@ def _is_reverse(graph: Graph, value: str, reverse: str) -> bool:
 def _find_readers(graph: Graph, recurrences: Sequence[Recurrence]) -> dict[str, list[str]]:
     """Maps each value to its readers: the first outputs of the nodes that read it, and "" for an output of the graph.
 
-    A Loop counts as a reader of its sequence and its mask alone. The nodes that count its steps or make its first state
-    disappear together with it.
+    A recurrence counts as a reader of its sequence and its mask alone.
     """
     loops = {r.output: r for r in recurrences}
     readers: dict[str, list[str]] = {}

@@ -22,22 +22,23 @@ _MISSING = ("Erfc", "Expm1", "Log1p")
 
 
 def replace_missing(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replaces every Erfc, Expm1 and Log1p of the main graph and of the bodies of its Loops.
+    """Replaces every Erfc, Expm1 and Log1p of the graph.
 
     Returns:
         A new model. Without them it is equal to the given one.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    if _holds_any(model.graph):
-        _replace(model.graph, Graph(model.graph).shared(1.0, np.float32))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    if any(node.op_type in _MISSING for node in nodes):
+        one = Graph(model.graph).shared(1.0, np.float32)
+        del model.graph.node[:]
+        for node in nodes:
+            model.graph.node.extend(_written(node, one) if node.op_type in _MISSING else [node])
     return model
 
 
 def replace_fills(model: onnx.ModelProto) -> onnx.ModelProto:
     """Replaces every ConstantOfShape of the main graph by an Expand.
-
-    Args:
-        model: A form. Its Loops are replaced, so that the ConstantOfShape of their first states is gone.
 
     Returns:
         A new model, or the given one if it has none.
@@ -112,19 +113,6 @@ def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _holds_any(graph: onnx.GraphProto) -> bool:
-    return any(node.op_type in _MISSING or any(map(_holds_any, _bodies(node))) for node in graph.node)
-
-
-def _replace(graph: onnx.GraphProto, one: str) -> None:
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
-    del graph.node[:]
-    for node in nodes:
-        for body in _bodies(node):
-            _replace(body, one)
-        graph.node.extend(_written(node, one) if node.op_type in _MISSING else [node])
-
-
 def _written(node: onnx.NodeProto, one: str) -> Iterator[onnx.NodeProto]:
     """Yields the nodes that compute the function."""
     x, result = node.input[0], node.output[0]
@@ -140,7 +128,3 @@ def _written(node: onnx.NodeProto, one: str) -> Iterator[onnx.NodeProto]:
         total = f"{result}.total"
         yield helper.make_node("Add", [one, x], [total], name=total)
         yield helper.make_node("Log", [total], [result], name=result)
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]

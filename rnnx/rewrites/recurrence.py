@@ -1,9 +1,6 @@
-"""Reads the recurrences of a converted graph, from Loops and from markers.
+"""Reads the recurrences of a converted graph from the markers that stand for them.
 
-tf2onnx converts a SimpleRNN to a Loop. Its body computes new = act(x_t W + b + h U), and with a mask
-h' = where(m_t, new, h). The output of a step is h' itself, or where(m_t, new, 0) with `zero_output_for_mask`.
-
-A marker (`rnnx.export.markers`) takes the place of any other recurrence. It reads (time, batch, inputs) and the mask,
+A marker (`rnnx.export.markers`) takes the place of each recurrence. It reads (time, batch, inputs) and the mask,
 both in the order of the computation, Keras's own weights, and first states if there are any, and its attributes are
 the layer's settings. Its outputs are the layer's outputs at all positions, and last states that are read apart.
 """
@@ -19,14 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from rnnx.errors import ModelError
-from rnnx.rewrites.graph import Bindings, Graph, Op, Pattern, Var
-
-_INPUT = Op("MatMul", Op("Gather", Var("x"), Var("i")), Var("w"))
-_RECURRENT = Op("MatMul", Var("h"), Var("u"))
-_SUMS = (Op("Add", Op("Add", _INPUT, Var("b")), _RECURRENT), Op("Add", _INPUT, _RECURRENT))
-_MASK = Op("Gather", Var("m"), Var("i"))
-LOOP_ACTIVATIONS = ("Tanh", "Relu", "Sigmoid")
+from rnnx.rewrites.graph import Graph, Op, Var
 
 MARKER_DOMAIN = "rnnx.marker"
 MARKER_TYPE = "Recurrence"
@@ -85,14 +75,6 @@ def operator_of(activation: str) -> str:
     return _OPERATORS.get(activation, activation)
 
 
-def _select(new: Pattern, old: Pattern) -> Pattern:
-    """Returns the pattern of where(mask, new, old), as tf2onnx writes it."""
-    return Op("Add", Op("Mul", Op("Cast", _MASK), new), Op("Mul", old, Op("Cast", Op("Not", _MASK))))
-
-
-_STEPS = [(activation, Op(activation, total)) for activation in LOOP_ACTIVATIONS for total in _SUMS]
-
-
 # The input and the mask where a recurrence reads an embedding of ids; a Bidirectional's second half reverses both.
 _EMBEDDED = Op("Transpose", Op("Gather", Var("table"), Var("ids")))
 _ID_MASK = Op("Transpose", Op("Unsqueeze", Op("Not", Op("Equal", Var("ids"), Var("zero")))))
@@ -142,7 +124,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """The recurrence that a Loop or a marker computes.
+    """The recurrence that a marker stands for.
 
     Attributes:
         name: The name of the layer.
@@ -212,23 +194,9 @@ class Recurrence:
         return self.mask is not None and (not self.is_carried or bool(self.first))
 
 
-def read_loops(graph: Graph) -> list[tuple[onnx.NodeProto, Recurrence]]:
-    """Reads every Loop of a graph.
-
-    Raises:
-        ModelError: If a Loop is not a supported recurrence.
-    """
-    return [(node, _read_loop(graph, node)) for node in graph.proto.node if node.op_type == "Loop"]
-
-
 def read_recurrences(graph: Graph) -> list[Recurrence]:
-    """Reads every recurrence of a graph, from Loops and markers.
-
-    Raises:
-        ModelError: If a Loop is not a supported recurrence.
-    """
-    markers = [_read_marker(graph, node) for node in graph.proto.node if node.domain == MARKER_DOMAIN]
-    return [*(recurrence for _, recurrence in read_loops(graph)), *markers]
+    """Reads every recurrence of a graph."""
+    return [_read_marker(graph, node) for node in graph.proto.node if node.domain == MARKER_DOMAIN]
 
 
 def _read_marker(graph: Graph, node: onnx.NodeProto) -> Recurrence:
@@ -273,41 +241,6 @@ def _is_turned(graph: Graph, mask: str | None) -> bool:
     return mask is not None and graph.match(mask, Op("ReverseSequence", Var("mask"))) is not None
 
 
-def _read_loop(graph: Graph, loop: onnx.NodeProto) -> Recurrence:
-    body_proto = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
-    inner, updated = [value.name for value in body_proto.input], [value.name for value in body_proto.output]
-    # After counter and condition come the carried values. One that the body returns unchanged equals an outer value.
-    fixed = {
-        name: outer for name, outer, out in zip(inner[2:], loop.input[2:], updated[1:], strict=False) if name == out
-    }
-    body = Graph(body_proto, graph, fixed)
-    for name, initial, value in zip(inner[2:], loop.input[2:], updated[1:], strict=False):
-        found, activation = _match_step(body, value)
-        if found is None or found["h"] != name:
-            continue
-        if not _is_zero(graph, initial):
-            raise _refusal(loop, "its state does not start at zero")
-        if users := [node.op_type for node in graph.proto.node if set(loop.output[:-1]) & set(node.input)]:
-            raise _refusal(loop, f"{users[0]} reads a final value of it")
-        x = fixed.get(found["x"], found["x"])
-        mask = fixed.get(found["m"], found["m"]) if "m" in found else None
-        weights = {key: _constant(body, loop, found[key]) for key in ("w", "u", "b") if key in found}
-        return Recurrence(
-            name=loop.name,
-            activation=activation,
-            x=x,
-            mask=mask,
-            embedded=_read_embedded(graph, x, mask),
-            kernel=weights["w"],
-            recurrent_kernel=weights["u"],
-            bias=weights.get("b", np.zeros(len(weights["u"]), np.float32)),
-            is_carried=_is_carried(body, updated[-1], inner, updated, loop),
-            output=loop.output[-1],
-            is_turned=_is_turned(graph, mask),
-        )
-    raise _refusal(loop, "no value that it carries is act(x W + b + h U), with or without a mask")
-
-
 def _read_embedded(graph: Graph, x: str, mask: str | None) -> Embedded | None:
     for is_backwards in (False, True):
         found = graph.match(x, Op("ReverseSequence", _EMBEDDED) if is_backwards else _EMBEDDED)
@@ -321,58 +254,6 @@ def _read_embedded(graph: Graph, x: str, mask: str | None) -> Embedded | None:
     return None
 
 
-def _match_step(body: Graph, value: str) -> tuple[Bindings | None, str]:
-    for activation, step in _STEPS:
-        for pattern in (step, _select(step, Var("h"))):
-            if (found := body.match(value, pattern)) is not None:
-                return found, activation
-    return None, ""
-
-
-def _is_carried(body: Graph, output: str, inner: list[str], updated: list[str], loop: onnx.NodeProto) -> bool:
-    """Whether the output of a masked step is that of the step before; otherwise it is a constant zero.
-
-    Raises:
-        ModelError: If it is neither.
-    """
-    for _, step in _STEPS:
-        if body.match(output, step) is not None:
-            return True  # no mask
-        found = body.match(output, _select(step, Var("old")))
-        if found is None:
-            continue
-        if found["old"] == found["h"]:
-            return True
-        # The previous output is carried as a value of its own, which then becomes this output; a zero stays a zero.
-        becomes = updated[inner.index(found["old"]) - 1]
-        if becomes != found["old"] and body.match(becomes, _select(step, Var("old"))) is not None:
-            return True
-        if becomes == found["old"] and body.outer and _is_zero(body.outer, body.names[found["old"]]):
-            return False
-    raise _refusal(loop, "its output at a masked step is neither the carried state nor zero")
-
-
 def _is_zero(graph: Graph, value: str) -> bool:
-    """Whether a value consists of zeros, in any shape."""
-    node = graph.producer(value)
-    if node is not None and node.op_type == "Expand":
-        constant = graph.constant(node.input[0])
-        return constant is not None and not constant.any()
-    if node is not None and node.op_type == "ConstantOfShape":
-        return not any(onnx.numpy_helper.to_array(attribute.t).any() for attribute in node.attribute)
     constant = graph.constant(value)
     return constant is not None and not constant.any()
-
-
-def _constant(body: Graph, loop: onnx.NodeProto, value: str) -> npt.NDArray[Any]:
-    array = body.constant(value)
-    if array is None:
-        raise _refusal(loop, "its weights are not constants")
-    return array
-
-
-def _refusal(loop: onnx.NodeProto, reason: str) -> ModelError:
-    return ModelError(
-        f"layer {loop.name}: the Loop that tf2onnx made of it is not a supported recurrence: {reason}; "
-        "please report this model"
-    )

@@ -1,4 +1,4 @@
-"""Replaces the Loops and markers of a graph, and the nodes that take the last state or pool the states.
+"""Replaces the markers of a graph, and the nodes that take the last state or pool the states.
 
 tf2onnx takes the last state from all states by a Slice; a form that computes it returns it directly. Pooling is handled
 in `rnnx.rewrites.pooled_states`.
@@ -31,7 +31,7 @@ class Written:
 
     Attributes:
         states: (time, batch, units), carried over masked positions, in the order of the loop.
-        outputs: The states, or the states with zeros at masked positions if the Loop had zeros there.
+        outputs: The states, or the states with zeros at masked positions if the layer has zeros there.
         last: (batch, units), the state at the end.
         pooled: The outputs in the form's own order; None if it has no such order.
         cell: (batch, units), the cell state at the end; None if no node reads it.
@@ -53,7 +53,7 @@ def add_outputs(graph: Graph, r: Recurrence, states: str) -> str:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A model without Loops.
+    """A model without markers.
 
     Attributes:
         model: The model that is exported.
@@ -83,15 +83,12 @@ class Rewritten:
 Write: TypeAlias = Callable[[Graph, Sequence[Recurrence]], Sequence[Written]]
 
 
-def replace_loops(model: onnx.ModelProto, write: Write) -> Rewritten:
-    """Replaces every Loop and every marker by the nodes that `write` adds for its recurrence.
+def replace_recurrences(model: onnx.ModelProto, write: Write) -> Rewritten:
+    """Replaces every marker by the nodes that `write` adds for its recurrence.
 
     Args:
-        model: The model that tf2onnx made, each Loop named after its layer.
+        model: The model that `rnnx.export.convert` made.
         write: Adds the recurrences to the graph and returns one result for each, in their order.
-
-    Raises:
-        ModelError: If a Loop is not a supported recurrence; the message names the layer and the reason.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)

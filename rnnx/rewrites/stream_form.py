@@ -19,7 +19,7 @@ from rnnx.reference.streaming import CarriedState
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.masked_order import carry
 from rnnx.rewrites.recurrence import Recurrence
-from rnnx.rewrites.replace import Rewritten, Written, replace_loops
+from rnnx.rewrites.replace import Rewritten, Written, replace_recurrences
 from rnnx.rewrites.rnn_form import add_from_states, add_operator, add_weights, move_input
 from rnnx.rewrites.step_scan import write_steps
 
@@ -30,10 +30,10 @@ def replace_for_stream(model: onnx.ModelProto) -> Rewritten:
     """Replaces every recurrence by one that starts from given states.
 
     Args:
-        model: The model, as for `replace_loops`; every recurrence reads its sequence forward.
+        model: The model, as for `replace_recurrences`; every recurrence reads its sequence forward.
 
     Raises:
-        ModelError: If a Loop is not a supported recurrence, or an input or output has the name of a state.
+        ModelError: If an input or output has the name of a state.
     """
     carried: list[CarriedState] = []
 
@@ -45,7 +45,7 @@ def replace_for_stream(model: onnx.ModelProto) -> Rewritten:
             carried.extend(states)
         return written
 
-    form = replace_loops(model, write)
+    form = replace_recurrences(model, write)
     return Rewritten(form.model, form.extra, form.states, tuple(carried))
 
 

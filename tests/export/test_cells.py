@@ -31,7 +31,7 @@ from rnnx.proof.compare import ProbeBatch, compare_runtime
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.evidence import read_evidence, read_reference
 from rnnx.proof.verify import verify_file
-from rnnx.rewrites.recurrence import MARKER_DOMAIN
+from rnnx.rewrites.recurrence import MARKER_DOMAIN, MARKER_TYPE
 from rnnx.rounding.decisions import decide
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
@@ -83,7 +83,7 @@ def assert_computes_the_same(model: keras.Model) -> dict[str, Counter[str]]:
     counted = {}
     for form, rewritten in build_forms(model, network).items():
         counted[form] = operators(rewritten.model)
-        assert not counted[form].keys() & {"Loop", "Recurrence"}
+        assert not counted[form].keys() & {"Loop", MARKER_TYPE}
         assert [(opset.domain, opset.version) for opset in rewritten.model.opset_import] == [("", 13)]
         assert rewritten.model.ir_version == 8
         assert set(rewritten.states) == set(network.recurrent_nodes)

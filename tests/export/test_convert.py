@@ -1,8 +1,9 @@
-"""tf2onnx optimizes a single copy of a graph, and still goes on without an optimizer that fails."""
+"""tf2onnx optimizes a single copy of a graph, and goes on without an optimizer that fails; no recurrence is lost."""
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ import tf2onnx.optimizer
 from tf2onnx.graph import Graph
 from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
+from rnnx.errors import ModelError
+from rnnx.export import convert as converting
 from rnnx.export.convert import convert
 from rnnx.keras_models.read_network import read_network
+from rnnx.rewrites.recurrence import MARKER_TYPE
 from tests.networks import MODELS
 
 MODEL = MODELS["last state"](False)
@@ -60,6 +64,19 @@ def test_an_optimizer_that_fails_is_left_out(has_copied: list[bool], monkeypatch
     monkeypatch.setattr(TransposeOptimizer, "_optimize", fail)
     actual = count_operators()
     assert has_copied == [False, True]
-    for operator in ("Gather", "Loop", "MatMul"):
+    for operator in ("Gather", MARKER_TYPE, "MatMul"):
         assert actual[operator] == expected[operator]
-    assert actual["Loop"] == 1
+    assert actual[MARKER_TYPE] == 1
+
+
+def test_a_loop_that_is_left_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converting, "marked", lambda model, network: nullcontext())
+    with pytest.raises(ModelError, match=r"^tf2onnx left a loop or a branch in the graph: .+; please report"):
+        convert(MODEL, NETWORK)
+
+
+def test_a_recurrence_that_is_lost_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converting, "fill_markers", lambda *given: set())
+    (name,) = NETWORK.recurrent_nodes
+    with pytest.raises(ModelError, match=f"^the converted graph has no {name}; please report this model$"):
+        convert(MODEL, NETWORK)

@@ -15,12 +15,11 @@ import onnxruntime as ort
 from keras import layers
 from onnx import numpy_helper
 
-from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import stored_tensors
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.replace import replace_loops
+from rnnx.rewrites.replace import replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.runtime.session import Session
 from tests.conversions import build_forms, convert
@@ -93,43 +92,11 @@ def test_only_the_code_for_negative_ids_is_removed() -> None:
     gather = next(node for node in cleaned.graph.node if node.op_type == "Gather")
     assert gather.input[1] == "ids"
     assert "Not" not in {node.op_type for node in cleaned.graph.node}
-    with pytest.raises(ModelError, match="operator 'Loop'"):  # rnnx's own session never runs a Loop
-        Session(converted.SerializeToString(), device="cpu")
-    sessions = [ort.InferenceSession(m.SerializeToString()) for m in (converted, cleaned)]
-    (expected,), (actual,) = (session.run(None, {"ids": IDS}) for session in sessions)
+    finished = [replace_recurrences(m, write_rnn).model.SerializeToString() for m in (converted, cleaned)]
+    (expected,), (actual,) = (ort.InferenceSession(data).run(None, {"ids": IDS}) for data in finished)
     np.testing.assert_array_equal(expected, actual)
     again = remove_negative_ids(cleaned)
     assert [n.op_type for n in again.graph.node] == [n.op_type for n in cleaned.graph.node]
-
-
-def break_loop(change: str) -> onnx.ModelProto:
-    """Returns a converted model whose Loop is not a SimpleRNN any more."""
-    model = build(layers.SimpleRNN(4, name="rnn"), layers.Dense(1))
-    converted = convert(model, read_network(model))
-    loop = next(node for node in converted.graph.node if node.op_type == "Loop")
-    body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
-    if change == "activation":
-        next(node for node in body.node if node.op_type == "Tanh").op_type = "Softsign"
-    elif change == "start":
-        start = numpy_helper.from_array(np.full((1, 4), 0.5, np.float32), "start")
-        converted.graph.initializer.append(start)
-        loop.input[3] = "start"
-    elif change == "final":
-        converted.graph.node.append(onnx.helper.make_node("Identity", [loop.output[1]], ["steps"]))
-    return converted
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ("activation", r"layer rnn: .*no value that it carries is act\(x W \+ b \+ h U\)"),
-        ("start", "layer rnn: .*its state does not start at zero"),
-        ("final", "layer rnn: .*Identity reads a final value of it"),
-    ],
-)
-def test_an_unknown_loop_is_refused_with_the_reason(change: str, reason: str) -> None:
-    with pytest.raises(ModelError, match=reason):
-        replace_loops(break_loop(change), write_rnn)
 
 
 def test_two_layers_with_equal_weights_are_kept_apart() -> None:

@@ -21,7 +21,7 @@ from rnnx.onnx_file.messages import stored_tensors
 from rnnx.onnx_file.visible_states import with_states
 from rnnx.rewrites import join
 from rnnx.rewrites.embedding import remove_negative_ids
-from rnnx.rewrites.replace import Rewritten, replace_loops
+from rnnx.rewrites.replace import Rewritten, replace_recurrences
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.runtime.session import Session
 from tests.conversions import convert, require_proved
@@ -37,7 +37,7 @@ def scans(rewritten: Rewritten) -> list[str]:
 
 
 def to_scans(model: keras.Model) -> Rewritten:
-    rewritten = replace_loops(remove_negative_ids(convert(model, read_network(model))), write_scan)
+    rewritten = replace_recurrences(remove_negative_ids(convert(model, read_network(model))), write_scan)
     check(rewritten.model)
     return rewritten
 

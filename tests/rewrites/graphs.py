@@ -61,7 +61,7 @@ def check(model: onnx.ModelProto) -> None:
 
 
 def run(model: onnx.ModelProto, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Runs a checked model in onnxruntime itself: `rnnx.runtime.session` admits no Loop."""
+    """Runs a checked model in onnxruntime itself."""
     check(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

@@ -49,37 +49,3 @@ def test_the_order_and_the_names_follow_from_what_is_computed() -> None:
     names = [tensor.name for tensor in one.graph.initializer]
     assert names == ["dense/ReadVariableOp:0", "float32_1.0_scalar"]
     assert [node.name for node in one.graph.node] == ["Add__0", "dense/MatMul", "left__0", "product__0", "end"]
-
-
-def test_a_body_is_renamed_with_its_graph() -> None:
-    body = helper.make_graph(
-        [helper.make_node("Mul", ["h__7", "scale__8"], ["next__9"], name="step__1")],
-        "body",
-        [
-            helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []),
-            helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, []),
-            helper.make_tensor_value_info("h__7", FLOAT, []),
-        ],
-        [
-            helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, []),
-            helper.make_tensor_value_info("next__9", FLOAT, []),
-        ],
-        [numpy_helper.from_array(np.array(2, np.float32), "scale__8")],
-    )
-    loop = helper.make_node("Loop", ["times__1", "", "x"], ["y"], name="loop", body=body)
-    more = helper.make_node("Identity", ["two__4"], ["z"])
-    graph = helper.make_graph(
-        [loop, more],
-        "g",
-        [helper.make_tensor_value_info("x", FLOAT, [])],
-        [helper.make_tensor_value_info("y", FLOAT, []), helper.make_tensor_value_info("z", FLOAT, [])],
-        [
-            numpy_helper.from_array(np.array(3, np.int64), "times__1"),
-            numpy_helper.from_array(np.array(2, np.float32), "two__4"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    make_canonical(model.graph)
-    onnx.checker.check_model(model, full_check=True)
-    y, z = run(model, x=np.array(1, np.float32))
-    assert (float(y), float(z)) == (8.0, 2.0)

@@ -53,15 +53,6 @@ def test_the_inputs_of_an_operator_that_does_not_commute_keep_their_order() -> N
     assert graph.match("y", Op("Sub", Var("q"), Op("Neg", Var("p")))) is None
 
 
-def test_a_body_sees_the_constants_of_the_graph_around_it() -> None:
-    outer = Graph(parse("g (float[2] x) => (float[2] y) { y = Add (x, c) }", c=[1.0, 2.0]).graph)
-    body = Graph(parse("b (float[2] h) => (float[2] h) { }").graph, outer, {"inner": "c", "h": "x"})
-    for name in ("c", "inner"):
-        np.testing.assert_array_equal([1, 2], np.asarray(body.constant(name)))
-    assert body.constant("h") is None
-    assert body.constant("y") is None
-
-
 def test_a_shared_constant_is_added_once() -> None:
     graph = Graph(parse("g (float[2] x) => (float[2] y) { y = Identity (x) }").graph)
     names = [graph.shared(7), graph.shared(7), graph.shared([7]), graph.shared(7, np.float32), graph.shared([0, 7])]

@@ -15,7 +15,7 @@ import onnx
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.join import MAX_WIDTH, find_joints
 from rnnx.rewrites.recurrence import read_recurrences
-from rnnx.rewrites.replace import replace_loops
+from rnnx.rewrites.replace import replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 from tests.rewrites.graphs import add_marker, draw_weights, op_types, parse, run
@@ -69,7 +69,7 @@ X = np.random.default_rng(6).normal(size=(5, 2, 3)).astype(np.float32)
 )
 def test_layers_on_top_of_each_other_run_as_one(model: onnx.ModelProto) -> None:
     assert joints(model) == [("a+b", True)]
-    assert op_types(replace_loops(model, write_scan).model).count("Scan") == 1
+    assert op_types(replace_recurrences(model, write_scan).model).count("Scan") == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_two_directions_run_as_one_and_wide_ones_share_only_the_steps() -> None:
         graph = Graph(model.graph)
         (joint,) = find_joints(graph, read_recurrences(graph))
         assert joint.has_one_matrix == (units < MAX_WIDTH)
-        rewritten = replace_loops(model, write_scan).model
+        rewritten = replace_recurrences(model, write_scan).model
         (scan,) = (node for node in rewritten.graph.node if node.op_type == "Scan")
         products = [node.op_type for node in scan.attribute[0].g.node].count("Gemm")
         assert products == (1 if joint.has_one_matrix else 2)
@@ -150,6 +150,6 @@ def test_joint_recurrences_compute_what_an_operator_for_each_computes(model: onn
     mask = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 0]], np.bool_).T[..., None]
     inputs = {"x": X, "mask": mask, "other": mask, "lengths": np.array([5, 5])}
     given = {value.name: inputs[value.name] for value in model.graph.input}
-    alone, joint = (run(replace_loops(model, form).model, **given) for form in (write_rnn, write_scan))
+    alone, joint = (run(replace_recurrences(model, form).model, **given) for form in (write_rnn, write_scan))
     for expected, actual in zip(alone, joint, strict=True):
         np.testing.assert_allclose(expected, actual, rtol=1e-5, atol=1e-5)

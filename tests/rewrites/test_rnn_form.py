@@ -16,7 +16,7 @@ from rnnx.primitives.activations import ActivationName
 from rnnx.reference import GRU, LSTM, Recurrent, SimpleRNN, Tensor
 from rnnx.rewrites.graph import Graph
 from rnnx.rewrites.recurrence import NOT_NATIVE, ONNX_ACTIVATIONS
-from rnnx.rewrites.replace import Write, replace_loops
+from rnnx.rewrites.replace import Write, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 from tests.rewrites.graphs import add_marker, draw_weights, op_types, parse, run
@@ -63,7 +63,7 @@ KINDS = ["LSTM", "GRU", "GRU, reset after", *(a for a, name in ONNX_ACTIVATIONS.
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_marker_becomes_what_the_reference_computes(kind: str, form: str, is_masked: bool) -> None:
     model, layer = marked(kind, mask="mask" if is_masked else "")
-    rewritten = replace_loops(model, FORMS[form]).model
+    rewritten = replace_recurrences(model, FORMS[form]).model
     operator = {"L": "LSTM", "G": "GRU"}.get(kind[0], "RNN" if form == "native" else "Scan")
     assert op_types(rewritten).count(operator) == 1
     assert [opset.domain for opset in rewritten.opset_import] == [""]
@@ -76,14 +76,14 @@ def test_a_marker_becomes_what_the_reference_computes(kind: str, form: str, is_m
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "tanh", "sigmoid"])
 def test_masked_positions_are_zeros_if_the_marker_says_so(kind: str, form: str) -> None:
     model, layer = marked(kind, mask="mask", is_carried=0)
-    (actual,) = run(replace_loops(model, FORMS[form]).model, x=X, mask=MASK)
+    (actual,) = run(replace_recurrences(model, FORMS[form]).model, x=X, mask=MASK)
     states = layer.states(Tensor(X.swapaxes(0, 1).astype(np.float64), MASK[..., 0].T)).swapaxes(0, 1)
     np.testing.assert_allclose(np.where(MASK, states, 0), actual, rtol=1e-5, atol=1e-5)
 
 
 def test_a_length_is_never_zero() -> None:
     """Old onnxruntimes read out of bounds for a length of 0 (onnxruntime #28052)."""
-    rewritten = replace_loops(marked("tanh", mask="mask")[0], write_rnn).model
+    rewritten = replace_recurrences(marked("tanh", mask="mask")[0], write_rnn).model
     node = next(node for node in rewritten.graph.node if node.op_type == "RNN")
     lengths = Graph(rewritten.graph).producer(node.input[4])
     assert lengths is not None

@@ -16,7 +16,7 @@ from onnx import compose
 from rnnx.primitives.activations import ActivationName
 from rnnx.reference import GRU, LSTM, RecurrentLayer, SimpleRNN, Tensor
 from rnnx.rewrites.recurrence import NOT_NATIVE, ONNX_ACTIVATIONS
-from rnnx.rewrites.replace import Rewritten, Write, replace_loops
+from rnnx.rewrites.replace import Rewritten, Write, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan_form import write_scan
 from rnnx.rewrites.stream_form import replace_for_stream
@@ -75,7 +75,7 @@ def scan_of(form: Rewritten) -> onnx.NodeProto:
 def test_each_activation_gives_what_the_reference_computes(activation: str, kind: str, is_masked: bool) -> None:
     model, layer = marked(kind, activation, mask="mask" if is_masked else "")
     for write in FORMS.values():
-        rewritten = replace_loops(model, write).model
+        rewritten = replace_recurrences(model, write).model
         assert op_types(rewritten).count("Scan") == 1
         assert not {"RNN", "LSTM", "GRU"} & set(op_types(rewritten))
         (actual,) = run(rewritten, x=X, mask=MASK)
@@ -86,7 +86,7 @@ def test_each_activation_gives_what_the_reference_computes(activation: str, kind
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_each_activation_of_the_gates_gives_what_the_reference_computes(kind: str, activation: str) -> None:
     model, layer = marked(kind, "silu", activation, mask="mask")
-    (actual,) = run(replace_loops(model, write_rnn).model, x=X, mask=MASK)
+    (actual,) = run(replace_recurrences(model, write_rnn).model, x=X, mask=MASK)
     states = expected(layer, MASK)
     np.testing.assert_allclose(
         states / np.maximum(1, np.abs(states)), actual / np.maximum(1, np.abs(states)), atol=1e-5
@@ -96,7 +96,7 @@ def test_each_activation_of_the_gates_gives_what_the_reference_computes(kind: st
 @pytest.mark.parametrize("kind", KINDS)
 def test_masked_positions_are_zeros_if_the_marker_says_so(kind: str) -> None:
     model, layer = marked(kind, "gelu", mask="mask", is_carried=0)
-    (actual,) = run(replace_loops(model, write_rnn).model, x=X, mask=MASK)
+    (actual,) = run(replace_recurrences(model, write_rnn).model, x=X, mask=MASK)
     np.testing.assert_allclose(np.where(MASK, expected(layer, MASK), 0), actual, rtol=1e-5, atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_a_stream_starts_from_the_states_that_it_gave(kind: str, is_masked: bool
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_body_stays_whole_in_tools_that_rename_and_cut(kind: str) -> None:
     model, layer = marked(kind, "gelu", mask="mask")
-    form = replace_loops(model, write_rnn)
+    form = replace_recurrences(model, write_rnn)
     scan = scan_of(form)
     body = scan.attribute[0].g
     given = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}

@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime", reason="needs the [cpu] extra")
 import onnx
 
 from rnnx.errors import ModelError
-from rnnx.rewrites.replace import replace_loops
+from rnnx.rewrites.replace import replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.stream_form import replace_for_stream
 from tests.rewrites.graphs import add_marker, draw_weights, op_types, parse, run
@@ -40,7 +40,7 @@ def test_chunks_give_the_states_of_the_whole_sequence(operator: str, mask: str) 
     assert op_types(form.model).count(operator) == 1
     kinds = ("h", "c") if operator == "LSTM" else ("h",)
     assert [(state.input, state.output) for state in form.carried] == [(f"{kind}_in", f"{kind}_out") for kind in kinds]
-    (expected,) = run(replace_loops(model, write_rnn).model, x=X, mask=MASK)
+    (expected,) = run(replace_recurrences(model, write_rnn).model, x=X, mask=MASK)
     states = {state.input: np.zeros((3, 4), np.float32) for state in form.carried}
     chunks = []
     for start in (0, 3):
