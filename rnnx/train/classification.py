@@ -23,7 +23,7 @@ from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.language_model import pretrain
 from rnnx.train.networks import cell_of, with_shape
 from rnnx.train.recipes import TextRecipe
-from rnnx.train.task import Preparation, StageProgress, Task, choose_samples
+from rnnx.train.task import Preparation, StageProgress, Task, accuracy, choose_samples
 from rnnx.train.temperature import temper
 
 # The cost of a word in an epoch, relative to its cost in the pretraining; measured over complete IMDB epochs.
@@ -71,7 +71,9 @@ def classification(dataset: Dataset, recipe: TextRecipe, seed: int) -> Task:
         task_kind="classification",
         build=lambda: build(len(vocabulary), outputs, activation),
         loss=_cross_entropy if is_soft else loss,
-        metrics=lambda: [keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else "accuracy"],
+        metrics=lambda: [
+            keras.metrics.MeanMetricWrapper(_agree, name="accuracy") if is_soft else accuracy(outputs),
+        ],
         vocabulary=vocabulary.to_bytes(),
         vocabulary_size=len(vocabulary),
         unlabelled=unlabelled,

@@ -20,7 +20,7 @@ from rnnx.datasets import Series, SeriesDataset, split_series
 from rnnx.errors import DataError
 from rnnx.train.batches import SeriesSource
 from rnnx.train.recipes import SeriesRecipe
-from rnnx.train.task import VALIDATION_FRACTION, Task, choose_samples
+from rnnx.train.task import VALIDATION_FRACTION, Task, accuracy, choose_samples
 
 # A float32 has 24 bits. If the mean is 2^14 deviations away from zero, 14 bits are used up by the mean and 10 are left
 # for the differences, so a thousandth of a deviation is lost in the product with the folded kernel.
@@ -83,7 +83,7 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
         task_kind=dataset.task,
         build=lambda: recipe.build(dataset.features, outputs, activation),
         loss=loss,
-        metrics=lambda: [keras.metrics.R2Score(name="r2")] if is_regression else ["accuracy"],
+        metrics=lambda: [keras.metrics.R2Score(name="r2")] if is_regression else [accuracy(outputs)],
         vocabulary=None,
         vocabulary_size=0,
         samples=lambda model, seed: _samples(model, parts[1], dataset.labels, seed),

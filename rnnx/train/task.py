@@ -141,3 +141,14 @@ def choose_samples(count: int, seed: int) -> npt.NDArray[np.intp]:
     """Draws which of `count` held-out examples are recorded as samples; returns their indices in ascending order."""
     chosen = np.random.default_rng(seed).choice(count, min(_SAMPLE_COUNT, count), replace=False)
     return np.sort(chosen)
+
+
+def accuracy(outputs: int) -> keras.metrics.Metric:
+    """Returns a new metric of how many labels are right.
+
+    Keras would make the same metric of the word "accuracy", but while it traces the first step, and trace it again.
+
+    Args:
+        outputs: The outputs of the network: 1 for two labels, otherwise one for each label.
+    """
+    return (keras.metrics.BinaryAccuracy if outputs == 1 else keras.metrics.SparseCategoricalAccuracy)(name="accuracy")
