@@ -171,11 +171,13 @@ class SeriesRecipe(Recipe):
         build: Makes the network, given the number of features, of outputs, and their activation. It reads standardised
             features and, as a second input, which steps are present.
         held_out: The share of the sequences that is held out; None: a fifth.
+        most_retrained: Of at most so many sequences with labels, the network is trained again on all in the end.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
 
     held_out: float | None = None
+    most_retrained: int = 2_000
 
     @property
     def reading(self) -> ArraysConfig:
