@@ -230,7 +230,11 @@ def factorise(
     start = np.random.default_rng(0).normal(size=vocabulary_size)
     left, values, right = svds(scipy.sparse.hstack(matrices, format="csr"), rank, v0=start)
     second = (right * np.sqrt(values)[:, None]).reshape(rank, len(matrices), vocabulary_size).transpose(2, 1, 0)
-    return PairVotes(left * np.sqrt(values) / roots[0][:, None], second / roots[1][:, None, None])
+    found = PairVotes(left * np.sqrt(values) / roots[0][:, None], second / roots[1][:, None, None])
+    for table, ids in ((found.first, firsts), (found.second, seconds)):
+        # Of a word in no pair, rounding leaves something. Padding must add nothing at all.
+        table[np.setdiff1d(np.arange(vocabulary_size), ids)] = 0
+    return found
 
 
 def to_probs(logits: Floats, *, is_softmax: bool) -> Floats:
