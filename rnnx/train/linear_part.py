@@ -338,7 +338,10 @@ def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool 
         return float(loss) / count, np.concatenate([np.tensordot(both, slopes, 2), of_shift]) / count
 
     start = np.array([1.0, 0.5 if has_votes else 0.0, *np.zeros(outputs)])
-    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_OF_VOTES if has_votes else 0)]
+    bounds: list[tuple[float | None, float | None]] = [
+        (_LEAST_SHARE, _MOST_SHARE),
+        (0, _MOST_OF_VOTES if has_votes else 0),
+    ]
     bounds += [(None, None) if has_votes else (0, 0)] * outputs
     found = minimize(lose, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return _Shares(float(found[0]), float(found[1]), found[2:])

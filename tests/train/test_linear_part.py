@@ -129,7 +129,7 @@ def test_where_words_are_characters_pairs_have_votes(label_count: int, tmp_path:
     text = "我们不好了"
     (prediction,) = explainer.predictor.predict([text])
     assert prediction.label == "l1"
-    effects = {word.word: word.effect for word in explainer.explain(text, prediction, "l1").words}
+    effects = {word.word: word.effect for word in explainer.explain(text.encode(), prediction, "l1").words}
     assert effects["好"] > effects["们"]
     explainer.predictor.predict(["", "好", text * 400])
 

@@ -116,13 +116,13 @@ def few() -> SeriesDataset:
 
 
 def test_few_sequences_are_trained_on_again_with_those_that_were_held_out(few: SeriesDataset) -> None:
-    def find_whole(data: SeriesDataset, **changes: int) -> BatchSource | None:
-        return make_task(data, dataclasses.replace(SERIES, **changes), 1).whole
+    def find_whole(data: SeriesDataset, most: int = 2_000) -> BatchSource | None:
+        return make_task(data, dataclasses.replace(SERIES, most_retrained=most), 1).whole
 
     whole = find_whole(few)
     assert whole is not None
     assert len(whole.lengths) == 20
-    assert find_whole(few, most_retrained=19) is None
+    assert find_whole(few, 19) is None
     assert find_whole(dataclasses.replace(few, validation=few.train.take(np.arange(6)))) is None
     values = np.linspace(0, 1, 20, dtype=np.float32)[:, None]
     numbers = dataclasses.replace(few, train=Series(few.train.rows, values), labels=(), task="regression")
