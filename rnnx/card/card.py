@@ -28,7 +28,12 @@ from rnnx.bundle.directory import (
 from rnnx.bundle.embed import languages, read_snippet, stream_targets, targets, targets_of
 from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card_kinds import CardKind, card_kind, code
-from rnnx.card.evaluation_card import describe_evaluation, describe_linear_part, describe_temperature
+from rnnx.card.evaluation_card import (
+    describe_evaluation,
+    describe_linear_part,
+    describe_retraining,
+    describe_temperature,
+)
 from rnnx.card.usage import text_session_snippet
 from rnnx.errors import ModelError
 from rnnx.metrics.side_by_side import MeasuredModel
@@ -136,6 +141,8 @@ def _write_card(config: ModelConfig, files: Mapping[str, bytes]) -> str:
         if (part := metrics.get("linear_part", {})).get("is_used"):
             score = "F1" if config.training.best_validation_f1 is not None else "accuracy"
             parts.append(describe_linear_part(part, score, config.kind))
+        if metrics.get("retrained_on"):
+            parts.append(describe_retraining(metrics["retrained_on"], config.training.epochs))
         if metrics.get("temperature"):
             parts.append(describe_temperature(metrics, config.kind))
     if PARITY_NAME in files:

@@ -64,6 +64,20 @@ def describe_linear_part(part: dict[str, Any], score: str, unit: str) -> str:
     )
 
 
+def describe_retraining(count: int, epochs: int) -> str:
+    """Describes the last training, on what was held out as well.
+
+    Args:
+        count: The number of sequences.
+        epochs: How many epochs the first training took.
+    """
+    return (
+        f"After these {epochs} epochs, the same command trained the network again from the start, on all {count:,} "
+        "sequences, with those that were held out. The model has the weights of that training. The figures above are "
+        "those of the first one, because nothing was left to measure the second one on."
+    )
+
+
 def describe_temperature(metrics: dict[str, Any], unit: str) -> str:
     """Describes how the temperature in the head changed the validation figures.
 

@@ -122,6 +122,8 @@ class Teller:
             terminal.note(f"stopped early: validation has not improved for {flat} epochs")
         if len(fitted.history) >= self._first_epoch:
             terminal.note(f"{self._which(len(fitted.history))} took {in_words(self._ended - self._began)}")
+        if count := fitted.additions.get("retrained_on"):
+            terminal.note(f"trained again on all {count:,} sequences, with those that were held out")
         part = fitted.additions.get("linear_part")
         if part and part["is_used"]:
             scores = f"{part['validation_with']:.4f} instead of {part['validation_without']:.4f}"

@@ -14,6 +14,8 @@ from rnnx.errors import DataError, MissingExtraError
 PARQUET_MARK, ARROW_MARK = b"PAR1", b"ARROW1"
 _BATCH_ROWS = 1024
 _SAMPLE_ROWS = 100
+# A column of a row group is read in parts of this size. By default it is read whole, and a file is often one group.
+_BUFFER_BYTES = 1 << 16
 
 
 def read_parquet(file: TableFile, columns: Columns, form: TableForm) -> Table:
@@ -82,11 +84,12 @@ def _guarded(file: TableFile, batches: _Batches, wanted: Sequence[int] | None) -
 def _parquet_batches(file: TableFile, wanted: Sequence[int] | None) -> Iterator[Any]:
     import pyarrow.parquet
 
-    with file.open() as stream, pyarrow.parquet.ParquetFile(stream) as table:
+    options = {"buffer_size": _BUFFER_BYTES, "pre_buffer": False}
+    with file.open() as stream, pyarrow.parquet.ParquetFile(stream, **options) as table:
         names = table.schema_arrow.names
         yield table.schema_arrow
         chosen = None if wanted is None else [names[i] for i in wanted]
-        for batch in table.iter_batches(_BATCH_ROWS, columns=chosen):
+        for batch in table.iter_batches(_BATCH_ROWS, columns=chosen, use_threads=False):
             # With columns by name, pyarrow returns them in the order of the file.
             yield batch if chosen is None else batch.select(chosen)
 

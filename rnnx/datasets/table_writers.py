@@ -14,6 +14,8 @@ from rnnx.errors import MissingExtraError, UsageError
 from rnnx.text.tokenizer import to_bytes
 
 _BATCH_ROWS = 1024
+# The row groups of Parquet have at least this much, unpacked: the footer describes each, and is kept until the end.
+_GROUP_BYTES = 1 << 22
 
 
 class TableWriter(Protocol):
@@ -93,6 +95,8 @@ class ParquetWriter:
         self._schema, self._known = pyarrow.schema(fields), len(known)
         self._numbers = [i for i, name in enumerate(names) if i >= len(known) and name in numbers]
         self._rows: list[list[object]] = []
+        self._batches: list[Any] = []
+        self._bytes = 0
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
 
     def write(self, cells: Sequence[object]) -> None:
@@ -104,21 +108,33 @@ class ParquetWriter:
             ]
         )
         if len(self._rows) == _BATCH_ROWS:
+            self._pack()
+        if self._bytes >= _GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
         """Writes the last rows and the end of the file."""
+        self._pack()
         self._flush()
         self._writer.close()
 
-    def _flush(self) -> None:
+    def _pack(self) -> None:
+        """Turns the rows into Arrow's form, which takes less memory."""
         if self._rows:
             columns = zip(*self._rows, strict=True)
             arrays = [
                 self._pyarrow.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)
             ]
-            self._writer.write_batch(self._pyarrow.record_batch(arrays, schema=self._schema))
+            self._batches.append(self._pyarrow.record_batch(arrays, schema=self._schema))
+            self._bytes += self._batches[-1].nbytes
         self._rows = []
+
+    def _flush(self) -> None:
+        """Writes a row group."""
+        if self._batches:
+            table = self._pyarrow.Table.from_batches(self._batches)
+            self._writer.write_table(table, row_group_size=len(table))
+        self._batches, self._bytes = [], 0
 
 
 def open_writer(file: BinaryIO, ending: str, names: Sequence[str], schema: Any, numbers: Sequence[str]) -> TableWriter:

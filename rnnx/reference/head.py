@@ -10,10 +10,11 @@ states. The same layers can be applied to a sequence that has only the position 
   state. If V and c follow a mean, the mean of the logits of all positions is the logit of the network.
 - With two directions, the states are those of both layers at position t: one has read the text up to t, the other from
   the end back to t. A network that joins both last states gives its own answer at no position.
-- Any other input of the head, such as an embedding, is taken at position t as well.
+- Any other input of the head, such as an embedding, is taken at position t as well. What no recurrence has a part in,
+  such as the product of each embedding with the one before it, is computed of the whole sequence first.
 
-A network is refused if a layer of its head combines several positions in another way than by a mean, a maximum or the
-last one, or if the positions of a layer are not those of the input.
+A network is refused if a layer of its head combines several states in another way than by a mean, a maximum or the last
+one, or if the positions of a layer are not those of the input.
 
 Imports NumPy only.
 
@@ -29,7 +30,10 @@ from rnnx.primitives import Array
 from rnnx.reference.dependence import inputs_read, positions_of, reads_from_end
 from rnnx.reference.network import Given, Network, Node, cell_state_of, last_state_of
 from rnnx.reference.recurrent import Recurrent
+from rnnx.reference.shapes import zeros
 from rnnx.reference.tensor import Tensor
+
+_TIMES = (5, 7)
 
 
 class Head:
@@ -55,11 +59,12 @@ class Head:
         if not recurrent:
             raise ModelError("the network has no recurrent layer, so there is no state at a position")
         nodes = {node.name: node for node in network.nodes}
-        before = _ancestors(network, {name for layer in recurrent for name in nodes[layer].inputs})
+        shifted = _aligned(network, needed)
+        before = _ancestors(network, {name for layer in recurrent for name in nodes[layer].inputs} | shifted)
         self._nodes = [n for n in network.nodes if n.name in needed - before - set(recurrent)]
         own = {node.name for node in self._nodes}
         read = {self._end, *(name for node in self._nodes for name in node.inputs)} - own
-        is_turned = _orders(network, needed)
+        is_turned = _orders(network, needed, shifted)
         for name in sorted(read):
             if is_turned[name] is None:
                 raise ModelError(f"layer {name}: its output has no position that belongs to one of the input")
@@ -109,7 +114,28 @@ def _ancestors(network: Network, names: set[str]) -> set[str]:
     return found
 
 
-def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
+def _aligned(network: Network, needed: set[str]) -> set[str]:
+    """Finds layers without a recurrence before them that combine several positions, and give as many as there are."""
+    recurrent = set(network.recurrent_nodes)
+    mixing = {
+        node.name
+        for node in network.nodes
+        if node.name in needed - recurrent
+        and not recurrent & _ancestors(network, {node.name})
+        and positions_of(node.layer) == "mixed"
+    }
+    if not mixing or any(None not in port.shape for port in network.inputs):
+        return set()
+    for time in _TIMES:
+        try:
+            tensors = network.forward(zeros(network, time))
+        except (ValueError, IndexError):
+            return set()
+        mixing = {name for name in mixing if tensors[name].values.shape[1:2] == (time,)}
+    return mixing
+
+
+def _orders(network: Network, needed: set[str], aligned: set[str]) -> dict[str, bool | None]:
     """Says for each node whether its positions are those of the input in reverse order; None if they are others.
 
     For a recurrent layer it is the order of its states, even if its output is only the last one.
@@ -119,8 +145,11 @@ def _orders(network: Network, needed: set[str]) -> dict[str, bool | None]:
     """
     orders: dict[str, bool | None] = {port.name: False for port in network.inputs}
     states = dict(orders)
+    before = _ancestors(network, aligned)
     for node in network.nodes:
-        if node.name in needed:
+        if node.name in needed & before and positions_of(node.layer) == "mixed":
+            states[node.name] = orders[node.name] = False if node.name in aligned else None
+        elif node.name in needed:
             states[node.name], orders[node.name] = order_after(node, [orders[name] for name in node.inputs])
             orders |= dict.fromkeys((cell_state_of(node.name), last_state_of(node.name)))
     return states

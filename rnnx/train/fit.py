@@ -21,6 +21,7 @@ from rnnx.train.determinism import begin
 from rnnx.train.fast_rnn import hasten
 from rnnx.train.held_out import HeldOut, measure_held_out
 from rnnx.train.pace import Pace
+from rnnx.train.retrain import retrain
 from rnnx.train.saved_state import pack, put_state, take_state, unpack
 from rnnx.train.task import Conclusion, Extended, Preparation, Score, StageProgress, Task
 
@@ -109,7 +110,7 @@ class Fit:
     """A complete or interrupted training.
 
     Attributes:
-        model: The network as the run keeps it, with the weights of the best epoch.
+        model: The network as the run keeps it, with the weights of the best epoch or of `retrain`.
         history: One entry per complete epoch.
         best: The epoch with the highest validation score and, on a tie, the lowest validation loss. If the tags make
             spans, the F1 of the held-out spans comes first: nearly all words are outside of spans, so the share of
@@ -120,7 +121,7 @@ class Fit:
         unknown_share: `Task.unknown_share`.
         conclusion: What the held-out examples say about the network; None if the score says enough.
         held_out: How good the network is on the held-out part; None if it gives no labels.
-        additions: `Extended.figures`.
+        additions: `Extended.figures`; as `retrained_on`, the number of examples of a last training on all of them.
     """
 
     model: keras.Model
@@ -163,6 +164,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
     begin(seed)
     kept = task.build()
     model = hasten(kept)
+    start = kept.get_weights()
     source, held_out = task.parts
     if task.prepare:
         source = task.prepare(model, Preparation(seed, checkpoint, observer.on_stage))
@@ -209,6 +211,13 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
             extended = task.extend(finished, Preparation(seed, checkpoint, observer.on_stage))
         except KeyboardInterrupt:
             is_interrupted = True
+    measured = _measure(task, model if extended.model is finished else extended.model)
+    if task.whole is not None and not is_interrupted:
+        try:
+            kept.set_weights(retrain(model, task, task.whole, start, seed))
+            extended = Extended(task.finish(kept), {**extended.figures, "retrained_on": len(task.whole.lengths)})
+        except KeyboardInterrupt:
+            is_interrupted = True
     return Fit(
         extended.model,
         tuple(keeper.history),
@@ -216,7 +225,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
         is_interrupted,
         is_stopped_early=is_early and not is_interrupted,
         unknown_share=task.unknown_share,
-        held_out=_measure(task, model if extended.model is finished else extended.model),
+        held_out=measured,
         additions=extended.figures,
     )
 

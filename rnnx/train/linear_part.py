@@ -3,11 +3,15 @@
 On small data a logistic regression of words is often as good as a network, and right about other texts. The votes of
 each word (`rnnx.train.word_votes`) become a second Embedding, as wide as the network has outputs. Their sum over the
 text, divided by the root of its length, is added to the logits: it is one more input of the last Dense, whose kernel is
-the identity for it. The votes of padding and of the unknown word are 0.
+the identity for it. The votes of padding and of the unknown word are 0. Where words are single characters, pairs of
+neighbours have votes as well: the products of two further Embeddings, one read at each position and one at the next.
 
 The regression learns from the training texts, and the network has learned them by heart by then. So how much the votes
-count is fitted on the held-out texts: z = a z_network + b z_votes with the lowest cross entropy. Whether they are added
-at all is decided there, too, each text being judged with weights that were fitted without it. Imports Keras.
+count is fitted on the held-out texts: z = a z_network + b z_votes + c with the lowest cross entropy. c has a number for
+each output: under its penalty the regression names rare labels too rarely, and c gives them back some of it. Whether
+the votes are added at all is decided there, too: if the cross entropy falls, each text being judged with numbers that
+were fitted without it, and no more labels get wrong than chance explains. Macro F1 is recorded, and decides nothing.
+Imports Keras.
 """
 
 from __future__ import annotations
@@ -24,18 +28,22 @@ from keras import layers
 from rnnx.text.tokenizer import PAD_ID, Ids, TokenList
 from rnnx.train.batches import BatchSource, SoftTextSource, TextSource
 from rnnx.train.class_weights import balance
+from rnnx.train.held_out import HeldOut
 from rnnx.train.recipes import LinearSettings, TextRecipe
 from rnnx.train.task import Extended, Preparation, Task
 from rnnx.train.temperature import find_logits, require_head
 
 if TYPE_CHECKING:
-    from rnnx.train.word_votes import Floats
+    from rnnx.train.word_votes import Floats, PairVotes, Votes
 
 _STAGE = "linear-part"
 _FOLDS = 5
 # The network keeps a part. Where all held-out texts are right, the loss falls without end as the shares grow, and every
 # probability would be 0 or 1; a temperature has such a limit, too.
 _LEAST_SHARE, _MOST_SHARE = 2.0**-6, 1.0
+_MOST_OF_VOTES = 2.0
+# c is expected near 0, with this deviation. A label with a few held-out texts says little about it.
+_SHIFT_DEVIATION = 0.5
 _THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -44,13 +52,33 @@ class _Judged(NamedTuple):
 
     Attributes:
         score: The accuracy, or the micro F1 at the best common threshold if a text may have several labels.
+        macro_f1: The mean F1 of the labels; at the same threshold if a text may have several.
         loss: The mean cross entropy in nats.
         is_right: Whether each label that was given, or not given, is right.
     """
 
     score: float
+    macro_f1: float
     loss: float
     is_right: npt.NDArray[np.bool_]
+
+
+class _Shares(NamedTuple):
+    """The numbers of z = a z_network + b z_votes + c.
+
+    Attributes:
+        network: a.
+        votes: b.
+        shift: c, `(outputs,)`.
+    """
+
+    network: float
+    votes: float
+    shift: Floats
+
+    def join(self, both: Floats) -> Floats:
+        """Computes z of the logits `(2, texts, outputs)`."""
+        return np.asarray(self.network * both[0] + self.votes * both[1] + self.shift)
 
 
 class _Part(NamedTuple):
@@ -91,7 +119,8 @@ def _extend(model: keras.Model, preparation: Preparation, *, task: Task, setting
             checkpoint.save(_STAGE, 1, arrays, figures)
     if not figures["is_used"]:
         return Extended(model, {"linear_part": figures})
-    extended = add_votes(model, arrays["votes"], arrays["bias"], share=figures["network_weight"])
+    pairs = (arrays["first"], arrays["second"]) if "first" in arrays else None
+    extended = add_votes(model, arrays["votes"], arrays["bias"], share=figures["network_weight"], pairs=pairs)
     return Extended(extended, {"linear_part": figures})
 
 
@@ -99,28 +128,18 @@ def _fit(
     model: keras.Model, task: Task, settings: LinearSettings
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, float | bool]]:
     """Returns the votes as the network gets them, and what the held-out texts say."""
-    from rnnx.train.word_votes import count_words, find_features, fit_votes  # importing SciPy takes a second
+    from rnnx.train.word_votes import count_words  # importing SciPy takes a second
 
-    size, outputs = task.vocabulary_size, model.output_shape[-1]
+    outputs = model.output_shape[-1]
     is_softmax = require_head(model).activation is keras.activations.softmax
     is_balanced = bool(task.recipe.class_weights)
     train = _take(task.parts[0], outputs, is_balanced, settings)
-    counts = count_words(train.rows, size)
-    tokens = TokenList.from_bytes(task.vocabulary or b"").tokens
-    features = find_features(tokens, counts, settings.ngrams)
-    if features.shape[1] * outputs > settings.most_weights:
-        features = find_features(tokens, counts, None)
-    votes = fit_votes(
-        counts,
-        features,
-        train.targets,
-        train.weights,
-        inverse_penalty=settings.inverse_penalty,
-        is_softmax=is_softmax,
-    )
+    votes, pairs = _fit_votes(train, task, settings, is_softmax=is_softmax)
     held_out = _take(task.parts[1], outputs, is_balanced)
-    logits = find_logits(model, task.parts[1], task.recipe.batch_size)
-    both = np.stack([logits, votes.logits(count_words(held_out.rows, size))])
+    of_votes = votes.logits(count_words(held_out.rows, task.vocabulary_size))
+    if pairs is not None:
+        of_votes = of_votes + pairs.logits(held_out.rows)
+    both = np.stack([find_logits(model, task.parts[1], task.recipe.batch_size), of_votes])
     alone, together = (
         _judge(both, held_out, is_softmax=is_softmax, has_votes=has_votes) for has_votes in (False, True)
     )
@@ -128,24 +147,71 @@ def _fit(
     # The loss decides, because which of a few hundred labels are right is largely chance. Only if more of them get
     # wrong than chance explains (one standard error), the votes are left out all the same.
     is_harmless = -changed.sum() <= np.sqrt(np.abs(changed).sum())
-    share, weight = _fit_shares(both, held_out, is_softmax=is_softmax)
+    shares = _fit_shares(both, held_out, is_softmax=is_softmax)
     figures = {
-        "is_used": bool(weight > 0 and together.loss < alone.loss and is_harmless),
-        "network_weight": share,
-        "votes_weight": weight,
+        "is_used": bool(shares.votes > 0 and together.loss < alone.loss and is_harmless),
+        "has_pairs": pairs is not None,
+        "network_weight": shares.network,
+        "votes_weight": shares.votes,
         "validation_without": alone.score,
         "validation_with": together.score,
+        "validation_macro_f1_without": alone.macro_f1,
+        "validation_macro_f1_with": together.macro_f1,
         "validation_loss_without": alone.loss,
         "validation_loss_with": together.loss,
     }
-    return {
-        "votes": (weight * votes.by_word).astype(np.float32),
-        "bias": (weight * votes.bias).astype(np.float32),
-    }, figures
+    arrays = {"votes": shares.votes * votes.by_word, "bias": shares.votes * votes.bias + shares.shift}
+    if pairs is not None:
+        second = shares.votes * pairs.second
+        arrays |= {"first": pairs.first, "second": second.reshape(len(second), -1)}
+    return {name: array.astype(np.float32) for name, array in arrays.items()}, figures
+
+
+def _fit_votes(
+    train: _Part, task: Task, settings: LinearSettings, *, is_softmax: bool
+) -> tuple[Votes, PairVotes | None]:
+    """Fits the votes of the words, and those of pairs of words if the words are short."""
+    from scipy.sparse import block_diag, hstack, identity
+
+    from rnnx.train import word_votes
+
+    size, outputs = task.vocabulary_size, train.targets.shape[1]
+    most = settings.most_weights // outputs
+    counts = word_votes.count_words(train.rows, size)
+    tokens = TokenList.from_bytes(task.vocabulary or b"").tokens
+    features = word_votes.find_features(tokens, counts, settings.ngrams)
+    if features.shape[1] > most:
+        features = word_votes.find_features(tokens, counts, None)
+    pairs = np.zeros(0, np.int64)
+    rank = min(settings.pair_rank, size - 1, settings.most_weights // (size * (1 + outputs)))
+    if rank > 0 and word_votes.measure_words(tokens, counts) < settings.longest_word:
+        pairs = word_votes.find_pairs(train.rows, size, most - features.shape[1])
+    counts_of_pairs = word_votes.count_pairs(train.rows, pairs, size)
+    if len(pairs):
+        of_pairs = word_votes.weigh(identity(len(pairs), format="csr"), counts_of_pairs)
+        features = block_diag([features, of_pairs], format="csr")
+        counts = hstack([counts, counts_of_pairs], format="csr")
+    votes = word_votes.fit_votes(
+        counts,
+        features,
+        train.targets,
+        train.weights,
+        inverse_penalty=settings.inverse_penalty,
+        is_softmax=is_softmax,
+    )
+    if not len(pairs):
+        return votes, None
+    of_words = word_votes.Votes(votes.by_word[:size], votes.bias)
+    return of_words, word_votes.factorise(votes.by_word[size:], pairs, counts_of_pairs, size, rank)
 
 
 def add_votes(
-    model: keras.Model, votes: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], *, share: float = 1.0
+    model: keras.Model,
+    votes: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    *,
+    share: float = 1.0,
+    pairs: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
 ) -> keras.Model:
     """Returns a network that adds the votes of the words of a text, over the root of its length, to another's logits.
 
@@ -154,6 +220,8 @@ def add_votes(
         votes: `(words, outputs)`; those of id 0 are 0.
         bias: `(outputs,)`, added to that of the Dense.
         share: What the network's own logits are multiplied by.
+        pairs: The votes of pairs of words: `(words, rank)` for the first and `(words, outputs * rank)` for the second
+            word, as in `PairVotes`; None for none.
 
     Raises:
         ModelError: If it does not end in such a layer.
@@ -162,13 +230,29 @@ def add_votes(
     kernel, own_bias = (share * np.asarray(weight, np.float64) for weight in head.get_weights())
     (ids,) = model.inputs
     lookup = layers.Embedding(*votes.shape, name="votes")
-    length = keras.ops.sum(keras.ops.cast(ids != PAD_ID, "float32"), axis=1, keepdims=True)
-    summed = keras.ops.sum(lookup(ids), axis=1) / keras.ops.sqrt(length)
-    joined = layers.Concatenate(name="pooled_and_votes")([head.input, summed])
+    root = keras.ops.sqrt(keras.ops.sum(keras.ops.cast(ids != PAD_ID, "float32"), axis=1, keepdims=True))
+    parts = [head.input, keras.ops.sum(lookup(ids), axis=1) / root]
+    kernels = [kernel, np.eye(head.units)]
+    lookups = {lookup: votes}
+    if pairs is not None:
+        first, second = (
+            layers.Embedding(*table.shape, name=f"{place}_of_pair")
+            for table, place in zip(pairs, ("first", "second"), strict=True)
+        )
+        lookups |= {first: pairs[0], second: pairs[1]}
+        repeated = first(ids)
+        if head.units > 1:
+            repeated = layers.Concatenate(name="first_for_each_label")([repeated] * head.units)
+        before = layers.ZeroPadding1D((1, 0), name="before_the_text")(repeated)[:, :-1]
+        products = before * second(ids)
+        parts.append(keras.ops.sum(products, axis=1) / root)
+        kernels.append(np.repeat(np.eye(head.units), pairs[0].shape[1], axis=0))
+    joined = layers.Concatenate(name="pooled_and_votes")(parts)
     last = layers.Dense(head.units, activation=head.activation, name=head.name)
     extended = keras.Model(ids, last(joined), name=model.name)
-    lookup.set_weights([votes])
-    last.set_weights([np.concatenate([kernel, np.eye(head.units)]), own_bias + bias])
+    for layer, table in lookups.items():
+        layer.set_weights([table])
+    last.set_weights([np.concatenate(kernels), own_bias + bias])
     return extended
 
 
@@ -198,7 +282,7 @@ def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> _
         both: `(2, texts, outputs)`, the logits of the network and those of the votes.
         part: The held-out texts.
         is_softmax: Whether the outputs are those of a softmax.
-        has_votes: Whether the votes may count.
+        has_votes: Whether the votes may count, and a number may be added for each output.
     """
     from rnnx.train.word_votes import losses, to_probs
 
@@ -207,39 +291,57 @@ def _judge(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool) -> _
     for number in range(_FOLDS):
         is_judged = fold == number
         others = _Part([], part.targets[~is_judged], part.weights[~is_judged])
-        shares = _fit_shares(both[:, ~is_judged], others, is_softmax=is_softmax, has_votes=has_votes)
-        logits[is_judged] = np.tensordot(shares, both[:, is_judged], 1)
+        fitted = _fit_shares(both[:, ~is_judged], others, is_softmax=is_softmax, has_votes=has_votes)
+        logits[is_judged] = fitted.join(both[:, is_judged])
     loss = float(np.average(losses(logits, part.targets, is_softmax=is_softmax), weights=part.weights))
-    if is_softmax:
-        is_right = logits.argmax(axis=1) == part.targets.argmax(axis=1)
-    elif logits.shape[1] == 1:
-        is_right = (logits[:, 0] >= 0) == (part.targets[:, 0] > 0)
-    else:
-        return _judge_label_sets(to_probs(logits, is_softmax=False), part.targets > 0, loss)
-    return _Judged(float(np.average(is_right, weights=part.weights)), loss, is_right)
+    if is_softmax or logits.shape[1] == 1:
+        expected, actual = (
+            values.argmax(axis=1) if is_softmax else (values[:, 0] >= least).astype(np.int64)
+            for values, least in ((part.targets, 0.5), (logits, 0.0))
+        )
+        is_right = actual == expected
+        macro_f1 = HeldOut.of(expected, actual).macro_f1
+        return _Judged(float(np.average(is_right, weights=part.weights)), macro_f1, loss, is_right)
+    return _judge_label_sets(to_probs(logits, is_softmax=False), part.targets > 0, loss)
 
 
 def _judge_label_sets(probs: Floats, has_label: npt.NDArray[np.bool_], loss: float) -> _Judged:
     """Takes the common threshold with the highest micro F1."""
+
+    def f1(is_given: npt.NDArray[np.bool_], axis: int | None) -> npt.NDArray[np.float64]:
+        count = is_given.sum(axis=axis) + has_label.sum(axis=axis)
+        return np.asarray(2 * (is_given & has_label).sum(axis=axis) / np.maximum(count, 1))
+
     given = [probs >= threshold for threshold in _THRESHOLDS]
-    f1 = [float(2 * (is_given & has_label).sum() / max(is_given.sum() + has_label.sum(), 1)) for is_given in given]
-    best = int(np.argmax(f1))
-    return _Judged(f1[best], loss, (given[best] == has_label).ravel())
+    best = max(given, key=lambda is_given: float(f1(is_given, None)))
+    return _Judged(float(f1(best, None)), float(f1(best, 0).mean()), loss, (best == has_label).ravel())
 
 
-def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool = True) -> tuple[float, float]:
-    """Finds a and b, the shares of the network and of the votes in the logits, with the lowest loss; it is convex."""
+def _fit_shares(both: Floats, part: _Part, *, is_softmax: bool, has_votes: bool = True) -> _Shares:
+    """Finds the numbers of z = a z_network + b z_votes + c with the lowest loss; it is convex.
+
+    Without votes, only a is fitted.
+    """
     from scipy.optimize import minimize
 
     from rnnx.train.word_votes import losses, to_probs
 
-    def lose(shares: Floats) -> tuple[float, Floats]:
-        logits = np.tensordot(shares, both, 1)
+    count, outputs = part.targets.shape
+
+    def lose(flat: Floats) -> tuple[float, Floats]:
+        shares = _Shares(flat[0], flat[1], flat[2:])
+        logits = shares.join(both)
         slopes = part.weights[:, None] * (to_probs(logits, is_softmax=is_softmax) - part.targets)
         loss = part.weights @ losses(logits, part.targets, is_softmax=is_softmax)
-        count = len(part.targets)
-        return float(loss) / count, np.tensordot(both, slopes, 2) / count
+        loss += ((shares.shift / _SHIFT_DEVIATION) ** 2).sum() / 2
+        of_shift = slopes.sum(axis=0) + shares.shift / _SHIFT_DEVIATION**2
+        return float(loss) / count, np.concatenate([np.tensordot(both, slopes, 2), of_shift]) / count
 
-    bounds = [(_LEAST_SHARE, _MOST_SHARE), (0, _MOST_SHARE if has_votes else 0)]
-    found = minimize(lose, [1.0, 0.5 if has_votes else 0.0], jac=True, method="L-BFGS-B", bounds=bounds)
-    return float(found.x[0]), float(found.x[1])
+    start = np.array([1.0, 0.5 if has_votes else 0.0, *np.zeros(outputs)])
+    bounds: list[tuple[float | None, float | None]] = [
+        (_LEAST_SHARE, _MOST_SHARE),
+        (0, _MOST_OF_VOTES if has_votes else 0),
+    ]
+    bounds += [(None, None) if has_votes else (0, 0)] * outputs
+    found = minimize(lose, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return _Shares(float(found[0]), float(found[1]), found[2:])

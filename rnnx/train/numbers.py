@@ -89,7 +89,18 @@ def series(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> Task:
         samples=lambda model, seed: _samples(model, parts[1], dataset.labels, seed),
         score="r2" if is_regression else "accuracy",
         finish=lambda model: fold(model, scale, values),
+        whole=_join(dataset, recipe, train, validation),
     )
+
+
+def _join(
+    dataset: SeriesDataset, recipe: SeriesRecipe, train: SeriesSource, validation: SeriesSource
+) -> SeriesSource | None:
+    """All sequences, if they are few, have labels, and none was given for validation alone."""
+    count = len(train.rows) + len(validation.rows)
+    if dataset.task != "classification" or dataset.validation is not None or count > recipe.most_retrained:
+        return None
+    return SeriesSource([*train.rows, *validation.rows], np.concatenate([train.targets, validation.targets]))
 
 
 def _split(dataset: SeriesDataset, recipe: SeriesRecipe, seed: int) -> tuple[Series, Series]:

@@ -47,6 +47,10 @@ class LinearSettings:
         most_weights: The most weights while it is fitted; with more, n-grams are left out, and then the whole model.
         most_words: Of longer training data, evenly spaced texts are read. Words are counted as often as they occur.
         most_targets: The same for texts times labels.
+        pair_rank: The numbers per word of the votes of pairs of words; fewer if they would be more than `most_weights`
+            in all; 0 for no such votes.
+        longest_word: The votes of pairs are for texts whose mean word has fewer characters, as in scripts without
+            spaces, where each character is a word.
     """
 
     ngrams: NgramSettings = field(default_factory=NgramSettings)
@@ -55,6 +59,8 @@ class LinearSettings:
     most_weights: int = 1_500_000
     most_words: int = 20_000_000
     most_targets: int = 8_000_000
+    pair_rank: int = 64
+    longest_word: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +171,13 @@ class SeriesRecipe(Recipe):
         build: Makes the network, given the number of features, of outputs, and their activation. It reads standardised
             features and, as a second input, which steps are present.
         held_out: The share of the sequences that is held out; None: a fifth.
+        most_retrained: Of at most so many sequences with labels, the network is trained again on all in the end.
     """
 
     kind: ClassVar[ModelKind] = "sequences"
 
     held_out: float | None = None
+    most_retrained: int = 2_000
 
     @property
     def reading(self) -> ArraysConfig:

@@ -110,6 +110,7 @@ class Task:
             of `parts[0]`; None if nothing has to be prepared.
         finish: Makes the network that the run keeps from the trained network.
         extend: Adds something to this network, if the held-out part says that it helps; None if there is nothing.
+        whole: The examples of both parts, if the network is trained on all of them at the end; None if it is not.
         unknown_share: The share of the held-out texts in which no word is known, in 0..1; 0 for other kinds of data.
         measure_spans: Measures the F1 of the held-out spans, in 0..1; None if the tags are not those of spans.
         calibrate: Folds a temperature into the network that the run keeps; None if the recipe has no temperature.
@@ -133,6 +134,7 @@ class Task:
     extend: Callable[[keras.Model, Preparation], Extended] | None = None
     calibrate: Callable[[keras.Model], Tempered] | None = None
     conclude: Callable[[keras.Model], Conclusion] | None = None
+    whole: BatchSource | None = None
     unknown_share: float = 0.0
     measure_spans: Callable[[keras.Model], float] | None = None
 

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from rnnx.datasets import Columns, Listener, TableForm
+from rnnx.datasets.arrow_rows import read_parquet
 from rnnx.datasets.table_files import TableFile
+from rnnx.datasets.table_writers import open_writer
 from rnnx.datasets.tables import read_table
 from rnnx.errors import DataError, MissingExtraError, UntrustedDataError
 from tests.datasets.tables import load, load_bytes
@@ -248,3 +250,43 @@ def test_memory_does_not_grow_with_the_file(
         return peak
 
     assert measure(20_000) < measure(2_000) + (1 << 18)
+
+
+def test_a_row_group_of_parquet_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is often a single row group, which does not fit into memory."""
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the [tables] extra")
+    from pyarrow import parquet
+
+    sizes: list[int] = []
+
+    class Watched(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(-1 if size is None else size)
+            sizes.append(len(found or b""))
+            return found or b""
+
+    texts = [f"{i} {i * i}" for i in range(100_000)]
+    path = tmp_path / "t.parquet"
+    parquet.write_table(
+        pyarrow.table({"text": texts}), path, compression="none", use_dictionary=False, data_page_size=1 << 14
+    )
+    monkeypatch.setattr(TableFile, "open", lambda file: Watched(file.path))
+    table = read_parquet(TableFile(path), Columns(), TableForm())
+    assert [row.cells[0] for row in table.rows([0])] == texts
+    assert path.stat().st_size > 1_000_000
+    assert max(sizes) <= 1 << 17
+
+
+@pytest.mark.parametrize(("text", "groups"), [("short", 1), ("long " * 400, 2)])
+def test_the_row_groups_of_written_parquet_are_large(text: str, groups: int) -> None:
+    """A footer of a group for each thousand rows would grow in memory, and makes a file slow to read."""
+    pytest.importorskip("pyarrow", reason="needs the [tables] extra")
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    writer = open_writer(file, ".parquet", ["text"], None, [])
+    for i in range(5_000):
+        writer.write([f"{text}{i}"])
+    writer.close()
+    assert parquet.ParquetFile(file).metadata.num_row_groups == groups
+    assert parquet.read_table(file)["text"].to_pylist() == [f"{text}{i}" for i in range(5_000)]

@@ -17,6 +17,7 @@ from rnnx.reference import (
     Concatenate,
     Dense,
     Embedding,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Input,
@@ -31,7 +32,9 @@ from rnnx.reference import (
     RepeatVector,
     Reshape,
     Reverse,
+    Selection,
     SimpleRNN,
+    ZeroPadding1D,
     cell_state_of,
     last_state_of,
 )
@@ -185,6 +188,22 @@ def test_an_input_that_bypasses_the_recurrence_is_taken_at_the_position_too() ->
         ("logits", dense(3, UNITS + FEATURES), ("mean",)),
     )
     np.testing.assert_allclose(net.predict(IDS), Head(net).answers(IDS).mean(axis=1), rtol=0, atol=ROUNDING)
+
+
+def test_what_no_recurrence_has_a_part_in_is_computed_of_the_whole_sequence() -> None:
+    """The product of each embedding with the one before it, which a single position does not have."""
+    net = network(
+        ("embedding", embedding(1), ("ids",)),
+        ("rnn", rnn(2), ("embedding",)),
+        ("longer", ZeroPadding1D(1, 0), ("embedding",)),
+        ("shifted", GetItem((Selection("slice", 0, -1),)), ("longer",)),
+        ("pairs", Merge("multiply"), ("embedding", "shifted")),
+        ("joined", Concatenate(), ("rnn", "pairs")),
+        ("mean", GlobalAveragePooling1D(), ("joined",)),
+        ("logits", dense(3, UNITS + FEATURES), ("mean",)),
+    )
+    answers = Head(net).answers(IDS)
+    np.testing.assert_allclose(net.predict(IDS), answers.mean(axis=1), rtol=0, atol=ROUNDING)
 
 
 def test_a_lower_layer_that_reads_backwards_reverses_the_positions() -> None:

@@ -88,6 +88,52 @@ def test_the_votes_of_the_words_are_added_to_the_logits(outputs: int) -> None:
     assert copied.predict_on_batch(ids).tobytes() == extended.predict_on_batch(ids).tobytes()
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_votes_of_pairs_are_added_to_the_logits(outputs: int) -> None:
+    """Padding adds nothing, at the beginning or at the end, and a text of one word has no pair."""
+    keras.utils.set_random_seed(1)
+    model = default_network(7, outputs, "sigmoid")
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(0, 1, (7, 2)), rng.normal(0, 1, (7, outputs, 2))
+    first[[0, 2]] = second[[0, 2]] = 0
+    votes, bias = np.zeros((7, outputs), np.float32), np.zeros(outputs, np.float32)
+    pairs = first.astype(np.float32), second.reshape(7, -1).astype(np.float32)
+    extended = add_votes(model, votes, bias, pairs=pairs)
+    rows = [[1, 3, 6, 6], [1, 2, 4, 2], [1]]
+    ids = np.array([[0] * (5 - len(row)) + row + [0] for row in rows], np.int32)
+    probs = [np.asarray(each.predict_on_batch(ids), np.float64) for each in (model, extended)]
+    before, after = (np.log(each / (1 - each)) for each in probs)
+    expected = word_votes.PairVotes(first, second).logits([np.array(row, np.int32) for row in rows])
+    assert after - before == pytest.approx(expected, abs=256 * UNIT_ROUNDOFF * 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label_count", [2, 3])
+def test_where_words_are_characters_pairs_have_votes(label_count: int, tmp_path: Path) -> None:
+    """Each label has the same characters, in another order."""
+    rng = np.random.default_rng(label_count)
+    pairs = [pair.encode() for pair in ("好不", "不好", "不不")[:label_count]]
+    pool = [character.encode() for character in "我们去吃饭了今天来"]
+    rows = [
+        (b"".join([*rng.choice(pool, 5), *[pairs[i % label_count], *rng.choice(pool, 2)] * 2]), f"l{i % label_count}")
+        for i in range(1_200)
+    ]
+    fitted = train(Dataset.from_pairs("short", rows), slow_recipe(), tmp_path / "run", seed=3, observer=Observer())
+    part = fitted.additions["linear_part"]
+    assert part["is_used"]
+    assert part["has_pairs"]
+    assert part["validation_with"] > 0.95
+    assert part["validation_macro_f1_with"] > 0.95
+    export(tmp_path / "run", tmp_path / "bundle")
+    explainer = load_explainer(tmp_path / "bundle", device="cpu")
+    text = "我们不好了"
+    (prediction,) = explainer.predictor.predict([text])
+    assert prediction.label == "l1"
+    effects = {word.word: word.effect for word in explainer.explain(text.encode(), prediction, "l1").words}
+    assert effects["好"] > effects["们"]
+    explainer.predictor.predict(["", "好", text * 400])
+
+
 def test_a_network_that_has_learned_nothing_gets_it(whole: tuple[Path, Fit]) -> None:
     run, fitted = whole
     part = json.loads(read_directory(run)[METRICS_NAME])["linear_part"]

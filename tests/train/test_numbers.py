@@ -15,12 +15,13 @@ import keras
 
 from rnnx.bundle.directory import read_directory
 from rnnx.bundle.samples import series_samples_from_json
+from rnnx.card.card import write_card
 from rnnx.datasets import Dataset, Series, SeriesDataset
 from rnnx.errors import DataError, UsageError
 from rnnx.keras_models.read_network import read_network
 from rnnx.rounding.decisions import decide
-from rnnx.train.batches import SeriesSource
-from rnnx.train.fit import Observer
+from rnnx.train.batches import BatchSource, SeriesSource
+from rnnx.train.fit import Observer, fit
 from rnnx.train.numbers import Scale, fold, series
 from rnnx.train.recipes import DEFAULT, SERIES
 from rnnx.train.run import make_task, train
@@ -103,6 +104,42 @@ def test_a_regression_run_records_how_good_it_is(tmp_path: Path) -> None:
     assert samples[0].values == pytest.approx(
         answer.tolist(), abs=1e-6
     )  # half-lives are about 7 steps, so this is about an ulp
+
+
+@pytest.fixture(scope="module")
+def few() -> SeriesDataset:
+    """Sequences of three labels."""
+    x, modes = oscillations(20, 1)
+    labels, label_ids = np.unique(modes, return_inverse=True)
+    part = Series(list(x.astype(np.float32)), label_ids.astype(np.int32))
+    return SeriesDataset(name="o", labels=tuple(labels.tolist()), train=part, test=None, task="classification")
+
+
+def test_few_sequences_are_trained_on_again_with_those_that_were_held_out(few: SeriesDataset) -> None:
+    def find_whole(data: SeriesDataset, most: int = 2_000) -> BatchSource | None:
+        return make_task(data, dataclasses.replace(SERIES, most_retrained=most), 1).whole
+
+    whole = find_whole(few)
+    assert whole is not None
+    assert len(whole.lengths) == 20
+    assert find_whole(few, 19) is None
+    assert find_whole(dataclasses.replace(few, validation=few.train.take(np.arange(6)))) is None
+    values = np.linspace(0, 1, 20, dtype=np.float32)[:, None]
+    numbers = dataclasses.replace(few, train=Series(few.train.rows, values), labels=(), task="regression")
+    assert find_whole(numbers) is None
+
+
+@pytest.mark.slow
+def test_the_last_training_keeps_the_figures_of_the_first_one(few: SeriesDataset, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SERIES, epochs=2)
+    fitted = train(few, recipe, tmp_path / "run", seed=1, observer=Observer())
+    assert fitted.additions["retrained_on"] == 20
+    first = fit(dataclasses.replace(make_task(few, recipe, 1), whole=None), seed=1, observer=Observer())
+    assert (first.best, first.held_out) == (fitted.best, fitted.held_out)
+    weights = zip(first.model.get_weights(), fitted.model.get_weights(), strict=True)
+    assert not any(np.array_equal(a, b) for a, b in weights)
+    directory = read_directory(tmp_path / "run")
+    assert "on all 20 sequences" in write_card(directory.config, directory.files)
 
 
 def test_recipe_and_data_must_be_of_one_kind() -> None:
