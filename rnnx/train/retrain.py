@@ -18,10 +18,10 @@ from rnnx.train.batches import Batches, BatchSource
 from rnnx.train.class_weights import balance
 from rnnx.train.task import Task
 
-Weights = list[npt.NDArray[Any]]
 
-
-def retrain(model: keras.Model, task: Task, whole: BatchSource, start: Weights, seed: int) -> Weights:
+def retrain(
+    model: keras.Model, task: Task, whole: BatchSource, start: list[npt.NDArray[Any]], seed: int
+) -> list[npt.NDArray[Any]]:
     """Trains a network on all examples.
 
     Args:

@@ -14,7 +14,7 @@ from rnnx.train.recipes import ARTICLE, DEFAULT, RECIPES, SERIES, SeriesRecipe, 
 pytestmark = pytest.mark.train
 
 # The documents that are hashed, as rnnx 0.1.0 wrote them: the order of the keys counts. Since then, the recipe
-# `default` has another rule of the tokenizer, n-grams of words, and a linear part.
+# `default` has another rule of the tokenizer, n-grams of words, and a linear part; and `series` a last training on all.
 SETTINGS = {
     "article": '{"name": "article", "vocabulary_size": 10000, "tokenizer": {"max_length": 500, "start": true, '
     '"strip_breaks": true, "pad_to": "max_length", "padding_side": "left", "truncation_side": "left"}, '
@@ -27,12 +27,13 @@ SETTINGS = {
     '"subwords": {"shortest": 2, "longest": 4, "most": 30000, "most_per_word": 40, "most_training_words": 1000000}, '
     '"linear": {"ngrams": {"shortest": 2, "longest": 4, "most": 30000, "most_per_word": 40, '
     '"most_training_words": 1000000}, "inverse_penalty": 4.0, "least_held_out": 100, "most_weights": 1500000, '
-    '"most_words": 20000000, "most_targets": 8000000}}',
+    '"most_words": 20000000, "most_targets": 8000000, "pair_rank": 64, "longest_word": 2.0}}',
     "tagger": '{"name": "tagger", "vocabulary_size": {"words": 20000, "features": 20000, "least_word_count": 2, '
     '"least_feature_count": 3}, "words": {"features": ["SUFFIX1", "SUFFIX2", "SUFFIX3", "SUFFIX4", "PREFIX1", '
     '"PREFIX2", "PREFIX3", "SHAPE"], "max_length": 200}, "batch_size": 32, "epochs": 8, "by_length": true, '
     '"patience": 3}',
-    "series": '{"name": "series", "batch_size": 32, "epochs": 20, "by_length": true, "patience": 6}',
+    "series": '{"name": "series", "batch_size": 32, "epochs": 20, "by_length": true, "patience": 6, '
+    '"most_retrained": 2000}',
 }
 
 

@@ -108,15 +108,13 @@ def test_the_votes_of_pairs_are_added_to_the_logits(outputs: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label_count", [2, 3])
-def test_where_words_are_characters_pairs_have_votes(label_count: int, tmp_path: Path) -> None:
+def test_where_words_are_characters_pairs_have_votes(tmp_path: Path) -> None:
     """Each label has the same characters, in another order."""
-    rng = np.random.default_rng(label_count)
-    pairs = [pair.encode() for pair in ("好不", "不好", "不不")[:label_count]]
+    rng = np.random.default_rng(3)
+    pairs = [pair.encode() for pair in ("好不", "不好", "不不")]
     pool = [character.encode() for character in "我们去吃饭了今天来"]
     rows = [
-        (b"".join([*rng.choice(pool, 5), *[pairs[i % label_count], *rng.choice(pool, 2)] * 2]), f"l{i % label_count}")
-        for i in range(1_200)
+        (b"".join([*rng.choice(pool, 5), *[pairs[i % 3], *rng.choice(pool, 2)] * 2]), f"l{i % 3}") for i in range(1_200)
     ]
     fitted = train(Dataset.from_pairs("short", rows), slow_recipe(), tmp_path / "run", seed=3, observer=Observer())
     part = fitted.additions["linear_part"]
