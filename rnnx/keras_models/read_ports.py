@@ -31,9 +31,14 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
         kind = _kind_of(model, tensor)
-        if not shape or any(size is None for size in shape[1:]):
+        if not shape:
             raise ModelError(
                 f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
+            )
+        if any(size is None for size in shape[1:]):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} has an open axis besides the batch and "
+                "the time; build the model with a fixed size for it, and copy the weights with set_weights"
             )
         if any(size > MAX_SIZE for size in shape if size is not None):
             raise ModelError(

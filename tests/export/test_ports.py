@@ -181,6 +181,10 @@ def test_invalid_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
         read_network(keras.Model(ids, [probs, layers.Identity()(ids)]))
     with pytest.raises(ModelError, match=r"its output not_equal\w* is of truth values; make numbers of them"):
         read_network(keras.Model(ids, [probs, keras.ops.not_equal(ids, 0)]))
+    documents = keras.Input((None, None), name="documents")
+    each = layers.TimeDistributed(layers.SimpleRNN(3))(layers.Reshape((-1, 4, 1))(documents))
+    with pytest.raises(ModelError, match=r"documents \(None, None, None\) has an open axis besides .*fixed size"):
+        read_network(keras.Model(documents, layers.Dense(1)(layers.SimpleRNN(3)(each))))
     scalar = keras.Input((), name="scalar")
     rnn = layers.SimpleRNN(3)(layers.Reshape((1, 1))(scalar))
     with pytest.raises(ModelError, match=r"scalar \(None,\) is not a sequence"):

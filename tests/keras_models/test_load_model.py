@@ -92,6 +92,7 @@ def test_operations_between_layers_are_read_from_every_file(
     np.testing.assert_array_equal(np.asarray(model(given)), np.asarray(load_file(found, path)[0](given)))
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_the_weights_of_lora_are_a_part_of_the_kernels(tmp_path: Path) -> None:
     model = keras.Sequential(
         [keras.Input((None,), dtype="int32"), layers.Embedding(9, 4), layers.LSTM(3), layers.Dense(2)]
@@ -104,6 +105,10 @@ def test_the_weights_of_lora_are_a_part_of_the_kernels(tmp_path: Path) -> None:
     assert not any("lora" in weight.path for weight in loaded.weights)
     ids = np.arange(8).reshape(2, 4)
     np.testing.assert_allclose(np.asarray(model(ids)), np.asarray(loaded(ids)), atol=1e-5)
+    found = find_format(save_hdf5(model, tmp_path))  # this format has both
+    assert found is not None
+    with pytest.raises(ModelError, match=r"it has LoRA weights beside its kernel; save the model as \.keras"):
+        load_file(found, tmp_path / "m.h5")
 
 
 def test_another_backend_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
