@@ -83,7 +83,7 @@ def operations() -> Any:
     pooled = tf.reduce_sum(weights * y, axis=1)
     rest = tf.squeeze(tf.expand_dims(tf.tanh(pooled), 1), 1) / 2.0 + y[:, -1] - y[:, 0, :] * tf.reduce_max(y, 1)
     kept = tf.cast(tf.not_equal(x[:, :, 0], 0), tf.float32)[:, :, None]
-    return tf_keras.Model(x, layers.Dense(2)(tf.concat([rest, tf.reduce_sum(kept * y, axis=1)], axis=1)))
+    return tf_keras.Model(x, layers.Dense(2)(layers.Concatenate()([rest, tf.reduce_sum(kept * y, axis=1)])))
 
 
 def masks() -> Any:
