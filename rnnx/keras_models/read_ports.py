@@ -136,8 +136,9 @@ def unchanged(model: keras.Model, name: str) -> ModelError:
 
 def _working(model: keras.Model) -> list[Any]:
     """Returns the layers of a model, and the operations between them that compute no masks."""
-    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
-    of_masks = operations_of_masks(parts)
+    is_chain = isinstance(model, keras.Sequential)  # which has no operations, and layers that were called twice
+    parts = model.layers if is_chain else model.operations
+    of_masks = set() if is_chain else operations_of_masks(parts)
     return [part for part in parts if not isinstance(part, layers.InputLayer) and id(part) not in of_masks]
 
 
