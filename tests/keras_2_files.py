@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
@@ -74,6 +75,17 @@ def nested() -> Any:
     return tf_keras.Model([x, y], layers.Dense(2)(layers.Concatenate()([inner(x), inner(y)])))
 
 
+def operations() -> Any:
+    """Slices, arithmetic, and functions of TensorFlow between the layers."""
+    x = layers.Input((None, 3), name="a")
+    y = layers.LSTM(4, return_sequences=True)(x)
+    weights = tf.nn.softmax(layers.Dense(1)(tf.concat([2.0 * y, 1 - y], axis=-1)), axis=1)
+    pooled = tf.reduce_sum(weights * y, axis=1)
+    rest = tf.squeeze(tf.expand_dims(tf.tanh(pooled), 1), 1) / 2.0 + y[:, -1] - y[:, 0, :] * tf.reduce_max(y, 1)
+    kept = tf.cast(tf.not_equal(x[:, :, 0], 0), tf.float32)[:, :, None]
+    return tf_keras.Model(x, layers.Dense(2)(layers.Concatenate()([rest, tf.reduce_sum(kept * y, axis=1)])))
+
+
 def masks() -> Any:
     """Two masks, of which Keras 2 takes what both have, and Keras 3 what one has. It is refused."""
     x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
@@ -82,7 +94,7 @@ def masks() -> Any:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    function.__name__: function for function in (sequential, functional, branches, states, nested, masks)
+    function.__name__: function for function in (sequential, functional, branches, states, nested, operations, masks)
 }
 
 

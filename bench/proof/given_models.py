@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+# The states of a stream: `h_in`, or `lower.c_out`; those of a layer that reads backwards: `lower_h_in`. Not `enc_in`.
+_STATE = re.compile(r"(^|[._])[hc]_(in|out)$")
 
 
 def try_model(model: Path, answers: Path, out: Path, *, is_stateful: bool) -> tuple[str, float]:
@@ -84,8 +88,8 @@ def compare(path: Path, answers: Path, *, is_stateful: bool) -> float:
     return worst
 
 
-def _is_state(output: str) -> bool:
-    return output.endswith(("h_out", "c_out"))
+def _is_state(name: str) -> bool:
+    return _STATE.search(name) is not None
 
 
 def _feeds(
@@ -93,7 +97,7 @@ def _feeds(
 ) -> dict[str, npt.NDArray[Any]]:
     """Maps the inputs of a file to the arrays of Keras, by name, else in their order; states begin at zero."""
     infos = {info.name: info for info in session.get_inputs()}
-    others = [name for name in infos if name not in names and not name.endswith(("h_in", "c_in"))]
+    others = [name for name in infos if name not in names and not _is_state(name)]
     others = names if set(names) <= infos.keys() else others
     fed = dict(zip(others, given, strict=True))
     for name, info in infos.items():

@@ -43,7 +43,8 @@ def collect_from_layers(name: str, *, mask_zero: bool) -> set[str]:
     from rnnx.keras_models.read_network import read_network
     from rnnx.proof.report import ParityReport
     from tests.conversions import build_forms
-    from tests.keras_models.test_read_layers import BODIES, compare, make
+    from tests.keras_models.compared_forms import compare, make
+    from tests.keras_models.layer_bodies import BODIES
 
     plain = make_plain(make(BODIES[name](), mask_zero=mask_zero)).model
     network = read_network(plain)
@@ -70,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     known = set(known_digests())
     if options.layers:
-        from tests.keras_models.test_read_layers import CASES
+        from tests.keras_models.layer_bodies import CASES
 
         for number, (name, mask_zero) in enumerate(CASES[options.first - 1 :], options.first):
             found = collect_from_layers(name, mask_zero=mask_zero)

@@ -15,6 +15,7 @@ from rnnx.bundle.directory import TESTDATA_NAME
 from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model
+from rnnx.proof.compare import count_numbers
 from rnnx.proof.evidence import (
     SAMPLE_SIZES,
     VERSION,
@@ -50,12 +51,12 @@ def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
 
     Returns:
         The content of each file by its name, such as `testdata/test_data_set_0/input_0.pb`. There are three sets: the
-        first golden input, the last, and a batch of all that have the longest time.
+        first golden input, the last, and a batch of all that have the shapes of the longest one.
     """
     rows = [given for _, given in inputs.values()]
-    longest = max(_time(row) for row in rows)
-    longest_rows = [row for row in rows if _time(row) == longest]
-    stacked = {name: np.concatenate([row[name] for row in longest_rows]) for name in longest_rows[0]}
+    longest = longest_row(inputs)
+    alike = [row for row in rows if all(row[name].shape == values.shape for name, values in longest.items())]
+    stacked = {name: np.concatenate([row[name] for row in alike]) for name in longest}
     files = {}
     for i, given in enumerate([rows[0], rows[-1], stacked]):
         folder = f"{TESTDATA_NAME}/test_data_set_{i}"
@@ -68,7 +69,7 @@ def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
 
 def longest_row(inputs: GoldenInputs) -> NamedArrays:
     """Returns the longest of the golden inputs, a batch of one."""
-    return max((given for _, given in inputs.values()), key=_time)
+    return max((given for _, given in inputs.values()), key=count_numbers)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,7 +204,3 @@ def _golden_cases(
         )
         for i, (name, (text, given)) in enumerate(inputs.items())
     )
-
-
-def _time(given: NamedArrays) -> int:
-    return int(next(iter(given.values())).shape[1])

@@ -26,11 +26,16 @@ from rnnx.reference import (
 _PASSING = (FoldTime, GetItem, Masking, Rearrange, Reshape, TakeMask, TakePlaces, Transpose)
 # Layers that compute with the numbers are not given larger ones.
 _MOST = 1e6
+_SMALL = np.arange(8.0)
 
 
 def find_landmarks(network: Network) -> dict[str, Array]:
-    """Returns the landmarks of each input that has some, by the name of the input."""
+    """Returns the landmarks of each input that has some, by the name of the input.
+
+    Those of whole numbers at which no layer decides are small numbers: Keras cuts others off.
+    """
     found = {port.name: _of_input(network, port.name) for port in network.inputs if port.kind == "numbers"}
+    found |= {name: _SMALL for name in network.whole if found[name] is None}
     return {name: numbers for name, numbers in found.items() if numbers is not None}
 
 

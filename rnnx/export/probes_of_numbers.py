@@ -108,7 +108,7 @@ def make_number_traps(network: Network, length: int, scale: float = 1.0) -> dict
         "one step": _draw(network, shortest, normal),
         "one step more": _draw(network, shortest + 1, normal),
         "half": _draw(network, max(length // 2, shortest), normal),
-        "where the first layer is most sensitive": _draw(network, length, _sensitive(network, normal)),
+        "where the first layer is most sensitive": _draw(network, length, _sensitive(network, normal, landmarks)),
         "large": _draw(network, length, _normal(rng, 10 * scale, landmarks)),
         "small": _draw(network, length, _normal(rng, 1e-3 * scale, landmarks)),
         "the highest id, and jumps": _draw(network, length, _jumps(landmarks)),
@@ -171,7 +171,7 @@ def _normal(rng: np.random.Generator, scale: float, landmarks: Mapping[str, Arra
     return draw
 
 
-def _sensitive(network: Network, normal: Draw) -> Draw:
+def _sensitive(network: Network, normal: Draw, landmarks: Mapping[str, Array]) -> Draw:
     """Draws numbers that do not saturate the first layer, as the data of a trained network usually are.
 
     They are near the least-squares solution x of W x + b = 0. Each feature varies so much that it changes the sum of
@@ -181,7 +181,7 @@ def _sensitive(network: Network, normal: Draw) -> Draw:
     def draw(port: Input, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         readers = [node.layer for node in network.nodes if port.name == node.inputs[0]]
         weighted = [layer for layer in readers if isinstance(layer, SimpleRNN | Dense)]
-        if port.kind != "numbers" or not weighted:
+        if port.kind != "numbers" or not weighted or port.name in landmarks:
             return normal(port, shape)
         kernel, bias = (np.concatenate([getattr(layer, name) for layer in weighted], -1) for name in ("kernel", "bias"))
         centre = np.linalg.lstsq(kernel.T, -bias, rcond=None)[0]

@@ -7,7 +7,7 @@ that Keras propagates is that mask. Imports Keras.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from rnnx.reference import Input
 
 
 def mask_node_of(name: str) -> str:
-    """Returns the name of the node that makes a mask of an input of the model."""
+    """Returns the name of the node that makes a mask of an input of the model, or of what is computed for a layer."""
     return f"{name}.positions"
 
 
@@ -32,35 +32,61 @@ def find_explicit_mask(model: keras.Model, layer: Any, inputs: Mapping[str, Inpu
         inputs: The inputs of the model, by their names in Keras.
 
     Returns:
-        The name of the Embedding or Masking, or `mask_node_of` an input of the model; None if the layer has no mask, or
-        the mask that Keras propagates with its inputs.
+        The name of the Embedding or Masking; `mask_node_of` an input of the model; `mask_node_of` the layer itself if
+        its mask is a `computed_mask`; None if it has no mask, or the mask that Keras propagates with its inputs.
 
     Raises:
         ModelError: If the mask is of any other kind.
     """
     if isinstance(model, keras.Sequential):
         return None
-    tensors = keras.tree.flatten(layer.input)
-    values = [tensor for tensor in tensors if tensor.dtype != "bool"]
-    masks = [tensor for tensor in tensors if tensor.dtype == "bool"]
+    values, masks = _split(layer)
     if not masks or all(_is_propagated(mask, values) for mask in masks):
         return None
-    # A recurrence has one sequence, and its first states have no mask.
-    has_one_sequence = len(values) == 1 or isinstance(layer, layers.RNN | layers.Bidirectional)
-    if len(masks) == 1 and has_one_sequence and (name := mask_input(masks[0], inputs)) is not None:
-        return name
-    if len(masks) == 1 and len(values) == 1:
-        for source in model.layers:
-            if _masks(source) and is_same_mask(source.output._keras_mask, masks[0]):
-                return str(source.name)
-    looked_up = _looked_up(masks[0])
-    if len(masks) > 1 or len(values) > 1 or looked_up is None:
-        raise refusal(
-            layer,
-            "has an explicit mask; only the mask of an Embedding, embedding.compute_mask(ids), or of a Masking is "
-            "supported, or an input of the model, and only for a layer with one input",
-        )
-    raise refusal(layer, f"has a mask of {looked_up.name}, which is not the input of an Embedding with mask_zero")
+    if len(masks) == 1 and _has_one_sequence(layer, values):
+        if (name := mask_input(masks[0], inputs)) is not None:
+            return name
+        if len(values) == 1 and (source := _source_of(masks[0], model.layers)) is not None:
+            return source
+        if len(masks[0].shape) == 2 and masks[0].shape[1] != 1:
+            return mask_node_of(layer.name)
+    raise refusal(
+        layer,
+        "has an explicit mask that is not supported; only one of (batch, time) is, and only for a layer with one input",
+    )
+
+
+def computed_mask(layer: Any, parts: Sequence[Any]) -> Any:
+    """Returns the mask of a layer that operations of the model compute for it; None if it has none of this kind.
+
+    Args:
+        layer: The layer, which has one mask, as a recurrence has.
+        parts: All layers of its model, and the operations between them.
+    """
+    values, masks = _split(layer)
+    is_single = len(masks) == 1 and _has_one_sequence(layer, values) and len(masks[0].shape) == 2
+    if not is_single or isinstance(masks[0]._keras_history.operation, layers.InputLayer):
+        return None
+    is_known = _is_propagated(masks[0], values) or (len(values) == 1 and _source_of(masks[0], parts) is not None)
+    return None if is_known else masks[0]
+
+
+def _split(layer: Any) -> tuple[list[Any], list[Any]]:
+    """Returns the values and the masks that a layer reads."""
+    tensors = keras.tree.flatten(layer.input)
+    values = [tensor for tensor in tensors if tensor.dtype != "bool"]
+    return values, [tensor for tensor in tensors if tensor.dtype == "bool"]
+
+
+def _has_one_sequence(layer: Any, values: list[Any]) -> bool:
+    # The first states of a recurrence have no mask.
+    return len(values) == 1 or isinstance(layer, layers.RNN | layers.Bidirectional)
+
+
+def _source_of(mask: Any, parts: Sequence[Any]) -> str | None:
+    """Returns the name of the Embedding or Masking that makes a mask; None if none does."""
+    sources = [part for part in parts if _masks(part) and is_same_mask(part.output._keras_mask, mask)]
+    return str(sources[0].name) if sources else None
 
 
 def mask_input(mask: Any, inputs: Mapping[str, Input]) -> str | None:
@@ -121,15 +147,3 @@ def _is_propagated(mask: Any, values: list[Any]) -> bool:
     """
     propagated = [m for m in (getattr(tensor, "_keras_mask", None) for tensor in values) if m is not None]
     return any(is_same_mask(m, mask) for m in propagated)
-
-
-def _looked_up(mask: Any) -> Any:
-    """Returns the input of the model of which a mask is NotEqual(input, 0); None if the mask has another origin."""
-    history = mask._keras_history
-    if type(history.operation).__name__ != "NotEqual":
-        return None
-    compared, *others = history.operation._inbound_nodes[history.node_index].arguments.args
-    is_input = isinstance(
-        getattr(compared, "_keras_history", None) and compared._keras_history.operation, layers.InputLayer
-    )
-    return compared if is_input and len(others) == 1 and isinstance(others[0], int) and others[0] == 0 else None

@@ -91,6 +91,8 @@ def match_variables(
             raise ModelError(f"layer {layer!r:.60}: its weight {name} {shape} is stored {problem} in the file")
         remaining.remove(best[0])
         found.append(best[0].values)
+    if any(array.name.startswith("lora_") for array in remaining):
+        raise ModelError(f"layer {layer!r:.60}: it has LoRA weights beside its kernel; save the model as .keras")
     if remaining:
         raise ModelError(f"layer {layer!r:.60}: the file has a weight of it, {remaining[0].name!r:.60}, that it lacks")
     return found

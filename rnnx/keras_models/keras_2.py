@@ -24,6 +24,7 @@ from typing import Any
 
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.keras_2_calls import Config, convert_call, renumber
+from rnnx.keras_models.keras_2_operations import OPERATION_LAYERS, convert_operation, module_of_operation
 
 # The function of rnnx, as Keras 3 serializes it; `rnnx.keras_models.keras_2_activations` registers it.
 HARD_SIGMOID = {
@@ -119,8 +120,12 @@ class _Conversion:
         registered = value.get("registered_name")
         if isinstance(registered, str) and ">" in registered:
             return value  # a class of the user's, which is refused later
+        if name in OPERATION_LAYERS:
+            return convert_operation(value)
+        is_operation = not self._is_old and name not in MODELS and _is_operation(value)
+        module = module_of_operation(name) if is_operation else _module(value)
         converted: Config = {
-            "module": MODELS.get(name) or _module(value),
+            "module": MODELS.get(name) or module,
             "class_name": _CLASSES.get(name, name) if self._is_old else name,
             "config": self._model(name, config) if name in MODELS else self._settings(name, config),
             "registered_name": None,
@@ -158,7 +163,10 @@ class _Conversion:
                 converted[new] = value
             elif key in _ONLY:
                 if value not in (_ONLY[key], None):
-                    raise ModelError(f"{where}{key}={value!r:.20} of Keras 2 is not supported; save it without")
+                    raise ModelError(
+                        f"{where}{key}={value!r:.20} of Keras 2 is not supported; build it with {key}={_ONLY[key]}, "
+                        "and save it again"
+                    )
                 if key == "sparse" and name == "InputLayer":
                     converted[key] = False
             elif not _is_dropped(name, key, value):
@@ -199,6 +207,16 @@ def _module(value: Config) -> str:
     module = value.get("module")
     is_keras = not isinstance(module, str) or re.match(r"(tf_)?keras(\.|$)", module) is not None
     return "keras.layers" if is_keras else str(module)
+
+
+def _is_operation(value: Config) -> bool:
+    """Says whether a part of a model of Keras 3, written without its module, is an operation between layers.
+
+    An operation has a name, and says nothing of training.
+    """
+    config = value.get("config")
+    is_named = isinstance(config, dict) and "name" in config and "trainable" not in config
+    return is_named and "module" not in value and value["class_name"] != "InputLayer"
 
 
 def _is_dropped(class_name: str, key: str, value: Any) -> bool:

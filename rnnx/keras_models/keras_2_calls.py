@@ -23,7 +23,7 @@ def convert_call(class_name: str, node: list[Any]) -> Config:
     """
     if not all(isinstance(entry, list) and len(entry) in (3, 4) for entry in node):
         raise ModelError(f"its config calls a {class_name!s:.60} with something else than tensors")
-    tensors = [_tensor(entry) for entry in node]
+    tensors = [tensor_of(entry) for entry in node]
     arguments = {key: value for entry in node if len(entry) == 4 for key, value in dict(entry[3] or {}).items()}
     kwargs = {key: _tensors(value) for key, value in arguments.items()}
     if class_name in ("RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D") and len(tensors) > 1:
@@ -36,12 +36,15 @@ def _tensors(value: Any) -> Any:
     """Converts the tensors among the arguments of a call, `["lstm", 0, 1]`."""
     if isinstance(value, list):
         is_tensor = len(value) == 3 and isinstance(value[0], str) and all(isinstance(i, int) for i in value[1:])
-        return _tensor(value) if is_tensor else [_tensors(item) for item in value]
+        return tensor_of(value) if is_tensor else [_tensors(item) for item in value]
     return value
 
 
-def _tensor(entry: list[Any]) -> Config:
-    """Returns a tensor as Keras 3 writes it. Keras finds it by its history, and does not read its shape."""
+def tensor_of(entry: list[Any]) -> Config:
+    """Returns a tensor, `["lstm", 0, 1]`, as Keras 3 writes it.
+
+    Keras finds it by its history, and does not read its shape.
+    """
     return {
         "class_name": "__keras_tensor__",
         "config": {"shape": [None], "dtype": "float32", "keras_history": list(entry[:3])},

@@ -46,7 +46,9 @@ _LAYERS = frozenset(
         "GroupNormalization", "GroupQueryAttention", "Identity", "InputLayer", "IntegerLookup", "LSTM",
         "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D",
         "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute",
-        "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D",
+        "RMSNormalization", "RNN", "RandomBrightness", "RandomContrast", "RandomFlip",
+        "RandomRotation", "RandomTranslation", "RandomZoom", "ReLU", "RepeatVector", "Rescaling",
+        "Reshape", "SeparableConv1D",
         "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
         "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
         "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
@@ -82,23 +84,39 @@ _OF_VOLUMES = (
     "rnnx has sequences and images, but no volumes; use layers of one or two dimensions, in a TimeDistributed if time "
     "is one of the three, and save the model again"
 )
+_AUGMENTS = "it changes images for training; build a model of the layers after it, and export that"
 _OF_TENSORFLOW = "an operation of TensorFlow between layers; use layers of Keras instead, and save the model again"
+_OF_FRAMEWORKS = (
+    "its computation is code of another framework; replace it with layers of Keras, and save the model again"
+)
 _OF_IMAGES = "change the images before they are given to the model, and build a model of the layers after it"
-_RANDOM = "it does nothing at inference; build the model without it, and copy the weights with set_weights"
+_OF_SOUND = "compute the spectrum before the model, and give it to the model as an input"
+_HASHES_SEVERAL = "compute the ids of the pairs before the model, and give them to the model as an input"
 # What to do about a layer that stays unsupported.
 _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
     **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
-    **dict.fromkeys(("Conv3D", "ConvLSTM3D"), _OF_VOLUMES),
     "ThresholdedReLU": "it jumps, so that rounding could decide between two results; train with a ReLU",
     **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
-    **dict.fromkeys(("RandomContrast", "RandomFlip", "RandomRotation", "RandomZoom"), _RANDOM),
-    **dict.fromkeys(("SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"), _OF_TENSORFLOW),
+    **dict.fromkeys(
+        ("AugMix", "AutoContrast", "CutMix", "Equalization", "MixUp", "Pipeline", "RandAugment"), _AUGMENTS
+    ),
+    **dict.fromkeys(("RandomCrop", "Solarization"), _OF_IMAGES),
+    **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram"), _OF_SOUND),
+    "HashedCrossing": _HASHES_SEVERAL,
+    **dict.fromkeys(("JaxLayer", "FlaxLayer", "TFSMLayer", "TorchModuleWrapper"), _OF_FRAMEWORKS),
+    "TensorFlowOpLayer": _OF_TENSORFLOW,
 }
 _JUMPS = "it jumps, so that rounding could decide between two results"
 _IN_LAYER = "use the layer of Keras that does the same, and save the model again"
 _OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
 _BEFORE = "compute it before the model, and give it to the model as an input"
+_OTHER_LAYER = (
+    "it is a class of your own, whose code is not in the file, or a new one; replace it with layers of Keras that rnnx "
+    "supports, and save the model again"
+)
+_OTHER_OPERATION = "replace it with operations that rnnx supports, and save the model again"
+_VOLUMES = ("3D", "3DTranspose")
 _NO_NUMBER = "replace what is not a number before the model reads it"
 # What to do about an operation that stays unsupported.
 _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
@@ -109,7 +127,7 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
     **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
     **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
-    **dict.fromkeys(("Kron", "Outer", "Vdot", "Vstack"), _OF_BATCH),
+    **dict.fromkeys(("Kron", "Outer", "Flipud", "Vdot", "Vstack", "Vsplit"), _OF_BATCH),
     "Inner": "use ops.matmul or ops.tensordot, and save the model again",
     **dict.fromkeys(
         ("Isfinite", "Isinf", "Isnan", "NanToNum"), "replace what is not a number before the model reads it"
@@ -119,9 +137,12 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     "BroadcastTo": "use ops.repeat or ops.tile, or an operation that repeats an axis of size 1 by itself",
     "Slice": "use x[:, 2:5], which keeps the batch",
 }
+# What only training needs. Keras stores the sum of a kernel and its LoRA weights as the kernel.
+_OF_TRAINING = ("compile_config", "lora_rank", "lora_alpha")
 _NOT_FINITE = re.compile(rb"[:\[,]\s*(-?Infinity|NaN)\s*[,\]}]")
 _MODELS = re.compile(r"keras(\.src(\.engine|\.models)?(\.functional|\.sequential)?|\.models)?")
 _PARTS = re.compile(r"keras\.(src\.)?(initializers|regularizers|constraints|dtype_policies)(\.\w+)*")
+_QUANTIZED = re.compile(r"keras\.(src\.)?(quantizers\.|(dtype_policies\.)+\w*Quantized)")
 _PLAIN = ("__keras_tensor__", "__tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__")
 
 
@@ -305,16 +326,23 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
         )
     if module is None and class_name in _PLAIN:
         return
+    if class_name == "function":
+        raise ModelError(
+            f"{where}its function {value.get('config')!s:.60} is not one of Keras, and its code is not in the file; "
+            "use an activation of Keras, and save the model again"
+        )
+    if _QUANTIZED.match(f"{module}.{class_name}"):
+        raise ModelError(f"{where}it is quantized; export the model as it was before model.quantize()")
     if (module, class_name) in _ACTIVATIONS:
         return
     if (module or "").startswith("keras.src.ops."):
         if class_name not in _OPERATIONS:
-            remedy = _REMEDIES_OF_OPERATIONS.get(class_name, "nothing was exported")
+            remedy = _REMEDIES_OF_OPERATIONS.get(class_name, _OTHER_OPERATION)
             raise ModelError(f"{where}the operation {class_name!s:.60} is not supported; {remedy}")
         return
     if module == "keras.layers" or (module or "").startswith("keras.src.layers."):
         if class_name not in _LAYERS:
-            remedy = _REMEDIES.get(class_name, "nothing was exported")
+            remedy = _REMEDIES.get(class_name, _OF_VOLUMES if class_name.endswith(_VOLUMES) else _OTHER_LAYER)
             raise ModelError(f"{where}{class_name!s:.60} is of an unsupported class; {remedy}")
         require_plain_vocabulary(class_name, value.get("config"), where)
         return
@@ -335,6 +363,6 @@ def _without_compilation(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_compilation(item) for item in value]
     if isinstance(value, dict):
-        cleaned = {key: _without_compilation(item) for key, item in value.items() if key != "compile_config"}
+        cleaned = {key: _without_compilation(item) for key, item in value.items() if key not in _OF_TRAINING}
         return {**cleaned, "class_name": "__numpy__"} if cleaned.get("class_name") == "__tensor__" else cleaned
     return value

@@ -153,7 +153,8 @@ def _require_order(parts: ModelParts, model: keras.Model) -> None:
         return
     for config, part in _models(parts.config, model):
         for kind in {type(layer).__name__ for layer in part.layers}:
-            saved = [entry["config"]["name"] for entry in config["config"]["layers"] if entry["class_name"] == kind]
+            entries = [entry for entry in config["config"]["layers"] if entry["module"] in ("keras", "keras.layers")]
+            saved = [entry["config"]["name"] for entry in entries if entry["class_name"] == kind]
             loaded = [layer.name for layer in part.layers if type(layer).__name__ == kind]
             if kind != "InputLayer" and saved != loaded:
                 raise ModelError(

@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.keras_models.explicit_masks import computed_mask
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
@@ -115,12 +116,27 @@ def _values_read(layer: Any) -> list[Any]:
     return [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool"]
 
 
-def masks_read(layer: Any) -> list[Any]:
-    """Returns the masks that a layer computes with, as a Softmax does; those of other layers are masks of positions."""
+def masks_read(layer: Any, parts: Sequence[Any]) -> list[Any]:
+    """Returns the masks of a layer that operations compute for it.
+
+    A Softmax computes with its mask. The masks of most layers are those that Keras propagates, which nothing computes.
+
+    Args:
+        layer: A layer.
+        parts: All layers and operations of its model.
+    """
+    if is_operation(layer):
+        return []
     if type(layer) in (layers.MultiHeadAttention, layers.GroupQueryAttention):
         pairs = call_arguments(layer).get("attention_mask")
         return [pairs] if isinstance(pairs, keras.KerasTensor) else []
-    return keras.tree.flatten(layer.input)[1:] if type(layer) is layers.Softmax else []
+    if type(layer) is layers.Softmax:
+        masks: list[Any] = keras.tree.flatten(layer.input)[1:]
+        return masks
+    if type(layer) in (layers.Attention, layers.AdditiveAttention):
+        return []
+    mask = computed_mask(layer, parts)
+    return [] if mask is None else [mask]
 
 
 def call_arguments(layer: Any) -> dict[str, Any]:
@@ -139,7 +155,7 @@ def operations_of_masks(operations: list[Any]) -> set[int]:
     masks = {id(part): part for part in makers.values() if all(t.dtype == "bool" for t in outputs_of(part))}
     # Those that a computation of numbers reads compute numbers, too.
     read = [tensor for part in makers.values() if id(part) not in masks for tensor in inputs_of(part)]
-    read += [tensor for part in operations for tensor in masks_read(part)]
+    read += [tensor for part in operations for tensor in masks_read(part, operations)]
     while read:
         maker = makers.get(id(read.pop()))
         if maker is not None and masks.pop(id(maker), None) is not None:

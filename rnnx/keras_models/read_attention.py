@@ -21,7 +21,10 @@ from rnnx.keras_models.read_layers import float64, refusal, require
 from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
 
-_EXPLICIT = "has an explicit mask; only the masks that Keras propagates, and inputs of the model, are supported"
+_EXPLICIT = (
+    "has an explicit mask; only the masks that Keras propagates, as from an Embedding with mask_zero, and inputs of "
+    "the model are supported"
+)
 _OF_HEADS = (layers.MultiHeadAttention, layers.GroupQueryAttention)
 ATTENTIONS = (layers.Attention, layers.AdditiveAttention, *_OF_HEADS)
 

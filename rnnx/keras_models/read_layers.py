@@ -32,7 +32,8 @@ from rnnx.reference import ActivationName, Array
 # These layers do nothing at inference.
 _PASSED_OVER = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout,
-    layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
+    layers.AlphaDropout, layers.ActivityRegularization, layers.Identity, layers.RandomBrightness,
+    layers.RandomContrast, layers.RandomFlip, layers.RandomRotation, layers.RandomTranslation, layers.RandomZoom,
 )  # fmt: skip
 _ACTIVATIONS = get_args(ActivationName)
 # Why an activation of Keras stays unsupported, and what to do.

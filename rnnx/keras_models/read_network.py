@@ -16,12 +16,12 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
-from rnnx.keras_models.operation_parts import Chain, is_operation
+from rnnx.keras_models.operation_parts import Chain, is_exact, is_operation
 from rnnx.keras_models.read_attention import ATTENTIONS, read_attention
 from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding, read_masking
 from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
 from rnnx.keras_models.read_operations import read_operation
-from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, with_size
+from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, unchanged, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence
 from rnnx.keras_models.read_softmax import read_softmax
 from rnnx.reference import OUTPUT_NAME, VALUES_NAME, Input, Network, Node, cell_state_of, last_state_of
@@ -55,6 +55,9 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
         reads = tuple(source[port] for port in readers)
         has_one_mask = not is_operation(layer) and type(layer) not in (*ATTENTIONS, layers.Softmax)
         if has_one_mask and (masked := find_explicit_mask(model, layer, inputs)):
+            if masked == mask_node_of(layer.name):
+                reads, read_mask = _without_mask(layer, reads)
+                nodes.append(Node(masked, reference.AsMask(), (read_mask,)))
             nodes.append(Node(f"{layer.name}.mask", reference.TakeMask(), (reads[0], masked)))
             reads = (nodes[-1].name, *reads[1:])
         masked_input = reads[0] if not isinstance(model, keras.Sequential) and ignores_mask(layer) else None
@@ -71,6 +74,8 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
             ends_of_layer[0] = nodes[-1].name
         source |= {(layer.name, i): end for i, end in enumerate(ends_of_layer)}
     ends = read_outputs(model, source, output_names)
+    if given := [name for name, entry in inputs.items() if entry.name in ends.values()]:
+        raise unchanged(model, given[0])
     nodes = _without_unread(nodes, ends.values())
     if not any(isinstance(node.layer, reference.Recurrent) for node in nodes):
         raise ModelError(
@@ -85,11 +90,30 @@ def read_network(model: keras.Model, output_names: Sequence[str] | None = None) 
     read = {name for node in nodes for name in node.inputs}
     sized = [with_size(entry, nodes) for entry in inputs.values()]
     if unread := [entry.name for entry in sized if entry.name not in read]:
-        raise ModelError(f"model {model.name}: no layer reads its input {unread[0]}")
+        raise ModelError(f"model {model.name}: no layer reads its input {unread[0]}; build it without this input")
     if list(ends) == [OUTPUT_NAME] and ends[OUTPUT_NAME] == nodes[-1].name:
         ends = {}
-    network = Network(nodes, tuple(sized), ends)
+    integers = [tensor.name for tensor in model.inputs if "int" in tensor.dtype]
+    whole = tuple(inputs[name].name for name in integers if inputs[name].kind == "numbers")
+    network = Network(nodes, tuple(sized), ends, whole)
     return _with_last_states(network)
+
+
+def _without_mask(layer: Any, reads: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Takes the mask that operations compute for a layer out of the nodes that it reads; returns both.
+
+    Raises:
+        ModelError: If rounding could decide what the mask is.
+    """
+    tensors = keras.tree.flatten(layer.input)
+    (place,) = (i for i, tensor in enumerate(tensors) if tensor.dtype == "bool")
+    if not is_exact(tensors[place]):
+        raise refusal(
+            layer,
+            "has a mask of computed numbers, where rounding could decide; compute it from inputs of the model by "
+            "comparisons",
+        )
+    return (*reads[:place], *reads[place + 1 :]), reads[place]
 
 
 def _with_last_states(network: Network) -> Network:

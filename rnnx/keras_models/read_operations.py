@@ -64,7 +64,9 @@ def read_operation(operation: Any) -> list[LayerOrChain]:
         raise refusal(operation, "is of an unsupported class")
     for tensor in (*inputs_of(operation), *outputs_of(operation)):
         if tensor.dtype not in (_TYPES if name in _OF_ANY_TYPE else _TYPES[:1]):
-            raise refusal(operation, f"computes with numbers of type {tensor.dtype}; only float32 is supported")
+            raise refusal(
+                operation, f"computes with numbers of type {tensor.dtype}; turn them into float32 before, with ops.cast"
+            )
     if any(len(tensor.shape) < 1 for tensor in outputs_of(operation)):
         raise refusal(operation, "has a result without the axis of the batch, which is not supported")
     readings = reader(operation)
@@ -184,7 +186,7 @@ def _compares(name: Any) -> OperationReader:
             raise refusal(
                 operation,
                 "compares a computed value, where rounding could decide; only what comes from an input or an "
-                "Embedding unchanged may be compared",
+                "Embedding unchanged may be compared: put the numbers out, and compare them after the model",
             )
         first, second = arguments_of(operation)
         if len(inputs_of(operation)) == 2:
@@ -240,7 +242,9 @@ def _read_constant_choice(operation: Any, condition: Any, others: list[Any]) -> 
 def _read_cast(operation: Any) -> reference.Layer:
     (before,), (after,) = inputs_of(operation), outputs_of(operation)
     if after.dtype == "bool" or (before.dtype == "float32" and after.dtype != "float32"):
-        raise refusal(operation, f"turns numbers of type {before.dtype} into {after.dtype}, which is not supported")
+        raise refusal(
+            operation, f"turns numbers of type {before.dtype} into {after.dtype}; give the model such an input instead"
+        )
     # TensorFlow returns the tensor itself, with its mask, if there is nothing to do.
     return reference.Activation("linear") if before.dtype == after.dtype else reference.ApplyFunction("linear")
 

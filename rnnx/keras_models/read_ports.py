@@ -18,7 +18,7 @@ from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.operation_parts import is_operation, masks_read, operations_of_masks, outputs_of
-from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, InputKind, Node
 
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.
@@ -31,9 +31,14 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
         kind = _kind_of(model, tensor)
-        if not shape or any(size is None for size in shape[1:]):
+        if not shape:
             raise ModelError(
                 f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
+            )
+        if any(size is None for size in shape[1:]):
+            raise ModelError(
+                f"model {model.name}: its input {tensor.name} {tensor.shape} has an open axis besides the batch and "
+                "the time; build the model with a fixed size for it, and copy the weights with set_weights"
             )
         if any(size > MAX_SIZE for size in shape if size is not None):
             raise ModelError(
@@ -68,9 +73,14 @@ def _is_looked_up(model: keras.Model, tensor: Any) -> bool:
     folds = [layer for layer in readers if isinstance(layer, Fold)]
     after = [node.operation for fold in folds for node in fold._outbound_nodes]
     readers = [layer for layer in [*readers, *after] if isinstance(layer, layers.Layer) and not isinstance(layer, Fold)]
-    if len({isinstance(layer, layers.Embedding) for layer in readers}) > 1:
-        raise refusal(readers[0], f"reads {tensor.name}, which an Embedding reads too; this is not supported")
-    return bool(readers) and isinstance(readers[0], layers.Embedding)
+    tables = [layer for layer in readers if isinstance(layer, layers.Embedding)]
+    others = [layer for layer in readers if layer not in tables and not is_passed_over(layer)]
+    if tables and others:
+        raise refusal(
+            others[0],
+            f"reads {tensor.name} as numbers, and an Embedding looks it up; make two inputs of it",
+        )
+    return bool(tables)
 
 
 def with_size(entry: Input, nodes: list[Node]) -> Input:
@@ -97,23 +107,38 @@ def read_outputs(model: keras.Model, source: Mapping[Port, str], names: Sequence
     for part in working:
         if any(len(tensor.shape) < 2 and any(tensor is end for end in model.outputs) for tensor in outputs_of(part)):
             raise refusal(part, "gives a single number of each row, without an axis; keep an axis, as x[:, None] does")
-    if any(id(tensor) not in owner for tensor in model.outputs):
+    for tensor in model.outputs:
+        if id(tensor) in owner:
+            continue
+        if any(tensor is given for given in model.inputs):
+            raise unchanged(model, tensor.name)
+        if tensor.dtype == "bool":
+            raise ModelError(
+                f"model {model.name}: its output {tensor._keras_history.operation.name} is of truth values; make "
+                "numbers of them with keras.ops.cast, or leave it out"
+            )
         raise ModelError(
             f"model {model.name}: an output should come from one of its layers, and this layer should be used once"
         )
     ports = [owner[id(tensor)] for tensor in model.outputs]
     if len(set(ports)) < len(ports):
-        raise ModelError(f"model {model.name}: two of its outputs are the same tensor")
+        raise ModelError(f"model {model.name}: two of its outputs are the same tensor; put it out once")
     if len(ports) == 1:
         return {OUTPUT_NAME: source[ports[0]]}
     names = names or [f"{name}_{i}" if i else name for name, i in ports]
     return dict(zip(names, (source[port] for port in ports), strict=True))
 
 
+def unchanged(model: keras.Model, name: str) -> ModelError:
+    """Returns the error for an output that is an input of the model."""
+    return ModelError(f"model {model.name}: an output is its input {name}, which no layer changes; leave it out")
+
+
 def _working(model: keras.Model) -> list[Any]:
     """Returns the layers of a model, and the operations between them that compute no masks."""
-    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
-    of_masks = operations_of_masks(parts)
+    is_chain = isinstance(model, keras.Sequential)  # which has no operations, and layers that were called twice
+    parts = model.layers if is_chain else model.operations
+    of_masks = set() if is_chain else operations_of_masks(parts)
     return [part for part in parts if not isinstance(part, layers.InputLayer) and id(part) not in of_masks]
 
 
@@ -140,7 +165,7 @@ def read_wiring(model: keras.Model, inputs: Mapping[str, Input]) -> Iterator[tup
         # propagated.
         tensors = keras.tree.flatten(layer.input)
         if not is_operation(layer):
-            read = {id(tensor) for tensor in masks_read(layer)} & owner.keys()
+            read = {id(tensor) for tensor in masks_read(layer, working)} & owner.keys()
             tensors = [tensor for tensor in tensors if tensor.dtype != "bool" or id(tensor) in read]
         if not tensors:
             raise refusal(layer, "computes with truth values; make numbers of them with keras.ops.cast first")

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from rnnx.proof.cuts import compare_alone, missing_cuts, names_of_cuts
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Given, Network, Node, Recurrent, cell_state_of
+from rnnx.reference import Array, Given, NamedArrays, Network, Node, Recurrent, cell_state_of
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
 from rnnx.rounding.row_parts import row_parts, take_rows
@@ -56,6 +56,11 @@ class ProbeBatch:
         """The number of steps of the longest input."""
         arrays = self.given.values() if isinstance(self.given, Mapping) else [self.given]
         return max(int(values.shape[1]) for values in arrays)
+
+
+def count_numbers(given: NamedArrays) -> int:
+    """Counts the numbers of all inputs, by which batches of one row are ordered: each input may have its own time."""
+    return sum(values.size for values in given.values())
 
 
 @dataclass(frozen=True, eq=False)

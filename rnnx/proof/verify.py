@@ -19,7 +19,7 @@ from rnnx.bundle.metadata import METADATA_KEY, read_metadata
 from rnnx.errors import ModelError
 from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.compare import ProbeBatch
+from rnnx.proof.compare import ProbeBatch, count_numbers
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.decide_once import decide_once
 from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
@@ -152,9 +152,10 @@ def _batches(evidence: Evidence, network: Network) -> list[ProbeBatch]:
     given = [case.given(network) for case in cases]
     names = [case.name for case in cases]
     texts = [to_bytes(case.text or "") for case in cases]
-    longest = max(given, key=lambda inputs: next(iter(inputs.values())).shape[1])
-    shapes = {name: values.shape for name, values in longest.items()}
+    shapes = {name: values.shape for name, values in max(given, key=count_numbers).items()}
     if network.masks_zero:
+        # Each input has its own longest row: that of a decoder may be another one than that of its encoder.
+        shapes = {name: max(inputs[name].shape for inputs in given) for name in shapes}
         given_wide = [{name: _widened(values, shapes[name]) for name, values in inputs.items()} for inputs in given]
     else:
         given_wide = given

@@ -105,11 +105,14 @@ class Network:
         nodes: The layers.
         inputs: The inputs, in the order of those of the file.
         outputs: The name of the node for each output name; empty if the only output is that of the last node.
+        whole: The inputs of numbers that Keras reads as integers. It is known when a model is exported; files do not
+            need it.
     """
 
     nodes: Sequence[Node]
     inputs: tuple[Input, ...] = (Input(),)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
     @property
     def ends(self) -> dict[str, Node]:

@@ -63,6 +63,14 @@ def three_outputs() -> keras.Model:
     return keras.Model(ids, [label, states, layers.Dense(3, activation="softmax", name="tags")(states)])
 
 
+def image_and_words() -> keras.Model:
+    """The first input has a fixed size, so its rows say nothing of the length; the second is of whole numbers."""
+    image, marks, words = keras.Input((4, 3), name="image"), keras.Input((1,), dtype="int32", name="marks"), text_ids()
+    first = layers.Dense(5)(layers.Concatenate()([layers.Flatten()(image), keras.ops.cast(marks, "float32")]))
+    states = layers.LSTM(5, return_sequences=True)(layers.Embedding(20, 4)(words), initial_state=[first, first])
+    return keras.Model([image, marks, words], layers.Dense(4, activation="softmax")(states))
+
+
 # The model, its task, the shapes of its inputs and outputs without the batch, and values to run.
 MODELS: dict[str, tuple[Callable[[], keras.Model], str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "regression": (regression, "values", {"x": (None, 4)}, {"values": (2,)}, {"x": SERIES}),
@@ -74,6 +82,13 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], str, dict[str, Any], dict[str
         {"words": (None,), "series": (None, 4)},
         {"probs": (1,)},
         {"words": IDS, "series": SERIES},
+    ),
+    "an image, a number and words": (
+        image_and_words,
+        "tagging",
+        {"image": (4, 3), "marks": (1,), "words": (None,)},
+        {"probs": (None, 4)},
+        {"image": SERIES[:, :4, :3], "marks": IDS[:, :1].astype(np.float32), "words": IDS},
     ),
     "three outputs": (
         three_outputs,
@@ -160,6 +175,16 @@ def test_invalid_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
         read_network(keras.Model([ids, unread], probs))
     with pytest.raises(ModelError, match="two of its outputs are the same"):
         read_network(keras.Model(ids, [probs, probs]))
+    with pytest.raises(ModelError, match="an output is its input words, which no layer changes; leave it out"):
+        read_network(keras.Model(ids, [probs, ids]))
+    with pytest.raises(ModelError, match=r"an output is its input words, which .*; leave it out"):
+        read_network(keras.Model(ids, [probs, layers.Identity()(ids)]))
+    with pytest.raises(ModelError, match=r"its output not_equal\w* is of truth values; make numbers of them"):
+        read_network(keras.Model(ids, [probs, keras.ops.not_equal(ids, 0)]))
+    documents = keras.Input((None, None), name="documents")
+    each = layers.TimeDistributed(layers.SimpleRNN(3))(layers.Reshape((-1, 4, 1))(documents))
+    with pytest.raises(ModelError, match=r"documents \(None, None, None\) has an open axis besides .*fixed size"):
+        read_network(keras.Model(documents, layers.Dense(1)(layers.SimpleRNN(3)(each))))
     scalar = keras.Input((), name="scalar")
     rnn = layers.SimpleRNN(3)(layers.Reshape((1, 1))(scalar))
     with pytest.raises(ModelError, match=r"scalar \(None,\) is not a sequence"):

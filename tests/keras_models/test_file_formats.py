@@ -225,7 +225,7 @@ DANGEROUS: dict[str, tuple[Callable[[Any], None], str]] = {
     "a class of the user's": (model_of("Mine>Pool", "p"), "layer 'p': its class, Mine>Pool, is not a class of Keras"),
     "an operation of TensorFlow": (
         model_of("TFOpLambda", "tf.nn.relu"),
-        "layer 'tf.nn.relu': TFOpLambda .* operation of TensorFlow",
+        "layer 'tf.nn.relu': an operation of TensorFlow .*use layers of Keras",
     ),
     "a layer that reads a file": (
         model_of("TFSMLayer", "s", filepath="/"),

@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
     ),
     "a function": (
         with_setting("activation", {"module": "builtins", "class_name": "function", "config": "eval"}),
-        "builtins, function: code from outside",
+        "layer 'rnn': its function eval is not one of Keras, and its code is not in the file",
     ),
     "a class of the user's": (
         with_layer(module="mine", class_name="Layer", config={"name": "own"}, registered_name="mine>Layer"),

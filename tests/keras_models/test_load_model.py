@@ -73,6 +73,44 @@ def test_a_file_of_keras_3_is_the_same_model(save: Callable[[keras.Model, Path],
     assert data == (path.read_bytes() if save is save_packed else load_file(found, path)[1])
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("save", [save_hdf5, save_pair])
+def test_operations_between_layers_are_read_from_every_file(
+    save: Callable[[keras.Model, Path], Path], tmp_path: Path
+) -> None:
+    """Keras itself cannot load the `.h5` file, which names the operations without their modules."""
+    x = keras.Input((5, 3), name="x")
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(layers.Masking()(x))  # saved as NotEqual and Any
+    weights = keras.ops.softmax(layers.Dense(1)(y[..., 1:5] * 2 + 1), axis=1)
+    model = keras.Model(
+        x, layers.Dense(2)(keras.ops.sum(weights * y, axis=1) - keras.ops.max(keras.ops.erf(y), axis=1))
+    )
+    path = save(model, tmp_path)
+    found = find_format(path)
+    assert found is not None
+    given = np.where(np.arange(5)[:, None] == 2, 0, X)
+    np.testing.assert_array_equal(np.asarray(model(given)), np.asarray(load_file(found, path)[0](given)))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_the_weights_of_lora_are_a_part_of_the_kernels(tmp_path: Path) -> None:
+    model = keras.Sequential(
+        [keras.Input((None,), dtype="int32"), layers.Embedding(9, 4), layers.LSTM(3), layers.Dense(2)]
+    )
+    for layer in (model.layers[0], model.layers[2]):
+        layer.enable_lora(2)
+        layer.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in layer.get_weights()])
+    model.save(tmp_path / "m.keras")
+    loaded = load_keras((tmp_path / "m.keras").read_bytes(), "m.keras")
+    assert not any("lora" in weight.path for weight in loaded.weights)
+    ids = np.arange(8).reshape(2, 4)
+    np.testing.assert_allclose(np.asarray(model(ids)), np.asarray(loaded(ids)), atol=1e-5)
+    found = find_format(save_hdf5(model, tmp_path))  # this format has both
+    assert found is not None
+    with pytest.raises(ModelError, match=r"it has LoRA weights beside its kernel; save the model as \.keras"):
+        load_file(found, tmp_path / "m.h5")
+
+
 def test_another_backend_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UsageError, match="Keras was imported with the backend jax; rnnx needs tensorflow: set KERAS_"):

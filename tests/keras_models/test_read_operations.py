@@ -20,8 +20,9 @@ from onnx import numpy_helper
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
 from tests.conversions import build_forms
+from tests.keras_models.compared_forms import compare, make, worst
+from tests.keras_models.layer_bodies import BODIES, ids_of
 from tests.keras_models.parts import Body, last, rnn, square
-from tests.keras_models.test_read_layers import BODIES, compare, ids_of, make, worst
 
 pytestmark = [
     pytest.mark.train,
