@@ -153,11 +153,19 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
 ACTORS = """
 import sys, pyarrow, ray
 from pyarrow import parquet
-from rnnx.engines import ArrowPredictor
+from rnnx.engines.ray_data import answer_dataset
+from rnnx.errors import UsageError
 reviews, out = sys.argv[1:]
 ray.init(log_to_driver=False)
-options = {"batch_format": "pyarrow", "batch_size": 200, "compute": ray.data.ActorPoolStrategy(size=1)}
-answers = ray.data.read_parquet(reviews).map_batches(ArrowPredictor, fn_constructor_args=("imdb", "review"), **options)
+reviews = ray.data.read_parquet(reviews)
+for actors in (2, 3):  # both CPUs, which leaves none for reading, and more than there are
+    try:
+        answer_dataset(reviews, "imdb", "review", actors=actors)
+    except UsageError as error:
+        assert str(error).startswith(f"{actors} actors: the Ray cluster has 2 CPUs, and reading needs one"), error
+    else:
+        raise AssertionError(actors)
+answers = answer_dataset(reviews, "imdb", "review", batch_rows=200)
 parquet.write_table(pyarrow.concat_tables(ray.get(answers.to_arrow_refs())), out)
 """
 
