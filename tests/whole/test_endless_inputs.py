@@ -72,7 +72,7 @@ def test_the_lines_after_a_long_bad_one_are_still_answered(tmp_path: Path, monke
     path.write_bytes(b"\0" * (17 << 20) + b"\ngood\n")
     items = [item for item in read_lines([str(path)]) if item is not None]
     assert [item.text for item in items] == [None, b"good"]
-    monkeypatch.setattr(text_files_module, "_MOST_SKIPPED_BYTES", 1 << 20)
+    monkeypatch.setattr(text_files_module, "MOST_SKIPPED_BYTES", 1 << 20)
     items = [item for item in read_lines([str(path)]) if item is not None]
     assert [item.text for item in items] == [None]
     assert str(items[0].error).endswith("; nothing after it was read")
