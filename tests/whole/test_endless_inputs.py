@@ -106,6 +106,10 @@ def test_a_pipe_is_no_data_set(pipe: Path, capsys: Capture) -> None:
         assert "a pipe or a device, not a file" in capsys.readouterr().err
     with pytest.raises(DataError, match="a pipe or a device, not a file"):
         load_dataset(str(pipe))
+    for ending in (".npy", ".npz"):
+        os.mkfifo(pipe.with_suffix(ending))
+        assert run(["infer", "--model", str(BUNDLES / "sensor"), str(pipe.with_suffix(ending))]) == 1
+        assert "a pipe or a device, not a file" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ctrl_c")
