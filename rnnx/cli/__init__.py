@@ -19,7 +19,7 @@ from rnnx.cli import terminal
 from rnnx.cli.examples import epilog
 from rnnx.cli.grouped_help import GroupedCommand
 from rnnx.cli.interrupts import interruption
-from rnnx.cli.memory_limit import find_memory_limit, guard_memory
+from rnnx.cli.memory_limit import exit_process, find_memory_limit, guard_memory, reserve_blas
 from rnnx.cli.mistakes import describe, require_command
 from rnnx.errors import (
     DeviceError,
@@ -91,7 +91,7 @@ def main() -> None:
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     guard_memory()
     interruption.install()
-    sys.exit(run(sys.argv[1:]))
+    exit_process(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
@@ -139,12 +139,14 @@ def _run(arguments: list[str]) -> int:
 def _call(arguments: list[str]) -> int:
     # If a limit of memory keeps OpenBLAS from starting its threads, it sends the process a SIGINT, as if somebody had
     # pressed Ctrl-C. NumPy reads this when it is imported. Only a training gains from more threads.
-    if arguments[:1] != ["train"]:
+    if arguments[:1] != ["train"] or find_memory_limit() is not None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         is_command = bool(arguments) and not arguments[0].startswith("-")
         if is_command:
             require_command(arguments[0], COMMANDS)
+        if arguments[:1] == ["train"]:
+            reserve_blas()
         # typer builds all commands that it has, which takes longer than a short run; so it gets only the one to be run.
         app = make_app(arguments[:1] if is_command else COMMANDS)
         # typer handles Ctrl-C itself: it raises Abort, and prints nothing.

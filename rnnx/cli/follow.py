@@ -15,6 +15,7 @@ from rnnx.cli.answers import describe_label, label_cells
 from rnnx.errors import UsageError
 from rnnx.files.read import open_stdin
 from rnnx.infer.stream import Stream, StreamAnswer, open_stream
+from rnnx.infer.text_files import MOST_SKIPPED_BYTES, zero_error
 from rnnx.text.tokenizer import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
@@ -47,27 +48,42 @@ class Follower:
         self._source = source
         self._top = top
         self._as_jsonl = as_jsonl
-        self._feed = self._feed_text if stream.config.kind == "texts" else self._feed_numbers
+        self._is_text = stream.config.kind == "texts"
+        self._feed = self._feed_text if self._is_text else self._feed_numbers
 
     def follow(self, file: BinaryIO) -> None:
-        """Reads a file to its end: a text by lines or pieces of long lines, numbers by lines of whole positions."""
-        number = 1
+        """Reads a file to its end: a text by lines or pieces of long lines, numbers by lines of whole positions.
+
+        A text is not read on after its first zero byte, and numbers not after a line without an end.
+        """
+        number, begin = 1, 0
         while piece := file.readline(_MOST_LINE_BYTES):
             is_cut = len(piece) == _MOST_LINE_BYTES and not piece.endswith(b"\n")
+            if self._is_text and (at := piece.find(b"\0")) >= 0:
+                self._fail(number, f"{zero_error(begin + at)}; nothing after it was read")
+                return
+            begin += len(piece)
             if number == 1:
                 piece = piece.removeprefix(BYTE_ORDER_MARK)
             try:
                 answers = list(self._feed(piece, is_cut=is_cut))
             except ValueError as error:
-                self.failed_count += 1
-                terminal.error(f"{self._source}:{number}: {error}")
-                if self._as_jsonl:
-                    self._write_json(number, {"status": "error", "error": str(error)})
+                self._fail(number, str(error))
+                if is_cut and not self._is_text:
+                    if not _skip_line(file):
+                        return
+                    number += 1
             else:
                 self._write(number, answers)
             number += piece.endswith(b"\n")
         if (answer := self._stream.finish()).words:  # the last piece was cut, and its last word held back
             self._write(number, [answer])
+
+    def _fail(self, number: int, reason: str) -> None:
+        self.failed_count += 1
+        terminal.error(f"{self._source}:{number}: {reason}")
+        if self._as_jsonl:
+            self._write_json(number, {"status": "error", "error": reason})
 
     def _feed_text(self, piece: bytes, *, is_cut: bool) -> Iterator[StreamAnswer]:
         answer = self._stream.feed(piece)
@@ -121,6 +137,18 @@ class Follower:
 
     def _write_json(self, number: int, item: dict[str, Any]) -> None:
         terminal.write_json({"source": self._source, "line": number, **item}, indent=None)
+
+
+def _skip_line(file: BinaryIO) -> bool:
+    """Reads the rest of a line; returns False if it has no end that is worth looking for."""
+    skipped = 0
+    while piece := file.readline(_MOST_LINE_BYTES):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            return True
+        if skipped > MOST_SKIPPED_BYTES:
+            return False
+    return True
 
 
 def follow(model: str, source: str, device: Device, threshold: float, top: int, *, as_jsonl: bool) -> int:

@@ -237,13 +237,10 @@ class _Stdout:
 @contextmanager
 def _open(out: Path | None) -> Iterator[BinaryIO]:
     """Opens a file that is there when the block has ended, and not if it fails or is killed; or stdout."""
-    from rnnx.files.publish import temporary_folder
+    from rnnx.files.publish import open_whole
 
     if out is None:
         yield cast("BinaryIO", _Stdout())
         return
-    with temporary_folder(out.parent, out.name) as folder:
-        place = folder / out.name
-        with place.open("wb") as file:
-            yield file
-        place.replace(out)
+    with open_whole(out) as file:
+        yield file

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import mmap
 import os
 import signal
+import sys
 from typing import NoReturn
 
 from rnnx.cli import terminal
@@ -22,6 +24,8 @@ _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 # The signals by which a library ends a process that lacks memory: of its own accord, and by reading what is not there.
 _ENDED_BY_A_LIBRARY = ("SIGABRT", "SIGSEGV", "SIGBUS")
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
+# OpenBLAS takes 32 MB for its products, and SciPy's parts that load it take less than the rest of this.
+_BLAS_BYTES = 128 << 20
 
 
 def find_memory_limit() -> int | None:
@@ -66,6 +70,38 @@ def guard_memory() -> None:
     except BlockingIOError:
         ended_by_itself = False
     _end(code, limit, ended_by_itself=ended_by_itself)
+
+
+def reserve_blas() -> None:
+    """Lets the OpenBLAS of SciPy take its memory while there is some; where memory is not limited, does nothing.
+
+    It takes it once and keeps it. If there is none left when it is loaded or first used, it asks again for ever.
+
+    Raises:
+        LowMemoryError: If there is too little memory.
+    """
+    if find_memory_limit() is None:
+        return
+    try:
+        mmap.mmap(-1, _BLAS_BYTES).close()
+        from scipy.linalg.blas import dgemm
+    except ModuleNotFoundError:
+        return
+    except (OSError, MemoryError) as error:
+        raise LowMemoryError from error
+    square = [[1.0] * 64] * 64
+    dgemm(1.0, square, square)
+
+
+def exit_process(code: int) -> NoReturn:
+    """Exits with a code; where memory is limited, a failure leaves nothing to Python but the handlers of `atexit`.
+
+    A process without memory fails to take its modules apart, and Python prints an empty MemoryError for each.
+    """
+    if code == 0 or find_memory_limit() is None:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _die_with_the_parent() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.datasets.archives import require_no_bomb
+from rnnx.datasets.archives import require_no_bomb, require_regular
 from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.npy import FileArray, PythonObjectsError, open_array
 from rnnx.datasets.series import Numbers, Series, SeriesDataset, SeriesTask
@@ -115,10 +115,11 @@ def open_npz(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[dict[str,
         The open arrays by key, until the context ends.
 
     Raises:
-        DataError: If it is not a `.npz` file or is damaged, or a wanted array holds Python objects.
+        DataError: If it is not a `.npz` file, or is a pipe or damaged, or a wanted array holds Python objects.
         UntrustedDataError: If the arrays unpack to much more than the size of the file.
         OSError: If the file cannot be read.
     """
+    require_regular(path)
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             raise DataError("not a .npz file; numpy.savez writes one", path)

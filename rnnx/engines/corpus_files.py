@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnnx.datasets.archives import require_regular
 from rnnx.engines.arrow_predictor import import_pyarrow
 from rnnx.errors import DataError, MissingExtraError, UsageError
 
@@ -144,11 +145,13 @@ def file_size(path: str) -> FileSize:
     """Looks up the size of a file and when it was written.
 
     Raises:
-        DataError: If there is no such file.
+        DataError: If there is no such file, or it is a pipe or a device.
     """
     try:
         system, place = open_place(path)
         info = system.get_file_info(place)
+        if not is_remote(path):
+            require_regular(Path(path))
     except OSError as error:
         raise DataError(f"cannot be read ({error})", path) from error
     if not info.is_file:

@@ -27,6 +27,8 @@ SpanKind: TypeAlias = Literal["row groups", "lines", "file"]
 # The ending of a shard, by the ending of the file that it answers. Others become JSON lines.
 _SHARD_ENDINGS = {".parquet": ".parquet", ".csv": ".csv", ".tsv": ".tsv", ".tab": ".tsv"}
 _BLOCK_BYTES = 1 << 16
+# The longest line, as in other tables (`rnnx.datasets.table_text`).
+_MOST_LINE_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -119,23 +121,31 @@ def read_lines(task: CorpusTask) -> bytes:
     """Reads the lines that begin in a span; the next span begins after the last one.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: If the file cannot be read, or a line has 128 MB or more.
     """
     try:
         with open_input(task.path) as file:
-            begin = _end_of_line(file, task.start - 1) if task.start else 0
-            end = _end_of_line(file, task.stop - 1)
+            begin = _end_of_line(file, task.start - 1, task.stop) if task.start else 0
+            if begin is None or begin >= task.stop:
+                return b""
+            end = _end_of_line(file, task.stop - 1, task.stop + _MOST_LINE_BYTES)
+            if end is None:
+                most = _MOST_LINE_BYTES >> 20
+                raise DataError(f"a line of {most} MB or more (a file of zeros, or without line ends?)", task.path)
             file.seek(begin)
-            return bytes(file.read(max(0, end - begin)))
+            return bytes(file.read(end - begin))
     except OSError as error:
         raise damage(task.path, error) from error
 
 
-def _end_of_line(file: Any, place: int) -> int:
-    """The place after the first line break at or after a place; the end of the file if there is none."""
+def _end_of_line(file: Any, place: int, most: int) -> int | None:
+    """The place after the first line break at or after a place, or the end of the file; None if that is after `most`.
+
+    A file that changes while it is read may end before the place.
+    """
     file.seek(place)
-    while block := file.read(_BLOCK_BYTES):
+    while place < most and (block := file.read(_BLOCK_BYTES)):
         if (found := block.find(b"\n")) >= 0:
             return place + int(found) + 1
         place += len(block)
-    return place
+    return None if place >= most else place

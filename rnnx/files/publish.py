@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from rnnx.files.locks import lock_folder
 
@@ -90,6 +91,27 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         lock.release()
 
 
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file for writing, which is there whole when the block ends, or stays as it was if the block fails.
+
+    A link is followed; a device or a pipe is written to.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    target = Path(os.path.realpath(path))  # Path.resolve raises another error for a link that leads in a circle
+    with temporary_folder(target.parent, target.name) as folder:
+        place = folder / target.name
+        with place.open("wb") as file:
+            yield file
+        place.replace(target)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes a file whole, or leaves what was there; a device or a pipe is written to.
 
@@ -97,13 +119,8 @@ def write_file(path: Path, data: bytes) -> None:
         OSError: If it cannot be written; it names the path.
     """
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-            return
-        target = Path(os.path.realpath(path))  # Path.resolve raises another error for a link that leads in a circle
-        with temporary_folder(target.parent, target.name) as folder:
-            (folder / target.name).write_bytes(data)
-            (folder / target.name).replace(target)
+        with open_whole(path) as file:
+            file.write(data)
     except OSError as error:
         # The error of a write to a full disk has no file name, so the path is added.
         raise OSError(error.errno, error.strerror, str(path)) from error

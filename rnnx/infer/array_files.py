@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import InputConfig
+from rnnx.datasets.archives import require_regular
 from rnnx.datasets.npy import FileArray, open_array
 from rnnx.datasets.npz import no_pickle, open_npz
 from rnnx.errors import DataError
@@ -69,6 +70,7 @@ def _read(reader: ArrayReader, source: str) -> Iterator[Any]:
             yield from _read_csv(_only_input(reader), data)
         case ".npy":
             port = _only_input(reader)
+            require_regular(path)
             with path.open("rb") as file:
                 with no_pickle(None, "this file"):
                     values = open_array(file, os.fstat(file.fileno()).st_size)

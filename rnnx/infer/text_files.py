@@ -37,7 +37,7 @@ _WINDOW_BYTES = 32 << 20
 _FIRST_WINDOW = 1 / 8
 _CHUNK_BYTES = 1 << 16
 # So much of a line that cannot be read is skipped to find the next line. A file of zeros has none.
-_MOST_SKIPPED_BYTES = 256 << 20
+MOST_SKIPPED_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ class _Lines:
     @property
     def is_hopeless(self) -> bool:
         """Whether a line that cannot be read goes on for so long that nothing after it is looked for."""
-        return self._text.size > _MOST_SKIPPED_BYTES and self._text.is_refused
+        return self._text.size > MOST_SKIPPED_BYTES and self._text.is_refused
 
     def feed(self, chunk: bytes) -> Iterator[Item]:
         """Takes a chunk of at most 64 kB; yields the lines that it ends."""
@@ -313,7 +313,7 @@ def _item(source: str, line: int | None, text: bytes | ReadText, empty: str | No
     if (what := name_document(text)) is not None:
         return Item(source, line, None, _no_text_error(what))
     if (at := text.find(b"\0")) >= 0:
-        return Item(source, line, None, _zero_error(at))
+        return Item(source, line, None, zero_error(at))
     try:
         text.decode()
     except UnicodeDecodeError as error:
@@ -329,7 +329,7 @@ def _long_item(source: str, line: int | None, text: ReadText) -> Item:
             source, line, None, f"longer than {MOST_WHOLE_BYTES >> 20} MB, the most that is read whole; split the text"
         )
     if text.zero_at is not None:
-        return Item(source, line, None, _zero_error(text.zero_at))
+        return Item(source, line, None, zero_error(text.zero_at))
     warning = None if text.invalid_at is None else _utf8_warning(text.invalid_at)
     return Item(source, line, None, warning, encoded=Encoded(*text.encoding))
 
@@ -338,7 +338,8 @@ def _no_text_error(what: str) -> str:
     return f"not a text: {what}; this model reads texts: save it as plain text (.txt)"
 
 
-def _zero_error(at: int) -> str:
+def zero_error(at: int) -> str:
+    """Why a text with a zero byte at an offset in bytes has no answer."""
     return f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)"
 
 

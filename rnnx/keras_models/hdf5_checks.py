@@ -46,6 +46,13 @@ def open_hdf5(data: bytes, part: str) -> Iterator[Any]:
         raise ModelError(f"{part} is damaged ({one_line(error, 200)})") from error
 
 
+def count_numbers(file: Any) -> int:
+    """Counts the numbers in all arrays of an open `h5py.File`."""
+    counts: list[int] = []
+    file.visititems(lambda _, item: counts.append(getattr(item, "size", None) or 0))
+    return sum(counts)
+
+
 def read_text(file: Any, name: str) -> str | None:
     """Reads an attribute that is a single text; None if the file has no such attribute.
 

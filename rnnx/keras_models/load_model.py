@@ -6,9 +6,11 @@ by layer are assigned here, by the names of the layers, because Keras assigns th
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from rnnx.errors import ModelError, UsageError, one_line
 from rnnx.keras_models import keras_2_activations  # noqa: F401  # registers a function that a file may name
 from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.file_formats import FileFormat
-from rnnx.keras_models.hdf5_checks import open_hdf5
+from rnnx.keras_models.hdf5_checks import count_numbers, open_hdf5
 from rnnx.keras_models.hdf5_weights import match_variables, read_layer_groups
 from rnnx.keras_models.keras_file import read_keras_file
 from rnnx.keras_models.model_parts import ModelParts, pack
@@ -39,6 +41,8 @@ _PER_POSITION = (
     *_JOINING, layers.Activation, layers.BatchNormalization, layers.Dense, layers.Dropout, layers.LayerNormalization,
     layers.SpatialDropout1D, layers.TimeDistributed,
 )  # fmt: skip
+# So many weights more than a file stores may be made, as those of a layer that Keras makes twice.
+_MOST_FURTHER_WEIGHTS = 1 << 20
 # Layers that do not read masked positions.
 _HEEDS_MASK = (layers.RNN, layers.Bidirectional, layers.GlobalAveragePooling1D)
 
@@ -90,7 +94,10 @@ def _require_keras() -> None:
 
 def _load(parts: ModelParts, name: str) -> keras.Model:
     try:
-        model = _load_packed(parts) if parts.group is None else _load_by_name(parts)
+        with open_hdf5(parts.weights, "the file of its weights") as file:
+            count = count_numbers(file)
+        with _weights_at_most(2 * count + _MOST_FURTHER_WEIGHTS):
+            model = _load_packed(parts) if parts.group is None else _load_by_name(parts)
         if parts.is_of_keras_2:
             _require_order(parts, model)
             _require_masks(model)
@@ -99,6 +106,26 @@ def _load(parts: ModelParts, name: str) -> keras.Model:
     except Exception as error:  # Keras passes on any exception of the broken part
         raise ModelError(f"{name}: Keras cannot load it: {_shorten(one_line(error, 1_000_000))[:300]}") from error
     return model
+
+
+@contextmanager
+def _weights_at_most(most: int) -> Iterator[None]:
+    """Makes a config of more weights an error, before Keras has made them; it would fill any memory."""
+    add_weight = layers.Layer.add_weight
+    count = 0
+
+    def add(layer: Any, *args: Any, shape: Any = None, **options: Any) -> Any:
+        nonlocal count
+        count += math.prod(shape or ()) if isinstance(shape, tuple | list | None) else 1
+        if count > most:
+            raise ModelError(f"its config has more weights than the file stores, as in the layer {layer.name!r:.60}")
+        return add_weight(layer, *args, shape=shape, **options)
+
+    layers.Layer.add_weight = add
+    try:
+        yield
+    finally:
+        layers.Layer.add_weight = add_weight
 
 
 def _load_packed(parts: ModelParts) -> keras.Model:

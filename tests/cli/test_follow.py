@@ -14,6 +14,7 @@ import pytest
 
 import rnnx
 from rnnx.bundle.directory import read_directory
+from rnnx.cli import follow as follow_module
 from rnnx.cli import run
 from rnnx.cli.follow import Follower
 from rnnx.infer.stream import Stream
@@ -96,6 +97,39 @@ def test_a_line_without_end_is_answered_in_pieces(
     feed(monkeypatch, b"x" * 65_536)
     assert run(["infer", "--model", str(streaming_bundle), "--follow", "-"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", [(), ("--jsonl",)])
+def test_a_text_is_not_read_on_after_its_first_zero_byte(
+    form: tuple[str, ...], streaming_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    feed(monkeypatch, b"a wonderful film\nand\0more\ngreat\n")
+    assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", *form]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: -:2: not a text: a zero byte at offset 20 ")
+    assert len(out.splitlines()) == 1 + len(form)
+    with Path("/dev/zero").open("rb") as zeros:
+        monkeypatch.setattr("rnnx.cli.follow.open_stdin", lambda: zeros)
+        assert run(["infer", "--model", str(streaming_bundle), "--follow", "-", *form]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: -:1: not a text: a zero byte at offset 0 ")
+    assert err.count("\n") == 1
+    assert len(out.splitlines()) == len(form)
+
+
+def test_the_rest_of_a_long_line_of_numbers_is_no_line(
+    stream_bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    command = ["infer", "--model", str(stream_bundles["sensor"]), "--follow", "-", "--jsonl"]
+    feed(monkeypatch, b"1,2,3\n" + b"1,2,3," * 20_000 + b"1,2,3\n4,5,6\n")
+    assert run(command) == 1
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(item["line"], item["status"]) for item in items] == [(1, "ok"), (2, "error"), (3, "ok")]
+    monkeypatch.setattr(follow_module, "MOST_SKIPPED_BYTES", 1 << 20)
+    with Path("/dev/zero").open("rb") as zeros:
+        monkeypatch.setattr("rnnx.cli.follow.open_stdin", lambda: zeros)
+        assert run(command) == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_follow_without_a_streaming_file_or_with_other_inputs_is_refused(tmp_path: Path, capsys: Capture) -> None:

@@ -173,6 +173,8 @@ def test_a_limit_of_memory_is_one_line_that_names_it(
         (LONG_COMMANDS[1], 'exec "$@" >/dev/full', 1, "error: stdout: No space left on device"),
         (LONG_COMMANDS[0], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
         (LONG_COMMANDS[1], 'ulimit -v 150000; exec "$@"', 1, "error: too little memory"),
+        # With this, there is no memory for the threads of SciPy's OpenBLAS while Keras is imported.
+        (LONG_COMMANDS[0], 'ulimit -v 1500000; exec "$@"', 1, "error: too little memory"),
         # With this, TensorFlow is imported, and then ends the process.
         (LONG_COMMANDS[0], 'ulimit -v 1600000; exec "$@"', 1, "error: too little memory"),
         (LONG_COMMANDS[1], 'ulimit -v 1600000; exec "$@"', 1, "error: too little memory"),

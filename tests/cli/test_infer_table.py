@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,21 @@ def test_a_request_that_makes_no_sense_is_refused(
     assert message in capsys.readouterr().err
     assert names_in(reviews.parent) == ["reviews.csv"]
     assert reviews.read_text(encoding="utf-8") == REVIEWS
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_a_link_is_followed_and_a_pipe_is_written_to(reviews: Path, tmp_path: Path) -> None:
+    command = ["infer", str(reviews), "--text-column", "text", "--out"]
+    (tmp_path / "link.csv").symlink_to("answers.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert run([*command, str(tmp_path / "link.csv")]) == 0
+    reader = os.open(tmp_path / "pipe.csv", os.O_RDONLY | os.O_NONBLOCK)
+    assert run([*command, str(tmp_path / "pipe.csv")]) == 0
+    assert os.read(reader, 1 << 16) == (tmp_path / "answers.csv").read_bytes()
+    os.close(reader)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "pipe.csv").is_fifo()
+    assert names_in(tmp_path) == ["answers.csv", "link.csv", "pipe.csv", "reviews.csv"]
 
 
 def test_a_table_that_breaks_off_leaves_the_old_answers(tmp_path: Path, capsys: Capture) -> None:

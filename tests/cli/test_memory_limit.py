@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from rnnx.cli import memory_limit
+from rnnx.errors import LowMemoryError
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v")
 
 BEGIN = """
@@ -89,6 +92,56 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"  # nobody may have waited for it yet
+
+
+IN_PIECES = """
+import atexit
+from rnnx.cli.memory_limit import exit_process
+
+class Library:
+    def __del__(self):
+        sys.stderr.write("in pieces")
+
+library = Library()
+atexit.register(sys.stderr.write, "at the end")
+"""
+
+
+@pytest.mark.parametrize(("code", "said"), [(3, "at the end"), (0, "at the endin pieces")])
+def test_a_failure_takes_nothing_apart(code: int, said: str) -> None:
+    process = begin(f"{IN_PIECES}exit_process({code})")
+    assert process.communicate(timeout=60)[1] == said
+    assert process.returncode == code
+
+
+IN_SCIPY = """
+from rnnx.cli.memory_limit import reserve_blas
+reserve_blas()
+from scipy.linalg.blas import dgemm
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+square = [[1.0] * 300] * 300
+resource.setrlimit(resource.RLIMIT_AS, (used + 8_000_000, resource.RLIM_INFINITY))
+print(dgemm(1.0, square, square)[0, 0])
+"""
+
+
+def test_the_products_of_scipy_do_not_wait_for_memory() -> None:
+    pytest.importorskip("scipy", reason="needs the [train] extra")
+    process = begin("os.environ['OPENBLAS_NUM_THREADS'] = '1'\n" + IN_SCIPY)
+    try:
+        out, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (0, "300.0\n"), error
+
+
+def test_too_little_memory_for_products_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_limit, "_BLAS_BYTES", 1 << 60)
+    memory_limit.reserve_blas()
+    monkeypatch.setattr(memory_limit, "find_memory_limit", lambda: 1 << 40)
+    with pytest.raises(LowMemoryError):
+        memory_limit.reserve_blas()
 
 
 def test_a_process_without_a_limit_has_no_child() -> None:

@@ -1,6 +1,6 @@
 """Kills workers, actors, executors and main processes at random moments, and counts what goes wrong.
 
-    python -m tests.engines.kills [--kills 5] [--only PART_OF_A_NAME]
+    python -m tests.engines.kills [--kills 5] [--only PART_OF_A_NAME] [--patience 1]
 
 It runs the tests of kills in this folder. Each test kills one process, runs the same command again, and checks that
 every id is there once and that nothing temporary is left. The moments are others each time; the seed is printed, and
@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Multiplies the seconds after which a test gives up waiting for a process.
+PATIENCE = float(os.environ.get("RNNX_PATIENCE", "1"))
 
 
 def moments(count: int) -> list[int]:
@@ -78,8 +81,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5, help="the number of kills of each victim")
     parser.add_argument("--only", default="", help="run only the tests whose names have this part")
+    parser.add_argument("--patience", type=float, default=1, help="wait so many times as long, on a busy machine")
     given = parser.parse_args()
     os.environ["RNNX_KILLS"] = str(given.kills)
+    os.environ["RNNX_PATIENCE"] = str(given.patience)
     seed = os.environ.setdefault("RNNX_SEED", str(random.randrange(1_000_000)))  # noqa: S311  # no secret
     counts = Counts()
     chosen = f"kill_ and ({given.only})" if given.only else "kill_"

@@ -16,13 +16,14 @@ import pytest
 
 import rnnx
 from tests.engines.corpora import require_answers, require_odd_answers, write_corpus, write_lines, write_odd_texts
-from tests.engines.kills import kill, moments
+from tests.engines.kills import PATIENCE, kill, moments
 
 pytest.importorskip("ray", reason="needs the [ray] extra")
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]  # Ray's own warnings
 
 ROOT = Path(rnnx.__file__).parents[1]
 ROWS = 2000
+SECONDS = 180 * PATIENCE
 Record = Callable[[str, object], None]
 
 
@@ -52,7 +53,7 @@ def command(out: Path, *arguments: object) -> list[str]:
 
 def infer(environment: dict[str, str], out: Path, *arguments: object) -> tuple[int, str]:
     done = subprocess.run(  # noqa: S603  # ours
-        command(out, *arguments), env=environment, capture_output=True, text=True, check=False, timeout=180
+        command(out, *arguments), env=environment, capture_output=True, text=True, check=False, timeout=SECONDS
     )
     return done.returncode, done.stderr
 
@@ -128,7 +129,7 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     with log.open("wb") as stream:
         words = command(tmp_path / "out", *paths, "--workers", 2)
         process = subprocess.Popen(words, env=cluster, stderr=stream)  # noqa: S603  # ours
-    end = time.monotonic() + 90
+    end = time.monotonic() + SECONDS / 2
     while not workers_of(cluster["RNNX_TEST"]):
         assert time.monotonic() < end, log.read_text(encoding="utf-8")
         time.sleep(0.05)
@@ -137,7 +138,7 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     if victim == "worker":
         while not any(kill(pid, "Ray worker", record_property) for pid in workers_of(cluster["RNNX_TEST"])):
             assert process.poll() is None, "no worker was met"
-        assert process.wait(180) == 0, log.read_text(encoding="utf-8")
+        assert process.wait(SECONDS) == 0, log.read_text(encoding="utf-8")
     else:
         kill(process.pid, "Ray main process", record_property)
         process.wait()
@@ -153,11 +154,19 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(
 ACTORS = """
 import sys, pyarrow, ray
 from pyarrow import parquet
-from rnnx.engines import ArrowPredictor
+from rnnx.engines.ray_data import answer_dataset
+from rnnx.errors import UsageError
 reviews, out = sys.argv[1:]
 ray.init(log_to_driver=False)
-options = {"batch_format": "pyarrow", "batch_size": 200, "compute": ray.data.ActorPoolStrategy(size=1)}
-answers = ray.data.read_parquet(reviews).map_batches(ArrowPredictor, fn_constructor_args=("imdb", "review"), **options)
+reviews = ray.data.read_parquet(reviews)
+for actors in (2, 3):  # both CPUs, which leaves none for reading, and more than there are
+    try:
+        answer_dataset(reviews, "imdb", "review", actors=actors)
+    except UsageError as error:
+        assert str(error).startswith(f"{actors} actors: the Ray cluster has 2 CPUs, and reading needs one"), error
+    else:
+        raise AssertionError(actors)
+answers = answer_dataset(reviews, "imdb", "review", batch_rows=200)
 parquet.write_table(pyarrow.concat_tables(ray.get(answers.to_arrow_refs())), out)
 """
 
@@ -173,11 +182,11 @@ def test_a_kill_of_an_actor_loses_and_doubles_nothing(
     with log.open("wb") as stream:
         words = [sys.executable, "-c", ACTORS, str(tmp_path / "in"), str(tmp_path / "out" / "answers.parquet")]
         process = subprocess.Popen(words, env=cluster, stdout=stream, stderr=stream)  # noqa: S603  # ours
-    end = time.monotonic() + 90
+    end = time.monotonic() + SECONDS / 2
     while not (actors := workers_of(cluster["RNNX_TEST"], b"MapWorker")):
         assert time.monotonic() < end, log.read_text(encoding="utf-8")
         time.sleep(0.05)
     time.sleep(random.Random(moment).uniform(0, 2))  # noqa: S311  # no secret
     kill(actors[0], "Ray actor", record_property)
-    assert process.wait(180) == 0, log.read_text(encoding="utf-8")
+    assert process.wait(SECONDS) == 0, log.read_text(encoding="utf-8")
     require_answers(tmp_path / "out", rows)

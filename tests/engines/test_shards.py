@@ -104,6 +104,32 @@ def test_any_span_of_bytes_gives_each_line_once(tmp_path: Path, monkeypatch: pyt
     assert b"".join(map(row_spans.read_lines, tasks)) == path.read_bytes()
 
 
+def test_a_line_without_end_is_one_error_and_the_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(row_spans, "BYTES_PER_TASK", 1 << 16)
+    monkeypatch.setattr(row_spans, "_MOST_LINE_BYTES", 1 << 20)
+    path = write_lines(tmp_path / "reviews.jsonl", 1000)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(5 << 20)
+    spans = [row_spans.CorpusTask(str(path), "lines", at, at + (1 << 16), None) for at in range(0, 5 << 20, 1 << 16)]
+    assert sum(map(len, map(row_spans.read_lines, spans[: size >> 16]))) > size - (1 << 17)
+    assert infer(tmp_path / "out", path, "--workers", 1) == 1
+    message = capsys.readouterr().err
+    assert message.count("error: ") == 1
+    assert f"{path}: a line of 1 MB or more" in message
+
+
+def test_a_pipe_is_one_error(tmp_path: Path, capsys: Capture) -> None:
+    os.mkfifo(tmp_path / "p.jsonl")
+    path = write_lines(tmp_path / "reviews.jsonl", 10)
+    assert infer(tmp_path / "out", tmp_path / "p.jsonl", path, "--workers", 1) == 1
+    message = capsys.readouterr().err
+    assert "p.jsonl: a pipe or a device, not a file" in message
+    assert "computed 10 rows" in message
+
+
 def test_csv_is_answered_whole(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "a.csv").write_text('id,review\n1,"good\nfilm"\n2,bad\n3,\n', encoding="utf-8")
     (tmp_path / "b.tsv").write_text("id\treview\n4\tbad\n", encoding="utf-8")

@@ -21,7 +21,7 @@ import pytest
 
 import rnnx
 from tests.engines.corpora import require_answers, write_corpus, write_lines
-from tests.engines.kills import kill, moments
+from tests.engines.kills import PATIENCE, kill, moments
 
 pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytestmark = [
@@ -32,7 +32,7 @@ pytestmark = [
 ROOT = Path(rnnx.__file__).parents[1]
 ROWS = 2000
 Record = Callable[[str, object], None]
-SECONDS = 240
+SECONDS = 240 * PATIENCE
 # Spark's own records next to the files of an answer.
 MARKS = re.compile(r"_SUCCESS|\..*\.crc")
 
@@ -145,7 +145,7 @@ def alive_workers(page: int) -> int:
 
 
 def wait_until(is_so: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.05)

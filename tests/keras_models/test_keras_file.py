@@ -224,6 +224,19 @@ def test_a_truncated_or_damaged_file_raises_no_other_error(saved: bytes) -> None
     assert refused_count >= 100, "a third of the files is truncated, and cannot be read"
 
 
+@pytest.mark.parametrize("units", [20_000, 10**10])
+def test_a_config_with_more_weights_than_the_file_is_refused_before_they_are_made(units: int, saved: bytes) -> None:
+    content = members(saved)
+    config = json.loads(content["config.json"])
+    (rnn,) = [layer["config"] for layer in config["config"]["layers"] if layer["class_name"] == "SimpleRNN"]
+    rnn["units"] = units
+    content["config.json"] = json.dumps(config).encode()
+    add_weight = keras.layers.Layer.add_weight
+    with pytest.raises(ModelError, match="more weights than the file stores"):
+        load_keras(packed(content), "m.keras")
+    assert keras.layers.Layer.add_weight is add_weight
+
+
 def test_a_custom_loss_is_dropped(saved: bytes) -> None:
     """The loss is code of the user and plays no part in what the network computes; the weights are loaded."""
     model = load_keras(saved, "m.keras")

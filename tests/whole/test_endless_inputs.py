@@ -72,7 +72,7 @@ def test_the_lines_after_a_long_bad_one_are_still_answered(tmp_path: Path, monke
     path.write_bytes(b"\0" * (17 << 20) + b"\ngood\n")
     items = [item for item in read_lines([str(path)]) if item is not None]
     assert [item.text for item in items] == [None, b"good"]
-    monkeypatch.setattr(text_files_module, "_MOST_SKIPPED_BYTES", 1 << 20)
+    monkeypatch.setattr(text_files_module, "MOST_SKIPPED_BYTES", 1 << 20)
     items = [item for item in read_lines([str(path)]) if item is not None]
     assert [item.text for item in items] == [None]
     assert str(items[0].error).endswith("; nothing after it was read")
@@ -106,6 +106,10 @@ def test_a_pipe_is_no_data_set(pipe: Path, capsys: Capture) -> None:
         assert "a pipe or a device, not a file" in capsys.readouterr().err
     with pytest.raises(DataError, match="a pipe or a device, not a file"):
         load_dataset(str(pipe))
+    for ending in (".npy", ".npz"):
+        os.mkfifo(pipe.with_suffix(ending))
+        assert run(["infer", "--model", str(BUNDLES / "sensor"), str(pipe.with_suffix(ending))]) == 1
+        assert "a pipe or a device, not a file" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ctrl_c")
