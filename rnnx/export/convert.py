@@ -40,7 +40,7 @@ from rnnx.reference import BatchNormalization, CombineTensors, Merge, Network
 from rnnx.reference.shapes import name_times, output_shapes
 from rnnx.rewrites.canonical_names import make_canonical
 from rnnx.rewrites.einsum import replace_einsums
-from rnnx.rewrites.missing_functions import replace_missing, write_split_sizes
+from rnnx.rewrites.missing_functions import replace_missing
 from rnnx.rewrites.normalization import Statistics, restore_statistics
 from rnnx.rewrites.recurrence import MARKER_DOMAIN
 from rnnx.rewrites.transposed import write_output_padding
@@ -93,7 +93,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     if loops := [node.name for node in proto.graph.node if node.op_type in ("If", "Loop", "Scan")]:
         raise ModelError(f"tf2onnx left a loop or a branch in the graph: {', '.join(loops)}; please report this model")
     proto = restore_statistics(
-        replace_missing(replace_einsums(write_output_padding(write_split_sizes(proto)))), list(_normalizations(network))
+        replace_missing(replace_einsums(write_output_padding(proto))), list(_normalizations(network))
     )
     for old, new in zip([value.name for value in proto.graph.output], network.ends, strict=True):
         _rename_value(proto.graph, old, new)

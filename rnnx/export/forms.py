@@ -15,7 +15,7 @@ from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.equal_weights import has_equal_layers, merge_equal_weights
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.missing_functions import replace_fills, replace_truth_casts
+from rnnx.rewrites.missing_functions import replace_fills, replace_truth_casts, write_split_sizes
 from rnnx.rewrites.replace import Rewritten, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
 from rnnx.rewrites.scan import count_states, has_native_steps
@@ -50,7 +50,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
     if has_equal_layers(network):
         forms = {name: merge_equal_weights(form) for name, form in forms.items()}
     forms = {
-        name: dataclasses.replace(form, model=replace_truth_casts(replace_fills(form.model)))
+        name: dataclasses.replace(form, model=write_split_sizes(replace_truth_casts(replace_fills(form.model))))
         for name, form in forms.items()
     }
     for form in forms.values():

@@ -16,7 +16,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnnx.rewrites.graph import Graph
-from rnnx.rewrites.recurrence import MARKER_DOMAIN
 
 _MISSING = ("Erfc", "Expm1", "Log1p")
 
@@ -84,7 +83,7 @@ def replace_truth_casts(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Writes the sizes of the parts into every Split of the main graph that has none.
+    """Writes the sizes of the parts into every Split of a form that has none.
 
     onnxruntime (1.32 too) takes two of them with the same input for the same node, even if one has more parts. Delete
     this when it does not.
@@ -98,10 +97,8 @@ def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     if not any(node.op_type == "Split" for node in model.graph.node):
         return model
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    model.opset_import.append(helper.make_opsetid(MARKER_DOMAIN, 1))
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
     shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
-    model.opset_import.pop()
     graph = Graph(model.graph)
     for node in model.graph.node:
         if node.op_type != "Split" or len(node.input) > 1:
@@ -109,7 +106,7 @@ def write_split_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
         axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
         sizes = [shapes[name][axis].dim_value if shapes.get(name) else 0 for name in node.output]
         if all(sizes):
-            node.input.append(graph.add_constant(f"{node.output[0]}.sizes", np.array(sizes)))
+            node.input.append(graph.shared(sizes))
     return model
 
 
