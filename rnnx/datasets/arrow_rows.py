@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -101,9 +101,16 @@ def _arrow_batches(file: TableFile, wanted: Sequence[int] | None) -> Iterator[An
         if file.head.startswith(ARROW_MARK):
             with pyarrow.ipc.open_file(stream) as table:
                 yield table.schema
-                batches = (table.get_batch(i) for i in range(table.num_record_batches))
-                yield from (batch if wanted is None else batch.select(list(wanted)) for batch in batches)
+                yield from _checked((table.get_batch(i) for i in range(table.num_record_batches)), wanted)
         else:
             with pyarrow.ipc.open_stream(stream) as table:
                 yield table.schema
-                yield from (batch if wanted is None else batch.select(list(wanted)) for batch in table)
+                yield from _checked(table, wanted)
+
+
+def _checked(batches: Iterable[Any], wanted: Sequence[int] | None) -> Iterator[Any]:
+    """Takes the wanted columns. pyarrow reads outside of its buffers where their offsets are wrong, so it checks them."""
+    for batch in batches:
+        chosen = batch if wanted is None else batch.select(list(wanted))
+        chosen.validate(full=True)
+        yield chosen

@@ -151,6 +151,17 @@ def test_a_damaged_columnar_file_is_reported(tmp_path: Path, name: str, content:
             load_bytes(tmp_path, name, content(COLUMNS)[:-cut])
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_place_outside_of_the_file_is_not_read(tmp_path: Path, is_stream: bool) -> None:
+    """Arrow files have the place of each text, and pyarrow takes it as it is."""
+    content = to_arrow({"text": ["one", "three", "five"], "label": ["a", "b", "a"]}, is_stream=is_stream)
+    places = b"".join(place.to_bytes(4, "little") for place in (0, 3, 8, 12))
+    assert content.count(places) == 1
+    damaged = content.replace(places, places[:8] + (-(1 << 30)).to_bytes(4, "little", signed=True) + places[12:])
+    with pytest.raises(DataError, match="is it damaged"):
+        load_bytes(tmp_path, "d.arrow", damaged)
+
+
 def test_a_damaged_spreadsheet_is_reported(tmp_path: Path) -> None:
     content = CONTENTS[".xlsx"]()
     for broken in (b"", b"PK\x03\x04", content[:-100], content[:100] + b"\xff" * 200 + content[300:]):
