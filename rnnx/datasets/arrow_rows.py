@@ -109,7 +109,7 @@ def _arrow_batches(file: TableFile, wanted: Sequence[int] | None) -> Iterator[An
 
 
 def _checked(batches: Iterable[Any], wanted: Sequence[int] | None) -> Iterator[Any]:
-    """Takes the wanted columns, and checks the places in them: where one is wrong, pyarrow reads outside of the file."""
+    """Takes the wanted columns, and checks the places in them; pyarrow would follow a wrong one outside of the file."""
     for batch in batches:
         chosen = batch if wanted is None else batch.select(list(wanted))
         chosen.validate(full=True)
