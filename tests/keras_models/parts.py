@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import pytest
 from keras import layers
+
+# The marks of tests that build such models.
+MARKS = [
+    pytest.mark.train,
+    # Pooling and reshaping layers drop a mask, which these tests intend.
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
+    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
+    # Keras's own, in ops.tensordot.
+    pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"),
+]
 
 # Builds layers on a tensor.
 Body = Callable[[Any], Any]

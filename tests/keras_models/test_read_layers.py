@@ -32,16 +32,9 @@ from tests.conversions import build_forms, decide
 from tests.keras_files import through_file
 from tests.keras_models.compared_forms import IDS, compare, make, worst
 from tests.keras_models.layer_bodies import BODIES, CASES
-from tests.keras_models.parts import after_states, last, rnn
+from tests.keras_models.parts import MARKS, after_states, last, rnn
 
-pytestmark = [
-    pytest.mark.train,
-    # Pooling and reshaping layers drop a mask, which these tests intend.
-    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
-    # Keras's own, in ops.tensordot.
-    pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"),
-]
+pytestmark = MARKS
 
 
 @pytest.mark.parametrize(("name", "mask_zero"), CASES)

@@ -16,16 +16,9 @@ from keras import layers
 from rnnx.errors import ModelError
 from rnnx.keras_models.read_network import read_network
 from tests.keras_models.layer_bodies import ids_of
-from tests.keras_models.parts import Body, last, rnn, square
+from tests.keras_models.parts import MARKS, Body, last, rnn, square
 
-pytestmark = [
-    pytest.mark.train,
-    # Pooling and reshaping layers drop a mask, which these tests intend.
-    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
-    # Keras's own, in ops.tensordot.
-    pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"),
-]
+pytestmark = MARKS
 
 
 def images(x: Any) -> Any:

@@ -20,15 +20,9 @@ from rnnx.strict_json import from_json, to_json
 from tests.conversions import build_forms
 from tests.keras_models.compared_forms import IDS, compare, make, worst
 from tests.keras_models.layer_bodies import BODIES
+from tests.keras_models.parts import MARKS
 
-pytestmark = [
-    pytest.mark.train,
-    # Pooling and reshaping layers drop a mask, which these tests intend.
-    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning"),
-    # Keras's own, in ops.tensordot.
-    pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning"),
-]
+pytestmark = MARKS
 
 
 def exchange_halves(graph: onnx.GraphProto) -> None:
