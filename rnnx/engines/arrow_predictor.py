@@ -117,7 +117,7 @@ class ArrowPredictor:
         predictor = load_once(self.copy)
         tokenizer = getattr(predictor.reader, "tokenizer", None)
         texts = _bytes_of(batch.column(self._column(batch.schema)))
-        answers = list(answer(predictor, _items(texts, tokenizer), self.threshold))
+        answers = list(answer(predictor, _items(texts, tokenizer), self.threshold, BATCH_ROWS))
         arrays = _arrays(answers, self.labels, schema)
         return import_pyarrow().RecordBatch.from_arrays([*batch.columns, *arrays], schema=schema)
 

@@ -148,7 +148,7 @@ def _answer_lines(job: Job, task: CorpusTask, file: Any) -> Outcome:
         for number, value in enumerate(objects, 1)
     )
     predictor, failed = load_once(job.predictor.copy), 0
-    for value, given in zip(objects, answer(predictor, items, job.predictor.threshold), strict=True):
+    for value, given in zip(objects, answer(predictor, items, job.predictor.threshold, BATCH_ROWS), strict=True):
         cells = answer_cells(given)
         failed += cells[-1] is not None
         kept = value if isinstance(value, dict) else {}

@@ -159,21 +159,26 @@ def _bounded(source: str, file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def answer(predictor: Predictor, items: Iterable[Item | None], threshold: float) -> Iterator[Answer]:
+def answer(
+    predictor: Predictor, items: Iterable[Item | None], threshold: float, window: int | None = None
+) -> Iterator[Answer]:
     """Predicts every item that can be predicted; answers come in the order of the items.
 
     Args:
         predictor: A bundle.
         items: From one of the `read_` functions; None means that the next item may take a while.
         threshold: As in `Predictor.predict`.
+        window: How many items are sorted by length and answered together, for items that are all in memory; None
+            means `Predictor.window`, and less at first, so that the first answers come early.
     """
     waiting: deque[list[Item]] = deque()
 
     def inputs() -> Iterator[list[Any] | None]:
-        for window in _windows(items, predictor.window):
-            if window is not None:
-                waiting.append(window)
-                yield [item.given for item in window if item.given is not None]
+        first = max(1, int(predictor.window * _FIRST_WINDOW)) if window is None else window
+        for some in _windows(items, first, window or predictor.window):
+            if some is not None:
+                waiting.append(some)
+                yield [item.given for item in some if item.given is not None]
             else:
                 yield None
 
@@ -191,15 +196,20 @@ def _name(item: Item) -> str:
     return "" if item.index is None else f"sequence {item.index}: "
 
 
-def _windows(items: Iterable[Item | None], most: int) -> Iterator[list[Item] | None]:
+def _windows(items: Iterable[Item | None], first: int, most: int) -> Iterator[list[Item] | None]:
     """Collects items to be answered together: enough for good batches, but in bounded memory and without waiting.
+
+    Args:
+        items: As in `answer`.
+        first: The items of the first window; each further one has twice as many as the one before.
+        most: The most items of a window.
 
     Yields:
         The items of a window; None when the next item may take a while.
     """
     window: list[Item] = []
     size = 0
-    count = max(1, int(most * _FIRST_WINDOW))
+    count = first
     for item in items:
         if item is not None:
             window.append(item)
