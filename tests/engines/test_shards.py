@@ -309,6 +309,23 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def test_a_worker_imports_no_pandas_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("__version__ = '2.2.0'\nSeries = DataFrame = Index = object\n")
+    code = """
+import sys, pyarrow
+from rnnx.engines.shards import prepare_process
+prepare_process()
+pyarrow.array(["a text"])
+print("pandas" in sys.modules)
+import pandas  # whoever wants it still finds it
+print("pandas" in sys.modules)
+"""
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=path, capture_output=True, text=True, check=True)  # noqa: S603  # ours
+    assert done.stdout.split() == ["False", "True"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 @pytest.mark.parametrize("moment", moments(2))
