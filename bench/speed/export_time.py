@@ -23,7 +23,7 @@ _KERAS = "python -c 'import keras'"
 _SAVE_GRID = """
 import sys
 from tests.grid import REFUSED, make, pairwise_cells
-# A .keras file of masked numbers holds an operation of the mask's own, which rnnx does not load.
+# A .keras file of masked numbers holds an operation of the mask's own, which rnnx 0.1.0 does not load.
 loadable = [cell for cell in pairwise_cells() if not (cell.is_masked and cell.given == "numbers")]
 cells = [cell for cell in loadable if cell.activation not in REFUSED][: int(sys.argv[2])]
 for i, cell in enumerate(cells):
