@@ -8,6 +8,7 @@ from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 from rnnx.cli import terminal
+from rnnx.cli.directions import isolate
 from rnnx.text.tokenizer import to_text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _print_rows(console: Console, shown: Text, text: str) -> None:
     from rich.text import Text
 
     for row in shown.wrap(console, console.width):
-        marked = terminal.isolate(row.plain, text)
+        marked = isolate(row.plain, text)
         parts = (row,) if marked == row.plain else (marked[0], row, marked[-1])
         console.print(Text.assemble(*parts), soft_wrap=True)
 
@@ -89,7 +90,7 @@ def _headline(place: str, explanation: Explanation) -> Text:
     from rich.text import Text
 
     prediction = explanation.prediction
-    line = Text(f"{terminal.isolate(terminal.readable(place))}  ", "bold")
+    line = Text(f"{isolate(terminal.readable(place))}  ", "bold")
     line.append(", ".join(_answers(explanation)), "bold")
     unknown = len(explanation.words) - explanation.known_count
     line.append(f"  {_count(prediction.tokens)}" + (f", {unknown} unknown" if unknown else ""), "not bold dim")
@@ -105,7 +106,7 @@ def _answers(explanation: Explanation) -> list[str]:
         return [f"{prediction.value:.4g}"]
     given = (prediction.label,) if isinstance(prediction, Prediction) else prediction.labels
     shown = [*given, label] if label is not None and label not in given else given
-    answers = [f"{terminal.isolate(name)} {prediction.probs[name]:.4f}" for name in shown]
+    answers = [f"{isolate(name)} {prediction.probs[name]:.4f}" for name in shown]
     return answers if given else ["(none)", *answers]
 
 
@@ -166,7 +167,7 @@ def _legend(explanation: Explanation) -> Text:
 
     line = Text("")
     label = explanation.label
-    sides = _sides(None if label is None else terminal.isolate(label))
+    sides = _sides(None if label is None else isolate(label))
     for side, colour in zip(sides, (_FOR, _AGAINST), strict=True):
         line.append(f"{side}: ", "dim")
         for _, style, word in reversed(_LEVELS):
@@ -188,7 +189,7 @@ def _curve(console: Console, explanation: Explanation) -> Text | None:
         return None
     probs = [word.probability for word in explanation.words]
     label = explanation.label
-    of = "" if label is None else f", {terminal.isolate(label)}"
+    of = "" if label is None else f", {isolate(label)}"
     low, high = (min(probs), max(probs)) if label is None else (0.0, 1.0)
     first, last = f"head{of}: {probs[0]:.2f} ", f" {probs[-1]:.2f}"
     width = min(len(probs), max(1, console.width - len(first) - len(last)))

@@ -7,12 +7,12 @@ import os
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rnnx.cli import directions
 from rnnx.cli.interrupts import interruption
 from rnnx.errors import RnnxError, lacks_memory
 
@@ -32,9 +32,6 @@ _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
 _KEPT = frozenset(
     "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u200c\u200d"
 )
-# Begin a part of a line with its own direction, and end it (Unicode's standard annex 9).
-_LEFT_TO_RIGHT, _RIGHT_TO_LEFT, _END = "\u2066", "\u2067", "\u2069"
-_STRONG = {"L": _LEFT_TO_RIGHT, "R": _RIGHT_TO_LEFT, "AL": _RIGHT_TO_LEFT}
 
 
 def prepare() -> None:
@@ -122,20 +119,6 @@ def readable(text: str) -> str:
     return "".join(c if c in _KEPT else printable(c) for c in text) if not text.isprintable() else text
 
 
-def isolate(text: str, direction_of: str | None = None) -> str:
-    """Marks a part of a line for a terminal, so that text from right to left does not turn the line around it.
-
-    Args:
-        text: One line, or a part of it. It is returned as it is if nothing in it is read from right to left.
-        direction_of: The text whose first letter gives the direction; `text` by default.
-    """
-    if text.isascii() or not any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text):
-        return text
-    directions = (unicodedata.bidirectional(c) for c in (text if direction_of is None else direction_of))
-    begin = next((_STRONG[direction] for direction in directions if direction in _STRONG), _LEFT_TO_RIGHT)
-    return f"{begin}{text}{_END}"
-
-
 def write(text: str) -> None:
     """Prints lines of data, with control characters escaped."""
     put("\n".join(printable(line) for line in text.split("\n")) + "\n")
@@ -181,9 +164,11 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_
     table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        table.add_column(isolate(readable(column)), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            directions.isolate(readable(column)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(isolate(readable(str(cell))) for cell in row), style=None)
+        table.add_row(*(directions.cell(readable(str(cell))) for cell in row), style=None)
     Console(file=stream, markup=False, emoji=False, highlight=False).print(table)
 
 

@@ -16,6 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from rnnx.cli import terminal
+from rnnx.cli.directions import isolate
 from tests.processes import on_a_terminal
 
 
@@ -154,12 +155,12 @@ ISOLATES = "\u2066\u2067\u2069"
 
 
 def test_text_from_right_to_left_is_marked_in_a_line() -> None:
-    assert terminal.isolate("شكرا") == "\u2067شكرا\u2069"
-    assert terminal.isolate("good שלום") == "\u2066good שלום\u2069"
-    assert terminal.isolate("25 ريالا") == "\u206725 ريالا\u2069"
-    assert terminal.isolate("was fast, شكرا", "وسأطلب was fast, شكرا") == "\u2067was fast, شكرا\u2069"
+    assert isolate("شكرا") == "\u2067شكرا\u2069"
+    assert isolate("good שלום") == "\u2066good שלום\u2069"
+    assert isolate("25 ريالا") == "\u206725 ريالا\u2069"
+    assert isolate("was fast, شكرا", "وسأطلب was fast, شكرا") == "\u2067was fast, شكرا\u2069"
     for text in ("", "good", "很好", "Привет", "é 25"):
-        assert terminal.isolate(text) == text
+        assert isolate(text) == text
 
 
 def test_a_person_sees_the_spaces_and_joiners_of_other_scripts() -> None:
@@ -182,6 +183,16 @@ def test_an_explained_text_in_arabic_stays_readable(tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("wb") as out:  # a program gets the word alone
         subprocess.run([sys.executable, "-m", "rnnx", "explain", str(tmp_path / "text.txt")], stdout=out, check=True)  # noqa: S603  # ours
     assert not set(ISOLATES) & set((tmp_path / "out.txt").read_text(encoding="utf-8"))
+
+
+def test_each_line_of_a_broken_cell_is_marked_by_itself(tmp_path: Path) -> None:
+    word = "شكراجزيلا" * 5
+    (tmp_path / "text.txt").write_text(f"good {word} film", encoding="utf-8")
+    shown = on_a_terminal(["explain", str(tmp_path / "text.txt")], NO_COLOR="1", COLUMNS="80")
+    rows = [line for line in shown.splitlines() if "شكر" in line]
+    assert len(rows) > 2
+    assert "".join(re.search(r"\u2067(\w+)\u2069", row)[1] for row in rows) == word  # type: ignore[index]  # it matched
+    assert all(row.count("\u2067") == row.count("\u2069") == 1 for row in rows)
 
 
 def test_columns_with_wide_characters_are_aligned(tmp_path: Path) -> None:

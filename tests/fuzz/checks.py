@@ -6,6 +6,8 @@ There is an answer or one clear line, the exit code is documented, and nothing o
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,6 +23,9 @@ OK, FAILED, USAGE, PARITY, MODEL, DEVICE = 0, 1, 2, 3, 4, 5
 _LONGEST_LINE = 2000
 # A column that was given by number is named.
 _SAID = ("error: ", "warning: ", "text column: ")
+# A part of a line with its own direction (Unicode's standard annex 9).
+_MARKED = re.compile("[\u2066\u2067]([^\u2066-\u2069\n]*)\u2069")
+_JOINERS = "\u200c\u200d"
 
 
 class Runner(Protocol):
@@ -118,7 +123,9 @@ def find_problem(job: Job, outcome: Outcome, codes: Collection[int], notes: tupl
 def _odd_characters(job: Job, outcome: Outcome) -> str:
     """Describes a character that could control a terminal.
 
-    Into a pipe, `--conllu` writes the bytes of the words as they are, and `infer --text-column` those of the cells.
+    Into a pipe, `--conllu` writes the bytes of the words as they are, and `infer --text-column` those of the cells. On
+    a terminal there may be the spaces and joiners of other scripts, and marks around text from right to left, if they
+    end in the line where they begin.
     """
     streams = {"stderr": outcome.err}
     is_data = "--conllu" in job.arguments or {"infer", "--text-column"} <= set(job.arguments)
@@ -129,7 +136,11 @@ def _odd_characters(job: Job, outcome: Outcome) -> str:
             text = data.decode()
         except UnicodeDecodeError as error:
             return f"{name} is not UTF-8: {error}"
-        if strange := [c for c in set(text) if not c.isprintable() and c not in "\t\n"]:
+        harmless = "\t\n"
+        if job.is_terminal:
+            text, harmless = _MARKED.sub(r"\1", text), f"{harmless}{_JOINERS}"
+            harmless += "".join(c for c in set(text) if unicodedata.category(c) == "Zs")
+        if strange := [c for c in set(text) if not c.isprintable() and c not in harmless]:
             return f"{name} holds {strange[0]!r}"
     return ""
 
