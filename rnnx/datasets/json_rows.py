@@ -1,4 +1,4 @@
-"""Reads tables of JSON objects, one a line or in one array. Standard library only."""
+"""Reads tables of JSON: an object a line, an array of objects, or one object with all of it. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from rnnx.datasets.json_document import find_rows
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_form import Columns, Table, TableForm, TableRow
 from rnnx.datasets.table_text import open_text
@@ -30,20 +31,46 @@ def read_json_lines(file: TableFile, columns: Columns, form: TableForm) -> Table
 
 
 def read_json(file: TableFile, columns: Columns, form: TableForm) -> Table:
-    """Looks at a file of one JSON array of objects, or of one object per line."""
+    """Looks at a file of one JSON array of objects, of one object per line, or of one object with the whole table."""
     del columns
     with open_text(file, form.encoding) as stream:
         begin = stream.read(_CHUNK_CHARACTERS).lstrip()
     if begin.startswith("["):
         return _table(partial(_array, file, form), place="row")
+    if (document := _only_object(file, form)) is not None and (found := find_rows(document)) is not None:
+        rows, note = found
+        return _table(lambda: ((i, _require_object(row)) for i, row in enumerate(rows, 1)), "row", note)
     return _table(partial(read_objects, file, form))
 
 
-def _table(read: Callable[[], Iterator[_Object]], place: Literal["line", "row"] = "line") -> Table:
+def _only_object(file: TableFile, form: TableForm) -> dict[str, Any] | None:
+    """Returns the object that a file consists of; None if it has more than one, or something else.
+
+    Raises:
+        DataError: If it is too long to be read whole.
+    """
+    with open_text(file, form.encoding) as stream:
+        text = _Pieces(file, stream)
+        if text.peek() != "{":
+            return None
+        try:
+            value = text.take_value()
+        except DataError as error:
+            if text.is_full and isinstance(error.__cause__, json.JSONDecodeError) and text.is_near_end(error.__cause__):
+                raise DataError(
+                    f"one JSON object of more than {_MOST_CHARACTERS >> 20} MB; save one object a line instead, as "
+                    "pandas does with to_json(..., orient='records', lines=True)",
+                    file.path,
+                ) from error
+            return None  # the reader of lines says what is wrong
+        return value if isinstance(value, dict) and not text.peek() else None
+
+
+def _table(read: Callable[[], Iterator[_Object]], place: Literal["line", "row"] = "line", note: str = "") -> Table:
     objects = [value for _, value in islice(read(), _SAMPLE_ROWS) if isinstance(value, dict)]
     names = list(dict.fromkeys(name for value in objects for name in value))
     sample = [[value.get(name) for name in names] for value in objects]
-    return Table(names or None, sample, partial(_rows, read, names), place)
+    return Table(names or None, sample, partial(_rows, read, names), place, note=note)
 
 
 def _rows(read: Callable[[], Iterator[_Object]], names: Sequence[str], wanted: Sequence[int]) -> Iterator[TableRow]:
@@ -135,7 +162,7 @@ class _Pieces:
                 value, end = self._decoder.raw_decode(self._text, self._place)
             except (ValueError, RecursionError) as error:
                 # The rest of the value may not be here yet. Each try reads twice as much as the last one.
-                if len(self._text) - self._place > _MOST_CHARACTERS or not self._read(size):
+                if self.is_full or not self._read(size):
                     raise DataError(f"not JSON ({getattr(error, 'msg', error)})", self._file.path, self.line) from error
                 size *= 2
                 continue
@@ -143,6 +170,15 @@ class _Pieces:
                 continue
             self._advance(end)
             return value
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the text from here on is as long as a value may be."""
+        return len(self._text) - self._place > _MOST_CHARACTERS
+
+    def is_near_end(self, error: json.JSONDecodeError) -> bool:
+        """Whether the text may only be cut off at an error, not wrong."""
+        return error.pos > len(self._text) - _MOST_CHARACTERS // 4
 
     def _advance(self, end: int) -> None:
         self.line += self._text.count("\n", self._place, end)

@@ -91,6 +91,7 @@ class Table:
         delimiter: The character between two cells; None for a format that has none.
         hint: What to try if rows are bad; empty if there is nothing.
         schema: The types of the columns as pyarrow has them; None for formats without types.
+        note: What was found out about the file; empty if nothing needs to be said.
     """
 
     names: Sequence[str] | None
@@ -100,3 +101,4 @@ class Table:
     delimiter: str | None = None
     hint: str = ""
     schema: Any = None
+    note: str = ""

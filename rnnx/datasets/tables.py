@@ -78,6 +78,7 @@ def read_table(
     if reader is None:
         return None
     table = reader(file, columns, form)
+    _note_form(file, table, listener)
     found = _require_columns(file, table, with_first_column(columns), form, listener, task)
     places = [found.label, *(_require_column(file, table, column) for column in columns.labels[1:])]
     sample = [row[found.label] for row in table.sample if len(row) > found.label]
@@ -129,6 +130,8 @@ def open_table(
         if reader is None:
             raise DataError(f"not a table ({known_endings()})", file.path)
         table = reader(file, Columns(text_column), form)
+    if listener is not None:
+        _note_form(file, table, listener)
     column = _require_column(file, table, text_column)
     if listener is not None and _is_number(table, column, text_column, form):
         _note_column(file, table, "text", column, listener)
@@ -232,6 +235,11 @@ def _columns_by_length(table: Table, columns: Columns) -> Columns:
     return replace(columns, label=columns.label or next((name for name in names if name != columns.text), None))
 
 
+def _note_form(file: TableFile, table: Table, listener: Listener) -> None:
+    if table.note:
+        listener.on_note(f"{file.path}: {table.note}")
+
+
 def _missing(table: Table, columns: Columns, form: TableForm) -> str:
     names = list(table.names or ())
     if not names and not table.sample:
@@ -250,7 +258,7 @@ def _missing(table: Table, columns: Columns, form: TableForm) -> str:
             "; there seems to be no header: if so, give --no-header, and the numbers of the columns, such as "
             "--text-column 2 --label-column 1"
         )
-    elif len(names) == 1:
+    elif len(names) == 1 and table.delimiter is not None:
         what += "; if they are separated by another character, give --delimiter"
     return what
 

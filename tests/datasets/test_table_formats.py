@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rnnx.datasets import Columns, Listener, TableForm
+from rnnx.datasets import Columns, Listener, TableForm, json_rows
 from rnnx.datasets.arrow_rows import read_parquet
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_writers import open_writer
@@ -218,6 +218,52 @@ def test_an_item_of_an_array_may_be_larger_than_a_piece(tmp_path: Path) -> None:
 
 def test_json_lines_in_a_file_called_json_are_read(tmp_path: Path) -> None:
     assert load_bytes(tmp_path, "t.json", to_json_lines(ROWS)).pairs == ROWS
+
+
+CELLS = {"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]}
+NUMBERED = {name: {str(i): cell for i, cell in enumerate(cells)} for name, cells in CELLS.items()}
+# What pandas writes for each `orient`, and what services answer.
+DOCUMENTS: dict[str, tuple[Any, str]] = {
+    "columns": (NUMBERED, "each value is a column, with its cells by the number of their row"),
+    "index": ({str(i): row for i, row in enumerate(OBJECTS)}, "each value is a row"),
+    "split": (
+        {"columns": ["text", "label"], "index": [0, 1, 2, 3], "data": [list(row) for row in ROWS]},
+        "the rows are the lists in 'data'",
+    ),
+    "table": (
+        {"schema": {"fields": [{"name": "text"}]}, "data": OBJECTS},
+        "the rows are the objects in 'data'; 'schema' is left out",
+    ),
+    "lists": (CELLS, "each value is a column, with its cells in a list"),
+}
+
+
+@pytest.mark.parametrize("layout", DOCUMENTS)
+def test_a_table_in_one_json_object_is_read(tmp_path: Path, layout: str) -> None:
+    document, note = DOCUMENTS[layout]
+    for indent in (None, 2):
+        loaded = load_bytes(tmp_path, "t.json", json.dumps(document, indent=indent).encode())
+        assert loaded.pairs == ROWS
+        assert loaded.notes == [f"{tmp_path / 't.json'}: {note}"]
+
+
+def test_a_json_file_with_one_row_is_no_table_in_an_object(tmp_path: Path) -> None:
+    loaded = load_bytes(tmp_path, "t.json", b'{"text": "a film", "label": "x"}\n')
+    assert (loaded.pairs, loaded.notes) == ([("a film", "x")], [])
+
+
+def test_columns_of_other_lengths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"t\.json:1: the text should be a string"):
+        load_bytes(tmp_path, "t.json", b'{"text": ["a", "b"], "label": ["x"]}')
+
+
+def test_a_json_object_that_is_too_long_says_how_to_save_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rows, "_MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(json_rows, "_CHUNK_CHARACTERS", 100)
+    with pytest.raises(DataError, match="save one object a line instead"):
+        load_bytes(tmp_path, "t.json", json.dumps({name: cells * 100 for name, cells in CELLS.items()}).encode())
+    with pytest.raises(DataError, match=r"t\.json:1: not a line of JSON"):  # wrong at its beginning, not too long
+        load_bytes(tmp_path, "t.json", b'{"text": "a" "label": "x"}\n' + to_json_lines(ROWS * 100))
 
 
 def test_a_bad_line_of_fasttext_is_counted(tmp_path: Path) -> None:
