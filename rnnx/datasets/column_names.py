@@ -11,7 +11,18 @@ from rnnx.datasets.table_form import Columns
 RATING_NAMES = ("rating", "ratings", "stars", "star_rating", "score", "value", "label", "target", "y")
 _TEXT_NAMES = (
     *("text", "texts", "review", "sentence", "content", "comment", "message", "tweet", "body", "document", "utterance"),
-    *("reviews", "review_text", "text_review", "comment_text", "tweet_text", "question", "query", "headline", "title"),
+    *(
+        "reviews",
+        "review_text",
+        "text_review",
+        "review_body",
+        "reviewtext",
+        "comment_text",
+        "tweet_text",
+        "post",
+        "sms",
+    ),
+    *("question", "query", "headline", "title", "description"),
 )
 LABEL_NAMES = (
     *("label", "labels", "category", "class", "sentiment", "target", "intent", "tag", "emotion", "topic"),
