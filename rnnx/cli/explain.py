@@ -96,11 +96,12 @@ def _answer(
         if not lines:
             require_no_table(files, has_labels=True)
         return answer(predictor, read_lines(files) if lines else read_files(files), DEFAULT_THRESHOLD)
-    from rnnx.datasets.table_files import TableFile
+    from rnnx.datasets.packed_tables import find_table
     from rnnx.datasets.tables import open_table
     from rnnx.infer.table_items import TableRows
 
-    table, column = open_table(TableFile(require_one_table(files)), text_column, form, make_listener())
+    listener = make_listener()
+    table, column = open_table(find_table(require_one_table(files), listener), text_column, form, listener)
     rows = TableRows(files[0], table, column)
     return (a for _, a in rows.join(answer(predictor, rows.items(), DEFAULT_THRESHOLD)))
 

@@ -157,7 +157,7 @@ def infer_table(
         UsageError: If the model does not label texts, or there is not exactly one file.
     """
     from rnnx.datasets.column_names import add_columns
-    from rnnx.datasets.table_files import TableFile
+    from rnnx.datasets.packed_tables import find_table
     from rnnx.datasets.table_writers import open_writer
     from rnnx.datasets.tables import open_table
     from rnnx.infer.encoders import TextReader
@@ -172,7 +172,8 @@ def infer_table(
     source = require_one_table(files)
     if out is not None and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out}: is the table itself; give another name")
-    table, column = open_table(TableFile(source), text_column, form, make_listener())
+    listener = make_listener()
+    table, column = open_table(find_table(source, listener), text_column, form, listener)
     names = list(table.names or ())
     labels = predictor.labels if has_probs else ()
     ending = out.suffix.lower() if out else ".jsonl" if as_jsonl else ".csv"

@@ -7,19 +7,17 @@ Folders are read by `rnnx.datasets.label_folders`, archives by `rnnx.datasets.ar
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from rnnx.datasets.archives import read_archive
 from rnnx.datasets.column_files import COLUMN_ENDINGS
 from rnnx.datasets.label_folders import read_folder, read_packed_folder
-from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage, table_ending
+from rnnx.datasets.packed_tables import ARCHIVE_ENDINGS, find_packed_table, is_archive
+from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
 from rnnx.datasets.table_form import Columns, Listener, TableForm
 from rnnx.datasets.tables import ENDINGS, known_endings, read_table
 from rnnx.datasets.targets import TextDataset, TextTask
 from rnnx.errors import DataError, UsageError
 from rnnx.files.foreign import name_document
-
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 
 
 def read_dataset(
@@ -50,11 +48,10 @@ def read_dataset(
         if path.is_dir():
             _require_labels_for(path, task)
             data = read_folder(path, name, listener)
-        elif not path.name.lower().endswith(_ARCHIVE_ENDINGS):
+        elif not is_archive(path):
             data = _read_table(TableFile(path), name, columns, form, listener, task)
-        elif member := _only_table(path):
-            listener.on_note(f"{path}: holds one table, {member[0]}")
-            data = _read_table(TableFile(path, member), name, columns, form, listener, task)
+        elif table := find_packed_table(path, listener):
+            data = _read_table(table, name, columns, form, listener, task)
         else:
             _require_labels_for(path, task)
             data = read_packed_folder(path, name, listener)
@@ -64,7 +61,7 @@ def read_dataset(
 def short_name(path: Path) -> str:
     """The name of a data set: that of its file or folder, without the ending and characters that a config refuses."""
     name = path.resolve().name
-    for ending in (*_ARCHIVE_ENDINGS, *PACKINGS, *ENDINGS, ".conllu", *COLUMN_ENDINGS, ".npz"):
+    for ending in (*ARCHIVE_ENDINGS, *PACKINGS, *ENDINGS, ".conllu", *COLUMN_ENDINGS, ".npz"):
         name = name.removesuffix(ending)
     return re.sub(r"[^\w .-]", "-", name).strip(" .-") or "data"
 
@@ -95,18 +92,4 @@ def _describe_unknown(file: TableFile) -> str:
             "texts without labels; give a table with a column for the texts and one for the labels, such as a .csv, or "
             "a folder with a folder of texts, or a file of lines, for each label"
         )
-    return f"not a folder, an archive ({', '.join(_ARCHIVE_ENDINGS)}), {known_endings()} or .conllu"
-
-
-def _only_table(archive: Path) -> tuple[PurePosixPath, bytes] | None:
-    """The name and the content of the one table of an archive; None if it has texts, or not exactly one table."""
-    tables: list[PurePosixPath] = []
-
-    def is_text(file: PurePosixPath) -> bool:
-        if file.parts[0] != "__MACOSX" and not file.name.startswith(".") and table_ending(file) in ENDINGS:
-            tables.append(file)
-        return file.suffix == ".txt" and len(file.parts) > 1
-
-    if any(True for _ in read_archive(archive, is_text)) or len(tables) != 1:
-        return None
-    return next(read_archive(archive, tables.__contains__))
+    return f"not a folder, an archive ({', '.join(ARCHIVE_ENDINGS)}), {known_endings()} or .conllu"

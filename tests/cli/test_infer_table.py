@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def test_each_row_gets_one_answer(reviews: Path, capsys: Capture) -> None:
     assert [(row["id"], row["label"]) for row in rows] == [("1", predictions[0].label), ("2", predictions[1].label)]
     assert [float(row["pos"]) for row in rows] == [round(p.probs["pos"], 6) for p in predictions]
     assert rows[1]["text"] == "Two hours\nI will not get back."
+
+
+def test_the_only_table_of_an_archive_is_answered(tmp_path: Path, reviews: Path, capsys: Capture) -> None:
+    run(["infer", str(reviews), "--text-column", "text"])
+    expected = capsys.readouterr().out
+    archive = tmp_path / "reviews.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(reviews, "data/reviews.csv")
+    assert run(["infer", str(archive), "--text-column", "text"]) == 0
+    assert capsys.readouterr() == (expected, f"{archive}: holds one table, data/reviews.csv\n")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.write(reviews, "more.csv")
+    assert run(["infer", str(archive), "--text-column", "text"]) == 1
+    assert "unpack it, and name the table" in capsys.readouterr().err
 
 
 def test_the_rows_of_a_long_table_keep_their_order(tmp_path: Path) -> None:
