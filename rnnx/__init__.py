@@ -10,6 +10,7 @@ Importing this module imports neither numpy nor onnxruntime. `load` imports both
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rnnx._version import __version__
@@ -24,8 +25,9 @@ from rnnx.errors import (
 )
 
 if TYPE_CHECKING:
+    from rnnx.infer.load import load
     from rnnx.infer.predictions import Prediction, Values
-    from rnnx.infer.predictor import Predictor, load
+    from rnnx.infer.predictor import Predictor
 
 __all__ = [
     "DataError",
@@ -48,9 +50,15 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 # The public names that need numpy and onnxruntime are imported on first use (PEP 562).
-def __getattr__(name: str) -> Any:
-    if name in ("Prediction", "Predictor", "Values", "load"):
-        from rnnx.infer import predictor
+_MODULES = {
+    "Prediction": "rnnx.infer.predictions",
+    "Predictor": "rnnx.infer.predictor",
+    "Values": "rnnx.infer.predictions",
+    "load": "rnnx.infer.load",
+}
 
-        return getattr(predictor, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'rnnx' has no attribute {name!r}")

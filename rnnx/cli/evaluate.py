@@ -85,7 +85,7 @@ def evaluate(
     from rnnx.card.card import save_evaluation
     from rnnx.card.card_kinds import card_kind
     from rnnx.datasets import Columns, TableForm
-    from rnnx.infer.predictor import load
+    from rnnx.infer.load import load
     from rnnx.metrics.figures import Evaluation, ValueEvaluation
     from rnnx.metrics.rating_errors import RatingEvaluation
     from rnnx.metrics.several_labels import LabelSetEvaluation

@@ -100,7 +100,8 @@ def infer(
         from rnnx.cli.follow import follow as follow_file
 
         return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
-    from rnnx.infer.predictor import DEFAULT_THRESHOLD, load
+    from rnnx.infer.load import load
+    from rnnx.infer.predictor import DEFAULT_THRESHOLD
     from rnnx.infer.text_files import answer
 
     has_form = bool(delimiter or encoding or quotes is not None or not has_header)

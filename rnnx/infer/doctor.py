@@ -83,7 +83,7 @@ def diagnose() -> Diagnosis:
 
 def _cuda_problems(models: tuple[str, ...]) -> list[str]:
     """Returns what is known to keep CUDA from working; if nothing is, runs a shipped model on it."""
-    from rnnx.infer.predictor import load
+    from rnnx.infer.load import load
     from rnnx.runtime.session import cuda_problems
 
     problems = list(cuda_problems())

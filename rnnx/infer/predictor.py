@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
 from weakref import WeakSet
@@ -15,22 +14,17 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import (
     BATCH_NAME,
-    DEFAULT_MODEL,
-    MODEL_NAME,
-    VOCABULARY_NAME,
     Directory,
     digest,
-    find_directory,
     name_directory,
-    open_directory,
 )
 from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
+from rnnx.infer.forms import DEFAULT_BATCH_SIZES, choose_form
 from rnnx.infer.outputs import BatchedOutputs, NamedOutputs, require_outputs
 from rnnx.infer.predictions import (
     LabelSet,
@@ -45,7 +39,7 @@ from rnnx.infer.predictions import (
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.runtime.session import Device, Session, choose_device, has_choice, require_device
+from rnnx.runtime.session import Device, Session, choose_device
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -55,17 +49,7 @@ if TYPE_CHECKING:
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
 Sequences: TypeAlias = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
-# On CUDA every step costs one or two kernel launches, however many rows it computes, so large batches pay. 1024 is an
-# estimate of what fills a GPU; bench/cuda/run_all.py measures it, and has not been run on a GPU yet.
-DEFAULT_BATCH_SIZES: Mapping[Device, int] = {"cpu": 64, "cuda": 1024}
 DEFAULT_THRESHOLD = 0.5
-# On a CPU the Scan form is faster than the RNN operator from this many numbers of state per step on (rows times units):
-# with 32 units from two rows on, with 64 units always. Where the network puts out every state, a Scan makes one more
-# call per step; then it is faster with 32 units from three rows on, with 64 units from two.
-# `python -m bench.speed.forms` measures both. (A network with one Scan of each kind runs a single row of less than 100
-# steps up to a fifth faster in the other form.)
-SCAN_FROM_STATES = 64
-SCAN_FROM_COLLECTED_STATES = 96
 # Texts are sorted by length within a window of this many batches: little padding, bounded memory, early answers.
 _WINDOW_BATCHES: Mapping[Device, int] = {"cpu": 32, "cuda": 8}
 
@@ -135,7 +119,9 @@ class Predictor:
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (name_directory(self._directory.path), digest(self.config), *self._asked)
+        from rnnx.infer.load import restore  # it makes predictors
+
+        return restore, (name_directory(self._directory.path), digest(self.config), *self._asked)
 
     def __copy__(self) -> Predictor:
         device, batch_size, threads = self._asked
@@ -387,98 +373,6 @@ class Predictor:
             if BATCH_NAME not in self._directory.config.files:
                 raise
             return Session(self._directory[BATCH_NAME], device=self.device)
-
-
-def load(
-    model: str | Path = DEFAULT_MODEL,
-    *,
-    device: Device = "auto",
-    batch_size: int | None = None,
-    threads: int | None = None,
-    key: str | Path | None = None,
-) -> Predictor:
-    """Loads a bundle for inference.
-
-    Args:
-        model: The name of a shipped model, or the path of a bundle.
-        device: `auto` takes CUDA if it is available and a batch is large enough; `cuda` never falls back to the CPU.
-        batch_size: Texts that run together; 64 on the CPU and 1024 on CUDA if None.
-        threads: Batches that run at once; if None, as many as there are cores on the CPU, and one on CUDA.
-        key: The path of the signer's public key, or of the certificate that the signer's leads to, in PEM. A bundle
-            that is not signed with it is refused. None for no check.
-
-    Raises:
-        DeviceError: If CUDA is asked for and not available.
-        MissingExtraError: If onnxruntime is not installed; with a key, if the extra [sign] is not.
-        ModelError: If there is no such model, or it is broken or altered, or not signed with the key.
-        UsageError: If `device`, `batch_size`, `threads` or `key` is not one of the allowed values.
-    """
-    require_device(device)
-    rows = require_count("batch_size", batch_size)
-    path = find_directory(model)
-    signed = None
-    if key is not None:
-        from rnnx.bundle.signature import check_signature  # needs the extra [sign]
-
-        signed = check_signature(path, Path(key))
-    directory = open_directory(path, lambda config: files_for(config, device, rows), signed)
-    return Predictor(directory, device=device, batch_size=batch_size, threads=threads)
-
-
-def files_for(config: ModelConfig, device: Device, batch_size: int | None) -> set[str]:
-    """Names the files that a predictor may need, so that it reads them once, even if the bundle is replaced later.
-
-    Args:
-        config: The description of the bundle.
-        device: As for `load`.
-        batch_size: As for `load`.
-    """
-    if device == "cuda" or (device == "auto" and has_choice()):
-        return {VOCABULARY_NAME, MODEL_NAME, BATCH_NAME}
-    units = config.recurrent_units or 0
-    sizes = (1, batch_size or DEFAULT_BATCH_SIZES["cpu"])
-    return {VOCABULARY_NAME, *(choose_form("cpu", rows, units, config.collects_states) for rows in sizes)}
-
-
-def choose_form(device: Device, rows: int, units: int, collects_states: bool) -> str:
-    """Chooses the file that is fastest for a batch.
-
-    Args:
-        device: Where it runs.
-        rows: The size of the batch.
-        units: `ModelConfig.recurrent_units`; 0 if unknown.
-        collects_states: `ModelConfig.collects_states`.
-
-    Returns:
-        The name of the file in the bundle.
-    """
-    threshold = SCAN_FROM_COLLECTED_STATES if collects_states else SCAN_FROM_STATES
-    return BATCH_NAME if device == "cpu" and rows * units >= threshold else MODEL_NAME
-
-
-def require_digest(model: str, config: ModelConfig, expected: str) -> None:
-    """Makes sure that a model is the one that another process has chosen.
-
-    Args:
-        model: Its name or path, for the message.
-        config: The config that was read here.
-        expected: `rnnx.bundle.directory.digest` of the model that is expected.
-
-    Raises:
-        ModelError: If it is another one.
-    """
-    if digest(config) != expected:
-        raise ModelError(
-            f"{model}: not the model that was asked for (its hash is {digest(config)[:12]}, not {expected[:12]}); "
-            "give this machine the same files and the same version of rnnx"
-        )
-
-
-def _restore(model: str, expected: str, device: Device, batch_size: int | None, threads: int | None) -> Predictor:
-    """Makes a predictor from its pickle."""
-    predictor = load(model, device=device, batch_size=batch_size, threads=threads)
-    require_digest(model, predictor.config, expected)
-    return predictor
 
 
 def _forget_threads() -> None:

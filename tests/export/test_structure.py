@@ -21,7 +21,7 @@ from rnnx.export import saved_model
 from rnnx.export.pipeline import Exported
 from rnnx.export.pipeline import export as export_anew
 from rnnx.export.source import open_source
-from rnnx.infer.predictor import load
+from rnnx.infer.load import load
 from rnnx.keras_models import plain_model
 from rnnx.proof.verify import verify_file
 from rnnx.runtime.session import Session

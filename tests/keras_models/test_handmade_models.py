@@ -13,7 +13,7 @@ import keras
 
 from rnnx.errors import DataError
 from rnnx.export.pipeline import export
-from rnnx.infer.predictor import load
+from rnnx.infer.load import load
 from rnnx.runtime.session import Session
 from tests.keras_models.handmade_models import HANDMADE
 
