@@ -53,7 +53,10 @@ class TargetRows:
         Raises:
             DataError: If rows are bad and the user did not say to skip them, or there are none.
         """
-        return self.target.dataset(name, list(self.pairs), self.path, listener)
+        pairs = list(self.pairs)
+        if not pairs:
+            raise DataError("no labelled text in it; a table needs a row for each text", self.path)
+        return self.target.dataset(name, pairs, self.path, listener)
 
 
 def read_table(
