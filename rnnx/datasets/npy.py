@@ -9,7 +9,9 @@ Source: numpy.lib.format, https://numpy.org/doc/stable/reference/generated/numpy
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -23,6 +25,14 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 class PythonObjectsError(ValueError):
     """Raised for an array of Python objects, which only pickle could read."""
+
+
+@contextmanager
+def _any_header() -> Iterator[None]:
+    """Keeps numpy from warning of a header that an old Python wrote: it is slower to read, and not wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class FileArray:
             ValueError, EOFError: If the file is damaged, as numpy and zipfile raise them.
         """
         self.file.seek(0)
-        array: npt.NDArray[Any] = np.lib.format.read_array(self.file, allow_pickle=False)
+        with _any_header():
+            array: npt.NDArray[Any] = np.lib.format.read_array(self.file, allow_pickle=False)
         return array
 
     def rows(self) -> Iterator[npt.NDArray[Any]]:
@@ -87,7 +98,8 @@ def open_array(file: IO[bytes], size: int) -> FileArray:
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:  # 3.0 is for field names that are not Latin-1; numbers have no fields
         raise ValueError(f"format {version[0]}.{version[1]} is for tables with named columns")
-    shape, is_turned, dtype = _HEADERS[version](file)
+    with _any_header():
+        shape, is_turned, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise PythonObjectsError("the array holds Python objects")
     wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()

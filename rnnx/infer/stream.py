@@ -74,7 +74,7 @@ class Stream:
             threshold: With two labels, the probability from which the second one is chosen.
 
         Raises:
-            ModelError: If the file has no states as inputs and outputs.
+            ModelError: If the file has no states as inputs and outputs, or the config no inputs of any length.
         """
         self.config = config
         self._session = session
@@ -88,6 +88,11 @@ class Stream:
             raise ModelError(f"model {config.name}: {STREAM_NAME} has no size for its state {strange[0]!r:.60}")
         if not config.inputs:
             raise ModelError(f"model {config.name}: its config.json names no inputs; export it again")
+        if fixed := [port for port in config.inputs if port.shape[0] is not None]:
+            raise ModelError(
+                f"model {config.name}: its config.json has a fixed time of {fixed[0].shape[0]} for {fixed[0].name}, "
+                "and a stream has none; export it again"
+            )
         self._reader = (
             ArrayChunks(config.name, config.inputs)
             if tokenizer is None

@@ -161,6 +161,13 @@ def test_arrays_in_fortran_order_give_the_same_rows(tmp_path: Path) -> None:
     assert rows(read(NUMBERS, tmp_path / "a.npy")) == rows(read(NUMBERS, tmp_path / "b.npz")) == X.tolist()
 
 
+def test_the_header_of_an_old_python_is_read_without_a_word(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    data = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(data.replace(b"(2, 3, 2)", b"(2L,3, 2)", 1))  # pytest fails at a warning
+    assert rows(read(NUMBERS, tmp_path / "x.npy")) == X.tolist()
+
+
 def test_a_truncated_file_is_refused_before_its_first_row(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", X)
     data = (tmp_path / "a.npy").read_bytes()

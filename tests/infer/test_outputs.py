@@ -81,3 +81,5 @@ def test_a_state_that_changes_its_shape_is_refused() -> None:
         stream.feed([1, 2])
     with pytest.raises(ModelError, match="names no inputs"):
         stream_of(["batch", 4], dataclasses.replace(TAGGER, inputs=()))
+    with pytest.raises(ModelError, match="fixed time of 2 for ids, and a stream has none"):
+        stream_of(["batch", 4], dataclasses.replace(TAGGER, inputs=(InputConfig("ids", "ids", (2,), 9),)))
