@@ -32,15 +32,16 @@ _DOMAINS = ("", "ai.onnx")
 # check.
 OPERATORS = frozenset(
     {
-        "Abs", "Add", "And", "Asinh", "Atan", "AveragePool", "Cast", "Clip", "Concat", "Conv", "ConvTranspose",
-        "Cos", "Cosh", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "GRU", "Gather", "Gemm",
-        "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf",
-        "IsNaN", "LSTM", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool",
-        "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal",
-        "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence",
-        "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Sin", "Sinh", "Size", "Slice", "Softmax",
-        "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "TopK", "Transpose",
-        "Unsqueeze", "Where",
+        "Abs", "Add", "And", "ArgMax", "ArgMin", "Asinh", "Atan", "AveragePool", "Cast", "Ceil", "Clip",
+        "Concat", "Conv", "ConvTranspose", "Cos", "Cosh", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp",
+        "Expand", "Floor", "GRU", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
+        "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf", "IsNaN", "LSTM", "LeakyRelu", "Less",
+        "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mod", "Mul", "Neg", "NonZero",
+        "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin",
+        "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements",
+        "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign",
+        "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "TopK", "Transpose", "Unsqueeze",
+        "Where",
     }
 )  # fmt: skip
 # Bytes per number of each ONNX data type: float32, uint8, int8, uint16, int16, int32, int64, bool, float16, float64.
