@@ -40,8 +40,8 @@ OPERATORS = frozenset(
         "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin",
         "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements",
         "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign",
-        "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "TopK", "Transpose", "Unsqueeze",
-        "Where",
+        "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose",
+        "Unsqueeze", "Where",
     }
 )  # fmt: skip
 # Bytes per number of each ONNX data type: float32, uint8, int8, uint16, int16, int32, int64, bool, float16, float64.

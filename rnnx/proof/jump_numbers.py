@@ -51,6 +51,8 @@ def find_missing_numbers(graph: GraphView, network: Network) -> Iterator[str]:
             # Not(x < 2) is another way to write x >= 2.
             kinds = {kind} if node.outputs[0] in read else {kind, _NEGATED[kind]}
             found.update({(float(number), k) for values in constants for number in np.unique(values) for k in kinds})
+        elif node.op_type == "ThresholdedRelu":  # as tf2onnx writes a product of x and x > 2
+            found[float(np.float32(node.attributes.get("alpha", 1.0))), "strict"] += 1
     # A file may compute equal comparisons of the same numbers once.
     wanted = {(number, node.inputs): node.name for node in network.nodes for number in _numbers(node)}
     for (number, _), name in wanted.items():

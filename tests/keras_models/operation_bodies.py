@@ -278,7 +278,8 @@ def jumps(x: Any) -> Any:
     parts = [
         ops.sign(b), ops.floor(3 * b), ops.ceil(3 * a), ops.round(2 * b), ops.round(b, 1), ops.trunc(4 * b), best,
         places, ops.cast(ops.equal(ops.argmax(a, axis=-1), 2), "float32")[:, :, None], ops.hard_shrink(b, 0.3),
-        ops.threshold(a, 0.1, -2.0), ops.where(is_large, a, 0.5), ops.where(a >= b, a, b),
+        ops.threshold(a, 0.1, -2.0), b * ops.cast(b > 0.6, "float32"), ops.where(is_large, a, 0.5),
+        ops.where(a >= b, a, b),
         keras.activations.relu(b, threshold=0.2), layers.ReLU(0.8, 0.1, 0.3)(a),
         ops.cast(ops.any(b <= -0.4, axis=-1, keepdims=True), "float32"), ops.cast(ops.not_equal(a, 0.0), "float32"),
     ]  # fmt: skip

@@ -177,6 +177,10 @@ def compares(op_type: str, number: float, output: str = "above") -> GraphView:
     return GraphView(("x",), ("y",), tuple(nodes), constants)
 
 
+def thresholded(number: float) -> GraphView:
+    return GraphView(("x",), ("y",), (ViewedNode("ThresholdedRelu", ("x",), ("y",), {"alpha": number}, None),), {})
+
+
 @pytest.mark.parametrize(
     ("graph", "is_right"),
     [
@@ -185,6 +189,8 @@ def compares(op_type: str, number: float, output: str = "above") -> GraphView:
         (compares("Greater", 0.25001), False),
         (compares("GreaterOrEqual", 0.25), False),
         (compares("Add", 0.25), False),
+        (thresholded(0.25), True),
+        (thresholded(0.2499), False),
     ],
 )
 def test_the_numbers_of_comparisons_are_in_the_file(graph: GraphView, is_right: bool) -> None:
