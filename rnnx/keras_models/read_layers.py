@@ -38,7 +38,7 @@ _PASSED_OVER = (
 _ACTIVATIONS = get_args(ActivationName)
 # Why an activation of Keras stays unsupported, and what to do.
 _NO_ACTIVATIONS: Mapping[str, str] = {
-    "hard_shrink": "jumps; use it as a layer, Activation('hard_shrink'), or train with soft_shrink",
+    "hard_shrink": "jumps; only a layer of its own may, Activation('hard_shrink'); or train with soft_shrink",
     "glu": "halves the features; call keras.activations.glu(x) between two layers of a functional model instead",
     "sparsemax": "sorts the numbers of a row; train with softmax",
 }

@@ -45,7 +45,7 @@ def images(x: Any) -> Any:
         ),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.Dense(2, activation="hard_shrink", name="p")(rnn()(x)), "which jumps; use it as a layer"),
+        (lambda x: layers.Dense(2, activation="hard_shrink", name="p")(rnn()(x)), "which jumps; only a layer"),
         (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(
