@@ -38,6 +38,7 @@ DOORS = {
         "export/keras_states.py",
         "export/markers.py",
         "export/plain_encodings.py",
+        "export/plain_jumps.py",
         "export/saved_model.py",
         "export/traced.py",
         "train/batches.py",

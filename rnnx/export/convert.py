@@ -27,7 +27,9 @@ from rnnx.errors import ModelError, one_line
 from rnnx.export.markers import TF_TYPE, fill_markers, make_marker, marked
 from rnnx.export.plain_encodings import plain_encodings
 from rnnx.export.plain_equations import plain_equations
+from rnnx.export.plain_jumps import plain_jumps
 from rnnx.export.separate_axes import separate_axes
+from rnnx.export.traced import flat_outputs
 from rnnx.export.tracing import (
     constant_statistics,
     known_sizes,
@@ -75,6 +77,7 @@ def convert(model: keras.Model, network: Network) -> onnx.ModelProto:
     normalizations = unfolded_normalizations(model, network, _add_zeros)
     traced = (
         whole_sequences(model), convolutions, normalizations, plain_encodings(model), plain_equations(model),
+        plain_jumps(model),
         constant_statistics(model), known_sizes(model),
         separate_constants(model, tf.debugging.check_numerics),
     )  # fmt: skip
@@ -158,7 +161,7 @@ def _replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
 
 def _call(model: keras.Model, given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
     """Calls the model, and names its outputs so that they keep their order: tf2onnx sorts outputs by name."""
-    outputs = keras.tree.flatten(model(list(given) if len(given) > 1 else given[0], training=False))
+    outputs = flat_outputs(model(list(given) if len(given) > 1 else given[0], training=False))
     return {f"output_{i:03}": values for i, values in enumerate(outputs)}
 
 

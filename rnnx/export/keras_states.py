@@ -23,7 +23,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rnnx.errors import one_line
-from rnnx.export.traced import compiled
+from rnnx.export.traced import compiled, flat_outputs
 from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.proof.compare import Outputs, ProbeBatch
 from rnnx.reference import Network, cell_state_of
@@ -101,8 +101,7 @@ def _trace(model: keras.Model, network: Network) -> _Run:
 
 
 def _call(model: keras.Model, inputs: Sequence[Any]) -> list[Any]:
-    outputs: list[Any] = keras.tree.flatten(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
-    return outputs
+    return flat_outputs(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
 
 
 def _read_layers(model: keras.Model, network: Network) -> Iterator[tuple[str, Any]]:

@@ -70,7 +70,13 @@ class Source:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the model, a sentence each."""
-        return self.plain.notes
+        whole = [tensor.name for tensor in self.plain.model.outputs if "int" in str(tensor.dtype)]
+        note = (
+            [f"Keras gives whole numbers at {len(whole)} of its outputs; the files give them as float32"]
+            if whole
+            else []
+        )
+        return (*self.plain.notes, *note)
 
     @property
     def is_stateful(self) -> bool:

@@ -26,6 +26,15 @@ def has_time_distributed(model: keras.Model) -> bool:
     return bool(_wrappers(model))
 
 
+def flat_outputs(outputs: Any) -> list[Any]:
+    """Returns the outputs of a model in their order, as float32, also those of whole numbers, as an argmax."""
+    flat = keras.tree.flatten(outputs)
+    return [
+        values if keras.backend.standardize_dtype(values.dtype) == "float32" else keras.ops.cast(values, "float32")
+        for values in flat
+    ]
+
+
 def compiled(run: Callable[..., Any], signature: Sequence[tf.TensorSpec], model: keras.Model) -> Callable[..., Any]:
     """Compiles a function that runs a model.
 

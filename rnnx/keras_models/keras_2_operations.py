@@ -21,9 +21,10 @@ _NUMPY = "keras.src.ops.numpy"
 _MODULES: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            "Celu", "Elu", "Gelu", "Glu", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "LogSigmoid",
-            "LogSoftmax", "Moments", "Normalize", "OneHot", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink",
-            "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Squareplus", "TanhShrink",
+            "Celu", "Elu", "Gelu", "Glu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu",
+            "LogSigmoid", "LogSoftmax", "Moments", "Normalize", "OneHot", "Relu", "Relu6", "Selu", "Sigmoid",
+            "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid",
+            "Squareplus", "TanhShrink", "Threshold",
         ),
         "keras.src.ops.nn",
     ),

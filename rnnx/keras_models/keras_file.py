@@ -58,19 +58,20 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "ArraySplit",
-        "Average", "Cast", "Celu", "Clip", "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos",
-        "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
-        "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Glu", "Greater",
-        "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
-        "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
-        "LogicalNot", "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments",
-        "Moveaxis", "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power",
-        "Prod", "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
-        "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "Sort", "SparsePlus",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Argmax", "Argmin", "Arcsinh",
+        "Arctan", "ArraySplit", "Average", "Cast", "Ceil", "Celu", "Clip", "Concatenate", "Conj", "Conjugate",
+        "ConvertToTensor", "Copy", "Cos", "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack",
+        "Einsum", "Elu", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr",
+        "Floor", "FullLike", "Gelu", "GetItem", "Glu", "Greater", "GreaterEqual", "HardShrink", "HardSigmoid",
+        "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less", "LessEqual", "Log", "Log10", "Log1p",
+        "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp",
+        "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments", "Moveaxis", "Multiply", "Negative",
+        "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power", "Prod", "Ptp", "Rad2deg", "Real",
+        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign",
+        "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "Sort", "SparsePlus",
         "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
-        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
-        "Tril", "Triu", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
+        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Threshold", "Tile",
+        "Transpose", "Tril", "Triu", "TrueDivide", "Trunc", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 # An operation that `keras.activations.relu(x)` makes of its own.
@@ -96,7 +97,6 @@ _HASHES_SEVERAL = "compute the ids of the pairs before the model, and give them 
 _REMEDIES: Mapping[str, str] = {
     "Hashing": _HASHES,
     **dict.fromkeys(("StringLookup", "TextVectorization"), _TEXTS),
-    "ThresholdedReLU": "it jumps, so that rounding could decide between two results; train with a ReLU",
     **dict.fromkeys(("CenterCrop", "Resizing"), _OF_IMAGES),
     **dict.fromkeys(
         ("AugMix", "AutoContrast", "CutMix", "Equalization", "MixUp", "Pipeline", "RandAugment"), _AUGMENTS
@@ -120,11 +120,8 @@ _VOLUMES = ("3D", "3DTranspose")
 _NO_NUMBER = "replace what is not a number before the model reads it"
 # What to do about an operation that stays unsupported.
 _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), f"{_JUMPS}; {_BEFORE}"
-    ),
-    **dict.fromkeys(("HardShrink", "Threshold"), f"{_JUMPS}; use soft_shrink or relu, and train the model again"),
-    **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
+    **dict.fromkeys(("FloorDivide", "Mod", "Signbit"), f"{_JUMPS}; {_BEFORE}"),
+    **dict.fromkeys(("Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
     **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
     **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
     **dict.fromkeys(("Kron", "Outer", "Flipud", "Vdot", "Vstack", "Vsplit"), _OF_BATCH),

@@ -35,7 +35,7 @@ OperationReader: TypeAlias = Callable[[Any], LayerOrChain | list[LayerOrChain]]
 # The evidence of a file has them as text.
 MOST_CONSTANTS = 1 << 14
 
-# The operations that round nothing.
+# The operations that round nothing. A comparison may jump.
 _EXACT = frozenset(
     {
         "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
@@ -110,6 +110,30 @@ def is_exact(tensor: Any) -> bool:
         return is_known and (isinstance(operation, layers.InputLayer) or all(map(is_exact, _values_read(operation))))
     counts = type(operation).__name__ in ("Add", "Multiply", "Subtract", "Sum") and "int" in str(tensor.dtype)
     return (counts or type(operation).__name__ in _EXACT) and all(map(is_exact, inputs_of(operation)))
+
+
+def is_decided(tensor: Any) -> bool:
+    """Says whether a tensor of whole numbers or truth values follows without any arithmetic from what layers decide.
+
+    Files show no such numbers. They follow from the numbers that the layers decide by, which are shown.
+    """
+    operation = tensor._keras_history.operation
+    if tensor.dtype == "float32" or (is_operation(operation) and type(operation).__name__ in ("Argmax", "Argmin")):
+        return True
+    if not is_operation(operation):
+        return is_exact(tensor)
+    return is_exact(tensor) or (type(operation).__name__ in _EXACT and all(map(is_decided, inputs_of(operation))))
+
+
+def require_one_rank(operation: Any, *tensors: Any) -> None:
+    """Makes sure that the axes of several tensors are the same ones, that of the batch first."""
+    if len({len(tensor.shape) for tensor in tensors}) > 1:
+        shapes = " and ".join(str(tensor.shape) for tensor in tensors)
+        raise refusal(
+            operation,
+            f"has inputs of the shapes {shapes}, of which the batch would be taken for another axis; add an axis, "
+            "as x[:, None] does",
+        )
 
 
 def _values_read(layer: Any) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.operation_parts import is_exact
+from rnnx.keras_models.operation_parts import is_decided, is_exact
 from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import Node
 
@@ -60,15 +60,17 @@ def read_one_hot(operation: Any) -> reference.OneHot:
         ModelError: If it reads computed numbers, or a setting is not supported.
     """
     x = operation.input
-    if not is_exact(x):
-        raise refusal(operation, "reads computed numbers, where rounding could decide; only ids may decide")
+    if x.dtype == "float32" and not is_exact(x):
+        raise refusal(operation, "reads computed numbers, of which it drops the fractions; only ids may decide")
+    if not is_decided(x):
+        raise refusal(operation, "reads whole numbers that were computed; only ids and ops.argmax may decide")
     if operation.sparse or operation.axis not in (-1, len(x.shape)):
         raise refusal(
             operation, "has sparse=True or an axis before the last; only vectors along the last axis are supported"
         )
     if (depth := int(operation.num_classes)) < 1:
         raise refusal(operation, f"has num_classes={depth}; it should be at least 1")
-    return reference.OneHot(depth)
+    return reference.OneHot(depth, is_computed=not is_exact(x))
 
 
 def read_masking(layer: Any) -> reference.Masking:

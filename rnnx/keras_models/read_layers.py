@@ -38,7 +38,7 @@ _PASSED_OVER = (
 _ACTIVATIONS = get_args(ActivationName)
 # Why an activation of Keras stays unsupported, and what to do.
 _NO_ACTIVATIONS: Mapping[str, str] = {
-    "hard_shrink": "jumps, so that rounding could decide between two results; train with soft_shrink or relu",
+    "hard_shrink": "jumps; only a layer of its own may, Activation('hard_shrink'); or train with soft_shrink",
     "glu": "halves the features; call keras.activations.glu(x) between two layers of a functional model instead",
     "sparsemax": "sorts the numbers of a row; train with softmax",
 }
@@ -97,21 +97,35 @@ def _read_dense(layer: Any, _: OpenShape) -> reference.Dense:
     return reference.Dense(float64(layer.kernel), bias, read_activation(layer))
 
 
-def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Activation:
+def _read_activation_layer(layer: Any, _: OpenShape) -> reference.Layer:
+    if activation_name(layer.activation) == "hard_shrink":
+        return reference.KeepBeyond(0.5, is_of_size=True, keeps_mask=True)
     return reference.Activation(read_activation(layer))
 
 
 def _read_relu(layer: Any, _: OpenShape) -> reference.Layer:
     if layer.threshold:
-        raise refusal(
-            layer,
-            f"has threshold={layer.threshold!r}, where it jumps, so that rounding could decide between two results; "
-            "train with threshold=0",
-        )
+        return read_thresholded_relu(layer, keeps_mask=True)
     slope = float(layer.negative_slope)
     if layer.max_value is not None:
         return reference.CappedReLU(float(np.float32(layer.max_value)), slope)
     return reference.LeakyReLU(slope) if slope else reference.Activation("relu")
+
+
+def read_thresholded_relu(
+    relu: Any, is_computed: bool = True, *, keeps_mask: bool = False
+) -> reference.ThresholdedReLU:
+    """Reads a ReLU with a threshold, which is a layer or an operation.
+
+    Args:
+        relu: The layer or the operation.
+        is_computed: Whether a runtime may have rounded its input.
+        keeps_mask: Whether it hands a mask on.
+    """
+    most = None if relu.max_value is None else float(np.float32(relu.max_value))
+    return reference.ThresholdedReLU(
+        float(np.float32(relu.threshold)), float(relu.negative_slope), most, is_computed, keeps_mask
+    )
 
 
 def _read_leaky_relu(layer: Any, _: OpenShape) -> reference.LeakyReLU:

@@ -1,7 +1,7 @@
 """Turns the operations of functional models into layers of the reference, or refuses them with a reason.
 
 Keras saves `x[:, -1]`, `a + b` and `ops.mean(x, axis=1)` as operations between layers. `_READERS` has one entry per
-operation; those that move numbers are in `read_items`. Imports Keras.
+operation; those that move numbers are in `read_items`, and those that jump in `read_jumps`. Imports Keras.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from rnnx.keras_models.operation_parts import (
     chain,
     constant_of,
     inputs_of,
-    is_exact,
     outputs_of,
+    require_one_rank,
 )
 from rnnx.keras_models.read_encodings import read_one_hot
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
+from rnnx.keras_models.read_jumps import READERS_OF_JUMPS
 from rnnx.keras_models.read_layers import refusal
 from rnnx.keras_models.read_normalizations import inverse_of
 from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
@@ -35,21 +36,12 @@ from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
 _OF_ANY_TYPE = frozenset(
     {
-        "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
-        "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike",
-        "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+        "Add", "All", "Any", "Argmax", "Argmin", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual",
+        "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot",
+        "OnesLike", "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
 )  # fmt: skip
 _TYPES = ("float32", "bool", "int32", "int64")
-# The comparison that says the same with its operands exchanged.
-_EXCHANGED: Mapping[Any, Any] = {
-    "equal": "equal",
-    "not_equal": "not_equal",
-    "greater": "less",
-    "greater_equal": "less_equal",
-    "less": "greater",
-    "less_equal": "greater_equal",
-}
 
 
 def read_operation(operation: Any) -> list[LayerOrChain]:
@@ -83,7 +75,7 @@ def _combines(name: Any) -> OperationReader:
         first, second = arguments_of(operation)[:2]
         tensors = [each for each in (first, second) if isinstance(each, keras.KerasTensor)]
         if len(tensors) == 2:
-            _require_one_rank(operation, first, second)
+            require_one_rank(operation, first, second)
             return reference.CombineTensors(name)
         is_first = tensors[0] is second
         constants = constant_of(first if is_first else second)
@@ -107,17 +99,6 @@ def _combines(name: Any) -> OperationReader:
     return read
 
 
-def _require_one_rank(operation: Any, *tensors: Any) -> None:
-    """Makes sure that the axes of several tensors are the same ones, that of the batch first."""
-    if len({len(tensor.shape) for tensor in tensors}) > 1:
-        shapes = " and ".join(str(tensor.shape) for tensor in tensors)
-        raise refusal(
-            operation,
-            f"has inputs of the shapes {shapes}, of which the batch would be taken for another axis; add an axis, "
-            "as x[:, None] does",
-        )
-
-
 def _applies(function: Any) -> OperationReader:
     """Returns the reader of an operation without settings."""
     return lambda _: reference.ApplyFunction(function)
@@ -125,20 +106,6 @@ def _applies(function: Any) -> OperationReader:
 
 def _read_gelu(operation: Any) -> reference.ApplyFunction:
     return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
-
-
-def _read_relu(operation: Any) -> LayerOrChain:
-    """Reads the operation that `keras.activations.relu` makes, with its slope and its largest value."""
-    if operation.threshold:
-        raise refusal(
-            operation,
-            f"has threshold={operation.threshold!r}, where it jumps, so that rounding could decide between two "
-            "results; train with threshold=0",
-        )
-    slope, most = float(operation.negative_slope), operation.max_value
-    relu = reference.ApplyWithNumber("leaky_relu", slope) if slope else reference.ApplyFunction("relu")
-    cap = [] if most is None else [reference.CombineNumber("minimum", float(np.float32(most)), is_first=False)]
-    return chain([relu, *cap])
 
 
 def _applies_with(function: Any, setting: str) -> OperationReader:
@@ -178,29 +145,6 @@ def _read_clip(operation: Any) -> reference.Clip:
     return reference.Clip(least, most)
 
 
-def _compares(name: Any) -> OperationReader:
-    """Returns the reader of a comparison, which must not depend on rounding."""
-
-    def read(operation: Any) -> reference.Compare:
-        if not all(map(is_exact, inputs_of(operation))):
-            raise refusal(
-                operation,
-                "compares a computed value, where rounding could decide; only what comes from an input or an "
-                "Embedding unchanged may be compared: put the numbers out, and compare them after the model",
-            )
-        first, second = arguments_of(operation)
-        if len(inputs_of(operation)) == 2:
-            _require_one_rank(operation, first, second)
-            return reference.Compare(name)
-        is_first = isinstance(second, keras.KerasTensor)
-        number = constant_of(first if is_first else second)
-        if number.size != 1 or number.ndim:
-            raise refusal(operation, f"compares with constants of the shape {number.shape}; only a number is supported")
-        return reference.Compare(_EXCHANGED[name] if is_first else name, float(number))
-
-    return read
-
-
 def _read_where(operation: Any) -> reference.Layer:
     condition, *others = arguments_of(operation)
     if len(others) == 2 and not isinstance(condition, keras.KerasTensor):
@@ -208,7 +152,7 @@ def _read_where(operation: Any) -> reference.Layer:
     tensors = [each for each in (condition, *others) if isinstance(each, keras.KerasTensor)]
     if len(others) != 2 or tensors[0] is not condition or condition.dtype != "bool":
         raise refusal(operation, "should choose from two operands by a comparison")
-    _require_one_rank(operation, *tensors)
+    require_one_rank(operation, *tensors)
     numbers: list[float | None] = []
     for other in others:
         is_computed = isinstance(other, keras.KerasTensor)
@@ -336,6 +280,7 @@ def _read_normalize(operation: Any) -> reference.ApplyAlong:
 _READERS: Mapping[str, OperationReader] = {
     **READERS_OF_ITEMS,
     **READERS_OF_PRODUCTS,
+    **READERS_OF_JUMPS,
     "Abs": _applies("absolute"),
     "Absolute": _applies("absolute"),
     "Add": _combines("add"),
@@ -358,7 +303,6 @@ _READERS: Mapping[str, OperationReader] = {
     "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),
     "Elu": _read_elu,
-    "Equal": _compares("equal"),
     "Erf": _applies("erf"),
     "Erfc": _applies("erfc"),
     "Exp": _applies("exponential"),
@@ -366,14 +310,10 @@ _READERS: Mapping[str, OperationReader] = {
     "Fabs": _applies("absolute"),
     "Gelu": _read_gelu,
     "Glu": _along("glu"),
-    "Greater": _compares("greater"),
-    "GreaterEqual": _compares("greater_equal"),
     "HardSigmoid": _applies("hard_sigmoid"),
     "HardSilu": _applies("hard_silu"),
     "HardTanh": _applies("hard_tanh"),
     "LeakyRelu": _read_leaky_relu,
-    "Less": _compares("less"),
-    "LessEqual": _compares("less_equal"),
     "Log": _applies("log"),
     "Log10": _applies("log10"),
     "Log1p": _applies("log1p"),
@@ -381,7 +321,6 @@ _READERS: Mapping[str, OperationReader] = {
     "LogSigmoid": _applies("log_sigmoid"),
     "LogSoftmax": _along("log_softmax"),
     "LogicalAnd": _combines("minimum"),
-    "LogicalNot": lambda _: reference.Compare("equal", 0.0),
     "LogicalOr": _combines("maximum"),
     "Logsumexp": _reduces("log_sum_exp"),
     "Max": _reduces("max"),
@@ -393,12 +332,10 @@ _READERS: Mapping[str, OperationReader] = {
     "Negative": _applies("negative"),
     "Norm": _read_norm,
     "Normalize": _read_normalize,
-    "NotEqual": _compares("not_equal"),
     "OneHot": read_one_hot,
     "OnesLike": _fills(1.0),
     "Power": _read_power,
     "Rad2deg": _multiplies(180.0 / pi),
-    "ReLU": _read_relu,
     "Real": lambda _: reference.Activation("linear"),
     "Reciprocal": _applies("reciprocal"),
     "Relu": _applies("relu"),

@@ -32,14 +32,15 @@ _DOMAINS = ("", "ai.onnx")
 # check.
 OPERATORS = frozenset(
     {
-        "Abs", "Add", "And", "Asinh", "Atan", "AveragePool", "Cast", "Clip", "Concat", "Conv", "ConvTranspose",
-        "Cos", "Cosh", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "GRU", "Gather", "Gemm",
-        "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf",
-        "IsNaN", "LSTM", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool",
-        "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal",
-        "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence",
-        "Scan", "ScatterElements", "Selu", "Shape", "Sigmoid", "Sin", "Sinh", "Size", "Slice", "Softmax",
-        "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Tile", "TopK", "Transpose",
+        "Abs", "Add", "And", "ArgMax", "ArgMin", "Asinh", "Atan", "AveragePool", "Cast", "Ceil", "Clip",
+        "Concat", "Conv", "ConvTranspose", "Cos", "Cosh", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp",
+        "Expand", "Floor", "GRU", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
+        "GreaterOrEqual", "HardSigmoid", "Identity", "IsInf", "IsNaN", "LSTM", "LeakyRelu", "Less",
+        "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mod", "Mul", "Neg", "NonZero",
+        "Not", "Or", "Pad", "Pow", "RNN", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin",
+        "ReduceProd", "ReduceSum", "Relu", "Reshape", "ReverseSequence", "Round", "Scan", "ScatterElements",
+        "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign",
+        "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose",
         "Unsqueeze", "Where",
     }
 )  # fmt: skip

@@ -11,6 +11,7 @@ values that `track` returns, it also gives the bound of its rounding (`rnnx.roun
 | `activate`, `apply`, `softmax`, `largest`, `maximum`, `norm`, `unit`, `variance` | `functions` |
 | `[...]`, `reshape`, `swap`, `split`, `concatenate`, `where`, `repeat`, `pad`, `windows` | `moves` |
 | `log`, `power` | `powers` |
+| `compare`, `choose`, `step`, `first_largest` | `comparisons` |
 | the activations and their allowances | `activations` |
 | other functions, such as sin and erf | `elementary` |
 
@@ -23,6 +24,7 @@ Imports numpy only.
 
 from rnnx.primitives.activations import ACTIVATIONS, ActivationFunction, ActivationName
 from rnnx.primitives.arrays import Array, Mask
+from rnnx.primitives.comparisons import Relation, StepName, choose, compare, first_largest, step
 from rnnx.primitives.elementary import FUNCTIONS, FunctionName
 from rnnx.primitives.functions import (
     activate,
@@ -52,13 +54,18 @@ __all__ = [
     "Array",
     "FunctionName",
     "Mask",
+    "Relation",
+    "StepName",
     "Trace",
     "Tracked",
     "activate",
     "apply",
+    "choose",
+    "compare",
     "concatenate",
     "divide_by_count",
     "exact",
+    "first_largest",
     "fold",
     "largest",
     "log",
@@ -74,6 +81,7 @@ __all__ = [
     "sort",
     "split",
     "sqrt",
+    "step",
     "swap",
     "track",
     "unit",

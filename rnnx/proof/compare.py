@@ -27,7 +27,7 @@ import numpy.typing as npt
 from rnnx.proof.cuts import compare_alone, missing_cuts, names_of_cuts
 from rnnx.proof.progress import track
 from rnnx.proof.report import END_TO_END, DriftCurve, LayerReport, RuntimeReport
-from rnnx.reference import Array, Given, NamedArrays, Network, Node, Recurrent, cell_state_of
+from rnnx.reference import Array, Given, NamedArrays, Network, Node, Recurrent, cell_state_of, is_jump
 from rnnx.rounding.decisions import Decisions, label_ids
 from rnnx.rounding.recurrent_bounds import expect_steps
 from rnnx.rounding.row_parts import row_parts, take_rows
@@ -146,6 +146,7 @@ def compare_runtime(
         tie_count,
         tuple(problems),
         len(uncertified),
+        any(is_jump(node.layer) for node in network.nodes),
     )
 
 
@@ -299,7 +300,7 @@ def largest_ratio(
         step,
         unit,
         float(difference[where]),
-        float(bound[where]),
+        float(min(bound[where], 1e300)),  # JSON has no infinity, which is the bound of a number without one
     )
 
 

@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from rnnx.errors import ModelError
 from rnnx.onnx_file.admission import admit
+from rnnx.onnx_file.graph_view import view_graph
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
 from rnnx.proof.chunked import Streamed, compare_chunks
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime, joined_reports, trace_drift
 from rnnx.proof.invariance import Answers, compare_ways
+from rnnx.proof.jump_numbers import find_missing_numbers
 from rnnx.proof.progress import reported, track
 from rnnx.proof.report import DriftCurve, InvarianceReport, RuntimeReport
-from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Dense, NamedArrays, Network
+from rnnx.reference import INPUT_NAME, OUTPUT_NAME, Dense, NamedArrays, Network, is_jump
 from rnnx.reference.streaming import CarriedState, from_zero
 from rnnx.rounding.decisions import Decisions
 from rnnx.runtime.session import Device, Session
@@ -116,6 +118,8 @@ def compare_file(
         for problem in _problems(candidate, network, batch, result, answers)
     ]
     messages = tuple(problem.text for problem in problems)
+    if any(is_jump(node.layer) for node in network.nodes):
+        messages += tuple(find_missing_numbers(view_graph(candidate.model), network))
     if any(problem.is_of_ids for problem in problems):
         # With wrong ids every state is wrong, so only the ids are reported. Such a file may even mix up the rows of a
         # batch, so it is not run in other ways.

@@ -16,6 +16,8 @@ A file shows its layers by these rules, and a layer that it does not show makes 
   row fails in the first layer that reads it, and the table is compared bit for bit (`rnnx.proof.weight_places`).
   Therefore a recurrence may also have the table folded into its input weights (`rnnx.rewrites.folded_table`).
 - A layer without weights shows nothing. Its rounding is bounded, and carried to the next layer that is shown.
+- What a layer decides by, as a comparison or an argmax does, is shown as well, unless it follows without rounding from
+  what is shown. So the runtime has to decide exactly as its own numbers say (`rnnx.reference.jumps`).
 - A file may compute a layer together with the only layer that reads it, if that one has no weights: the forms take the
   maximum over the positions before they add the bias of a Dense (`rnnx.rewrites.pooled_states`). Then the output of the
   reader is shown, and compared with both layers.
@@ -45,9 +47,12 @@ from rnnx.reference import (
     Recurrent,
     Tensor,
     cell_state_of,
+    is_jump,
     last_state_of,
 )
+from rnnx.reference.shapes import least_time, zeros
 from rnnx.rounding.layer_bounds import output_error
+from rnnx.rounding.layer_gradients import LayerOperations
 from rnnx.rounding.recurrent_bounds import expect_cell_state, expect_steps
 
 # Returns the runtime's own output of a layer, from what the reference gives for it and the bound; None without one.
@@ -106,15 +111,48 @@ def wanted_cuts(network: Network) -> list[Node]:
     """Returns the layers and parts of layers that have to show their output, in the order of the computation."""
     ends = {node.name for node in network.ends.values()}
     whole = {node.name for node in network.nodes if not isinstance(node.layer, HasParts)}
+    decisive = _decisive(network)
     return [
-        node for node in compared_nodes(network) if node.name not in ends and (node.name not in whole or _is_cut(node))
+        node
+        for node in compared_nodes(network)
+        if node.name not in ends and (node.name not in whole or _is_cut(node) or node.name in decisive)
     ]
 
 
+def _decisive(network: Network) -> set[str]:
+    """Returns the layers by whose outputs others decide, and whose outputs do not follow exactly from what is shown."""
+    read = {name for node in network.nodes if is_jump(node.layer) for name in node.inputs}
+    if not read:
+        return set()
+    tensors = network.forward(zeros(network, least_time(network)))
+    ends = {node.name for node in network.ends.values()}
+    exact, found = tensors.keys() - {node.name for node in network.nodes}, set()
+    for node in network.nodes:
+        is_shown = isinstance(node.layer, Recurrent | Embedding | HasParts) or _is_cut(node) or node.name in ends
+        if is_shown or (_follows(node, exact) and not _rounds(node, tensors)):
+            exact.add(node.name)
+        elif node.name in read:
+            found.add(node.name)
+            exact.add(node.name)
+    return found
+
+
+def _follows(node: Node, exact: Collection[str]) -> bool:
+    return is_jump(node.layer) or all(name in exact for name in node.inputs)
+
+
+def _rounds(node: Node, tensors: Mapping[str, Tensor]) -> bool:
+    with np.errstate(all="ignore"):  # what is not finite rounds all the same
+        return LayerOperations(node.layer, [tensors[name] for name in node.inputs]).rounds
+
+
 def fused_reader(network: Network, node: Node) -> Node | None:
-    """Returns the only layer that reads a layer, if it has no weights, so that a file may compute both together."""
+    """Returns the only layer that reads a layer, if it has no weights, so that a file may compute both together.
+
+    A layer that decides by its input is none: the decision alone says nothing about the number.
+    """
     readers = [reader for reader in compared_nodes(network) if node.name in reader.inputs]
-    if len(readers) != 1 or _has_weights(readers[0]) or len(readers[0].inputs) != 1:
+    if len(readers) != 1 or _has_weights(readers[0]) or len(readers[0].inputs) != 1 or is_jump(readers[0].layer):
         return None
     return readers[0]
 

@@ -18,6 +18,7 @@ import numpy as np
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.progress import track
 from rnnx.reference import Network
+from rnnx.reference.shapes import output_shapes
 from rnnx.rounding.decisions import Decisions, decide
 
 BatchDecisions: TypeAlias = dict[str, Decisions]  # by output name
@@ -81,15 +82,16 @@ def decide_batches(network: Network, batches: Sequence[ProbeBatch]) -> list[Batc
     Raises:
         ValueError: If the batches do not fit the network.
     """
-    shapes = _row_shapes(network, batches[0])
+    shapes, sizes = _row_shapes(network, batches[0]), output_shapes(network)
     rows = {name: i for i, name in enumerate(batches[0].names)}
     decisions: list[BatchDecisions] = []
     for batch in track(batches, "bounding the rounding errors"):
         if not decisions:
             decisions.append(decide(network, batch.given))
             whole = decisions[0]
-            has_time = any(decision.values.ndim > 2 for decision in whole.values())
-            has_bound = next(iter(whole.values())).has_bound
+            has_time = any(decision.values.ndim > 2 or None in sizes[name] for name, decision in whole.items())
+            # An output may lack a bound where another one has it, because it depends on a jump.
+            has_bound = np.logical_or.reduce([decision.has_bound for decision in whole.values()])
             continue
         i = rows.get(batch.names[0])
         if i is None or (has_time and _row_shapes(network, batch) != shapes):

@@ -60,7 +60,7 @@ def _compare_padding(
     alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
     in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
     # The time of an output that grows with the input is that of the input. A decoder's output has a time of its own.
-    timed = {name for name, values in whole.items() if values.ndim > 2 and values.shape != in_front[name].shape}
+    timed = {name for name, values in whole.items() if values.shape != in_front[name].shape}
     ways = {
         "each row without its padding": {
             name: np.concatenate([row[name][0] if name in timed else row[name] for row in alone]) for name in whole

@@ -54,6 +54,7 @@ class RuntimeReport:
         problems: Wrong shape, dtype, values that are not finite, labels that differ; one sentence each.
         uncertified_count: Probes that have no bound end to end (`rnnx.rounding.first_order`). Only their steps were
             compared.
+        has_jumps: Whether an output depends on what a layer decides by computed numbers, as a comparison does.
     """
 
     runtime: str
@@ -63,6 +64,7 @@ class RuntimeReport:
     tie_count: int
     problems: tuple[str, ...]
     uncertified_count: int = 0
+    has_jumps: bool = False
 
     @property
     def worst(self) -> LayerReport:
@@ -218,6 +220,8 @@ class ParityReport:
         for runtime in fields["runtimes"]:
             if not runtime["uncertified_count"]:
                 del runtime["uncertified_count"]
+            if not runtime["has_jumps"]:
+                del runtime["has_jumps"]
         if self.precision is None:
             del fields["precision"]
         if not self.overflow_count:
@@ -261,9 +265,12 @@ class ParityReport:
         count = max((runtime.uncertified_count for runtime in self.runtimes), default=0)
         if not count:
             return ""
+        reason = "the network amplifies rounding beyond any estimate"
+        if any(runtime.has_jumps for runtime in self.runtimes):
+            reason += ", or rounding may decide a comparison, an argmax or another jump in it"
         return (
-            f"; on {count} of the probes the network amplifies rounding beyond any estimate: each step was proved, but "
-            "its decisions cannot be certified end to end"
+            f"; on {count} of the probes {reason}: each step was proved, but its decisions cannot be certified end to "
+            "end"
         )
 
     @property

@@ -26,7 +26,7 @@ from rnnx.proof.evidence import Evidence
 from rnnx.proof.hidden_branches import find_hidden_branches
 from rnnx.proof.layer_parts import GraphPart, PartReader, PartTooLargeError
 from rnnx.proof.text_reader_nodes import find_difference
-from rnnx.reference import choices, encoding, items, operations, softmax, statistics
+from rnnx.reference import choices, encoding, items, jumps, operations, softmax, statistics
 from rnnx.text.ids import IdEncoder
 from rnnx.text.tokenizer import Tokenizer
 
@@ -34,7 +34,7 @@ KNOWN_PARTS_NAME = "known_parts.txt"
 # A network with one of these compares ids, computes with them, or counts positions itself, so its nodes may too.
 _OPERATIONS = frozenset({"AsMask", "ConvLSTM", "TakeMask"}).union(
     name
-    for module in (choices, encoding, items, operations, softmax, statistics)
+    for module in (choices, encoding, items, jumps, operations, softmax, statistics)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and kind.__module__ == module.__name__
 )

@@ -15,6 +15,7 @@ from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTr
 from rnnx.reference.encoding import CountIds, FindBin, IdLayer, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, Selection, TakePlaces, Transpose
+from rnnx.reference.jumps import ApplyStep, ArgMax, KeepBeyond, ThresholdedReLU, is_jump
 from rnnx.reference.layer import Layer, RecurrentLayer
 from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
@@ -108,7 +109,9 @@ __all__ = [
     "AdditiveWeights",
     "ApplyAlong",
     "ApplyFunction",
+    "ApplyStep",
     "ApplyWithNumber",
+    "ArgMax",
     "Array",
     "AsMask",
     "Attention",
@@ -156,6 +159,7 @@ __all__ = [
     "Input",
     "InputKind",
     "Join",
+    "KeepBeyond",
     "LastPosition",
     "Layer",
     "LayerNormalization",
@@ -190,6 +194,7 @@ __all__ = [
     "TakeMask",
     "TakePlaces",
     "Tensor",
+    "ThresholdedReLU",
     "Transpose",
     "UnfoldTime",
     "UnitNormalization",
@@ -199,5 +204,6 @@ __all__ = [
     "ZeroPadding2D",
     "activate",
     "cell_state_of",
+    "is_jump",
     "last_state_of",
 ]

@@ -1,50 +1,51 @@
 """The operations of functional models that compare and choose, in NumPy, in float64. Imports numpy only.
 
-They read no mask, and their results have none. What they decide by is exact, so that no rounding decides.
+They read no mask, and their results have none. What they compare may be computed; `rnnx.reference.jumps` says more.
 
 Source: as Keras 3 defines them (`keras.ops`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from rnnx.primitives import exact, where
+from rnnx.primitives import Relation, choose, compare, exact, where
 from rnnx.reference.tensor import Tensor
-
-Relation = Literal["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"]
+from rnnx.strict_json import OMIT_DEFAULT
 
 
 @dataclass(frozen=True)
 class Compare:
     """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
 
-    The inputs are exact, so that no rounding decides.
-
     Attributes:
         comparison: How.
         number: The number; None if there are two inputs.
+        is_computed: Whether a runtime may have rounded an input. If not, no rounding decides.
     """
 
     comparison: Relation
     number: float | None = None
+    is_computed: bool = field(default=False, metadata=OMIT_DEFAULT)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        a, *others = (exact(x.values) for x in inputs)
-        b = others[0] if others else np.float64(self.number or 0.0)
-        compare = getattr(np, self.comparison)
-        # What is not a number stays visible.
-        return Tensor(np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b).astype(np.float64)))
+        a, *others = (x.values if self.is_computed else exact(x.values) for x in inputs)
+        b: Any = others[0] if others else np.float64(self.number or 0.0)
+        return Tensor(compare(self.comparison, a, b))
+
+    def decide(self, *inputs: Tensor) -> Tensor:
+        """Returns the result, which is all that it decides."""
+        return self(*inputs)
 
 
 @dataclass(frozen=True)
 class Choose:
     """Takes numbers where a condition, its first input, is 1, and others where it is 0.
 
-    The condition is exact, as the result of a comparison.
+    Where rounding may decide about the condition, the result may be either number.
 
     Attributes:
         first: The number that is taken where the condition is 1; None if it is an input.
@@ -54,13 +55,18 @@ class Choose:
     first: float | None = None
     second: float | None = None
 
+    @property
+    def input_count(self) -> int:
+        """How many inputs it has: the condition, and the numbers that are computed."""
+        return 1 + (self.first is None) + (self.second is None)
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         condition, *others = (x.values for x in inputs)
-        given = exact(condition)
         rest = iter(others)
         a, b = (next(rest) if number is None else np.float64(number) for number in (self.first, self.second))
-        chosen = where(given != 0, a, b)
-        return Tensor(where(np.isnan(given), np.nan, chosen) if np.isnan(given).any() else chosen)
+        chosen = choose(condition, a, b)
+        is_nan = np.isnan(exact(condition))
+        return Tensor(where(is_nan, np.nan, chosen) if is_nan.any() else chosen)
 
 
 @dataclass(frozen=True)

@@ -133,5 +133,7 @@ def _position_sizes(layer: Layer | Recurrent) -> tuple[int, ...]:
 
 
 def _input_count(layer: Any) -> int:
+    if isinstance(own := getattr(layer, "input_count", None), int):
+        return own
     parameters = inspect.signature(type(layer).__call__).parameters.values()
     return 2 if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters) else 1

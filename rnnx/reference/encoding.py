@@ -1,21 +1,22 @@
 """Layers that turn numbers into ids, and ids into counts, in NumPy, in float64. Imports numpy only.
 
-They decide by their inputs, which are exact, and give whole numbers: nothing is rounded. Keras drops the fraction of a
-number that it takes for a whole one. What is not a number stays visible.
+They decide by their inputs, which are exact unless they say otherwise, and give whole numbers: nothing is rounded.
+Keras drops the fraction of a number that it takes for a whole one. What is not a number stays visible.
 
 Source: as Keras 3 defines them (`keras.layers.Discretization`, `IntegerLookup` and `CategoryEncoding`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
-from rnnx.primitives import Array, exact
+from rnnx.primitives import Array, compare, exact
 from rnnx.primitives.float32 import SMALLEST_NORMAL
 from rnnx.reference.tensor import Tensor
+from rnnx.strict_json import OMIT_DEFAULT
 
 # The largest float32 number, and the last whole number up to which float32 has all.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -96,14 +97,23 @@ class OneHot:
     Attributes:
         depth: The size of the vectors.
         is_squeezed: Whether the last axis, of size 1, is removed first.
+        is_computed: Whether the ids are those that a layer has decided about, as an index of a largest number, which
+            are whole numbers. Rounding may then have decided.
     """
 
     depth: int
     is_squeezed: bool = False
+    is_computed: bool = field(default=False, metadata=OMIT_DEFAULT)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self.is_computed:
+            return Tensor(compare("equal", x.values[..., None], np.arange(float(self.depth))))
         ids = np.trunc(exact(x.values))
         return Tensor(_one_hot(ids[..., 0] if self.is_squeezed else ids, self.depth))
+
+    def decide(self, *inputs: Tensor) -> Tensor:
+        """Returns the vectors, which are all that it decides."""
+        return self(*inputs)
 
     @property
     def landmarks(self) -> Array:

@@ -14,6 +14,7 @@ from rnnx.reference.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTr
 from rnnx.reference.encoding import CountIds, FindBin, LookUp, OneHot
 from rnnx.reference.gated import GRU, LSTM
 from rnnx.reference.items import GetItem, Join, Pad, Rearrange, TakePlaces, Transpose
+from rnnx.reference.jumps import ApplyStep, ArgMax, KeepBeyond, ThresholdedReLU
 from rnnx.reference.matrices import Einsum, EinsumDense, MultiplyMatrix, MultiplyTensors
 from rnnx.reference.merging import AsMask, Concatenate, ConcatenateAxis, Merge, TakeMask
 from rnnx.reference.operations import (
@@ -98,4 +99,5 @@ Layer: TypeAlias = (
     | AdaptivePooling2D
     | UpSampling2D
     | EinsumDense
+    | ApplyStep | ArgMax | KeepBeyond | ThresholdedReLU
 )  # fmt: skip

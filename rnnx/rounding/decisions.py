@@ -4,7 +4,8 @@ Each operation of a float32 runtime may be off by its own bound (`rnnx.primitive
 To first order in u, this moves a logit z by at most the sum over all operations of |dz / d(result)| times the bound.
 The derivatives are taken at the values of the float64 reference, in one pass backwards through the network. Terms in
 u^2 and above are left out, as is usual for such bounds. `rnnx.rounding.first_order` finds the rows where these terms
-count. Such a row has no bound end to end, and none of its labels is certain.
+count. Such a row has no bound end to end, and none of its labels is certain. Neither has an output that depends on a
+jump, as a comparison of computed numbers, in the rows where rounding may decide it (`rnnx.rounding.certain_jumps`).
 
 A label is certain if the logit's distance from the decision exceeds the bound: no runtime that keeps the bounds of the
 single operations can choose another label (to first order), in any order of its sums.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ import numpy.typing as npt
 from rnnx import reference
 from rnnx.primitives.float32 import exp_roundoffs, gamma, sigmoid_roundoffs
 from rnnx.reference import Array, Given, HeadKind, Network, Node, Tensor, cell_state_of, last_state_of
+from rnnx.rounding.certain_jumps import rows_of_certain_jumps
 from rnnx.rounding.first_order import rows_of_first_order
 from rnnx.rounding.layer_bounds import output_error
 from rnnx.rounding.layer_gradients import LayerOperations
@@ -57,8 +60,9 @@ class Decisions:
             numbers that were not followed.
         label_ids: `(batch, ...)` after a softmax, the shape of `values` after sigmoids; zeros if nothing is decided.
         is_certain: Whether no rounding within the bounds can change the label, in the shape of `label_ids`.
-        has_bound: `(batch,)`, whether the first-order estimate holds for the row. Where it does not, `bounds` allow
-            every number, no label is certain, and `logit_bounds` are the estimates that do not hold.
+        has_bound: `(batch,)`, whether the first-order estimate holds for the row, and no jump before the output may be
+            decided by rounding. Where it does not, `bounds` allow every number, no label is certain, and `logit_bounds`
+            are the estimates that do not hold.
     """
 
     head: HeadKind
@@ -140,6 +144,11 @@ def _decide_part(
     histories: dict[str, tuple[Array, ...]] = {}
     errors = _Errors(network, network.forward(given, histories=histories), histories)
     decisions = {name: _decide_output(node, errors) for name, node in network.ends.items()}
+    certain = rows_of_certain_jumps(network, errors.tensors, partial(_follow_all, errors))
+    decisions = {
+        name: decision.only_where(certain.get(network.ends[name].name, _all(decision.values)))
+        for name, decision in decisions.items()
+    }
     if has_bound is None:
         bounds = {name: decision.bounds for name, decision in decisions.items()}
         has_bound = rows_of_first_order(network, errors.tensors, errors.histories, bounds)
@@ -180,7 +189,7 @@ def _decide_output(node: Node, errors: _Errors) -> Decisions:
             logits, logit_bounds = _bound_logits(dense, head, node.inputs[0], errors)
             decide_head = _decide_sigmoid if head == "sigmoid" else _decide_softmax
             return decide_head(values, logits, logit_bounds)
-    bounds = _follow(errors, values.shape, node.head_kind, node.name, np.eye(values.shape[-1]))
+    bounds = _follow(errors, values.shape, _places(values.shape, node.head_kind), node.name, np.eye(values.shape[-1]))
     return Decisions(
         "values",
         values,
@@ -198,7 +207,7 @@ def _bound_logits(dense: reference.Dense, head: HeadKind, before: str, errors: _
     linear = reference.Dense(dense.kernel, dense.bias, "linear")
     logits = linear.logits(x.values)
     own = output_error(linear, [x], [np.zeros_like(x.values)], Tensor(logits))
-    carried = _follow(errors, logits.shape, head, before, dense.kernel.T)
+    carried = _follow(errors, logits.shape, _places(logits.shape, head), before, dense.kernel.T)
     return logits, np.nan_to_num(own + carried, nan=np.inf, posinf=np.inf)
 
 
@@ -231,7 +240,24 @@ def spread(count: int, most: int) -> npt.NDArray[np.intp]:
     return indices[np.diff(indices, prepend=-1) > 0]  # np.unique would import numpy.ma
 
 
-def _follow(errors: _Errors, shape: tuple[int, ...], head: HeadKind, start: str, slopes: Array) -> Array:
+def _follow_all(errors: _Errors, name: str) -> Array | None:
+    """Bounds every number of a node by a pass backwards; returns None if there are too many."""
+    shape = errors.tensors[name].values.shape
+    if not errors.is_rounded(name):
+        return np.zeros(shape)
+    if shape[0] != errors.row_count:  # a row in a TimeDistributed is a position
+        return None
+    if len(shape) == 1:
+        return np.asarray(np.nan_to_num(errors.carried(name, np.ones(shape)), nan=np.inf, posinf=np.inf))
+    if np.prod(shape[1:]) > _MOST_NUMBERS:
+        return None
+    places = [tuple(map(int, place)) for place in np.ndindex(*shape[1:])]
+    return _follow(errors, shape, places, name, np.eye(shape[-1]))
+
+
+def _follow(
+    errors: _Errors, shape: tuple[int, ...], places: Sequence[tuple[int, ...]], start: str, slopes: Array
+) -> Array:
     """Bounds each number that is followed, by a pass backwards from it; infinity for the others.
 
     Several passes run as one batch, which repeats the rows with a seed for each pass.
@@ -239,14 +265,14 @@ def _follow(errors: _Errors, shape: tuple[int, ...], head: HeadKind, start: str,
     Args:
         errors: Of the network.
         shape: Of the output, `(batch, ..., numbers)`.
-        head: What decides labels in the output.
+        places: The numbers that are followed, from `_places`.
         start: The node where the passes begin; its output has the positions of `shape`.
         slopes: `(numbers, width)`, d(number) / d(output of `start` at the same position).
 
     Returns:
         The bounds, of `shape`.
     """
-    bounds, places = np.full(shape, np.inf), _places(shape, head)
+    bounds = np.full(shape, np.inf)
     together = max(1, min(len(places), _MOST_AT_ONCE // errors.largest))
     for first in range(0, len(places), together):
         chosen: list[tuple[slice | int, ...]] = [(slice(None), *at) for at in places[first : first + together]]
@@ -313,9 +339,14 @@ class _Errors:
         return {name: self._histories[name] for name in self._steps}
 
     @property
+    def row_count(self) -> int:
+        """The number of rows of the batch."""
+        return len(self.tensors[self._network.inputs[0].name].values)
+
+    @property
     def largest(self) -> int:
         """The numbers in the largest tensor that a backward pass reaches."""
-        return max([1, *(x.values.size for name, x in self.tensors.items() if self._is_rounded(name))])
+        return max([1, *(x.values.size for name, x in self.tensors.items() if self.is_rounded(name))])
 
     def carried(self, start: str, gradient: Array) -> Array:
         """Sums |dz / d(result)| times the bound over all operations up to a node, for one or several z at once.
@@ -334,7 +365,7 @@ class _Errors:
             for node in reversed(self._network.nodes):
                 of_last = [gradients.pop(name(node.name), None) for name in (last_state_of, cell_state_of)]
                 of_output = gradients.pop(node.name, None)
-                if all(each is None for each in (of_output, *of_last)) or not self._is_rounded(node.name):
+                if all(each is None for each in (of_output, *of_last)) or not self.is_rounded(node.name):
                     continue
                 if of_output is None:  # only a last state of this layer is read
                     rows, *sizes = self.tensors[node.name].values.shape
@@ -346,7 +377,7 @@ class _Errors:
                     gradients[name] = gradients[name] + value if name in gradients else value
         return total
 
-    def _is_rounded(self, name: str) -> bool:
+    def is_rounded(self, name: str) -> bool:
         """Says whether a node, or any node before it, rounds. A gradient before that is of no use."""
         if name in self._last_states:
             return True
@@ -357,14 +388,14 @@ class _Errors:
             # An Embedding only looks up numbers.
             self._rounds[name] = not isinstance(node.layer, reference.Embedding) and (
                 isinstance(node.layer, reference.Recurrent)
-                or any(self._is_rounded(read) for read in node.inputs)
+                or any(self.is_rounded(read) for read in node.inputs)
                 or self._of_layer(node).rounds
             )
         return self._rounds[name]
 
     def _back(self, node: Node, gradient: Array, of_last: Sequence[Array]) -> tuple[Array, list[Array]]:
         """Returns the sum over a node, `(copies * batch,)`, and dz / d(each input), or [] if no input is rounded."""
-        is_needed = any(self._is_rounded(name) for name in node.inputs)
+        is_needed = any(self.is_rounded(name) for name in node.inputs)
         if not isinstance(node.layer, reference.Recurrent):
             error, back = self._of_layer(node).back(gradient)
             return error, back if is_needed else []

@@ -267,6 +267,25 @@ def sorted_numbers(x: Any) -> Any:
     return layers.Concatenate()([last(ops.sort(a)), along_time, over_time[..., -1], over_time[..., -2]])
 
 
+def jumps(x: Any) -> Any:
+    """Decides by computed numbers."""
+    a = rnn()(x)
+    b = layers.Dense(4)(a)
+    ops = keras.ops
+    is_large = ops.logical_and(b > 0.3, ops.logical_not(a < -0.2))
+    best = ops.one_hot(ops.argmax(b, axis=-1), 4)
+    places = ops.cast(ops.argmin(b, axis=-1, keepdims=True), "float32")
+    parts = [
+        ops.sign(b), ops.floor(3 * b), ops.ceil(3 * a), ops.round(2 * b), ops.round(b, 1), ops.trunc(4 * b), best,
+        places, ops.cast(ops.equal(ops.argmax(a, axis=-1), 2), "float32")[:, :, None], ops.hard_shrink(b, 0.3),
+        ops.threshold(a, 0.1, -2.0), b * ops.cast(b > 0.6, "float32"), ops.where(is_large, a, 0.5),
+        ops.where(a >= b, a, b),
+        keras.activations.relu(b, threshold=0.2), layers.ReLU(0.8, 0.1, 0.3)(a),
+        ops.cast(ops.any(b <= -0.4, axis=-1, keepdims=True), "float32"), ops.cast(ops.not_equal(a, 0.0), "float32"),
+    ]  # fmt: skip
+    return last(ops.concatenate(parts, axis=-1))
+
+
 def ids_of(x: Any) -> Any:
     """Returns the ids that an embedding has looked up."""
     return x._keras_history.operation.input
@@ -336,6 +355,7 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "einsums": lambda: einsums,
     "sorted numbers": lambda: sorted_numbers,
     "gated halves": lambda: gated_halves,
+    "jumps": lambda: jumps,
     "vectors of ids": lambda: vectors_of_ids,
     "mean by hand": lambda: mean_by_hand,
     "attention with a mask by hand": lambda: attention_with_a_mask_by_hand,
@@ -344,6 +364,13 @@ BODIES_OF_OPERATIONS: dict[str, Callable[[], Body]] = {
     "stop_gradient, then layers that read a mask": lambda: all_readers(keras.ops.stop_gradient),
     "real, then a layer that reads a mask": lambda: lambda x: layers.LSTM(3)(keras.ops.real(rnn()(x))),
     "relu of activations, then layers that read a mask": lambda: all_readers(keras.activations.relu),
+    "threshold, then layers that read a mask": lambda: all_readers(lambda a: keras.ops.threshold(a, 0.1, 0.0)),
+    "relu with a threshold, then a layer that reads a mask": lambda: (
+        lambda x: layers.LSTM(3)(layers.ReLU(0.9, 0.1, 0.2)(rnn()(x)))
+    ),
+    "hard_shrink, then a layer that reads a mask": lambda: (
+        lambda x: layers.LSTM(3)(layers.Activation("hard_shrink")(rnn()(x)))
+    ),
     "relu, then layers that read a mask": lambda: all_readers(keras.ops.relu),
     "product, then layers that read a mask": lambda: all_readers(lambda a: a @ np.full((4, 3), 0.3, np.float32)),
     "sum, then layers that read a mask": lambda: all_readers(lambda a: a + 0.5),

@@ -54,7 +54,10 @@ pytestmark = [
         (lambda x: operations.Einsum("btd,bsd->ts", name="p")(square(x), square(x)), "of which the batch is the"),
         (lambda x: operations.Einsum("bd,btd,btd->bt", name="p")(rnn()(x)[:, 0], x, rnn()(x)), "write several einsums"),
         (lambda x: operations.Where(name="p")(x > 0, x, np.zeros((4,), np.float32)), "constants of the shape (4,)"),
-        (lambda x: operations.Greater(name="p")(rnn()(x), 0.0) | (x > 0), "rounding could decide"),
+        (lambda x: operations.Greater(name="p")(keras.ops.argmax(rnn()(x), -1) + 1, 1)[:, :1], "by whole numbers"),
+        (lambda x: operations.Argmax(None, True, name="p")(rnn()(x))[:, 0], "mix the rows of the batch"),
+        (lambda x: operations.Argmin(0, name="p")(rnn()(x)), "works along the batch"),
+        (lambda x: operations.Less(name="p")(rnn()(x), np.ones(4, np.float32)), "constants of the shape (4,)"),
         (lambda x: operations.Split(2, 1, name="p")(rnn()(x))[0], "splits a variable time"),
         (lambda x: operations.Pad(((1, 0), (1, 1), (1, 1)), name="p")(rnn()(x)), "only axes of each row"),
         (lambda x: operations.Pad(((0, 0), (1, 1), (0, 0)), "reflect", name="p")(rnn()(x)), "mode='reflect'"),
@@ -63,7 +66,7 @@ pytestmark = [
         (lambda x: operations.Repeat(2, None, name="p")(square(x)), "should repeat each element"),
         (lambda x: operations.Roll(1, name="p")(rnn()(x)), "give an axis"),
         (lambda x: operations.Sort(None, name="p")(rnn()(x)), "mix the rows of the batch"),
-        (lambda x: nn.OneHot(3, dtype="float32", name="p")(rnn()(x))[:, 0], "where rounding could decide; only ids"),
+        (lambda x: nn.OneHot(3, dtype="float32", name="p")(rnn()(x))[:, 0], "drops the fractions; only ids"),
         (lambda x: nn.OneHot(3, 1, "float32", name="p")(ids_of(x))[:, 0], "an axis before the last"),
         (lambda x: operations.Take(2, name="p")(rnn()(x), [0, 4]), "takes at [0, 4], which an axis of size 4"),
         (lambda x: operations.Triu(name="p")(rnn()(x)), "matrices of a fixed size"),
@@ -91,6 +94,7 @@ def test_an_unsupported_operation_is_refused_by_name_and_reason(body: Body, reas
     [
         ("functions, elementary", {"Sin": "Cos", "Erf": "Tanh", "Atan": "Tanh", "Asinh": "Atan", "Sinh": "Tan"}),
         ("reductions, further", {"ReduceProd": "ReduceSum", "Max": "Min"}),
+        ("jumps", {"Sign": "Floor", "Ceil": "Round", "ArgMax": "ArgMin", "Greater": "Less", "Equal": "Greater"}),
     ],
 )
 def test_a_wrong_operator_exceeds_the_bound(name: str, operators: dict[str, str]) -> None:

@@ -45,8 +45,7 @@ def images(x: Any) -> Any:
         ),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
-        (lambda x: layers.Activation("hard_shrink", name="p")(rnn()(x)), "activation 'hard_shrink', which jumps"),
-        (lambda x: layers.ReLU(threshold=1.0, name="p")(rnn()(x)), "threshold=1.0, where it jumps"),
+        (lambda x: layers.Dense(2, activation="hard_shrink", name="p")(rnn()(x)), "which jumps; only a layer"),
         (lambda x: layers.UnitNormalization(axis=(0, 2), name="p")(square(x)), "normalizes over the batch"),
         (
             lambda x: layers.TimeDistributed(layers.LayerNormalization(axis=1), name="p")(

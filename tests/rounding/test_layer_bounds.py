@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnx.reference import Array, BatchNormalization, Layer, LayerNormalization, Merge, RepeatVector, Tensor
+from rnnx.reference import Array, BatchNormalization, Layer, LayerNormalization, Merge, RepeatVector, Tensor, is_jump
 from rnnx.rounding.layer_bounds import output_error
 from tests.layers import BATCH, FEATURES, LAYER, LAYERS, RECURRENT_LAYERS, draw
 
@@ -40,7 +40,9 @@ def test_inherited_errors_stay_within_the_bound(name: str) -> None:
             bound = output_error(layer, inputs, errors, exact)
             is_number = np.isfinite(exact.values)  # the mean of a fully masked row is NaN
             assert (np.abs(off.values - exact.values) <= bound)[is_number].all()
-            assert (bound[is_number] < 1000 * size).all()  # the bound is not too large to say anything
+            # Of a jump, it is as large as the jump: `tests/primitives/test_comparisons.py` has more.
+            is_far = is_jump(layer) or (bound[is_number] < 1000 * size).all()
+            assert is_far  # the bound is not too large to say anything
 
 
 def layer_normalizations(layer: LayerNormalization, x: np.ndarray) -> dict[str, np.ndarray]:
