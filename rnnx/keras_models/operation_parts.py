@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.explicit_masks import computed_mask
+from rnnx.keras_models.explicit_masks import computed_mask, is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
@@ -52,6 +52,8 @@ _EXACT_LAYERS = (
     layers.Cropping2D, layers.Concatenate, layers.MaxPooling1D, layers.MaxPooling2D, layers.CategoryEncoding,
     layers.Discretization, layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
+OF_HEADS = (layers.MultiHeadAttention, layers.GroupQueryAttention)
+ATTENTIONS = (layers.Attention, layers.AdditiveAttention, *OF_HEADS)
 
 
 def chain(layers: Sequence[reference.Layer]) -> LayerOrChain:
@@ -127,16 +129,40 @@ def masks_read(layer: Any, parts: Sequence[Any]) -> list[Any]:
     """
     if is_operation(layer):
         return []
-    if type(layer) in (layers.MultiHeadAttention, layers.GroupQueryAttention):
-        pairs = call_arguments(layer).get("attention_mask")
-        return [pairs] if isinstance(pairs, keras.KerasTensor) else []
     if type(layer) is layers.Softmax:
         masks: list[Any] = keras.tree.flatten(layer.input)[1:]
         return masks
-    if type(layer) in (layers.Attention, layers.AdditiveAttention):
-        return []
+    if type(layer) in ATTENTIONS:
+        pairs = call_arguments(layer).get("attention_mask")
+        given = [mask for _, tensor, mask in attention_inputs(layer) if is_explicit(tensor, mask)]
+        return [mask for mask in (*given, pairs) if isinstance(mask, keras.KerasTensor) and not _is_input(mask)]
     mask = computed_mask(layer, parts)
     return [] if mask is None else [mask]
+
+
+def attention_inputs(layer: Any) -> list[tuple[str, Any, Any]]:
+    """Returns the role of each input of an attention, its tensor, and its mask: those that the only call has or implies.
+
+    Args:
+        layer: An instance of one of `ATTENTIONS`. The keys of one may be None, which are its values then.
+    """
+    arguments, roles = call_arguments(layer), ("query", "value", "key")
+    if type(layer) in OF_HEADS:
+        return [(role, arguments.get(role), arguments.get(f"{role}_mask")) for role in roles]
+    given, masks = list(arguments["inputs"]), arguments.get("mask")
+    # Keras propagates the masks if none is given, and otherwise takes the given ones, missing ones included.
+    masks = [getattr(tensor, "_keras_mask", None) for tensor in given] if masks is None else list(masks)
+    return list(zip(roles, given, [*masks, None], strict=False))
+
+
+def is_explicit(tensor: Any, mask: Any) -> bool:
+    """Says whether a mask is another one than Keras propagates with a tensor."""
+    own = getattr(tensor, "_keras_mask", None)
+    return mask is not None and (own is None or not is_same_mask(own, mask))
+
+
+def _is_input(mask: Any) -> bool:
+    return isinstance(mask._keras_history.operation, layers.InputLayer) and len(mask.shape) == 2
 
 
 def call_arguments(layer: Any) -> dict[str, Any]:
