@@ -281,6 +281,9 @@ LAYERS: dict[str, Case] = {
     "elu without a mask": Case(ApplyWithNumber("elu", 0.7)),
     "clip": Case(Clip(-0.5, 0.7)),
     "compare": Case(Compare("not_equal", 0.0), shape=(2, 5), reads_ids=True),
+    "compare with constants": Case(
+        Compare("less", None, (1.0, 5.0, 0.0, 3.0, 3.0, 2.0), (6,)), shape=(2, 6), reads_ids=True
+    ),
     "compare two": Case(Compare("less_equal"), 2, shape=(2, 5), reads_ids=True),
     "choose": Case(Choose(second=-1.5), 2, shape=(2, 5), reads_ids=True),
     "choose by constants": Case(ChooseByConstants((1, 0, 0, 1, 1, 0), (6, 1), -1.5), shape=(2, 6, FEATURES)),

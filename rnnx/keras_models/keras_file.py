@@ -60,7 +60,8 @@ _OPERATIONS = frozenset(
     {
         "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "ArraySplit",
         "Average", "Cast", "Celu", "Clip", "Concatenate", "Conj", "Conjugate", "ConvertToTensor", "Copy", "Cos",
-        "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
+        "Cosh", "CountNonzero",
+        "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc",
         "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr", "FullLike", "Gelu", "GetItem", "Glu", "Greater",
         "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less",
         "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd",
@@ -69,7 +70,8 @@ _OPERATIONS = frozenset(
         "Prod", "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Rsqrt", "Selu",
         "Sigmoid", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "Sort", "SparsePlus",
         "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
-        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
+        "Subtract", "Sum", "Swapaxes", "Take", "TakeAlongAxis",
+        "Tan", "Tanh", "TanhShrink", "Tensordot", "Tile", "Transpose",
         "Tril", "Triu", "TrueDivide", "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
@@ -108,6 +110,7 @@ _REMEDIES: Mapping[str, str] = {
     "TensorFlowOpLayer": _OF_TENSORFLOW,
 }
 _JUMPS = "it jumps, so that rounding could decide between two results"
+_WRONG_SPARSEMAX = "jumps, as it sums wrongly, so that rounding could decide; use softmax, and train the model again"
 _IN_LAYER = "use the layer of Keras that does the same, and save the model again"
 _OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
 _BEFORE = "compute it before the model, and give it to the model as an input"
@@ -123,6 +126,8 @@ _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(
         ("Ceil", "Floor", "FloorDivide", "Mod", "Round", "Sign", "Signbit", "Trunc"), f"{_JUMPS}; {_BEFORE}"
     ),
+    "Sparsemax": f"that of Keras 3 {_WRONG_SPARSEMAX}",
+    **dict.fromkeys(("Median", "Quantile"), "use ops.sort(x, axis=axis), and take numbers at fixed places of it"),
     **dict.fromkeys(("HardShrink", "Threshold"), f"{_JUMPS}; use soft_shrink or relu, and train the model again"),
     **dict.fromkeys(("Argmax", "Argmin", "Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
     **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),

@@ -38,14 +38,15 @@ MOST_CONSTANTS = 1 << 14
 # The operations that round nothing.
 _EXACT = frozenset(
     {
-        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
-        "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
+        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "ConvertToTensor", "Copy",
+        "Dstack", "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
         "Hsplit", "Hstack", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum",
         "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OneHot", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
-        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "Tile", "Transpose", "Tril",
-        "Triu", "Unstack", "ZerosLike",
+        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "TakeAlongAxis", "Tile",
+        "Transpose", "Tril", "Triu", "Unstack", "ZerosLike",
     }
 )  # fmt: skip
+_EXACT_OF_INTEGERS = ("Add", "CountNonzero", "Multiply", "Subtract", "Sum")
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
     layers.RepeatVector, layers.ZeroPadding1D, layers.ZeroPadding2D, layers.UpSampling1D, layers.Cropping1D,
@@ -110,7 +111,7 @@ def is_exact(tensor: Any) -> bool:
     if not is_operation(operation):
         is_known = isinstance(operation, _EXACT_LAYERS) or is_passed_over(operation)
         return is_known and (isinstance(operation, layers.InputLayer) or all(map(is_exact, _values_read(operation))))
-    counts = type(operation).__name__ in ("Add", "Multiply", "Subtract", "Sum") and "int" in str(tensor.dtype)
+    counts = type(operation).__name__ in _EXACT_OF_INTEGERS and "int" in str(tensor.dtype)
     return (counts or type(operation).__name__ in _EXACT) and all(map(is_exact, inputs_of(operation)))
 
 
@@ -141,7 +142,7 @@ def masks_read(layer: Any, parts: Sequence[Any]) -> list[Any]:
 
 
 def attention_inputs(layer: Any) -> list[tuple[str, Any, Any]]:
-    """Returns the role of each input of an attention, its tensor, and its mask: those that the only call has or implies.
+    """Returns the role of each input of an attention, its tensor, and its mask, as the only call has or implies them.
 
     Args:
         layer: An instance of one of `ATTENTIONS`. The keys of one may be None, which are its values then.

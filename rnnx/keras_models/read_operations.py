@@ -35,7 +35,8 @@ from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
 _OF_ANY_TYPE = frozenset(
     {
-        "Add", "All", "Any", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
+        "Add", "All", "Any", "Cast", "ConvertToTensor", "CountNonzero", "Equal", "Greater", "GreaterEqual", "Less",
+        "LessEqual", "LogicalAnd",
         "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike",
         "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
     }
@@ -166,7 +167,11 @@ def _read_elu(operation: Any) -> reference.ApplyWithNumber:
 def _read_power(operation: Any) -> reference.ApplyWithNumber:
     base, exponent = arguments_of(operation)
     if not isinstance(base, keras.KerasTensor) or isinstance(exponent, keras.KerasTensor) or np.size(exponent) != 1:
-        raise refusal(operation, "has a computed exponent, or several; only x ** number is supported")
+        raise refusal(
+            operation,
+            "has a computed exponent, or several; only x ** number is supported: write ops.exp(y * ops.log(x)) for a "
+            "positive x",
+        )
     return reference.ApplyWithNumber("power", float(constant_of(exponent).reshape(())))
 
 
@@ -178,27 +183,47 @@ def _read_clip(operation: Any) -> reference.Clip:
     return reference.Clip(least, most)
 
 
+def _require_exact(operation: Any) -> None:
+    """Makes sure that what an operation decides by does not depend on rounding."""
+    if not all(map(is_exact, inputs_of(operation))):
+        raise refusal(
+            operation,
+            "compares a computed value, where rounding could decide; only what comes from an input or an "
+            "Embedding unchanged may be compared: put the numbers out, and compare them after the model",
+        )
+
+
 def _compares(name: Any) -> OperationReader:
     """Returns the reader of a comparison, which must not depend on rounding."""
 
     def read(operation: Any) -> reference.Compare:
-        if not all(map(is_exact, inputs_of(operation))):
-            raise refusal(
-                operation,
-                "compares a computed value, where rounding could decide; only what comes from an input or an "
-                "Embedding unchanged may be compared: put the numbers out, and compare them after the model",
-            )
+        _require_exact(operation)
         first, second = arguments_of(operation)
         if len(inputs_of(operation)) == 2:
             _require_one_rank(operation, first, second)
             return reference.Compare(name)
         is_first = isinstance(second, keras.KerasTensor)
-        number = constant_of(first if is_first else second)
-        if number.size != 1 or number.ndim:
-            raise refusal(operation, f"compares with constants of the shape {number.shape}; only a number is supported")
-        return reference.Compare(_EXCHANGED[name] if is_first else name, float(number))
+        x, numbers = (second, constant_of(first)) if is_first else (first, constant_of(second))
+        relation = _EXCHANGED[name] if is_first else name
+        if numbers.ndim == 0:
+            return reference.Compare(relation, float(numbers))
+        sizes = numbers.shape[1:] if numbers.ndim == len(x.shape) and len(numbers) == 1 else numbers.shape
+        if len(sizes) >= len(x.shape) or numbers.size > MOST_CONSTANTS:
+            raise refusal(
+                operation,
+                f"compares with constants of the shape {numbers.shape}, which are not those of one row of {x.shape}, "
+                f"or more than {MOST_CONSTANTS:,}",
+            )
+        return reference.Compare(relation, None, tuple(map(float, numbers.ravel())), sizes)
 
     return read
+
+
+def _read_count(operation: Any) -> LayerOrChain:
+    """Reads `ops.count_nonzero`, which must not depend on rounding."""
+    _require_exact(operation)
+    axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
+    return chain([reference.Compare("not_equal", 0.0), reference.Reduce("sum", axes, keepdims=False)])
 
 
 def _read_where(operation: Any) -> reference.Layer:
@@ -351,9 +376,11 @@ _READERS: Mapping[str, OperationReader] = {
     # TensorFlow returns real numbers themselves, with their mask.
     "Conj": lambda _: reference.Activation("linear"),
     "Conjugate": lambda _: reference.Activation("linear"),
+    "ConvertToTensor": _read_cast,
     "Copy": _applies("linear"),
     "Cos": _applies("cos"),
     "Cosh": _applies("cosh"),
+    "CountNonzero": _read_count,
     "Cumsum": _along("cumsum"),
     "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),

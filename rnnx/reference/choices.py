@@ -7,34 +7,40 @@ Source: as Keras 3 defines them (`keras.ops`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from rnnx.primitives import exact, where
 from rnnx.reference.tensor import Tensor
+from rnnx.strict_json import OMIT_DEFAULT
 
 Relation = Literal["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"]
 
 
 @dataclass(frozen=True)
 class Compare:
-    """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
+    """Compares each element of its input with a number, with constants, or with a second input: 1 if true, 0 if not.
 
     The inputs are exact, so that no rounding decides.
 
     Attributes:
         comparison: How.
-        number: The number; None if there are two inputs.
+        number: The number; None if there are constants, or two inputs.
+        numbers: The constants of a row, one after the other; empty for none.
+        sizes: Their shape; an axis of size 1 is repeated.
     """
 
     comparison: Relation
     number: float | None = None
+    numbers: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    sizes: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         a, *others = (exact(x.values) for x in inputs)
         b = others[0] if others else np.float64(self.number or 0.0)
+        b = np.reshape(self.numbers, self.sizes) if self.numbers else b
         compare = getattr(np, self.comparison)
         # What is not a number stays visible.
         return Tensor(np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b).astype(np.float64)))

@@ -7,7 +7,17 @@ from rnnx.errors import ModelError
 from rnnx.export.finite import finite_rows
 from rnnx.export.probes import make_array_probes, only_finite, stack_by_shape
 from rnnx.export.probes_of_numbers import find_probe_size, make_number_probes, make_number_traps
-from rnnx.reference import Concatenate, Dense, Embedding, GlobalAveragePooling1D, Input, Masking, Network, Node, SimpleRNN
+from rnnx.reference import (
+    Concatenate,
+    Dense,
+    Embedding,
+    GlobalAveragePooling1D,
+    Input,
+    Masking,
+    Network,
+    Node,
+    SimpleRNN,
+)
 
 SENSITIVE = "where the first layer is most sensitive"
 

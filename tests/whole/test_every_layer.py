@@ -197,7 +197,7 @@ def test_a_wrong_rule_for_padding_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         "absolute", "adaptive average pooling", "adaptive image max pooling", "adaptive image pooling",
         "adaptive max pooling", "additive weights", "attention of pairs", "attention weights",
         "attention weights of pairs", "average pooling", "average pooling, valid",
-        "batch normalization of positions", "celu", "choose by constants", "choose features", "clip",
+        "batch normalization of positions", "celu", "choose by constants", "choose features", "clip", "compare with constants",
         "constants of positions", "convolution", "convolution, dilated", "convolution, grouped", "cosine",
         "cosines", "counts of ids", "cube", "deviation over the time", "difference of two",
         "differences over the time", "division by the deviation of all", "dot", "einsum", "einsum dense",
