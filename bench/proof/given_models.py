@@ -4,10 +4,10 @@
 
 The folder has a `cases.json`, which maps each name to its `file`, and `NAME.npz` with the inputs `in_CALL_INPUT`, the
 answers of Keras `out_CALL_OUTPUT`, and the `names` of the inputs. The inputs of a model that takes a dictionary are in
-the order of the dictionary, which its `.keras` file has; `names` is sorted then. The calls have several batches and lengths; those of
-a model marked `stateful` come one after the other. The command prints a row for each model: proved or refused, the
-largest difference to Keras and the largest ratio to the rounding bound that `rnnx verify` finds; then the layers whose
-nodes it does not know. It exits with 1 if an answer is off by more than the case's `tolerance`.
+the order of the dictionary, which its `.keras` file has; `names` is sorted then. The calls have several batches and
+lengths; those of a model marked `stateful` come one after the other. The command prints a row for each model: proved or
+refused, the largest difference to Keras and the largest ratio to the rounding bound that `rnnx verify` finds; then the
+layers whose nodes it does not know. It exits with 1 if an answer is off by more than the case's `tolerance`.
 """
 
 from __future__ import annotations
