@@ -153,7 +153,8 @@ class _Conversion:
     def _parts(self, value: Any) -> list[Config]:
         """Converts a layer of a model; an operation may become several."""
         converted = self.layer(value)
-        return convert_operation(value) if value["class_name"] in OPERATION_LAYERS else [converted]
+        is_operation = converted is not value and value["class_name"] in OPERATION_LAYERS
+        return convert_operation(value) if is_operation else [converted]
 
     def _settings(self, name: str, config: Any) -> Config:
         if not isinstance(config, dict):

@@ -114,7 +114,7 @@ def convert_operation(value: Config) -> list[Config]:
     before = []
     for i, side in enumerate(("transpose_a", "transpose_b")):
         if settings.get(side):
-            if not isinstance(args[i], dict):
+            if not (i < len(args) and isinstance(args[i], dict)):
                 raise ModelError(
                     f"{where}an operation of TensorFlow, {function!s:.60} of a transposed constant; {_REMEDY}"
                 )
