@@ -83,7 +83,9 @@ def operations() -> Any:
     pooled = tf.reduce_sum(weights * y, axis=1)
     rest = tf.squeeze(tf.expand_dims(tf.tanh(pooled), 1), 1) / 2.0 + y[:, -1] - y[:, 0, :] * tf.reduce_max(y, 1)
     kept = tf.cast(tf.not_equal(x[:, :, 0], 0), tf.float32)[:, :, None]
-    return tf_keras.Model(x, layers.Dense(2)(layers.Concatenate()([rest, tf.reduce_sum(kept * y, axis=1)])))
+    fits = tf.matmul(tf.nn.softmax(tf.matmul(y, 2.0 * y, transpose_b=True)), y)
+    squares = tf.reshape(tf.matmul(y, fits, transpose_a=True), [-1, 16])
+    return tf_keras.Model(x, layers.Dense(2)(layers.Concatenate()([rest, tf.reduce_sum(kept * y, axis=1), squares])))
 
 
 def masks() -> Any:

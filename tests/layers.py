@@ -285,6 +285,9 @@ LAYERS: dict[str, Case] = {
     "elu without a mask": Case(ApplyWithNumber("elu", 0.7)),
     "clip": Case(Clip(-0.5, 0.7)),
     "compare": Case(Compare("not_equal", 0.0), shape=(2, 5), reads_ids=True),
+    "compare with constants": Case(
+        Compare("less", numbers=(1.0, 5.0, 0.0, 3.0, 3.0, 2.0), sizes=(6,)), shape=(2, 6), reads_ids=True
+    ),
     "compare two": Case(Compare("less_equal"), 2, shape=(2, 5), reads_ids=True),
     "choose": Case(Choose(second=-1.5), 2, shape=(2, 5), reads_ids=True),
     "compare computed numbers": Case(Compare("greater", 0.25, is_computed=True)),

@@ -3,10 +3,11 @@
     python -m bench.proof.given_models FOLDER [NAME ...] [--keep FOLDER]
 
 The folder has a `cases.json`, which maps each name to its `file`, and `NAME.npz` with the inputs `in_CALL_INPUT`, the
-answers of Keras `out_CALL_OUTPUT`, and the `names` of the inputs. The calls have several batches and lengths; those of
-a model marked `stateful` come one after the other. The command prints a row for each model: proved or refused, the
-largest difference to Keras and the largest ratio to the rounding bound that `rnnx verify` finds; then the layers whose
-nodes it does not know. It exits with 1 if an answer is off by more than the case's `tolerance`.
+answers of Keras `out_CALL_OUTPUT`, and the `names` of the inputs. The inputs of a model that takes a dictionary are in
+the order of the dictionary, which its `.keras` file has; `names` is sorted then. The calls have several batches and
+lengths; those of a model marked `stateful` come one after the other. The command prints a row for each model: proved or
+refused, the largest difference to Keras and the largest ratio to the rounding bound that `rnnx verify` finds; then the
+layers whose nodes it does not know. It exits with 1 if an answer is off by more than the case's `tolerance`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import re
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def try_model(model: Path, answers: Path, out: Path, *, is_stateful: bool) -> tu
     stream = out / "model.stream.onnx"
     path = stream if is_stateful and stream.exists() else out / "model.onnx"
     try:
-        difference = compare(path, answers, is_stateful=is_stateful)
+        difference = compare(path, answers, is_stateful=is_stateful, keys=keys_of(model))
     except Exception as error:  # noqa: BLE001  # onnxruntime has no class of errors; what it does not run is a failure
         return f"FAILED | | {ratio:.3f} | {type(error).__name__}: {error}", np.inf
     said = f"unknown nodes: {', '.join(unknown)}" if unknown else ""
@@ -62,7 +64,16 @@ def verify(bundle: Path) -> tuple[float, list[str]]:
     return max(ratios), sorted(unknown)
 
 
-def compare(path: Path, answers: Path, *, is_stateful: bool) -> float:
+def keys_of(model: Path) -> list[str] | None:
+    """Returns the keys of a model that takes a dictionary, in its order; None for any other file."""
+    if not zipfile.is_zipfile(model):
+        return None
+    with zipfile.ZipFile(model) as archive:
+        inputs = json.loads(archive.read("config.json"))["config"].get("input_layers")
+    return list(inputs) if isinstance(inputs, dict) else None
+
+
+def compare(path: Path, answers: Path, *, is_stateful: bool, keys: list[str] | None = None) -> float:
     """Returns the largest difference from the answers of Keras; of a stateful model, call after call."""
     from onnxruntime import InferenceSession
 
@@ -71,7 +82,7 @@ def compare(path: Path, answers: Path, *, is_stateful: bool) -> float:
     worst = 0.0
     states: dict[str, npt.NDArray[Any]] = {}
     with np.load(answers) as stored:
-        names = [str(name) for name in stored["names"]]
+        names = keys or [str(name) for name in stored["names"]]
         calls = sorted({int(name.split("_")[1]) for name in stored.files if name.startswith("in_")})
         for call in calls:
             given = [stored[f"in_{call}_{i}"] for i in range(len(names))]

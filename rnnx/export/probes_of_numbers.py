@@ -131,20 +131,21 @@ def make_number_traps(network: Network, length: int, scale: float = 1.0) -> dict
 
 
 def _count_some_position(network: Network, rows: Iterable[NamedArrays]) -> None:
-    """Makes masks without any position count the first one, if the network has no answer for them, as a mean has none.
+    """Makes the first position count where none does, if the network has no answer for that, as a mean has none.
 
-    The masks are changed in place.
+    It counts in masks, and is 1 in inputs that are zero at all positions. The rows are changed in place.
     """
-    masks = [port.name for port in network.inputs if port.kind == "mask"]
-    if not masks:
-        return
     with np.errstate(all="ignore"):  # the mean of nothing
         answers = network.answers(zeros(network, least_time(network)))
     if all(np.isfinite(values).all() for values in answers.values()):
         return
     for row in rows:
-        for name in masks:
-            row[name][:, 0] |= ~row[name].any(axis=1)
+        for port in network.inputs:
+            values = row[port.name]
+            if port.kind == "mask":
+                values[:, 0] |= ~values.any(axis=1)
+            elif not values.any() and port.size != 1:
+                values[:, 0] = 1
 
 
 def _draw(network: Network, time: int, draw: Draw) -> dict[str, npt.NDArray[Any]]:

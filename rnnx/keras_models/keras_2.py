@@ -121,7 +121,7 @@ class _Conversion:
         if isinstance(registered, str) and ">" in registered:
             return value  # a class of the user's, which is refused later
         if name in OPERATION_LAYERS:
-            return convert_operation(value)
+            return convert_operation(value)[-1]
         is_operation = not self._is_old and name not in MODELS and _is_operation(value)
         module = module_of_operation(name) if is_operation else _module(value)
         converted: Config = {
@@ -141,7 +141,7 @@ class _Conversion:
         if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
             raise ModelError("its config has a model without layers")
         kept = {key: config[key] for key in ("name", "trainable", "input_layers", "output_layers") if key in config}
-        layers = [self.layer(layer) for layer in config["layers"]]
+        layers = [part for layer in config["layers"] for part in self._parts(layer)]
         if name == "Sequential" and not (layers and layers[0]["class_name"] == "InputLayer"):
             shape = _first_shape(config)
             if shape is not None:
@@ -149,6 +149,12 @@ class _Conversion:
         if self._is_old:
             renumber(kept, layers, MODELS)
         return {**kept, "layers": layers}
+
+    def _parts(self, value: Any) -> list[Config]:
+        """Converts a layer of a model; an operation may become several."""
+        converted = self.layer(value)
+        is_operation = converted is not value and value["class_name"] in OPERATION_LAYERS
+        return convert_operation(value) if is_operation else [converted]
 
     def _settings(self, name: str, config: Any) -> Config:
         if not isinstance(config, dict):

@@ -82,8 +82,12 @@ def module_of_operation(name: str) -> str:
     return _MODULES.get(name, _NUMPY)
 
 
-def convert_operation(value: Config) -> Config:
+def convert_operation(value: Config) -> list[Config]:
     """Converts a `SlicingOpLambda` or a `TFOpLambda` of Keras 2 with its calls.
+
+    Returns:
+        The operation, with its name, at the end; before it, those whose results it reads: a matrix that
+        `tf.matmul(a, b, transpose_b=True)` transposes is transposed by an operation of its own.
 
     Raises:
         ModelError: If it has no equal in the table, is called several times, or with something that is no number.
@@ -103,17 +107,32 @@ def convert_operation(value: Config) -> Config:
         args = [entries] if is_joining else [*entries, *operands]
         # None is the default of TensorFlow, and so is no setting in Keras 3, whose Softmax of None is over all axes.
         converted = {new: settings[old] for old, new in names.items() if new and settings.get(old) is not None}
-        unknown = [key for key in settings if key not in names or (key.startswith("transpose_") and settings[key])]
+        unknown = [key for key in settings if key not in names]
         if unknown:
             raise ModelError(f"{where}an operation of TensorFlow, {function!s:.60} with {unknown[0]!s:.30}; {_REMEDY}")
     else:
         raise ModelError(f"{where}an operation of TensorFlow between layers, {function!s:.60}; {_REMEDY}")
+    before = []
+    for i, side in enumerate(("transpose_a", "transpose_b")):
+        if settings.get(side):
+            if not (i < len(args) and isinstance(args[i], dict)):
+                raise ModelError(
+                    f"{where}an operation of TensorFlow, {function!s:.60} of a transposed constant; {_REMEDY}"
+                )
+            name = f"{config['name']}_{side}"
+            before.append(_operation(name, "Swapaxes", {"axis1": -2, "axis2": -1}, [args[i]]))
+            args[i] = tensor_of([name, 0, 0])
+    return [*before, _operation(value["name"], class_name, {"name": config["name"], **converted}, args)]
+
+
+def _operation(name: str, class_name: str, settings: Config, args: list[Any]) -> Config:
+    """Returns an operation with its only call, as Keras 3 writes it."""
     return {
         "module": module_of_operation(class_name),
         "class_name": class_name,
-        "config": {"name": config["name"], **converted},
+        "config": {"name": name, **settings},
         "registered_name": class_name,
-        "name": value["name"],
+        "name": name,
         "inbound_nodes": [{"args": args, "kwargs": {}}],
     }
 

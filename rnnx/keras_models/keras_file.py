@@ -58,20 +58,21 @@ _LAYERS = frozenset(
 # file as such operations, too.
 _OPERATIONS = frozenset(
     {
-        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Argmax", "Argmin", "Arcsinh",
-        "Arctan", "ArraySplit", "Average", "Cast", "Ceil", "Celu", "Clip", "Concatenate", "Conj", "Conjugate",
-        "ConvertToTensor", "Copy", "Cos", "Cosh", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot", "Dstack",
-        "Einsum", "Elu", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fabs", "Flip", "Fliplr",
-        "Floor", "FullLike", "Gelu", "GetItem", "Glu", "Greater", "GreaterEqual", "HardShrink", "HardSigmoid",
-        "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less", "LessEqual", "Log", "Log10", "Log1p",
-        "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd", "LogicalNot", "LogicalOr", "Logsumexp",
-        "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments", "Moveaxis", "Multiply", "Negative",
-        "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power", "Prod", "Ptp", "Rad2deg", "Real",
-        "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign",
-        "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign", "Sort", "SparsePlus",
-        "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack", "Std", "StopGradient",
-        "Subtract", "Sum", "Swapaxes", "Take", "Tan", "Tanh", "TanhShrink", "Tensordot", "Threshold", "Tile",
-        "Transpose", "Tril", "Triu", "TrueDivide", "Trunc", "Unstack", "Var", "Where", "ZerosLike",
+        "Abs", "Absolute", "Add", "All", "Amax", "Amin", "Any", "Append", "Arcsinh", "Arctan", "Argmax",
+        "Argmin", "ArraySplit", "Average", "Cast", "Ceil", "Celu", "Clip", "Concatenate", "Conj", "Conjugate",
+        "ConvertToTensor", "Copy", "Cos", "Cosh", "CountNonzero", "Cumsum", "Deg2rad", "Diff", "Divide", "Dot",
+        "Dstack", "Einsum", "Elu", "Equal", "Erf", "Erfc", "Exp", "ExpandDims", "Expm1", "Fabs", "Flip",
+        "Fliplr", "Floor", "FullLike", "Gelu", "GetItem", "Glu", "Greater", "GreaterEqual", "HardShrink",
+        "HardSigmoid", "HardSilu", "HardTanh", "Hsplit", "Hstack", "LeakyRelu", "Less", "LessEqual", "Log",
+        "Log10", "Log1p", "Log2", "LogSigmoid", "LogSoftmax", "Logaddexp", "LogicalAnd", "LogicalNot",
+        "LogicalOr", "Logsumexp", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Moments", "Moveaxis",
+        "Multiply", "Negative", "Norm", "Normalize", "NotEqual", "OneHot", "OnesLike", "Pad", "Power", "Prod",
+        "Ptp", "Rad2deg", "Real", "Reciprocal", "Relu", "Relu6", "Repeat", "Reshape", "Roll", "Round", "Rsqrt",
+        "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Sinh", "SoftShrink", "Softmax", "Softplus", "Softsign",
+        "Sort", "SparsePlus", "SparseSigmoid", "Split", "Sqrt", "Square", "Squareplus", "Squeeze", "Stack",
+        "Std", "StopGradient", "Subtract", "Sum", "Swapaxes", "Take", "TakeAlongAxis", "Tan", "Tanh",
+        "TanhShrink", "Tensordot", "Threshold", "Tile", "Transpose", "Tril", "Triu", "TrueDivide", "Trunc",
+        "Unstack", "Var", "Where", "ZerosLike",
     }
 )  # fmt: skip
 # An operation that `keras.activations.relu(x)` makes of its own.
@@ -108,6 +109,7 @@ _REMEDIES: Mapping[str, str] = {
     "TensorFlowOpLayer": _OF_TENSORFLOW,
 }
 _JUMPS = "it jumps, so that rounding could decide between two results"
+_WRONG_SPARSEMAX = "jumps, as it sums wrongly, so that rounding could decide; use softmax, and train the model again"
 _IN_LAYER = "use the layer of Keras that does the same, and save the model again"
 _OF_BATCH = "it joins or mixes rows of the batch; use ops.einsum, ops.matmul or ops.concatenate along another axis"
 _BEFORE = "compute it before the model, and give it to the model as an input"
@@ -122,6 +124,8 @@ _NO_NUMBER = "replace what is not a number before the model reads it"
 _REMEDIES_OF_OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("FloorDivide", "Mod", "Signbit"), f"{_JUMPS}; {_BEFORE}"),
     **dict.fromkeys(("Argsort", "InTopK"), f"{_JUMPS}; put out the numbers, and choose after that"),
+    "Sparsemax": f"that of Keras 3 {_WRONG_SPARSEMAX}",
+    **dict.fromkeys(("Median", "Quantile"), "use ops.sort(x, axis=axis), and take numbers at fixed places of it"),
     **dict.fromkeys(("BatchNorm", "Conv", "DepthwiseConv", "LayerNorm", "RMSNorm", "SeparableConv"), _IN_LAYER),
     **dict.fromkeys(("AveragePool", "DotProductAttention", "MaxPool"), _IN_LAYER),
     **dict.fromkeys(("Kron", "Outer", "Flipud", "Vdot", "Vstack", "Vsplit"), _OF_BATCH),

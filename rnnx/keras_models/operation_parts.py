@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.explicit_masks import computed_mask
+from rnnx.keras_models.explicit_masks import computed_mask, is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold
 from rnnx.keras_models.read_layers import is_passed_over, refusal
 from rnnx.reference import Array
@@ -38,20 +38,23 @@ MOST_CONSTANTS = 1 << 14
 # The operations that round nothing. A comparison may jump.
 _EXACT = frozenset(
     {
-        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "Copy", "Dstack",
-        "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
+        "Abs", "Absolute", "All", "Any", "Append", "ArraySplit", "Cast", "Concatenate", "ConvertToTensor", "Copy",
+        "Dstack", "Equal", "ExpandDims", "Fabs", "Flip", "Fliplr", "FullLike", "GetItem", "Greater", "GreaterEqual",
         "Hsplit", "Hstack", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum",
         "Min", "Minimum", "Moveaxis", "Negative", "NotEqual", "OneHot", "OnesLike", "Pad", "Relu", "Repeat", "Reshape",
-        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "Tile", "Transpose", "Tril",
-        "Triu", "Unstack", "ZerosLike",
+        "Roll", "Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Take", "TakeAlongAxis", "Tile",
+        "Transpose", "Tril", "Triu", "Unstack", "ZerosLike",
     }
 )  # fmt: skip
+_EXACT_OF_INTEGERS = ("Add", "CountNonzero", "Multiply", "Subtract", "Sum")
 _EXACT_LAYERS = (
     layers.InputLayer, layers.Embedding, layers.Masking, layers.Reshape, layers.Flatten, layers.Permute,
     layers.RepeatVector, layers.ZeroPadding1D, layers.ZeroPadding2D, layers.UpSampling1D, layers.Cropping1D,
     layers.Cropping2D, layers.Concatenate, layers.MaxPooling1D, layers.MaxPooling2D, layers.CategoryEncoding,
     layers.Discretization, layers.IntegerLookup, Fold, Unfold,
 )  # fmt: skip
+OF_HEADS = (layers.MultiHeadAttention, layers.GroupQueryAttention)
+ATTENTIONS = (layers.Attention, layers.AdditiveAttention, *OF_HEADS)
 
 
 def chain(layers: Sequence[reference.Layer]) -> LayerOrChain:
@@ -108,7 +111,7 @@ def is_exact(tensor: Any) -> bool:
     if not is_operation(operation):
         is_known = isinstance(operation, _EXACT_LAYERS) or is_passed_over(operation)
         return is_known and (isinstance(operation, layers.InputLayer) or all(map(is_exact, _values_read(operation))))
-    counts = type(operation).__name__ in ("Add", "Multiply", "Subtract", "Sum") and "int" in str(tensor.dtype)
+    counts = type(operation).__name__ in _EXACT_OF_INTEGERS and "int" in str(tensor.dtype)
     return (counts or type(operation).__name__ in _EXACT) and all(map(is_exact, inputs_of(operation)))
 
 
@@ -151,16 +154,40 @@ def masks_read(layer: Any, parts: Sequence[Any]) -> list[Any]:
     """
     if is_operation(layer):
         return []
-    if type(layer) in (layers.MultiHeadAttention, layers.GroupQueryAttention):
-        pairs = call_arguments(layer).get("attention_mask")
-        return [pairs] if isinstance(pairs, keras.KerasTensor) else []
     if type(layer) is layers.Softmax:
         masks: list[Any] = keras.tree.flatten(layer.input)[1:]
         return masks
-    if type(layer) in (layers.Attention, layers.AdditiveAttention):
-        return []
+    if type(layer) in ATTENTIONS:
+        pairs = call_arguments(layer).get("attention_mask")
+        given = [mask for _, tensor, mask in attention_inputs(layer) if is_explicit(tensor, mask)]
+        return [mask for mask in (*given, pairs) if isinstance(mask, keras.KerasTensor) and not _is_input(mask)]
     mask = computed_mask(layer, parts)
     return [] if mask is None else [mask]
+
+
+def attention_inputs(layer: Any) -> list[tuple[str, Any, Any]]:
+    """Returns the role of each input of an attention, its tensor, and its mask, as the only call has or implies them.
+
+    Args:
+        layer: An instance of one of `ATTENTIONS`. The keys of one may be None, which are its values then.
+    """
+    arguments, roles = call_arguments(layer), ("query", "value", "key")
+    if type(layer) in OF_HEADS:
+        return [(role, arguments.get(role), arguments.get(f"{role}_mask")) for role in roles]
+    given, masks = list(arguments["inputs"]), arguments.get("mask")
+    # Keras propagates the masks if none is given, and otherwise takes the given ones, missing ones included.
+    masks = [getattr(tensor, "_keras_mask", None) for tensor in given] if masks is None else list(masks)
+    return list(zip(roles, given, [*masks, None], strict=False))
+
+
+def is_explicit(tensor: Any, mask: Any) -> bool:
+    """Says whether a mask is another one than Keras propagates with a tensor."""
+    own = getattr(tensor, "_keras_mask", None)
+    return mask is not None and (own is None or not is_same_mask(own, mask))
+
+
+def _is_input(mask: Any) -> bool:
+    return isinstance(mask._keras_history.operation, layers.InputLayer) and len(mask.shape) == 2
 
 
 def call_arguments(layer: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.given_states import GivenState, GivenStates, is_stateful, returning_states
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
+from rnnx.keras_models.plain_operations import call_replaced, is_replaced
 from rnnx.keras_models.read_layers import refusal
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -162,6 +163,7 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     return (
         any(isinstance(operation, keras.Model | layers.SpectralNormalization) for operation in operations)
         or any(map(is_folded, operations))
+        or any(map(is_replaced, operations))
         or len({id(operation) for operation in operations}) < len(operations)
         or any(getattr(layer, "unroll", False) or has_cells(layer) for layer in every)
         or not isinstance(function._inputs_struct, keras.KerasTensor | list | tuple)
@@ -237,6 +239,8 @@ def _run(
             copied.set_weights(operation.get_weights())
         elif has_cells(operation):
             outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
+        elif is_replaced(operation):
+            outputs = [call_replaced(operation, [*args, *kwargs.values()], partial(names.of_layer, prefix))]
         elif isinstance(operation, layers.Layer):
             # A SpectralNormalization changes the weights of its layer in training only.
             layer = operation.layer if type(operation) is layers.SpectralNormalization else operation

@@ -15,18 +15,19 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.explicit_masks import is_same_mask, mask_input
-from rnnx.keras_models.operation_parts import MOST_CONSTANTS, call_arguments, is_exact
+from rnnx.keras_models.explicit_masks import mask_input, mask_node_of
+from rnnx.keras_models.operation_parts import (
+    MOST_CONSTANTS,
+    OF_HEADS,
+    attention_inputs,
+    call_arguments,
+    is_exact,
+    is_explicit,
+    masks_read,
+)
 from rnnx.keras_models.read_layers import float64, refusal, require
 from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
-
-_EXPLICIT = (
-    "has an explicit mask; only the masks that Keras propagates, as from an Embedding with mask_zero, and inputs of "
-    "the model are supported"
-)
-_OF_HEADS = (layers.MultiHeadAttention, layers.GroupQueryAttention)
-ATTENTIONS = (layers.Attention, layers.AdditiveAttention, *_OF_HEADS)
 
 
 def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Input]) -> tuple[list[Node], list[str]]:
@@ -47,35 +48,35 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
     if arguments.get("training"):
         raise refusal(layer, "is called with training=True, so that its dropout is random")
     is_causal = bool(arguments.get("use_causal_mask"))
-    pairs = arguments.get("attention_mask") if type(layer) in _OF_HEADS else None
-    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool" or tensor is pairs]
+    pairs = arguments.get("attention_mask") if type(layer) in OF_HEADS else None
+    masks = {id(mask) for mask in masks_read(layer, ())}
+    tensors = [tensor for tensor in keras.tree.flatten(layer.input) if tensor.dtype != "bool" or id(tensor) in masks]
     name_of = {id(tensor): name for tensor, name in zip(tensors, inputs, strict=True)}
-    masks: Any
-    if type(layer) in _OF_HEADS:
-        given = [arguments["query"], arguments["value"], arguments.get("key")]
-        masks = [arguments.get(f"{role}_mask") for role in ("query", "value", "key")]
-    else:
-        given, masks = list(arguments["inputs"]), arguments.get("mask")
-        # Keras propagates the masks if none is given, and otherwise takes the given ones, missing ones included.
-        masks = _own_masks(given) if masks is None else list(masks)
-        if any(own is not None and mask is None for own, mask in zip(_own_masks(given), masks, strict=False)):
-            raise refusal(layer, _EXPLICIT)
-    sources = _mask_sources(layer, given, masks, ports)
-    if any(tensor is not None and (id(tensor) not in name_of or len(tensor.shape) != 3) for tensor in given):
+    given = attention_inputs(layer)
+    if any(x is not None and (id(x) not in name_of or len(x.shape) != 3) for _, x, _ in given):
         raise refusal(layer, "should read two or three computed sequences, (batch, time, features)")
     nodes: list[Node] = []
     names: tuple[str, ...] = ()
-    for role, tensor in zip(("query", "value", "key"), given, strict=False):
+    for role, tensor, mask in given:
         if tensor is not None:
-            names += (name_of[id(tensor)],)
-            if role in sources:
-                nodes.append(Node(f"{layer.name}.{role}_mask", reference.TakeMask(), (names[-1], sources[role])))
-                names = (*names[:-1], nodes[-1].name)
+            masked = _with_mask(layer, role, tensor, mask, name_of, ports)
+            names += (masked[-1].name if masked else name_of[id(tensor)],)
+            nodes += masked
+        elif mask is not None:
+            raise refusal(layer, f"has a {role}_mask, and no {role}; leave it out")
     gives_weights = bool(arguments.get("return_attention_scores"))
-    if type(layer) in _OF_HEADS:
+    if type(layer) in OF_HEADS:
         settings = {"is_causal": is_causal, **_read_pairs(layer, pairs)}
         of_pairs = name_of[id(pairs)] if settings.get("has_pairs") else None
         read, ends = _read_heads(layer, names, of_pairs, settings, gives_weights=gives_weights)
+        _, query, mask = given[0]
+        if is_explicit(query, mask):
+            # Keras hands on the mask that it propagates with the query all the same.
+            features = keras.tree.flatten(layer.output)[0].shape[2:]
+            own = Node(f"{layer.name}.unmasked", reference.Reshape((-1, *features)), (ends[0],))
+            if getattr(query, "_keras_mask", None) is not None:
+                own = Node(f"{layer.name}.mask", reference.TakeMask(), (ends[0], name_of[id(query)]))
+            read, ends = [*read, own], [own.name, *ends[1:]]
         return [*nodes, *read], ends
     weights, attention = _read_one_head(layer, is_causal=is_causal)
     read = [Node(layer.name, attention, names)]
@@ -84,24 +85,48 @@ def read_attention(layer: Any, inputs: tuple[str, ...], ports: Mapping[str, Inpu
     return [*nodes, *read], [node.name for node in read]
 
 
-def _mask_sources(layer: Any, given: list[Any], masks: list[Any], ports: Mapping[str, Input]) -> dict[str, str]:
-    """Returns the node of each mask that is not the one that Keras propagates with the input, by the input's role.
+def _with_mask(
+    layer: Any, role: str, tensor: Any, mask: Any, name_of: Mapping[int, str], ports: Mapping[str, Input]
+) -> list[Node]:
+    """Returns nodes that give an input another mask than Keras propagates with it; none if it has that one.
+
+    Args:
+        layer: The attention.
+        role: The role of the input.
+        tensor: The input.
+        mask: Its mask, or None.
+        name_of: The nodes of the inputs, and of the masks that operations compute, by the ids of their tensors.
+        ports: The inputs of the model, by their names in Keras.
 
     Raises:
-        ModelError: If such a mask is no input of the model, or one that Keras does not use.
+        ModelError: If rounding could decide what the mask is, or Keras does not use it.
     """
-    sources: dict[str, str] = {}
-    for role, tensor, mask in zip(("query", "value", "key"), given, masks, strict=False):
-        own = getattr(tensor, "_keras_mask", None)
-        if mask is None or (own is not None and is_same_mask(own, mask)):
-            continue
-        name = mask_input(mask, ports)
-        # Keras 3.15 replaces the argument query_mask by the mask that it propagates.
-        is_replaced = role == "query" and type(layer) is layers.MultiHeadAttention
-        if name is None or tensor is None or is_replaced:
-            raise refusal(layer, _EXPLICIT)
-        sources[role] = name
-    return sources
+    name, read = f"{layer.name}.{role}_mask", name_of[id(tensor)]
+    if mask is None and type(layer) not in OF_HEADS and getattr(tensor, "_keras_mask", None) is not None:
+        # A Reshape to the same shape has no mask.
+        return [Node(name, reference.Reshape((-1, *tensor.shape[2:])), (read,))]
+    if not is_explicit(tensor, mask):
+        return []
+    if role == "query" and type(layer) is layers.MultiHeadAttention:
+        raise refusal(
+            layer,
+            "has a query_mask, which Keras replaces by the mask that it propagates with the query; leave it out, or "
+            "give an attention_mask",
+        )
+    if not isinstance(mask, keras.KerasTensor):
+        raise refusal(layer, f"has a constant mask of its {role}; compute it from inputs of the model, or leave it out")
+    if (source := mask_input(mask, ports)) is not None:
+        return [Node(name, reference.TakeMask(), (read, source))]
+    if id(mask) not in name_of or len(mask.shape) != 2:
+        raise refusal(layer, f"has a mask of the shape {mask.shape} of its {role}; it should be (batch, time)")
+    if not is_exact(mask):
+        raise refusal(
+            layer,
+            "has a mask of computed numbers, where rounding could decide; compute it from inputs of the model by "
+            "comparisons",
+        )
+    made = Node(mask_node_of(f"{layer.name}.{role}"), reference.AsMask(), (name_of[id(mask)],))
+    return [made, Node(name, reference.TakeMask(), (read, made.name))]
 
 
 def _read_pairs(layer: Any, pairs: Any) -> dict[str, Any]:
@@ -136,10 +161,6 @@ def _read_pairs(layer: Any, pairs: Any) -> dict[str, Any]:
     if values.size > MOST_CONSTANTS:
         raise refusal(layer, f"has an attention_mask of more than {MOST_CONSTANTS:,} constants; use a shorter time")
     return {**settings, "pairs": tuple(values.ravel().astype(int).tolist()), "pair_sizes": sizes}
-
-
-def _own_masks(given: list[Any]) -> list[Any]:
-    return [getattr(tensor, "_keras_mask", None) for tensor in given]
 
 
 def _read_one_head(layer: Any, *, is_causal: bool) -> tuple[reference.Layer, reference.Layer]:

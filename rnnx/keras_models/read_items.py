@@ -89,6 +89,15 @@ def _read_take(operation: Any) -> LayerOrChain:
     return reference.TakePlaces(axis, tuple(found))
 
 
+def _read_take_along(operation: Any) -> LayerOrChain:
+    # The plain form of a model has an `ops.take` in place of one at constant places.
+    raise refusal(
+        operation,
+        "takes at computed places; only constant ones are supported: multiply by ops.one_hot(places, size), and sum "
+        "over the axis",
+    )
+
+
 def _read_append(operation: Any) -> reference.Join:
     if len(inputs_of(operation)) < 2 or operation.axis is None:
         raise refusal(operation, "should append a computed tensor along one axis")
@@ -298,6 +307,7 @@ READERS_OF_ITEMS: Mapping[str, OperationReader] = {
     "Stack": _joins(is_stacked=True),
     "Swapaxes": _read_swap,
     "Take": _read_take,
+    "TakeAlongAxis": _read_take_along,
     "Tile": _read_tile,
     "Transpose": _read_transpose,
     "Tril": _keeps_triangle(is_lower=True),

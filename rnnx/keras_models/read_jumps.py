@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnx import reference
 from rnnx.keras_models.operation_parts import (
+    MOST_CONSTANTS,
     LayerOrChain,
     OperationReader,
     arguments_of,
@@ -64,12 +65,27 @@ def _compares(name: Any) -> OperationReader:
             require_one_rank(operation, first, second)
             return reference.Compare(name, is_computed=is_computed)
         is_first = isinstance(second, keras.KerasTensor)
-        number = constant_of(first if is_first else second)
-        if number.size != 1 or number.ndim:
-            raise refusal(operation, f"compares with constants of the shape {number.shape}; only a number is supported")
-        return reference.Compare(_EXCHANGED[name] if is_first else name, float(number), is_computed)
+        x, numbers = (second, constant_of(first)) if is_first else (first, constant_of(second))
+        relation = _EXCHANGED[name] if is_first else name
+        if numbers.ndim == 0:
+            return reference.Compare(relation, float(numbers), is_computed)
+        sizes = numbers.shape[1:] if numbers.ndim == len(x.shape) and len(numbers) == 1 else numbers.shape
+        if len(sizes) >= len(x.shape) or numbers.size > MOST_CONSTANTS:
+            raise refusal(
+                operation,
+                f"compares with constants of the shape {numbers.shape}, which are not those of one row of {x.shape}, "
+                f"or more than {MOST_CONSTANTS:,}",
+            )
+        return reference.Compare(relation, None, is_computed, tuple(map(float, numbers.ravel())), sizes)
 
     return read
+
+
+def _read_count(operation: Any) -> LayerOrChain:
+    """Reads `ops.count_nonzero`."""
+    axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
+    compared = reference.Compare("not_equal", 0.0, reads_computed(operation))
+    return chain([compared, reference.Reduce("sum", axes, keepdims=False)])
 
 
 def _read_logical_not(operation: Any) -> reference.Compare:
@@ -133,6 +149,7 @@ READERS_OF_JUMPS: Mapping[str, OperationReader] = {
     "Argmax": _finds(is_least=False),
     "Argmin": _finds(is_least=True),
     "Ceil": _steps("ceil"),
+    "CountNonzero": _read_count,
     "Equal": _compares("equal"),
     "Floor": _steps("floor"),
     "Greater": _compares("greater"),

@@ -39,8 +39,10 @@ _ACTIVATIONS = get_args(ActivationName)
 # Why an activation of Keras stays unsupported, and what to do.
 _NO_ACTIVATIONS: Mapping[str, str] = {
     "hard_shrink": "jumps; only a layer of its own may, Activation('hard_shrink'); or train with soft_shrink",
-    "glu": "halves the features; call keras.activations.glu(x) between two layers of a functional model instead",
-    "sparsemax": "sorts the numbers of a row; train with softmax",
+    "glu": "halves the features, which Keras does not tell the layers after it; call keras.activations.glu(x) between "
+    "two layers of a functional model instead",
+    # The example of its documentation is right, and others are not: of [2.0, 1.001] Keras 3.15 makes [0, 0].
+    "sparsemax": "jumps in Keras 3, which sums wrongly, so that rounding could decide; train with softmax",
 }
 _ADAPTIVE_POOLINGS = (
     layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling1D,
@@ -235,7 +237,12 @@ def _read_adaptive_pooling(layer: Any, shape: OpenShape) -> reference.Layer:
 
 def _read_image_up_sampling(layer: Any, _: OpenShape) -> reference.UpSampling2D:
     require_channels_last(layer, refusal)
-    require(layer, layer.get_config(), interpolation="nearest")
+    if layer.interpolation != "nearest":
+        raise refusal(
+            layer,
+            f"has interpolation={layer.interpolation!r}; only 'nearest' is supported: train with it, or with a "
+            "Conv2DTranspose",
+        )
     rows, columns = layer.size
     return reference.UpSampling2D((int(rows), int(columns)))
 

@@ -36,9 +36,9 @@ from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 # The operations that may read or give whole numbers and truth values; the others compute with float32 alone.
 _OF_ANY_TYPE = frozenset(
     {
-        "Add", "All", "Any", "Argmax", "Argmin", "Cast", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual",
-        "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Multiply", "NotEqual", "OneHot",
-        "OnesLike", "Subtract", "Sum", "Where", "ZerosLike", *READERS_OF_ITEMS,
+        "Add", "All", "Any", "Argmax", "Argmin", "Cast", "ConvertToTensor", "CountNonzero", "Equal", "Greater",
+        "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min",
+        "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike", "Subtract", "Sum", "Where", "ZerosLike",
     }
 )  # fmt: skip
 _TYPES = ("float32", "bool", "int32", "int64")
@@ -133,7 +133,11 @@ def _read_elu(operation: Any) -> reference.ApplyWithNumber:
 def _read_power(operation: Any) -> reference.ApplyWithNumber:
     base, exponent = arguments_of(operation)
     if not isinstance(base, keras.KerasTensor) or isinstance(exponent, keras.KerasTensor) or np.size(exponent) != 1:
-        raise refusal(operation, "has a computed exponent, or several; only x ** number is supported")
+        raise refusal(
+            operation,
+            "has a computed exponent, or several; only x ** number is supported: write ops.exp(y * ops.log(x)) for a "
+            "positive x",
+        )
     return reference.ApplyWithNumber("power", float(constant_of(exponent).reshape(())))
 
 
@@ -296,6 +300,7 @@ _READERS: Mapping[str, OperationReader] = {
     # TensorFlow returns real numbers themselves, with their mask.
     "Conj": lambda _: reference.Activation("linear"),
     "Conjugate": lambda _: reference.Activation("linear"),
+    "ConvertToTensor": _read_cast,
     "Copy": _applies("linear"),
     "Cos": _applies("cos"),
     "Cosh": _applies("cosh"),

@@ -33,7 +33,8 @@ def read_inputs(model: keras.Model) -> dict[str, Input]:
         kind = _kind_of(model, tensor)
         if not shape:
             raise ModelError(
-                f"model {model.name}: its input {tensor.name} {tensor.shape} is not a sequence, (batch, time, ...)"
+                f"model {model.name}: its input {tensor.name} {tensor.shape} is a single number of each row, without "
+                "an axis; make it keras.Input((1,))"
             )
         if any(size is None for size in shape[1:]):
             raise ModelError(

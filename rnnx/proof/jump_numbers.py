@@ -69,6 +69,8 @@ def _numbers(node: Node) -> tuple[tuple[float, _Kind], ...]:
         # That a truth value is 0 needs no comparison.
         case Compare(comparison, number) if number is not None and (_RELATIONS[comparison] != "equal" or number):
             return ((number, _RELATIONS[comparison]),)
+        case Compare(comparison, numbers=numbers) if numbers:
+            return tuple((number, _RELATIONS[comparison]) for number in np.unique(numbers).tolist())
         case KeepBeyond(threshold) | ThresholdedReLU(threshold):
             return ((threshold, "strict"),)
         case ApplyStep("trunc"):

@@ -73,10 +73,10 @@ def find_weight(weight: Array, tensors: Mapping[str, npt.NDArray[Any]], blocks: 
     if not values.any():
         return record
     sought = _squeezed(_in_blocks(values, blocks))
-    for name, tensor in tensors.items():
-        if tensor.dtype != np.float32:
-            continue
-        for is_transposed in (False, True) if sought.ndim >= 2 else (False,):
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.dtype == np.float32}
+    # First as it is: a network whose head has the transposed table of its Embedding stores both.
+    for is_transposed in (False, True) if sought.ndim >= 2 else (False,):
+        for name, tensor in floats.items():
             whole = _squeezed(_transposed(tensor) if is_transposed else tensor)
             # A bias may be a row of a matrix, so it is searched for as a row. A vector may hold two biases in a row.
             part = sought[None] if (sought.ndim, whole.ndim) == (1, 2) else sought

@@ -19,21 +19,26 @@ from rnnx.strict_json import OMIT_DEFAULT
 
 @dataclass(frozen=True)
 class Compare:
-    """Compares each element of its input with a number, or with the elements of a second input: 1 if true, 0 if not.
+    """Compares each element of its input with a number, with constants, or with a second input: 1 if true, 0 if not.
 
     Attributes:
         comparison: How.
-        number: The number; None if there are two inputs.
+        number: The number; None if there are constants, or two inputs.
         is_computed: Whether a runtime may have rounded an input. If not, no rounding decides.
+        numbers: The constants of a row, one after the other; empty for none.
+        sizes: Their shape; an axis of size 1 is repeated.
     """
 
     comparison: Relation
     number: float | None = None
     is_computed: bool = field(default=False, metadata=OMIT_DEFAULT)
+    numbers: tuple[float, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    sizes: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         a, *others = (x.values if self.is_computed else exact(x.values) for x in inputs)
         b: Any = others[0] if others else np.float64(self.number or 0.0)
+        b = np.reshape(self.numbers, self.sizes) if self.numbers else b
         return Tensor(compare(self.comparison, a, b))
 
     def decide(self, *inputs: Tensor) -> Tensor:

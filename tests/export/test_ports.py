@@ -187,5 +187,5 @@ def test_invalid_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
         read_network(keras.Model(documents, layers.Dense(1)(layers.SimpleRNN(3)(each))))
     scalar = keras.Input((), name="scalar")
     rnn = layers.SimpleRNN(3)(layers.Reshape((1, 1))(scalar))
-    with pytest.raises(ModelError, match=r"scalar \(None,\) is not a sequence"):
+    with pytest.raises(ModelError, match=r"scalar \(None,\) is a single number of each row, .* make it"):
         read_network(keras.Model(scalar, layers.Dense(1)(rnn)))

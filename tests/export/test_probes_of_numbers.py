@@ -7,7 +7,17 @@ from rnnx.errors import ModelError
 from rnnx.export.finite import finite_rows
 from rnnx.export.probes import make_array_probes, only_finite, stack_by_shape
 from rnnx.export.probes_of_numbers import find_probe_size, make_number_probes, make_number_traps
-from rnnx.reference import Dense, Input, Network, Node, SimpleRNN
+from rnnx.reference import (
+    Concatenate,
+    Dense,
+    Embedding,
+    GlobalAveragePooling1D,
+    Input,
+    Masking,
+    Network,
+    Node,
+    SimpleRNN,
+)
 
 SENSITIVE = "where the first layer is most sensitive"
 
@@ -99,3 +109,18 @@ def test_recorded_sequences_on_which_the_network_overflows_do_not_count() -> Non
     assert "sequence 1" in names
     assert "sequence 2" not in names
     assert probes.text_count + probes.trap_count == len(names)
+
+
+def test_a_network_that_takes_a_mean_is_given_a_position_in_each_input() -> None:
+    rng = np.random.default_rng(0)
+    nodes = [
+        Node("embedding", Embedding(rng.normal(size=(9, 2)), mask_zero=True), ("ids",)),
+        Node("masking", Masking(0.0), ("x",)),
+        Node("mean", GlobalAveragePooling1D(), ("embedding",)),
+        Node("other", GlobalAveragePooling1D(), ("masking",)),
+        Node("values", Concatenate(), ("mean", "other")),
+    ]
+    network = Network(nodes, (Input("ids", "ids", (None,), size=9), Input("x", "numbers", (None, 2))))
+    traps = make_number_traps(network, 20)
+    assert all(np.isfinite(network.predict(given)).all() for given in traps.values())
+    assert not any(values[:, 1:].any() for values in traps["zeros"].values())

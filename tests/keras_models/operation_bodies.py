@@ -172,7 +172,8 @@ def further_moves_in_time(x: Any) -> Any:
     parts = [
         ops.hstack([a, 2 * a]), ops.fliplr(a), ops.tile(a, [1, 2, 3]), ops.roll(a, (1, 2), axis=(1, 2)),
         ops.pad(a, [[0, 0], [1, 2], [0, 1]], constant_values=0.5), ops.tril(b), ops.triu(b, 1), ops.tril(b, 1),
-        ops.take(a, [0, -1], axis=1),
+        ops.take(a, [0, -1], axis=1), ops.take_along_axis(a, np.array([[[0, -1, 3]]]), axis=2),
+        ops.take_along_axis(b, np.array([[[0, 1, 3, -1]], [[2, 2, 0, 1]]]).reshape(1, 2, 4), axis=1),
     ]  # fmt: skip
     return ops.concatenate([*(last(part) for part in parts), *ops.hsplit(row, [1, 3])], axis=-1)
 
@@ -313,7 +314,12 @@ def attention_with_a_mask_by_hand(x: Any) -> Any:
     states = rnn()(x)
     scores = ops.where(is_there, layers.Dense(1)(ops.tanh(states)), -1e9)
     more = ops.where(ops.logical_and(is_there, ops.logical_not(ids_of(x)[:, :, None] >= 9)), states, 0.0)
-    lengths = ops.cast(ops.sum(ops.cast(ids_of(x) != 0, "int32"), axis=1, keepdims=True), "float32")
+    counts = ops.sum(ops.cast(ids_of(x) != 0, "int32"), axis=1, keepdims=True)
+    first = ops.cast(ops.less(np.arange(4)[None], counts), "float32")[..., None] * square(states)
+    more = ops.concatenate(
+        [more, ops.where(ops.count_nonzero(ids_of(x), axis=1)[:, None, None] >= 4, first, 1.0)], axis=1
+    )
+    lengths = ops.cast(counts, "float32")
     weighted = ops.sum(ops.softmax(scores, axis=1) * states, axis=1)
     return ops.concatenate([weighted, ops.max(more, axis=1), lengths * 0.1], axis=-1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Embedding, Network, Node, TakeMask
 from tests.conversions import build_forms
 
-pytestmark = pytest.mark.train
+pytestmark = [
+    pytest.mark.train,
+    # Of the parts of a GroupQueryAttention, which hands its mask on all the same.
+    pytest.mark.filterwarnings("ignore:[^$]*of type EinsumDense. was passed an input with a mask attached:UserWarning"),
+]
 
 IDS = np.array([[0, 0, 3, 4, 5, 1], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 5, 0], [7, 8, 9, 10, 11, 1], [0] * 6], np.int32)
 FEATURES = np.where(IDS[..., None] == 0, 0, np.random.default_rng(0).integers(1, 20, (*IDS.shape, 2))).astype(np.int32)
@@ -39,6 +44,20 @@ def rnn(kind: type[keras.Layer] = layers.SimpleRNN, **settings: Any) -> keras.La
 
 def joined(x: Any, y: Any) -> Any:
     return layers.Concatenate(name="join")([x, y])
+
+
+def attentions(x: Any, y: Any, mask: Any) -> Any:
+    """Attentions whose masks are others than those of their inputs, or are missing."""
+    other = keras.ops.logical_not(mask)
+    every = [
+        layers.Attention()([x, x], mask=[None, other]),
+        layers.AdditiveAttention()([x, x], mask=[other, None]),
+        layers.Attention()([y, y], mask=[mask, mask]),
+        layers.MultiHeadAttention(2, 2)(x, y, value_mask=other),
+        layers.GroupQueryAttention(2, 2, 1)(x, x, query_mask=other),
+        layers.GroupQueryAttention(2, 2, 1)(y, y, query_mask=other),
+    ]
+    return layers.Concatenate()([rnn()(one) for one in every])
 
 
 BODIES: dict[str, Body] = {
@@ -64,6 +83,7 @@ BODIES: dict[str, Body] = {
     "computed, with first states": lambda x, y, mask: rnn(layers.LSTM)(
         y, mask=keras.ops.logical_not(mask), initial_state=[layers.Dense(4)(layers.SimpleRNN(3)(x)) for _ in "hc"]
     ),
+    "computed, of attentions": attentions,
 }
 
 
@@ -164,6 +184,18 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 
     with pytest.raises(ModelError, match=r"layer p \(Bidirectional\) has an explicit mask that is not supported"):
         read_network(make(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (lambda x, mask: layers.MultiHeadAttention(2, 2, name="p")(x, x, query_mask=~mask), "has a query_mask, which"),
+        (lambda x, mask: layers.Attention(name="p")([x, x], mask=[mask[:, None], None]), "should be (batch, time)"),
+    ],
+)
+def test_such_a_mask_of_an_attention_is_refused(body: Any, reason: str) -> None:
+    with pytest.raises(ModelError, match=rf"layer p \(\w+\) .*{re.escape(reason)}.*; nothing was exported"):
+        read_network(make(lambda x, y, mask: rnn()(body(x, mask))))
 
 
 def test_a_mask_that_rounding_could_decide_is_refused() -> None:

@@ -100,6 +100,39 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
 
 
+def product(second: Any, **settings: Any) -> list[Any]:
+    """Converts `tf.matmul(x, second, ...)`; returns the class, the name and the operands of each operation."""
+    layer = {
+        "class_name": "TFOpLambda",
+        "name": "p",
+        "config": {"name": "p", "function": "linalg.matmul"},
+        "inbound_nodes": [["x", 0, 0, {"b": second, **settings}]],
+    }
+    config = to_keras_3({"class_name": "Functional", "config": {"name": "m", "layers": [layer]}}, "2.15.0")
+    return [
+        (
+            part["class_name"],
+            part["name"],
+            [arg["config"]["keras_history"][0] for arg in part["inbound_nodes"][0]["args"]],
+        )
+        for part in config["config"]["layers"]
+    ]
+
+
+def test_a_transposed_operand_becomes_an_operation_of_its_own() -> None:
+    y = ["y", 0, 0]
+    assert product(y, transpose_a=False) == [("Matmul", "p", ["x", "y"])]
+    assert product(y, transpose_b=True) == [
+        ("Swapaxes", "p_transpose_b", ["y"]),
+        ("Matmul", "p", ["x", "p_transpose_b"]),
+    ]
+    assert [name for name, *_ in product(y, transpose_a=True, transpose_b=True)] == ["Swapaxes", "Swapaxes", "Matmul"]
+    with pytest.raises(ModelError, match="of a transposed constant; use layers of Keras instead"):
+        product(["_CONSTANT_VALUE", -1, [[1.0]]], transpose_b=True)
+    with pytest.raises(ModelError, match=r"linalg\.matmul with adjoint_b; use layers"):
+        product(y, adjoint_b=True)
+
+
 def test_a_changed_config_raises_no_other_error() -> None:
     rng, refused_count = np.random.default_rng(0), 0
     for _ in range(2000):

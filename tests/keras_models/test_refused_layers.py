@@ -95,10 +95,6 @@ def images(x: Any) -> Any:
             "concatenates inputs with a mask along axis 2 of 4",
         ),
         (
-            lambda x: layers.Attention(name="p")([rnn()(x), layers.Reshape((-1, 4))(x)], mask=[None, x._keras_mask]),
-            "has an explicit mask; only the masks that Keras propagates",
-        ),
-        (
             lambda x: layers.MultiHeadAttention(2, 2, name="p")(x, x, attention_mask=np.ones((1, 3, 3), bool)),
             "has a constant attention_mask of the shape (1, 3, 3) for None queries and None keys; it should be "
             "(queries, keys) of a fixed time: for an open time, use use_causal_mask=True",
