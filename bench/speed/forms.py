@@ -80,7 +80,7 @@ def _measure(subject: Subject, batch: int, time: int, seconds: float) -> tuple[f
 
     from bench.speed.measure import require_right, time_runs
     from rnnx.export.forms import read_steps
-    from rnnx.infer.forms import choose_form
+    from rnnx.infer.needed_files import choose_form
     from rnnx.runtime.session import Session
 
     ids = subject.ids(batch, time, np.random.default_rng(_SEED))

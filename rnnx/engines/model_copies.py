@@ -16,8 +16,8 @@ from typing import NamedTuple
 from rnnx.bundle.config import CONFIG_NAME
 from rnnx.bundle.directory import digest, find_directory, open_directory, shipped_names
 from rnnx.errors import ModelError
-from rnnx.infer.forms import DEFAULT_BATCH_SIZES
 from rnnx.infer.load import load, require_digest
+from rnnx.infer.needed_files import DEFAULT_BATCH_SIZES
 from rnnx.infer.predictor import Predictor
 from rnnx.runtime.session import Device, choose_device
 

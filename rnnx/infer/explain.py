@@ -33,7 +33,7 @@ from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_dir
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
-from rnnx.infer.forms import files_for
+from rnnx.infer.needed_files import files_for
 from rnnx.infer.predictions import LabelSet, Prediction, Rating
 from rnnx.infer.predictor import Predictor
 from rnnx.infer.reader import Reader, open_reader

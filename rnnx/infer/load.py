@@ -8,7 +8,7 @@ from rnnx.bundle.config import ModelConfig
 from rnnx.bundle.directory import DEFAULT_MODEL, digest, find_directory, open_directory
 from rnnx.errors import ModelError
 from rnnx.infer.arguments import require_count
-from rnnx.infer.forms import files_for
+from rnnx.infer.needed_files import files_for
 from rnnx.infer.predictor import Predictor
 from rnnx.runtime.session import Device, require_device
 

@@ -24,7 +24,7 @@ from rnnx.bundle.metadata import require_same
 from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
-from rnnx.infer.forms import DEFAULT_BATCH_SIZES, choose_form
+from rnnx.infer.needed_files import DEFAULT_BATCH_SIZES, choose_form
 from rnnx.infer.outputs import BatchedOutputs, NamedOutputs, require_outputs
 from rnnx.infer.predictions import (
     LabelSet,

@@ -12,7 +12,7 @@ import rnnx
 from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
 from rnnx.errors import ModelError, NoKernelError
 from rnnx.infer.encoders import chunks
-from rnnx.infer.forms import choose_form
+from rnnx.infer.needed_files import choose_form
 from rnnx.infer.predictor import Predictor
 from rnnx.runtime import session
 from rnnx.runtime.session import Session
