@@ -179,6 +179,10 @@ def constant_statistics(model: keras.Model) -> Iterator[None]:
             layer.mean, layer.variance = mean, variance
 
 
+# The layers that multiply by constants and add some.
+_SCALES = (layers.BatchNormalization, layers.Normalization, layers.Rescaling)
+
+
 @contextmanager
 def separate_constants(model: keras.Model, check: Callable[..., Any]) -> Iterator[None]:
     """Keeps the constants of operations that follow one another apart.
@@ -197,11 +201,8 @@ def separate_constants(model: keras.Model, check: Callable[..., Any]) -> Iterato
     checked = [
         operation
         for operation in operations
-        if (id(operation) in combining or type(operation) is layers.Normalization)
-        and any(
-            id(reader) in combining or type(reader) in (layers.BatchNormalization, layers.Normalization)
-            for reader in read_by.get(id(operation), ())
-        )
+        if (id(operation) in combining or type(operation) in _SCALES)
+        and any(id(reader) in combining or type(reader) in _SCALES for reader in read_by.get(id(operation), ()))
     ]
     for operation in checked:
         operation.call = _checked(operation.call, check)

@@ -48,6 +48,10 @@ class Statistics:
     epsilon: float
     is_multiplied: bool = False
 
+    def scales_like(self, other: Statistics) -> bool:
+        """Whether another normalization has the same scale and offset, bit for bit."""
+        return all(map(np.array_equal, self.fold()[:2], other.fold()[:2]))
+
     def fold(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Returns scale and offset in float64, and |beta| + |mean scale|, with which the offset's error grows."""
         scale = 1.0 / np.sqrt(self.variance.astype(np.float64) + self.epsilon)
@@ -72,8 +76,11 @@ def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics])
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = Graph(model.graph)
     taken: set[int] = set()
+    written: list[Statistics] = []
     for statistics in normalizations:
         found = next((pair for pair in _find(graph, statistics) if id(pair[0]) not in taken), None)
+        if found is None and any(statistics.scales_like(other) for other in written):
+            continue  # TensorFlow computes two normalizations once, if they have the same weights and the same input
         # Without an offset, a product of the output looks like one that has to be moved.
         while (found is None or not (found[1] or statistics.is_multiplied)) and _pull_out(graph, statistics, taken):
             graph = Graph(model.graph)
@@ -84,6 +91,7 @@ def restore_statistics(model: onnx.ModelProto, normalizations: list[Statistics])
                 "graph; please report this model"
             )
         taken.add(id(found[0]))
+        written.append(statistics)
         _write(graph, statistics, *found)
     if normalizations:
         graph.clean()

@@ -218,7 +218,10 @@ def constants_in_a_row(x: Any) -> Any:
     first, second = np.array([0.7, -1.9, 2.3, 0.4], np.float32), np.array([1.3, 0.6, -0.8, 2.1], np.float32)
     quotients = layers.BatchNormalization()(rnn()(x) / first / second / 3.0)
     normalized = layers.Normalization(mean=first, variance=second * second)(rnn()(x))
-    return last(quotients * second * first + (normalized / second - first - second))
+    scaled = (
+        layers.Rescaling(0.5, 1.0)(layers.BatchNormalization()(rnn()(x))) - layers.BatchNormalization()(x[..., :4]) / 3
+    )
+    return last(quotients * second * first + (normalized / second - first - second) + scaled)
 
 
 def products_with_constants(x: Any) -> Any:
