@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
 from weakref import WeakSet
@@ -37,7 +38,7 @@ from rnnx.infer.predictions import (
     read_ratings,
 )
 from rnnx.infer.reader import Reader, open_reader
-from rnnx.infer.run_ahead import run_ahead
+from rnnx.infer.run_ahead import in_background, run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
 from rnnx.runtime.session import Device, Session, choose_device
 
@@ -98,7 +99,6 @@ class Predictor:
         threads = require_count("threads", threads)
         self.config = directory.config
         self.labels = self.config.labels
-        self.reader = reader or open_reader(directory)
         self._directory = directory
         self._sessions: dict[str, Session] = {}
         self._sessions_before_fork: list[Session] = []
@@ -107,8 +107,16 @@ class Predictor:
         _predictors.add(self)
         rows = batch_size or DEFAULT_BATCH_SIZES["cuda"]
         self.device = choose_device(device, rows * (self.config.recurrent_units or 0))
+        # onnxruntime loads a file without Python's lock, so the vocabulary is read meanwhile.
+        load = in_background(lambda: self._session(self._form(rows=1)))
         try:
-            self._session(self._form(rows=1))
+            self.reader = reader or open_reader(directory)
+        except BaseException:
+            with suppress(Exception):
+                load()
+            raise
+        try:
+            load()
         except DeviceError:
             if device == "cuda":
                 raise

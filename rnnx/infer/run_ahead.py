@@ -1,4 +1,4 @@
-"""Overlaps the reading, the computing and the writing of windows of inputs. Standard library only.
+"""Overlaps reading, computing and writing: of windows of inputs, or of two functions. Standard library only.
 
 While the sessions compute one window in other threads, the main thread encodes the next one and its caller writes the
 answers of the one before.
@@ -7,6 +7,7 @@ answers of the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from threading import Thread
 from typing import TypeVar
 
 W = TypeVar("W")
@@ -43,3 +44,33 @@ def run_ahead(windows: Iterable[W | None], submit: Callable[[W], Callable[[], R]
         if is_end:
             return
         waiting = job
+
+
+def in_background(function: Callable[[], R]) -> Callable[[], R]:
+    """Calls a function in another thread.
+
+    Returns:
+        A function that waits for its result, or raises its error.
+    """
+    results: list[R] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+            errors.append(error)
+
+    thread = Thread(target=call)
+    try:
+        thread.start()
+    except RuntimeError:  # no further thread can be started
+        return function
+
+    def wait() -> R:
+        thread.join()
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    return wait

@@ -163,7 +163,8 @@ def test_an_operator_without_a_cuda_kernel_runs_as_a_scan(cuda: FakeCuda, monkey
     read = Directory.__getitem__
 
     def remember(self: Directory, name: str) -> bytes:
-        names.append(name)
+        if name.endswith(".onnx"):
+            names.append(name)
         return read(self, name)
 
     monkeypatch.setattr(Directory, "__getitem__", remember)

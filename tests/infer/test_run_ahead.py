@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from rnnx.infer.run_ahead import run_ahead
+from rnnx.infer.run_ahead import in_background, run_ahead
 
 
 class Recorder:
@@ -63,3 +64,16 @@ def test_an_error_of_the_source_comes_after_the_results_before_it() -> None:
     assert next(results) == 10
     with pytest.raises(OSError, match="the disk is gone"):
         next(results)
+
+
+def test_a_function_in_the_background_gives_its_result_or_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert in_background(threading.get_ident)() != threading.get_ident()
+    failed = in_background(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        failed()
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert in_background(threading.get_ident)() == threading.get_ident()
