@@ -35,6 +35,8 @@ class ProcessTree:
             process = pid, fields[19]  # when it was started: an id may be used again
             if pid != self._pid and is_python:
                 self._workers.add(process)
+            else:  # a fork of Python that has become another program, such as Java
+                self._workers.discard(process)
             self._ticks[process] = int(fields[11]) + int(fields[12])
             peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), "0")
             self._peaks_kb[process] = max(int(peak), self._peaks_kb.get(process, 0))  # a zombie has none
