@@ -39,6 +39,7 @@ _OF_ANY_TYPE = frozenset(
         "Add", "All", "Any", "Argmax", "Argmin", "Cast", "ConvertToTensor", "CountNonzero", "Equal", "Greater",
         "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "Max", "Maximum", "Min",
         "Minimum", "Multiply", "NotEqual", "OneHot", "OnesLike", "Subtract", "Sum", "Where", "ZerosLike",
+        *READERS_OF_ITEMS,
     }
 )  # fmt: skip
 _TYPES = ("float32", "bool", "int32", "int64")
