@@ -141,6 +141,8 @@ def _call(arguments: list[str]) -> int:
     # pressed Ctrl-C. NumPy reads this when it is imported. Only a training gains from more threads.
     if arguments[:1] != ["train"] or find_memory_limit() is not None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if any("\0" in argument for argument in arguments):  # only a caller in Python can give one
+        raise UsageError("an argument has a zero byte, which no name may have; take it out")
     try:
         is_command = bool(arguments) and not arguments[0].startswith("-")
         if is_command:

@@ -171,3 +171,9 @@ def test_the_shell_can_complete_commands() -> None:
     command = [sys.executable, "-m", "rnnx"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=60)  # noqa: S603  # ours
     assert set(done.stdout.split()) == {"export", "explain"}
+
+
+@pytest.mark.parametrize("arguments", [["infer", "a\0b"], ["evaluate", "imdb", "--text-column", "\0"], ["a\0"]])
+def test_a_zero_byte_in_an_argument_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert capsys.readouterr().err == "error: an argument has a zero byte, which no name may have; take it out\n"
