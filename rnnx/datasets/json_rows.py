@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
+from rnnx.datasets.column_names import find_columns
 from rnnx.datasets.json_document import find_rows
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_form import Columns, Table, TableForm, TableRow
@@ -32,15 +33,22 @@ def read_json_lines(file: TableFile, columns: Columns, form: TableForm) -> Table
 
 def read_json(file: TableFile, columns: Columns, form: TableForm) -> Table:
     """Looks at a file of one JSON array of objects, of one object per line, or of one object with the whole table."""
-    del columns
     with open_text(file, form.encoding) as stream:
         begin = stream.read(_CHUNK_CHARACTERS).lstrip()
     if begin.startswith("["):
         return _table(partial(_array, file, form), place="row")
-    if (document := _only_object(file, form)) is not None and (found := find_rows(document)) is not None:
+    document = _only_object(file, form)
+    if document is not None and not _is_row(document, columns) and (found := find_rows(document)) is not None:
         rows, note = found
         return _table(lambda: ((i, _require_object(row)) for i, row in enumerate(rows, 1)), "row", note)
     return _table(partial(read_objects, file, form))
+
+
+def _is_row(document: dict[str, Any], columns: Columns) -> bool:
+    """Whether the object is the only row of a table: it has a text itself, perhaps next to a list of other objects."""
+    found = find_columns(list(document), columns)
+    name = columns.text if found is None else list(document)[found.text]
+    return isinstance(document.get(name or ""), str)
 
 
 def _only_object(file: TableFile, form: TableForm) -> dict[str, Any] | None:

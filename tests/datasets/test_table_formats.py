@@ -250,6 +250,8 @@ def test_a_table_in_one_json_object_is_read(tmp_path: Path, layout: str) -> None
 def test_a_json_file_with_one_row_is_no_table_in_an_object(tmp_path: Path) -> None:
     loaded = load_bytes(tmp_path, "t.json", b'{"text": "a film", "label": "x"}\n')
     assert (loaded.pairs, loaded.notes) == ([("a film", "x")], [])
+    loaded = load_bytes(tmp_path, "t.json", b'{"text": "a film", "label": "x", "names": [{"at": 1}]}')
+    assert (loaded.pairs, loaded.notes) == ([("a film", "x")], [])
 
 
 def test_columns_of_other_lengths_are_refused(tmp_path: Path) -> None:
