@@ -15,6 +15,7 @@ from rnnx.reference import Network
 from rnnx.rewrites.embedding import remove_negative_ids
 from rnnx.rewrites.equal_weights import has_equal_layers, merge_equal_weights
 from rnnx.rewrites.graph import Graph
+from rnnx.rewrites.mask_counts import count_without_features
 from rnnx.rewrites.missing_functions import replace_fills, replace_truth_casts, write_split_sizes
 from rnnx.rewrites.replace import Rewritten, replace_recurrences
 from rnnx.rewrites.rnn_form import write_rnn
@@ -41,7 +42,7 @@ def build_forms(model: keras.Model, network: Network, streaming: bool = False) -
     Raises:
         ModelError: If part of the model cannot be converted or rewritten, or onnx's checker refuses a form.
     """
-    converted = remove_negative_ids(convert(model, network))
+    converted = count_without_features(remove_negative_ids(convert(model, network)))
     forms = {MODEL_NAME: replace_recurrences(converted, write_rnn), BATCH_NAME: _write_scans(converted)}
     if forms[MODEL_NAME].model == forms[BATCH_NAME].model:
         del forms[BATCH_NAME]

@@ -112,3 +112,15 @@ def test_a_mean_and_a_maximum_can_pool_the_same_states() -> None:
         assert (np.abs(expected.values - session.run(IDS)[0]) <= expected.bounds).all()
         # Other padding changes no bit of the answer.
         np.testing.assert_array_equal(session.run(IDS[1:2, :3])[0], session.run(IDS[1:2])[0])
+
+
+def test_a_mask_is_counted_without_an_axis_of_features() -> None:
+    model = build(both(), Mean(), layers.Dense(1, activation="sigmoid"), mask_zero=True)
+    for form in build_forms(model, read_network(model)).values():
+        makers = {name: node for node in form.model.graph.node for name in node.output}
+        (mean,) = [node for node in form.model.graph.node if node.op_type == "Div"]
+        counted = makers[mean.input[1]]
+        assert [counted.op_type, makers[counted.input[0]].op_type] == ["Unsqueeze", "ReduceSum"]
+        (expected,) = decide(read_network(model), IDS).values()
+        actual = Session(form.model.SerializeToString(), device="cpu").run(IDS)[0]
+        assert (np.abs(expected.values - actual) <= expected.bounds).all()
