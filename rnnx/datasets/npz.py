@@ -165,7 +165,7 @@ def _read_rows(file: _File, key: str, lengths_key: str) -> list[Numbers]:
     if not x.size:
         raise file.refuse(key, f"is empty: {x.shape}")
     lengths = _read_lengths(file, lengths_key, x)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy warns of a signalling NaN
         x = x.astype(np.float32, copy=False)
     rows = [row[:length] for row, length in zip(x, lengths, strict=True)]
     for i, row in enumerate(rows):
@@ -205,7 +205,7 @@ def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.ND
         raise file.refuse(key, f"should hold numbers for --task regression, not {y.dtype}; leave --task out for labels")
     if y.ndim > 2 or not y.size:
         raise file.refuse(key, f"should be (count,) or (count, outputs), not {y.shape}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy warns of a signalling NaN
         values = y.astype(np.float32).reshape(count, -1)
     if not np.isfinite(values).all():
         row = np.argwhere(~np.isfinite(values))[0][0]

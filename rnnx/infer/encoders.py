@@ -266,7 +266,7 @@ def convert_array(port: InputConfig, array: npt.NDArray[Any]) -> tuple[npt.NDArr
         id that the network does not have, a number that is not finite in float32, a number other than 0 and 1 in a
         mask.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy warns of a signalling NaN
         converted = array.astype(port.dtype)
     match port.kind:
         case "ids":

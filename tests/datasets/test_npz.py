@@ -50,6 +50,8 @@ def test_regression_targets_have_one_row_per_sequence(tmp_path: Path) -> None:
     assert data.train.targets.shape == (4, 3)
 
 
+# NumPy warns of a signalling NaN when it is cast.
+SIGNALLING = np.array([0x7FF0090000000000], np.uint64).view(np.float64)
 NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
 
 
@@ -65,6 +67,10 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
         ({"x": X[:, :0], "y": [0, 1, 0, 1]}, r"x: is empty: \(4, 0, 2\)"),
         ({"x": np.full((4, 3, 2), "a"), "y": [0, 1, 0, 1]}, "x: should hold numbers, not <U1"),
         ({"x": NAN, "y": [0, 1, 0, 1]}, r"x: sequence 1, step 1, feature 1 \(from 0\) is nan; fill in such values"),
+        (
+            {"x": np.tile(SIGNALLING, (4, 3, 2)), "y": [0, 1, 0, 1]},
+            r"x: sequence 0, step 0, feature 0 \(from 0\) is nan",
+        ),
         ({"x": 1e300 * X, "y": [0, 1, 0, 1]}, r"x: sequence 0, step 0, feature 1 \(from 0\) is inf"),
         ({"x": X, "y": [0, 1, 0]}, r"y: has shape \(3,\) for 4 sequences; it should have one entry for each"),
         ({"x": X, "y": 1}, r"y: has shape \(\) for 4 sequences"),
@@ -96,6 +102,7 @@ def test_a_refusal_names_file_key_and_reason(tmp_path: Path, arrays: dict[str, A
     [
         (["a", "b", "c", "d"], "y: should hold numbers for --task regression, not <U1"),
         ([0, 1, np.nan, 1], r"y: entry 2 \(from 0\) is not finite in float32: nan"),
+        (np.tile(SIGNALLING, 4), r"y: entry 0 \(from 0\) is not finite in float32: nan"),
         (np.zeros((4, 1, 1)), r"y: should be \(count,\) or \(count, outputs\), not \(4, 1, 1\)"),
     ],
 )

@@ -64,6 +64,11 @@ def test_sequences_of_equal_shape_are_batched() -> None:
         ([[[1, 2], [3]]], r"x, sequence 0: its rows have different lengths; it should be \(time, 2\)"),
         (np.zeros((1, 3, 2), complex), "x, sequence 0: should hold numbers, not complex128"),
         ([np.array([[1, np.nan]])], r"x, sequence 0: nan at \[0, 1\] should be a finite float32"),
+        # A signalling NaN, of which NumPy warns when it is cast.
+        (
+            [np.array([[0x7FF0090000000000, 0]], np.uint64).view(np.float64)],
+            r"x, sequence 0: nan at \[0, 0\] should be",
+        ),
         ([np.array([[1e39, 1]])], r"x, sequence 0: 1e\+39 at \[0, 0\] should be a finite float32"),
         ({"y": np.zeros((1, 3, 2))}, r"model m reads x float32 \(time, 2\); the inputs here are y"),
     ],
