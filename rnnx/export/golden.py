@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from rnnx.bundle.config import tool_versions
 from rnnx.bundle.directory import TESTDATA_NAME
+from rnnx.export.golden_room import choices_of_golden
 from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model
@@ -168,8 +169,14 @@ def _finish(
         form.carried,
         1 if form.cuts is None else VERSION,
     )
-    for most in _sample_sizes(results, evidence_budget(parsed)):
-        evidence = dataclasses.replace(evidence, cases=_golden_cases(network, inputs, results, most))
+    budget = evidence_budget(parsed)
+    ways = (
+        (chosen, most)
+        for chosen in choices_of_golden(inputs, budget)
+        for most in _sample_sizes({name: results[name] for name in chosen}, budget)
+    )
+    for chosen, most in ways:
+        evidence = dataclasses.replace(evidence, cases=_golden_cases(network, chosen, results, most))
         if fits_budget(evidence, parsed):
             break
     finished = onnx.ModelProto.FromString(model)

@@ -34,6 +34,7 @@ from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import GoldenVectors, data_sets, finish, finish_text, longest_row
+from rnnx.export.golden_room import require_room
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
@@ -109,6 +110,7 @@ def export(  # noqa: PLR0913  # the last two do not touch the conversion
         source = model if isinstance(model, Source) else open_source(model)
     for note in source.notes:
         on_stage(note)
+    require_room(source.config.name, source.network)
     streaming = streaming or source.is_stateful
     out = out or Path("exported") / source.config.name
     require_replaceable(out)

@@ -39,7 +39,8 @@ EVIDENCE_KEY = "rnnx.evidence"
 DIGEST_KEY = "rnnx.sha256"
 # The version of evidence that names the cuts of its file (`rnnx.proof.cuts`).
 VERSION = 2
-_MOST_BYTES = 1 << 22
+# The text of the evidence before it is packed.
+MOST_TEXT_BYTES = 1 << 22
 # Evidence of large outputs is packed and sampled, to stay within this size or that of the weights.
 _LEAST_BUDGET_BYTES = 256 * 1024
 # Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
@@ -335,13 +336,13 @@ def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any)
 def evidence_budget(model: Any) -> int:
     """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
     weights = sum(read_tensor(tensor).nbytes for tensor in stored_tensors(model))
-    return min(max(_LEAST_BUDGET_BYTES, weights), _MOST_BYTES)
+    return min(max(_LEAST_BUDGET_BYTES, weights), MOST_TEXT_BYTES)
 
 
 def fits_budget(evidence: Evidence, model: Any) -> bool:
     """Whether the evidence can be stored within its budget, and read back."""
     text, budget = _to_text(evidence), evidence_budget(model)
-    return len(text) <= budget or (len(text) <= _MOST_BYTES and len(pack(text)) <= budget)
+    return len(text) <= budget or (len(text) <= MOST_TEXT_BYTES and len(pack(text)) <= budget)
 
 
 def _to_text(evidence: Evidence) -> str:
@@ -375,12 +376,12 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
     text = properties.get(EVIDENCE_KEY, "")
     if not text:
         raise ModelError("the file carries no evidence of rnnx, so there is nothing to verify; rnnx export writes it")
-    if len(text) > _MOST_BYTES:
-        raise ModelError(f"the evidence in the file is larger than {_MOST_BYTES} bytes")
+    if len(text) > MOST_TEXT_BYTES:
+        raise ModelError(f"the evidence in the file is larger than {MOST_TEXT_BYTES} bytes")
     if properties.get(DIGEST_KEY) != _digest(properties, model):
         raise ModelError("the file was altered after its export: its digest does not match; get or export it again")
     try:
-        evidence = from_json(Evidence, unpack(text, _MOST_BYTES))
+        evidence = from_json(Evidence, unpack(text, MOST_TEXT_BYTES))
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
     if evidence.version > VERSION:
