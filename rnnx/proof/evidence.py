@@ -261,6 +261,8 @@ def read_reference(evidence: Evidence, model: Any) -> Network:
     for layer in evidence.layers:
         if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
             raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
+        if layer.name in known:  # each is computed, so that copies of one could take any time
+            raise ModelError(f"layer {layer.name!r:.60}: the evidence in the file describes it twice")
         weights = {name: read_weight(layer.name, name, record, tensors) for name, record in layer.weights.items()}
         kind = _KINDS[layer.kind]
         try:

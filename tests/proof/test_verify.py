@@ -170,7 +170,12 @@ def repeat_cases(evidence: dict[str, Any]) -> None:
     evidence["cases"] *= 5
 
 
-@pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order, repeat_cases])
+def repeat_a_layer(evidence: dict[str, Any]) -> None:
+    """With hundreds of copies, each of which is computed, a small file could take any time."""
+    evidence["layers"][2:2] = [evidence["layers"][1]] * 500
+
+
+@pytest.mark.parametrize("change", [break_ids, break_kernel, break_states, break_order, repeat_cases, repeat_a_layer])
 def test_evidence_that_does_not_fit_its_file_is_refused_with_one_line(
     tiny_bundle: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], capsys: Capture
 ) -> None:
