@@ -13,7 +13,8 @@ from rnnx.bundle.config import TokenizerConfig
 from rnnx.bundle.directory import read_directory
 from rnnx.infer.stream import Stream, open_stream
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.reference import Network
 from rnnx.text.rules import find_rule
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary

@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import read_evidence
+from rnnx.proof.evidence_metadata import read_evidence
 from rnnx.proof.structure import KNOWN_PARTS_NAME, format_known_parts, known_digests, read_parts
 
 _ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from bench.proof.networks import Case, Rng
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import Outputs, ratios
 from rnnx.proof.cuts import compare_alone, wanted_cuts
-from rnnx.proof.evidence import record_network
+from rnnx.proof.recorded_reference import record_network
 from rnnx.proof.weight_places import WeightRecord
 from rnnx.reference import Array, Node, Tensor
 from rnnx.rewrites.replace import Rewritten

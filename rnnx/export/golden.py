@@ -17,18 +17,9 @@ from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import count_numbers
-from rnnx.proof.evidence import (
-    SAMPLE_SIZES,
-    VERSION,
-    ArrayRecord,
-    Evidence,
-    GoldenCase,
-    evidence_budget,
-    fits_budget,
-    golden_states,
-    record_network,
-    with_evidence,
-)
+from rnnx.proof.evidence import SAMPLE_SIZES, VERSION, ArrayRecord, Evidence, GoldenCase
+from rnnx.proof.evidence_metadata import evidence_budget, fits_budget, with_evidence
+from rnnx.proof.recorded_reference import golden_states, record_network
 from rnnx.proof.report import ParityReport
 from rnnx.reference import NamedArrays, Network
 from rnnx.reference.streaming import zero_states

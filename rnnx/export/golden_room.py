@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from rnnx.errors import ModelError
 from rnnx.export.probes import GoldenInputs
-from rnnx.proof.evidence import MOST_TEXT_BYTES
+from rnnx.proof.evidence_metadata import MOST_TEXT_BYTES
 from rnnx.proof.packed import pack
 from rnnx.reference import NamedArrays, Network
 

@@ -39,7 +39,8 @@ from rnnx.infer.predictor import Predictor
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.tagger import SentenceReader
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.reference.head import Head
 from rnnx.runtime.session import Device
 from rnnx.text.tokenizer import UNKNOWN_ID, Ids, to_text

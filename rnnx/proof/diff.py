@@ -17,7 +17,8 @@ from rnnx.bundle.metadata import read_metadata
 from rnnx.errors import ModelError, UsageError
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.onnx_file.visible_states import with_states
-from rnnx.proof.evidence import Evidence, read_evidence, refusing_misfits
+from rnnx.proof.evidence import Evidence, refusing_misfits
+from rnnx.proof.evidence_metadata import read_evidence
 from rnnx.reference import INPUT_NAME, OUTPUT_NAME, VALUES_NAME
 from rnnx.reference.streaming import zero_states
 from rnnx.runtime.session import Device, Session

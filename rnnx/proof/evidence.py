@@ -1,56 +1,38 @@
-"""The evidence in an exported file, with which anyone can repeat its proof: `rnnx.evidence` in its metadata_props.
+"""The evidence in an exported file, with which anyone can repeat its proof.
 
 The evidence holds the network as layers, with the hash of each weight as Keras had it and the weight's place in the
 file; inputs with the float64 reference's outputs, some of its states, and the bits that onnxruntime gave at export; the
-recipe that makes the states visible; and the figures of the proof. Large evidence is sampled and packed
-(`rnnx.proof.packed`). A second entry holds the hash of all that and of the graph, so that any alteration is found.
+recipe that makes the states visible; and the figures of the proof. Large outputs are sampled.
 
-The structure of the network comes from this record, never from the graph; only the weights are read from the file, and
-their hashes show that they are Keras's.
+`rnnx.proof.recorded_reference` writes and reads the network, `rnnx.proof.evidence_metadata` stores the whole in a file.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx import reference
 from rnnx.errors import LowMemoryError, ModelError, lacks_memory, one_line
-from rnnx.onnx_file.messages import graph_sha256, read_tensor, stored_tensors
 from rnnx.onnx_file.visible_states import StatesRecipe
-from rnnx.proof.packed import pack, unpack
 from rnnx.proof.report import ParityReport
-from rnnx.proof.weight_places import WeightRecord, find_weight, read_weight
-from rnnx.reference import LSTM, Given, Input, Network, Node
+from rnnx.proof.weight_places import WeightRecord
+from rnnx.reference import Input, Network
 from rnnx.reference.streaming import CarriedState
 from rnnx.rounding.decisions import spread
-from rnnx.strict_json import from_json, read_fields, to_dict
 
-EVIDENCE_KEY = "rnnx.evidence"
-DIGEST_KEY = "rnnx.sha256"
 # The version of evidence that names the cuts of its file (`rnnx.proof.cuts`).
 VERSION = 2
-# The text of the evidence before it is packed.
-MOST_TEXT_BYTES = 1 << 22
-# Evidence of large outputs is packed and sampled, to stay within this size or that of the weights.
-_LEAST_BUDGET_BYTES = 256 * 1024
 # Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
 SAMPLE_SIZES = (512, 256, 128, 64)
 FEWEST_NUMBERS = SAMPLE_SIZES[-1]
-_MOST_CASES = 64  # the export writes about thirty, and each is computed again
-_MOST_UNITS = 1 << 16  # in one state, and for every other size in a layer's settings
-_KINDS = {kind.__name__: kind for kind in get_args(reference.Layer)}
-# Keras has the gates of an LSTM as i, f, c, o, and ONNX as i, o, f, c.
-_BLOCKS: dict[type, tuple[int, ...]] = {LSTM: (0, 3, 1, 2)}
+MOST_UNITS = 1 << 16  # in one state, and for every other size in a layer's settings
 
 
 @dataclass(frozen=True)
@@ -131,6 +113,11 @@ class ArrayRecord:
         if recorded.tobytes() != at_places.tobytes():
             return False
         return self.sha256 is None or self.sha256 == _bits_sha256(actual)
+
+
+def _bits_sha256(array: npt.NDArray[Any]) -> str:
+    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little_endian.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -219,188 +206,3 @@ def refusing_misfits(name: str) -> Iterator[None]:
         raise ModelError(
             f"{name}: its evidence does not fit it ({type(error).__name__}: {one_line(error, 200)})"
         ) from error
-
-
-def record_network(network: Network, model: Any) -> tuple[LayerRecord, ...]:
-    """Describes a network and finds each of its weights in a file, bit for bit.
-
-    Args:
-        network: The reference.
-        model: From `rnnx.onnx_file.messages.parse_model`.
-
-    Raises:
-        ModelError: If a weight is not in the file.
-    """
-    tensors = {tensor.name: read_tensor(tensor) for tensor in stored_tensors(model)}
-    records = []
-    for node in network.nodes:
-        fields = {field.name: getattr(node.layer, field.name) for field in dataclasses.fields(node.layer)}
-        weights = {}
-        for name, value in fields.items():
-            if isinstance(value, np.ndarray):
-                # A Scan has the gates in Keras's order (`rnnx.rewrites.step_scan`).
-                orders = dict.fromkeys((_BLOCKS.get(type(node.layer), ()), ()))
-                found = next(filter(None, (find_weight(value, tensors, order) for order in orders)), None)
-                if found is None:
-                    raise ModelError(f"layer {node.name}: its {name} is not in the file")
-                weights[name] = found
-        settings = {name: value for name, value in fields.items() if name not in weights}
-        records.append(LayerRecord(node.name, type(node.layer).__name__, node.inputs, settings, weights))
-    return tuple(records)
-
-
-def read_reference(evidence: Evidence, model: Any) -> Network:
-    """Builds the reference from the record and the file's weights.
-
-    Raises:
-        ModelError: If a weight differs from the recorded hash, or the record is not a valid network.
-    """
-    tensors = {tensor.name: tensor for tensor in stored_tensors(model)}
-    nodes = []
-    known = {each.name for each in evidence.inputs}
-    for layer in evidence.layers:
-        if layer.kind not in _KINDS or not known.issuperset(layer.inputs):
-            raise ModelError(f"layer {layer.name!r:.60}: {layer.kind!r:.60} of {layer.inputs!r:.80} is not known")
-        if layer.name in known:  # each is computed, so that copies of one could take any time
-            raise ModelError(f"layer {layer.name!r:.60}: the evidence in the file describes it twice")
-        weights = {name: read_weight(layer.name, name, record, tensors) for name, record in layer.weights.items()}
-        kind = _KINDS[layer.kind]
-        try:
-            nodes.append(Node(layer.name, kind(**_read_settings(kind, layer), **weights), layer.inputs))
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"layer {layer.name!r:.60}: {error}") from error
-        known.add(layer.name)
-        if issubclass(kind, reference.Recurrent):
-            known.add(reference.last_state_of(layer.name))
-        if issubclass(kind, LSTM):
-            known.add(reference.cell_state_of(layer.name))
-    if not nodes or not evidence.inputs or not known.issuperset(evidence.outputs.values()):
-        raise ModelError("the evidence in the file describes no network")
-    return Network(nodes, evidence.inputs, evidence.outputs)
-
-
-def _read_settings(kind: type, layer: LayerRecord) -> dict[str, Any]:
-    """Reads the settings of a layer, without its weights.
-
-    Raises:
-        ValueError: If a setting does not fit the layer, or is too large.
-    """
-    arrays = {name for name, hint in get_type_hints(kind).items() if "ndarray" in str(hint)}
-    if strange := sorted(layer.weights.keys() - arrays):
-        raise ValueError(f"{strange[0]!r:.60} is no weight of a {layer.kind}")
-    settings = read_fields(kind, layer.settings, "settings")
-    for name, value in settings.items():
-        sizes = value if isinstance(value, tuple) else (value,)
-        if any(abs(size) > _MOST_UNITS for size in sizes if isinstance(size, int)):
-            raise ValueError(f"{name} is {value!r:.60}; {_MOST_UNITS} is the most")
-    return settings
-
-
-def golden_states(network: Network, given: Given, steps: Sequence[int]) -> tuple[StateRecord, ...]:
-    """Records the reference's states of one row at a few steps.
-
-    Args:
-        network: The reference.
-        given: The inputs, a batch of one.
-        steps: The steps; those after the end of the row are left out.
-    """
-    if not steps:
-        return ()
-    recurrent = [i for i, node in enumerate(network.nodes) if isinstance(node.layer, reference.Recurrent)]
-    has_first = any(len(network.nodes[i].inputs) > 1 for i in recurrent)
-    # The last recurrence and all after it need not run, unless a layer reads the last state of another.
-    needed = network if has_first else dataclasses.replace(network, nodes=network.nodes[: max(recurrent, default=0)])
-    tensors = needed.forward(given)
-    records = []
-    for node in network.nodes:
-        if isinstance(node.layer, reference.Recurrent):
-            x, *first = (tensors[name] for name in node.inputs)
-            states = node.layer.states(_begin(node.layer.in_order(x), steps), [state.values for state in first])[0]
-            for step in sorted({step for step in steps if step < len(states)}):
-                records.append(StateRecord(node.name, step, tuple(states[step].tolist())))
-    return tuple(records)
-
-
-def _begin(x: reference.Tensor, steps: Sequence[int]) -> reference.Tensor:
-    """Returns the positions up to the last of some steps."""
-    end = max(steps) + 1
-    return reference.Tensor(x.values[:, :end], None if x.mask is None else x.mask[:, :end])
-
-
-def with_evidence(properties: Mapping[str, str], evidence: Evidence, model: Any) -> dict[str, str]:
-    """Returns the metadata of a file with the evidence and the digest; the evidence is packed if it is large."""
-    text = _to_text(evidence)
-    stored = text if len(text) <= evidence_budget(model) else pack(text)
-    whole = {**properties, EVIDENCE_KEY: stored}
-    return {**whole, DIGEST_KEY: _digest(whole, model)}
-
-
-def evidence_budget(model: Any) -> int:
-    """How large the evidence in a file should be at most, in bytes: 256 kB, or the size of the weights if larger."""
-    weights = sum(read_tensor(tensor).nbytes for tensor in stored_tensors(model))
-    return min(max(_LEAST_BUDGET_BYTES, weights), MOST_TEXT_BYTES)
-
-
-def fits_budget(evidence: Evidence, model: Any) -> bool:
-    """Whether the evidence can be stored within its budget, and read back."""
-    text, budget = _to_text(evidence), evidence_budget(model)
-    return len(text) <= budget or (len(text) <= MOST_TEXT_BYTES and len(pack(text)) <= budget)
-
-
-def _to_text(evidence: Evidence) -> str:
-    """Formats evidence on one line, without the fields that only samples have where there is none.
-
-    Evidence of version 1 is written as it was when there was no other: without its version, and without cuts.
-    """
-    document = to_dict(evidence)
-    if evidence.version == 1 and evidence.states.cuts is None:
-        del document["version"], document["states"]["cuts"]
-    document["figures"] = evidence.figures.document()
-    for case in document["cases"]:
-        for records in (case["inputs"], case["answers"], case["runtime_answers"]):
-            for record in records.values():
-                if record["sha256"] is None:
-                    del record["sha256"]
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
-
-
-def _bits_sha256(array: npt.NDArray[Any]) -> str:
-    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return hashlib.sha256(little_endian.tobytes()).hexdigest()
-
-
-def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
-    """Reads the evidence of a file and makes sure that nothing in it was altered since the export.
-
-    Raises:
-        ModelError: If the evidence is missing or broken, or the file was altered after its export.
-    """
-    text = properties.get(EVIDENCE_KEY, "")
-    if not text:
-        raise ModelError("the file carries no evidence of rnnx, so there is nothing to verify; rnnx export writes it")
-    if len(text) > MOST_TEXT_BYTES:
-        raise ModelError(f"the evidence in the file is larger than {MOST_TEXT_BYTES} bytes")
-    if properties.get(DIGEST_KEY) != _digest(properties, model):
-        raise ModelError("the file was altered after its export: its digest does not match; get or export it again")
-    try:
-        evidence = from_json(Evidence, unpack(text, MOST_TEXT_BYTES))
-    except ValueError as error:
-        raise ModelError(f"the evidence in the file is broken: {error}") from error
-    if evidence.version > VERSION:
-        raise ModelError(f"the evidence in the file has version {evidence.version}: upgrade rnnx to verify the file")
-    if (evidence.version == VERSION) != (evidence.states.cuts is not None):
-        raise ModelError(f"the evidence in the file is broken: version {evidence.version} does not fit its cuts")
-    if len(evidence.cases) > _MOST_CASES:
-        raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
-    for state in evidence.carried:
-        if state.layer not in evidence.states.names or not 0 < state.units <= _MOST_UNITS:
-            raise ModelError(f"the evidence in the file names a state {state.input!r:.80} that makes no sense")
-    return evidence
-
-
-def _digest(properties: Mapping[str, str], model: Any) -> str:
-    digest = hashlib.sha256(graph_sha256(model).encode())
-    for key in sorted(properties.keys() - {DIGEST_KEY}):
-        for part in (key.encode(), properties[key].encode("utf-8", "surrogatepass")):
-            digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()

@@ -22,7 +22,9 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch, count_numbers
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.decide_once import decide_once
-from rnnx.proof.evidence import ArrayRecord, Evidence, golden_states, read_evidence, read_reference, refusing_misfits
+from rnnx.proof.evidence import ArrayRecord, Evidence, refusing_misfits
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import golden_states, read_reference
 from rnnx.proof.report import ParityReport
 from rnnx.proof.structure import Structure, check_structure
 from rnnx.proof.whole_bundle import IdsInUse, find_unused_ids, require_described

@@ -29,7 +29,8 @@ from rnnx.keras_models.read_recurrent import recurrent_layers
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import ProbeBatch, compare_runtime
 from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.proof.verify import verify_file
 from rnnx.rewrites.recurrence import MARKER_DOMAIN, MARKER_TYPE
 from rnnx.rounding.decisions import decide

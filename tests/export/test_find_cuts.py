@@ -24,7 +24,8 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof import compare_file as compared
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.proof.evidence import VERSION, Evidence, read_evidence, with_evidence
+from rnnx.proof.evidence import VERSION, Evidence
+from rnnx.proof.evidence_metadata import read_evidence, with_evidence
 from rnnx.proof.report import ParityReport, RuntimeReport
 from rnnx.proof.verify import verify_file
 from rnnx.reference import GlobalMaxPooling1D, Input, Network, Node

@@ -16,7 +16,7 @@ from rnnx.errors import ModelError
 from rnnx.export.golden_room import MOST_NUMBERS, choices_of_golden, require_room
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import EVIDENCE_KEY, read_evidence
+from rnnx.proof.evidence_metadata import EVIDENCE_KEY, read_evidence
 from rnnx.proof.verify import verify_file
 from tests.conversions import export
 

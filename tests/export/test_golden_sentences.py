@@ -8,7 +8,8 @@ from rnnx.bundle.directory import read_directory
 from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.export.golden_sentences import golden_sentence_rows, golden_sentences
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.strict_json import to_json_bytes
 from rnnx.text.ids import read_id_encoder
 from rnnx.text.word_encoder import WordEncoder

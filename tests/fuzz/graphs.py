@@ -17,7 +17,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from rnnx.bundle.metadata import METADATA_KEY
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, _digest
+from rnnx.proof.evidence_metadata import DIGEST_KEY, EVIDENCE_KEY, evidence_digest
 from tests.fuzz.mutations import NASTY_BYTES, edited_json, mangled, texts
 
 _OPERATORS = (
@@ -274,7 +274,7 @@ def sealed(data: bytes) -> bytes:
     """Updates the digest of a file, even if its content makes no sense; returns the file unchanged if that fails."""
     try:
         light = parse_model(data)
-        digest = _digest(read_properties(light), light)
+        digest = evidence_digest(read_properties(light), light)
         model = ModelProto.FromString(data)
     except (ModelError, DecodeError):  # the test shows what a command says about such a file
         return data

@@ -13,7 +13,8 @@ from rnnx.errors import ModelError, UsageError
 from rnnx.infer.explain import ExplainedWord, Explainer, Explanation, load_explainer
 from rnnx.infer.predictions import Prediction
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import read_evidence, read_reference
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.reference import Network
 from rnnx.rounding.decisions import decide
 from rnnx.text.ids import read_id_encoder

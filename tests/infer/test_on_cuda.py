@@ -18,7 +18,8 @@ import rnnx
 from rnnx.bundle.directory import GOLDEN_NAME, find_directory, read_directory
 from rnnx.cli import run
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import EVIDENCE_KEY, Evidence, with_evidence
+from rnnx.proof.evidence import Evidence
+from rnnx.proof.evidence_metadata import EVIDENCE_KEY, with_evidence
 from rnnx.proof.verify import verify_file
 from rnnx.runtime.session import Session, cuda_problems
 from rnnx.strict_json import from_json

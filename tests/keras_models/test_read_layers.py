@@ -21,7 +21,8 @@ from rnnx.keras_models.plain_model import make_plain
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.proof.evidence import read_evidence, record_network
+from rnnx.proof.evidence_metadata import read_evidence
+from rnnx.proof.recorded_reference import record_network
 from rnnx.proof.report import ParityReport, RuntimeReport
 from rnnx.proof.structure import check_structure
 from rnnx.proof.verify import verify_file

@@ -15,7 +15,8 @@ from onnx import numpy_helper
 
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model
-from rnnx.proof.evidence import LayerRecord, read_reference, record_network
+from rnnx.proof.evidence import LayerRecord
+from rnnx.proof.recorded_reference import read_reference, record_network
 from rnnx.strict_json import from_json, to_json
 from tests.conversions import build_forms
 from tests.keras_models.compared_forms import IDS, compare, make, worst

@@ -18,7 +18,8 @@ from rnnx.bundle.directory import hash_bytes, read_directory
 from rnnx.cli import run
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties
-from rnnx.proof.evidence import Evidence, LayerRecord, read_evidence, with_evidence
+from rnnx.proof.evidence import Evidence, LayerRecord
+from rnnx.proof.evidence_metadata import read_evidence, with_evidence
 from rnnx.proof.structure import Structure, check_structure
 from rnnx.rewrites.graph import Graph
 from rnnx.text.ids import read_id_encoder

@@ -18,7 +18,8 @@ from keras import layers
 from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
 from rnnx.onnx_file.messages import parse_model, read_properties, read_tensor
-from rnnx.proof.evidence import EVIDENCE_KEY, Evidence, read_evidence, with_evidence
+from rnnx.proof.evidence import Evidence
+from rnnx.proof.evidence_metadata import EVIDENCE_KEY, read_evidence, with_evidence
 from rnnx.proof.verify import verify_file
 
 MODEL = "model.onnx"
@@ -160,7 +161,7 @@ def test_packed_evidence_says_what_plain_evidence_says(
     data = (tiny_bundle / name).read_bytes()
     assert read_properties(parse_model(data))[EVIDENCE_KEY].startswith("{")
     assert read_properties(parse_model(sealed(data))) == read_properties(parse_model(data))
-    monkeypatch.setattr("rnnx.proof.evidence.evidence_budget", lambda model: 0)
+    monkeypatch.setattr("rnnx.proof.evidence_metadata.evidence_budget", lambda model: 0)
     packed = sealed(data)
     assert not read_properties(parse_model(packed))[EVIDENCE_KEY].startswith("{")
     assert len(packed) < len(data)
@@ -182,8 +183,8 @@ def test_damaged_packed_evidence_is_refused_with_one_line(
 ) -> None:
     from rnnx.proof.packed import pack
 
-    monkeypatch.setattr("rnnx.proof.evidence.evidence_budget", lambda model: 0)
-    monkeypatch.setattr("rnnx.proof.evidence.pack", lambda text: damage(pack(text)))
+    monkeypatch.setattr("rnnx.proof.evidence_metadata.evidence_budget", lambda model: 0)
+    monkeypatch.setattr("rnnx.proof.evidence_metadata.pack", lambda text: damage(pack(text)))
     data = sealed((tiny_bundle / MODEL).read_bytes())
     with pytest.raises(ModelError, match=reason) as refusal:
         verify_file(MODEL, data, ["cpu"])

@@ -17,7 +17,9 @@ from rnnx.cli import run
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model, read_properties, read_tensor
 from rnnx.onnx_file.visible_states import StatesRecipe, with_states
-from rnnx.proof.evidence import DIGEST_KEY, EVIDENCE_KEY, Evidence, read_evidence, read_reference, with_evidence
+from rnnx.proof.evidence import Evidence
+from rnnx.proof.evidence_metadata import DIGEST_KEY, EVIDENCE_KEY, read_evidence, with_evidence
+from rnnx.proof.recorded_reference import read_reference
 from rnnx.proof.verify import verify_file
 from rnnx.runtime.session import Session
 from rnnx.strict_json import from_json

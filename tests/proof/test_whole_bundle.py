@@ -18,7 +18,7 @@ from rnnx.export.probes import IdFormat, make_id_probes
 from rnnx.export.probes_of_numbers import make_number_probes
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
-from rnnx.proof.evidence import read_evidence, with_evidence
+from rnnx.proof.evidence_metadata import read_evidence, with_evidence
 from rnnx.proof.whole_bundle import require_figures
 from rnnx.reference import Embedding, Input, Network, Node, SimpleRNN
 from tests.make_bundles import BUNDLES, NAMES

@@ -15,7 +15,8 @@ import pytest
 from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import parse_model
-from rnnx.proof.evidence import LayerRecord, read_reference, record_network
+from rnnx.proof.evidence import LayerRecord
+from rnnx.proof.recorded_reference import read_reference, record_network
 from rnnx.reference import (
     LSTM,
     Array,

@@ -28,7 +28,7 @@ from rnnx.infer.evaluate import evaluate_label_sets, evaluate_ratings
 from rnnx.infer.predictions import LabelSet, Rating
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.diff import Side, compare_sides, golden_inputs
-from rnnx.proof.evidence import read_evidence, with_evidence
+from rnnx.proof.evidence_metadata import read_evidence, with_evidence
 from rnnx.proof.verify import verify_file
 from rnnx.train.fit import Observer
 from rnnx.train.run import train
