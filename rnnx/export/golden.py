@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
@@ -17,7 +18,7 @@ from rnnx.export.probes import GoldenInputs
 from rnnx.onnx_file.admission import admit
 from rnnx.onnx_file.messages import parse_model
 from rnnx.proof.compare import count_numbers
-from rnnx.proof.evidence import SAMPLE_SIZES, VERSION, ArrayRecord, Evidence, GoldenCase
+from rnnx.proof.evidence import CUTS_VERSION, MADE_VERSION, SAMPLE_SIZES, ArrayRecord, Evidence, GoldenCase
 from rnnx.proof.evidence_metadata import evidence_budget, fits_budget, with_evidence
 from rnnx.proof.recorded_reference import golden_states, record_network
 from rnnx.proof.report import ParityReport
@@ -28,6 +29,8 @@ from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import to_batch, to_text
 from rnnx.text_form.build import TextForm
 
+# The most numbers of a batch in the test data, 4 MB of float32, unless it is a single row.
+_MOST_STACKED = 1 << 20
 # The steps whose states the evidence records, for as many of the golden inputs as there are steps here.
 _STEPS = (0, 1, 4)
 # Of one golden input, without the batch: the answers of the float64 reference, and those of the file in onnxruntime.
@@ -43,11 +46,13 @@ def data_sets(network: Network, inputs: GoldenInputs) -> dict[str, bytes]:
 
     Returns:
         The content of each file by its name, such as `testdata/test_data_set_0/input_0.pb`. There are three sets: the
-        first golden input, the last, and a batch of all that have the shapes of the longest one.
+        first golden input, the last, and a batch of those that have the shapes of the longest one: all, or as many as
+        `_MOST_STACKED` allows.
     """
     rows = [given for _, given in inputs.values()]
     longest = longest_row(inputs)
     alike = [row for row in rows if all(row[name].shape == values.shape for name, values in longest.items())]
+    alike = alike[: max(1, _MOST_STACKED // count_numbers(longest))]
     stacked = {name: np.concatenate([row[name] for row in alike]) for name in longest}
     files = {}
     for i, given in enumerate([rows[0], rows[-1], stacked]):
@@ -71,13 +76,15 @@ class GoldenVectors:
     Attributes:
         inputs: The golden inputs by name.
         answers: The answers of the float64 reference, without the batch, by the name of the input.
+        seeds: The seeds of the inputs that are made from one (`rnnx.proof.made_inputs`), by name.
     """
 
     inputs: GoldenInputs
     answers: Mapping[str, NamedArrays]
+    seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @staticmethod
-    def of(network: Network, inputs: GoldenInputs) -> GoldenVectors:
+    def of(network: Network, inputs: GoldenInputs, seeds: Mapping[str, int] | None = None) -> GoldenVectors:
         """Runs golden inputs through the reference, one by one."""
         return GoldenVectors(
             inputs,
@@ -85,6 +92,7 @@ class GoldenVectors:
                 name: {key: values[0] for key, values in network.answers(given).items()}
                 for name, (_, given) in inputs.items()
             },
+            seeds or {},
         )
 
 
@@ -158,16 +166,16 @@ def _finish(
         dataclasses.replace(report, drift=()),  # the curves are for people, in the bundle
         tool_versions("numpy", "onnxruntime"),
         form.carried,
-        1 if form.cuts is None else VERSION,
+        1 if form.cuts is None else MADE_VERSION if golden.seeds else CUTS_VERSION,
     )
     budget = evidence_budget(parsed)
     ways = (
         (chosen, most)
-        for chosen in choices_of_golden(inputs, budget)
+        for chosen in choices_of_golden(inputs, golden.seeds, budget)
         for most in _sample_sizes({name: results[name] for name in chosen}, budget)
     )
     for chosen, most in ways:
-        evidence = dataclasses.replace(evidence, cases=_golden_cases(network, chosen, results, most))
+        evidence = dataclasses.replace(evidence, cases=_golden_cases(network, chosen, golden.seeds, results, most))
         if fits_budget(evidence, parsed):
             break
     finished = onnx.ModelProto.FromString(model)
@@ -184,7 +192,11 @@ def _sample_sizes(results: Mapping[str, Results], budget_bytes: int) -> tuple[in
 
 
 def _golden_cases(
-    network: Network, inputs: GoldenInputs, results: Mapping[str, Results], most: int | None
+    network: Network,
+    inputs: GoldenInputs,
+    seeds: Mapping[str, int],
+    results: Mapping[str, Results],
+    most: int | None,
 ) -> tuple[GoldenCase, ...]:
     """Records the golden vectors, with at most `most` numbers of each output."""
 
@@ -195,10 +207,14 @@ def _golden_cases(
         GoldenCase(
             name,
             None if text is None else to_text(text),
-            {key: ArrayRecord.of(values[0]) for key, values in given.items()},
+            {key: _record_input(values[0], seeds.get(name)) for key, values in given.items()},
             record(results[name][0]),
             record(results[name][1]),
             golden_states(network, given, _STEPS) if i < len(_STEPS) else (),
         )
         for i, (name, (text, given)) in enumerate(inputs.items())
     )
+
+
+def _record_input(values: npt.NDArray[Any], seed: int | None) -> ArrayRecord:
+    return ArrayRecord.of(values) if seed is None else ArrayRecord.made(values, seed)

@@ -34,7 +34,7 @@ from rnnx.errors import ParityError
 from rnnx.export.convert import OPSET
 from rnnx.export.forms import build_forms, read_steps
 from rnnx.export.golden import GoldenVectors, data_sets, finish, finish_text, longest_row
-from rnnx.export.golden_room import require_room
+from rnnx.export.golden_room import replace_large, require_room
 from rnnx.export.label_comparison import DecisionTexts, compare_decisions
 from rnnx.export.plot import plot_proof
 from rnnx.export.ports import describe_ports
@@ -139,7 +139,8 @@ def export(  # noqa: PLR0913  # the last two do not touch the conversion
     if not report.passed:
         raise ParityError(f"{source.config.name}: {report.first_problem}; nothing was published", report)
     golden = only_finite_golden(source.network, source.kind.golden_inputs(source.network))
-    finished = _finish_forms(source, forms, text_form, golden, report)
+    golden, seeds = replace_large(source.network, golden)
+    finished = _finish_forms(source, forms, text_form, golden, seeds, report)
     on_stage(f"publishing {out}")
     with reported("plotting, and writing golden vectors"):
         files = _bundle_files(source, finished, text_form, golden, report)
@@ -205,12 +206,13 @@ def _finish_forms(
     forms: Mapping[str, Rewritten],
     text_form: TextForm | None,
     golden: GoldenInputs,
+    seeds: Mapping[str, int],
     report: ParityReport,
 ) -> dict[str, bytes]:
     """Writes the evidence into each form, and proves each finished file again from that evidence."""
     properties = _properties(source.config, source.network, source.files.get(VOCABULARY_NAME))
     with reported("writing the evidence"):
-        vectors = GoldenVectors.of(source.network, golden)
+        vectors = GoldenVectors.of(source.network, golden, seeds)
         finished = {file: finish(form, source.network, vectors, report, properties) for file, form in forms.items()}
         if text_form:
             finished[TEXT_NAME] = finish_text(text_form, golden, report, properties)

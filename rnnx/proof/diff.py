@@ -223,13 +223,14 @@ def golden_inputs(a: Side, b: Side) -> list[DiffInput]:
     """
     read_texts = a.reads_text and b.reads_text
     read_ids = not (a.evidence.ids or b.evidence.ids) and a.vocabulary_size == b.vocabulary_size
+    (ids,) = a.evidence.inputs
     inputs = []
     for case in a.evidence.cases:
         if case.text is not None and read_texts:
             inputs.append(DiffInput(case.name, to_bytes(case.text)))
         elif read_ids:
             with refusing_misfits(a.name):
-                inputs.append(DiffInput(case.name, None, case.inputs[INPUT_NAME].read(np.int32)))
+                inputs.append(DiffInput(case.name, None, case.inputs[INPUT_NAME].read_input(ids)))
     if not inputs:
         raise UsageError(f"{a.name} and {b.name} have no golden vector that both can read; give bundles, not files")
     return inputs

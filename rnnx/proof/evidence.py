@@ -10,6 +10,7 @@ recipe that makes the states visible; and the figures of the proof. Large output
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +22,15 @@ import numpy.typing as npt
 
 from rnnx.errors import LowMemoryError, ModelError, lacks_memory, one_line
 from rnnx.onnx_file.visible_states import StatesRecipe
+from rnnx.proof.made_inputs import make_input
 from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord
 from rnnx.reference import Input, Network
 from rnnx.reference.streaming import CarriedState
 from rnnx.rounding.decisions import spread
 
-# The version of evidence that names the cuts of its file (`rnnx.proof.cuts`).
-VERSION = 2
+# The versions of evidence that first named the cuts of its file (`rnnx.proof.cuts`), and inputs that seeds make.
+CUTS_VERSION, MADE_VERSION = 2, 3
 # Numbers of a sample: the most that fit are taken. A smaller sample is refused: it would say too little.
 SAMPLE_SIZES = (512, 256, 128, 64)
 FEWEST_NUMBERS = SAMPLE_SIZES[-1]
@@ -64,11 +66,14 @@ class ArrayRecord:
         values: Its numbers row by row; of a sample, those at the places that `spread` chooses, the first and the last
             number among them.
         sha256: Of a sample, the hash of all numbers of the array, little-endian, row by row; None if `values` has all.
+        seed: Of an input that is not written down, the seed that makes it (`rnnx.proof.made_inputs`). `values` is empty
+            then, and `sha256` is the hash of the array. None for every other array.
     """
 
     shape: tuple[int, ...]
     values: tuple[float, ...]
     sha256: str | None = None
+    seed: int | None = None
 
     @classmethod
     def of(cls, array: npt.NDArray[Any], most: int | None = None) -> ArrayRecord:
@@ -82,6 +87,24 @@ class ArrayRecord:
             sample = array.reshape(-1)[spread(array.size, most)].astype(np.float64)
             return cls(array.shape, tuple(sample.tolist()), _bits_sha256(array))
         return cls(array.shape, tuple(array.astype(np.float64).flatten().tolist()))
+
+    @classmethod
+    def made(cls, array: npt.NDArray[Any], seed: int) -> ArrayRecord:
+        """Records an input that `make_input` made."""
+        return cls(array.shape, (), _bits_sha256(array), seed)
+
+    def read_input(self, port: Input) -> npt.NDArray[Any]:
+        """Returns the array of an input, without the batch.
+
+        Raises:
+            ModelError: If the numbers do not fit the shape, or the seed makes another array.
+        """
+        if self.seed is None:
+            return self.read(port.dtype)
+        array = make_input(port, self.shape, self.seed)
+        if _bits_sha256(array) != self.sha256:
+            raise ModelError(f"the evidence in the file: {port.name!r:.60} is not what the seed {self.seed} makes")
+        return array
 
     def read(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Returns the array, if all numbers were recorded.
@@ -147,10 +170,15 @@ class GoldenCase:
         Raises:
             ModelError: If they are not the inputs of the network.
         """
-        dtypes = {each.name: each.dtype for each in network.inputs}
-        if dtypes.keys() != self.inputs.keys():
+        ports = {port.name: port for port in network.inputs}
+        if ports.keys() != self.inputs.keys():
             raise ModelError(f"{self.name!r:.60}: the golden vector is one of other inputs")
-        return {name: self.inputs[name].read(dtype)[None] for name, dtype in dtypes.items()}
+        return {name: self.inputs[name].read_input(port)[None] for name, port in ports.items()}
+
+    @property
+    def made_count(self) -> int:
+        """How many numbers of its inputs are made from seeds."""
+        return sum(math.prod(record.shape) for record in self.inputs.values() if record.seed is not None)
 
 
 @dataclass(frozen=True)
@@ -167,8 +195,9 @@ class Evidence:
         figures: The proof at export.
         tools: Names and versions of the packages that computed `GoldenCase.runtime_answers`.
         carried: For a streaming file, the states that it takes in and puts out.
-        version: `VERSION` for a file that names its cuts in `states`. 1 for a file that was exported before there were
-            cuts: it has no such field, and is verified without them.
+        version: `MADE_VERSION` for a file with inputs that seeds make; `CUTS_VERSION` for any other that names its cuts
+            in `states`. 1 for a file that was exported before there were cuts: it has no such field, and is verified
+            without them.
     """
 
     inputs: tuple[Input, ...]

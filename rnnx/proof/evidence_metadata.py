@@ -13,7 +13,8 @@ from typing import Any
 
 from rnnx.errors import ModelError
 from rnnx.onnx_file.messages import graph_sha256, read_tensor, stored_tensors
-from rnnx.proof.evidence import MOST_UNITS, VERSION, Evidence
+from rnnx.proof.evidence import CUTS_VERSION, MADE_VERSION, MOST_UNITS, Evidence
+from rnnx.proof.made_inputs import MOST_MADE
 from rnnx.proof.packed import pack, unpack
 from rnnx.strict_json import from_json, to_dict
 
@@ -58,8 +59,9 @@ def _to_text(evidence: Evidence) -> str:
     for case in document["cases"]:
         for records in (case["inputs"], case["answers"], case["runtime_answers"]):
             for record in records.values():
-                if record["sha256"] is None:
-                    del record["sha256"]
+                for field in ("sha256", "seed"):
+                    if record[field] is None:
+                        del record[field]
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
@@ -80,10 +82,15 @@ def read_evidence(properties: Mapping[str, str], model: Any) -> Evidence:
         evidence = from_json(Evidence, unpack(text, MOST_TEXT_BYTES))
     except ValueError as error:
         raise ModelError(f"the evidence in the file is broken: {error}") from error
-    if evidence.version > VERSION:
+    if evidence.version > MADE_VERSION:
         raise ModelError(f"the evidence in the file has version {evidence.version}: upgrade rnnx to verify the file")
-    if (evidence.version == VERSION) != (evidence.states.cuts is not None):
+    if (evidence.version >= CUTS_VERSION) != (evidence.states.cuts is not None):
         raise ModelError(f"the evidence in the file is broken: version {evidence.version} does not fit its cuts")
+    made_count = sum(case.made_count for case in evidence.cases)
+    if made_count and evidence.version < MADE_VERSION:
+        raise ModelError(f"the evidence in the file is broken: version {evidence.version} does not fit its inputs")
+    if made_count > MOST_MADE:
+        raise ModelError(f"the inputs in the evidence have {made_count:,} numbers, and {MOST_MADE:,} are the most")
     if len(evidence.cases) > _MOST_CASES:
         raise ModelError(f"the evidence in the file has {len(evidence.cases)} cases, and {_MOST_CASES} are the most")
     for state in evidence.carried:

@@ -24,7 +24,7 @@ from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof import compare_file as compared
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.compare_file import Candidate, compare_file
-from rnnx.proof.evidence import VERSION, Evidence
+from rnnx.proof.evidence import CUTS_VERSION, MADE_VERSION, Evidence
 from rnnx.proof.evidence_metadata import read_evidence, with_evidence
 from rnnx.proof.report import ParityReport, RuntimeReport
 from rnnx.proof.verify import verify_file
@@ -110,7 +110,7 @@ def test_a_file_is_verified_layer_by_layer() -> None:
     assert [layer.layer for layer in found.report.runtimes[0].layers] == LAYERS
     model = parse_model(data)
     evidence = read_evidence(read_properties(model), model)
-    assert evidence.version == VERSION
+    assert evidence.version == CUTS_VERSION
     assert evidence.states.cuts == FORM.cuts
 
 
@@ -158,11 +158,11 @@ def test_the_version_of_the_evidence_says_whether_there_are_cuts() -> None:
     before = verify_file("model.onnx", rewritten(data, change_to(1, None)), ["cpu"]).report
     assert before.passed
     assert [layer.layer for layer in before.runtimes[0].layers] == ["lstm", "probs", "end to end"]
-    for version, cuts in ((VERSION, None), (1, {})):
+    for version, cuts in ((CUTS_VERSION, None), (1, {})):
         with pytest.raises(ModelError, match="does not fit its cuts"):
             verify_file("model.onnx", rewritten(data, change_to(version, cuts)), ["cpu"])
     with pytest.raises(ModelError, match="upgrade rnnx"):
-        verify_file("model.onnx", rewritten(data, change_to(VERSION + 1, {})), ["cpu"])
+        verify_file("model.onnx", rewritten(data, change_to(MADE_VERSION + 1, {})), ["cpu"])
 
 
 def draw(*shape: int) -> np.ndarray:
