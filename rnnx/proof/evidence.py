@@ -27,7 +27,7 @@ from rnnx.proof.report import ParityReport
 from rnnx.proof.weight_places import WeightRecord
 from rnnx.reference import Input, Network
 from rnnx.reference.streaming import CarriedState
-from rnnx.rounding.decisions import spread
+from rnnx.rounding.followed_numbers import spread
 
 # The versions of evidence that first named the cuts of its file (`rnnx.proof.cuts`), and inputs that seeds make.
 CUTS_VERSION, MADE_VERSION = 2, 3

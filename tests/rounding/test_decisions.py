@@ -190,7 +190,7 @@ def test_batched_passes_give_the_bounds_of_single_passes(rows: int, monkeypatch:
     given = IDS[:rows]
     found = []
     for most in (1, 7 * given.size * 10):
-        monkeypatch.setattr("rnnx.rounding.decisions._MOST_AT_ONCE", most)
+        monkeypatch.setattr("rnnx.rounding.followed_numbers._MOST_AT_ONCE", most)
         found.append(decide(network, given)["probs"])
     one, several = found
     assert np.isfinite(one.logit_bounds).all(axis=(0, 2)).sum() == 4
