@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnx.cli.train import _warn_of_no_learning
+from rnnx.cli.train_messages import warn_of_no_learning
 from rnnx.datasets import Dataset
 from rnnx.train.held_out import HeldOut
 
@@ -20,7 +20,7 @@ def fitted(held_out: HeldOut | None, name: str = "accuracy", score: float = 0.5)
 
 
 def test_a_network_that_is_no_better_than_the_majority_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
-    _warn_of_no_learning(fitted(HeldOut.of(np.array([1, 1, 1, 0]), np.array([1, 1, 1, 1]))), DATA)
+    warn_of_no_learning(fitted(HeldOut.of(np.array([1, 1, 1, 0]), np.array([1, 1, 1, 1]))), DATA)
     assert capsys.readouterr().err == (
         "warning: mine: the network has learned nothing: it is right for 75.0 % of the held-out part, and always "
         "answering good for 75.0 %; check that the right columns are read, and try more data, --epochs, another "
@@ -29,11 +29,11 @@ def test_a_network_that_is_no_better_than_the_majority_is_said_to_be(capsys: pyt
 
 
 def test_values_that_are_not_predicted_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
-    _warn_of_no_learning(fitted(None, "r2", -0.1), DATA)
+    warn_of_no_learning(fitted(None, "r2", -0.1), DATA)
     assert "on the held-out part it is no better than the mean of the values" in capsys.readouterr().err
 
 
 def test_a_network_that_has_learned_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    _warn_of_no_learning(fitted(HeldOut.of(np.array([1, 1, 1, 0]), np.array([1, 1, 1, 0]))), DATA)
-    _warn_of_no_learning(fitted(None, "r2", 0.1), DATA)
+    warn_of_no_learning(fitted(HeldOut.of(np.array([1, 1, 1, 0]), np.array([1, 1, 1, 0]))), DATA)
+    warn_of_no_learning(fitted(None, "r2", 0.1), DATA)
     assert capsys.readouterr().err == ""

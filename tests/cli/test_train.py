@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the [train] extra")
 
 from rnnx.cli import run
-from rnnx.cli.train import Teller
+from rnnx.cli.train_messages import Teller
 from rnnx.train import fit
 from rnnx.train.checkpoint import Checkpoint
 from rnnx.train.fit import Progress
