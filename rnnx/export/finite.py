@@ -45,7 +45,7 @@ def finite_rows(network: Network, given: Given) -> npt.NDArray[np.bool_]:
     if not any(_may_grow(layer) for layer in network.recurrent_nodes.values()):
         return np.ones(len(next(iter(named.values()))), np.bool_)
     found = []
-    for part in row_parts(named):
+    for part in row_parts(network, named):
         inputs = {name: values[part] for name, values in named.items()}
         histories: dict[str, tuple[Array, ...]] = {}
         with np.errstate(all="ignore"):  # what overflows is found by its result

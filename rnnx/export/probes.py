@@ -122,7 +122,7 @@ def make_array_probes(network: Network, real: Sequence[ProbeBatch]) -> Probes:
         real: Batches of recorded sequences or sentences.
     """
     size = find_probe_size(network, _DEFAULT_LENGTH)
-    drawn, long_batch = make_number_probes(network, size.length, _DRIFT_LENGTHS, size.scale, size.row_count)
+    drawn, long_batch = make_number_probes(network, size, _DRIFT_LENGTHS)
     real_count, trap_count = (sum(len(batch.names) for batch in batches) for batches in (real, drawn))
     real_names = frozenset(name for batch in real for name in batch.names)
     return Probes((*drawn, *real), real_count, trap_count, long_batch, size.overflow_count, real_names)

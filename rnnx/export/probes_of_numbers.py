@@ -18,6 +18,7 @@ from rnnx.export.landmarks import find_landmarks
 from rnnx.proof.compare import ProbeBatch
 from rnnx.reference import Array, Dense, Input, NamedArrays, Network, SimpleRNN
 from rnnx.reference.shapes import inputs_by_time, least_time, zeros
+from rnnx.rounding.row_parts import count_row
 
 # Makes one row of an input; the shape is that of the row, for example (time, features).
 Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
@@ -25,6 +26,11 @@ Draw: TypeAlias = Callable[[Input, tuple[int, ...]], npt.NDArray[Any]]
 _ROWS = 16
 _ROWS_TRIED = 4
 _MOST_TIMES_ROWS = 32
+# The numbers that a network computes for one row (`rnnx.rounding.row_parts`). From so many on, probes are fewer and no
+# trap is drawn twice; with more than the second number, they are shorter if their time is open. All states of all
+# probes are in memory at once.
+_MANY_NUMBERS, _MOST_NUMBERS = 1 << 22, 1 << 24
+_FEWEST_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,25 @@ class ProbeSize:
         length: The time of most sequences; an input with a fixed time keeps that.
         scale: The standard deviation of most numbers.
         overflow_count: The inputs that were tried before, on which the network is not finite in float32.
-        row_count: How many rows are drawn: the more, the shorter they are, as a weight counts in few steps then.
+        row_count: How many rows are drawn. They are more if they are short, as a weight counts in few steps then, and
+            fewer if the network computes many numbers for each.
+        repeats_traps: Whether the traps are run among these rows, too, and not only alone.
     """
 
     length: int
     scale: float = 1.0
     overflow_count: int = 0
     row_count: int = _ROWS
+    repeats_traps: bool = True
 
 
 def find_probe_size(network: Network, length: int) -> ProbeSize:
-    """Finds the largest size, up to a length, at which a network stays finite in float32 (`rnnx.export.finite`)."""
+    """Finds the largest size, up to a length, at which a network stays finite in float32 (`rnnx.export.finite`).
+
+    A network that computes many numbers for each step has shorter and fewer probes.
+    """
     least = least_time(network)
+    length = _affordable_length(network, length, 2 * least)
     landmarks = find_landmarks(network)
 
     def draw(time: int, scale: float) -> NamedArrays:
@@ -57,33 +70,51 @@ def find_probe_size(network: Network, length: int) -> ProbeSize:
 
     length = max(length, least)
     size = ProbeSize(*find_finite_size(network, length, 2 * least, draw))
-    return replace(size, row_count=_ROWS * min(length // size.length, _MOST_TIMES_ROWS))
+    size = replace(size, row_count=_ROWS * min(length // size.length, _MOST_TIMES_ROWS))
+    numbers = _count_numbers(network, size.length)
+    if numbers <= _MANY_NUMBERS:
+        return size
+    return replace(size, row_count=max(_FEWEST_ROWS, size.row_count * _MANY_NUMBERS // numbers), repeats_traps=False)
+
+
+def _affordable_length(network: Network, length: int, shortest: int) -> int:
+    """Halves a length until a row of it has no more numbers than `_MOST_NUMBERS`."""
+    if not any(None in port.shape for port in network.inputs):
+        return length
+    while length > shortest and _count_numbers(network, length) > _MOST_NUMBERS:
+        length = max(length // 2, shortest)
+    return length
+
+
+def _count_numbers(network: Network, length: int) -> int:
+    """Counts the numbers that a network computes for a row of a length, from those for two short ones."""
+    short = least_time(network)
+    few, more = (count_row(network, zeros(network, time)) for time in (short, 2 * short))
+    return few + (more - few) * (length - short) // short
 
 
 def make_number_probes(
-    network: Network, length: int, times_longest: int, scale: float = 1.0, row_count: int = _ROWS
+    network: Network, size: ProbeSize, times_longest: int
 ) -> tuple[tuple[ProbeBatch, ...], ProbeBatch]:
     """Makes the probes.
 
     Args:
         network: The reference, which describes the inputs.
-        length: The time of most sequences; an input with a fixed time keeps that.
+        size: The size of most sequences, and how many rows the first batch has besides the traps.
         times_longest: How many times as long the sequence for the drift is.
-        scale: The standard deviation of most numbers.
-        row_count: How many rows the first batch has besides the traps.
 
     Returns:
         The batches (one of many rows, one with every id, and each trap alone), and the long batch.
     """
     rng = np.random.default_rng(3)
-    length = max(length, least_time(network))
-    traps = make_number_traps(network, length, scale)
+    length = max(size.length, least_time(network))
+    traps = make_number_traps(network, length, size.scale)
     landmarks = find_landmarks(network)
-    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, scale, landmarks)) for i in range(row_count)}
-    long = _draw(network, times_longest * length, _normal(rng, scale, landmarks))
+    rows = {f"row {i + 1}": _draw(network, length, _normal(rng, size.scale, landmarks)) for i in range(size.row_count)}
+    long = _draw(network, times_longest * length, _normal(rng, size.scale, landmarks))
     _count_some_position(network, [*rows.values(), long])
     shapes = _shapes(rows["row 1"])
-    mixed = {**rows, **{name: given for name, given in traps.items() if _shapes(given) == shapes}}
+    mixed = rows | {name: given for name, given in traps.items() if size.repeats_traps and _shapes(given) == shapes}
     batches = [_batch(mixed), *_every_value(network, length, landmarks)]
     batches += [_batch({f"{name}, alone": given}) for name, given in traps.items()]
     return tuple(batches), _batch({f"{times_longest} times the longest": long})

@@ -204,7 +204,7 @@ def trace_drift(runtime: str, network: Network, batch: ProbeBatch, outputs: Outp
 def _split(network: Network, batch: ProbeBatch, out: Outputs) -> Iterator[tuple[ProbeBatch, Outputs]]:
     """Splits a large batch and its outputs into parts of some rows, which are compared one after the other."""
     inputs, rows = network.named(batch.given), len(batch.names)
-    parts = row_parts(inputs)
+    parts = row_parts(network, inputs)
     if len(parts) == 1:
         yield batch, out
         return

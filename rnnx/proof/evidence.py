@@ -50,7 +50,10 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class StateRecord:
-    """A state of the reference: layer, step in the order of computation, one number per unit."""
+    """A state of the reference: layer, step in the order of computation, one number per unit.
+
+    Of a state of many units, a sample at the places that `spread` chooses.
+    """
 
     layer: str
     step: int

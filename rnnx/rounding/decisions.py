@@ -114,7 +114,7 @@ def decide(network: Network, given: Given, has_bound: npt.NDArray[np.bool_] | No
         By output name.
     """
     inputs = network.named(given)
-    if len(parts := row_parts(inputs)) == 1:
+    if len(parts := row_parts(network, inputs)) == 1:
         return _decide_part(network, inputs, has_bound)
     decided = [
         _decide_part(

@@ -6,7 +6,7 @@ import pytest
 from rnnx.errors import ModelError
 from rnnx.export.finite import finite_rows
 from rnnx.export.probes import make_array_probes, only_finite, stack_by_shape
-from rnnx.export.probes_of_numbers import find_probe_size, make_number_probes, make_number_traps
+from rnnx.export.probes_of_numbers import ProbeSize, find_probe_size, make_number_probes, make_number_traps
 from rnnx.reference import (
     Concatenate,
     Dense,
@@ -47,7 +47,7 @@ def test_some_probes_lie_in_the_range_of_the_sensor() -> None:
 
 
 def test_probes_in_the_range_of_the_sensor_run_alone_and_in_a_batch() -> None:
-    batches, _ = make_number_probes(sensor_network(20.0, 3.0), 40, 4)
+    batches, _ = make_number_probes(sensor_network(20.0, 3.0), ProbeSize(40), 4)
     assert sum(SENSITIVE in name for batch in batches for name in batch.names) == 2
 
 
@@ -124,3 +124,27 @@ def test_a_network_that_takes_a_mean_is_given_a_position_in_each_input() -> None
     traps = make_number_traps(network, 20)
     assert all(np.isfinite(network.predict(given)).all() for given in traps.values())
     assert not any(values[:, 1:].any() for values in traps["zeros"].values())
+
+
+def wide_network(time: int | None, width: int) -> Network:
+    rnn = SimpleRNN(np.full((width, 1), 1e-6), np.zeros((1, 1)), np.zeros(1), "tanh", return_sequences=False)
+    return Network([Node("values", rnn, ("x",))], (Input("x", "numbers", (time, width)),))
+
+
+@pytest.mark.parametrize(
+    ("time", "width", "length", "rows"), [(None, 40_000, 100, 16), (None, 60_000, 100, 11), (None, 400_000, 25, 6)]
+)
+def test_the_more_numbers_a_step_has_the_fewer_and_shorter_are_the_probes(
+    time: int | None, width: int, length: int, rows: int
+) -> None:
+    size = find_probe_size(wide_network(time, width), 100)
+    assert (size.length, size.row_count, size.repeats_traps) == (length, rows, rows == 16)
+
+
+def test_traps_of_many_numbers_are_run_alone_only() -> None:
+    network = wide_network(4, 2_000_000)  # of a fixed time
+    size = find_probe_size(network, 100)
+    assert (size.length, size.row_count, size.repeats_traps) == (100, 8, False)
+    batches, _ = make_number_probes(network, ProbeSize(100, row_count=2, repeats_traps=False), 4)
+    assert batches[0].names == ("row 1", "row 2")
+    assert ("zeros, alone",) in {batch.names for batch in batches}

@@ -21,7 +21,7 @@ from rnnx.cli import run
 from rnnx.errors import ModelError, ParityError
 from rnnx.export import pipeline
 from rnnx.export.pipeline import export
-from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.export.probes_of_numbers import ProbeSize, make_number_probes
 from rnnx.keras_models.read_network import read_network
 from rnnx.proof.compare_file import Candidate, compare_file
 from rnnx.proof.verify import verify_file
@@ -272,7 +272,7 @@ def nan_in_the_bias(graph: onnx.GraphProto) -> None:
 def test_a_mutant_is_found(network: str, mutation: Mutation) -> None:
     model = bare_networks()[network]
     reference = read_network(model)
-    batches, _ = make_number_probes(reference, 30, 2)
+    batches, _ = make_number_probes(reference, ProbeSize(30), 2)
     decisions = [decide(reference, batch.given) for batch in batches[:1]]
 
     def passes(form: Rewritten) -> bool:

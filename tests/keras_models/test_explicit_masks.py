@@ -18,7 +18,7 @@ from keras import layers
 from rnnx.errors import ModelError
 from rnnx.export.pipeline import export
 from rnnx.export.probes import Probes
-from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.export.probes_of_numbers import ProbeSize, make_number_probes
 from rnnx.export.prove import prove
 from rnnx.keras_models.load_model import load_keras
 from rnnx.keras_models.read_network import read_network
@@ -107,7 +107,7 @@ def test_keras_reference_and_both_forms_agree_for_padding_in_any_place(name: str
     np.testing.assert_allclose(expected[:-1], actual[:-1], atol=1e-6)
     if "mean" in name:
         return  # the traps of the proof contain empty rows, which have no mean
-    drawn, long = make_number_probes(network, 12, 2)
+    drawn, long = make_number_probes(network, ProbeSize(12), 2)
     report = prove(model, network, build_forms(model, network), Probes(drawn, 0, len(drawn), long))
     assert report.passed, report.first_problem
     ways = {way.way for way in report.invariance}

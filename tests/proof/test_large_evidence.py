@@ -190,3 +190,35 @@ def test_damaged_packed_evidence_is_refused_with_one_line(
         verify_file(MODEL, data, ["cpu"])
     assert "the evidence in the file is broken" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def of_images(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A ConvLSTM of images of 40 x 40 pixels, whose states have 6,400 numbers each."""
+    folder = tmp_path_factory.mktemp("of_images")
+    keras.utils.set_random_seed(3)
+    rnn = layers.ConvLSTM2D(4, 3, padding="same", name="rnn")
+    model = keras.Sequential([keras.Input((3, 40, 40, 1)), rnn, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    model.save(folder / "images.keras")
+    export(folder / "images.keras", folder / "out")
+    return (folder / "out" / MODEL).read_bytes()
+
+
+def test_large_states_are_sampled_and_compared(of_images: bytes) -> None:
+    assert len(read_properties(parse_model(of_images))[EVIDENCE_KEY]) <= 256 * 1024
+    states = [state for case in evidence_of(of_images).cases for state in case.states]
+    assert {len(state.values) for state in states} == {512}
+    assert verify_file(MODEL, of_images, ["cpu"]).report.passed
+
+    def change(take: Callable[[tuple[float, ...]], tuple[float, ...]]) -> Callable[[Evidence], Evidence]:
+        def change_evidence(evidence: Evidence) -> Evidence:
+            first, *others = evidence.cases
+            altered, *rest = first.states
+            altered = dataclasses.replace(altered, values=take(altered.values))
+            return dataclasses.replace(evidence, cases=(dataclasses.replace(first, states=(altered, *rest)), *others))
+
+        return change_evidence
+
+    for take in (lambda values: (*values[:-1], values[-1] + 1e-6), lambda values: values[:63]):
+        with pytest.raises(ModelError, match="the golden vector is not what the reference gives"):
+            verify_file(MODEL, sealed(of_images, change(take)), ["cpu"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnx.export.probes_of_numbers import make_number_probes, make_number_traps
+from rnnx.export.probes_of_numbers import ProbeSize, make_number_probes, make_number_traps
 from rnnx.proof.chunked import make_long_batch
 from rnnx.proof.invariance import Answers, compare_ways
 from rnnx.reference import (
@@ -82,7 +82,7 @@ def test_the_padding_of_such_a_network_may_be_left_out() -> None:
 
 
 def test_probes_have_masks_of_every_shape() -> None:
-    batches, long_batch = make_number_probes(NETWORK, 20, 2)
+    batches, long_batch = make_number_probes(NETWORK, ProbeSize(20), 2)
     masks = np.concatenate([dict(batch.given)["mask"] for batch in batches if batch.time == 20])
     assert masks.dtype == bool
     counts = masks.sum(axis=1)

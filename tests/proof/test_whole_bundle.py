@@ -15,7 +15,7 @@ from rnnx.bundle.directory import hash_bytes, read_directory
 from rnnx.cli import run
 from rnnx.errors import ModelError
 from rnnx.export.probes import IdFormat, make_id_probes
-from rnnx.export.probes_of_numbers import make_number_probes
+from rnnx.export.probes_of_numbers import ProbeSize, make_number_probes
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.compare import ProbeBatch
 from rnnx.proof.evidence_metadata import read_evidence, with_evidence
@@ -148,7 +148,7 @@ def test_the_probes_of_an_export_use_every_row_of_an_embedding(size: int) -> Non
         Node("rnn", rnn, ("embedding",)),
     ]
     network = Network(nodes, (Input("ids", "ids", (None,), size),))
-    assert ids_in(make_number_probes(network, 100, 4)[0]) == list(range(size))
+    assert ids_in(make_number_probes(network, ProbeSize(100), 4)[0]) == list(range(size))
 
 
 def swap_last_words(vocabulary: bytes) -> bytes:

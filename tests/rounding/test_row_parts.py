@@ -11,11 +11,11 @@ import pytest
 
 from rnnx.primitives import tracked
 from rnnx.proof.compare import Outputs, ProbeBatch, compare_runtime
-from rnnx.reference import Network
+from rnnx.reference import Conv1D, Input, Network, Node, SimpleRNN
 from rnnx.rounding import decisions
 from rnnx.rounding import row_parts as parts
 from rnnx.rounding.decisions import decide
-from rnnx.rounding.row_parts import row_parts, take_rows
+from rnnx.rounding.row_parts import count_row, row_parts, take_rows
 from tests.rounding.test_decisions import IDS, NETWORKS
 
 WIDE = np.concatenate([np.roll(IDS, by, axis=1) for by in range(4)])  # 12 rows of 6 ids
@@ -23,10 +23,28 @@ WIDE = np.concatenate([np.roll(IDS, by, axis=1) for by in range(4)])  # 12 rows 
 
 @pytest.mark.parametrize(("rows", "time"), [(0, 5), (1, 100), (7, 10), (8, 3), (118, 600), (3, 40_000)])
 def test_parts_cover_all_rows_once(rows: int, time: int) -> None:
-    found = row_parts({"x": np.zeros((rows, time))})
+    found = row_parts(NETWORKS["tanh"], {"ids": np.zeros((rows, time), np.int32)})
     assert [row for part in found for row in range(rows)[part]] == list(range(rows))
     longest = max(part.stop - part.start for part in found)
     assert longest * time <= parts._MOST_POSITIONS + time
+
+
+def test_rows_of_many_numbers_are_split_further() -> None:
+    """Each row has 8 steps of 100,000 numbers and 3 states."""
+    rnn = SimpleRNN(np.zeros((100_000, 3)), np.zeros((3, 3)), np.zeros(3), "tanh", return_sequences=True)
+    network = Network([Node("rnn", rnn, ("x",))], (Input("x", "numbers", (None, 100_000)),))
+    inputs = {"x": np.zeros((30, 8, 100_000), np.float32)}
+    assert count_row(network, inputs) == 8 * (100_000 + 5 * 3)
+    found = row_parts(network, inputs)
+    assert [part.stop - part.start for part in found] == [10, 10, 10]
+
+
+def test_the_windows_of_a_convolution_count() -> None:
+    network = Network(
+        [Node("values", Conv1D(np.zeros((3, 2, 5)), np.zeros(5)), ("x",))], (Input("x", "numbers", (None, 2)),)
+    )
+    inputs = {"x": np.zeros((1, 10, 2), np.float32)}
+    assert count_row(network, inputs) == 10 * 2 + 8 * 5 + 8 * 3 * 2
 
 
 def test_rows_whose_positions_are_joined_are_taken_together() -> None:
