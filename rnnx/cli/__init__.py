@@ -128,7 +128,9 @@ def _run(arguments: list[str]) -> int:
         return USAGE
     except RnnxError as error:
         if isinstance(error, ParityError):
-            terminal.print_report(error.report, to_stderr=True)
+            from rnnx.cli.proof_table import print_report  # needed when a proof fails
+
+            print_report(error.report, to_stderr=True)
         terminal.error(str(error))
         return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), FAILED)
     if code == INTERRUPTED:

@@ -14,6 +14,7 @@ from rnnx.bundle.directory import MODEL_NAME, find_directory, require_replaceabl
 from rnnx.cli import terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.infer import DeviceName, DeviceOption
+from rnnx.cli.progress_bars import show_progress
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.cli.table_options import (
     DelimiterOption,
@@ -222,7 +223,7 @@ def _measure(
         )
     figures: AnyEvaluation
     unknown_share, unknown = 0.0, list[int]()
-    with terminal.progress("evaluating") as update:
+    with show_progress("evaluating") as update:
         match data:
             case TaggedDataset():
                 sentences, name = data.choose(part)

@@ -14,8 +14,11 @@ import typer
 from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME, find_directory, open_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
+from rnnx.cli.progress_bars import show_stages
+from rnnx.cli.proof_table import print_report
 from rnnx.cli.rule_names import RuleName
 from rnnx.cli.scratch import own_temporary_files
+from rnnx.cli.tensorflow_log import quiet_tensorflow
 from rnnx.errors import DataError, ModelError, UsageError
 from rnnx.files.read import read_file
 
@@ -118,9 +121,9 @@ def export(
     _check(model)
     signer = _signer(sign, certificate)
     with (
-        terminal.quiet_tensorflow(),
+        quiet_tensorflow(),
         own_temporary_files(),
-        terminal.stages() as on_progress,
+        show_stages() as on_progress,
         reporting_to(on_progress),
     ):
         with reported("loading TensorFlow"), without_unused_packages(), without_collections():
@@ -157,7 +160,7 @@ def export(
             }
         )
     else:
-        terminal.print_report(exported.report)
+        print_report(exported.report)
         terminal.write(exported.report.verdict)
         terminal.write(str(exported.path))
     terminal.hint(f"rnnx verify {exported.path}")

@@ -14,6 +14,7 @@ from rnnx.cli import tags, terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.answers import describe_answer
 from rnnx.cli.infer_corpus import CorpusOptions, EngineName, infer_corpus, is_corpus
+from rnnx.cli.progress_bars import show_progress
 from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption, QuotesOption
 from rnnx.errors import UsageError
 
@@ -194,7 +195,7 @@ class CountedAnswers:
         self._has_bar = has_bar
 
     def __iter__(self) -> Iterator[Answer]:
-        with terminal.progress("answering", is_wanted=self._has_bar) as update:
+        with show_progress("answering", is_wanted=self._has_bar) as update:
             for done, a in enumerate(self._answers, 1):
                 if a.prediction is None:
                     self.failed_count += 1

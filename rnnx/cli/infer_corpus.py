@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnx.cli import terminal
+from rnnx.cli.progress_bars import show_progress
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def infer_corpus(
     with open_job(job, files) as plan:
         report = _Report(plan)
         started = time.monotonic()
-        with terminal.progress("answering") as update, closing(run(job, plan.missing, workers)) as outcomes:
+        with show_progress("answering") as update, closing(run(job, plan.missing, workers)) as outcomes:
             for outcome in outcomes:
                 report.add(outcome.rows, outcome.failed, outcome.problem, outcome.warning)
                 rate = report.rows / max(time.monotonic() - started, 1e-9)

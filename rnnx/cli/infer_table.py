@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from rnnx.cli import terminal
+from rnnx.cli.progress_bars import show_progress
 from rnnx.cli.table_options import make_listener
 from rnnx.errors import UsageError
 
@@ -181,7 +182,7 @@ def infer_table(
     columns = add_columns(names, [*kind.texts, *kind.numbers, *labels, "error"])
     rows = TableRows(str(source), table, column)
     failed = _Failed(str(source), table.place, kind)
-    with _open(out) as file, terminal.progress("answering", is_wanted=out is not None) as update:
+    with _open(out) as file, show_progress("answering", is_wanted=out is not None) as update:
         writer = open_writer(file, ending, columns, table.schema, columns[len(names) + len(kind.texts) : -1])
         for done, (cells, given) in enumerate(rows.join(answer(predictor, rows.items(), threshold)), 1):
             writer.write([*cells, *failed.answer_cells(given)])

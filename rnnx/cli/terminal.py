@@ -1,30 +1,19 @@
-"""Writes to a terminal or a pipe: tables and JSON to stdout; errors, progress and hints to stderr."""
+"""Writes to a terminal or a pipe: tables and JSON to stdout; errors, notes and hints to stderr."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rnnx.cli import directions
-from rnnx.cli.interrupts import interruption
-from rnnx.errors import RnnxError, lacks_memory
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from rnnx.proof.progress import OnProgress
-    from rnnx.proof.report import ParityReport
 
 # The layout of a table needs all of its rows; with more rows than this, a reader would wait for the first one.
 TABLE_ROWS = 200
-_PROGRESS_DELAY_S = 1.0
 # A message may quote the content of a file, which may be long; the middle of a longer message is left out.
 _MOST_CHARACTERS, _LAST_CHARACTERS = 1000, 200
 # Not printable for Python, but harmless: the spaces of other scripts, and two joiners, which Persian, Hindi and emoji
@@ -231,163 +220,3 @@ def _shorten(message: str) -> str:
 def has_colour(stream: TextIO) -> bool:
     """Whether a stream is a terminal with colours, and the user has not turned them off (NO_COLOR)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-@contextmanager
-def progress(
-    description: str, *, has_time_left: bool = True, is_wanted: bool = True
-) -> Iterator[Callable[[int, str, int | None], None]]:
-    """Shows a progress bar on stderr after the first second, if stderr is a terminal.
-
-    Args:
-        description: The text before the bar.
-        has_time_left: Whether to show the remaining time, estimated from the last pieces.
-        is_wanted: Whether to show a bar at all.
-
-    Yields:
-        A function that takes how much is done, a few words to show after the bar, and the total (None if unknown).
-        It raises a KeyboardInterrupt that a library has caught since the last call.
-    """
-    # On a terminal that cannot move its cursor, rich draws no bar, but prints an empty line at the end.
-    if not is_wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda done, words, total: interruption.check()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    columns += [TimeRemainingColumn()] if has_time_left else []
-    bar = Progress(
-        *columns,
-        TextColumn("{task.fields[words]}"),
-        console=Console(stderr=True),
-        transient=True,
-        # Otherwise rich would send the output for a pipe or a file to the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    task = bar.add_task(description, total=None, words="")
-    started, is_shown = time.monotonic(), False
-
-    def update(done: int, words: str, total: int | None) -> None:
-        nonlocal is_shown
-        interruption.check()
-        if not is_shown and time.monotonic() - started > _PROGRESS_DELAY_S:
-            bar.start()
-            is_shown = True
-        bar.update(task, completed=done, words=words, total=total)
-
-    try:
-        yield update
-    finally:
-        bar.stop()
-
-
-@contextmanager
-def stages() -> Iterator[OnProgress]:
-    """Shows a bar on stderr for each stage that is running, once they have taken a second; on a terminal only.
-
-    A stage without parts gets a bar that moves without a length. A bar goes when its stage is done.
-
-    Yields:
-        A callback for `rnnx.proof.progress.reporting_to`, which may be called from several threads. It raises the
-        KeyboardInterrupt that a library has swallowed since.
-    """
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda stage, done, total: interruption.check()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    bars = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),  # it may name a file
-        BarColumn(),
-        TextColumn("{task.fields[parts]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # as in `progress`
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def update(stage: str, done: int, total: int) -> None:
-        interruption.check()
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(printable(stage), total=total if total > 1 else None, parts="")
-        if done < total:
-            bars.update(tasks[stage], completed=done, parts=f"{done}/{total}" if total > 1 else "")
-        else:
-            bars.remove_task(tasks.pop(stage))
-
-    # A stage may have no part that is done within a second, so the bars start by the clock.
-    start = threading.Timer(_PROGRESS_DELAY_S, bars.start)
-    start.daemon = True
-    start.start()
-    try:
-        yield update
-    finally:
-        start.cancel()
-        start.join()
-        bars.stop()
-
-
-@contextmanager
-def quiet_tensorflow() -> Iterator[None]:
-    """Hides the log that TensorFlow writes directly to file descriptor 2; `sys.stderr` still works.
-
-    After an unexpected exception, the log is printed.
-    """
-    import tempfile
-    import warnings
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    warnings.simplefilter("ignore")  # Keras prints warnings of several lines that users cannot act on
-    sys.stderr.flush()
-    python_stderr, terminal_fd = sys.stderr, os.dup(2)
-    with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", errors="backslashreplace") as stream:
-        sys.stderr = stream
-        os.dup2(log.fileno(), 2)
-        is_expected = False
-        try:
-            yield
-            is_expected = True
-        except (RnnxError, OSError, KeyboardInterrupt):
-            is_expected = True
-            raise
-        except Exception as error:
-            is_expected = lacks_memory(error)
-            raise
-        finally:
-            stream.flush()
-            os.dup2(terminal_fd, 2)
-            os.close(terminal_fd)
-            sys.stderr = python_stderr
-            if not is_expected:
-                log.seek(0)
-                os.write(2, log.read())
-
-
-def print_report(report: ParityReport, *, to_stderr: bool = False) -> None:
-    """Prints a proof: for each runtime and layer the largest difference, as a share of its bound, and its place."""
-    rows = [
-        (
-            runtime.runtime,
-            layer.layer,
-            "not finite" if layer.ratio is None else f"{layer.ratio:.3g}",
-            f"{layer.probe}{'' if layer.step is None else f', step {layer.step}'}, unit {layer.unit}",
-            "-" if runtime.max_abs_diff is None else f"{runtime.max_abs_diff:.2g}",
-            "ok" if layer.passed and not runtime.problems else "FAILED",
-        )
-        for runtime in report.runtimes
-        for layer in runtime.layers
-    ]
-    write_table(
-        ("Runtime", "Layer", "Difference / bound", "Largest at", "End to end", "Verdict"), rows, to_stderr=to_stderr
-    )
-    if report.precision:
-        note(report.precision.summary)
-    for runtime in report.runtimes:
-        for problem in runtime.problems[:3]:
-            warning(f"{runtime.runtime}: {problem}")
-    for problem in report.problems[:3]:
-        warning(problem)

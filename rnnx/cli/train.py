@@ -12,6 +12,7 @@ from rnnx.cli import terminal
 from rnnx.cli.config_file import write_config
 from rnnx.cli.extras import import_stage, require_packages
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.progress_bars import show_progress
 from rnnx.cli.rule_names import RuleName
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.cli.table_options import (
@@ -27,6 +28,7 @@ from rnnx.cli.table_options import (
     TextColumnOption,
     split_names,
 )
+from rnnx.cli.tensorflow_log import quiet_tensorflow
 from rnnx.cli.train_data import load_training_data, with_validation_data
 from rnnx.cli.train_messages import Teller, list_labels, warn_of_no_learning
 from rnnx.cli.train_options import (
@@ -109,7 +111,7 @@ def train(
     from rnnx.datasets import Columns, TableForm
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
-    with terminal.quiet_tensorflow(), own_temporary_files():
+    with quiet_tensorflow(), own_temporary_files():
         # The data are read before TensorFlow is loaded, so that a mistake in a column is answered at once.
         require_packages("tensorflow", "keras")
         columns = Columns(
@@ -150,7 +152,7 @@ def train(
         terminal.note(f"{data.name}: {data.summary()}{list_labels(data.labels)}; recipe {chosen.name}")
         if is_fresh:
             remove_checkpoint(checkpoint_place(place))
-        with terminal.progress("training", has_time_left=False) as update:
+        with show_progress("training", has_time_left=False) as update:
             teller = Teller(place, update)
             observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage)
             try:

@@ -17,6 +17,8 @@ from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.memory_limit import find_memory_limit
 from rnnx.cli.onnx_files import read_onnx_files
+from rnnx.cli.progress_bars import show_stages
+from rnnx.cli.proof_table import print_report
 from rnnx.errors import ParityError
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def verify(
     def prove(name: str) -> Verification:
         return verify_file(name, files[name], [device.value], reader, directory)
 
-    with terminal.stages() as on_progress, reporting_to(on_progress):
+    with show_stages() as on_progress, reporting_to(on_progress):
         # Under a limit, the C library may have no heap for another thread, and Python 3.11 does not come back from a
         # thread that lacks the memory to handle an exception.
         found = [prove(name) for name in files] if find_memory_limit() else _in_threads(prove, files)
@@ -68,7 +70,7 @@ def verify(
         )
     for checked in found:
         if not as_json:
-            terminal.print_report(checked.report)
+            print_report(checked.report)
         if not checked.report.passed:
             raise ParityError(f"{checked.file}: {checked.report.first_problem}", checked.report)
     if not as_json:

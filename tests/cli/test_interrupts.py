@@ -11,6 +11,7 @@ BEGIN = """
 import os, signal, sys, time
 from rnnx.cli import terminal
 from rnnx.cli.interrupts import interruption
+from rnnx.cli.progress_bars import show_progress
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 interruption.install()
@@ -41,7 +42,7 @@ except KeyboardInterrupt:
 """
 NEXT_PIECE = """
 try:
-    with terminal.progress("working") as update:
+    with show_progress("working") as update:
         update(1, "", 2)
 except KeyboardInterrupt:
     sys.exit(130)

@@ -56,8 +56,8 @@ def test_a_terminal_without_cursor_control_gets_no_progress_bar(text: str) -> No
 def test_a_progress_bar_does_not_reach_a_piped_stdout() -> None:
     """Here stderr is a terminal and shows the bar, and stdout is a pipe, as in `rnnx infer --lines texts > labels`."""
     code = (
-        "from rnnx.cli import terminal\nterminal._PROGRESS_DELAY_S = 0\n"
-        "with terminal.progress('working') as update:\n"
+        "from rnnx.cli import progress_bars, terminal\nprogress_bars._DELAY_S = 0\n"
+        "with progress_bars.show_progress('working') as update:\n"
         "    update(1, '', None)\n    terminal.write_row(['a', 1])\n    terminal.write_table(['n'], [[2]])\n"
         "    terminal.write_json({}, indent=None)\n"
     )
@@ -72,8 +72,8 @@ def test_a_progress_bar_does_not_reach_a_piped_stdout() -> None:
 
 
 _STAGES = (
-    "import time\nfrom rnnx.cli import terminal\nterminal._PROGRESS_DELAY_S = 0\n"
-    "with terminal.stages() as update:\n"
+    "import time\nfrom rnnx.cli import progress_bars, terminal\nprogress_bars._DELAY_S = 0\n"
+    "with progress_bars.show_stages() as update:\n"
     "    update('reading', 0, 1)\n    update('comparing [red]a[/red]', 0, 3)\n    time.sleep(0.5)\n"
     "    update('comparing [red]a[/red]', 1, 3)\n    time.sleep(0.5)\n    terminal.note('a note')\n"
     "    terminal.write_row(['a', 1])\n    update('reading', 1, 1)\n    update('comparing [red]a[/red]', 3, 3)\n"
