@@ -18,8 +18,8 @@ from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnx.infer.encoders import ArrayReader, TextReader
+    from rnnx.infer.input_items import Answer, Item
     from rnnx.infer.predictor import Predictor
-    from rnnx.infer.text_files import Answer, Item
 
 
 class AnswerKind(ABC):

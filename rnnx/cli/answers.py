@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rnnx.bundle.config import ModelConfig
+    from rnnx.infer.input_items import Answer
     from rnnx.infer.predictions import LabelSet, Prediction, Rating, Tagging, Values
-    from rnnx.infer.text_files import Answer
 
     AnyPrediction: TypeAlias = Prediction | LabelSet | Rating | Tagging | Values
 

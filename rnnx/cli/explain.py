@@ -19,8 +19,8 @@ from rnnx.errors import UsageError
 if TYPE_CHECKING:
     from rnnx.datasets import TableForm
     from rnnx.infer.explain import Explainer, Explanation
+    from rnnx.infer.input_items import Answer, Item
     from rnnx.infer.predictor import Predictor
-    from rnnx.infer.text_files import Answer, Item
 
     Explained = tuple[Answer, Explanation | None]
 
@@ -89,8 +89,9 @@ def _answer(
     predictor: Predictor, files: list[str], text_column: str | None, form: TableForm, *, lines: bool
 ) -> Iterator[Answer]:
     """Answers the texts of files, lines or the rows of a table."""
+    from rnnx.infer.input_items import answer
     from rnnx.infer.predictor import DEFAULT_THRESHOLD
-    from rnnx.infer.text_files import answer, read_files, read_lines
+    from rnnx.infer.text_files import read_files, read_lines
 
     if text_column is None:
         if not lines:

@@ -19,8 +19,8 @@ from rnnx.cli.table_options import DelimiterOption, EncodingOption, HeaderOption
 from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
+    from rnnx.infer.input_items import Answer
     from rnnx.infer.predictor import Predictor
-    from rnnx.infer.text_files import Answer
 
 
 class DeviceName(StrEnum):
@@ -101,9 +101,9 @@ def infer(
         from rnnx.cli.follow import follow as follow_file
 
         return follow_file(model, files[0], device.value, threshold, top, as_jsonl=as_jsonl)
+    from rnnx.infer.input_items import answer
     from rnnx.infer.load import load
     from rnnx.infer.predictor import DEFAULT_THRESHOLD
-    from rnnx.infer.text_files import answer
 
     has_form = bool(delimiter or encoding or quotes is not None or not has_header)
     needs_table = bool(out or has_probs or has_form or engine or workers)
@@ -187,7 +187,7 @@ class CountedAnswers:
         """Begins to count.
 
         Args:
-            answers: From `rnnx.infer.text_files.answer`.
+            answers: From `rnnx.infer.input_items.answer`.
             has_bar: Whether a progress bar may be shown; not if answers are printed one by one for a reader.
         """
         self.failed_count = 0

@@ -16,9 +16,9 @@ from rnnx.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnx.datasets import TableForm
+    from rnnx.infer.input_items import Answer
     from rnnx.infer.predictions import LabelSet, Prediction, Rating
     from rnnx.infer.predictor import Predictor
-    from rnnx.infer.text_files import Answer
 
 # Tables by their endings. `rnnx infer` must not import the readers to refuse them, so a test compares the two lists.
 TABLE_ENDINGS = (
@@ -119,7 +119,7 @@ def require_one_table(files: Sequence[str]) -> Path:
     Raises:
         UsageError: If it is not exactly one file.
     """
-    from rnnx.infer.text_files import STDIN
+    from rnnx.infer.input_items import STDIN
 
     if len(files) != 1 or files[0] == STDIN:
         raise UsageError("--text-column reads one table: give one FILE, and not -")
@@ -162,8 +162,8 @@ def infer_table(
     from rnnx.datasets.table_writers import open_writer
     from rnnx.datasets.tables import open_table
     from rnnx.infer.encoders import TextReader
+    from rnnx.infer.input_items import answer
     from rnnx.infer.table_items import TableRows
-    from rnnx.infer.text_files import answer
 
     columns_of = ANSWER_COLUMNS.get(predictor.config.task)
     if not isinstance(predictor.reader, TextReader) or columns_of is None:

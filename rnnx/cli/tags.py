@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rnnx.cli import terminal
 
 if TYPE_CHECKING:
+    from rnnx.infer.input_items import Answer
     from rnnx.infer.predictions import TaggedWord, Tagging
-    from rnnx.infer.text_files import Answer
 
 
 def describe_words(tagging: Tagging) -> list[dict[str, Any]]:

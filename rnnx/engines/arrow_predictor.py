@@ -16,9 +16,10 @@ from rnnx.datasets.column_names import add_columns, find_column
 from rnnx.engines.model_copies import ModelCopy, load_once
 from rnnx.errors import DataError, MissingExtraError, UsageError
 from rnnx.infer.arguments import require_count, require_probability
+from rnnx.infer.input_items import Answer, Item, answer
 from rnnx.infer.predictions import Prediction
 from rnnx.infer.predictor import DEFAULT_THRESHOLD
-from rnnx.infer.text_files import Answer, Item, answer, text_item
+from rnnx.infer.text_files import text_item
 from rnnx.runtime.session import Device, require_device
 from rnnx.text.tokenizer import Tokenizer
 

@@ -22,8 +22,8 @@ from rnnx.engines.corpus_files import is_remote, open_input, open_output, read_u
 from rnnx.engines.model_copies import load_once
 from rnnx.engines.row_spans import CorpusTask, damage, read_lines
 from rnnx.errors import DataError
+from rnnx.infer.input_items import answer
 from rnnx.infer.table_items import TableRows, cell_item
-from rnnx.infer.text_files import answer
 
 _GROUP_ROWS, _GROUP_BYTES = 1 << 16, 16 << 20  # of a row group that is written
 

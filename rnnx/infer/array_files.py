@@ -24,7 +24,7 @@ from rnnx.datasets.npz import no_pickle, open_npz
 from rnnx.errors import DataError
 from rnnx.files.read import open_stdin
 from rnnx.infer.encoders import ArrayReader
-from rnnx.infer.text_files import STDIN, Item, reason
+from rnnx.infer.input_items import STDIN, Item, reason
 
 # The name of the array of a network with one input, besides the name of that input.
 _ONLY_KEY = "x"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rnnx.datasets.table_files import report_damage
 from rnnx.datasets.table_form import Table
-from rnnx.infer.text_files import Answer, Item, text_item
+from rnnx.infer.input_items import Answer, Item
+from rnnx.infer.text_files import text_item
 from rnnx.text.tokenizer import to_bytes
 
 

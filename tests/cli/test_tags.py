@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from rnnx.cli import tags, terminal
+from rnnx.infer.input_items import Answer, Item
 from rnnx.infer.predictions import TaggedWord, Tagging
-from rnnx.infer.text_files import Answer, Item
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

@@ -15,7 +15,7 @@ from rnnx.bundle.config import InputConfig
 from rnnx.infer import array_files
 from rnnx.infer.array_files import read_arrays_of
 from rnnx.infer.encoders import ArrayReader
-from rnnx.infer.text_files import Item
+from rnnx.infer.input_items import Item
 
 NUMBERS = ArrayReader("m", [InputConfig("x", "numbers", (None, 2), 0)])
 IDS = ArrayReader("m", [InputConfig("ids", "ids", (None,), 10)])

@@ -17,8 +17,9 @@ import rnnx
 from rnnx.bundle.config import TextRuleName, TokenizerConfig
 from rnnx.infer import long_text, text_files
 from rnnx.infer.encoders import TextReader
+from rnnx.infer.input_items import Item
 from rnnx.infer.long_text import ReadText, TextCollector
-from rnnx.infer.text_files import Item, read_files, read_lines, read_treebank
+from rnnx.infer.text_files import read_files, read_lines, read_treebank
 from rnnx.text.tokenizer import SPECIAL_TOKENS, Tokenizer, Vocabulary
 
 WORDS = Vocabulary((*SPECIAL_TOKENS, b"film", b"good", "é".encode()))
