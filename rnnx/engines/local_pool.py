@@ -15,7 +15,7 @@ from contextlib import closing
 from rnnx.engines.row_spans import CorpusTask
 from rnnx.engines.shards import Job, Outcome, prepare_process, run_task
 from rnnx.errors import RnnxError
-from rnnx.infer.predictor import core_count
+from rnnx.infer.form_sessions import core_count
 
 # Tasks that wait in a worker's queue, so that it never waits for the next one.
 _TASKS_AHEAD = 2

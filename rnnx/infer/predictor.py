@@ -8,23 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
-from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.directory import (
-    BATCH_NAME,
-    Directory,
-    digest,
-    name_directory,
-)
-from rnnx.bundle.metadata import require_same
-from rnnx.errors import DeviceError, ModelError, NoKernelError, RnnxError
+from rnnx.bundle.directory import Directory, digest, name_directory
+from rnnx.errors import DeviceError, ModelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks
+from rnnx.infer.form_sessions import FormSessions, core_count
 from rnnx.infer.needed_files import DEFAULT_BATCH_SIZES, choose_form
 from rnnx.infer.outputs import BatchedOutputs, NamedOutputs, require_outputs
 from rnnx.infer.predictions import (
@@ -40,11 +33,9 @@ from rnnx.infer.predictions import (
 from rnnx.infer.reader import Reader, open_reader
 from rnnx.infer.run_ahead import in_background, run_ahead
 from rnnx.infer.tagger import SentenceReader, tag_texts
-from rnnx.runtime.session import Device, Session, choose_device
+from rnnx.runtime.session import Device, choose_device
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from rnnx.infer.stream import Stream
 
 # One batch (batch, time, ...), or sequences of any lengths (time, ...).
@@ -100,15 +91,11 @@ class Predictor:
         self.config = directory.config
         self.labels = self.config.labels
         self._directory = directory
-        self._sessions: dict[str, Session] = {}
-        self._sessions_before_fork: list[Session] = []
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = Lock()
-        _predictors.add(self)
         rows = batch_size or DEFAULT_BATCH_SIZES["cuda"]
         self.device = choose_device(device, rows * (self.config.recurrent_units or 0))
+        self._sessions = FormSessions(directory, self.device)
         # onnxruntime loads a file without Python's lock, so the vocabulary is read meanwhile.
-        load = in_background(lambda: self._session(self._form(rows=1)))
+        load = in_background(lambda: self._sessions.find(self._form(rows=1)))
         try:
             self.reader = reader or open_reader(directory)
         except BaseException:
@@ -121,7 +108,8 @@ class Predictor:
             if device == "cuda":
                 raise
             self.device = "cpu"  # `auto` had chosen CUDA
-            self._session(self._form(rows=1))
+            self._sessions = FormSessions(directory, self.device)
+            self._sessions.find(self._form(rows=1))
         self._batch_size = batch_size or DEFAULT_BATCH_SIZES[self.device]
         self._threads = threads or (core_count() if self.device == "cpu" else 1)
         self.window = self._batch_size * _WINDOW_BATCHES[self.device]
@@ -296,7 +284,7 @@ class Predictor:
         # Several batches run on several cores, each on one thread: onnxruntime releases Python's lock. A single batch
         # runs in the thread of the caller, when it waits for the outputs.
         has_threads = len(batches) > 1
-        results = self._threads_for_batches().map(self._run, rows) if has_threads else map(self._run, rows)
+        results = self._sessions.threads(self._threads).map(self._run, rows) if has_threads else map(self._run, rows)
         process = os.getpid()
 
         def wait() -> BatchedOutputs:
@@ -308,25 +296,6 @@ class Predictor:
             return BatchedOutputs(batches, list(results))
 
         return wait
-
-    def _threads_for_batches(self) -> ThreadPoolExecutor:
-        """The threads that run batches, started when several batches are to be run; one text needs none."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._threads)
-            return self._pool
-
-    def _forget_threads(self) -> None:
-        """Drops what does not survive a fork, in the child: the threads, a lock and sessions that they may have held.
-
-        The sessions are kept, because deleting one that was running would wait for its thread.
-        """
-        self._pool = None
-        self._lock = Lock()
-        self._sessions_before_fork += self._sessions.values()
-        self._sessions = {}
 
     def _tag(self, reader: SentenceReader, items: Iterable[Any]) -> Iterator[Tagging]:
         def submit(encoded: Sequence[Encoded]) -> Callable[[], list[npt.NDArray[np.float32]]]:
@@ -357,43 +326,9 @@ class Predictor:
         else:
             times = {batch.shape[1]}
         time = times.pop() if len(times) == 1 else None  # an encoder and its decoder read different numbers of them
-        session = self._session(self._form(len(rows)))
+        session = self._sessions.find(self._form(len(rows)))
         outputs = dict(zip(session.output_names, session.run(batch), strict=True))
         return require_outputs(self.config, outputs, len(rows), time)
 
     def _form(self, rows: int) -> str:
         return choose_form(self.device, rows, self.config.recurrent_units or 0, self.config.collects_states)
-
-    def _session(self, name: str) -> Session:
-        """The session of a form, loaded when it is first needed: a single text needs only one of them."""
-        with self._lock:
-            if name not in self._sessions:
-                session = self._open(name)
-                require_same(session.metadata, self.config)
-                self._sessions[name] = session
-            return self._sessions[name]
-
-    def _open(self, name: str) -> Session:
-        try:
-            return Session(self._directory[name], device=self.device, has_many_shapes=name == BATCH_NAME)
-        except NoKernelError:
-            # An operator without a CUDA kernel, such as an RNN with relu, runs there as a Scan, step by step.
-            if BATCH_NAME not in self._directory.config.files:
-                raise
-            return Session(self._directory[BATCH_NAME], device=self.device)
-
-
-def _forget_threads() -> None:
-    for predictor in list(_predictors):
-        predictor._forget_threads()
-
-
-# All predictors of this process, for a child that is forked from it.
-_predictors: WeakSet[Predictor] = WeakSet()
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_threads)
-
-
-def core_count() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -134,7 +134,7 @@ def test_cuda_after_a_fork_is_one_error(tiny_bundle: Path, cuda: FakeCuda, monke
     predictor = rnnx.load(tiny_bundle, device="cuda", batch_size=4)
     predictor.predict(TEXTS)
     monkeypatch.setattr(session.os, "getpid", lambda: -1)  # type: ignore[attr-defined]
-    predictor._forget_threads()  # as in a forked child
+    predictor._sessions.start_anew()  # as in a forked child
     with pytest.raises(DeviceError, match=r"CUDA was used before this process was forked.*spawn"):
         predictor.predict(TEXTS)
 
@@ -206,7 +206,7 @@ def test_a_spawned_worker_takes_a_predictor(tiny_bundle: Path) -> None:
 @pytest.fixture(params=["stream", "session"])
 def uncopied(request: pytest.FixtureRequest, streaming_bundle: Path) -> Any:
     predictor = rnnx.load(streaming_bundle)
-    return predictor.stream() if request.param == "stream" else next(iter(predictor._sessions.values()))
+    return predictor.stream() if request.param == "stream" else predictor._sessions.find(predictor._form(rows=1))
 
 
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])

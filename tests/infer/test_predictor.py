@@ -120,13 +120,13 @@ def test_the_form_depends_on_the_batch_and_the_units(
     """The 128 units of imdb make a Scan pay even for one row, the 32 of imdb-article from two rows on."""
     predictor = rnnx.load(name)
     asked: list[str] = []
-    session = predictor._session
+    find = predictor._sessions.find
 
     def remember(form_name: str) -> Session:
         asked.append(form_name)
-        return session(form_name)
+        return find(form_name)
 
-    monkeypatch.setattr(predictor, "_session", remember)
+    monkeypatch.setattr(predictor._sessions, "find", remember)
     predictor.predict(TEXTS[:count])
     assert asked == [("model.onnx", "model.batch.onnx")[form]]
 
