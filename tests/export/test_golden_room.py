@@ -16,6 +16,7 @@ from keras import layers
 
 from rnnx.errors import ModelError
 from rnnx.export.golden_room import MOST_WRITTEN, choices_of_golden, replace_large, require_room
+from rnnx.export.probes import GoldenInputs
 from rnnx.keras_models.read_network import read_network
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import Evidence
@@ -23,7 +24,7 @@ from rnnx.proof.evidence_metadata import EVIDENCE_KEY, MOST_TEXT_BYTES, read_evi
 from rnnx.proof.made_inputs import MOST_MADE
 from rnnx.proof.packed import unpack
 from rnnx.proof.verify import verify_file
-from rnnx.reference import Network
+from rnnx.reference import Network, SimpleRNN
 from rnnx.strict_json import from_json
 from tests.conversions import export
 
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.train
 BUDGET = 256 * 1024
 
 
-def golden(time: int) -> dict[str, tuple[bytes | None, dict[str, np.ndarray]]]:
+def golden(time: int) -> GoldenInputs:
     rng = np.random.default_rng(0)
     rows = {"zeros": np.zeros((1, time, 1), np.float32), "ones": np.ones((1, time, 1), np.float32)}
     rows |= {f"random {i}": rng.standard_normal((1, time, 1)).astype(np.float32) for i in range(5)}
@@ -83,7 +84,8 @@ def test_large_inputs_stay_where_the_network_overflows_on_made_ones() -> None:
     network = network_of((None, 1), "exponential")
     large = {"large": golden(MOST_WRITTEN + 1)["zeros"]}
     (cell, *others) = network.nodes
-    wild = dataclasses.replace(cell.layer, recurrent_kernel=cell.layer.recurrent_kernel * 0 + 100)
+    assert isinstance(cell.layer, SimpleRNN)
+    wild = dataclasses.replace(cell.layer, recurrent_kernel=np.full((1, 1), 100.0))
     network = dataclasses.replace(network, nodes=[dataclasses.replace(cell, layer=wild), *others])
     assert replace_large(network, large) == (large, {})
 
