@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.reference import Input
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.plain_names import PlainNames
-from rnnx.keras_models.read_layers import refusal
 
 _KINDS = ("h", "c")
 

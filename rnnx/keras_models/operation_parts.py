@@ -17,7 +17,8 @@ from keras import layers
 from rnnx import reference
 from rnnx.keras_models.explicit_masks import computed_mask, is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold
-from rnnx.keras_models.read_layers import is_passed_over, refusal
+from rnnx.keras_models.layer_settings import refusal
+from rnnx.keras_models.read_layers import is_passed_over
 from rnnx.reference import Array
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from rnnx.keras_models.read_layers import refusal
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.reverse_time import ReverseTime
 
 # The layer of each cell, and the settings that say what it computes at inference.

@@ -24,10 +24,10 @@ from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.given_states import GivenState, GivenStates, is_stateful, returning_states
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.plain_operations import call_replaced, is_replaced
-from rnnx.keras_models.read_layers import refusal
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _POLICIES = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")

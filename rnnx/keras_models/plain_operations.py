@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras.src.ops import numpy as operations
 
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import MOST_CONSTANTS, arguments_of, axes_of, is_operation
-from rnnx.keras_models.read_layers import refusal
 
 
 def is_replaced(operation: Any) -> bool:

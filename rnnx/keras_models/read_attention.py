@@ -16,6 +16,7 @@ from keras import layers
 
 from rnnx import reference
 from rnnx.keras_models.explicit_masks import mask_input, mask_node_of
+from rnnx.keras_models.layer_settings import float64, refusal, require
 from rnnx.keras_models.operation_parts import (
     MOST_CONSTANTS,
     OF_HEADS,
@@ -25,7 +26,6 @@ from rnnx.keras_models.operation_parts import (
     is_explicit,
     masks_read,
 )
-from rnnx.keras_models.read_layers import float64, refusal, require
 from rnnx.reference import Array, Input, Node
 from rnnx.reference.attention import MaskEffect
 

@@ -12,8 +12,7 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
-from rnnx.keras_models.read_convolutions import require_channels_last
-from rnnx.keras_models.read_layers import float64, refusal
+from rnnx.keras_models.layer_settings import float64, refusal, require_channels_last
 from rnnx.reference import ActivationName, Node
 
 CONV_LSTMS = (layers.ConvLSTM1D, layers.ConvLSTM2D)
@@ -30,7 +29,7 @@ def read_conv_lstm(layer: Any, activation: ActivationName, recurrent_activation:
     Raises:
         ModelError: If a setting is not supported.
     """
-    require_channels_last(layer, refusal)
+    require_channels_last(layer)
     inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
     if any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs):
         raise refusal(layer, "has a mask, which is not supported for images; leave the Masking or mask_zero out")

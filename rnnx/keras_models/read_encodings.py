@@ -13,8 +13,8 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import is_decided, is_exact
-from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import Node
 
 ENCODINGS = (layers.CategoryEncoding, layers.Discretization, layers.IntegerLookup)

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import LayerOrChain, OperationReader, arguments_of, axes_of, chain, inputs_of
-from rnnx.keras_models.read_layers import read_shape, refusal
+from rnnx.keras_models.read_reshapes import read_shape
 from rnnx.reference import Selection
 
 _WHOLE = Selection("slice")

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import (
     MOST_CONSTANTS,
     LayerOrChain,
@@ -26,7 +27,7 @@ from rnnx.keras_models.operation_parts import (
     is_exact,
     require_one_rank,
 )
-from rnnx.keras_models.read_layers import read_thresholded_relu, refusal
+from rnnx.keras_models.read_layers import read_thresholded_relu
 
 # The comparison that says the same with its operands exchanged.
 _EXCHANGED: Mapping[Any, Any] = {

@@ -16,10 +16,12 @@ from rnnx import reference
 from rnnx.errors import ModelError
 from rnnx.keras_models.explicit_masks import find_explicit_mask, mask_node_of
 from rnnx.keras_models.folding import Fold, Unfold
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import ATTENTIONS, Chain, is_exact, is_operation
 from rnnx.keras_models.read_attention import read_attention
+from rnnx.keras_models.read_convolutions import SEPARABLE, read_separable
 from rnnx.keras_models.read_encodings import ENCODINGS, read_encoding, read_masking
-from rnnx.keras_models.read_layers import SEPARABLE, is_passed_over, read_layer, read_separable, refusal
+from rnnx.keras_models.read_layers import is_passed_over, read_layer
 from rnnx.keras_models.read_operations import read_operation
 from rnnx.keras_models.read_ports import Port, read_inputs, read_outputs, read_wiring, unchanged, with_size
 from rnnx.keras_models.read_recurrent import RECURRENT, ignores_mask, read_bidirectional, read_recurrence

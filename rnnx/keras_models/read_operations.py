@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import (
     MOST_CONSTANTS,
     LayerOrChain,
@@ -29,7 +30,6 @@ from rnnx.keras_models.operation_parts import (
 from rnnx.keras_models.read_encodings import read_one_hot
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_jumps import READERS_OF_JUMPS
-from rnnx.keras_models.read_layers import refusal
 from rnnx.keras_models.read_normalizations import inverse_of
 from rnnx.keras_models.read_products import READERS_OF_PRODUCTS
 

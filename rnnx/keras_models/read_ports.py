@@ -17,8 +17,9 @@ from rnnx import reference
 from rnnx.bundle.config import MAX_SIZE
 from rnnx.errors import ModelError
 from rnnx.keras_models.folding import Fold, Unfold
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import is_operation, masks_read, operations_of_masks, outputs_of
-from rnnx.keras_models.read_layers import is_passed_over, refusal
+from rnnx.keras_models.read_layers import is_passed_over
 from rnnx.reference import INPUT_NAME, NUMBERS_NAME, OUTPUT_NAME, Input, InputKind, Node
 
 # An output of a layer, as the name of the layer and the index of the output; or an input of the model, with index 0.

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import (
     LayerOrChain,
     OperationReader,
@@ -24,7 +25,6 @@ from rnnx.keras_models.operation_parts import (
     constant_of,
     inputs_of,
 )
-from rnnx.keras_models.read_layers import refusal
 from rnnx.reference import Array, Selection
 
 

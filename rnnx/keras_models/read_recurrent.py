@@ -10,8 +10,8 @@ import numpy as np
 from keras import layers
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import float64, read_activation, refusal, require
 from rnnx.keras_models.read_conv_lstm import CONV_LSTMS, read_conv_lstm, to_images, to_vectors
-from rnnx.keras_models.read_layers import float64, read_activation, refusal, require
 from rnnx.reference import Node, cell_state_of, last_state_of
 
 RECURRENT: dict[type, Callable[..., reference.RecurrentLayer]] = {

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from rnnx import reference
+from rnnx.keras_models.layer_settings import refusal
 from rnnx.keras_models.operation_parts import is_exact
-from rnnx.keras_models.read_layers import refusal
 
 
 def read_softmax(layer: Any, inputs: tuple[str, ...]) -> reference.Layer:

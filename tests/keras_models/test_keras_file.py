@@ -18,7 +18,15 @@ import keras
 from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
-from rnnx.keras_models import keras_file, operation_parts, plain_cells, read_layers, read_network, read_recurrent
+from rnnx.keras_models import (
+    keras_file,
+    operation_parts,
+    plain_cells,
+    read_convolutions,
+    read_layers,
+    read_network,
+    read_recurrent,
+)
 from rnnx.keras_models.keras_file import clean_keras_file, read_config
 from rnnx.keras_models.load_model import load_keras
 from rnnx.keras_models.read_encodings import ENCODINGS
@@ -253,7 +261,7 @@ def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_file_may_hold_exactly_the_supported_layers() -> None:
     read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_recurrent.RECURRENT}
-    read |= {layers.Bidirectional, layers.InputLayer, *operation_parts.ATTENTIONS, *read_layers.SEPARABLE}
+    read |= {layers.Bidirectional, layers.InputLayer, *operation_parts.ATTENTIONS, *read_convolutions.SEPARABLE}
     read |= {layers.RNN, layers.StackedRNNCells, *plain_cells._LAYERS, layers.Softmax, *ENCODINGS}
     read |= {layers.SpectralNormalization, layers.Masking}
     read -= {ReverseTime}  # a layer of rnnx, which no file may hold
