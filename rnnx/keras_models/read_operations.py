@@ -1,13 +1,14 @@
 """Turns the operations of functional models into layers of the reference, or refuses them with a reason.
 
 Keras saves `x[:, -1]`, `a + b` and `ops.mean(x, axis=1)` as operations between layers. `_READERS` has one entry per
-operation; those that move numbers are in `read_items`, and those that jump in `read_jumps`. Imports Keras.
+operation. Those that apply a function to each number are in `read_functions`, those that reduce axes or work along one
+in `read_along_axes`, those that move numbers in `read_items`, those that multiply matrices in `read_products`, and
+those that jump in `read_jumps`. Imports Keras.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import pi
 from typing import Any
 
 import keras
@@ -20,14 +21,14 @@ from rnnx.keras_models.operation_parts import (
     LayerOrChain,
     OperationReader,
     arguments_of,
-    axes_of,
-    chain,
     constant_of,
     inputs_of,
     outputs_of,
     require_one_rank,
 )
+from rnnx.keras_models.read_along_axes import READERS_ALONG_AXES
 from rnnx.keras_models.read_encodings import read_one_hot
+from rnnx.keras_models.read_functions import READERS_OF_FUNCTIONS
 from rnnx.keras_models.read_items import READERS_OF_ITEMS
 from rnnx.keras_models.read_jumps import READERS_OF_JUMPS
 from rnnx.keras_models.read_normalizations import inverse_of
@@ -100,56 +101,6 @@ def _combines(name: Any) -> OperationReader:
     return read
 
 
-def _applies(function: Any) -> OperationReader:
-    """Returns the reader of an operation without settings."""
-    return lambda _: reference.ApplyFunction(function)
-
-
-def _read_gelu(operation: Any) -> reference.ApplyFunction:
-    return reference.ApplyFunction("gelu_tanh" if operation.approximate else "gelu")
-
-
-def _applies_with(function: Any, setting: str) -> OperationReader:
-    """Returns the reader of an operation whose setting is the number of the function; rounded as Keras does."""
-    return lambda operation: reference.ApplyWithNumber(function, float(np.float32(getattr(operation, setting))))
-
-
-def _multiplies(number: float) -> OperationReader:
-    return lambda _: reference.CombineNumber("multiply", number, is_first=False)
-
-
-def _read_leaky_relu(operation: Any) -> reference.ApplyWithNumber:
-    return reference.ApplyWithNumber("leaky_relu", float(operation.negative_slope))
-
-
-def _read_celu(operation: Any) -> reference.Layer:
-    alpha = float(np.float32(operation.alpha))
-    return reference.ApplyFunction("celu") if alpha == 1 else reference.ApplyWithNumber("celu", alpha)
-
-
-def _read_elu(operation: Any) -> reference.ApplyWithNumber:
-    return reference.ApplyWithNumber("elu", float(operation.alpha))
-
-
-def _read_power(operation: Any) -> reference.ApplyWithNumber:
-    base, exponent = arguments_of(operation)
-    if not isinstance(base, keras.KerasTensor) or isinstance(exponent, keras.KerasTensor) or np.size(exponent) != 1:
-        raise refusal(
-            operation,
-            "has a computed exponent, or several; only x ** number is supported: write ops.exp(y * ops.log(x)) for a "
-            "positive x",
-        )
-    return reference.ApplyWithNumber("power", float(constant_of(exponent).reshape(())))
-
-
-def _read_clip(operation: Any) -> reference.Clip:
-    ends = operation.x_min, operation.x_max
-    if any(isinstance(end, keras.KerasTensor) or np.size(end) != 1 for end in ends):
-        raise refusal(operation, "has computed ends, or several; only two numbers are supported")
-    least, most = (float(constant_of(end).reshape(())) for end in ends)
-    return reference.Clip(least, most)
-
-
 def _read_where(operation: Any) -> reference.Layer:
     condition, *others = arguments_of(operation)
     if len(others) == 2 and not isinstance(condition, keras.KerasTensor):
@@ -209,174 +160,27 @@ def _read_full_like(operation: Any) -> reference.Fill:
     return reference.Fill(float(constant_of(arguments[1]).reshape(())))
 
 
-def _reduces(name: Any) -> OperationReader:
-    def read(operation: Any) -> LayerOrChain:
-        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "reduces")
-        reduced = reference.Reduce(name, axes, bool(getattr(operation, "keepdims", False)))
-        initial = getattr(operation, "initial", None)
-        if initial is None:
-            return reduced
-        if np.size(initial) != 1 or isinstance(initial, keras.KerasTensor):
-            raise refusal(operation, "has computed initial values, or several; only a number is supported")
-        number = float(np.float32(np.reshape(initial, ())))
-        combined: Any = {"max": "maximum", "min": "minimum"}[name]
-        return chain([reduced, reference.CombineNumber(combined, number, is_first=False)])
-
-    return read
-
-
-def _read_norm(operation: Any) -> LayerOrChain:
-    rank = len(inputs_of(operation)[0].shape)
-    axes = axes_of(operation, operation.axis, rank, "reduces")
-    if operation.ord == 1 and len(axes) == 1:
-        return chain([reference.ApplyFunction("absolute"), reference.Reduce("sum", axes, bool(operation.keepdims))])
-    if operation.ord not in ((None, 2) if len(axes) == 1 else (None, "fro")):
-        raise refusal(
-            operation, f"has ord={operation.ord!r}; only the root of the sum of squares, and 1 over one axis, are "
-            "supported"
-        )  # fmt: skip
-    return reference.Reduce("norm", axes, bool(operation.keepdims))
-
-
-def _read_moments(operation: Any) -> list[LayerOrChain]:
-    axes = axes_of(operation, operation.axes, len(inputs_of(operation)[0].shape), "reduces")
-    return [reference.Reduce(name, axes, bool(operation.keepdims)) for name in ("mean", "variance")]
-
-
-def _axis_and_size(operation: Any) -> tuple[int, int | None]:
-    shape = inputs_of(operation)[0].shape
-    (axis,) = axes_of(operation, operation.axis, len(shape), "works along")
-    return axis, shape[axis]
-
-
-def _read_diff(operation: Any) -> LayerOrChain:
-    axis, size = _axis_and_size(operation)
-    if operation.n < 1 or (size is not None and size <= operation.n):
-        raise refusal(operation, f"has n={operation.n!r}, which leaves nothing of an axis of size {size}")
-    return chain([reference.ApplyAlong("differences", axis)] * int(operation.n))
-
-
-def _along(name: Any) -> OperationReader:
-    """Returns the reader of an operation along one axis."""
-
-    def read(operation: Any) -> reference.ApplyAlong:
-        axes = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
-        if len(axes) > 1:
-            raise refusal(operation, f"works along the axes {axes}; only one axis is supported")
-        return reference.ApplyAlong(name, axes[0])
-
-    return read
-
-
-def _read_sort(operation: Any) -> LayerOrChain | list[LayerOrChain]:
-    if operation.axis is None:
-        raise refusal(operation, "has axis=None, which would mix the rows of the batch; only other axes are supported")
-    return _along("sort")(operation)
-
-
-def _read_normalize(operation: Any) -> reference.ApplyAlong:
-    (axis,) = axes_of(operation, operation.axis, len(inputs_of(operation)[0].shape), "works along")
-    if operation.order != 2:
-        raise refusal(operation, f"has order={operation.order!r}; only 2 is supported")
-    least = keras.config.epsilon() if operation.epsilon is None else operation.epsilon
-    return reference.ApplyAlong("normalize", axis, float(least))
-
-
 _READERS: Mapping[str, OperationReader] = {
+    **READERS_ALONG_AXES,
+    **READERS_OF_FUNCTIONS,
     **READERS_OF_ITEMS,
-    **READERS_OF_PRODUCTS,
     **READERS_OF_JUMPS,
-    "Abs": _applies("absolute"),
-    "Absolute": _applies("absolute"),
+    **READERS_OF_PRODUCTS,
     "Add": _combines("add"),
-    "All": _reduces("min"),
-    "Amax": _reduces("max"),
-    "Amin": _reduces("min"),
-    "Any": _reduces("max"),
-    "Arcsinh": _applies("arcsinh"),
-    "Arctan": _applies("arctan"),
     "Cast": _read_cast,
-    "Celu": _read_celu,
-    "Clip": _read_clip,
-    # TensorFlow returns real numbers themselves, with their mask.
-    "Conj": lambda _: reference.Activation("linear"),
-    "Conjugate": lambda _: reference.Activation("linear"),
     "ConvertToTensor": _read_cast,
-    "Copy": _applies("linear"),
-    "Cos": _applies("cos"),
-    "Cosh": _applies("cosh"),
-    "Cumsum": _along("cumsum"),
-    "Deg2rad": _multiplies(pi / 180.0),
     "Divide": _combines("divide"),
-    "Elu": _read_elu,
-    "Erf": _applies("erf"),
-    "Erfc": _applies("erfc"),
-    "Exp": _applies("exponential"),
-    "Expm1": _applies("expm1"),
-    "Fabs": _applies("absolute"),
-    "Gelu": _read_gelu,
-    "Glu": _along("glu"),
-    "HardSigmoid": _applies("hard_sigmoid"),
-    "HardSilu": _applies("hard_silu"),
-    "HardTanh": _applies("hard_tanh"),
-    "LeakyRelu": _read_leaky_relu,
-    "Log": _applies("log"),
-    "Log10": _applies("log10"),
-    "Log1p": _applies("log1p"),
-    "Log2": _applies("log2"),
-    "LogSigmoid": _applies("log_sigmoid"),
-    "LogSoftmax": _along("log_softmax"),
+    "FullLike": _read_full_like,
+    "Logaddexp": _combines("log_add_exp"),
     "LogicalAnd": _combines("minimum"),
     "LogicalOr": _combines("maximum"),
-    "Logsumexp": _reduces("log_sum_exp"),
-    "Max": _reduces("max"),
     "Maximum": _combines("maximum"),
-    "Mean": _reduces("mean"),
-    "Min": _reduces("min"),
     "Minimum": _combines("minimum"),
     "Multiply": _combines("multiply"),
-    "Negative": _applies("negative"),
-    "Norm": _read_norm,
-    "Normalize": _read_normalize,
     "OneHot": read_one_hot,
     "OnesLike": _fills(1.0),
-    "Power": _read_power,
-    "Rad2deg": _multiplies(180.0 / pi),
-    "Real": lambda _: reference.Activation("linear"),
-    "Reciprocal": _applies("reciprocal"),
-    "Relu": _applies("relu"),
-    "Relu6": _applies("relu6"),
-    "Rsqrt": _applies("rsqrt"),
-    "Selu": _applies("selu"),
-    "Sigmoid": _applies("sigmoid"),
-    "Silu": _applies("silu"),
-    "Sin": _applies("sin"),
-    "Sinh": _applies("sinh"),
-    "SoftShrink": _applies_with("soft_shrink", "threshold"),
-    "Softmax": _along("softmax"),
-    "Softplus": _applies("softplus"),
-    "Softsign": _applies("softsign"),
-    "Sort": _read_sort,
-    "SparsePlus": _applies("sparse_plus"),
-    "SparseSigmoid": _applies("sparse_sigmoid"),
-    "Sqrt": _applies("sqrt"),
-    "Square": _applies("square"),
-    "Squareplus": _applies_with("squareplus", "b"),
-    "Std": _reduces("deviation"),
-    "StopGradient": _applies("linear"),
     "Subtract": _combines("subtract"),
-    "Sum": _reduces("sum"),
-    "Tan": _applies("tan"),
-    "Tanh": _applies("tanh"),
-    "TanhShrink": _applies("tanh_shrink"),
     "TrueDivide": _combines("divide"),
-    "Var": _reduces("variance"),
     "Where": _read_where,
     "ZerosLike": _fills(0.0),
-    "Moments": _read_moments,
-    "Diff": _read_diff,
-    "Prod": _reduces("product"),
-    "Ptp": _reduces("range"),
-    "Logaddexp": _combines("log_add_exp"),
-    "FullLike": _read_full_like,
 }
