@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import math
 from pathlib import Path
@@ -133,6 +134,25 @@ def test_invalid_json_is_a_value_error(text: str) -> None:
 def test_a_shipped_file_is_written_again_byte_for_byte(name: str, indent: int) -> None:
     data = (find_directory("imdb") / name).read_bytes()
     assert to_json_bytes(parse_json(data), indent=indent) == data
+
+
+def test_the_collector_runs_again_after_a_document_is_parsed() -> None:
+    """It looks for cycles, which takes most of the time of a long document, in which there are none."""
+    collections: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        collections.append(phase)
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        parse_json("[" + "[0]," * 50_000 + "0]")
+        assert len(collections) < 10  # one begins when the document is there; else there would be a hundred
+        with pytest.raises(ValueError, match="Expecting value"):
+            parse_json("[[0],")
+    finally:
+        gc.callbacks.remove(note)
+    assert gc.isenabled()
 
 
 def test_nan_is_written_only_where_it_is_allowed() -> None:

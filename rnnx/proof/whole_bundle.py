@@ -31,6 +31,7 @@ from rnnx.bundle.metadata import read_metadata, require_same
 from rnnx.errors import ModelError
 from rnnx.proof.evidence import Evidence
 from rnnx.reference import Network
+from rnnx.strict_json import collector_paused
 
 # The config has six decimals of a figure; the record has the number itself.
 _SCORES = ("accuracy", "r2", "f1")  # one of them chooses the epoch that is kept
@@ -107,7 +108,7 @@ def require_described(
     if outputs.keys() != shapes.keys() or not all(_fits(outputs[key], shape) for key, shape in shapes.items()):
         _refuse(name, "outputs", outputs, shapes)
     if PARITY_NAME in directory.files:
-        recorded = json.loads(directory.files[PARITY_NAME])
+        recorded = _read(directory.files, PARITY_NAME)
         for field in ("text_count", "trap_count", "longest"):
             if recorded[field] != (actual := getattr(evidence.figures, field)):
                 raise ModelError(f"{name}: {field}: {recorded[field]} in {PARITY_NAME}, but {actual} in the file")
@@ -146,7 +147,8 @@ def require_figures(directory: Directory) -> None:
 
 
 def _read(files: Mapping[str, bytes], name: str) -> Any:
-    return json.loads(files[name]) if name in files else None
+    with collector_paused():
+        return json.loads(files[name]) if name in files else None
 
 
 def _training_problems(training: TrainingConfig, files: Mapping[str, bytes]) -> list[str]:
