@@ -188,8 +188,10 @@ def series_samples_from_json(data: bytes) -> list[SeriesSample]:
     """
 
     def read(row: Any) -> SeriesSample:
+        with np.errstate(over="ignore"):  # what is not finite is refused
+            x = np.array(row["x"], np.float32)
         return SeriesSample(
-            np.array(row["x"], np.float32),
+            x,
             {str(label): float(value) for label, value in row.get("probs", {}).items()},
             tuple(map(float, row.get("values", ()))),
         )
@@ -197,6 +199,8 @@ def series_samples_from_json(data: bytes) -> list[SeriesSample]:
     samples = _read_rows(data, read, "x with probs or values")
     if any(s.x.ndim != 2 or not s.x.size for s in samples):
         raise ModelError("samples: x should have the shape (time, features) and should not be empty")
+    if not all(np.isfinite(s.x).all() for s in samples):
+        raise ModelError("samples: a number of x is not finite in float32")
     return samples
 
 

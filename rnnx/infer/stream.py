@@ -130,7 +130,8 @@ class Stream:
             raise ValueError(f"the state should hold {', '.join(expected)}, not {', '.join(state)}")
         states = {}
         for name in self._names:
-            values = np.array(state[name], np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+                values = np.array(state[name], np.float32)
             if values.shape != expected[name].shape or not np.isfinite(values).all():
                 raise ValueError(f"{name} should be {expected[name].shape} finite numbers, not {values.shape}")
             states[name] = values[None]

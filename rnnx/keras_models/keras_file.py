@@ -23,6 +23,8 @@ from rnnx.keras_models.model_parts import CONFIG, METADATA, WEIGHTS, ModelParts,
 from rnnx.keras_models.vocabularies import MOST_BYTES, is_vocabulary, put_vocabularies, require_plain_vocabulary
 from rnnx.strict_json import parse_json
 
+# The largest float32.
+_LARGEST_NUMBER = 3.4028234663852886e38
 # The largest config of the tests has 0.1 MB. The limit of the weights is that of an `.onnx` file.
 MAX_BYTES = {CONFIG: 1 << 24, METADATA: 1 << 20, WEIGHTS: MAX_WEIGHT_BYTES}
 # The errors that a damaged file causes. zipfile raises RuntimeError for an encrypted member or an unknown compression,
@@ -248,7 +250,24 @@ def read_config(text: bytes | str, version: str | None) -> dict[str, Any]:
     _check_classes(config, "")
     _check_is_built(config)
     cleaned: dict[str, Any] = _without_compilation(config)
+    _check_numbers(cleaned)
     return cleaned
+
+
+def _check_numbers(config: Any) -> None:
+    """Makes sure that float32 can hold every number of a config: Keras would compute with an infinity."""
+    level = [config]
+    while level:
+        for value in level:
+            if isinstance(value, float) and abs(value) > _LARGEST_NUMBER:
+                raise ModelError(
+                    f"a setting of a layer or an operation is {value:g}, which float32 cannot hold; use a smaller "
+                    "number, such as 1e38"
+                )
+        lists = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
+        level = [value for values in lists for value in values]
 
 
 def _lacks_modules(config: Any) -> bool:

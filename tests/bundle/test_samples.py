@@ -54,7 +54,8 @@ def test_sequences_are_read_back_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"[", b"[1]", b'[{"x": [1, 2]}]', b'[{"x": []}]', b'[{"probs": {}}]', b'[{"x": [["a"]]}]']
+    "data",
+    [b"[", b"[1]", b'[{"x": [1, 2]}]', b'[{"x": []}]', b'[{"probs": {}}]', b'[{"x": [["a"]]}]', b'[{"x": [[1e39]]}]'],
 )
 def test_broken_sequences_are_refused(data: bytes) -> None:
     with pytest.raises(ModelError, match="samples: "):

@@ -184,6 +184,8 @@ def test_a_state_that_does_not_fit_is_refused(stream_bundles: dict[str, Path]) -
         stream.state = {**before, "h": np.zeros(3)}
     with pytest.raises(ValueError, match="finite"):
         stream.state = {**before, "h": np.full(8, np.nan)}
+    with pytest.raises(ValueError, match=r"h should be \(8,\) finite numbers"):
+        stream.state = {**before, "h": np.full(8, 1e300)}  # float32 cannot hold it
     np.testing.assert_array_equal(before["h"], stream.state["h"])
 
 
