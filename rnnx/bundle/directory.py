@@ -2,7 +2,7 @@
 
 Every file is read once, as bytes, and the message names all files that are missing or altered. A directory is written
 under a temporary name and then put in place in one step (`rnnx.files.publish`), so that a reader finds either the old
-or the new version. Imports the standard library only.
+or the new version. Imports the standard library only, but protobuf where a whole bundle is read.
 """
 
 from __future__ import annotations
@@ -150,22 +150,34 @@ def is_part_of_model(path: Path) -> bool:
 
 
 def read_directory(path: Path, signed: Mapping[str, str] | None = None) -> Directory:
-    """Reads a training run or a bundle, and checks the hash of every file.
+    """Reads a training run or a bundle, and checks the hash of every file, and what its ONNX files say of the model.
 
     Args:
         path: The path of the directory.
         signed: As for `open_directory`.
 
     Raises:
-        ModelError: If the config is broken, if files are missing or altered (the message names all of them), or if a
-            file may not be loaded (the message names the first).
+        ModelError: If the config is broken, if files are missing or altered (the message names all of them), if a file
+            may not be loaded (the message names the first), or if the config has other labels than an ONNX file, say.
     """
 
     def read(path: Path) -> Directory:
         config = _read_config(path, signed)
-        return Directory(path, config, _read_files(path, config, config.files))
+        files = _read_files(path, config, config.files)
+        for name, data in files.items():
+            if name.endswith(".onnx"):
+                _require_described(data, config)
+        return Directory(path, config, files)
 
     return _undisturbed(read, path)
+
+
+def _require_described(model: bytes, config: ModelConfig) -> None:
+    """Makes sure that a config describes an ONNX file, which has been admitted."""
+    from rnnx.bundle.metadata import require_same
+    from rnnx.onnx_file.messages import parse_model, read_properties  # protobuf, which inference does not need
+
+    require_same(read_properties(parse_model(model)), config)
 
 
 def open_directory(
