@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+import tf2onnx
 from keras import layers
 
 from rnnx.bundle.config import TokenizerConfig
 from rnnx.bundle.directory import find_directory, read_directory
-from rnnx.export.convert import convert
+from rnnx.export.convert import OPSET
 from rnnx.export.source import open_source
 from rnnx.keras_models.read_network import read_network
 from rnnx.reference import Dense, Embedding, Network, SimpleRNN
@@ -63,7 +64,6 @@ class Subject:
         model: The Keras model.
         network: The reference in float64.
         forms: The content of rnnx's own forms, by file name.
-        default_graph: The graph to which tf2onnx converts the model.
         plain: The weights for the systems that are written by hand; None if these cannot express the network.
         vocabulary_size: Ids run from 0 to `vocabulary_size - 1`.
         tokenizer: Says on which side rows are padded; None for random weights.
@@ -75,11 +75,22 @@ class Subject:
     model: keras.Model
     network: Network
     forms: Mapping[str, bytes]
-    default_graph: bytes
     plain: PlainWeights | None
     vocabulary_size: int
     tokenizer: TokenizerConfig | None = None
     rows: Sequence[Ids] = ()
+
+    def default_graph(self) -> bytes:
+        """Converts the model with tf2onnx alone, without rnnx. A recurrence becomes a Loop in the graph.
+
+        tf2onnx's `from_keras` fails on a Keras 3 Sequential (tf2onnx #2319).
+        """
+        signature = [tf.TensorSpec((None, None), tf.int32, name="ids")]
+        with tf.device("/CPU:0"):
+            function = tf.function(lambda ids: self.model(ids, training=False), input_signature=signature)
+            proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        graph: bytes = proto.SerializeToString()
+        return graph
 
     def ids(self, batch: int, time: int, rng: np.random.Generator) -> Ids:
         """Draws a batch of ids, `(batch, time)`.
@@ -143,7 +154,6 @@ def model_subject(name: str, model: keras.Model) -> Subject:
         model=model,
         network=network,
         forms={form: forms[form].model.SerializeToString() for form in FORM_NAMES if form in forms},
-        default_graph=convert(model, network).SerializeToString(),
         plain=_plain_weights(network),
         vocabulary_size=VOCABULARY_SIZE,
     )
@@ -171,7 +181,6 @@ def bundle_subject(name: str, texts: Path | None = None) -> Subject:
         model=source.model,
         network=source.network,
         forms={form: directory.files[form] for form in FORM_NAMES if form in directory.files},
-        default_graph=convert(source.model, source.network).SerializeToString(),
         plain=_plain_weights(source.network),
         vocabulary_size=source.config.vocabulary_size,
         tokenizer=source.config.tokenizer,

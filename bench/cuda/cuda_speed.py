@@ -108,7 +108,7 @@ def measure(units: int, lengths: Sequence[int], batches: Sequence[int], seconds:
     assert subject.plain is not None  # noqa: S101  # the peers are written for this network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, data in {**subject.forms, "tf2onnx.onnx": subject.default_graph}.items():
+        for file, data in {**subject.forms, "tf2onnx.onnx": subject.default_graph()}.items():
             (folder / file).write_bytes(data)
         np.savez(folder / "weights.npz", **dataclasses.asdict(subject.plain))
         with _workers(folder) as workers:

@@ -160,8 +160,7 @@ def time_runs(runs: Mapping[str, Run], ids: Ids, rounds: int, seconds: float) ->
         order.shuffle(names)
         for name in names:
             run = runs[name]
-            if calls[name] > 1:
-                run(ids)  # discarded: the system before left its own data in the caches
+            run(ids)  # discarded: the system before left its own data in the caches
             for _ in range(calls[name]):
                 before = clock.perf_counter()
                 run(ids)

@@ -70,7 +70,7 @@ def open_default_graph(subject: Subject, threads: int) -> Prepare:
     """Loads tf2onnx's graph into a session with the same options; `rnnx.runtime.session` refuses a Loop."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
-    session = ort.InferenceSession(subject.default_graph, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(subject.default_graph(), options, providers=["CPUExecutionProvider"])
 
     def run(ids: Ids) -> Floats:
         probs: Floats = session.run(None, {"ids": ids})[0]

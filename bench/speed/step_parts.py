@@ -1,7 +1,9 @@
 """Measures what bounds a step of `model.batch.onnx`: the loop itself, the product with U, and tanh.
 
-The loop is measured with a network of one unit. The product and tanh are measured alone, in NumPy, whose BLAS is about
-as fast as that of onnxruntime. Every figure is the smallest of many, in one thread: what the machine can do at best.
+Each part is measured in onnxruntime, by the same file with another body of its Scan. One that only copies x_t gives the
+loop, with the lookup of x_t. What a body of Gemm or of Tanh alone takes beyond that is the product, or tanh. Where JAX
+is installed, its whole step is measured in the same rounds. Every figure is the smallest of many, in one thread: what
+the machine can do at best.
 
     python -m bench.speed.step_parts [--rounds 200]
 """
@@ -15,56 +17,87 @@ restrict(threads=1)  # before NumPy is imported
 # ruff: noqa: E402
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
+import onnx
+from onnx import helper
 
-from bench.speed.peers import open_form
-from bench.subjects import random_subject
+from bench.speed.measure import require_right
+from bench.speed.peers import SYSTEMS, Run
+from bench.subjects import Floats, Subject, random_subject
+from rnnx.runtime.session import Session
+from rnnx.text.tokenizer import Ids
 
 _LENGTH = 500
 _BATCHES = (8, 32, 128)
 _UNITS = (32, 64, 128)
+_JAX = "JAX lax.scan"
 
 
 def main(rounds: int) -> None:
     """Measures all sizes and prints a Markdown table."""
-    loop = {batch: _step(1, batch, rounds) for batch in _BATCHES}
-    print("| H | B | a step, us | the loop | h U | tanh | h U over the step |\n|---:|---:|---:|---:|---:|---:|---:|")
+    print("| H | B | a step, us | the loop | h U | tanh | the loop over the step | h U over it | JAX, a step |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for units in _UNITS:
+        subject = random_subject(units, seed=0)
         for batch in _BATCHES:
-            step, product, tanh = _step(units, batch, rounds), *_alone(units, batch, rounds)
-            figures = " | ".join(f"{seconds * 1e6:.2f}" for seconds in (step, loop[batch], product, tanh))
-            print(f"| {units} | {batch} | {figures} | {product / step:.0%} |")
+            ids = subject.ids(batch, _LENGTH, np.random.default_rng(0))
+            runs = _runs(subject, batch)
+            require_right(subject.network.predict(ids), runs["step"](ids))
+            times = _smallest(runs, ids, rounds)
+            step, loop = times["step"], times["loop"]
+            product, tanh = times["product"] - loop, times["tanh"] - loop
+            parts = " | ".join(f"{us:.2f}" for us in (step, loop, product, tanh))
+            jax = f"{times[_JAX]:.2f}" if _JAX in times else "-"
+            print(f"| {units} | {batch} | {parts} | {loop / step:.0%} | {product / step:.0%} | {jax} |", flush=True)
 
 
-def _step(units: int, batch: int, rounds: int) -> float:
-    """Returns the seconds of one step of the form for batches."""
-    subject = random_subject(units, seed=0)
-    run = open_form("model.batch.onnx")(subject, 1)(batch, _LENGTH)
-    ids = subject.ids(batch, _LENGTH, np.random.default_rng(0))
-    return _smallest(lambda: run(ids), rounds) / _LENGTH
+def _runs(subject: Subject, batch: int) -> dict[str, Run]:
+    """Opens the file, its variants and JAX."""
+    bodies = {"step": ["Gemm", "Tanh"], "loop": [], "product": ["Gemm"], "tanh": ["Tanh"]}
+    sessions = {
+        name: Session(_with_body(subject.forms["model.batch.onnx"], operators), device="cpu")
+        for name, operators in bodies.items()
+    }
+    runs: dict[str, Run] = {name: partial(_run, session) for name, session in sessions.items()}
+    [jax] = [system for system in SYSTEMS if system.name == _JAX]
+    return runs if jax.is_missing else runs | {_JAX: jax.open(subject, 1)(batch, _LENGTH)}
 
 
-def _alone(units: int, batch: int, rounds: int) -> tuple[float, float]:
-    """Returns the seconds of one product with U, and of one tanh."""
-    rng = np.random.default_rng(0)
-    h, weights = (rng.normal(size=size).astype(np.float32) for size in ((batch, units), (units, units)))
-    out = np.empty_like(h)
-    return (
-        _smallest(lambda: np.dot(h, weights, out=out), rounds * 20),
-        _smallest(lambda: np.tanh(h, out=out), rounds * 20),
-    )
+def _with_body(model: bytes, operators: Sequence[str]) -> bytes:
+    """Leaves only these operators in the body of the Scan, or a copy of x_t if there are none."""
+    proto = onnx.load_from_string(model)
+    [scan] = [node for node in proto.graph.node if node.op_type == "Scan"]
+    [body] = [attribute.g for attribute in scan.attribute if attribute.name == "body"]
+    kept = [node for node in body.node if node.op_type in operators]
+    assert [node.op_type for node in body.node] == ["Gemm", "Tanh"]  # noqa: S101  # how the form is written
+    if not kept:
+        kept = [helper.make_node("Identity", [body.input[1].name], [""])]
+    elif operators == ["Tanh"]:
+        kept[0].input[0] = body.input[1].name
+    kept[-1].output[0] = body.output[0].name
+    del body.node[:]
+    body.node.extend(kept)
+    data: bytes = proto.SerializeToString()
+    return data
 
 
-def _smallest(call: Callable[[], object], rounds: int) -> float:
-    call()
-    seconds = []
+def _run(session: Session, ids: Ids) -> Floats:
+    return session.run(ids)[0]
+
+
+def _smallest(runs: Mapping[str, Run], ids: Ids, rounds: int) -> dict[str, float]:
+    """Times all runs in turns and returns the smallest time of each, in microseconds for one step."""
+    smallest = dict.fromkeys(runs, float("inf"))
     for _ in range(rounds):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+        for name, run in runs.items():
+            run(ids)  # discarded: the run before left its own data in the caches
+            started = time.perf_counter()
+            run(ids)
+            smallest[name] = min(smallest[name], time.perf_counter() - started)
+    return {name: seconds / _LENGTH * 1e6 for name, seconds in smallest.items()}
 
 
 if __name__ == "__main__":
