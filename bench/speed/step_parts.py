@@ -16,15 +16,14 @@ restrict(threads=1)  # before NumPy is imported
 
 # ruff: noqa: E402
 import argparse
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from bench.speed.measure import require_right
+from bench.speed.measure import require_right, time_alone
 from bench.speed.peers import SYSTEMS, Run
 from bench.subjects import Floats, Subject, random_subject
 from rnnx.runtime.session import Session
@@ -46,7 +45,7 @@ def main(rounds: int) -> None:
             ids = subject.ids(batch, _LENGTH, np.random.default_rng(0))
             runs = _runs(subject, batch)
             require_right(subject.network.predict(ids), runs["step"](ids))
-            times = _smallest(runs, ids, rounds)
+            times = {name: s / _LENGTH * 1e6 for name, s in time_alone(runs, ids, rounds).items()}
             step, loop = times["step"], times["loop"]
             product, tanh = times["product"] - loop, times["tanh"] - loop
             parts = " | ".join(f"{us:.2f}" for us in (step, loop, product, tanh))
@@ -86,18 +85,6 @@ def _with_body(model: bytes, operators: Sequence[str]) -> bytes:
 
 def _run(session: Session, ids: Ids) -> Floats:
     return session.run(ids)[0]
-
-
-def _smallest(runs: Mapping[str, Run], ids: Ids, rounds: int) -> dict[str, float]:
-    """Times all runs in turns and returns the smallest time of each, in microseconds for one step."""
-    smallest = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            run(ids)  # discarded: the run before left its own data in the caches
-            started = time.perf_counter()
-            run(ids)
-            smallest[name] = min(smallest[name], time.perf_counter() - started)
-    return {name: seconds / _LENGTH * 1e6 for name, seconds in smallest.items()}
 
 
 if __name__ == "__main__":

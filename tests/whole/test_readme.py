@@ -193,6 +193,18 @@ def test_the_tables_on_the_pages_are_those_that_the_benchmarks_wrote() -> None:
     assert {row[0]: row[1:] for row in shown} == milliseconds
 
 
+def test_the_ratios_of_the_peers_are_those_that_the_benchmark_wrote() -> None:
+    page = DOCUMENTS["bench/results/latency.md"]
+    tables = [documents.rows(documents.section(page, name)) for name in ("H32", "H64", "H128")]
+    # Each section has three tables of the same systems: milliseconds, ratios, and percentiles.
+    ratios = [{row[0]: row[7:10] for row in rows[len(rows) // 3 : 2 * len(rows) // 3]} for rows in tables]
+    shown = documents.rows(documents.section(BENCH, "What bounds a step"))
+    shown = [row for row in shown if row[0] in ratios[0]]
+    assert len(shown) == 5
+    for name, *cells in shown:
+        assert cells == [", ".join(own[name][i] for own in ratios) for i in range(3)]
+
+
 def test_the_top_level_has_no_other_entries() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607  # git
     if tracked.returncode != 0:
