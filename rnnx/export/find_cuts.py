@@ -70,14 +70,12 @@ class _Found:
         value: The name of the value.
         order: The order in which its axes have to be read.
         is_reshaped: Whether it has another shape than the layer's output.
-        output: Its numbers, in the shape of the layer's output.
         ratio: The largest ratio of a difference to the bound of the layer.
     """
 
     value: str
     order: tuple[int, ...]
     is_reshaped: bool
-    output: Array
     ratio: float
 
     @property
@@ -120,7 +118,7 @@ class _Search:
                 self._unsure[node.name] = found
             return None
         self._found[node.name] = found
-        return found.output
+        return _as_output(self._values[found.value], found.order, expected)
 
     def result(self) -> dict[str, _Found]:
         """Returns the value of each layer or of its reader; the nearest one if none fits."""
@@ -147,8 +145,13 @@ def _candidates(values: NamedArrays, expected: Array, bound: Array) -> Iterator[
             turned = value.transpose(order)
             is_joined = value.ndim == 2 and turned.shape[-1] == sizes[-1]  # the positions of all rows are one axis
             if is_joined or _is_split(turned, expected) or [size for size in turned.shape if size != 1] == sizes:
-                output = turned.reshape(expected.shape).astype(np.float64)
-                yield _Found(name, order, turned.shape != expected.shape, output, _largest(expected, output, bound))
+                ratio = _largest(expected, _as_output(value, order, expected), bound)
+                yield _Found(name, order, turned.shape != expected.shape, ratio)
+
+
+def _as_output(value: npt.NDArray[Any], order: tuple[int, ...], expected: Array) -> Array:
+    """Returns a value as the output of a layer, its axes read in an order."""
+    return value.transpose(order).reshape(expected.shape).astype(np.float64)
 
 
 def _is_split(value: npt.NDArray[Any], expected: Array) -> bool:

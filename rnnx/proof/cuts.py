@@ -203,7 +203,9 @@ def compare_alone(network: Network, given: Given, states: Mapping[str, Array], s
     """
     tensors = {name: Tensor(values.astype(np.float64)) for name, values in network.named(given).items()}
     errors = {name: np.zeros(tensor.values.shape) for name, tensor in tensors.items()}
-    for node in compared_nodes(network):
+    nodes = list(compared_nodes(network))
+    last_reader = {name: node.name for node in nodes for name in node.inputs}
+    for node in nodes:
         inputs, input_errors = [tensors[name] for name in node.inputs], [errors[name] for name in node.inputs]
         if isinstance(node.layer, Recurrent):
             compared, lasts = _compare_recurrence(network, node, inputs, input_errors, states)
@@ -218,6 +220,8 @@ def compare_alone(network: Network, given: Given, states: Mapping[str, Array], s
             compared = ComparedLayer(node, output.values, bound, actual, shown, error)
         tensors[node.name], errors[node.name] = compared.output, compared.error
         yield compared
+        for name in {name for name in node.inputs if last_reader[name] == node.name}:
+            del tensors[name], errors[name]
 
 
 def _compare_recurrence(
