@@ -44,9 +44,7 @@ def prove(
     decisions = decide_distinct_rows(network, inputs)
     with reported("tracing Keras"):
         run_keras = KerasRunner(model, network, on_stage)
-    keras_outputs = [run_keras(batch) for batch in track(batches, f"running {run_keras.name}")]
-    runtimes = [compare_runtime(run_keras.name, network, batches, keras_outputs, decisions)]
-    del keras_outputs  # all states of all batches
+    runtimes = [compare_runtime(run_keras.name, network, batches, map(run_keras, batches), decisions)]
     precision = None
     if plain is not None and plain.saved is not None:
         with reported("running Keras as the model was saved"):

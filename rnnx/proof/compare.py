@@ -17,7 +17,7 @@ Imports NumPy only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,56 +84,45 @@ def compare_runtime(
     runtime: str,
     network: Network,
     batches: Sequence[ProbeBatch],
-    outputs: Sequence[Outputs],
+    outputs: Iterable[Outputs],
     decisions: Sequence[Mapping[str, Decisions]],
 ) -> RuntimeReport:
     """Compares one runtime with the reference.
+
+    The outputs of a batch are asked for when the batch is compared, and are not kept: they are large.
 
     Args:
         runtime: The name of the runtime in the report.
         network: The reference.
         batches: The inputs that were run.
-        outputs: The outputs and states of the runtime, one for each batch.
+        outputs: The outputs and states of the runtime, one for each batch; a generator may run the runtime. All show
+            the same layers.
         decisions: The outputs of the reference for each batch, their bounds, and which labels rounding cannot change.
 
     Returns:
         The largest ratio of each layer, and all problems.
     """
-    shown = next((out.cuts for out in outputs if out.cuts is not None), None)
-    missing = [] if shown is None else missing_cuts(network, shown)
-    problems = [f"layer {name} does not show its output, so it cannot be compared" for name in missing]
-    names = names_of_cuts(network, shown or ())
+    problems: list[str] = []
+    names: Mapping[str, str] | None = None
     layers: dict[str, LayerReport] = {}
-    diffs: list[float] = []
-    label_count = tie_count = 0
-    uncertified: set[str] = set()
-    smallest_bound = np.inf
-    compared_batches = list(zip(batches, outputs, decisions, strict=True))
-    for batch, out, expected in track(compared_batches, f"comparing {runtime} with the reference"):
-        if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
-            problems += form_problems
-            continue
-        compared = []
-        for part_batch, part_out in _split(network, batch, out):
-            of_part, bound = _compare_layers(network, part_batch, part_out, names)
-            compared += of_part
-            smallest_bound = min(smallest_bound, bound)
-        for decision in expected.values():
-            uncertified |= {batch.names[row] for row in np.flatnonzero(~decision.has_bound)}
-        for name, decision in expected.items():
-            actual = out.answers[name]
-            compared.append(largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
-            diffs.append(float(np.abs(decision.values - actual).max()))
-            certain = decision.is_certain
-            wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
-            label_count += int(certain.sum())
-            tie_count += 0 if decision.head == "values" else int((~certain).sum())
-            rows = dict.fromkeys(wrong[:, 0].tolist())
-            problems += [f"another label than the reference on {batch.names[row]!r}" for row in rows]
-        for report in compared:
+    found: list[_ComparedBatch] = []
+    runs = iter(outputs)
+    expectations = list(zip(batches, decisions, strict=True))
+    for batch, expected in track(expectations, f"comparing {runtime} with the reference"):
+        out = next(runs)
+        if names is None:
+            names = names_of_cuts(network, out.cuts or ())
+            missing = [] if out.cuts is None else missing_cuts(network, out.cuts)
+            problems += [f"layer {name} does not show its output, so it cannot be compared" for name in missing]
+        compared = _compare_batch(network, batch, out, expected, names)
+        del out  # before the next batch is run
+        problems += compared.problems
+        found.append(compared)
+        for report in compared.reports:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
-    if diffs and smallest_bound >= _USELESS_BOUND:
+    diffs = [diff for compared in found for diff in compared.diffs]
+    if diffs and min(compared.smallest_bound for compared in found) >= _USELESS_BOUND:
         problems.append(
             "the rounding bound of the probabilities is above 0.5 on every probe: the weights are too large for float32"
         )
@@ -142,12 +131,64 @@ def compare_runtime(
         runtime,
         tuple(layers.values()) or (_not_finite(next(iter(network.ends)), "every probe"),),
         max(diffs) if is_finite else None,
-        label_count,
-        tie_count,
+        sum(compared.label_count for compared in found),
+        sum(compared.tie_count for compared in found),
         tuple(problems),
-        len(uncertified),
+        len({name for compared in found for name in compared.uncertified}),
         any(is_jump(node.layer) for node in network.nodes),
     )
+
+
+@dataclass(frozen=True)
+class _ComparedBatch:
+    """The comparison of one batch.
+
+    Attributes:
+        problems: What is wrong with it. If an output has another form than the reference, nothing else is compared.
+        reports: The ratio of each layer and output.
+        smallest_bound: The smallest bound of a probability.
+        diffs: The largest difference of each output from the reference.
+        label_count: The number of labels that were compared.
+        tie_count: The number of labels that rounding could change.
+        uncertified: The names of the rows that have no bound end to end.
+    """
+
+    problems: list[str]
+    reports: Sequence[LayerReport] = ()
+    smallest_bound: float = np.inf
+    diffs: Sequence[float] = ()
+    label_count: int = 0
+    tie_count: int = 0
+    uncertified: frozenset[str] = frozenset()
+
+
+def _compare_batch(
+    network: Network, batch: ProbeBatch, out: Outputs, expected: Mapping[str, Decisions], names: Mapping[str, str]
+) -> _ComparedBatch:
+    """Compares a batch; `names` are those of the layers that are shown as cuts, in the report."""
+    if form_problems := [p for name, d in expected.items() if (p := _form_problem(name, d, out.answers.get(name)))]:
+        return _ComparedBatch(form_problems)
+    problems: list[str] = []
+    reports: list[LayerReport] = []
+    diffs = []
+    smallest_bound = np.inf
+    label_count = tie_count = 0
+    for part_batch, part_out in _split(network, batch, out):
+        of_part, bound = _compare_layers(network, part_batch, part_out, names)
+        reports += of_part
+        smallest_bound = min(smallest_bound, bound)
+    for name, decision in expected.items():
+        actual = out.answers[name]
+        reports.append(largest_ratio(END_TO_END, batch, decision.values, decision.bounds, actual))
+        diffs.append(float(np.abs(decision.values - actual).max()))
+        certain = decision.is_certain
+        wrong = np.argwhere((decision.label_ids != label_ids(decision.head, actual)) & certain)
+        label_count += int(certain.sum())
+        tie_count += 0 if decision.head == "values" else int((~certain).sum())
+        rows = dict.fromkeys(wrong[:, 0].tolist())
+        problems += [f"another label than the reference on {batch.names[row]!r}" for row in rows]
+    without_bound = {batch.names[row] for d in expected.values() for row in np.flatnonzero(~d.has_bound)}
+    return _ComparedBatch(problems, reports, smallest_bound, diffs, label_count, tie_count, frozenset(without_bound))
 
 
 def joined_reports(reports: Sequence[RuntimeReport]) -> RuntimeReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,10 @@ class _Problem:
 
     text: str
     is_of_ids: bool = False
+
+
+class _WrongIdsError(Exception):
+    """Raised when the ids of a file are wrong, to compare nothing more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,32 +109,27 @@ def compare_file(
     name = f"{candidate.name}, {session.provider}"
     inputs = [_inputs(candidate, network, batch) for batch in batches]
     run = from_zero(session.run_by_name, candidate.carried)
-    copies = [_run_copy(candidate, device, inputs, name)]
-    own = [run(given) for given in inputs]
-    if candidate.recipe.cuts and not _has_same_bits(own, copies[0].results):
+    own = [run(given) for given in track(inputs, f"running {name}")]
+    probed = _Probed(name, network, batches, inputs, own, decisions)
+    copy = _Copy(candidate, _open_copy(candidate, device))
+    checked = _check_copy(copy, probed)
+    copies = [checked]
+    if candidate.recipe.cuts and not checked.has_same_bits:
         # onnxruntime cannot fuse a node whose value is an output with the nodes that read it, and a fused operator may
         # round otherwise. So the states are also compared in a copy without cuts, whose bits must be those of the file.
-        copies.insert(0, _run_copy(candidate.without_cuts, device, inputs, name))
-    copy = copies[0]
-    problems = [
-        problem
-        for batch, result, answers in zip(batches, copy.results, own, strict=True)
-        for problem in _problems(candidate, network, batch, result, answers)
-    ]
+        copy = _Copy(candidate.without_cuts, _open_copy(candidate.without_cuts, device))
+        copies.insert(0, _check_copy(copy, probed))
+    problems = copies[0].problems
     messages = tuple(problem.text for problem in problems)
     if any(is_jump(node.layer) for node in network.nodes):
         messages += tuple(find_missing_numbers(view_graph(candidate.model), network))
-    if any(problem.is_of_ids for problem in problems):
+    reports = [checked.report for checked in copies if checked.report is not None]
+    if len(reports) < len(copies):
         # With wrong ids every state is wrong, so only the ids are reported. Such a file may even mix up the rows of a
         # batch, so it is not run in other ways.
         return Comparison(RuntimeReport(name, (), None, 0, 0, messages), (), (), tuple(own))
-    report = joined_reports(
-        [compare_runtime(name, network, batches, shown.outputs(network), decisions) for shown in copies]
-    )
+    report = joined_reports(reports)
     report = dataclasses.replace(report, problems=(*report.problems, *messages))
-    # The states of all batches are not needed any more, and are large.
-    copy = dataclasses.replace(copy, results=())
-    del copies
 
     def ask(given: Mapping[str, npt.NDArray[Any]]) -> Answers:
         return _answers(candidate, network, run(given))
@@ -153,12 +152,32 @@ def compare_file(
 
 
 @dataclass(frozen=True, eq=False)
+class _Probed:
+    """What a file is compared on, and what it gave.
+
+    Attributes:
+        name: The name of the file and its execution provider.
+        network: The reference.
+        batches: The inputs.
+        inputs: The same as the file takes them.
+        own: The outputs of the file for each batch.
+        decisions: The outputs of the reference for each batch, with their bounds.
+    """
+
+    name: str
+    network: Network
+    batches: Sequence[ProbeBatch]
+    inputs: Sequence[NamedArrays]
+    own: Sequence[NamedArrays]
+    decisions: Sequence[Mapping[str, Decisions]]
+
+
+@dataclass(frozen=True, eq=False)
 class _Copy:
-    """A copy of a file that shows its states, and its cuts if the recipe has any, and what it gave for the inputs."""
+    """A copy of a file that shows its states, and its cuts if the recipe has any."""
 
     candidate: Candidate
     session: Session
-    results: Sequence[NamedArrays]
 
     def run(self, given: NamedArrays) -> NamedArrays:
         return from_zero(self.session.run_by_name, self.candidate.carried)(given)
@@ -166,14 +185,48 @@ class _Copy:
     def read(self, network: Network, result: NamedArrays) -> Outputs:
         return _outputs(self.candidate, network, result)
 
-    def outputs(self, network: Network) -> list[Outputs]:
-        """Returns the outputs, states and cuts for each input."""
-        return [self.read(network, result) for result in self.results]
+
+@dataclass(frozen=True, eq=False)
+class _CheckedCopy:
+    """What was found about a copy.
+
+    Attributes:
+        report: The comparison with the reference; None if the ids are wrong.
+        problems: The differences between the copy and the file, and wrong ids.
+        has_same_bits: Whether the copy gives the outputs of the file itself, bit for bit.
+    """
+
+    report: RuntimeReport | None
+    problems: Sequence[_Problem]
+    has_same_bits: bool
 
 
-def _run_copy(candidate: Candidate, device: Device, inputs: Sequence[NamedArrays], name: str) -> _Copy:
-    copy = _Copy(candidate, _open_copy(candidate, device), ())
-    return dataclasses.replace(copy, results=[copy.run(given) for given in track(inputs, f"running {name}")])
+def _check_copy(copy: _Copy, probed: _Probed) -> _CheckedCopy:
+    """Runs a copy and compares it, batch by batch: the states and cuts of all batches together are large."""
+    problems: list[_Problem] = []
+    same_bits: list[bool] = []
+
+    def check(index: int) -> NamedArrays:
+        result = copy.run(probed.inputs[index])
+        problems.extend(_problems(copy.candidate, probed.network, probed.batches[index], result, probed.own[index]))
+        same_bits.append(_has_same_bits([probed.own[index]], [result]))
+        return result
+
+    def outputs() -> Iterator[Outputs]:
+        for index in range(len(probed.inputs)):
+            result = check(index)
+            if any(problem.is_of_ids for problem in problems):
+                raise _WrongIdsError
+            yield copy.read(probed.network, result)
+            del result  # before the next batch is run
+
+    report = None
+    try:
+        report = compare_runtime(probed.name, probed.network, probed.batches, outputs(), probed.decisions)
+    except _WrongIdsError:
+        for index in range(len(same_bits), len(probed.inputs)):
+            check(index)
+    return _CheckedCopy(report, problems, all(same_bits))
 
 
 def _open_copy(candidate: Candidate, device: Device) -> Session:
@@ -185,7 +238,7 @@ def _streamed(session: Session, copy: _Copy, device: Device, network: Network) -
     candidate = copy.candidate
     if candidate.recipe.cuts:
         candidate = candidate.without_cuts
-        copy = _Copy(candidate, _open_copy(candidate, device), ())
+        copy = _Copy(candidate, _open_copy(candidate, device))
     return Streamed(
         candidate.name,
         session.provider,
