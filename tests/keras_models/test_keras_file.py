@@ -19,19 +19,9 @@ import keras
 from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
-from rnnx.keras_models import (
-    keras_file,
-    operation_parts,
-    plain_cells,
-    read_convolutions,
-    read_layers,
-    read_network,
-    read_recurrent,
-)
+from rnnx.keras_models import read_network
 from rnnx.keras_models.keras_file import clean_keras_file, read_config
 from rnnx.keras_models.load_model import load_keras
-from rnnx.keras_models.read_encodings import ENCODINGS
-from rnnx.keras_models.reverse_time import ReverseTime
 
 pytestmark = pytest.mark.train
 
@@ -258,17 +248,6 @@ def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(keras, "__version__", "3.13.1")
     with pytest.raises(MissingExtraError, match=r"keras 3\.13\.1 is older than 3\.13\.2"):
         load_keras(saved, "m.keras")
-
-
-def test_a_file_may_hold_exactly_the_supported_layers() -> None:
-    read = {*read_layers._READERS, *read_layers._PASSED_OVER, *read_recurrent.RECURRENT}
-    read |= {layers.Bidirectional, layers.InputLayer, *operation_parts.ATTENTIONS, *read_convolutions.SEPARABLE}
-    read |= {layers.RNN, layers.StackedRNNCells, *plain_cells._LAYERS, layers.Softmax, *ENCODINGS}
-    read |= {layers.SpectralNormalization, layers.Masking}
-    read -= {ReverseTime}  # a layer of rnnx, which no file may hold
-    # Files name a class as `keras.layers` does.
-    public = {layers.GroupQueryAttention: "GroupQueryAttention"}
-    assert {public.get(kind, kind.__name__) for kind in read} == keras_file._LAYERS
 
 
 def test_layers_that_are_nested_deeply_are_refused(saved: bytes) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from rnnx.bundle.embed import languages
 from rnnx.cli import make_app
-from rnnx.keras_models.keras_file import _LAYERS as KERAS_LAYERS
+from rnnx.keras_models.allowed_classes import _LAYERS as KERAS_LAYERS
 from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN
 from tests.test_architecture import FOUNDATIONS, LEVELS
