@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rnnx.errors import ModelError, one_line
 from rnnx.keras_models.hdf5_checks import open_hdf5, read_text
-from rnnx.keras_models.keras_file import read_config
+from rnnx.keras_models.keras_config import read_config
 from rnnx.keras_models.model_parts import ModelParts
 from rnnx.strict_json import parse_json
 

@@ -2,7 +2,8 @@
 
 Keras 3 itself cannot load many of these configs. What a version of Keras 2 writes otherwise is in the tables below; to
 support one more setting, add it there. Initializers, regularizers and constraints are removed, because nothing is
-trained. The result is checked as any other config (`rnnx.keras_models.keras_file`). Imports the standard library only.
+trained. The result is checked as any other config (`rnnx.keras_models.keras_config`). Imports the standard library
+only.
 
 Keras 2 computes three things differently, which is why a file says which version wrote it:
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from keras import layers
 
 from rnnx.errors import MissingExtraError, ModelError
 from rnnx.keras_models import read_network
-from rnnx.keras_models.keras_file import clean_keras_file, read_config
+from rnnx.keras_models.keras_file import clean_keras_file
 from rnnx.keras_models.load_model import load_keras
 
 pytestmark = pytest.mark.train
@@ -275,17 +274,3 @@ def test_an_input_of_a_huge_fixed_size_is_refused(shape: list[int | None]) -> No
     model = keras.Sequential([keras.Input(shape[1:]), layers.GlobalAveragePooling1D(name="pool")])
     with pytest.raises(ModelError, match="an axis of a fixed size of more than 1,048,576"):
         read_network.read_network(model)
-
-
-@pytest.mark.parametrize("number", [1e39, -1e300])
-def test_a_setting_that_float32_cannot_hold_is_named(number: float) -> None:
-    model = keras.Sequential([keras.Input((None, 2)), layers.SimpleRNN(2), layers.ReLU(max_value=5.0)])
-    config = model.to_json().replace("5.0", repr(number))
-    with pytest.raises(ModelError, match=re.escape(f"is {number:g}, which float32 cannot hold; use a smaller number")):
-        read_config(config, "3.15.1")
-    assert read_config(model.to_json().replace("5.0", "3.4028234663852886e38"), "3.15.1")
-
-
-def test_a_setting_that_is_not_finite_is_named_and_the_file_is_not_called_damaged() -> None:
-    with pytest.raises(ModelError, match=r"is -Infinity, which is not supported; use a finite number"):
-        read_config('{"class_name": "Functional", "config": {"ord": -Infinity}}', "3.15.1")
