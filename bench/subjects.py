@@ -15,7 +15,8 @@ import tf2onnx
 from keras import layers
 
 from rnnx.bundle.config import TokenizerConfig
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.export.convert import OPSET
 from rnnx.export.source import open_source
 from rnnx.keras_models.read_network import read_network

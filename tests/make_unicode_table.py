@@ -15,7 +15,7 @@ from itertools import groupby
 
 import numpy as np
 
-from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.find_model import SAMPLES_PATH
 from rnnx.bundle.kits import CHARACTERS_NAME
 from rnnx.text.unicode_sentences import _class_of
 from rnnx.text.unicode_table import CHARACTER_COUNT, TABLE_PATH, CharacterKind, CharacterTable

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle.config import InputConfig, ModelConfig, OutputConfig, TokenizerConfig
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.strict_json import from_json, parse_json, to_json, to_json_bytes
 from tests.bundles import CONFIG
 from tests.make_bundles import BUNDLES

@@ -5,7 +5,8 @@ python -m bench.cuda.cuda_tf32
 
 from __future__ import annotations
 
-from rnnx.bundle.directory import find_directory, read_directory, shipped_names
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.errors import DeviceError
 from rnnx.proof.verify import verify_file
 from rnnx.runtime import session

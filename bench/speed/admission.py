@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from bench import machine
-from rnnx.bundle.directory import find_directory, shipped_names
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.errors import ModelError
 from rnnx.onnx_file.admission import require_admissible
 from tests.onnx_file.test_admission import REFUSED

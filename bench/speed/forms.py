@@ -38,7 +38,8 @@ def main() -> None:
     arguments = _parse()
     machine.restrict(1)
     from bench.subjects import fresh_subject, limit_tensorflow, random_subject
-    from rnnx.bundle.directory import find_directory, read_directory, shipped_names
+    from rnnx.bundle.directory import read_directory
+    from rnnx.bundle.find_model import find_directory, shipped_names
 
     limit_tensorflow(1)
     command = shlex.join(["python", "-m", "bench.speed.forms", *sys.argv[1:]])

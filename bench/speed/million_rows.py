@@ -32,7 +32,8 @@ from pyarrow import parquet
 
 import rnnx
 from bench.speed.process_tree import run
-from rnnx.bundle.directory import VOCABULARY_NAME, find_directory
+from rnnx.bundle.directory import VOCABULARY_NAME
+from rnnx.bundle.find_model import find_directory
 
 _MODEL = "imdb"
 _COLUMNS = ("id", "review", "note")

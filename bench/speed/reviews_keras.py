@@ -12,7 +12,8 @@ from pathlib import Path
 
 import keras
 
-from rnnx.bundle.directory import KERAS_NAME, VOCABULARY_NAME, find_directory, read_directory
+from rnnx.bundle.directory import KERAS_NAME, VOCABULARY_NAME, read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.text.tokenizer import Tokenizer, Vocabulary
 
 BATCH_SIZE = 128

@@ -25,10 +25,10 @@ from rnnx.bundle.directory import (
     SAMPLES_NAME,
     VOCABULARY_NAME,
     Directory,
-    find_directory,
     read_directory,
     write_directory,
 )
+from rnnx.bundle.find_model import find_directory
 from rnnx.datasets import Examples, load_dataset, split_by_group
 from rnnx.keras_models.describe import describe
 from rnnx.keras_models.load_model import load_keras

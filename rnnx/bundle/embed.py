@@ -20,16 +20,8 @@ from pathlib import Path
 from typing import assert_never
 
 from rnnx.bundle.config import CONFIG_NAME
-from rnnx.bundle.directory import (
-    GOLDEN_NAME,
-    MODEL_NAME,
-    SAMPLES_PATH,
-    STREAM_NAME,
-    TEXT_NAME,
-    Directory,
-    find_directory,
-    read_directory,
-)
+from rnnx.bundle.directory import GOLDEN_NAME, MODEL_NAME, STREAM_NAME, TEXT_NAME, Directory, read_directory
+from rnnx.bundle.find_model import SAMPLES_PATH, find_directory
 from rnnx.bundle.hub_repository import add_hub_files
 from rnnx.bundle.kits import add_stream, add_tagger
 from rnnx.bundle.mlflow_folder import add_mlflow_files

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import EVALUATION_NAME, MODEL_NAME, find_directory, hash_bytes, shipped_names
+from rnnx.bundle.directory import EVALUATION_NAME, MODEL_NAME, hash_bytes
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.errors import ModelError
 
 _FENCE = "---\n"

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnx.bundle.config import CONFIG_NAME, ModelConfig
-from rnnx.bundle.directory import GOLDEN_NAME, MODEL_NAME, SAMPLES_PATH, STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.directory import GOLDEN_NAME, MODEL_NAME, STREAM_NAME, VOCABULARY_NAME, Directory
+from rnnx.bundle.find_model import SAMPLES_PATH
 from rnnx.bundle.samples import tagged_samples_from_json
 from rnnx.onnx_file.wire import read_model
 from rnnx.strict_json import parse_json, to_json, to_json_bytes

@@ -20,12 +20,12 @@ from rnnx.bundle.directory import (
     PLOT_NAME,
     STREAM_NAME,
     TEXT_NAME,
-    find_directory,
     hash_bytes,
     read_directory,
     write_directory,
 )
 from rnnx.bundle.embed import languages, read_snippet, stream_targets, targets, targets_of
+from rnnx.bundle.find_model import find_directory
 from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card_kinds import CardKind, card_kind, code
 from rnnx.card.evaluation_card import (

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
 from rnnx.bundle.embed import next_step, stream_targets, targets, write_project
+from rnnx.bundle.find_model import DEFAULT_MODEL
 from rnnx.cli import terminal
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, assert_never
 
 import typer
 
-from rnnx.bundle.directory import MODEL_NAME, find_directory, require_replaceable
+from rnnx.bundle.directory import MODEL_NAME, require_replaceable
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.infer import DeviceName, DeviceOption

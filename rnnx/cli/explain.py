@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.find_model import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_answer
 from rnnx.cli.infer import CountedAnswers, DeviceName, DeviceOption, say_device

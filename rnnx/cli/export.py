@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME, find_directory, open_directory
+from rnnx.bundle.directory import VOCABULARY_NAME, open_directory
+from rnnx.bundle.find_model import DEFAULT_MODEL, find_directory
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.progress_bars import show_stages

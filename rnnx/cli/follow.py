@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, find_directory, open_directory
+from rnnx.bundle.directory import STREAM_NAME, VOCABULARY_NAME, open_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import terminal
 from rnnx.cli.answers import describe_label, label_cells
 from rnnx.errors import UsageError

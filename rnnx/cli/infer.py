@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL
+from rnnx.bundle.find_model import DEFAULT_MODEL
 from rnnx.cli import tags, terminal
 from rnnx.cli.answer_kinds import answer_kind
 from rnnx.cli.answers import describe_answer

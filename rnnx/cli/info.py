@@ -9,16 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import (
-    DEFAULT_MODEL,
-    PARITY_NAME,
-    TEXT_NAME,
-    Directory,
-    find_directory,
-    read_directory,
-    shipped_names,
-)
+from rnnx.bundle.directory import PARITY_NAME, TEXT_NAME, Directory, read_directory
 from rnnx.bundle.embed import read_snippet, require_answered
+from rnnx.bundle.find_model import DEFAULT_MODEL, find_directory, shipped_names
 from rnnx.card.card_kinds import card_kind
 from rnnx.card.usage import describe_inputs, describe_outputs, text_session_snippet
 from rnnx.cli import terminal

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rnnx.bundle.directory import Directory, find_directory, is_part_of_model, read_directory
+from rnnx.bundle.directory import Directory, is_part_of_model, read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.errors import ModelError
 from rnnx.files.read import read_file
 from rnnx.onnx_file.admission import require_loadable

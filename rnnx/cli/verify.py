@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnx.bundle.directory import DEFAULT_MODEL, VOCABULARY_NAME
+from rnnx.bundle.directory import VOCABULARY_NAME
+from rnnx.bundle.find_model import DEFAULT_MODEL
 from rnnx.cli import terminal
 from rnnx.cli.infer import DeviceName
 from rnnx.cli.memory_limit import find_memory_limit

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import DEFAULT_MODEL, digest, find_directory, name_directory, open_directory
+from rnnx.bundle.directory import digest, open_directory
+from rnnx.bundle.find_model import DEFAULT_MODEL, find_directory, name_directory
 from rnnx.datasets.column_names import add_columns, find_column
 from rnnx.engines.model_copies import ModelCopy, load_once
 from rnnx.errors import DataError, MissingExtraError, UsageError

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnx.bundle.config import CONFIG_NAME
-from rnnx.bundle.directory import digest, find_directory, open_directory, shipped_names
+from rnnx.bundle.directory import digest, open_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.errors import ModelError
 from rnnx.infer.load import load, require_digest
 from rnnx.infer.needed_files import DEFAULT_BATCH_SIZES

@@ -12,15 +12,8 @@ from typing import assert_never
 import keras
 
 from rnnx.bundle.config import ModelConfig, tool_versions
-from rnnx.bundle.directory import (
-    GOLDEN_NAME,
-    KERAS_NAME,
-    SAMPLES_NAME,
-    VOCABULARY_NAME,
-    Directory,
-    find_directory,
-    read_directory,
-)
+from rnnx.bundle.directory import GOLDEN_NAME, KERAS_NAME, SAMPLES_NAME, VOCABULARY_NAME, Directory, read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.bundle.samples import (
     rated_samples_from_json,
     samples_from_json,

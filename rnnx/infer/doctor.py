@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from rnnx.bundle.directory import DEFAULT_MODEL, shipped_names
+from rnnx.bundle.find_model import DEFAULT_MODEL, shipped_names
 from rnnx.errors import MissingExtraError, RnnxError
 from rnnx.runtime.cuda import find_cards
 from rnnx.versions import FLOORS, describe_floor

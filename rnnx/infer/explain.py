@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import DEFAULT_MODEL, MODEL_NAME, Directory, find_directory, open_directory
+from rnnx.bundle.directory import MODEL_NAME, Directory, open_directory
+from rnnx.bundle.find_model import DEFAULT_MODEL, find_directory
 from rnnx.bundle.labels import per_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import DEFAULT_MODEL, digest, find_directory, open_directory
+from rnnx.bundle.directory import digest, open_directory
+from rnnx.bundle.find_model import DEFAULT_MODEL, find_directory
 from rnnx.errors import ModelError
 from rnnx.infer.arguments import require_count
 from rnnx.infer.needed_files import files_for

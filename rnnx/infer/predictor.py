@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, overload
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.directory import Directory, digest, name_directory
+from rnnx.bundle.directory import Directory, digest
+from rnnx.bundle.find_model import name_directory
 from rnnx.errors import DeviceError, ModelError, RnnxError
 from rnnx.infer.arguments import require_count, require_probability
 from rnnx.infer.encoders import ArrayReader, Encoded, TextReader, chunks

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnx.bundle.directory import is_part_of_model, shipped_names
+from rnnx.bundle.directory import is_part_of_model
+from rnnx.bundle.find_model import shipped_names
 from rnnx.errors import ModelError
 from rnnx.files.read import read_file
 from rnnx.keras_models.hdf5_checks import HDF5_MARK

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.find_model import SAMPLES_PATH
 
 # The names in the sample for classifiers, in that for taggers and in that for streams. Each is written as the first.
 _NAMES = (

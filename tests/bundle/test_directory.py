@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 
 from rnnx.bundle import directory as directory_module
-from rnnx.bundle.directory import (
-    find_directory,
-    open_directory,
-    read_directory,
-    require_replaceable,
-    write_directory,
-)
+from rnnx.bundle.directory import open_directory, read_directory, require_replaceable, write_directory
 from rnnx.errors import ModelError, UsageError
 from rnnx.files import publish
 from rnnx.files.read import read_file
@@ -105,23 +99,6 @@ def test_a_directory_with_foreign_files_is_not_overwritten(tmp_path: Path) -> No
     require_replaceable(tmp_path / "empty")
     write_directory(tmp_path / "empty", CONFIG, FILES)
     assert read_directory(tmp_path / "empty").files == FILES
-
-
-def test_an_unknown_model_is_answered_with_the_shipped_names(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no such model or path; the shipped models are .*imdb"):
-        find_directory("imbd")
-    with pytest.raises(ModelError, match=r"not a model of rnnx, because it has no config\.json"):
-        find_directory(tmp_path)
-
-
-def test_a_model_is_found_by_name_folder_and_file(tmp_path: Path) -> None:
-    write_directory(tmp_path / "m", CONFIG, FILES)
-    assert find_directory(tmp_path / "m") == tmp_path / "m"
-    assert find_directory(str(tmp_path / "m" / "a.txt")) == tmp_path / "m"
-    assert find_directory("imdb").name == "imdb"
-    (tmp_path / "m" / "other.onnx").write_bytes(b"x")  # in the folder of a model, but not part of it
-    with pytest.raises(ModelError, match=r"no such model|not a model of rnnx"):
-        find_directory(tmp_path / "m" / "other.onnx")
 
 
 @pytest.fixture

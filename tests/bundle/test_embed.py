@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle import embed
-from rnnx.bundle.directory import SAMPLES_PATH, read_directory, shipped_names
+from rnnx.bundle.directory import read_directory
 from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
+from rnnx.bundle.find_model import SAMPLES_PATH, shipped_names
 from rnnx.bundle.kits import TEXTS_PATH, add_tagger
 from rnnx.cli import run
 from rnnx.errors import ModelError, UsageError

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import find_directory, hash_bytes, read_directory
+from rnnx.bundle.directory import hash_bytes, read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.bundle.front_matter import add_front_matter, shipped_licence, without_front_matter
 from rnnx.card.card import save_evaluation, write_card
 from rnnx.errors import ModelError

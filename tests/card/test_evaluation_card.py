@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import ModelConfig
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.card.card import write_card
 from rnnx.card.card_kinds import card_kind
 from rnnx.card.evaluation_card import describe_evaluation

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import extras, make_app, run
 from rnnx.datasets import Dataset
 from rnnx.errors import MissingExtraError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import run
 from tests.texts import make_texts
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import run
 from tests.disks import make_read_only, small_disk
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import run
 from rnnx.runtime import session
 from tests.fake_cuda import FakeCuda

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
 from rnnx.bundle.embed import write_project
+from rnnx.bundle.find_model import find_directory
 from rnnx.bundle.front_matter import add_front_matter
 from tests.make_bundles import BUNDLES
 

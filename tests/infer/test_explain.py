@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnx.bundle.directory import MODEL_NAME, find_directory, read_directory, write_directory
+from rnnx.bundle.directory import MODEL_NAME, read_directory, write_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.errors import ModelError, UsageError
 from rnnx.infer.explain import ExplainedWord, Explainer, Explanation, load_explainer
 from rnnx.infer.predictions import Prediction

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import GOLDEN_NAME, find_directory, read_directory
+from rnnx.bundle.directory import GOLDEN_NAME, read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.cli import run
 from rnnx.onnx_file.messages import parse_model, read_properties
 from rnnx.proof.evidence import Evidence

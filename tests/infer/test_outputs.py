@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import InputConfig, OutputConfig
-from rnnx.bundle.directory import find_directory, read_directory
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.errors import ModelError
 from rnnx.infer.outputs import require_outputs
 from rnnx.infer.stream import Stream

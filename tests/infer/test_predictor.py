@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, Directory, find_directory, read_directory, write_directory
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, Directory, read_directory, write_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.errors import ModelError, NoKernelError
 from rnnx.infer.encoders import chunks
 from rnnx.infer.needed_files import choose_form

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnx.bundle.directory import find_directory, shipped_names
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.bundle.metadata import METADATA_KEY, read_metadata
 from rnnx.errors import ModelError
 from rnnx.onnx_file import admission, wire

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.find_model import SAMPLES_PATH
 from tests.runtimes.kits import PROGRAMS, read_example, run
 from tests.runtimes.samples import missing
 

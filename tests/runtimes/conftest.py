@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from tests.runtimes.matrix import format_matrix
 from tests.runtimes.samples import Project, Row, missing
 from tests.runtimes.tool_rows import ToolRow, format_tools

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Tokenizer, to_batch
 from rnnx.text.unicode_table import CHARACTER_COUNT

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnx.bundle.directory import SAMPLES_PATH, find_directory, shipped_names
+from rnnx.bundle.find_model import SAMPLES_PATH, find_directory, shipped_names
 from tests.runtimes import page
 from tests.runtimes.engines import ENGINES, TOKENIZER_ENGINES, run_golden
 from tests.runtimes.file_runtimes import collect_tools

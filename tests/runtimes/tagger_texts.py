@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import WordRuleName, WordsConfig
-from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.find_model import SAMPLES_PATH
 from rnnx.bundle.kits import CHARACTERS_NAME, TEXTS_PATH
 from rnnx.text.sentence_split import split_text
 from rnnx.text.word_rule import SplitText

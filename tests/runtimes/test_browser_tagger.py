@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import SAMPLES_PATH, find_directory
 from rnnx.bundle.embed import write_project
+from rnnx.bundle.find_model import SAMPLES_PATH, find_directory
 from tests.runtimes import page
 from tests.runtimes.bundlers import BUNDLERS, PAGE_PACKAGES, build_pages
 from tests.runtimes.kits import BAD_TEXTS, read_example, run

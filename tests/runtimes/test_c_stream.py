@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import SAMPLES_PATH
 from rnnx.bundle.embed import write_project
+from rnnx.bundle.find_model import SAMPLES_PATH
 from tests.runtimes.c_kits import build, build_app, sanitizers
 from tests.runtimes.kits import BAD_TEXTS, read_answer, require_no_telemetry, run
 from tests.runtimes.samples import missing, place_onnxruntime

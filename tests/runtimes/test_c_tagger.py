@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import SAMPLES_PATH, find_directory
+from rnnx.bundle.find_model import SAMPLES_PATH, find_directory
 from tests.runtimes.c_kits import build_app, compile_program, sanitizers
 from tests.runtimes.kits import BAD_TEXTS, require_no_telemetry, run
 from tests.runtimes.samples import Project

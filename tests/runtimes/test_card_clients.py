@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rnnx.bundle.directory import find_directory
+from rnnx.bundle.find_model import find_directory
 from tests.make_bundles import BUNDLES
 from tests.runtimes.kits import PROGRAMS, run
 from tests.runtimes.samples import missing

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import find_directory
 from rnnx.bundle.embed import write_project
+from rnnx.bundle.find_model import find_directory
 from tests.runtimes.kits import read_example, require_no_telemetry, run
 from tests.runtimes.samples import missing
 from tests.runtimes.tagger_texts import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import SAMPLES_PATH, find_directory
+from rnnx.bundle.find_model import SAMPLES_PATH, find_directory
 from tests.runtimes.bundlers import WEBPACK_PACKAGES, build_for_node
 from tests.runtimes.kits import BAD_TEXTS, read_example, require_no_telemetry, run
 from tests.runtimes.samples import Project, missing

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, find_directory, read_directory, shipped_names
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, read_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.runtime.session import Session
 from rnnx.text.tokenizer import Ids, Tokenizer, Vocabulary
 

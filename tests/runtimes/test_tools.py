@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="needs the [train] extra")
 
-from rnnx.bundle.directory import find_directory, shipped_names
+from rnnx.bundle.find_model import find_directory, shipped_names
 from tests.runtimes import page
 from tests.runtimes.backends import BACKENDS
 from tests.runtimes.file_runtimes import (

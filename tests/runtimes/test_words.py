@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rnnx.bundle.config import TextRuleName, TokenizerConfig
-from rnnx.bundle.directory import SAMPLES_PATH
+from rnnx.bundle.find_model import SAMPLES_PATH
 from rnnx.export.golden_texts import golden_texts
 from rnnx.text.rules import find_rule
 from rnnx.text.unicode_table import CHARACTER_COUNT

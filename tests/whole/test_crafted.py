@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnx.bundle.directory import MODEL_NAME, STREAM_NAME, find_directory, hash_bytes
+from rnnx.bundle.directory import MODEL_NAME, STREAM_NAME, hash_bytes
+from rnnx.bundle.find_model import find_directory
 from tests.archives import overlapping_zip
 from tests.onnx_bytes import graph, message, model, node, port, tensor
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import find_directory, read_directory, shipped_names
+from rnnx.bundle.directory import read_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.cli import make_app, run
 from tests import documents
 from tests.documents import DOCUMENTS, ROOT, WRITTEN

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import rnnx
-from rnnx.bundle.directory import find_directory, hash_bytes, read_directory, shipped_names
+from rnnx.bundle.directory import hash_bytes, read_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.bundle.front_matter import add_front_matter, shipped_licence
 from rnnx.card.card import write_card
 from rnnx.proof.verify import REFERENCE_TOLERANCE

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, find_directory, read_directory, shipped_names
+from rnnx.bundle.directory import BATCH_NAME, MODEL_NAME, read_directory
+from rnnx.bundle.find_model import find_directory, shipped_names
 from rnnx.errors import RnnxError
 from rnnx.reference import NamedArrays
 from rnnx.runtime.session import Session
