@@ -10,43 +10,8 @@ from typing import ClassVar, assert_never
 
 from rnnx.bundle.config import ArraysConfig, ModelConfig, TokenizerConfig, WordsConfig
 from rnnx.bundle.span_tags import are_span_tags, find_spans
-from rnnx.card.split_rules import describe_bytes_rule, describe_unicode_rule
+from rnnx.card.id_rules import describe_tokenizer, describe_words, kept_end
 from rnnx.card.usage import array_call, array_session_snippet, describe_inputs, describe_outputs
-
-_IDS = """\
-- The id of everything that is not in the vocabulary is 2. A batch is padded with 0 in both inputs. A sentence of more
-  than {longest} words is cut into as few pieces as possible, of nearly equal length.
-
-`golden.json` holds sentences with their ids, features, tags and probabilities, to check an implementation against. The
-words are in hexadecimal in `bytes`, so that every JSON parser can read them. `rnnx embed python .` and
-`rnnx embed node .` write a package that takes texts."""
-_WORD_RULE = (
-    """\
-Words to ids, on bytes, so that it is the same in every language:
-
-- `ids`: the ASCII letters of a word are lowered; line N of `vocabulary.txt` is id N - 1.
-- `features`: the ids of {slots}, each written `NAME=value`. `SUFFIX3` is the last three characters of the lowered
-  word, `PREFIX3` its first three (the whole word, if it is shorter); a character starts at the first byte and at each
-  other byte outside 0x80 to 0xBF. `SHAPE` writes `X` for A-Z, `x` for a-z, `d` for 0-9, `u` for a byte >= 0x80 and any
-  other byte as it is; of equal characters in a row it keeps two, and of the result the first eight.
-"""
-    + _IDS
-)
-_UNICODE_WORD_RULE = (
-    """\
-Words to ids by the rule `{rule}`, with the table of characters in `rnnx/text`:
-
-- `ids`: each character of a word is replaced as the table says, so capitals of every script are lowered; punctuation
-  stays, and dropped characters are left out. Line N of `vocabulary.txt` is id N - 1.
-- `features`: the ids of {slots}, each written `NAME=value`. `SUFFIX3` is the last three characters of the lowered
-  word, `PREFIX3` its first three (the whole word, if it is shorter). `SHAPE` writes `X` for a capital, `x` for another
-  letter or mark, `d` for a digit, `h` for hiragana, `k` for katakana, `c` for a character of another script without
-  spaces, `s` for a symbol, and any other character as it is; of equal characters in a row it keeps two, and of the
-  result the first eight. `rnnx/text/unicode_words.py` has the rule.
-- A text is split as below. Known words are found without spaces around them, and {hyphens}.
-"""
-    + _IDS
-)
 
 
 def code(label: str) -> str:
@@ -129,14 +94,9 @@ class TextCard(CardKind):
 
     def use(self) -> str:
         """See `CardKind`."""
-        t = self._tokenizer
-        padding = f"up to {t.max_length}" if t.pad_to == "max_length" else "up to the longest of the batch"
         return (
             f"## Use\n\nIn this directory:\n\n```sh\nrnnx infer --model . file.txt\n```\n\n"
-            f"```python\n{self.snippet('.')}\n```\n\n"
-            f"{self._tokenizer_rule()} Line N of `vocabulary.txt` is id N - 1; an unknown word "
-            f"is 2{'; a text begins with 1' if t.start else ''}. The {self._kept_end()} {t.max_length} ids are read, "
-            f"padded with 0 on the {t.padding_side} {padding}."
+            f"```python\n{self.snippet('.')}\n```\n\n{describe_tokenizer(self._tokenizer)}"
         )
 
     def snippet(self, where: str) -> str:
@@ -151,27 +111,7 @@ class TextCard(CardKind):
         """See `CardKind`."""
         t = self._tokenizer
         rule = "" if t.rule == "bytes" else f"; words by the rule {t.rule}"
-        return [("text", f"the {self._kept_end()} {t.max_length} ids; pads on the {t.padding_side}{rule}")]
-
-    def _tokenizer_rule(self) -> str:
-        t = self._tokenizer
-        breaks = "`<br />` becomes a space; " if t.strip_breaks else ""
-        if t.rule == "bytes":
-            return (
-                f"Tokenizer, on bytes: {breaks}ASCII letters are lowered; a word is a run of `[a-z0-9']` or bytes >= "
-                "0x80."
-            )
-        marks = "; `!` and `?` are words" if t.marks else ""
-        if t.rule == "unicode-14-marks":
-            marks = "; each punctuation mark and symbol is a word"
-        return (
-            f"Tokenizer, the rule `{t.rule}` of rnnx: {breaks}letters of every script are lowered; a word is a run of "
-            "letters and digits, or one character of a script without spaces, or an emoji"
-            f"{marks}. A program that calls `model.onnx` by itself needs this rule (`rnnx/text/README.md`)."
-        )
-
-    def _kept_end(self) -> str:
-        return "last" if self._tokenizer.truncation_side == "left" else "first"
+        return [("text", f"the {kept_end(t)} {t.max_length} ids; pads on the {t.padding_side}{rule}")]
 
 
 class LabelSetCard(TextCard):
@@ -253,25 +193,9 @@ class TaggerCard(CardKind):
         return (
             "## Use\n\nIn this directory:\n\n"
             f"```sh\nrnnx infer --model . file.txt\nrnnx infer --model . {option} file.txt\n```\n\n"
-            f"```python\n{self.snippet('.')}\n```\n\n{self._rule()}\n\nWith onnxruntime alone:\n\n"
+            f"```python\n{self.snippet('.')}\n```\n\n{describe_words(self._words)}\n\nWith onnxruntime alone:\n\n"
             f"```python\n{array_session_snippet(self.config)}\n```"
         )
-
-    def _rule(self) -> str:
-        """Says how words become ids."""
-        words = self._words
-        slots = ", ".join(f"`{slot}`" for slot in words.features)
-        match words.rule:
-            case "bytes":
-                ids = _WORD_RULE.format(slots=slots, longest=words.max_length)
-                return f"{ids}\n\n### Sentences and words\n\n{describe_bytes_rule()}"
-            case "unicode-14":
-                hyphens = "a hyphen joins words" if words.joins_hyphens else "a hyphen is a word of its own"
-                ids = _UNICODE_WORD_RULE.format(rule=words.rule, slots=slots, longest=words.max_length, hyphens=hyphens)
-                split = describe_unicode_rule(joins_hyphens=words.joins_hyphens)
-                return f"{ids}\n\n### Sentences and words\n\n{split}"
-            case _:
-                assert_never(words.rule)
 
     def snippet(self, where: str) -> str:
         """See `CardKind`."""
