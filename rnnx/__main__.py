@@ -10,15 +10,12 @@ from rnnx.errors import lacks_memory
 def main() -> None:
     """Runs the command line. Ctrl-C ends it without a traceback, even while modules are imported."""
     # If the process was started with SIGINT ignored, as a shell script does for a background job, Python has not
-    # installed its own handler, and the signal stays ignored.
-    is_handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if is_handled:
+    # installed its own handler, and the signal stays ignored. Otherwise it ends the process until `cli` handles it.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from rnnx import cli
 
-        if is_handled:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             cli.main()
         finally:

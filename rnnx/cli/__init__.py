@@ -90,8 +90,15 @@ def main() -> None:
     # whenever it has 700 more objects.
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     guard_memory()
-    interruption.install()
-    exit_process(run(sys.argv[1:]))
+    try:
+        interruption.install()
+        code = run(sys.argv[1:])
+        interruption.end()
+    except KeyboardInterrupt:  # before or after the command itself
+        interruption.end()
+        terminal.error("interrupted")
+        code = INTERRUPTED
+    exit_process(code, is_interrupted=interruption.has_come)
 
 
 def run(arguments: list[str]) -> int:

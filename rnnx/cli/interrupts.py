@@ -27,9 +27,14 @@ class Interruption:
 
     def install(self) -> None:
         """Installs the handler, unless the process was started to ignore the signal (nohup)."""
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):
             signal.signal(signal.SIGINT, self._on_signal)
             sys.unraisablehook = self._on_unraisable
+
+    def end(self) -> None:
+        """Lets the signal end the process, once there is nothing left to be said: Python handles it no more."""
+        if signal.getsignal(signal.SIGINT) == self._on_signal:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def check(self) -> None:
         """Raises a KeyboardInterrupt that was lost; called between two pieces of work.

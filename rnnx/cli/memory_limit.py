@@ -93,13 +93,21 @@ def reserve_blas() -> None:
     dgemm(1.0, square, square)
 
 
-def exit_process(code: int) -> NoReturn:
-    """Exits with a code; where memory is limited, a failure leaves nothing to Python but the handlers of `atexit`.
+def exit_process(code: int, *, is_interrupted: bool = False) -> NoReturn:
+    """Exits with a code; sometimes leaves nothing to Python but the handlers of `atexit`.
 
-    A process without memory fails to take its modules apart, and Python prints an empty MemoryError for each.
+    A process without memory fails to take its modules apart, and Python prints an empty MemoryError for each. After
+    Ctrl-C, Python before 3.13 may take a thread for ended that still runs (CPython #90882), and not wait for it. When
+    onnxruntime in that thread asks for Python's lock, the C++ library ends the process by SIGABRT.
+
+    Args:
+        code: The exit code.
+        is_interrupted: Whether Ctrl-C was pressed.
     """
-    if code == 0 or find_memory_limit() is None:
+    if not is_interrupted and (code == 0 or find_memory_limit() is None):
         sys.exit(code)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.flush()
     atexit._run_exitfuncs()
     os._exit(code)
 

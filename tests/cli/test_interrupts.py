@@ -77,3 +77,27 @@ def test_any_other_error_of_a_destructor_is_reported_as_usual() -> None:
     code, said = run_python(OTHER)
     assert code == 0
     assert "of another kind" in said
+
+
+BEFORE_THE_COMMAND = """
+import sys
+from rnnx import cli
+
+def run(arguments):
+    press()
+
+cli.run = run
+cli.main()
+"""
+AT_THE_END = """
+interruption.end()
+press()
+"""
+
+
+def test_an_interrupt_outside_of_the_command_is_one_line() -> None:
+    assert run_python(BEFORE_THE_COMMAND) == (130, "error: interrupted\n")
+
+
+def test_an_interrupt_at_the_very_end_ends_the_process() -> None:
+    assert run_python(AT_THE_END) == (-2, "")

@@ -111,9 +111,12 @@ atexit.register(sys.stderr.write, "at the end")
 """
 
 
-@pytest.mark.parametrize(("code", "said"), [(3, "at the end"), (0, "at the endin pieces")])
-def test_a_failure_takes_nothing_apart(code: int, said: str) -> None:
-    process = begin(f"{IN_PIECES}exit_process({code})")
+@pytest.mark.parametrize(
+    ("code", "is_interrupted", "said"),
+    [(3, False, "at the end"), (0, False, "at the endin pieces"), (130, True, "at the end"), (0, True, "at the end")],
+)
+def test_a_failure_and_an_interruption_take_nothing_apart(code: int, is_interrupted: bool, said: str) -> None:
+    process = begin(f"{IN_PIECES}exit_process({code}, is_interrupted={is_interrupted})")
     assert process.communicate(timeout=60)[1] == said
     assert process.returncode == code
 
