@@ -154,7 +154,9 @@ def train(
             remove_checkpoint(checkpoint_place(place))
         with show_progress("training", has_time_left=False) as update:
             teller = Teller(place, update)
-            observer = fitting.Observer(teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage)
+            observer = fitting.Observer(
+                teller.on_batch, teller.on_epoch, teller.on_resume, teller.on_stage, teller.on_retraining
+            )
             try:
                 fitted = runs.train(data, chosen, place, seed=seed, observer=observer, settings=write_config(context))
             except KeyboardInterrupt:

@@ -34,6 +34,7 @@ class Teller:
         self._began = self._ended = time.monotonic()
         self._first_epoch, self._has_told = 1, False
         self._stages: set[str] = set()
+        self._retraining: tuple[float, float] | None = None  # when it began, and its last report
 
     def on_resume(self, done: int, epochs: int) -> None:
         """Reports that the training goes on from the checkpoint of an earlier process."""
@@ -64,6 +65,15 @@ class Teller:
         self._update(p.done, words, p.total)
         self._began = self._ended = time.monotonic()
 
+    def on_retraining(self, p: StageProgress) -> None:
+        """Moves the bar through the last training, on all examples; reports once that it begins."""
+        now = time.monotonic()
+        if self._retraining is None:
+            terminal.note(f"{p.name}, with those that were held out")
+        self._retraining = (self._retraining[0] if self._retraining else now, now)
+        left = "" if p.seconds_left is None else f", {in_words(p.seconds_left)} left at most"
+        self._update(p.done, f"{p.name}{left}", p.total)
+
     def on_epoch(self, epoch: Epoch) -> None:
         """Reports the figures of an epoch."""
         terminal.note(_line(epoch))
@@ -85,7 +95,8 @@ class Teller:
         if len(fitted.history) >= self._first_epoch:
             terminal.note(f"{self._which(len(fitted.history))} took {in_words(self._ended - self._began)}")
         if count := fitted.additions.get("retrained_on"):
-            terminal.note(f"trained again on all {count:,} sequences, with those that were held out")
+            began, ended = self._retraining or (0.0, 0.0)
+            terminal.note(f"trained again on all {count:,} sequences, in {in_words(ended - began)}")
         part = fitted.additions.get("linear_part")
         if part and part["is_used"]:
             scores = f"{part['validation_with']:.4f} instead of {part['validation_without']:.4f}"

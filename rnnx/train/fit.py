@@ -97,12 +97,14 @@ class Observer:
         on_epoch: Called after each epoch.
         on_resume: Called with the number of complete epochs and of all epochs when a training is resumed.
         on_stage: Called during the stages before the epochs.
+        on_retraining: Called during the last training, on all examples.
     """
 
     on_batch: Callable[[Progress], None] = lambda progress: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     on_resume: Callable[[int, int], None] = lambda done, epochs: None
     on_stage: Callable[[StageProgress], None] = lambda progress: None
+    on_retraining: Callable[[StageProgress], None] = lambda progress: None
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def fit(task: Task, *, seed: int, observer: Observer, checkpoint: Checkpoint | N
     measured = _measure(task, model if extended.model is finished else extended.model)
     if task.whole is not None and not is_interrupted:
         try:
-            kept.set_weights(retrain(model, task, task.whole, start, seed))
+            kept.set_weights(retrain(model, task, task.whole, start, seed, observer.on_retraining))
             extended = Extended(task.finish(kept), {**extended.figures, "retrained_on": len(task.whole.lengths)})
         except KeyboardInterrupt:
             is_interrupted = True

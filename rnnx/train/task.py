@@ -25,7 +25,7 @@ _SAMPLE_COUNT = 64
 
 @dataclass(frozen=True)
 class StageProgress:
-    """The progress of a stage before the epochs.
+    """The progress of a stage before or after the epochs.
 
     Attributes:
         name: What the stage does, for messages.

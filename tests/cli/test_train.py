@@ -70,6 +70,19 @@ def test_a_stage_prints_its_time_and_that_of_the_epochs_once(capfd: Capture) -> 
     assert capfd.readouterr().err == told
 
 
+def test_the_last_training_on_all_sequences_moves_the_bar(capfd: Capture) -> None:
+    shown: list[tuple[int, str, int | None]] = []
+    teller = Teller(Path("runs/x"), lambda *bar: shown.append(bar))
+    for done, left in ((0, None), (12, 90.0), (100, 0.0)):
+        teller.on_retraining(StageProgress("training again on all 80 sequences", done, 100, left))
+    assert capfd.readouterr().err == "training again on all 80 sequences, with those that were held out\n"
+    assert shown == [
+        (0, "training again on all 80 sequences", 100),
+        (12, "training again on all 80 sequences, 90 s left at most", 100),
+        (100, "training again on all 80 sequences, 1 s left at most", 100),
+    ]
+
+
 def test_an_unfinished_training_is_resumed_and_never_overwritten_by_another(
     table: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

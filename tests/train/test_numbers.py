@@ -25,6 +25,7 @@ from rnnx.train.fit import Observer, fit
 from rnnx.train.numbers import Scale, fold, series
 from rnnx.train.recipes import DEFAULT, SERIES
 from rnnx.train.run import make_task, train
+from rnnx.train.task import StageProgress
 from tests.sensors import decays, oscillations
 from tests.texts import make_texts
 
@@ -132,8 +133,11 @@ def test_few_sequences_are_trained_on_again_with_those_that_were_held_out(few: S
 @pytest.mark.slow
 def test_the_last_training_keeps_the_figures_of_the_first_one(few: SeriesDataset, tmp_path: Path) -> None:
     recipe = dataclasses.replace(SERIES, epochs=2)
-    fitted = train(few, recipe, tmp_path / "run", seed=1, observer=Observer())
+    told: list[StageProgress] = []
+    fitted = train(few, recipe, tmp_path / "run", seed=1, observer=Observer(on_retraining=told.append))
     assert fitted.additions["retrained_on"] == 20
+    assert {p.name for p in told} == {"training again on all 20 sequences"}
+    assert [(p.done, p.total) for p in told] == [(done, 2) for done in range(3)], "the start, and each of two batches"
     first = fit(dataclasses.replace(make_task(few, recipe, 1), whole=None), seed=1, observer=Observer())
     assert (first.best, first.held_out) == (fitted.best, fitted.held_out)
     weights = zip(first.model.get_weights(), fitted.model.get_weights(), strict=True)
