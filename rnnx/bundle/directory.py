@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from rnnx.bundle.config import CONFIG_NAME, ModelConfig
 from rnnx.errors import ModelError, UsageError
+from rnnx.files.places import require_folder_place
 from rnnx.files.read import read_file
 from rnnx.onnx_file.admission import require_loadable
 from rnnx.strict_json import from_json, to_json
@@ -228,12 +229,13 @@ def require_replaceable(out: Path) -> None:
     """Makes sure that a path is free, an empty directory, or holds a training run or a bundle.
 
     Raises:
-        UsageError: If anything else is there, which rnnx does not overwrite.
+        UsageError: If anything else is there, which rnnx does not overwrite, or if the path is inside a file.
     """
     _undisturbed(_require_replaceable, out)
 
 
 def _require_replaceable(out: Path) -> None:
+    require_folder_place(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UsageError(f"{out}: not a directory; choose another --out")
     if not out.is_dir() or not any(out.iterdir()):

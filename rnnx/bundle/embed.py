@@ -28,6 +28,7 @@ from rnnx.bundle.mlflow_folder import add_mlflow_files
 from rnnx.bundle.target_names import describe_unknown
 from rnnx.bundle.triton_repository import add_triton_models
 from rnnx.errors import ModelError, UsageError
+from rnnx.files.places import require_folder_place
 from rnnx.files.publish import publish
 from rnnx.strict_json import to_json
 
@@ -210,7 +211,7 @@ def write_project(target: str, bundle: str | Path, out: Path, *, streaming: bool
             sample needs.
         OSError: If the project cannot be written. No file is left in that case.
         UsageError: If there is no such target, if its sample cannot show the answers of the model, or if `out` is not
-            empty.
+            empty, or is inside a file.
     """
     if target not in _TARGETS:
         raise UsageError(describe_unknown(target, targets()))
@@ -290,5 +291,6 @@ def _add_to(name: str, add_model: Callable[[Directory, Path], None], directory: 
 
 
 def _require_free(out: Path) -> None:
+    require_folder_place(out)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise UsageError(f"{out}: this path is not an empty directory; choose another --out")

@@ -42,10 +42,12 @@ def diff(
 
     Shows where they first differ, by how much, and whether a label changes.
     """
+    from rnnx.files.places import require_file_place
     from rnnx.files.publish import write_file
     from rnnx.proof.diff import compare_sides, golden_inputs
 
     if plot is not None:
+        require_file_place(plot, "--plot")
         with own_temporary_files():
             (drawing,) = import_stage("rnnx.export.plot")
     sides = (_open(a, device_a), _open(b, device_b))

@@ -83,7 +83,10 @@ def infer_corpus(
     from rnnx.engines.corpus_files import absolute
     from rnnx.engines.jobs import open_job
     from rnnx.engines.shards import Job
+    from rnnx.files.places import require_folder_place
 
+    if "://" not in options.out:
+        require_folder_place(Path(options.out))
     predictor = ArrowPredictor(
         options.model,
         options.text_column,

@@ -161,6 +161,7 @@ def infer_table(
     from rnnx.datasets.packed_tables import find_table
     from rnnx.datasets.table_writers import open_writer
     from rnnx.datasets.tables import open_table
+    from rnnx.files.places import require_file_place
     from rnnx.infer.encoders import TextReader
     from rnnx.infer.input_items import answer
     from rnnx.infer.table_items import TableRows
@@ -173,6 +174,8 @@ def infer_table(
     source = require_one_table(files)
     if out is not None and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out}: is the table itself; give another name")
+    if out is not None:
+        require_file_place(out)
     listener = make_listener()
     table, column = open_table(find_table(source, listener), text_column, form, listener)
     names = list(table.names or ())

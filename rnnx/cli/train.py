@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnx.bundle.config import TokenizerConfig
+from rnnx.bundle.directory import require_replaceable
 from rnnx.cli import terminal
 from rnnx.cli.config_file import write_config
 from rnnx.cli.extras import import_stage, require_packages
@@ -112,8 +113,10 @@ def train(
     from rnnx.train.checkpoint import checkpoint_place, remove_checkpoint
 
     with quiet_tensorflow(), own_temporary_files():
-        # The data are read before TensorFlow is loaded, so that a mistake in a column is answered at once.
+        # The place and the data are looked at before TensorFlow is loaded, so that a mistake is answered at once.
         require_packages("tensorflow", "keras")
+        if out is not None:
+            require_replaceable(out)
         columns = Columns(
             text=text_column,
             label=label_column,

@@ -77,6 +77,15 @@ def test_a_wrong_number_is_one_line_that_names_the_option(value: str, capsys: py
             ["train", "ratings.jsonl"],
             "--task regression predicts a number; 2 of 2 rows are bad (lines 1, 2); mend the file\n",
         ),
+        (["train", "ratings.jsonl", "--out", "net.pt/run"], "net.pt/run: net.pt is not a folder, so nothing can be"),
+        (["embed", "python", "imdb", "--out", "net.pt/app"], "net.pt/app: net.pt is not a folder, so nothing can be"),
+        (["infer", "single.csv", "--text-column", "1", "--out", "net.pt/a.csv"], "net.pt is not a folder, so nothing"),
+        (
+            ["infer", "single.csv", "--text-column", "1", "--out", "new/a.csv"],
+            "there is no folder new; make it, or choose",
+        ),
+        (["infer", "single.csv", "--text-column", "1", "--out", "net"], "net: is not a folder; choose another --out"),
+        (["diff", "imdb", "imdb", "--plot", "net.pt/a.png"], "net.pt is not a folder, so nothing can be written in it"),
         (["infer", "page.pdf"], "not a text: a PDF; this model reads texts: save it as plain text (.txt)"),
         (["infer", "A fine film."], "if it is a text itself, send it to stdin: echo TEXT | rnnx infer -"),
         (["infer", "https://example.org/x.txt"], "an address, not a file; download it"),
@@ -98,6 +107,7 @@ def test_the_mistakes_of_a_newcomer_are_answered_with_what_to_do(
         "ratings.jsonl": b'{"text": "a", "label": 1.5}\n{"text": "b", "label": 2.5}\n',
         "net.keras": b"x",
         "net.pt": b"x",
+        "net": b"x",
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
