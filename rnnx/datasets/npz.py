@@ -29,6 +29,7 @@ from rnnx.errors import DataError, one_line
 NPZ_ENDING = ".npz"
 
 _KEYS = ("x", "y", "lengths", "x_test", "y_test", "lengths_test")
+_SHOWN_KEYS = 20
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,14 @@ class _File:
 
     path: Path
     arrays: dict[str, npt.NDArray[Any]]
+    keys: tuple[str, ...]  # of all arrays, also those that no data set has
 
     def refuse(self, key: str, what: str) -> DataError:
         return DataError(f"{key}: {what}", self.path)
 
     def __getitem__(self, key: str) -> npt.NDArray[Any]:
         if key not in self.arrays:
-            there = ", ".join(self.arrays) or "none"
+            there = ", ".join(f"{name:.60}" for name in self.keys[:_SHOWN_KEYS]) or "none"
             raise self.refuse(key, f"is missing (the keys are {there}); save it with numpy.savez(FILE, x=..., y=...)")
         return self.arrays[key]
 
@@ -58,7 +60,8 @@ def read_npz(path: Path, task: SeriesTask) -> SeriesDataset:
     Raises:
         DataError: If the arrays are not as this module describes; the message names the file, the key, and what to do.
     """
-    file = _File(path, _read_arrays(path))
+    keys: list[str] = []
+    file = _File(path, _read_arrays(path, keys), tuple(keys))
     rows = _read_rows(file, "x", "lengths")
     y = _read_targets(file, "y", task, len(rows))
     has_test = any(f"{key}_test" in file.arrays for key in ("x", "y"))
@@ -147,10 +150,15 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, npt.N
     return arrays
 
 
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that a data set may have; others in the file are ignored."""
+def _read_arrays(path: Path, keys: list[str]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that a data set may have; others in the file are ignored, and the keys of all are added to `keys`."""
+
+    def is_wanted(key: str) -> bool:
+        keys.append(key)
+        return key in _KEYS
+
     try:
-        return read_arrays(path, lambda key: key in _KEYS)
+        return read_arrays(path, is_wanted)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", path) from error
 
@@ -196,6 +204,9 @@ def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.ND
     if y.shape[:1] != (count,):
         raise file.refuse(key, f"has shape {y.shape} for {count} sequences; it should have one entry for each")
     if task == "classification":
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            row = np.argwhere(~np.isfinite(y))[0][0]
+            raise file.refuse(key, f"entry {row} (from 0) is {y[row]}, not a label; leave that sequence out")
         if y.dtype.kind == "f":
             raise file.refuse(key, "holds fractions, not labels; use --task regression to predict values")
         if y.dtype.kind not in "iubU" or y.ndim != 1:

@@ -60,6 +60,8 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
     [
         ({"y": [0, 1]}, r"x: is missing \(the keys are y\); save it with numpy\.savez"),
         ({"x": X}, r"y: is missing \(the keys are x\)"),
+        ({"data": X, "target": [0, 1, 0, 1]}, r"x: is missing \(the keys are data, target\)"),
+        ({"x": X, "y": [0, 1, np.nan, 1]}, r"y: entry 2 \(from 0\) is nan, not a label; leave that sequence out"),
         ({"x": X, "y": [0, 1, 0, 1], "x_test": X}, "y_test: is missing"),
         ({"x": X, "y": [0, 1, 0, 1], "y_test": [0]}, "x_test: is missing"),
         ({"x": X[:, :, 0], "y": [0, 1, 0, 1]}, r"x: should be \(count, time, features\), not \(4, 3\); .*add an axis"),
