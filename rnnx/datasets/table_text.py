@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import io
 from contextlib import suppress
+from itertools import groupby
 
 from rnnx.datasets.table_files import TableFile
 from rnnx.datasets.table_form import Listener
@@ -22,6 +23,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MOST_SAMPLE_BYTES = 1 << 16
+# Of encodings that read the bytes of a file alike, the first of these is named: people know it, and programs write it.
+_USUAL_ENCODINGS = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1255", "cp1256", "cp1254", "cp1257", "cp1258", "cp874", "koi8_r"),
+    *("gb18030", "big5", "euc_jp", "cp949", "cp932"),
+)
 # The longest line: twice the longest cell of a CSV (`rnnx.datasets.delimited`).
 _MOST_LINE_CHARACTERS = 128 << 20
 
@@ -154,6 +160,21 @@ def _likely_encodings(data: bytes) -> list[str]:
     with suppress(ImportError):
         from charset_normalizer import from_bytes
 
-        found = dict.fromkeys(match.encoding for match in from_bytes(data) if not match.encoding.startswith("utf"))
-        return list(found)[:3]
+        names: list[str] = []
+        # Encodings that read the bytes alike are one match, and equally likely ones come in the order of the alphabet.
+        for _, equals in groupby(from_bytes(data), lambda match: (match.chaos, match.coherence)):
+            likely = [_usual_name(match.could_be_from_charset) for match in equals]
+            names += sorted(likely, key=_rank)
+        found = [name for name in dict.fromkeys(names) if not name.startswith("utf")]
+        return ([name for name in found if name in _USUAL_ENCODINGS] or found)[:3]
     return []
+
+
+def _usual_name(names: list[str]) -> str:
+    """The usual one of the names of encodings that read some bytes alike."""
+    return min(names, key=_rank)
+
+
+def _rank(name: str) -> int:
+    """How usual an encoding is: 0 is the most usual one; all that are not usual are alike."""
+    return _USUAL_ENCODINGS.index(name) if name in _USUAL_ENCODINGS else len(_USUAL_ENCODINGS)

@@ -203,6 +203,24 @@ def test_text_in_another_encoding_is_a_warning_that_names_likely_ones(tmp_path: 
     assert ([text for text, _ in given.pairs], given.warnings) == (texts, [])
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Das Essen war köstlich und die Bedienung überaus freundlich und die Straße ruhig.", "cp1252"),
+        ("¡Qué rápido! El niño comió mañana.", "cp1252"),
+        ("Książka była bardzo dobra; świetna obsługa.", "cp1250"),
+        ("Отличный фильм; очень понравился. Ужасно скучно.", "cp1251"),
+    ],
+)
+def test_of_encodings_that_read_a_text_alike_the_usual_one_is_named_first(
+    tmp_path: Path, text: str, encoding: str
+) -> None:
+    pytest.importorskip("charset_normalizer", reason="needs the [tables] extra")
+    content = "text,label\n" + f"{text},a\n{text},b\n" * 2
+    warnings = load_bytes(tmp_path, "t.csv", content.encode(encoding)).warnings
+    assert f"give the encoding with --encoding, which may be {encoding}" in warnings[0]
+
+
 def test_a_header_that_is_not_utf8_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is this not UTF-8\? then give --encoding"):
         load_bytes(tmp_path, "t.csv", "标签,评论\n1,很好\n".encode("gb18030"))
