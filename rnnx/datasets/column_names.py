@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from rnnx.datasets.table_form import Columns
@@ -55,24 +56,43 @@ def find_columns(names: Sequence[str], columns: Columns, usual: Sequence[str] = 
     Returns:
         The columns; None if one of them is not there.
     """
-    text, label = _find(names, columns.text, "text"), _find(names, columns.label, "label")
-    is_text_guessed = is_label_guessed = False
-    if len(names) == 2 and label is None and columns.label is None and text is not None:
-        label, is_label_guessed = _other(names, text), True
-    elif len(names) == 2 and text is None and columns.text is None and label is not None:
-        text, is_text_guessed = _other(names, label), True
-    if text is None and columns.text is None:
-        text, is_text_guessed = _guess(names, _TEXT_NAMES, label), True
-    if label is None and columns.label is None:
-        label, is_label_guessed = _guess(names, usual, text), True
+    text, label = look_for_columns(names, columns, usual)
     if text is None or label is None or text == label:
         return None
-    return FoundColumns(text, label, is_text_guessed, is_label_guessed)
+    return FoundColumns(
+        text,
+        label,
+        is_text_guessed=columns.text is None and _find(names, None, "text") is None,
+        is_label_guessed=columns.label is None and _find(names, None, "label") is None,
+    )
+
+
+def look_for_columns(
+    names: Sequence[str], columns: Columns, usual: Sequence[str] = LABEL_NAMES
+) -> tuple[int | None, int | None]:
+    """Looks for the columns of the text and of the label as `find_columns` does; None for one that is not there."""
+    text, label = _find(names, columns.text, "text"), _find(names, columns.label, "label")
+    if len(names) == 2 and label is None and columns.label is None and text is not None:
+        label = _other(names, text)
+    elif len(names) == 2 and text is None and columns.text is None and label is not None:
+        text = _other(names, label)
+    if text is None and columns.text is None:
+        text = _guess(names, _TEXT_NAMES, label)
+    if label is None and columns.label is None:
+        label = _guess(names, usual, text)
+    return text, label
 
 
 def find_column(names: Sequence[str], name: str) -> int | None:
     """Finds the column that the user named, by its name or by its number from 1; None if it is not there."""
     return _find(names, name, name)
+
+
+def suggest_column(names: Sequence[str], name: str) -> str:
+    """The column that was meant by a name that no column has, as the end of a message; empty if none is like it."""
+    plain = {_plain(other): other for other in names}
+    close = get_close_matches(_plain(name), plain, n=1)
+    return f"; perhaps you mean {plain[close[0]]!r:.60}" if close else ""
 
 
 def add_columns(names: Sequence[str], more: Sequence[str]) -> list[str]:

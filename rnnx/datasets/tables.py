@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rnnx.datasets.column_names import FoundColumns, find_column, find_columns
+from rnnx.datasets.column_names import (
+    FoundColumns,
+    find_column,
+    find_columns,
+    look_for_columns,
+    suggest_column,
+)
 from rnnx.datasets.row_checks import BadRows, RowNumbers, SwallowedRows, count_rows
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
 from rnnx.datasets.table_form import Columns, Listener, Table, TableForm
@@ -178,7 +184,7 @@ def _require_column(file: TableFile, table: Table, column: str) -> int:
     found = find_column(names, column)
     if found is None:
         known = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
-        raise DataError(f"no column {column!r}; the columns are {known}", file.path)
+        raise DataError(f"no column {column!r}; the columns are {known}{suggest_column(names, column)}", file.path)
     return found
 
 
@@ -191,7 +197,9 @@ def _require_columns(
     wanted = columns if form.has_header else _columns_by_length(table, columns)
     found = find_columns(names, wanted, column_names(task))
     if found is None:
-        raise DataError(_missing(table, columns, form), file.path, 1)
+        raise DataError(
+            _missing(table, columns, form, look_for_columns(names, wanted, column_names(task))), file.path, 1
+        )
     for is_guessed, kind, i in (
         (found.is_text_guessed or wanted.text != columns.text, "text", found.text),
         (found.is_label_guessed or wanted.label != columns.label, "label", found.label),
@@ -243,27 +251,57 @@ def _note_form(file: TableFile, table: Table, listener: Listener) -> None:
         listener.on_note(f"{file.path}: {table.note}")
 
 
-def _missing(table: Table, columns: Columns, form: TableForm) -> str:
+def _missing(table: Table, columns: Columns, form: TableForm, places: tuple[int | None, int | None]) -> str:
+    """Says which column is missing, what columns there are, and which options may find it.
+
+    Args:
+        table: The table.
+        columns: What the user said.
+        form: How the table is written.
+        places: The columns of the text and of the label, so far as they were found.
+    """
     names = list(table.names or ())
     if not names and not table.sample:
         return "the file is empty: the columns are none"
-    wanted = [name or usual for name, usual in ((columns.text, "text"), (columns.label, "label"))]
-    missing = [name for name in wanted if name not in names] or wanted
+    if places[0] is not None and places[0] == places[1]:
+        return f"column {names[places[0]]!r:.60} cannot be both the text and the label; name another one"
+    wanted = zip(places, ((columns.text, "text"), (columns.label, "label")), strict=True)
+    missing = [name or usual for place, (name, usual) in wanted if place is None]
     found = ", ".join(f"{name!r:.60}" for name in names[:20]) or "none"
     what = f"no column {' and no column '.join(map(repr, missing))}; the columns are {found}"
     if any("\udc80" <= character <= "\udcff" for name in names for character in name):
         what += " (is this not UTF-8? then give --encoding)"
+    what += "".join(suggest_column(names, name) for name in missing if name in (columns.text, columns.label))
     if not form.has_header:
         return f"{what}; choose them by number with --text-column and --label-column"
     what += "; name yours with --text-column and --label-column"
     if _seems_headless(table):
-        what += (
-            "; there seems to be no header: if so, give --no-header, and the numbers of the columns, such as "
-            "--text-column 2 --label-column 1"
-        )
+        what += f"; there seems to be no header: if so, give --no-header{_numbers(table)}"
+    elif (marks := _marks(table)) and places[1] is None and columns.label is None:
+        what += f"; if columns with 0 and 1 are labels, give --label-columns {','.join(marks)}"
     elif len(names) == 1 and table.delimiter is not None:
         what += "; if they are separated by another character, give --delimiter"
     return what
+
+
+def _numbers(table: Table) -> str:
+    """The options for the columns of a table without a header; nothing for two columns, which need none."""
+    count = len(table.names or ())
+    cells = [[str(row[i]) for row in table.sample if len(row) > i] for i in range(count)]
+    if count < 3 or not all(cells):
+        return ""
+    text = max(range(count), key=lambda i: sum(map(len, cells[i])) / len(cells[i]))
+    label = min((i for i in range(count) if i != text), key=lambda i: len(set(cells[i])))
+    return f", and the numbers of the columns, perhaps --text-column {text + 1} --label-column {label + 1}"
+
+
+def _marks(table: Table) -> list[str]:
+    """The columns that hold nothing but 0 and 1, if there are several."""
+    columns = [
+        (name, {str(row[i]) for row in table.sample if len(row) > i}) for i, name in enumerate(table.names or ())
+    ]
+    marks = [name for name, cells in columns if cells == {"0", "1"}]
+    return marks if len(marks) > 1 and not any("," in name for name in marks) else []
 
 
 def _seems_headless(table: Table) -> bool:

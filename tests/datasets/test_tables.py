@@ -36,6 +36,54 @@ def test_columns_without_names_are_chosen_by_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            Columns("revew"),
+            "no column 'revew'; the columns are 'id', 'sentiment', 'review text'; perhaps you mean 'review",
+        ),
+        (Columns("9"), "no column '9'; the columns are 'id', 'sentiment', 'review text'; name yours"),
+        (
+            Columns(label="SENTIMNT"),
+            "no column 'SENTIMNT'; the columns are .*; perhaps you mean 'sentiment'; name yours",
+        ),
+        (
+            Columns("foo", "bar"),
+            "no column 'foo' and no column 'bar'; the columns are 'id', 'sentiment', 'review text'; name",
+        ),
+        (Columns("3", "3"), "column 'review text' cannot be both the text and the label; name another one"),
+    ],
+)
+def test_only_the_missing_column_is_named_and_the_one_like_it(tmp_path: Path, columns: Columns, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_bytes(tmp_path, "t.csv", "id,sentiment,review text\n1,pos,good\n2,neg,bad\n", columns)
+
+
+def test_the_options_that_are_proposed_read_a_table_without_a_header(tmp_path: Path) -> None:
+    rows = [
+        ("7", "a good film", "pos"),
+        ("8", "a bad film", "neg"),
+        ("9", "bad and long", "neg"),
+        ("10", "good", "pos"),
+    ]
+    content = "".join(f"{','.join(row)}\n" for row in rows)
+    with pytest.raises(DataError, match=r"--no-header, and the .*, perhaps --text-column 2 --label-column 3$"):
+        load_bytes(tmp_path, "t.csv", content)
+    loaded = load_bytes(tmp_path, "t.csv", content, Columns("2", "3"), NO_HEADER)
+    assert loaded.pairs == [(text, label) for _, text, label in rows]
+    with pytest.raises(DataError, match=r"if so, give --no-header$"):
+        load_bytes(tmp_path, "t.csv", "".join(f"{text},{label}\n" for _, text, label in rows))
+
+
+def test_columns_of_marks_are_proposed_as_labels(tmp_path: Path) -> None:
+    content = "text,joy,fear\na,1,0\nb,0,1\nc,1,1\nd,0,0\n"
+    with pytest.raises(DataError, match=r"if columns with 0 and 1 are labels, give --label-columns joy,fear$"):
+        load_bytes(tmp_path, "t.csv", content)
+    with pytest.raises(DataError, match=r"name yours with --text-column and --label-column$"):
+        load_bytes(tmp_path, "t.csv", content, Columns(label="kind"))
+
+
+@pytest.mark.parametrize(
     ("header", "notes"),
     [
         ("label,review", ["text column: review"]),
