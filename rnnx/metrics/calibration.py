@@ -89,7 +89,7 @@ def measure_calibration(
     distance[rows, expected] -= 1
     return Calibration(
         expected_calibration_error(bins),
-        float(-np.log(likelihood).mean()),
+        0.0 - float(np.log(likelihood).mean()),  # not -0.0, if all are 1
         float((distance**2).sum(axis=1).mean() / 2),
         bins,
     )

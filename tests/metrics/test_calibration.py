@@ -56,6 +56,12 @@ def test_likelihood_and_brier_score_are_those_of_scikit_learn(
         assert figures.brier_score == pytest.approx(of_labels[1])
 
 
+def test_certain_and_right_answers_have_no_negative_zero() -> None:
+    probs = np.eye(2)
+    figures = measure_calibration(probs, np.arange(2), np.arange(2))
+    assert f"{figures.negative_log_likelihood} {figures.brier_score}" == "0.0 0.0"
+
+
 def test_calibration_computed_by_hand() -> None:
     """Measures 0.9 right, 0.9 wrong and 0.6 right: bins (13/15, 14/15] and (8/15, 9/15]."""
     probs = np.array([[0.1, 0.9], [0.9, 0.1], [0.4, 0.6]])
