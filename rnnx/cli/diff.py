@@ -13,6 +13,7 @@ from rnnx.bundle.directory import MODEL_NAME
 from rnnx.cli import terminal
 from rnnx.cli.extras import import_stage
 from rnnx.cli.infer import DeviceName
+from rnnx.cli.infer_table import is_table_name
 from rnnx.cli.onnx_files import read_onnx_files
 from rnnx.cli.scratch import own_temporary_files
 from rnnx.errors import DataError, UsageError
@@ -109,10 +110,23 @@ def _open(model: str, device: DeviceName) -> Side:
 
 
 def _read_texts(path: Path) -> list[DiffInput]:
+    from rnnx.infer.text_files import split_lines
     from rnnx.proof.diff import DiffInput
 
     with nullcontext(open_stdin()) if str(path) == "-" else path.open("rb") as file:
         data = file.read(_MOST_TEXT_BYTES + 1)
     if len(data) > _MOST_TEXT_BYTES:
         raise DataError(f"more than {_MOST_TEXT_BYTES >> 20} MB of texts; give some of its lines", path)
-    return [DiffInput(f"line {i + 1}", line) for i, line in enumerate(data.removesuffix(b"\n").split(b"\n"))]
+    if is_table_name(str(path)):
+        terminal.warning(f"{path}: a table; each of its lines is one text, the header too")
+    inputs, has_warned = [], False
+    for item in split_lines(str(path), data):
+        if item.text is None:
+            raise DataError(str(item.error), path, item.line)
+        if item.error and not has_warned:
+            terminal.warning(f"{path}:{item.line}: {item.error}")
+            has_warned = True
+        inputs.append(DiffInput(f"line {item.line}", item.text))
+    if not inputs:
+        raise DataError("the file is empty; give one text per line", path)
+    return inputs

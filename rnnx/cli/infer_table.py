@@ -94,6 +94,14 @@ ANSWER_COLUMNS: dict[str, type[AnswerColumns]] = {
 }
 
 
+def is_table_name(file: str) -> bool:
+    """Whether a file has the name of a table, packed or not."""
+    name = file.lower()
+    for ending in PACKING_ENDINGS:
+        name = name.removesuffix(ending)
+    return name.endswith(TABLE_ENDINGS)
+
+
 def require_no_table(files: Sequence[str], *, has_labels: bool) -> None:
     """Refuses tables that would be read as one text each.
 
@@ -105,10 +113,7 @@ def require_no_table(files: Sequence[str], *, has_labels: bool) -> None:
         UsageError: Names the options that read it.
     """
     for file in files:
-        name = file.lower()
-        for ending in PACKING_ENDINGS:
-            name = name.removesuffix(ending)
-        if name.endswith(TABLE_ENDINGS):
+        if is_table_name(file):
             column = "--text-column to answer each row, or " if has_labels else ""
             raise UsageError(f"{file}: is a table, not one text; give {column}--lines to answer each line")
 

@@ -68,6 +68,16 @@ def read_lines(sources: Iterable[str], tokenizer: Tokenizer | None = None) -> It
             yield Item(source, None, None, reason(error))
 
 
+def split_lines(source: str, data: bytes) -> Iterator[Item]:
+    """Splits what is in memory into lines as `read_lines` does, each one text.
+
+    Args:
+        source: The file as the user named it.
+        data: Its content.
+    """
+    yield from _lines_of(source, io.BytesIO(data), None)
+
+
 def read_treebank(source: str) -> Iterator[Item]:
     """Reads each sentence of a CoNLL-U file, or of another one with a word per line; `Item.line` is where it begins."""
     from rnnx.datasets.tagged_files import read_sentences  # the readers of data sets are not needed for texts

@@ -73,6 +73,42 @@ def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, 
     assert "0 of 3 labels differ" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "error: {}: the file is empty; give one text per line\n"),
+        (
+            "good\nbad\n".encode("utf-16"),
+            "error: {}:1: not a text: a zero byte at offset 3 (a binary file, or UTF-16?)\n",
+        ),
+        (b"good\n%PDF-1.7\n", "error: {}:2: not a text: a PDF; this model reads texts: save it as plain text (.txt)\n"),
+    ],
+)
+def test_what_is_no_text_is_refused(
+    tiny_bundle: Path, tmp_path: Path, data: bytes, message: str, capsys: Capture
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(data)
+    assert run(["diff", str(tiny_bundle), str(tiny_bundle), "--texts", str(texts)]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", message.format(texts))
+
+
+def test_lines_are_read_as_infer_reads_them(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The byte order mark and the carriage returns of Windows are no part of a text."""
+    texts = tmp_path / "texts.csv"
+    texts.write_bytes(b"\xef\xbb\xbfa wonderful film\r\n\r\nawful \xff plot")
+    seen: list[bytes | None] = []
+    monkeypatch.setattr("rnnx.proof.diff.DiffInput", lambda name, text: seen.append(text) or DiffInput(name, text))
+    assert run(["diff", str(tiny_bundle), str(tiny_bundle), "--texts", str(texts)]) == 0
+    assert seen == [b"a wonderful film", b"", b"awful \xff plot"]
+    err = capsys.readouterr().err
+    assert f"warning: {texts}: a table; each of its lines is one text, the header too\n" in err
+    assert f"warning: {texts}:3: not UTF-8 at byte 6; read all the same, byte by byte\n" in err
+
+
 def test_labels_that_differ_give_their_own_exit_code(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "texts.txt").write_text("A flat film, and a weird one.\nA wonderful film.\n")
     assert run(["diff", "imdb", "imdb-article", "--texts", str(tmp_path / "texts.txt")]) == 3
