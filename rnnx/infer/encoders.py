@@ -202,11 +202,16 @@ class ArrayReader:
 def refuse_single_text(inputs: Any) -> Iterable[Any]:
     """Returns an iterable of texts as it is, but refuses one text, which would be read letter by letter.
 
+    A mapping and a table of pandas are refused too: iterated over, they give their keys and the names of their columns.
+
     Raises:
-        TypeError: If `inputs` is a text, or cannot be iterated over.
+        TypeError: If `inputs` is a text, a mapping or a table, or cannot be iterated over.
     """
     if isinstance(inputs, str | bytes):
         raise TypeError("predict takes an iterable of texts; put a single one into a list")
+    if isinstance(inputs, Mapping) or hasattr(inputs, "columns"):
+        kind = type(inputs).__name__
+        raise TypeError(f"predict takes an iterable of texts, not {kind}; give the list or the column that holds them")
     return require_iterable(inputs, "texts")  # type: ignore[no-any-return]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_a_single_text_is_an_error_that_says_what_to_give(model: str, stream_bun
     for text in ("text", b"text", ""):
         with pytest.raises((TypeError, DataError), match=r"put a single one into a list|not texts"):
             predictor.predict(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", ["imdb-article", "pos"])
+def test_keys_and_names_of_columns_are_not_taken_for_texts(model: str) -> None:
+    class DataFrame:
+        columns = ("text", "label")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.columns)
+
+    predictor = rnnx.load(model)
+    for inputs in ({"text": "a wonderful film"}, DataFrame()):
+        with pytest.raises(TypeError, match=rf"not {type(inputs).__name__}; give the list or the column that holds"):
+            predictor.predict(inputs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("model", ["imdb-article", "pos", "sensor", "ids"])
