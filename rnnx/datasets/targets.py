@@ -84,8 +84,8 @@ class OneLabel(Target[str]):
             return f"{SHOULD}, but there is no {missing}"
         # JSON: 0 and 1, true and false
         if not isinstance(text, str | bytes) or not isinstance(label, str | int):
-            hint = "; --task multilabel reads several labels" if isinstance(label, list) else ""
-            hint = "; --task regression predicts a number" if isinstance(label, float) else hint
+            hint = "; rnnx train --task multilabel reads several labels" if isinstance(label, list) else ""
+            hint = "; rnnx train --task regression predicts a number" if isinstance(label, float) else hint
             return f"{SHOULD}, not {text!r:.40}, {label!r:.40}{hint}"
         return None
 
@@ -99,11 +99,13 @@ class OneLabel(Target[str]):
         counts = Counter(label for _, label in rows)
         warn_of_labels(str(path), counts, listener)
         if counts and all(label.startswith("[") and label.endswith("]") for label in counts):
-            listener.on_warning(f"{path}: the labels look like lists; --task multilabel reads several labels per text")
+            listener.on_warning(
+                f"{path}: the labels look like lists; rnnx train --task multilabel reads several labels per text"
+            )
         elif len(counts) >= _MANY_NUMBERS and all(_is_number(label) for label in counts):
             listener.on_warning(
                 f"{path}: the labels are {len(counts):,} different numbers, and each is taken for a label of its own; "
-                "--task regression predicts a number, such as a rating"
+                "rnnx train --task regression predicts a number, such as a rating"
             )
         return Dataset.from_pairs(name, rows)
 

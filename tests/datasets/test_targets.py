@@ -147,7 +147,7 @@ def test_numbers_stay_labels_unless_the_user_says_otherwise(tmp_path: Path) -> N
 def test_labels_that_look_like_lists_are_a_warning(tmp_path: Path) -> None:
     data, said = load(tmp_path, "t.csv", "text,label\na,[0 1]\nb,[]\nc,[0 1]\nd,[]\n")
     assert isinstance(data, Dataset)
-    assert any("--task multilabel reads several labels" in line for line in said)
+    assert any("; rnnx train --task multilabel reads several labels" in line for line in said)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
