@@ -97,7 +97,8 @@ def open_source(model: str | Path, names: Names | None = None) -> Source:
         return _from_file(found, path, names or Names())
     if names is not None and names != Names():
         raise UsageError(
-            f"{model}: a run or a bundle has its own vocabulary and labels; to use others, export its .keras file"
+            f"{model}: a run or a bundle has its own vocabulary and labels; to use others, copy its {KERAS_NAME} "
+            "elsewhere, and export the copy"
         )
     directory = read_directory(find_directory(model))
     config = directory.config

@@ -218,4 +218,7 @@ def test_a_network_that_reads_numbers_takes_no_vocabulary(tmp_path: Path, vocabu
 
 def test_other_names_for_a_run_are_refused(tiny_run: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(["export", str(tiny_run), "--out", str(tmp_path / "out"), "--labels", "a,b"]) == 2
-    assert "a run or a bundle has its own vocabulary and labels" in capsys.readouterr().err
+    assert (
+        "vocabulary and labels; to use others, copy its model.keras elsewhere, and export the copy"
+        in capsys.readouterr().err
+    )
