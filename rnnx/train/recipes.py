@@ -9,6 +9,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import ClassVar, Literal, TypeVar
 
 import keras
@@ -324,5 +325,7 @@ def find_recipe(name: str | None, kind: ModelKind) -> Recipe:
     recipe = DEFAULT_RECIPES[kind] if name is None else RECIPES.get(name)
     if recipe is None or recipe.kind != kind:
         known = ", ".join(f"{known.name} (for {known.kind})" for known in RECIPES.values())
-        raise UsageError(f"no recipe {name!r} for {kind}; the recipes are {known}")
+        close = get_close_matches(str(name).lower(), RECIPES, n=1)
+        meant = f"; did you mean {close[0]}?" if close and recipe is None else ""
+        raise UsageError(f"no recipe {name!r} for {kind}; the recipes are {known}{meant}")
     return recipe

@@ -84,7 +84,7 @@ def test_a_recipe_is_found_by_its_name_or_by_the_kind_of_data(
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("artcle", "texts"), ("tagger", "texts"), ("series", "texts"), ("article", "sentences"), ("serie", "sequences")],
+    [("x", "texts"), ("tagger", "texts"), ("series", "texts"), ("article", "sentences"), ("own", "sequences")],
 )
 def test_a_recipe_that_does_not_fit_is_refused_with_those_that_exist(name: str, kind: ModelKind) -> None:
     with pytest.raises(UsageError) as caught:
@@ -93,6 +93,12 @@ def test_a_recipe_that_does_not_fit_is_refused_with_those_that_exist(name: str, 
         f"no recipe '{name}' for {kind}; the recipes are article (for texts), default (for texts), "
         "tagger (for sentences), series (for sequences)"
     )
+
+
+@pytest.mark.parametrize(("name", "kind", "meant"), [("artcle", "texts", "article"), ("serie", "sequences", "series")])
+def test_the_recipe_that_was_meant_is_proposed(name: str, kind: ModelKind, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"\(for sequences\); did you mean {meant}\?"):
+        find_recipe(name, kind)
 
 
 def test_every_recipe_is_registered_and_reads_as_its_kind_of_model_does() -> None:
