@@ -10,6 +10,8 @@ from rnnx.datasets.table_form import Listener
 from rnnx.datasets.tables import ENDINGS
 from rnnx.errors import DataError
 
+_SHOWN = 5
+
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 
 
@@ -44,15 +46,24 @@ def find_packed_table(archive: Path, listener: Listener) -> TableFile | None:
     Args:
         archive: The archive.
         listener: Takes the name of the table.
+
+    Raises:
+        DataError: If it has several tables and no text, so that it must be unpacked.
     """
     tables: list[PurePosixPath] = []
+    texts: list[PurePosixPath] = []
 
     def is_text(file: PurePosixPath) -> bool:
+        if file.suffix == ".txt":
+            texts.append(file)
         if file.parts[0] != "__MACOSX" and not file.name.startswith(".") and table_ending(file) in ENDINGS:
             tables.append(file)
         return file.suffix == ".txt" and len(file.parts) > 1
 
     if any(True for _ in read_archive(archive, is_text)) or len(tables) != 1:
+        if len(tables) > 1 and not texts:
+            names = ", ".join(sorted(str(file) for file in tables)[:_SHOWN]) + (", ..." if len(tables) > _SHOWN else "")
+            raise DataError(f"holds several tables ({names}); unpack it, and name one of them", archive)
         return None
     member = next(read_archive(archive, tables.__contains__))
     listener.on_note(f"{archive}: holds one table, {member[0]}")

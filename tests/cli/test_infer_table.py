@@ -64,7 +64,9 @@ def test_the_only_table_of_an_archive_is_answered(tmp_path: Path, reviews: Path,
     with zipfile.ZipFile(archive, "a") as file:
         file.write(reviews, "more.csv")
     assert run(["infer", str(archive), "--text-column", "text"]) == 1
-    assert "unpack it, and name the table" in capsys.readouterr().err
+    assert (
+        "holds several tables (data/reviews.csv, more.csv); unpack it, and name one of them" in capsys.readouterr().err
+    )
 
 
 def test_the_rows_of_a_long_table_keep_their_order(tmp_path: Path) -> None:
