@@ -6,6 +6,7 @@ bytes, as the tokenizer needs them. The test part is kept apart from the trainin
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
@@ -231,7 +232,10 @@ def _describe_missing(name: str) -> str:
         return f"no data set {name!r}: an address, not a file; download it, and name the file"
     if Path(name).suffix or len(Path(name).parts) > 1:
         return f"no data set {name!r}: there is no such file or folder here; check its name and its folder"
-    return f"no data set {name!r}: give imdb, or the path of a folder, an archive, {known_endings()}, .conllu or .npz"
+    if get_close_matches(name.lower(), ["imdb"], cutoff=0.7):
+        return f"no data set {name!r}; did you mean imdb?"
+    kinds = f"a folder, an archive, {known_endings()}, .conllu, .conll or .npz"
+    return f"no data set {name!r}: give imdb, or the path of {kinds}"
 
 
 def _find_file(name: str, ending: str, data_dir: Path | None) -> Path:

@@ -85,6 +85,10 @@ def _describe_unknown(file: TableFile) -> str:
     """Says that a file is none that can be read, and what to do."""
     if not file.head:
         return "the file is empty"
+    if file.head.startswith(b"\x93NUMPY"):
+        return (
+            "one array of NumPy; save the sequences and their labels in one file: numpy.savez('NAME.npz', x=..., y=...)"
+        )
     if what := name_document(file.head):
         return f"{what}, not a table; save it as .csv with a column for the texts and one for the labels"
     if file.path.suffix == ".txt":

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rnnx.datasets import Columns, load_dataset
@@ -98,8 +99,25 @@ def test_a_bad_table_names_file_line_and_remedy(tmp_path: Path, name: str, conte
 
 
 def test_an_unknown_data_set_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="no data set 'imbd'"):
+    with pytest.raises(UsageError, match=r"no data set 'imbd'; did you mean imdb\?"):
         load_dataset("imbd")
+    with pytest.raises(UsageError, match=r"no data set 'reviews': give imdb, or the path of .*, \.conll or \.npz"):
+        load_dataset("reviews")
+
+
+def test_one_array_of_numpy_is_answered_with_how_to_save_both(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 3, 1)))
+    with pytest.raises(DataError, match=r"one array of NumPy; .*: numpy\.savez\('NAME\.npz', x=\.\.\., y=\.\.\.\)"):
+        load_dataset(str(tmp_path / "x.npy"))
+
+
+def test_an_archive_of_several_tables_names_them(tmp_path: Path) -> None:
+    path = tmp_path / "both.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/test.csv", "text,label\nx,a\n")
+        archive.writestr("a/train.csv", "text,label\nx,a\n")
+    with pytest.raises(DataError, match=r"holds several tables \(a/test\.csv, a/train\.csv\); unpack it, and name one"):
+        load_dataset(str(path))
 
 
 def test_a_folder_without_texts_is_answered_with_the_expected_layout(tmp_path: Path) -> None:
