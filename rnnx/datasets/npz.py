@@ -208,12 +208,12 @@ def _read_targets(file: _File, key: str, task: SeriesTask, count: int) -> npt.ND
             row = np.argwhere(~np.isfinite(y))[0][0]
             raise file.refuse(key, f"entry {row} (from 0) is {y[row]}, not a label; leave that sequence out")
         if y.dtype.kind == "f":
-            raise file.refuse(key, "holds fractions, not labels; use --task regression to predict values")
+            raise file.refuse(key, "holds fractions, not labels; rnnx train --task regression predicts values")
         if y.dtype.kind not in "iubU" or y.ndim != 1:
             raise file.refuse(key, f"should be (count,) integers or strings, one label each, not {y.dtype} {y.shape}")
         return y
     if y.dtype.kind not in "iuf":
-        raise file.refuse(key, f"should hold numbers for --task regression, not {y.dtype}; leave --task out for labels")
+        raise file.refuse(key, f"should hold numbers, not {y.dtype}; for labels, train without --task regression")
     if y.ndim > 2 or not y.size:
         raise file.refuse(key, f"should be (count,) or (count, outputs), not {y.shape}")
     with np.errstate(over="ignore", invalid="ignore"):  # NumPy warns of a signalling NaN

@@ -103,7 +103,7 @@ def split_series(dataset: SeriesDataset, fraction: float, seed: int) -> tuple[Se
             shown = ", ".join(single[:_MOST_SHOWN]) + (", ..." if len(single) > _MOST_SHOWN else "")
             raise DataError(
                 f"{dataset.name}: there is a single sequence of {shown}; at least two are needed, because one is held "
-                "out (use --task regression if y holds values)"
+                "out (rnnx train --task regression, if y holds values)"
             )
         held_out = hold_out_by_label(series.targets.astype(np.int32), fraction, seed)
     elif len(series) < 2:

@@ -195,7 +195,7 @@ def test_arguments_that_do_not_fit_the_model_are_refused_with_one_line(
             2,
             "imdb: has one label for each text; the task regression needs a table",
         ),
-        (["train", data, "--task", "regression"], 1, "modes.npz: y: should hold numbers for --task regression"),
+        (["train", data, "--task", "regression"], 1, "modes.npz: y: should hold numbers, not "),
     ):
         assert run(arguments) == code
         err = capsys.readouterr().err

@@ -76,7 +76,7 @@ NAN = np.where(np.arange(24).reshape(4, 3, 2) == 9, np.nan, X)
         ({"x": 1e300 * X, "y": [0, 1, 0, 1]}, r"x: sequence 0, step 0, feature 1 \(from 0\) is inf"),
         ({"x": X, "y": [0, 1, 0]}, r"y: has shape \(3,\) for 4 sequences; it should have one entry for each"),
         ({"x": X, "y": 1}, r"y: has shape \(\) for 4 sequences"),
-        ({"x": X, "y": [0.0, 1, 0, 1]}, "y: holds fractions, not labels; use --task regression to predict values"),
+        ({"x": X, "y": [0.0, 1, 0, 1]}, "y: holds fractions, not labels; rnnx train --task regression predicts values"),
         ({"x": X, "y": [[0], [1], [0], [1]]}, r"y: should be \(count,\) integers or strings"),
         ({"x": X, "y": ["a", "b\n", "a", "b\n"]}, r"y: the label 'b\\n' is not printable"),
         (
@@ -102,7 +102,7 @@ def test_a_refusal_names_file_key_and_reason(tmp_path: Path, arrays: dict[str, A
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a", "b", "c", "d"], "y: should hold numbers for --task regression, not <U1"),
+        (["a", "b", "c", "d"], "y: should hold numbers, not <U1; for labels, train without --task regression"),
         ([0, 1, np.nan, 1], r"y: entry 2 \(from 0\) is not finite in float32: nan"),
         (np.tile(SIGNALLING, 4), r"y: entry 0 \(from 0\) is not finite in float32: nan"),
         (np.zeros((4, 1, 1)), r"y: should be \(count,\) or \(count, outputs\), not \(4, 1, 1\)"),
@@ -178,7 +178,7 @@ def test_a_split_keeps_the_proportions_of_the_labels(tmp_path: Path) -> None:
         (
             [1, 2, 3, 4],
             "classification",
-            r"a: there is a single sequence of 1, 2, 3, 4; .* \(use --task regression if y holds values\)",
+            r"a: there is a single sequence of 1, 2, 3, 4; .* \(rnnx train --task regression, if y holds values\)",
         ),
         ([1.0], "regression", "a: there is a single sequence; at least two are needed"),
     ],
