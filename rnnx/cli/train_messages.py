@@ -118,10 +118,12 @@ def _line(epoch: Epoch) -> str:
 
 def warn_of_no_learning(fitted: Fit, data: AnyDataset) -> None:
     """Warns if the network is no better than an answer that is always the same, and says what to try."""
-    advice = (
-        "check that the right columns are read, and try more data, --epochs, another --learning-rate, or "
-        "--class-weights balanced"
+    check = (
+        "check that row i of y belongs to row i of x"
+        if data.kind == "sequences"
+        else "check that the right columns are read"
     )
+    advice = f"{check}, and try more data, --epochs, another --learning-rate, or --class-weights balanced"
     if fitted.held_out is not None and fitted.held_out.is_no_better:
         label = data.labels[fitted.held_out.majority_id]
         terminal.warning(
