@@ -19,7 +19,7 @@ from rnnx.datasets.npz import NPZ_ENDING, read_npz
 from rnnx.datasets.ratings import RatingDataset, Ratings, split_ratings
 from rnnx.datasets.sentences import TaggedDataset, TaggedSentences, split_sentences
 from rnnx.datasets.series import Series, SeriesDataset, SeriesTask, split_series
-from rnnx.datasets.table_form import Columns, Listener, TableForm
+from rnnx.datasets.table_form import Columns, Listener, TableForm, warn_of_table_options
 from rnnx.datasets.tables import known_endings
 from rnnx.datasets.tagged_files import default_tag_column, is_tagged_file, load_tagged
 from rnnx.datasets.targets import TextDataset, TextTask, require_labelled
@@ -110,10 +110,12 @@ def load_any(
         case "texts":
             return load_texts(name, task, data_dir=data_dir, columns=columns, form=form, listener=listener)
         case "sentences":
+            warn_of_table_options(name, columns, form, listener or Listener())
             return load_sentences(name, data_dir=data_dir, columns=columns, listener=listener)
         case "sequences":
             if task == "multilabel":
                 raise UsageError(f"the task multilabel needs a table of texts, not {name}")
+            warn_of_table_options(name, columns, form, listener or Listener())
             return load_series(name, task or "classification", data_dir=data_dir)
         case kind:
             assert_never(kind)
@@ -175,6 +177,7 @@ def load_texts(
     if name == "imdb":
         if task not in (None, "classification"):
             raise UsageError(f"imdb: has one label for each text; the task {task} needs a table")
+        warn_of_table_options(name, columns, form, listener or Listener())
         return load_imdb(data_dir)
     _refuse_data_dir(name, data_dir)
     path = Path(name)

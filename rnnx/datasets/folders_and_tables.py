@@ -13,7 +13,7 @@ from rnnx.datasets.column_files import COLUMN_ENDINGS
 from rnnx.datasets.label_folders import read_folder, read_packed_folder
 from rnnx.datasets.packed_tables import ARCHIVE_ENDINGS, find_packed_table, is_archive
 from rnnx.datasets.table_files import PACKINGS, TableFile, report_damage
-from rnnx.datasets.table_form import Columns, Listener, TableForm
+from rnnx.datasets.table_form import Columns, Listener, TableForm, warn_of_table_options
 from rnnx.datasets.tables import ENDINGS, known_endings, read_table
 from rnnx.datasets.targets import TextDataset, TextTask
 from rnnx.errors import DataError, UsageError
@@ -47,6 +47,7 @@ def read_dataset(
     with report_damage(path):
         if path.is_dir():
             _require_labels_for(path, task)
+            warn_of_table_options(str(path), columns, form, listener)
             data = read_folder(path, name, listener)
         elif not is_archive(path):
             data = _read_table(TableFile(path), name, columns, form, listener, task)
@@ -54,6 +55,7 @@ def read_dataset(
             data = _read_table(table, name, columns, form, listener, task)
         else:
             _require_labels_for(path, task)
+            warn_of_table_options(str(path), columns, form, listener)
             data = read_packed_folder(path, name, listener)
     return data
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 
@@ -61,6 +61,21 @@ class Listener:
 
     on_note: Callable[[str], None] = _ignore
     on_warning: Callable[[str], None] = _ignore
+
+
+def warn_of_table_options(name: str, columns: Columns | None, form: TableForm | None, listener: Listener) -> None:
+    """Warns if the user says something about columns or cells of a data set that is no table.
+
+    Args:
+        name: The data set, as the user named it.
+        columns: What the user said about the columns; that of the tags is not looked at.
+        form: What the user said about how a table is written.
+        listener: Takes the warning.
+    """
+    if replace(columns or Columns(), tag=None) != Columns() or form not in (None, TableForm()):
+        listener.on_warning(
+            f"{name}: is no table, so the options for tables are ignored (--text-column, --delimiter and the like)"
+        )
 
 
 class TableRow(NamedTuple):
