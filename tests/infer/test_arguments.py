@@ -81,9 +81,10 @@ def test_keys_and_names_of_columns_are_not_taken_for_texts(model: str) -> None:
             return iter(self.columns)
 
     predictor = rnnx.load(model)
-    for inputs in ({"text": "a wonderful film"}, DataFrame()):
+    tables: tuple[Any, ...] = ({"text": "a wonderful film"}, DataFrame())
+    for inputs in tables:
         with pytest.raises(TypeError, match=rf"not {type(inputs).__name__}; give the list or the column that holds"):
-            predictor.predict(inputs)  # type: ignore[arg-type]
+            predictor.predict(inputs)
 
 
 @pytest.mark.parametrize("model", ["imdb-article", "pos", "sensor", "ids"])

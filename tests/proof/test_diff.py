@@ -101,7 +101,12 @@ def test_lines_are_read_as_infer_reads_them(
     texts = tmp_path / "texts.csv"
     texts.write_bytes(b"\xef\xbb\xbfa wonderful film\r\n\r\nawful \xff plot")
     seen: list[bytes | None] = []
-    monkeypatch.setattr("rnnx.proof.diff.DiffInput", lambda name, text: seen.append(text) or DiffInput(name, text))
+
+    def note(name: str, text: bytes) -> DiffInput:
+        seen.append(text)
+        return DiffInput(name, text)
+
+    monkeypatch.setattr("rnnx.proof.diff.DiffInput", note)
     assert run(["diff", str(tiny_bundle), str(tiny_bundle), "--texts", str(texts)]) == 0
     assert seen == [b"a wonderful film", b"", b"awful \xff plot"]
     err = capsys.readouterr().err
