@@ -16,6 +16,7 @@ from rnnx.datasets.films import read_films
 from rnnx.datasets.table_files import table_ending
 from rnnx.datasets.table_form import Listener
 from rnnx.datasets.table_formats import READERS
+from rnnx.datasets.text_file_checks import TextFileCheck
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
@@ -67,14 +68,17 @@ def _read(path: Path, name: str, read: Read, listener: Listener) -> Dataset:
 
     parts: dict[str, list[_Labelled]] = {part: [] for part in (*_PARTS, UNLABELLED)}
     urls: dict[str, bytes] = {}
+    check = TextFileCheck()
     for file, data in read(is_wanted):
         if _is_url_list(file):
             urls[file.stem.removeprefix("urls_")] = data
             continue
+        check.add(file, data)
         part = UNLABELLED if file.parts[-2] == UNLABELLED else file.parts[-3]
         parts[part].append((file, data.removeprefix(BYTE_ORDER_MARK), file.parts[-2]))
     if not parts["train"]:
         return _read_other_layout(path, name, read, others, listener)
+    check.report(path, listener)
     # Sorted by path, because the order of the files in a folder or an archive is arbitrary.
     train, test, unlabelled = (sorted(part) for part in parts.values())
     dataset = Dataset.from_pairs(name, *([(data, label) for _, data, label in part] for part in (train, test)))
@@ -96,13 +100,16 @@ def _read_other_layout(path: Path, name: str, read: Read, files: list[PurePosixP
     layout = _choose_layout(path, files)
     root, wanted = layout.root, frozenset(layout.files)
     pairs: dict[str, list[tuple[bytes, str]]] = {part: [] for part in _PARTS}
+    check = TextFileCheck()
     for file, data in sorted(read(wanted.__contains__)):
+        check.add(file, data)
         content = data.removeprefix(BYTE_ORDER_MARK)
         if layout.is_line_by_line:
             part = file.parts[root] if file.parts[root] in _PARTS else "train"
             pairs[part] += [(line.strip(), file.stem) for line in content.split(b"\n") if line.strip()]
         else:
             pairs["train"].append((content, file.parts[-2]))
+    check.report(path, listener)
     what = "one file per label, a text per line" if layout.is_line_by_line else "one folder per label"
     left_out = [file.name for file in sorted(set(files) - wanted)]
     shown = ", ".join(left_out[:_SHOWN]) + (", ..." if len(left_out) > _SHOWN else "")

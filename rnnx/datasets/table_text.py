@@ -149,13 +149,13 @@ class TextCheck:
             return
         rows = f"{self._count:,} rows hold" if self._count > 1 else "1 row holds"
         first = f"the first in {self._place} {self._first}"
-        likely = _likely_encodings(bytes(self._sample)) if self._encoding is None else []
+        likely = likely_encodings(bytes(self._sample)) if self._encoding is None else []
         names = f", which may be {' or '.join(likely)}" if likely else ""
         what = f"{rows} text that is not valid {self._encoding or 'UTF-8'}, {first}"
         listener.on_warning(f"{name}: {what}; give the encoding with --encoding{names}")
 
 
-def _likely_encodings(data: bytes) -> list[str]:
+def likely_encodings(data: bytes) -> list[str]:
     """Up to three encodings that the bytes may have; none without charset-normalizer."""
     with suppress(ImportError):
         from charset_normalizer import from_bytes

@@ -62,3 +62,26 @@ def test_a_folder_with_a_single_label_is_refused(tmp_path: Path, files: dict[str
 def test_a_folder_of_tables_names_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no train/<label>/.*; or name one of its tables: test\.csv, train\.csv\.gz"):
         load(write(tmp_path / "d", {"train.csv.gz": "", "test.csv": "", "README.md": ""}))
+
+
+@pytest.mark.parametrize("layout", ["folders", "files", "train"])
+def test_files_that_are_empty_or_not_utf8_are_a_warning(tmp_path: Path, layout: str) -> None:
+    files = {
+        "neg/1.txt": "Das war übel",
+        "neg/2.txt": "",
+        "pos/1.txt": "Das Essen war köstlich und schön",
+        "pos/2.txt": "x",
+    }
+    if layout == "files":
+        files = {name.replace("/", ""): content for name, content in files.items()}
+    elif layout == "train":
+        files = {f"train/{name}": content for name, content in files.items()}
+    path = write(tmp_path / "reviews", files)
+    for name, content in files.items():
+        (path / name).write_bytes(content.encode("cp1252"))
+    warnings = load(path).warnings
+    first, empty, second, _ = files
+    assert warnings[0] == f"{path}: 1 file without text ({empty})"
+    assert warnings[1].startswith(f"{path}: 2 files not in UTF-8 ({first}, {second}), read byte by byte; convert")
+    (path / first).write_bytes("übel".encode("utf-16-le"))
+    assert f"2 files not in UTF-8 ({first}, {second})" in load(path).warnings[1]
