@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import assert_never
 
 from rnnx.bundle.config import CONFIG_NAME
-from rnnx.bundle.directory import GOLDEN_NAME, MODEL_NAME, STREAM_NAME, TEXT_NAME, Directory, read_directory
+from rnnx.bundle.directory import (
+    GOLDEN_NAME,
+    MODEL_NAME,
+    SAMPLES_NAME,
+    STREAM_NAME,
+    TEXT_NAME,
+    Directory,
+    read_directory,
+)
 from rnnx.bundle.find_model import SAMPLES_PATH, find_directory
 from rnnx.bundle.hub_repository import add_hub_files
 from rnnx.bundle.kits import add_stream, add_tagger
@@ -280,6 +288,8 @@ def _require_stream(target: str, directory: Directory) -> None:
 
 
 def _require_files(directory: Directory, *names: str) -> None:
+    if SAMPLES_NAME in directory.config.files:
+        raise ModelError(f"{directory.path}: this is a training run; rnnx export makes a bundle of it")
     if missing := [name for name in names if name not in directory.files]:
         raise ModelError(f"{directory.path}: {missing[0]} is missing: not exported, or by an old rnnx; export it again")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnx.bundle import embed
-from rnnx.bundle.directory import read_directory
+from rnnx.bundle.directory import SAMPLES_NAME, read_directory, write_directory
 from rnnx.bundle.embed import languages, read_snippet, targets, targets_of, write_project
 from rnnx.bundle.find_model import SAMPLES_PATH, shipped_names
 from rnnx.bundle.kits import TEXTS_PATH, add_tagger
@@ -51,6 +51,15 @@ def test_a_project_holds_sample_model_and_vectors(target: str, tiny_bundle: Path
     for name in ("model.text.onnx", "golden.json"):
         assert (tmp_path / "project" / name).read_bytes() == (tiny_bundle / name).read_bytes()
     assert not list(tmp_path.glob(".project*"))
+
+
+@pytest.mark.parametrize("target", ["node", "triton", "huggingface"])
+def test_a_training_run_is_said_to_be_one(target: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    config = read_directory(tiny_bundle).config
+    write_directory(tmp_path / "run", config, {SAMPLES_NAME: b"[]", "model.keras": b""})
+    with pytest.raises(ModelError, match="this is a training run; rnnx export makes a bundle of it"):
+        write_project(target, tmp_path / "run", tmp_path / "project")
+    assert not (tmp_path / "project").exists()
 
 
 def test_the_config_of_a_project_has_what_it_needs_and_no_hashes_of_other_files(
