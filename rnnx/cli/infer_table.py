@@ -126,8 +126,10 @@ def require_one_table(files: Sequence[str]) -> Path:
     """
     from rnnx.infer.input_items import STDIN
 
-    if len(files) != 1 or files[0] == STDIN:
-        raise UsageError("--text-column reads one table: give one FILE, and not -")
+    if len(files) > 1:
+        raise UsageError("--text-column reads one table: give one FILE, or --out FOLDER for the answers to all")
+    if files[0] == STDIN:
+        raise UsageError("--text-column reads a table from a file, not from -: write stdin to a file first")
     return Path(files[0])
 
 

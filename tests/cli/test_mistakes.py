@@ -85,6 +85,11 @@ def test_a_wrong_number_is_one_line_that_names_the_option(value: str, capsys: py
             "there is no folder new; make it, or choose",
         ),
         (["infer", "single.csv", "--text-column", "1", "--out", "net"], "net: is not a folder; choose another --out"),
+        (
+            ["infer", "single.csv", "ratings.jsonl", "--text-column", "1"],
+            "give one FILE, or --out FOLDER for the answers",
+        ),
+        (["infer", "-", "--text-column", "1"], "reads a table from a file, not from -: write stdin to a file first"),
         (["diff", "imdb", "imdb", "--plot", "net.pt/a.png"], "net.pt is not a folder, so nothing can be written in it"),
         (["infer", "page.pdf"], "not a text: a PDF; this model reads texts: save it as plain text (.txt)"),
         (["infer", "A fine film."], "if it is a text itself, send it to stdin: echo TEXT | rnnx infer -"),
