@@ -228,7 +228,7 @@ def _no_text_error(what: str) -> str:
 
 def zero_error(at: int) -> str:
     """Why a text with a zero byte at an offset in bytes has no answer."""
-    return f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?)"
+    return f"not a text: a zero byte at offset {at} (a binary file, or UTF-16?); save it as UTF-8"
 
 
 def _utf8_warning(at: int) -> str:

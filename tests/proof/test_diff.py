@@ -79,7 +79,7 @@ def test_the_forms_are_compared_text_by_text(tiny_bundle: Path, tmp_path: Path, 
         (b"", "error: {}: the file is empty; give one text per line\n"),
         (
             "good\nbad\n".encode("utf-16"),
-            "error: {}:1: not a text: a zero byte at offset 3 (a binary file, or UTF-16?)\n",
+            "error: {}:1: not a text: a zero byte at offset 3 (a binary file, or UTF-16?); save it as UTF-8\n",
         ),
         (b"good\n%PDF-1.7\n", "error: {}:2: not a text: a PDF; this model reads texts: save it as plain text (.txt)\n"),
     ],

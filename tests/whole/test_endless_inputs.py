@@ -64,7 +64,7 @@ def test_a_text_is_not_read_on_after_its_first_zero_byte(monkeypatch: pytest.Mon
     with Path(ENDLESS).open("rb") as endless:
         monkeypatch.setattr(text_files_module, "open_stdin", lambda: endless)
         (item,) = read_files(["-"])
-    assert item.error == "not a text: a zero byte at offset 0 (a binary file, or UTF-16?)"
+    assert item.error == "not a text: a zero byte at offset 0 (a binary file, or UTF-16?); save it as UTF-8"
 
 
 def test_the_lines_after_a_long_bad_one_are_still_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
