@@ -16,7 +16,7 @@ from rnnx.datasets.films import read_films
 from rnnx.datasets.table_files import table_ending
 from rnnx.datasets.table_form import Listener
 from rnnx.datasets.table_formats import READERS
-from rnnx.datasets.text_file_checks import TextFileCheck
+from rnnx.datasets.text_file_checks import TextFileCheck, is_text_name
 from rnnx.datasets.texts import Dataset
 from rnnx.errors import DataError, ModelError
 from rnnx.files.read import read_file
@@ -62,7 +62,7 @@ def _read(path: Path, name: str, read: Read, listener: Listener) -> Dataset:
     def is_wanted(file: PurePosixPath) -> bool:
         if wanted := _is_wanted(file):
             return wanted
-        if file.suffix == ".txt":
+        if is_text_name(file):
             others.append(file)
         return False
 
@@ -144,7 +144,7 @@ def _choose_layout(path: Path, files: list[PurePosixPath]) -> _Layout:
 
 def _is_wanted(file: PurePosixPath) -> bool:
     """Whether a file is a text (labelled, or an unlabelled one of the training part) or a url list."""
-    is_text = file.suffix == ".txt" and len(file.parts) >= 3 and file.parts[-3] in _PARTS
+    is_text = is_text_name(file) and len(file.parts) >= 3 and file.parts[-3] in _PARTS
     return (is_text and (file.parts[-3:-1] != ("test", UNLABELLED))) or _is_url_list(file)
 
 
@@ -153,10 +153,10 @@ def _is_url_list(file: PurePosixPath) -> bool:
 
 
 def _walk_folder(folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for pattern in ("*/*.txt", "*/*/*.txt", "*.txt"):
+    for pattern in ("*/*", "*/*/*", "*"):
         for file in folder.glob(pattern):
             relative = PurePosixPath(file.relative_to(folder).as_posix())
-            if is_wanted(relative):
+            if is_text_name(relative) and is_wanted(relative):
                 yield relative, _read_text(file)
 
 

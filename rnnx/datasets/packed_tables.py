@@ -8,6 +8,7 @@ from rnnx.datasets.archives import read_archive
 from rnnx.datasets.table_files import TableFile, report_damage, table_ending
 from rnnx.datasets.table_form import Listener
 from rnnx.datasets.tables import ENDINGS
+from rnnx.datasets.text_file_checks import is_text_name
 from rnnx.errors import DataError
 
 _SHOWN = 5
@@ -54,11 +55,11 @@ def find_packed_table(archive: Path, listener: Listener) -> TableFile | None:
     texts: list[PurePosixPath] = []
 
     def is_text(file: PurePosixPath) -> bool:
-        if file.suffix == ".txt":
+        if is_text_name(file):
             texts.append(file)
         if file.parts[0] != "__MACOSX" and not file.name.startswith(".") and table_ending(file) in ENDINGS:
             tables.append(file)
-        return file.suffix == ".txt" and len(file.parts) > 1
+        return is_text_name(file) and len(file.parts) > 1
 
     if any(True for _ in read_archive(archive, is_text)) or len(tables) != 1:
         if len(tables) > 1 and not texts:

@@ -42,6 +42,11 @@ class TextFileCheck:
             )
 
 
+def is_text_name(file: PurePosixPath) -> bool:
+    """Whether a file of a folder or an archive is a text by its ending, in capitals or not."""
+    return file.suffix.lower() == ".txt"
+
+
 def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()

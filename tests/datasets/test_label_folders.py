@@ -85,3 +85,14 @@ def test_files_that_are_empty_or_not_utf8_are_a_warning(tmp_path: Path, layout: 
     assert warnings[1].startswith(f"{path}: 2 files not in UTF-8 ({first}, {second}), read byte by byte; convert")
     (path / first).write_bytes("übel".encode("utf-16-le"))
     assert f"2 files not in UTF-8 ({first}, {second})" in load(path).warnings[1]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_an_ending_may_be_in_capitals(tmp_path: Path, layout: str, form: str) -> None:
+    names = list(LAYOUTS[layout])
+    files = {name.replace(".txt", ".TXT") if i % 2 else name: LAYOUTS[layout][name] for i, name in enumerate(names)}
+    path = write(tmp_path / "reviews", files)
+    if form == "zip":
+        path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "reviews"))
+    assert load(path).pairs == ROWS
