@@ -16,11 +16,13 @@ def quiet_tensorflow() -> Iterator[None]:
 
     After an unexpected exception, the log is printed.
     """
+    import logging
     import tempfile
     import warnings
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.simplefilter("ignore")  # Keras prints warnings of several lines that users cannot act on
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and TensorFlow those of functions traced again
     sys.stderr.flush()
     python_stderr, terminal_fd = sys.stderr, os.dup(2)
     with tempfile.TemporaryFile() as log, os.fdopen(os.dup(2), "w", errors="backslashreplace") as stream:
