@@ -7,7 +7,7 @@ themselves when they are made; `rnnx.strict_json` reads and writes them. Imports
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
@@ -40,6 +40,21 @@ def require_printable(labels: Sequence[str]) -> None:
             raise ValueError(f"labels should be printable; {label!r:.60} contains control characters")
         if not 1 <= len(label) <= _MAX_LABEL_CHARACTERS:
             raise ValueError(f"labels should have 1 to {_MAX_LABEL_CHARACTERS} characters, not {len(label)}")
+
+
+def describe_bad_label(labels: Iterable[str]) -> str | None:
+    """Says for a user what is wrong with the first label that `require_printable` refuses; None if there is none."""
+    for label in labels:
+        if not label:
+            return "a label is empty; name it"
+        if not label.isprintable():
+            return f"the label {label!r:.60} is not printable text; rename it"
+        if len(label) > _MAX_LABEL_CHARACTERS:
+            return (
+                f"the label that begins with {label[:20]!r} has {len(label):,} characters, and at most "
+                f"{_MAX_LABEL_CHARACTERS:,} are allowed; check that it is the label and not the text, or shorten it"
+            )
+    return None
 
 
 # The rules that find the tokens of a text. The name has the version of Unicode, since a newer table is another rule.

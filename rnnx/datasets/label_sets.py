@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelKind
+from rnnx.bundle.config import ModelKind, describe_bad_label
 from rnnx.datasets.hold_out import hold_out, hold_out_shares
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -60,8 +60,8 @@ class LabelSetDataset(Parts[LabelSets]):
         labels = tuple(sorted({label for _, given in train for label in given}))
         if not labels:
             raise DataError(f"{name}: no text of the training part has a label")
-        if strange := [label for label in labels if not label.isprintable()]:
-            raise DataError(f"{name}: the label {strange[0]!r} is not printable text; rename it")
+        if what := describe_bad_label(labels):
+            raise DataError(f"{name}: {what}")
         ids = {label: i for i, label in enumerate(labels)}
         has_label = np.zeros((len(train), len(labels)), np.bool_)
         for row, (_, given) in enumerate(train):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnx.bundle.config import describe_bad_label
 from rnnx.datasets.archives import require_no_bomb, require_regular
 from rnnx.datasets.folders_and_tables import short_name
 from rnnx.datasets.npy import FileArray, PythonObjectsError, open_array
@@ -230,8 +231,8 @@ def _to_ids(
     """The sorted labels (numbers by size, strings by name), and the label ids of `y` and `y_test`."""
     values, ids = np.unique(y, return_inverse=True)
     labels = tuple(str(value) for value in values)
-    if strange := [label for label in labels if not label or not label.isprintable()]:
-        raise file.refuse("y", f"the label {strange[0]!r} is not printable text; rename it")
+    if what := describe_bad_label(labels):
+        raise file.refuse("y", what)
     if y_test is None:
         return labels, ids.astype(np.int32), None
     by_label = {label: i for i, label in enumerate(labels)}

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelKind
+from rnnx.bundle.config import ModelKind, describe_bad_label
 from rnnx.datasets.hold_out import hold_out
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -77,12 +77,14 @@ class TaggedDataset(Parts[TaggedSentences]):
         """Builds a data set from its parts; an empty part counts as missing.
 
         Raises:
-            DataError: If there is no sentence to train on.
+            DataError: If there is no sentence to train on, or a tag cannot be a label.
         """
         parts = [list(part) for part in (train, validation, test)]
         if not parts[0]:
             raise DataError(f"{name}: no tagged sentence in the training part")
         labels = tuple(sorted({tag for part in parts for sentence in part for tag in sentence.tags}))
+        if what := describe_bad_label(labels):
+            raise DataError(f"{name}: {what}")
         ids = {label: i for i, label in enumerate(labels)}
         encoded, *others = (_with_ids(part, ids) for part in parts)
         validating, testing = (part if len(part) else None for part in others)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnx.bundle.config import ModelKind
+from rnnx.bundle.config import ModelKind, describe_bad_label
 from rnnx.datasets.hold_out import hold_out_by_label, hold_out_groups
 from rnnx.datasets.parts import Parts
 from rnnx.errors import DataError
@@ -74,8 +74,8 @@ class Dataset(Parts[Examples]):
         labels = tuple(sorted({label for _, label in train}))
         if not labels:
             raise DataError(f"{name}: no labelled text in the training part")
-        if strange := [label for label in labels if not label.isprintable()]:
-            raise DataError(f"{name}: the label {strange[0]!r} is not printable text; rename it")
+        if what := describe_bad_label(labels):
+            raise DataError(f"{name}: {what}")
         if strange := sorted({label for _, label in test} - set(labels)):
             raise DataError(f"{name}: the test part has labels that the training part lacks: {', '.join(strange)}")
         ids = {label: i for i, label in enumerate(labels)}

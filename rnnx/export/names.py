@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnx.bundle.config import TaskKind, TextRuleName, TokenizerConfig
+from rnnx.bundle.config import TaskKind, TextRuleName, TokenizerConfig, describe_bad_label
 from rnnx.errors import ModelError, UsageError
 from rnnx.reference import Network
 from rnnx.reference.shapes import least_time, output_shapes
@@ -89,6 +89,8 @@ def name_labels(task: TaskKind, units: int, names: Names) -> tuple[str, ...]:
         return tuple(str(i) for i in range(count))
     if unprintable := [label for label in names.labels if not label or not label.isprintable()]:
         raise ModelError(f"labels: {unprintable[0]!r:.60} is empty or cannot be printed")
+    if what := describe_bad_label(names.labels):
+        raise ModelError(f"labels: {what}")
     if len(names.labels) != count or len(set(names.labels)) != count:
         outputs = "one sigmoid, so two labels" if units == 1 else f"{units} outputs"
         different = len(set(names.labels))
