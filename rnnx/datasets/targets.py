@@ -189,7 +189,8 @@ class Number(Target[float]):
             # A bool is an int for Python. pyarrow gives a Decimal, which float takes.
             number = float("" if isinstance(cell, bool) else cell)  # type: ignore[arg-type]
         except (TypeError, ValueError):
-            raise ValueError(f"there should be a number, not {cell!r:.40}") from None
+            hint = "; write it with a point" if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", str(cell)) else ""
+            raise ValueError(f"there should be a number, not {cell!r:.40}{hint}") from None
         if not math.isfinite(number):
             raise ValueError(f"there should be a finite number, not {cell!r:.40}")
         return number

@@ -177,3 +177,11 @@ def test_a_split_of_two_texts_has_one_in_each_part() -> None:
     assert list(map(len, split_label_sets(examples, 0.1, 0))) == [1, 1]
     ratings = RatingDataset.from_pairs("r", [(b"a", 1.0), (b"b", 2.0)])
     assert list(map(len, split_ratings(ratings.train, 0.1, 0))) == [1, 1]
+
+
+def test_a_decimal_comma_is_answered_with_what_to_write(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    for stars, message in (("4,5", "not '4,5'; write it with a point; "), ("good", "not 'good'; 2 of 2 rows")):
+        table.write_text(f"text;stars\na;{stars}\nb;x\n", encoding="utf-8")
+        with pytest.raises(DataError, match=f"there should be a number, {message}"):
+            load_any(str(table), "regression")
