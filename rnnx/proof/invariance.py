@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rnnx.proof.report import InvarianceReport
 from rnnx.reference import Array, NamedArrays, Network
+from rnnx.reference.shapes import name_times
 from rnnx.rounding.decisions import Decisions
 
 Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]  # by output name
@@ -48,16 +49,19 @@ def compare_ways(
     allowed = {name: decision.bounds for name, decision in bounds.items()}
     reports = [compare_answers(runtime, way, whole, other, allowed) for way, other in ways.items()]
     if network.masks_zero:
-        reports += _compare_padding(runtime, run, batch, whole, allowed)
+        reports += _compare_padding(runtime, network, run, batch, whole, allowed)
     return reports
 
 
 def _compare_padding(
-    runtime: str, run: Ask, batch: NamedArrays, whole: Answers, allowed: Mapping[str, Array]
+    runtime: str, network: Network, run: Ask, batch: NamedArrays, whole: Answers, allowed: Mapping[str, Array]
 ) -> list[InvarianceReport]:
     """Adds and removes padding; of an output over the time, the values at words are compared."""
-    words = [_words(row) for row in _counting(batch)]
-    alone = [run({name: values[i][kept][None] for name, values in batch.items()}) for i, kept in enumerate(words)]
+    words = _words_by_name(network, batch, whole)
+    alone = [
+        run({name: values[i][words[name][i]][None] for name, values in batch.items()})
+        for i in range(len(_first(batch)))
+    ]
     in_front, at_end = run(_padded(batch, _PADDING, 0)), run(_padded(batch, 0, _PADDING))
     # The time of an output that grows with the input is that of the input. A decoder's output has a time of its own.
     timed = {name for name, values in whole.items() if values.shape != in_front[name].shape}
@@ -70,6 +74,20 @@ def _compare_padding(
     }
     expected, bounds = _at_words(whole, timed, words, 0), _at_words(allowed, timed, words, 0)
     return [compare_answers(runtime, way, expected, other, bounds) for way, other in ways.items()]
+
+
+def _words_by_name(network: Network, batch: NamedArrays, answers: Answers) -> dict[str, list[npt.NDArray[np.intp]]]:
+    """Returns the positions of each row that are not padding, for each input, and for each output over the time.
+
+    Inputs whose times may differ, as those of an encoder and its decoder, have padding of their own.
+    """
+    times = name_times(network) if len(network.inputs) > 1 else {}
+    time_of = {name: times.get(name, "time") for name in (*batch, *answers)}
+    words = {
+        time: [_words(row) for row in _counting({name: batch[name] for name in batch if time_of[name] == time})]
+        for time in dict.fromkeys(time_of[name] for name in batch)
+    }
+    return {name: words[time] for name, time in time_of.items()}
 
 
 def compare_forms(answers: Mapping[str, Answers], bounds: Mapping[str, Decisions]) -> list[InvarianceReport]:
@@ -133,11 +151,11 @@ def _padded(batch: NamedArrays, before: int, after: int) -> NamedArrays:
 
 
 def _at_words(
-    answers: NamedArrays, timed: Set[str], words: Sequence[npt.NDArray[np.intp]], start: int
+    answers: NamedArrays, timed: Set[str], words: Mapping[str, Sequence[npt.NDArray[np.intp]]], start: int
 ) -> dict[str, npt.NDArray[Any]]:
     """Selects the values at words from outputs over the time, one row after the other; keeps other outputs."""
     return {
-        name: np.concatenate([row[kept + start] for row, kept in zip(values, words, strict=True)])
+        name: np.concatenate([row[kept + start] for row, kept in zip(values, words[name], strict=True)])
         if name in timed
         else values
         for name, values in answers.items()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnx.proof.invariance import Answers, Ask, compare_answers, compare_forms, compare_ways
-from rnnx.reference import Dense, Embedding, NamedArrays, Network, Node, SimpleRNN
+from rnnx.reference import Attention, Dense, Embedding, Input, NamedArrays, Network, Node, SimpleRNN
 from rnnx.rounding.decisions import decide
 
 RNG = np.random.default_rng(0)
@@ -122,3 +122,38 @@ def test_an_output_over_time_is_compared_at_words_only() -> None:
         decide(tagger, IDS),
     )
     assert not any(report.passed for report in wrong if "padding" in report.way)
+
+
+def test_an_encoder_and_its_decoder_have_padding_of_their_own() -> None:
+    """A query that is padding reads all keys, so that its value is compared nowhere."""
+    inputs = (Input("source", "ids", (None,), 9), Input("target", "ids", (None,), 9))
+    given = {"source": IDS, "target": np.array([[0, 0, 0, 0, 7], [0, 1, 2, 3, 8], [0, 0, 0, 3, 2]], np.int32)}
+    tables, head = [draw(9, 4), draw(9, 4)], Dense(draw(4, 2), draw(2), "linear")
+    encoder = SimpleRNN(draw(4, 4), draw(4, 4), draw(4), "tanh", return_sequences=True)
+
+    def make(*, mask_zero: bool) -> Network:
+        nodes = [
+            Node("words", Embedding(tables[0], mask_zero=mask_zero), ("source",)),
+            Node("keys", encoder, ("words",)),
+            Node("queries", Embedding(tables[1], mask_zero=True), ("target",)),
+            Node("attention", Attention(1.0, masking="replace"), ("queries", "keys")),
+            Node("values", head, ("attention",)),
+        ]
+        return Network(nodes, inputs, {"values": "values"})
+
+    right, wrong = make(mask_zero=True), make(mask_zero=False)
+    assert right.masks_zero
+
+    def failing(network: Network) -> set[str]:
+        def run(given: NamedArrays) -> Answers:
+            return {name: values.astype(np.float32) for name, values in network.answers(given).items()}
+
+        reports = compare_ways("file", right, run, given, decide(right, given))
+        return {report.way for report in reports if not report.passed}
+
+    assert failing(right) == set()
+    assert failing(wrong) == {
+        "each row without its padding",
+        "more padding in front",
+        "more padding at the end",
+    }
