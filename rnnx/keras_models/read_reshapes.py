@@ -69,7 +69,14 @@ def read_shape(layer: Any, shape: OpenShape, output_shape: OpenShape) -> referen
     """
     before, after = tuple(shape[1:]), tuple(output_shape[1:])
     if None not in before:
-        return reference.Reshape(tuple(int(size or 0) for size in after))
+        sizes = tuple(int(size or 0) for size in after)
+        if None not in after and prod(size or 0 for size in before) != prod(sizes):
+            raise refusal(
+                layer,
+                f"changes the number of rows: those of {before} become rows of {after}; keep the batch, and use a "
+                "TimeDistributed of the layers after it",
+            )
+        return reference.Reshape(sizes)
     positions, *features = before
     rest = [size for size in after[1:] if size is not None]
     is_per_position = positions is None and None not in features and after[:1] == (None,)
