@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rnnx.reference.dependence import positions_of, reads_from_end
 from rnnx.reference.layer import Layer
 from rnnx.reference.network import Network
+from rnnx.reference.pooling import LastPosition
 from rnnx.reference.recurrent import Recurrent
 from rnnx.reference.tensor import NamedArrays
 
@@ -119,6 +120,8 @@ def streaming_problem(layer: Layer, *, is_timed: bool) -> str | None:
         return "reads the sequence from its end, which a stream does not have" if reads_from_end(layer) else None
     if positions_of(layer) == "each" or not is_timed:
         return None  # the output at a position follows from the inputs at that position
+    if isinstance(layer, LastPosition):
+        return None  # the state after the chunk, as a layer that returns only its last state gives
     return "looks at other positions than its own, and a stream has only those of its chunk"
 
 
@@ -126,7 +129,9 @@ def with_time(network: Network) -> set[str]:
     """Returns the names of the inputs and nodes whose values have a time axis, in a network that can be streamed."""
     names = {network_input.name for network_input in network.inputs if None in network_input.shape}
     for node in network.nodes:
-        is_last = isinstance(node.layer, Recurrent) and not node.layer.return_sequences
+        is_last = isinstance(node.layer, LastPosition) or (
+            isinstance(node.layer, Recurrent) and not node.layer.return_sequences
+        )
         if not is_last and names & set(node.inputs):
             names.add(node.name)
     return names

@@ -41,6 +41,14 @@ SEQUENCES = {"return_sequences": True}
 IDS = np.array(
     [[0, 0, 3, 4, 5, 6], [3, 4, 5, 0, 0, 0], [3, 0, 0, 4, 11, 0], [7, 8, 9, 10, 11, 1], [0, 0, 0, 0, 0, 0]], np.int32
 )
+
+
+def with_last_state(*, mask_zero: bool) -> keras.Model:
+    ids = keras.Input((None,), dtype="int32")
+    states, last = layers.GRU(4, return_state=True, **SEQUENCES)(layers.Embedding(12, 3, mask_zero=mask_zero)(ids))
+    return keras.Model(ids, layers.Concatenate()([layers.LSTM(2)(states), layers.Dense(3)(last)]))
+
+
 NETWORKS: dict[str, Callable[[bool], keras.Model]] = {
     "last state": lambda m: build(layers.SimpleRNN(4), layers.Dense(1, "sigmoid"), mask_zero=m),
     "every position": lambda m: build(layers.SimpleRNN(4, **SEQUENCES), layers.Dense(3, "softmax"), mask_zero=m),
@@ -50,6 +58,7 @@ NETWORKS: dict[str, Callable[[bool], keras.Model]] = {
     "zero outputs": lambda m: build(layers.LSTM(4, zero_output_for_mask=True, **SEQUENCES), mask_zero=m),
     "reset before": lambda m: build(layers.GRU(4, reset_after=False, **SEQUENCES), mask_zero=m),
     "softsign": lambda m: build(layers.SimpleRNN(4, activation="softsign"), mask_zero=m),
+    "all states and the last": lambda m: with_last_state(mask_zero=m),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnx.reference import Concatenate, Dense, Embedding, NamedArrays, Network, Node, SimpleRNN
+from rnnx.reference import Concatenate, Dense, Embedding, LastPosition, NamedArrays, Network, Node, SimpleRNN
 from rnnx.reference.streaming import CarriedState, by_layer, from_zero, in_chunks, with_time
 
 STATE = CarriedState("sum", "h_in", "h_out", 1)
@@ -46,6 +46,7 @@ def test_with_time_names_the_nodes_with_a_time_axis() -> None:
             Node("lower", rnn(return_sequences=True), ("table",)),
             Node("both", Concatenate(), ("table", "lower")),
             Node("last", rnn(return_sequences=False), ("lower",)),
+            Node("state", LastPosition(), ("lower",)),
             Node("head", Dense(np.ones((2, 1)), np.ones(1), "sigmoid"), ("last",)),
         ]
     )
