@@ -30,7 +30,8 @@ def read_softmax(layer: Any, inputs: tuple[str, ...]) -> reference.Layer:
     if 0 in axes:
         raise refusal(layer, f"works along axis {layer.axis}; only the other axes than the batch are supported")
     if any(len(mask.shape) < len(x.shape) for mask in masks) or len(inputs) < 1 + len(masks):
-        raise refusal(layer, "would use the mask of positions as a mask of features; use Activation('softmax') instead")
+        same = "Activation('softmax')" if axes == (len(x.shape) - 1,) else f"keras.ops.softmax(x, axis={layer.axis})"
+        raise refusal(layer, f"would use the mask of positions as a mask of features; use {same} instead")
     if not all(map(is_exact, masks)):
         raise refusal(layer, "has a mask of computed numbers, where rounding could decide; only inputs may decide")
     if not masks and _has_constant_mask(layer):

@@ -33,7 +33,11 @@ def images(x: Any) -> Any:
         (lambda x: layers.Reshape((-1, 2), name="p")(rnn()(x)), "mixes positions of a variable time with features"),
         (lambda x: layers.Conv1D(2, 1, data_format="channels_first", name="p")(square(x)), "has data_format='channels"),
         (lambda x: layers.MaxPooling1D(1, data_format="channels_first", name="p")(square(x)), "has data_format='chan"),
-        (lambda x: layers.Softmax(name="p")(rnn()(x)), "use the mask of positions as a mask of features"),
+        (
+            lambda x: layers.Softmax(name="p")(rnn()(x)),
+            "use the mask of positions as a mask of features; use Activation('softmax') instead",
+        ),
+        (lambda x: layers.Softmax(axis=1, name="p")(rnn()(x)), "use keras.ops.softmax(x, axis=1) instead"),
         (lambda x: layers.Softmax(axis=(0, 2), name="p")(square(x)), "along axis (0, 2); only the other axes"),
         (
             lambda x: layers.Softmax(name="p")(square(x), mask=np.ones((1, 4, 4), bool)),
