@@ -141,10 +141,15 @@ def _check_model(config: Any) -> None:
     """Refuses a model that is a class of the user's."""
     name = config.get("class_name") if isinstance(config, dict) else None
     if isinstance(name, str) and name not in ("Sequential", "Functional", "Model"):
-        raise ModelError(
-            f"the model is of the class {name!s:.60}, whose code is not in the file; build the same layers as a "
-            "keras.Sequential or a keras.Model(inputs, outputs), copy the weights with set_weights, and save that"
+        inner = config.get("config")
+        remedy = (
+            "build the same layers as a keras.Sequential or a keras.Model(inputs, outputs), copy the weights with "
+            "set_weights, and save that"
         )
+        if isinstance(inner, dict) and "layers" in inner:
+            # It was made as a functional model or a Sequential is, and has its own class for its training, say.
+            remedy = "unless it has a call of its own, save keras.Model(model.inputs, model.outputs)"
+        raise ModelError(f"the model is of the class {name!s:.60}, whose code is not in the file; {remedy}")
 
 
 def _check_classes(value: Any, layer: str) -> None:

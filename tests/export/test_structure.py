@@ -281,6 +281,10 @@ class Own(keras.Model):  # type: ignore[misc]  # keras ships no types
         return self.rnn(x)
 
 
+class OwnTraining(keras.Model):  # type: ignore[misc]  # keras ships no types
+    """A functional model with a step of training of its own."""
+
+
 def test_what_cannot_be_rebuilt_is_refused_with_the_reason_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"layer fresh \(GRU\) starts anew with each call, but lstm is stateful"):
         open_source(save(half_stateful, tmp_path)[1])
@@ -295,6 +299,13 @@ def test_what_cannot_be_rebuilt_is_refused_with_the_reason_and_the_remedy(tmp_pa
     with pytest.raises(
         ModelError,
         match=r"own\.keras: the model is of the class Own, whose code .* keras\.Model\(inputs, outputs",
+    ):
+        open_source(path)
+    path = tmp_path / "trained.keras"
+    inputs = keras.Input((None, 3))
+    OwnTraining(inputs, layers.LSTM(3)(inputs)).save(path)
+    with pytest.raises(
+        ModelError, match=r"OwnTraining, .* call of its own, save keras\.Model\(model\.inputs, model\.out"
     ):
         open_source(path)
     path = tmp_path / "unbuilt.keras"
