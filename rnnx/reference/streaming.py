@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnx.reference.dependence import positions_of, reads_from_end
+from rnnx.reference.items import GetItem, Selection
 from rnnx.reference.layer import Layer
 from rnnx.reference.network import Network
 from rnnx.reference.pooling import LastPosition
@@ -120,7 +121,7 @@ def streaming_problem(layer: Layer, *, is_timed: bool) -> str | None:
         return "reads the sequence from its end, which a stream does not have" if reads_from_end(layer) else None
     if positions_of(layer) == "each" or not is_timed:
         return None  # the output at a position follows from the inputs at that position
-    if isinstance(layer, LastPosition):
+    if _takes_last(layer):
         return None  # the state after the chunk, as a layer that returns only its last state gives
     return "looks at other positions than its own, and a stream has only those of its chunk"
 
@@ -129,12 +130,16 @@ def with_time(network: Network) -> set[str]:
     """Returns the names of the inputs and nodes whose values have a time axis, in a network that can be streamed."""
     names = {network_input.name for network_input in network.inputs if None in network_input.shape}
     for node in network.nodes:
-        is_last = isinstance(node.layer, LastPosition) or (
-            isinstance(node.layer, Recurrent) and not node.layer.return_sequences
-        )
+        is_last = _takes_last(node.layer) or (isinstance(node.layer, Recurrent) and not node.layer.return_sequences)
         if not is_last and names & set(node.inputs):
             names.add(node.name)
     return names
+
+
+def _takes_last(layer: Layer) -> bool:
+    """Says whether a layer takes the last position, as `x[:, -1]` does."""
+    first = layer.selections[:1] if isinstance(layer, GetItem) else ()
+    return isinstance(layer, LastPosition) or first == (Selection("index", -1),)
 
 
 def _batch(given: NamedArrays) -> int:

@@ -43,6 +43,12 @@ IDS = np.array(
 )
 
 
+def with_last_position(*, mask_zero: bool) -> keras.Model:
+    ids = keras.Input((None,), dtype="int32")
+    states = layers.LSTM(4, **SEQUENCES)(layers.Embedding(12, 3, mask_zero=mask_zero)(ids))
+    return keras.Model(ids, layers.Dense(2)(states[:, -1]))
+
+
 def with_last_state(*, mask_zero: bool) -> keras.Model:
     ids = keras.Input((None,), dtype="int32")
     states, last = layers.GRU(4, return_state=True, **SEQUENCES)(layers.Embedding(12, 3, mask_zero=mask_zero)(ids))
@@ -58,6 +64,7 @@ NETWORKS: dict[str, Callable[[bool], keras.Model]] = {
     "zero outputs": lambda m: build(layers.LSTM(4, zero_output_for_mask=True, **SEQUENCES), mask_zero=m),
     "reset before": lambda m: build(layers.GRU(4, reset_after=False, **SEQUENCES), mask_zero=m),
     "softsign": lambda m: build(layers.SimpleRNN(4, activation="softsign"), mask_zero=m),
+    "the last position": lambda m: with_last_position(mask_zero=m),
     "all states and the last": lambda m: with_last_state(mask_zero=m),
 }
 
