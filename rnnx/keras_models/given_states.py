@@ -1,9 +1,9 @@
-"""Makes the states of a stateful model inputs and outputs of its plain form, if a layer of it reads backwards.
+"""Makes the states of a stateful model inputs and outputs of its plain form, if it cannot be a stream.
 
 A stateful model that reads forward computes the same over a sequence in one call as in several, so it is exported as a
 stream. A layer that reads backwards does not: in each call it begins at the end of that call, from the state that the
-call before left. So the plain form computes one call: it is given all states, and puts out those after it. Imports
-Keras.
+call before left. Nor does a layer that needs calls of a fixed length, such as a Flatten. So the plain form computes one
+call: it is given all states, and puts out those after it. Imports Keras.
 """
 
 from __future__ import annotations

@@ -90,6 +90,8 @@ def make_plain(model: keras.Model) -> PlainModel:
         plain = _rebuild(model, function, inputs, names, is_open=bool(stateful))
     except ModelError:
         names = before
+        if stateful and not any(map(has_cells, stateful)):
+            return _with_given_states(model, function, inputs, names, policy)
         plain = _rebuild(model, function, inputs, names, is_open=False)
     outputs = names.of_outputs(output_names(function))
     notes = [*names.changes, *_notes_of(policy)]
@@ -101,7 +103,7 @@ def make_plain(model: keras.Model) -> PlainModel:
 def _with_given_states(
     model: keras.Model, function: Any, inputs: Sequence[tuple[str, Any]], names: PlainNames, policy: str
 ) -> PlainModel:
-    """Rebuilds a stateful model that reads backwards; see `rnnx.keras_models.given_states`.
+    """Rebuilds a stateful model that reads backwards, or calls of a fixed length; see `given_states`.
 
     Args:
         model: The saved model.
@@ -117,8 +119,11 @@ def _with_given_states(
         raise refusal(missing[0], "is stateful where rnnx cannot give it its states; call it in the model itself")
     outputs = names.of_outputs(iter([*output_names(function), *(state.output for state in given.states)]))
     told = ", ".join(state.input for state in given.states)
+    reading = (
+        "reads backwards within a call" if any(half.go_backwards for half in halves) else "needs calls of its length"
+    )
     note = (
-        "the model keeps its states from call to call, and reads backwards within a call; a file computes one call: it "
+        f"the model keeps its states from call to call, and {reading}; a file computes one call: it "
         f"takes the states in as {told}, zeros at the beginning, and puts out those after the call"
     )
     notes = (*names.changes, *_notes_of(policy), note)

@@ -1,4 +1,4 @@
-"""Tests stateful models that read backwards: their states are inputs and outputs of a file that computes one call."""
+"""Tests stateful models that are no streams: their states are inputs and outputs of a file that computes one call."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def a_fixed_time() -> keras.Model:
     return keras.Model(x, [first, layers.Dense(2)(second)])
 
 
+def flattened() -> keras.Model:
+    """Returns a model that reads forward, in calls of a fixed length."""
+    lower = layers.LSTM(2, return_sequences=True, stateful=True, name="lower")
+    return keras.Sequential([keras.Input(batch_shape=(2, 3, 3)), lower, layers.Flatten(), layers.Dense(2)])
+
+
 def images_backwards() -> keras.Model:
     x = keras.Input(batch_shape=(2, 3, 4, 1), name="x")
     images = layers.ConvLSTM1D(2, 3, stateful=True, go_backwards=True, name="images")(x)
@@ -48,6 +54,7 @@ def images_backwards() -> keras.Model:
 
 
 STATES = {
+    flattened: ("lower_h", "lower_c"),
     images_backwards: ("images_h", "images_c"),
     both_directions: ("both_forward_h", "both_forward_c", "both_backward_h", "both_backward_c", "upper_h"),
     a_fixed_time: ("a_b_forward_h", "a_b_backward_h"),
