@@ -137,6 +137,21 @@ def require_allowed_classes(config: Any) -> None:
     _check_classes(config, "")
 
 
+def is_own_part(setting: str, value: Any) -> bool:
+    """Whether a setting of a layer is an initializer, a regularizer or a constraint of the user's.
+
+    Args:
+        setting: The name of the setting.
+        value: Its value in the config.
+    """
+    if not (setting.endswith(("_initializer", "_regularizer", "_constraint")) and isinstance(value, dict)):
+        return False
+    module, class_name, registered = (value.get(key) for key in ("module", "class_name", "registered_name"))
+    is_of_keras = module is None or (isinstance(module, str) and _PARTS.fullmatch(module))
+    is_named = registered in (None, class_name) and ">" not in str(class_name)
+    return class_name in ("function", "__lambda__") or not (is_of_keras and is_named)
+
+
 def _check_model(config: Any) -> None:
     """Refuses a model that is a class of the user's."""
     name = config.get("class_name") if isinstance(config, dict) else None
@@ -191,7 +206,7 @@ def _check_class(value: dict[str, Any], layer: str) -> None:
     if class_name == "function":
         raise ModelError(
             f"{where}its function {value.get('config')!s:.60} is not one of Keras, and its code is not in the file; "
-            "use an activation of Keras, and save the model again"
+            "set the activation of the layer to one of keras.activations, and save the model again"
         )
     if _QUANTIZED.match(f"{module}.{class_name}"):
         raise ModelError(f"{where}it is quantized; export the model as it was before model.quantize()")

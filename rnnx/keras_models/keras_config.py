@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from rnnx.errors import ModelError
-from rnnx.keras_models.allowed_classes import require_allowed_classes
+from rnnx.keras_models.allowed_classes import is_own_part, require_allowed_classes
 from rnnx.keras_models.keras_2 import is_keras_2, to_keras_3
 from rnnx.keras_models.model_parts import CONFIG
 from rnnx.strict_json import parse_json
@@ -58,6 +58,7 @@ def read_config(text: bytes | str, version: str | None) -> dict[str, Any]:
     _check_depth(config)
     if is_keras_2(version) or _lacks_modules(config):
         config = to_keras_3(config, version)
+    config = _without_own_parts(config)
     require_allowed_classes(config)
     _check_is_built(config)
     cleaned: dict[str, Any] = _without_compilation(config)
@@ -109,6 +110,15 @@ def _check_is_built(config: Any) -> None:
             "the Sequential was saved before it knew the shape of its input; put keras.Input((None, features)), or "
             'keras.Input((None,), dtype="int32") for ids, in front of its layers, and save it again'
         )
+
+
+def _without_own_parts(value: Any) -> Any:
+    """Returns a config without initializers, regularizers and constraints of the user's; only training needs them."""
+    if isinstance(value, list):
+        return [_without_own_parts(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_own_parts(item) for key, item in value.items() if not is_own_part(key, item)}
 
 
 def _without_compilation(value: Any) -> Any:

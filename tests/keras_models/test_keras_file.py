@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[Members], None], str]] = {
     ),
     "a function": (
         with_setting("activation", {"module": "builtins", "class_name": "function", "config": "eval"}),
-        "layer 'rnn': its function eval is not one of Keras, and its code is not in the file",
+        "layer 'rnn': its function eval is not one of Keras, .* set the activation of the layer to one of keras",
     ),
     "a class of the user's": (
         with_layer(module="mine", class_name="Layer", config={"name": "own"}, registered_name="mine>Layer"),
@@ -241,6 +241,27 @@ def test_a_custom_loss_is_dropped(saved: bytes) -> None:
     assert [layer.name for layer in model.layers] == ["rnn", "probs"]
     original = h5py.File(io.BytesIO(members(saved)["model.weights.h5"]))["layers/simple_rnn/cell/vars/0"][()]
     np.testing.assert_array_equal(model.layers[0].get_weights()[0], original)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"module": None, "class_name": "Own", "config": {}, "registered_name": "mine>Own"},
+        {"module": "mine", "class_name": "Own", "config": {}, "registered_name": "Own"},
+        {"module": "builtins", "class_name": "function", "config": "own", "registered_name": "function"},
+        {"class_name": "__lambda__", "config": {"value": "code"}},
+    ],
+)
+def test_an_initializer_regularizer_and_constraint_of_the_user_is_dropped(own: dict[str, Any], saved: bytes) -> None:
+    """They are code that only training needs."""
+    content = members(saved)
+    for name in ("recurrent_initializer", "kernel_regularizer", "bias_constraint"):
+        with_setting(name, own)(content)
+    model = load_keras(packed(content), "m.keras")
+    expected = load_keras(saved, "m.keras")
+    for before, after in zip(expected.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert model.layers[0].cell.kernel_regularizer is None
 
 
 def test_an_old_keras_is_refused(saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
