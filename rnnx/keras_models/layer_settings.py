@@ -82,7 +82,14 @@ def read_activation(layer: Any, role: Literal["activation", "recurrent_activatio
     Raises:
         ModelError: If the activation is not supported.
     """
-    name = activation_name(getattr(layer, role))
+    function = getattr(layer, role)
+    if isinstance(function, keras.Layer):
+        raise refusal(
+            layer,
+            f"has a {type(function).__name__} layer as its {role.replace('_', ' ')}; set it to one of "
+            "keras.activations, and save the model again",
+        )
+    name = activation_name(function)
     if name not in _ACTIVATIONS:
         reason = _NO_ACTIVATIONS.get(name) if isinstance(name, str) else None
         why = f", which {reason}" if reason else f"; supported are {', '.join(_ACTIVATIONS)}"

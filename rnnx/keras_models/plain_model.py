@@ -25,6 +25,7 @@ from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.folding import Fold, Unfold, is_per_position
 from rnnx.keras_models.given_states import GivenState, GivenStates, is_stateful, returning_states
 from rnnx.keras_models.layer_settings import refusal
+from rnnx.keras_models.plain_activations import call_with_activation, has_activation_layer
 from rnnx.keras_models.plain_cells import call_with_layers, has_cells
 from rnnx.keras_models.plain_names import PlainNames, clean_name, has_usual_inputs, input_names, is_scope, output_names
 from rnnx.keras_models.plain_operations import call_replaced, is_replaced
@@ -168,6 +169,7 @@ def _is_unusual(name: str, function: Any, every: Sequence[Any]) -> bool:
     return (
         any(isinstance(operation, keras.Model | layers.SpectralNormalization) for operation in operations)
         or any(map(is_folded, operations))
+        or any(map(has_activation_layer, operations))
         or any(map(is_replaced, operations))
         or len({id(operation) for operation in operations}) < len(operations)
         or any(getattr(layer, "unroll", False) or has_cells(layer) for layer in every)
@@ -246,6 +248,9 @@ def _run(
             outputs = call_with_layers(operation, args, kwargs, partial(names.of_layer, prefix))
         elif is_replaced(operation):
             outputs = [call_replaced(operation, [*args, *kwargs.values()], partial(names.of_layer, prefix))]
+        elif has_activation_layer(operation):
+            copied = _copy_layer(operation, names.of_layer(prefix, operation.name), _with_linear)
+            outputs = [call_with_activation(operation, args, kwargs, copied, partial(names.of_layer, prefix))]
         elif isinstance(operation, layers.Layer):
             # A SpectralNormalization changes the weights of its layer in training only.
             layer = operation.layer if type(operation) is layers.SpectralNormalization else operation
@@ -343,6 +348,10 @@ def _copy_layer(layer: Any, name: str, change: Callable[[Any], Any] = lambda con
     if not type(layer).__module__.startswith("keras."):
         raise refusal(layer, "is of an unsupported class")
     return type(layer).from_config({**change(_plain_config(layer.get_config())), "name": name})
+
+
+def _with_linear(config: Any) -> Any:
+    return {**config, "activation": "linear"}
 
 
 def _plain_config(value: Any) -> Any:

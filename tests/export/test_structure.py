@@ -77,6 +77,16 @@ def odd_names() -> keras.Model:
     return keras.Model([left, right], layers.Dense(1, name="out: °C")(joined), name="my model")
 
 
+def activation_layers() -> keras.Model:
+    words = ids("x")
+    x = layers.Embedding(9, 4, mask_zero=True)(words)
+    x = layers.Dense(4, activation=layers.LeakyReLU(0.1))(x)
+    x = layers.LSTM(4, return_sequences=True)(x)
+    x = layers.Conv1D(4, 3, padding="same", activation=layers.ReLU(max_value=0.1, negative_slope=0.5))(x)
+    x = layers.Activation(layers.ELU(0.7))(x)
+    return keras.Model(words, layers.Dense(2, activation=layers.LeakyReLU())(layers.GRU(3)(x)))
+
+
 def backward_only() -> keras.Model:
     x = numbers()
     both = layers.Bidirectional(layers.LSTM(4, return_sequences=True), merge_mode=None)
@@ -106,7 +116,7 @@ def unrolled() -> keras.Model:
 
 BUILDS: tuple[Build, ...] = (
     nested, siamese, shared_in_a_row, dictionaries, odd_names, backward_only, states_only, fixed_batch,
-    sequential_of_sequentials, unrolled,
+    sequential_of_sequentials, unrolled, activation_layers,
 )  # fmt: skip
 
 

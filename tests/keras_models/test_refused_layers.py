@@ -47,6 +47,10 @@ def images(x: Any) -> Any:
             lambda x: layers.Softmax(name="p")(square(x), mask=square(x)),
             "has a mask of computed numbers, where rounding could decide",
         ),
+        (
+            lambda x: layers.LSTM(2, activation=layers.LeakyReLU(), name="p")(rnn()(x)),
+            "has a LeakyReLU layer as its activation; set it to one of keras.activations",
+        ),
         (lambda x: layers.Masking(name="p")(rnn()(x)), "masks a computed value"),
         (lambda x: layers.TimeDistributed(layers.Softmax(), name="p")(rnn()(x)), "wraps a Softmax"),
         (lambda x: layers.Dense(2, activation="hard_shrink", name="p")(rnn()(x)), "which jumps; only a layer"),
