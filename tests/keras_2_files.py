@@ -68,6 +68,22 @@ def states() -> Any:
     return tf_keras.Model([x, y], layers.Dense(2)(decoded))
 
 
+def translator() -> Any:
+    """An encoder and decoders, all with a mask, which Keras 3 gives no layer with first states."""
+    x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
+    _, h, c = layers.LSTM(4, return_state=True)(layers.Embedding(30, 4, mask_zero=True)(x))
+    words = layers.Dropout(0.1)(layers.Embedding(30, 4, mask_zero=True)(y))
+    decoded = layers.LSTM(4, return_sequences=True)(words, initial_state=[h, c])
+    both = layers.Bidirectional(layers.GRU(4, return_sequences=True))(decoded, initial_state=[h, c])
+    return tf_keras.Model([x, y], layers.TimeDistributed(layers.Dense(3, activation="softmax"))(both))
+
+
+def translator_in_a_model() -> Any:
+    """The same in a model. It is refused."""
+    x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
+    return tf_keras.Model([x, y], layers.Dense(2)(translator()([x, y])))
+
+
 def nested() -> Any:
     """A model in a model, and a layer that is called twice."""
     x, y = layers.Input((5, 3), name="a"), layers.Input((5, 3), name="b")
@@ -96,7 +112,18 @@ def masks() -> Any:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    function.__name__: function for function in (sequential, functional, branches, states, nested, operations, masks)
+    function.__name__: function
+    for function in (
+        sequential,
+        functional,
+        branches,
+        states,
+        translator,
+        translator_in_a_model,
+        nested,
+        operations,
+        masks,
+    )
 }
 
 

@@ -27,7 +27,9 @@ def convert_call(class_name: str, node: list[Any]) -> Config:
     arguments = {key: value for entry in node if len(entry) == 4 for key, value in dict(entry[3] or {}).items()}
     kwargs = {key: _tensors(value) for key, value in arguments.items()}
     if class_name in ("RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM2D") and len(tensors) > 1:
-        # Keras 2 appends the initial states to the inputs.
+        # Keras 2 appends the initial states to the inputs, and a Bidirectional then says that it has no constants.
+        if kwargs.get("constants", ()) is None:
+            del kwargs["constants"]
         kwargs["initial_state"], tensors = (tensors[1:] if len(tensors) > 2 else tensors[1]), tensors[:1]
     return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}
 

@@ -100,6 +100,7 @@ def _load(parts: ModelParts, name: str) -> keras.Model:
             model = _load_packed(parts) if parts.group is None else _load_by_name(parts)
         if parts.is_of_keras_2:
             _require_order(parts, model)
+            model = _with_masks(model)
             _require_masks(model)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
@@ -197,6 +198,41 @@ def _models(config: Any, model: keras.Model) -> Iterator[tuple[Any, keras.Model]
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _models(entries[layer.name], layer)
+
+
+def _with_masks(model: keras.Model) -> keras.Model:
+    """Returns a model whose layers with first states heed the mask of their input, as in Keras 2; Keras 3 drops it."""
+    every = [layer for layer in model._flatten_layers(include_self=False) if _drops_mask(layer)]
+    if not every:
+        return model
+    if inner := [layer for layer in every if layer not in model.layers]:
+        raise ModelError(
+            f"layer {inner[0].name} ({type(inner[0]).__name__}), in a model within the model, is given first states "
+            "and a masked input, of which Keras 2 heeds the mask and Keras 3 does not; build the model in Keras 3 "
+            "without the inner model, and copy the weights"
+        )
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if layer.name in names and kwargs.get("mask") is None:
+            kwargs["mask"] = getattr(args[0], "_keras_mask", None)
+        return layer(*args, **kwargs)
+
+    names = {layer.name for layer in every}
+    cloned = keras.models.clone_model(model, call_function=call)
+    for layer in model.layers:
+        cloned.get_layer(layer.name).set_weights(layer.get_weights())
+    return cloned
+
+
+def _drops_mask(layer: Any) -> bool:
+    """Whether a layer has a call with first states and a masked input, and without an explicit mask."""
+    if not isinstance(layer, layers.RNN | layers.Bidirectional):
+        return False
+    calls = [node.input_tensors for node in layer._inbound_nodes]
+    return any(
+        getattr(x, "_keras_mask", None) is not None and others and all(tensor.dtype != "bool" for tensor in others)
+        for x, *others in calls
+    )
 
 
 def _require_masks(model: keras.Model) -> None:

@@ -27,7 +27,7 @@ if importlib.util.find_spec("tf_keras") is None:
     pytest.skip("needs tf_keras, which is Keras 2", allow_module_level=True)
 
 FORMATS = ("h5", "keras", "json")
-MODELS = ("sequential", "functional", "branches", "states", "nested", "operations")
+MODELS = ("sequential", "functional", "branches", "states", "translator", "nested", "operations")
 FILES = [*(f"{name}.{ending}" for name in MODELS for ending in FORMATS), "old.h5", "cudnn.h5"]
 
 
@@ -63,7 +63,9 @@ def test_a_file_of_keras_2_computes_what_keras_2_computed(name: str, written: Pa
         np.testing.assert_allclose(expected, actual, atol=2e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["sequential.h5", "functional.keras", "branches.json", "operations.h5"])
+@pytest.mark.parametrize(
+    "name", ["sequential.h5", "functional.keras", "branches.json", "operations.h5", "translator.h5"]
+)
 def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Path, tmp_path: Path) -> None:
     bundle = export(written / name, tmp_path / "out").path
     session = Session((bundle / "model.onnx").read_bytes(), device="cpu")
@@ -79,6 +81,11 @@ def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Pat
 def test_masks_that_keras_3_would_join_otherwise_are_refused(name: str, written: Path) -> None:
     with pytest.raises(ModelError, match=r"masks\.\w+: layer join \(Add\) joins inputs of different masks, for which"):
         load(written / name)
+
+
+def test_a_mask_that_keras_3_would_drop_in_an_inner_model_is_refused(written: Path) -> None:
+    with pytest.raises(ModelError, match=r"layer \w+ \(\w+\), in a model within the model, is given first states"):
+        load(written / "translator_in_a_model.h5")
 
 
 def test_weights_by_position_need_the_order_of_keras_2(written: Path) -> None:
