@@ -145,7 +145,7 @@ def test_train_export_infer_evaluate_from_a_table(
         ("text,label\na,pos\nb,pos\n", "one label ('pos') in the training part; a classifier needs at least two"),
         ("text,label\na,pos\nb,neg\nc,neg\n", "there is a single text of pos; at least two are needed"),
         ("text,label\n...,pos\n!,pos\n?,neg\n:,neg\n", "the training texts hold no word"),
-        ("body,stars\na,1\n", "no column 'text' and no column 'label'; the columns are 'body', 'stars'"),
+        ("body,stars\na,1\n", "no column 'label'; the columns are 'body', 'stars'"),
     ],
 )
 def test_a_bad_table_is_refused_with_one_line(content: str, reason: str, tmp_path: Path, capsys: Capture) -> None:
