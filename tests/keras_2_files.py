@@ -111,6 +111,13 @@ def masks() -> Any:
     return tf_keras.Model([x, y], layers.LSTM(2)(joined))
 
 
+def masks_within() -> Any:
+    """A mask of the words of each sentence, which Keras 3 drops. It is refused."""
+    x = layers.Input((3, 5), name="a")
+    words = layers.TimeDistributed(layers.Embedding(30, 4, mask_zero=True), name="words")(x)
+    return tf_keras.Model(x, layers.LSTM(2)(layers.TimeDistributed(layers.LSTM(3))(words)))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     function.__name__: function
     for function in (
@@ -123,6 +130,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         nested,
         operations,
         masks,
+        masks_within,
     )
 }
 
@@ -135,6 +143,8 @@ def draw_inputs(model: Any, rng: np.random.Generator) -> list[list[np.ndarray]]:
         for tensor in model.inputs:
             if len(tensor.shape) == 2:
                 x = rng.integers(0, 30, (batch, time)).astype(np.int32)
+            elif tensor.shape[1:] == (3, 5):
+                x = rng.integers(0, 30, (batch, 3, 5)).astype(np.int32)
             else:
                 x = rng.normal(size=(batch, time, tensor.shape[-1])).astype(np.float32)
             x[:, time // 2] = 0

@@ -236,10 +236,17 @@ def _drops_mask(layer: Any) -> bool:
 
 
 def _require_masks(model: keras.Model) -> None:
-    """Refuses a model of Keras 2 with a layer that joins inputs of different masks, which Keras 3 does otherwise."""
+    """Refuses a model of Keras 2 with masks that Keras 3 joins otherwise, or does not hand on."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             _require_masks(layer)
+        inner = layer.layer if isinstance(layer, layers.TimeDistributed) else None
+        if isinstance(inner, layers.Masking) or getattr(inner, "mask_zero", False):
+            raise ModelError(
+                f"layer {layer.name} (TimeDistributed) masks positions within a position, which Keras 2 tells the "
+                "layers after it and Keras 3 does not; build the model in Keras 3, with one TimeDistributed of a model "
+                "of these layers, and copy the weights"
+            )
         if not isinstance(layer, _JOINING):
             continue
         for node in layer._inbound_nodes:

@@ -83,6 +83,12 @@ def test_masks_that_keras_3_would_join_otherwise_are_refused(name: str, written:
         load(written / name)
 
 
+@pytest.mark.parametrize("name", ["masks_within.h5", "masks_within.keras"])
+def test_a_mask_within_a_position_is_refused(name: str, written: Path) -> None:
+    with pytest.raises(ModelError, match=r"layer words \(TimeDistributed\) masks positions within a position, which"):
+        load(written / name)
+
+
 def test_a_mask_that_keras_3_would_drop_in_an_inner_model_is_refused(written: Path) -> None:
     with pytest.raises(ModelError, match=r"layer \w+ \(\w+\), in a model within the model, is given first states"):
         load(written / "translator_in_a_model.h5")
