@@ -78,6 +78,14 @@ def translator() -> Any:
     return tf_keras.Model([x, y], layers.TimeDistributed(layers.Dense(3, activation="softmax"))(both))
 
 
+def joined() -> Any:
+    """Two recurrences of one mask, joined under the name that Keras 3 gives the join of their masks."""
+    x = layers.Input((None,), name="a")
+    words = layers.Embedding(30, 4, mask_zero=True)(x)
+    both = [layer(words) for layer in (layers.LSTM(3, return_sequences=True), layers.GRU(2, return_sequences=True))]
+    return tf_keras.Model(x, layers.Dense(2)(layers.LSTM(3)(layers.Concatenate(name="concatenate")(both))))
+
+
 def translator_in_a_model() -> Any:
     """The same in a model. It is refused."""
     x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
@@ -126,6 +134,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         branches,
         states,
         translator,
+        joined,
         translator_in_a_model,
         nested,
         operations,

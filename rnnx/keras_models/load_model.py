@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 from keras import layers
+from keras.src.utils.naming import auto_name
 
 from rnnx.errors import ModelError, UsageError, one_line
 from rnnx.keras_models import keras_2_activations  # noqa: F401  # registers a function that a file may name
@@ -43,6 +44,9 @@ _PER_POSITION = (
 )  # fmt: skip
 # So many weights more than a file stores may be made, as those of a layer that Keras makes twice.
 _MOST_FURTHER_WEIGHTS = 1 << 20
+# The names that Keras gives, and how many of them are reserved at most.
+_CONCATENATE = re.compile(r"concatenate(?:_(\d{1,9}))?")
+_MOST_RESERVED = 10_000
 # Layers that do not read masked positions.
 _HEEDS_MASK = (layers.RNN, layers.Bidirectional, layers.GlobalAveragePooling1D)
 
@@ -96,6 +100,8 @@ def _load(parts: ModelParts, name: str) -> keras.Model:
     try:
         with open_hdf5(parts.weights, "the file of its weights") as file:
             count = count_numbers(file)
+        if parts.is_of_keras_2:
+            _reserve_names(parts.config)
         with _weights_at_most(2 * count + _MOST_FURTHER_WEIGHTS):
             model = _load_packed(parts) if parts.group is None else _load_by_name(parts)
         if parts.is_of_keras_2:
@@ -107,6 +113,14 @@ def _load(parts: ModelParts, name: str) -> keras.Model:
     except Exception as error:  # Keras passes on any exception of the broken part
         raise ModelError(f"{name}: Keras cannot load it: {_shorten(one_line(error, 1_000_000))[:300]}") from error
     return model
+
+
+def _reserve_names(config: Any) -> None:
+    """Keeps Keras from giving a mask of joined inputs, an `ops.concatenate`, the name of a layer of the file."""
+    names = [str(entry.get("config", {}).get("name")) for entry in config["config"]["layers"]]
+    numbers = [int(found[1] or 0) for found in map(_CONCATENATE.fullmatch, names) if found]
+    for _ in range(min(max(numbers, default=-1) + 1, _MOST_RESERVED)):
+        auto_name("concatenate")
 
 
 @contextmanager
