@@ -44,6 +44,8 @@ def find_directory(name: str | Path) -> Path:
         ModelError: If there is no such model. The message lists the shipped models.
     """
     shipped = shipped_names()
+    if name == "":
+        raise ModelError("the name of the model is empty, perhaps that of an unset variable")
     if isinstance(name, str) and name in shipped:
         return _SHIPPED / name
     path = Path(name)

@@ -25,3 +25,8 @@ def test_a_model_is_found_by_name_folder_and_file(tmp_path: Path) -> None:
     (tmp_path / "m" / "other.onnx").write_bytes(b"x")  # in the folder of a model, but not part of it
     with pytest.raises(ModelError, match=r"no such model|not a model of rnnx"):
         find_directory(tmp_path / "m" / "other.onnx")
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(ModelError, match="the name of the model is empty"):
+        find_directory("")
