@@ -18,14 +18,17 @@ import errno
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
-from rnnx.files.locks import lock_folder
+from rnnx.files.locks import FolderLock, lock_folder
 
 _ENDING = ".rnnx"
 # The ending of an old directory that was renamed, on systems that cannot exchange directories.
@@ -80,15 +83,37 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         The path of the temporary folder.
     """
     _clear_abandoned(parent, name)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=_ENDING, dir=parent))
-        if lock := lock_folder(folder):
-            break  # otherwise another process took the unlocked folder for an abandoned one, and removes it
+    made: tuple[Path, FolderLock] | None = None
     try:
+        with _interrupts_held():
+            while made is None:
+                folder = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=_ENDING, dir=parent))
+                # Without a lock, another process took the folder for an abandoned one, and removes it.
+                made = (folder, lock) if (lock := lock_folder(folder)) else None
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+        with _interrupts_held():
+            if made is not None:
+                folder, lock = made
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Lets Ctrl-C wait until the block ends, so that a folder is removed whole, or is known when it is made."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield  # Python handles signals in the main thread alone, or not at all
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[0])
 
 
 @contextmanager
