@@ -181,6 +181,7 @@ def test_ctrl_c_in_a_stage_reports_what_is_kept(
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith(("before", "warning", "error"))]
     place = checkpoint_place(tmp_path / "run")
     assert told == [
+        f"warning: {reviews}: 1 file without text (train/unsup/0_0.txt)",
         "before the epochs: a teacher judges the unlabelled texts",
         "warning: stopped before the first checkpoint; nothing is kept, and the same command begins again"
         if is_first
