@@ -126,6 +126,14 @@ def masks_within() -> Any:
     return tf_keras.Model(x, layers.LSTM(2)(layers.TimeDistributed(layers.LSTM(3))(words)))
 
 
+def learned() -> Any:
+    """A Normalization that learned its numbers, which are weights that Keras 3 copies."""
+    normalization = layers.Normalization(name="learned")
+    normalization.adapt(np.random.default_rng(2).normal(3.0, 2.0, (50, 5, 3)).astype(np.float32))
+    x = layers.Input((None, 3), name="a")
+    return tf_keras.Model(x, layers.LSTM(3)(normalization(x)))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     function.__name__: function
     for function in (
@@ -140,6 +148,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         operations,
         masks,
         masks_within,
+        learned,
     )
 }
 
@@ -166,6 +175,8 @@ def stir(model: Any, rng: np.random.Generator) -> None:
     """Gives biases and statistics values that a new model does not have."""
     for weight in model.weights:
         name = weight.name
+        if name.partition(":")[0] in ("count", "mean", "variance"):
+            continue  # a Normalization computes with copies of them
         if "variance" in name:
             weight.assign(rng.uniform(0.5, 2.0, weight.shape))
         elif "kernel" not in name and "embeddings" not in name:

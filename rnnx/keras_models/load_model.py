@@ -160,6 +160,9 @@ def _load_by_name(parts: ModelParts) -> keras.Model:
         wanted = [(weight.path, tuple(weight.shape)) for weight in weights]
         for weight, values in zip(weights, match_variables(layer.name, wanted, arrays), strict=True):
             weight.assign(values)
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
     if stored:
         raise ModelError(f"it has weights of a layer {next(iter(stored))!r:.60}, which the model lacks")
     return model

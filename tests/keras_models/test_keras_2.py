@@ -27,7 +27,7 @@ if importlib.util.find_spec("tf_keras") is None:
     pytest.skip("needs tf_keras, which is Keras 2", allow_module_level=True)
 
 FORMATS = ("h5", "keras", "json")
-MODELS = ("sequential", "functional", "branches", "states", "translator", "joined", "nested", "operations")
+MODELS = ("sequential", "functional", "branches", "states", "translator", "joined", "nested", "operations", "learned")
 FILES = [*(f"{name}.{ending}" for name in MODELS for ending in FORMATS), "old.h5", "cudnn.h5"]
 
 
@@ -64,7 +64,7 @@ def test_a_file_of_keras_2_computes_what_keras_2_computed(name: str, written: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["sequential.h5", "functional.keras", "branches.json", "operations.h5", "translator.h5"]
+    "name", ["sequential.h5", "functional.keras", "branches.json", "operations.h5", "translator.h5", "learned.h5"]
 )
 def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Path, tmp_path: Path) -> None:
     bundle = export(written / name, tmp_path / "out").path
