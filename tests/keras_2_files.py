@@ -134,6 +134,13 @@ def learned() -> Any:
     return tf_keras.Model(x, layers.LSTM(3)(normalization(x)))
 
 
+def convolved() -> Any:
+    """Convolutions whose settings or weights have other names in Keras 3."""
+    x = layers.Input((5, 3), name="a")
+    deep = layers.DepthwiseConv1D(2, padding="same", depth_multiplier=2)(x)
+    return tf_keras.Model(x, layers.LSTM(2)(layers.Conv1DTranspose(4, 3, strides=2, padding="same")(deep)))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     function.__name__: function
     for function in (
@@ -149,6 +156,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         masks,
         masks_within,
         learned,
+        convolved,
     )
 }
 

@@ -105,8 +105,12 @@ def _score(stored: Sequence[str], wanted: Sequence[str]) -> tuple[int, int]:
 
 
 def _is_named(stored: str, wanted: str) -> bool:
-    """Whether a name is the wanted one, or that with the number that TensorFlow adds to a repeated name."""
-    return re.fullmatch(rf"{re.escape(wanted)}(_\d+)?", stored) is not None
+    """Whether a name is the wanted one, or that with the number that TensorFlow adds to a repeated name.
+
+    Keras 2 calls the kernel of a DepthwiseConv `depthwise_kernel`.
+    """
+    old = "(depthwise_)?" if wanted == "kernel" else ""
+    return re.fullmatch(rf"{old}{re.escape(wanted)}(_\d+)?", stored) is not None
 
 
 def _without_cudnn(arrays: list[StoredArray]) -> list[StoredArray]:

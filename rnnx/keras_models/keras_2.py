@@ -68,7 +68,9 @@ _ONLY: Mapping[str, Any] = {
     "time_major": False, "ragged": False, "sparse": False, "causal": False, "softmax_robust_masking": False,
 }  # fmt: skip
 # These convolutions have groups in their config, but never use them.
-_WITHOUT_GROUPS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+_WITHOUT_GROUPS = (
+    "Conv1DTranspose", "Conv2DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+)  # fmt: skip
 # An embedding needs the setting that is an old shorthand for the input shape in other layers.
 _HAS_INPUT_DIM = ("Embedding",)
 

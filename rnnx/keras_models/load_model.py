@@ -42,6 +42,8 @@ _PER_POSITION = (
     *_JOINING, layers.Activation, layers.BatchNormalization, layers.Dense, layers.Dropout, layers.LayerNormalization,
     layers.SpatialDropout1D, layers.TimeDistributed,
 )  # fmt: skip
+# The modules of the classes whose order is that of their weights.
+_MODULES = ("keras", "keras.layers", "keras.src.models.functional")
 # So many weights more than a file stores may be made, as those of a layer that Keras makes twice.
 _MOST_FURTHER_WEIGHTS = 1 << 20
 # The names that Keras gives, and how many of them are reserved at most.
@@ -198,7 +200,7 @@ def _require_order(parts: ModelParts, model: keras.Model) -> None:
         return
     for config, part in _models(parts.config, model):
         for kind in {type(layer).__name__ for layer in part.layers}:
-            entries = [entry for entry in config["config"]["layers"] if entry["module"] in ("keras", "keras.layers")]
+            entries = [entry for entry in config["config"]["layers"] if entry["module"] in _MODULES]
             saved = [entry["config"]["name"] for entry in entries if entry["class_name"] == kind]
             loaded = [layer.name for layer in part.layers if type(layer).__name__ == kind]
             if kind != "InputLayer" and saved != loaded:

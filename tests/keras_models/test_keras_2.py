@@ -27,7 +27,18 @@ if importlib.util.find_spec("tf_keras") is None:
     pytest.skip("needs tf_keras, which is Keras 2", allow_module_level=True)
 
 FORMATS = ("h5", "keras", "json")
-MODELS = ("sequential", "functional", "branches", "states", "translator", "joined", "nested", "operations", "learned")
+MODELS = (
+    "sequential",
+    "functional",
+    "branches",
+    "states",
+    "translator",
+    "joined",
+    "nested",
+    "operations",
+    "learned",
+    "convolved",
+)
 FILES = [*(f"{name}.{ending}" for name in MODELS for ending in FORMATS), "old.h5", "cudnn.h5"]
 
 
