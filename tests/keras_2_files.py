@@ -141,6 +141,76 @@ def convolved() -> Any:
     return tf_keras.Model(x, layers.LSTM(2)(layers.Conv1DTranspose(4, 3, strides=2, padding="same")(deep)))
 
 
+def attended() -> Any:
+    """Attention with a dropout, where whole rows of the weights are masked."""
+    x = layers.Input((None,), name="a")
+    words = layers.Embedding(30, 4, mask_zero=True)(x)
+    first = layers.MultiHeadAttention(2, 3, dropout=0.1)(words, words)
+    both = layers.MultiHeadAttention(2, 3, dropout=0.1)(first, first, use_causal_mask=True)
+    return tf_keras.Model(x, layers.Dense(2)(layers.LSTM(3)(layers.Conv1D(3, 1)(both))))
+
+
+def scores() -> Any:
+    """The same, with its weights as an output. It is refused."""
+    x = layers.Input((None,), name="a")
+    words = layers.Embedding(30, 4, mask_zero=True)(x)
+    attention = layers.MultiHeadAttention(2, 3, name="weighing")
+    return tf_keras.Model(x, attention(words, words, return_attention_scores=True)[0])
+
+
+def weights() -> Any:
+    """A Softmax that is called with a mask. It is refused."""
+    x, mask = layers.Input((5,), name="a"), layers.Input((5,), dtype="bool", name="b")
+    return tf_keras.Model([x, mask], layers.Softmax(name="weighing")(layers.Dense(5)(x), mask=mask))
+
+
+def unmasked() -> Any:
+    """A Rescaling, after which there is no mask in Keras 2. It is refused."""
+    x = layers.Input((None,), name="a")
+    words = layers.Rescaling(0.5, name="scaled")(layers.Embedding(30, 4, mask_zero=True)(x))
+    return tf_keras.Model(x, layers.GRU(3)(layers.Dense(2)(words)))
+
+
+def rescaled() -> Any:
+    """A Rescaling after a mask that no layer after it reads."""
+    x = layers.Input((None,), name="a")
+    words = layers.Rescaling(0.5)(layers.Embedding(30, 4, mask_zero=True)(x))
+    return tf_keras.Model(x, layers.GRU(3)(layers.Conv1D(2, 1)(layers.Dense(2)(words))))
+
+
+def masks_of_a_model() -> Any:
+    """A model that is given two masks, and joins them. It is refused."""
+    a, b = layers.Input((None, 4)), layers.Input((None, 4))
+    inner = tf_keras.Model([a, b], layers.LSTM(3)(layers.Add(name="join")([a, b])))
+    x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
+    return tf_keras.Model([x, y], inner([layers.Embedding(30, 4, mask_zero=True)(given) for given in (x, y)]))
+
+
+def states_in_a_model() -> Any:
+    """A model that is given a mask, with a layer that is given first states. It is refused."""
+    a, b = layers.Input((None, 4)), layers.Input((None, 4))
+    _, h, c = layers.LSTM(3, return_state=True)(a)
+    inner = tf_keras.Model([a, b], layers.LSTM(3)(b, initial_state=[h, c]))
+    x, y = layers.Input((None,), name="a"), layers.Input((None,), name="b")
+    return tf_keras.Model([x, y], inner([layers.Embedding(30, 4, mask_zero=True)(given) for given in (x, y)]))
+
+
+def one_mask_in_a_model() -> Any:
+    """A model that is given a mask, and joins what it makes of one input."""
+    a = layers.Input((None, 4))
+    inner = tf_keras.Model(a, layers.Add()([a, layers.Dense(4)(a)]))
+    x = layers.Input((None,), name="a")
+    return tf_keras.Model(x, layers.LSTM(3)(inner(layers.Embedding(30, 4, mask_zero=True)(x))))
+
+
+def masks_of_a_model_within() -> Any:
+    """A mask of the words of each sentence, from a model at each of them. It is refused."""
+    a = layers.Input((5,))
+    x = layers.Input((3, 5), name="a")
+    words = layers.TimeDistributed(tf_keras.Model(a, layers.Embedding(30, 4, mask_zero=True)(a)), name="words")(x)
+    return tf_keras.Model(x, layers.LSTM(2)(layers.TimeDistributed(layers.LSTM(3))(words)))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     function.__name__: function
     for function in (
@@ -157,6 +227,15 @@ MODELS: dict[str, Callable[[], Any]] = {
         masks_within,
         learned,
         convolved,
+        attended,
+        scores,
+        weights,
+        unmasked,
+        rescaled,
+        masks_of_a_model,
+        states_in_a_model,
+        one_mask_in_a_model,
+        masks_of_a_model_within,
     )
 }
 

@@ -5,12 +5,12 @@ support one more setting, add it there. Initializers, regularizers and constrain
 trained. The result is checked as any other config (`rnnx.keras_models.keras_config`). Imports the standard library
 only.
 
-Keras 2 computes three things differently, which is why a file says which version wrote it:
+Keras 2 computes some things differently, which is why a file says which version wrote it:
 
 - `hard_sigmoid` is max(0, min(1, 0.2 x + 0.5)). In Keras 3 its slope is 1/6. The converted config names a function of
   rnnx that computes the old one.
 - A layer that joins several inputs takes a position for present if it is present in all of them; in Keras 3, in any of
-  them. `rnnx.keras_models.load_model` refuses a model where that matters.
+  them. `rnnx.keras_models.keras_2_masks` refuses a model where that matters, and where other masks differ.
 - A `Bidirectional` of Keras up to 2.3 (not that in TensorFlow) keeps the last state at masked positions of its outputs,
   where later ones put zeros. Layers that heed the mask do not see the difference.
 
@@ -178,6 +178,9 @@ class _Conversion:
                     )
                 if key == "sparse" and name == "InputLayer":
                     converted[key] = False
+            elif name == "MultiHeadAttention" and key == "dropout":
+                # Keras 3 computes another softmax of a mask with dropout, also where nothing is dropped.
+                converted[key] = 0.0
             elif not _is_dropped(name, key, value):
                 converted[key] = self._activation(key, value)
         if name in ("LSTM", "GRU", "LSTMCell", "GRUCell"):

@@ -20,28 +20,15 @@ from keras.src.utils.naming import auto_name
 
 from rnnx.errors import ModelError, UsageError, one_line
 from rnnx.keras_models import keras_2_activations  # noqa: F401  # registers a function that a file may name
-from rnnx.keras_models.explicit_masks import is_same_mask
 from rnnx.keras_models.file_formats import FileFormat
 from rnnx.keras_models.hdf5_checks import count_numbers, open_hdf5
 from rnnx.keras_models.hdf5_weights import match_variables, read_layer_groups
+from rnnx.keras_models.keras_2_masks import require_masks, with_masks
 from rnnx.keras_models.keras_file import read_keras_file
 from rnnx.keras_models.model_parts import ModelParts, pack
 from rnnx.versions import require_floor
 
 _NAME = "model.keras"
-# Layers whose mask is made of the masks of their inputs.
-_JOINING = (
-    layers.Add, layers.Average, layers.Concatenate, layers.Dot, layers.Maximum, layers.Minimum, layers.Multiply,
-    layers.Subtract,
-)  # fmt: skip
-
-# Those of them that compute other numbers in Keras 3 than in Keras 2 where the inputs are masked.
-_OF_MASKED = (layers.Maximum, layers.Minimum, layers.Multiply)
-# Layers that hand the mask on, and whose result at a position does not depend on other positions.
-_PER_POSITION = (
-    *_JOINING, layers.Activation, layers.BatchNormalization, layers.Dense, layers.Dropout, layers.LayerNormalization,
-    layers.SpatialDropout1D, layers.TimeDistributed,
-)  # fmt: skip
 # The modules of the classes whose order is that of their weights.
 _MODULES = ("keras", "keras.layers", "keras.src.models.functional")
 # So many weights more than a file stores may be made, as those of a layer that Keras makes twice.
@@ -49,8 +36,6 @@ _MOST_FURTHER_WEIGHTS = 1 << 20
 # The names that Keras gives, and how many of them are reserved at most.
 _CONCATENATE = re.compile(r"concatenate(?:_(\d{1,9}))?")
 _MOST_RESERVED = 10_000
-# Layers that do not read masked positions.
-_HEEDS_MASK = (layers.RNN, layers.Bidirectional, layers.GlobalAveragePooling1D)
 
 
 def load_keras(data: bytes, name: str) -> keras.Model:
@@ -108,8 +93,8 @@ def _load(parts: ModelParts, name: str) -> keras.Model:
             model = _load_packed(parts) if parts.group is None else _load_by_name(parts)
         if parts.is_of_keras_2:
             _require_order(parts, model)
-            model = _with_masks(model)
-            _require_masks(model)
+            model = with_masks(model)
+            require_masks(model)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     except Exception as error:  # Keras passes on any exception of the broken part
@@ -217,85 +202,6 @@ def _models(config: Any, model: keras.Model) -> Iterator[tuple[Any, keras.Model]
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _models(entries[layer.name], layer)
-
-
-def _with_masks(model: keras.Model) -> keras.Model:
-    """Returns a model whose layers with first states heed the mask of their input, as in Keras 2; Keras 3 drops it."""
-    every = [layer for layer in model._flatten_layers(include_self=False) if _drops_mask(layer)]
-    if not every:
-        return model
-    if inner := [layer for layer in every if layer not in model.layers]:
-        raise ModelError(
-            f"layer {inner[0].name} ({type(inner[0]).__name__}), in a model within the model, is given first states "
-            "and a masked input, of which Keras 2 heeds the mask and Keras 3 does not; build the model in Keras 3 "
-            "without the inner model, and copy the weights"
-        )
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if layer.name in names and kwargs.get("mask") is None:
-            kwargs["mask"] = getattr(args[0], "_keras_mask", None)
-        return layer(*args, **kwargs)
-
-    names = {layer.name for layer in every}
-    cloned = keras.models.clone_model(model, call_function=call)
-    for layer in model.layers:
-        cloned.get_layer(layer.name).set_weights(layer.get_weights())
-    return cloned
-
-
-def _drops_mask(layer: Any) -> bool:
-    """Whether a layer has a call with first states and a masked input, and without an explicit mask."""
-    if not isinstance(layer, layers.RNN | layers.Bidirectional):
-        return False
-    calls = [node.input_tensors for node in layer._inbound_nodes]
-    return any(
-        getattr(x, "_keras_mask", None) is not None and others and all(tensor.dtype != "bool" for tensor in others)
-        for x, *others in calls
-    )
-
-
-def _require_masks(model: keras.Model) -> None:
-    """Refuses a model of Keras 2 with masks that Keras 3 joins otherwise, or does not hand on."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            _require_masks(layer)
-        inner = layer.layer if isinstance(layer, layers.TimeDistributed) else None
-        if isinstance(inner, layers.Masking) or getattr(inner, "mask_zero", False):
-            raise ModelError(
-                f"layer {layer.name} (TimeDistributed) masks positions within a position, which Keras 2 tells the "
-                "layers after it and Keras 3 does not; build the model in Keras 3, with one TimeDistributed of a model "
-                "of these layers, and copy the weights"
-            )
-        if not isinstance(layer, _JOINING):
-            continue
-        for node in layer._inbound_nodes:
-            masks = [getattr(tensor, "_keras_mask", None) for tensor in node.input_tensors]
-            given = [mask for mask in masks if mask is not None]
-            if given and (len(given) < len(masks) or not all(is_same_mask(given[0], mask) for mask in given)):
-                raise ModelError(
-                    f"layer {layer.name} ({type(layer).__name__}) joins inputs of different masks, for which Keras 2 "
-                    "and Keras 3 compute different masks; build the model in Keras 3, and copy the weights"
-                )
-            if given and isinstance(layer, _OF_MASKED) and _shows_masked(model, layer):
-                raise ModelError(
-                    f"layer {layer.name} ({type(layer).__name__}) joins masked inputs, for which Keras 2 and Keras 3 "
-                    "compute different numbers at masked positions, and a layer after it reads these; build the model "
-                    "in Keras 3, and copy the weights"
-                )
-
-
-def _shows_masked(model: keras.Model, layer: Any) -> bool:
-    """Whether the numbers of a layer at masked positions are an output, or may be read."""
-    if any(tensor is end for node in layer._inbound_nodes for tensor in node.output_tensors for end in model.outputs):
-        return True
-    for node in layer._outbound_nodes:
-        reader = node.operation
-        # A recurrence that is given first states has no mask.
-        if isinstance(reader, _HEEDS_MASK) and all(tensor.dtype == "bool" for tensor in node.input_tensors[1:]):
-            continue
-        if not isinstance(reader, _PER_POSITION) or _shows_masked(model, reader):
-            return True
-    return False
 
 
 def _shorten(message: str) -> str:

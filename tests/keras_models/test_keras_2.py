@@ -21,24 +21,17 @@ from rnnx.keras_models.load_model import _require_order, load_file, load_keras
 from rnnx.keras_models.read_network import read_network
 from rnnx.runtime.session import Session
 
-pytestmark = pytest.mark.train
+# Keras warns where a mask ends, in models of Keras 2 too.
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore:.*does not support masking")]
 
 if importlib.util.find_spec("tf_keras") is None:
     pytest.skip("needs tf_keras, which is Keras 2", allow_module_level=True)
 
 FORMATS = ("h5", "keras", "json")
 MODELS = (
-    "sequential",
-    "functional",
-    "branches",
-    "states",
-    "translator",
-    "joined",
-    "nested",
-    "operations",
-    "learned",
-    "convolved",
-)
+    "sequential", "functional", "branches", "states", "translator", "joined", "nested", "operations", "learned",
+    "convolved", "attended", "rescaled", "one_mask_in_a_model",
+)  # fmt: skip
 FILES = [*(f"{name}.{ending}" for name in MODELS for ending in FORMATS), "old.h5", "cudnn.h5"]
 
 
@@ -75,7 +68,16 @@ def test_a_file_of_keras_2_computes_what_keras_2_computed(name: str, written: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["sequential.h5", "functional.keras", "branches.json", "operations.h5", "translator.h5", "learned.h5"]
+    "name",
+    [
+        "sequential.h5",
+        "functional.keras",
+        "branches.json",
+        "operations.h5",
+        "translator.h5",
+        "attended.h5",
+        "learned.h5",
+    ],
 )
 def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Path, tmp_path: Path) -> None:
     bundle = export(written / name, tmp_path / "out").path
@@ -92,6 +94,22 @@ def test_an_exported_file_computes_what_keras_2_computed(name: str, written: Pat
 def test_masks_that_keras_3_would_join_otherwise_are_refused(name: str, written: Path) -> None:
     with pytest.raises(ModelError, match=r"masks\.\w+: layer join \(Add\) joins inputs of different masks, for which"):
         load(written / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("masks_of_a_model", r"layer join \(Add\) joins inputs of different masks, for which"),
+        ("states_in_a_model", r"layer \w+ \(LSTM\), in a model within the model, is given first states"),
+        ("masks_of_a_model_within", r"layer words \(TimeDistributed\) masks positions within a position, which"),
+        ("unmasked", r"layer scaled \(Rescaling\) is given a masked input, whose mask Keras 3 hands on"),
+        ("scores", r"layer weighing \(MultiHeadAttention\) weighs positions by a mask, for which"),
+        ("weights", r"layer weighing \(Softmax\) weighs positions by a mask, for which"),
+    ],
+)
+def test_masks_that_keras_3_reads_otherwise_are_refused(name: str, message: str, written: Path) -> None:
+    with pytest.raises(ModelError, match=message):
+        load(written / f"{name}.h5")
 
 
 @pytest.mark.parametrize("name", ["masks_within.h5", "masks_within.keras"])

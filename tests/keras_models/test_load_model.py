@@ -15,7 +15,8 @@ from keras import layers
 
 from rnnx.errors import ModelError, UsageError
 from rnnx.keras_models.file_formats import find_format
-from rnnx.keras_models.load_model import _require_masks, load_file, load_keras
+from rnnx.keras_models.keras_2_masks import require_masks
+from rnnx.keras_models.load_model import load_file, load_keras
 
 pytestmark = pytest.mark.train
 
@@ -148,6 +149,6 @@ def test_a_product_of_masked_inputs_of_keras_2_is_refused_if_masked_positions_ar
     model = keras.Model(ids, reader(layers.Dropout(0.1)(product)))
     if is_refused:
         with pytest.raises(ModelError, match=r"layer gate \(Multiply\) joins masked inputs"):
-            _require_masks(model)
+            require_masks(model)
     else:
-        _require_masks(model)
+        require_masks(model)
