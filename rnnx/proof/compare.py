@@ -101,6 +101,9 @@ def compare_runtime(
 
     Returns:
         The largest ratio of each layer, and all problems.
+
+    Raises:
+        ValueError: If there are more or fewer outputs than batches.
     """
     problems: list[str] = []
     names: Mapping[str, str] | None = None
@@ -109,7 +112,8 @@ def compare_runtime(
     runs = iter(outputs)
     expectations = list(zip(batches, decisions, strict=True))
     for batch, expected in track(expectations, f"comparing {runtime} with the reference"):
-        out = next(runs)
+        if (out := next(runs, None)) is None:
+            raise ValueError("there are fewer outputs than batches")
         if names is None:
             names = names_of_cuts(network, out.cuts or ())
             missing = [] if out.cuts is None else missing_cuts(network, out.cuts)
@@ -121,6 +125,8 @@ def compare_runtime(
         for report in compared.reports:
             if report.layer not in layers or _rank(report) > _rank(layers[report.layer]):
                 layers[report.layer] = report
+    if next(runs, None) is not None:
+        raise ValueError("there are more outputs than batches")
     diffs = [diff for compared in found for diff in compared.diffs]
     if diffs and min(compared.smallest_bound for compared in found) >= _USELESS_BOUND:
         problems.append(

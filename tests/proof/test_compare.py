@@ -189,3 +189,10 @@ def test_a_report_without_comparisons_is_not_a_proof() -> None:
     failed = ParityReport(1, 1, 1, (compare(float32_run(NETWORK)),), ("labels: swapped",))
     assert not failed.passed
     assert failed.verdict == "FAILED: labels: swapped"
+
+
+@pytest.mark.parametrize(("count", "what"), [(0, "fewer"), (2, "more")])
+def test_every_batch_has_one_output(count: int, what: str) -> None:
+    outputs = [float32_run(NETWORK)] * count
+    with pytest.raises(ValueError, match=f"there are {what} outputs than batches"):
+        compare_runtime("test", NETWORK, [BATCH], iter(outputs), [decide(NETWORK, IDS)])
